@@ -1,0 +1,1 @@
+"""Embedded Kafka and ClickHouse, the supervisor, the command line, cluster manifests."""

@@ -1,0 +1,1 @@
+"""Timers: an expire command for every outcome whose time has come."""

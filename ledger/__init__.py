@@ -1,0 +1,1 @@
+"""rev.entries into ClickHouse, exactly once; numbered migrations and named queries (.sql)."""

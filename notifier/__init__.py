@@ -1,0 +1,1 @@
+"""Signed webhook fan-out with durable retries."""

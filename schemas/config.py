@@ -1,0 +1,59 @@
+"""The configuration view: the values of rev.config, keyed ``kind/id``; a tombstone deletes.
+
+Written by the configuration shard, read by every gateway. Keys: ``epoch``, ``key/<id>``,
+``customer/<customer_id>``, ``price/<id>``.
+"""
+
+import msgspec
+
+from schemas.commands import Rates
+
+EPOCH = b"epoch"
+
+
+class ApiKey(msgspec.Struct, frozen=True, omit_defaults=True):
+    id: int
+    customer_id: str
+    hash: str
+    """SHA-256 of the whole key, lower-case hex."""
+    mask: str
+    created_at: int
+    customer_name: str | None = None
+    test: bool = False
+    is_active: bool = True
+
+
+class Customer(msgspec.Struct, frozen=True, omit_defaults=True):
+    customer_id: str
+    created_at: int
+    name: str | None = None
+    external_ids: dict[str, str] = {}
+    test: bool = False
+
+
+class Price(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A price, active or past. ``number`` is its place in the order of price changes."""
+
+    id: int
+    number: int
+    action_type: str
+    rates: Rates
+    created_at: int
+    customer_id: str | None = None
+    is_active: bool = True
+    ended_at: int | None = None
+
+
+def key_key(id: int) -> bytes:
+    return b"key/%d" % id
+
+
+def customer_key(customer_id: str) -> bytes:
+    return b"customer/" + customer_id.encode()
+
+
+def price_key(id: int) -> bytes:
+    return b"price/%d" % id
+
+
+encode = msgspec.json.Encoder().encode

@@ -1,0 +1,88 @@
+"""Exact money. The unit inside is the pico-cent: an integer of 10^-12 cent.
+
+On every wire (topics, ClickHouse, HTTP) money is a plain decimal number of cents with at
+most 12 decimals, no exponent and no trailing zeros: ``1.47``. No float may come in here.
+"""
+
+from decimal import ROUND_HALF_UP, Decimal
+
+DECIMALS = 12
+PICO = 10**DECIMALS
+"""Pico-cents in a cent."""
+
+MAX_RATE = 10**9 * PICO
+"""Largest rate or price, in pico-cents: 10^9 cents."""
+
+MAX_EVENT = 10**12 * PICO
+"""Largest amount of one ledger entry, in pico-cents: 10^12 cents."""
+
+
+class MoneyError(ValueError):
+    """An amount that Rev cannot hold exactly, or that is out of bounds."""
+
+
+def format_cents(pico: int) -> str:
+    """The canonical decimal text in cents of an amount in pico-cents.
+
+    >>> format_cents(1_470_000_000_000)
+    '1.47'
+    """
+    if pico < 0:
+        return "-" + format_cents(-pico)
+    whole, part = divmod(pico, PICO)
+    if not part:
+        return str(whole)
+    return f"{whole}.{part:012d}".rstrip("0")
+
+
+def parse_cents(text: str) -> int:
+    """Pico-cents of canonical decimal text in cents, as :func:`format_cents` wrote it.
+
+    Raises MoneyError for anything else, including signs other than a leading minus.
+    """
+    sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text)
+    whole, dot, part = digits.partition(".")
+    if not (whole.isascii() and whole.isdigit()):
+        raise MoneyError(f"{text!r} is not an amount in cents")
+    if dot and not (part.isascii() and part.isdigit() and len(part) <= DECIMALS):
+        raise MoneyError(f"{text!r} is not an amount in cents with at most 12 decimals")
+    return sign * (int(whole) * PICO + (int(part.ljust(DECIMALS, "0")) if dot else 0))
+
+
+def rate_from_decimal(value: Decimal) -> int:
+    """Pico-cents of a rate or price that a person or program typed.
+
+    Raises MoneyError when it is not finite, negative, above 10^9 cents, or would need more
+    than 12 decimals (Rev refuses rather than rounds).
+    """
+    if not value.is_finite():
+        raise MoneyError("must be a finite number")
+    if value < 0:
+        raise MoneyError("must not be negative")
+    if value > 10**9:
+        raise MoneyError("must be at most 1000000000 cents")
+    sign, digits, exponent = value.as_tuple()
+    assert isinstance(exponent, int)
+    shift = exponent + DECIMALS
+    number = int("".join(map(str, digits)))
+    if shift >= 0:
+        # value <= 10^9 bounds the shift of any non-zero number
+        return number * 10**shift if number else 0
+    pico, rest = divmod(number, 10 ** min(-shift, len(digits) + 1))
+    if rest:
+        raise MoneyError("must have at most 12 decimals")
+    return pico
+
+
+def dollars_rounded(pico: int) -> str:
+    """Dollars with two decimals, half up (away from zero), of an amount in pico-cents."""
+    exact = Decimal(format_cents(pico)).scaleb(-2)
+    return format(exact.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP), "f")
+
+
+def dollars_exact(pico: int) -> str:
+    """Exact dollars (no exponent, no trailing zeros) of an amount in pico-cents."""
+    if pico < 0:
+        return "-" + dollars_exact(-pico)
+    whole, part = divmod(pico, 100 * PICO)
+    return f"{whole}.{part:014d}".rstrip("0") if part else str(whole)

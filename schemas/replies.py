@@ -1,0 +1,88 @@
+"""Answers: the values of rev.replies, written after the commit. A hint; the truth is the entry.
+
+One record answers any number of requests of one gateway boot (the record's key; ``*`` is
+for every gateway). It also tells how far the shard is, by which gateways shed load.
+"""
+
+import msgspec
+
+from schemas.commands import EMPTY
+from schemas.entries import PriceRef
+
+
+class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What is remembered of an event that was charged, enough to answer for it again.
+
+    Amounts are decimal text in cents, ``recorded_at`` is the accepted time in ms.
+    """
+
+    event_id: int
+    recorded_at: int
+    price: PriceRef
+    base: str
+    token: str
+    bonus: str
+    total: str
+    outcome_id: str | None = None
+
+
+class Charged(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="charged"):
+    """Answer to a single meter command."""
+
+    n: int
+    receipt: Receipt
+    replayed: bool = False
+
+
+class BatchCharged(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="batch"):
+    """Answer to a batch: totals in cents by index; event ids follow from the address but for
+    the replayed ones, given by index. ``outcomes`` lists the indexes that opened an outcome.
+    ``recorded_at`` is the accepted time of the command that answered.
+    """
+
+    n: int
+    recorded_at: int
+    totals: list[str]
+    replayed: dict[int, int] = {}
+    outcomes: list[int] = []
+
+
+class IndexedError(msgspec.Struct, frozen=True, gc=False):
+    index: int
+    error: str
+
+
+class Refused(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="refused"):
+    """The command was refused after its append; ``status`` and ``code`` as HTTP has them."""
+
+    n: int
+    status: int
+    code: str
+    error: str
+    errors: list[IndexedError] = []
+
+
+class Configured(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="configured"):
+    """Answer to a configuration command: the object as the API shows it (JSON), and the
+    offset in rev.config that a view must have passed to hold it (-1: nothing was written).
+    """
+
+    n: int
+    result: msgspec.Raw = EMPTY
+    status: int = 201
+    view_offset: int = -1
+
+
+Reply = Charged | BatchCharged | Refused | Configured
+
+
+class ReplyRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Answers of one shard after one commit. ``position`` is the next raw offset it will read."""
+
+    shard: int
+    position: int
+    replies: list[Reply] = []
+
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(ReplyRecord).decode

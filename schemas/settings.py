@@ -1,0 +1,102 @@
+"""Every setting with its default, read once from an environment mapping that is passed in.
+
+Durations are integer milliseconds inside; in the environment they are written with a unit
+(``500ms``, ``2s``, ``5m``, ``24h``, ``35d``).
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from schemas.limits import DAY
+
+UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY}
+
+
+class SettingError(ValueError):
+    """A setting that cannot be used; the message names the variable."""
+
+
+def duration(name: str, text: str) -> int:
+    """Milliseconds of a duration with a unit. Raises SettingError naming the variable."""
+    match = re.fullmatch(r"(\d+)(ms|s|m|h|d)", text)
+    if not match:
+        raise SettingError(f"{name}={text!r}: want a whole number and one of ms, s, m, h, d, such as 35d")
+    return int(match[1]) * UNITS[match[2]]
+
+
+def whole(name: str, text: str, low: int, high: int) -> int:
+    """An integer in [low, high]. Raises SettingError naming the variable."""
+    if not re.fullmatch(r"\d{1,12}", text) or not low <= int(text) <= high:
+        raise SettingError(f"{name}={text!r}: want a whole number from {low} to {high}")
+    return int(text)
+
+
+def flag(name: str, text: str) -> bool:
+    """0 or 1. Raises SettingError naming the variable for anything else."""
+    if text not in ("0", "1"):
+        raise SettingError(f"{name}={text!r}: want 0 or 1")
+    return text == "1"
+
+
+class Settings(NamedTuple):
+    """What the services need to know; `rev up` fills in the addresses for its children."""
+
+    kafka: str
+    """REV_KAFKA: bootstrap servers."""
+    clickhouse_url: str
+    """REV_CLICKHOUSE_URL."""
+    clickhouse_user: str
+    clickhouse_password: str
+    data: Path
+    """REV_DATA: where this machine's state directories are."""
+    http_host: str
+    http_port: int
+    metrics_port: int
+    """REV_METRICS_PORT: /metrics and /readyz of a service that is no gateway; 0 = none."""
+    ordinal: int
+    """REV_ORDINAL: which instance of its service this process is (static membership)."""
+    admin_token: str
+    """REV_ADMIN_TOKEN; empty refuses every admin call unless open_admin."""
+    open_admin: bool
+    public_dashboard: bool
+    partitions: int
+    replication: int
+    reply_timeout: int
+    append_timeout: int
+    idempotency_window: int
+    outcome_ttl: int
+    session_timeout: int
+    disk_reserve: int
+    """REV_DISK_RESERVE: bytes that must stay free under REV_DATA, or intake stops; 0 = no check."""
+
+
+def read(env: Mapping[str, str]) -> Settings:
+    """Settings from an environment. Raises SettingError for a value that cannot be used."""
+
+    def of(name: str, default: str) -> str:
+        return env.get(name, default) or default
+
+    return Settings(
+        kafka=of("REV_KAFKA", "127.0.0.1:9092"),
+        clickhouse_url=of("REV_CLICKHOUSE_URL", "http://127.0.0.1:8123"),
+        clickhouse_user=of("REV_CLICKHOUSE_USER", "rev"),
+        clickhouse_password=of("REV_CLICKHOUSE_PASSWORD", ""),
+        data=Path(of("REV_DATA", "rev-data")),
+        http_host=of("REV_HTTP_HOST", "127.0.0.1"),
+        http_port=whole("REV_HTTP_PORT", of("REV_HTTP_PORT", "8080"), 0, 65535),
+        metrics_port=whole("REV_METRICS_PORT", of("REV_METRICS_PORT", "0"), 0, 65535),
+        ordinal=whole("REV_ORDINAL", of("REV_ORDINAL", "0"), 0, 9999),
+        admin_token=of("REV_ADMIN_TOKEN", ""),
+        open_admin=flag("REV_OPEN_ADMIN", of("REV_OPEN_ADMIN", "0")),
+        public_dashboard=flag("REV_PUBLIC_DASHBOARD", of("REV_PUBLIC_DASHBOARD", "0")),
+        partitions=whole("REV_PARTITIONS", of("REV_PARTITIONS", "4"), 1, 64),
+        replication=whole("REV_REPLICATION", of("REV_REPLICATION", "1"), 1, 7),
+        reply_timeout=duration("REV_REPLY_TIMEOUT", of("REV_REPLY_TIMEOUT", "2s")),
+        append_timeout=duration("REV_APPEND_TIMEOUT", of("REV_APPEND_TIMEOUT", "5s")),
+        idempotency_window=duration("REV_IDEMPOTENCY_WINDOW", of("REV_IDEMPOTENCY_WINDOW", "35d")),
+        outcome_ttl=duration("REV_OUTCOME_TTL", of("REV_OUTCOME_TTL", "30d")),
+        session_timeout=duration("REV_SESSION_TIMEOUT", of("REV_SESSION_TIMEOUT", "6s")),
+        disk_reserve=whole("REV_DISK_RESERVE", of("REV_DISK_RESERVE", str(256 << 20)), 0, 10**12),
+    )

@@ -1,0 +1,68 @@
+"""Topic names, keys, partitioning and the settings that each topic is created with."""
+
+from typing import NamedTuple
+
+from schemas.limits import DAY, MAX_MESSAGE
+
+RAW = "rev.raw"
+ENTRIES = "rev.entries"
+STATE = "rev.state"
+REPLIES = "rev.replies"
+CONFIG = "rev.config"
+DELIVERIES = "rev.deliveries"
+DEAD = "rev.dead"
+
+CONFIG_KEY = b"_config"
+"""Key of configuration commands in rev.raw; its shard is the configuration shard."""
+PRICE_KEY = b"_price"
+"""Key of numbered price records in rev.raw; they are sent to partitions, not by key."""
+REPLY_HEADER = "reply"
+"""Header of a raw record that wants an answer: ``<boot id>:<request number>:<partition>``."""
+
+
+class Topic(NamedTuple):
+    """How a topic is created."""
+
+    name: str
+    partitions: int
+    config: dict[str, str]
+
+
+def _kept(milliseconds: int) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(milliseconds), "retention.bytes": "-1"}
+
+
+def topics(partitions: int, reply_partitions: int = 8, delivery_partitions: int = 4) -> list[Topic]:
+    """Every topic of Rev. rev.config comes last: where it exists, all the others do."""
+    big = {"max.message.bytes": str(MAX_MESSAGE)}
+    compacted = {"cleanup.policy": "compact", "delete.retention.ms": str(7 * DAY), **big}
+    return [
+        Topic(RAW, partitions, {**_kept(36 * DAY), **big, "message.timestamp.type": "LogAppendTime"}),
+        Topic(ENTRIES, partitions, {**_kept(36 * DAY), **big}),
+        Topic(STATE, partitions, compacted),
+        Topic(REPLIES, reply_partitions, {**_kept(10 * 60_000), **big, "segment.ms": "60000"}),
+        Topic(DELIVERIES, delivery_partitions, {**_kept(36 * DAY), **big}),
+        Topic(DEAD, 1, {**_kept(36 * DAY), **big}),
+        Topic(CONFIG, 1, compacted),
+    ]
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition that Kafka's default partitioner (murmur2) gives a key."""
+    return (_murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def _murmur2(data: bytes) -> int:
+    """Kafka's 32-bit MurmurHash2 variant: seed 0x9747b28c (org.apache.kafka.common.utils.Utils)."""
+    mask, m = 0xFFFFFFFF, 0x5BD1E995
+    length = len(data)
+    h = 0x9747B28C ^ length
+    for i in range(0, length & ~3, 4):
+        k = int.from_bytes(data[i : i + 4], "little") * m & mask
+        k = (k ^ k >> 24) * m & mask
+        h = h * m & mask ^ k
+    tail = data[length & ~3 :]
+    if tail:
+        h = (h ^ int.from_bytes(tail, "little")) * m & mask
+    h = (h ^ h >> 13) * m & mask
+    return h ^ h >> 15
