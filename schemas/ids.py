@@ -15,11 +15,11 @@ OFFSET_ALARM = MAX_OFFSET * 8 // 10
 
 
 class Address(NamedTuple):
-    """Where one event stands in rev.raw."""
+    """Where one event stands in rev.raw; ``place`` is its index in the record."""
 
     partition: int
     offset: int
-    index: int
+    place: int
 
 
 def event_id(partition: int, offset: int, index: int = 0) -> int:

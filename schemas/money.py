@@ -7,13 +7,13 @@ most 12 decimals, no exponent and no trailing zeros: ``1.47``. No float may come
 from decimal import ROUND_HALF_UP, Decimal
 
 DECIMALS = 12
-PICO = 10**DECIMALS
+PICO: int = 10**DECIMALS
 """Pico-cents in a cent."""
 
-MAX_RATE = 10**9 * PICO
+MAX_RATE: int = 10**9 * PICO
 """Largest rate or price, in pico-cents: 10^9 cents."""
 
-MAX_EVENT = 10**12 * PICO
+MAX_EVENT: int = 10**12 * PICO
 """Largest amount of one ledger entry, in pico-cents: 10^12 cents."""
 
 
@@ -61,13 +61,14 @@ def rate_from_decimal(value: Decimal) -> int:
         raise MoneyError("must not be negative")
     if value > 10**9:
         raise MoneyError("must be at most 1000000000 cents")
-    sign, digits, exponent = value.as_tuple()
+    _, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int)
     shift = exponent + DECIMALS
-    number = int("".join(map(str, digits)))
+    number: int = int("".join(map(str, digits)))
     if shift >= 0:
         # value <= 10^9 bounds the shift of any non-zero number
-        return number * 10**shift if number else 0
+        scale: int = 10**shift if number else 0
+        return number * scale
     pico, rest = divmod(number, 10 ** min(-shift, len(digits) + 1))
     if rest:
         raise MoneyError("must have at most 12 decimals")
