@@ -4,7 +4,7 @@ On every wire (topics, ClickHouse, HTTP) money is a plain decimal number of cent
 most 12 decimals, no exponent and no trailing zeros: ``1.47``. No float may come in here.
 """
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 DECIMALS = 12
 PICO: int = 10**DECIMALS
@@ -69,7 +69,8 @@ def rate_from_decimal(value: Decimal) -> int:
         # value <= 10^9 bounds the shift of any non-zero number
         scale: int = 10**shift if number else 0
         return number * scale
-    pico, rest = divmod(number, 10 ** min(-shift, len(digits) + 1))
+    divisor: int = 10 ** min(-shift, len(digits) + 1)
+    pico, rest = divmod(number, divisor)
     if rest:
         raise MoneyError("must have at most 12 decimals")
     return pico
@@ -77,8 +78,10 @@ def rate_from_decimal(value: Decimal) -> int:
 
 def dollars_rounded(pico: int) -> str:
     """Dollars with two decimals, half up (away from zero), of an amount in pico-cents."""
-    exact = Decimal(format_cents(pico)).scaleb(-2)
-    return format(exact.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP), "f")
+    if pico < 0:
+        return "-" + dollars_rounded(-pico)
+    dollars, cents = divmod((pico + PICO // 2) // PICO, 100)
+    return f"{dollars}.{cents:02d}"
 
 
 def dollars_exact(pico: int) -> str:

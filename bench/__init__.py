@@ -1,0 +1,5 @@
+"""Measurements of the running product; nothing is asserted here, everything is printed and kept.
+
+`make bench` starts `rev up` in an empty directory, drives it over HTTP from a load generator
+on the same machine, takes medians of 3 and writes bench/results/*.json with the commit.
+"""
