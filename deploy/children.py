@@ -1,0 +1,55 @@
+"""Starting a process that cannot outlive the one that started it.
+
+Only the start is here; who is restarted, when and in which order belongs to the supervisor.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+PR_SET_PDEATHSIG = 1
+# Loaded before any fork: a child between fork and exec should do as little as it can.
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def die_with(parent: int) -> Callable[[], None]:
+    """What a child runs before its exec so that it is killed when ``parent`` is gone.
+
+    Linux counts the death of the thread that forked, so fork from the main thread. Where
+    there is no such call (not Linux), the child merely gets its own session.
+    """
+
+    def prepare() -> None:
+        if _libc is not None:
+            _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # it died between the fork and the call above
+                os._exit(1)
+        # A Ctrl-C in the terminal is for the supervisor, which stops the others in order.
+        os.setsid()
+
+    return prepare
+
+
+def spawn(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdout: int | IO[bytes] = subprocess.DEVNULL,
+    stderr: int | IO[bytes] | None = None,
+    cwd: Path | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start ``command`` so that it is killed with this process, even by SIGKILL."""
+    return subprocess.Popen(
+        list(command),
+        env=None if env is None else dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        cwd=cwd,
+        preexec_fn=die_with(os.getpid()),
+    )

@@ -1,0 +1,80 @@
+"""`python -m deploy.kafka --data DIR --port N`: the broker alone, until SIGTERM or Ctrl-C.
+
+Prints one line ``{"port": N}`` on standard output when it serves requests; everything a
+person may want to see goes to standard error. `--fetch` only fetches and checks the jars.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from deploy import children
+from deploy.kafka import broker, jars
+from deploy.kafka.java import java
+from deploy.kafka.progress import bar
+from schemas.settings import SettingError
+
+START_LIMIT = 60.0
+"""Seconds in which the broker must have come up."""
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    try:
+        with bar() as progress:
+            paths = jars.ensure(jars.cache_directory(os.environ), jars.listed(jars.LOCK.read_text()), progress)
+        if arguments.fetch:
+            return 0
+        command = broker.jvm(java(os.environ), paths)
+        port, argv = broker.prepare(arguments.data, arguments.port, command, random.Random())
+    except (SettingError, jars.JarError, RuntimeError, OSError) as error:
+        print(f"kafka: {error}", file=sys.stderr)
+        return 2
+    return _run(argv, port)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deploy.kafka", description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("rev-data/kafka"), help="directory that it owns")
+    parser.add_argument("--port", type=int, default=0, help="0: a free one, kept in the directory")
+    parser.add_argument("--fetch", action="store_true", help="only fetch and check the jars")
+    return parser
+
+
+def _run(argv: list[str], port: int) -> int:
+    process = children.spawn(argv, stderr=sys.stderr.buffer)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        process.terminate()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    if not _comes_up(process, port):
+        process.kill()
+        process.wait()
+        print("kafka: the broker did not come up; its reasons are above", file=sys.stderr)
+        return 1
+    print(json.dumps({"port": port}), flush=True)
+    code = process.wait()
+    # 143: Java's exit code after it has shut down in order because of a SIGTERM.
+    return 0 if code in (0, 143, -signal.SIGTERM) else 1
+
+
+def _comes_up(process: subprocess.Popen[bytes], port: int) -> bool:
+    deadline = time.monotonic() + START_LIMIT
+    while process.poll() is None and time.monotonic() < deadline:
+        if broker.answers(port, timeout=1.0):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

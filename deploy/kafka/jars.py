@@ -1,0 +1,132 @@
+"""The broker's jars: fetched once, checked against our own list before every start.
+
+The list (deploy/kafka.lock) is the authority, not what a resolver makes of the published
+metadata on the day: a jar is used when its SHA-256 is in the list, and not otherwise.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+VERSION = "4.3.1"
+LOCK = Path(__file__).parent.parent / "kafka.lock"
+
+Progress = Callable[[int, int], None]
+"""Told (bytes fetched so far, bytes in all)."""
+
+
+class JarError(RuntimeError):
+    """The broker's jars are not there and cannot be had, or are not the listed ones."""
+
+
+class Jar(NamedTuple):
+    group: str
+    artifact: str
+    version: str
+    sha256: str
+    size: int
+
+    @property
+    def filename(self) -> str:
+        return f"{self.artifact}-{self.version}.jar"
+
+
+def listed(text: str) -> list[Jar]:
+    """The jars of a lock file's text. Raises JarError for a line that is not one."""
+    jars = []
+    for line in text.splitlines():
+        if not line or line.startswith("#"):
+            continue
+        try:
+            coordinate, sha256, size = line.split()
+            group, artifact, version = coordinate.split(":")
+            jars.append(Jar(group, artifact, version, sha256, int(size)))
+        except ValueError as error:
+            raise JarError(f"kafka.lock: cannot read {line!r}") from error
+    return jars
+
+
+def cache_directory(env: Mapping[str, str]) -> Path:
+    """Where the jars are kept, outside any checkout so that clones share them."""
+    base = env.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "rev" / f"kafka-{VERSION}"
+
+
+def wrong(directory: Path, jars: Iterable[Jar]) -> list[str]:
+    """Names of the listed jars that are absent from the directory or not the listed bytes."""
+    return [jar.filename for jar in jars if _digest(directory / jar.filename) != jar.sha256]
+
+
+def ensure(directory: Path, jars: list[Jar], progress: Progress) -> list[Path]:
+    """Paths of all jars in the directory, fetched if need be and checked in any case.
+
+    The directory appears whole or not at all: a fetch that is interrupted leaves nothing
+    that passes for complete. Raises JarError when the listed jars cannot be had.
+    """
+    if wrong(directory, jars):
+        _fetch_into(directory, jars, progress)
+    return [directory / jar.filename for jar in jars]
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return ""
+
+
+def _fetch_into(directory: Path, jars: list[Jar], progress: Progress) -> None:
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as scratch:
+        fresh = Path(scratch) / "jars"
+        fresh.mkdir()
+        _fetch(Path(scratch) / "repository", fresh, jars, progress)
+        bad = wrong(fresh, jars)
+        if bad:
+            raise JarError(f"not the listed bytes (kafka.lock): {', '.join(bad)}")
+        _move_into_place(fresh, directory, Path(scratch) / "old")
+        if wrong(directory, jars):
+            raise JarError(f"{directory} does not hold the listed jars; remove it and try again")
+
+
+def _move_into_place(fresh: Path, directory: Path, aside: Path) -> None:
+    """Rename; somebody else may have done it first, which is as good (it is checked after)."""
+    if directory.exists():
+        directory.rename(aside)
+    try:
+        os.rename(fresh, directory)
+    except OSError:
+        if not directory.is_dir():
+            raise
+
+
+def _fetch(repository: Path, target: Path, jars: list[Jar], progress: Progress) -> None:
+    import requests
+    from jgo.config import GlobalSettings
+    from jgo.maven import MavenContext
+
+    # Mirrors are set where jgo's users set them, in its own configuration file.
+    mirrors = GlobalSettings.load().repositories or None
+    maven = MavenContext(repo_cache=repository, remote_repos=mirrors, timeout=60)
+    total, done = sum(jar.size for jar in jars), 0
+
+    def fetch(jar: Jar) -> int:
+        component = maven.project(jar.group, jar.artifact).at_version(jar.version)
+        shutil.move(component.artifact().resolve(), target / jar.filename)
+        return jar.size
+
+    progress(0, total)
+    with ThreadPoolExecutor(8, thread_name_prefix="jars") as pool:
+        try:
+            for size in pool.map(fetch, jars):
+                done += size
+                progress(done, total)
+        except (requests.RequestException, RuntimeError, OSError) as error:
+            pool.shutdown(cancel_futures=True)
+            raise JarError(f"cannot fetch Kafka's jars: {error}") from error

@@ -1,0 +1,148 @@
+"""Session fixtures with the real Kafka and the real engine, and the wall around unit tests.
+
+`kafka`, `clickhouse` and `stack` are for tests marked integration or crash. A test without
+such a mark cannot connect to anything but a server that it started in its own process.
+"""
+
+import asyncio
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from deploy.children import spawn
+
+START_LIMIT = 240.0
+"""Seconds for a server to come up, the first fetch of Kafka's jars included."""
+OUTSIDE = ("integration", "crash")
+SERVERS = {"kafka", "clickhouse", "stack"}
+
+
+class ClickHouse(NamedTuple):
+    """A running engine: its URL, the writer's name and password, the analyst's (name, password)."""
+
+    url: str
+    user: str
+    password: str
+    analyst: tuple[str, str]
+
+
+class _Wall:
+    """Refuses connections to sockets that this process did not bind, while it is up."""
+
+    def __init__(self) -> None:
+        self.up = False
+        self.bound: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+    def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "socket.bind":
+            self.bound.add(arguments[0])
+        elif event == "socket.connect" and self.up and arguments[0].family != socket.AF_UNIX:
+            self._check(arguments[1])
+
+    def _check(self, address: tuple[Any, ...]) -> None:
+        ours = {bound.getsockname()[1] for bound in self.bound if bound.fileno() >= 0}
+        if address[1] not in ours:
+            raise RuntimeError(f"a unit test tried to connect to {address}; mark it integration")
+
+
+_wall = _Wall()
+sys.addaudithook(_wall.hook)
+
+
+@pytest.fixture(autouse=True)
+def _no_network_for_unit_tests(request: pytest.FixtureRequest) -> Iterator[None]:
+    if any(request.node.get_closest_marker(mark) for mark in OUTSIDE):
+        yield
+        return
+    wanted = SERVERS & set(request.fixturenames)
+    if wanted:
+        pytest.fail(f"{', '.join(sorted(wanted))}: only for tests marked {' or '.join(OUTSIDE)}")
+    _wall.up = True
+    yield
+    _wall.up = False
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[None]]:
+    """``await eventually(condition, timeout=30)``: until the (async or plain) condition holds.
+
+    The one place where a test may poll.
+    """
+
+    async def until(condition: Callable[[], Any], timeout: float = 30.0) -> None:
+        async with asyncio.timeout(timeout):
+            while True:
+                held = condition()
+                if await held if asyncio.iscoroutine(held) else held:
+                    return
+                await asyncio.sleep(0.02)
+
+    return until
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap address of a real broker that lasts for the whole run; topics are up to the test."""
+    data = tmp_path_factory.mktemp("kafka")
+    with _server("deploy.kafka", data) as ready:
+        yield f"127.0.0.1:{ready['port']}"
+
+
+@pytest.fixture(scope="session")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
+    """A real engine that lasts for the whole run; databases are up to the test."""
+    data = tmp_path_factory.mktemp("clickhouse")
+    with _server("deploy.clickhouse", data) as ready:
+        users = json.loads((data / "users.json").read_text())
+        writer = next(name for name, user in users.items() if user["role"] == "rw")
+        analyst = next(name for name, user in users.items() if user["role"] == "ro")
+        yield ClickHouse(
+            f"http://127.0.0.1:{ready['port']}",
+            writer,
+            users[writer]["password"],
+            (analyst, users[analyst]["password"]),
+        )
+
+
+@contextmanager
+def _server(module: str, data: Path) -> Iterator[dict[str, Any]]:
+    """A ``python -m module`` that prints a line of JSON when it is ready, stopped at the end."""
+    log = data.with_suffix(".log")
+    with log.open("wb") as errors:
+        process = spawn(
+            [sys.executable, "-m", module, "--data", str(data), "--port", "0"],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+    try:
+        yield _ready_line(process, module, log)
+    finally:
+        process.terminate()
+        process.wait(30)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def _ready_line(process: subprocess.Popen[bytes], module: str, log: Path) -> dict[str, Any]:
+    assert process.stdout is not None
+    text, deadline = b"", time.monotonic() + START_LIMIT
+    while b"\n" not in text:
+        left = deadline - time.monotonic()
+        readable, _, _ = select.select([process.stdout], [], [], max(left, 0))
+        chunk = os.read(process.stdout.fileno(), 4096) if readable else b""
+        if not chunk:
+            raise RuntimeError(f"{module} did not come up:\n{log.read_text()[-4000:]}")
+        text += chunk
+    found: dict[str, Any] = json.loads(text.split(b"\n")[0])
+    return found
