@@ -10,6 +10,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+FREE_PORTS = ("--http", "0", "--kafka", "0", "--clickhouse", "0")
+
 
 class Running:
     """One `rev up`. ``started`` is the monotonic time at which it was launched."""
@@ -19,7 +21,7 @@ class Running:
         self.started = time.monotonic()
         self.log = (data.parent / f"{data.name}.log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.cli", "up", "--data", str(data), "--http", "0", "--kafka", "0", "--clickhouse", "0"],
+            [sys.executable, "-m", "deploy.cli", "up", "--data", str(data), *FREE_PORTS],
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=subprocess.STDOUT,

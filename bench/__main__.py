@@ -1,0 +1,132 @@
+"""`make bench`: every figure of the README, medians of 3, kept with the commit."""
+
+import argparse
+import functools
+import json
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import processes, scenarios
+from bench.running import Running
+from bench.scenarios import Figures
+
+RESULTS = Path(__file__).parent / "results"
+console = Console()
+
+
+def median_of(runs: int, measure: Callable[[int], Figures]) -> Figures:
+    """The median of each figure over some runs; ``measure`` gets the run's number."""
+    taken = [measure(number) for number in range(runs)]
+    return {name: statistics.median(run[name] for run in taken) for name in taken[0]}
+
+
+def show(title: str, figures: Figures) -> None:
+    table = Table(title=title, show_header=False, title_justify="left")
+    for name, value in figures.items():
+        table.add_row(name, f"{value:,}")
+    console.print(table)
+
+
+def keys_for(running: Running, count: int = 16) -> list[str]:
+    """API keys of customers spread over all shards."""
+    return [running.make_key(f"bench-{number}") for number in range(count)]
+
+
+class Bench:
+    """Runs the scenarios one after the other and keeps what they found."""
+
+    def __init__(self, where: Path, runs: int, part: int) -> None:
+        self._where, self._runs, self._part = where, runs, part
+        self.taken: dict[str, Figures] = {}
+
+    def keep(self, name: str, figures: Figures) -> None:
+        self.taken[name] = figures
+        show(name, figures)
+
+    def median(self, name: str, measure: Callable[[int], Figures]) -> None:
+        self.keep(name, median_of(self._runs, measure))
+
+    def cold_start(self) -> None:
+        def cold(number: int) -> Figures:
+            running, figures = scenarios.cold_start(self._where / f"cold{number}")
+            running.stop()
+            return figures
+
+        self.median("cold start", cold)
+
+    def under_load(self) -> None:
+        """Throughput, latency, delay, memory and restarts, on one `rev up`."""
+        running, _ = scenarios.cold_start(self._where / "main")
+        part = self._part
+        try:
+            keys = keys_for(running)
+            scenarios.batch(running, keys, 200, 99)  # warm up
+            self.keep("memory when idle, MiB", _total(processes.memory(running)))
+            self.median("batches of 100", lambda n: scenarios.batch(running, keys, 4000 // part, n))
+            self.median("batches of 100, keyed", lambda n: scenarios.batch(running, keys, 2000 // part, 10 + n, True))
+            self.median(
+                "single, price in the answer", lambda n: scenarios.single(running, keys, 20000 // part, n, False)
+            )
+            self.median("single, respond-async", lambda n: scenarios.single(running, keys, 30000 // part, n, True))
+            self.median("latency at 500/s", lambda n: scenarios.latency(running, keys, 500, 20 / part, n))
+            self.median("event to queryable", lambda n: scenarios.visibility(running, keys, 200 // part, n))
+            self.keep("memory after load, MiB", _total(processes.memory(running)))
+            for name in ("gateway", "pricer", "ledger", "clickhouse", "kafka"):
+                measure = functools.partial(scenarios.restart, running, keys[0], name)
+                self.median(f"kill -9 of {name} to priced", lambda _, measure=measure: measure())
+        finally:
+            running.stop()
+
+    def growth(self, partitions: int) -> None:
+        """Batch throughput with another number of shards."""
+        running = Running(self._where / f"p{partitions}", {"REV_PARTITIONS": str(partitions)})
+        try:
+            running.wait_ready()
+            keys = keys_for(running)
+            scenarios.batch(running, keys, 200, 99)
+            count = 2000 // self._part
+            self.median(f"batches of 100, partitions: {partitions}", lambda n: scenarios.batch(running, keys, count, n))
+        finally:
+            running.stop()
+
+
+def _total(memory: Figures) -> Figures:
+    return {**memory, "all": round(sum(memory.values()), 1)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the load; nothing is kept")
+    args = parser.parse_args()
+    asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    commit = asked.stdout.strip()
+    with tempfile.TemporaryDirectory(prefix="rev-bench-") as where:
+        bench = Bench(Path(where), args.runs, 10 if args.quick else 1)
+        bench.cold_start()
+        bench.under_load()
+        for partitions in (1, 2, 4):
+            bench.growth(partitions)
+    result = {
+        "commit": commit,
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": scenarios.machine(),
+        "runs": args.runs,
+        "figures": bench.taken,
+    }
+    if not args.quick:
+        RESULTS.mkdir(exist_ok=True)
+        path = RESULTS / f"{result['date']}-{commit}.json"
+        path.write_text(json.dumps(result, indent=1) + "\n")
+        console.print(f"kept in {path.name}")
+
+
+if __name__ == "__main__":
+    main()

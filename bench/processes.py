@@ -1,0 +1,35 @@
+"""CPU time and memory of the processes of a `rev up`, read from /proc."""
+
+import os
+from pathlib import Path
+
+from bench.running import Running
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of one process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def memory_mib(pid: int) -> float:
+    """Proportional set size: shared pages count once over all processes."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError(f"no Pss for {pid}")
+
+
+def pids(running: Running) -> dict[str, int]:
+    """Every process of the product by name, the supervisor included."""
+    return {**{str(k): int(v) for k, v in running.run["pids"].items()}, "supervisor": running.process.pid}
+
+
+def cpu(running: Running) -> dict[str, float]:
+    return {name: cpu_seconds(pid) for name, pid in pids(running).items()}
+
+
+def memory(running: Running) -> dict[str, float]:
+    return {name: round(memory_mib(pid), 1) for name, pid in pids(running).items()}

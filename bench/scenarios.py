@@ -1,0 +1,133 @@
+"""What is measured. Each scenario returns a flat dictionary of figures from one run.
+
+Rates are per second of wall time with the load generator on the same machine; times in ms.
+"""
+
+import asyncio
+import os
+import platform
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from bench import load, processes, traffic
+from bench.running import Running, wait_until
+
+Figures = dict[str, float]
+
+
+def _rows(running: Running) -> int:
+    return int(running.sql("SELECT count() FROM rev.entries WHERE kind = 'event'"))
+
+
+def _check(answers: list[load.Answer], wanted: int) -> None:
+    odd = [a for a in answers if a.status != wanted]
+    if odd:
+        raise RuntimeError(
+            f"{len(odd)} of {len(answers)} answers were not {wanted}: {odd[0].status} {odd[0].body[:300]!r}"
+        )
+
+
+def batch(running: Running, keys: list[str], count: int, seed: int, keyed: bool = False) -> Figures:
+    """Batches of 100, priced and committed in the answer, until the last is queryable."""
+    messages = traffic.batches(running.http, keys, count, 100, seed, keyed)
+    before, rows, began = processes.cpu(running), _rows(running), time.perf_counter()
+    answers = asyncio.run(load.closed_loop(running.http, iter(messages), 8))
+    answered = time.perf_counter() - began
+    _check(answers, 201)
+    wait_until(lambda: _rows(running) >= rows + count * 100, "batch rows queryable", 120, 0.05)
+    queryable = time.perf_counter() - began
+    after = processes.cpu(running)
+    events = count * 100
+    took = [a.took * 1000 for a in answers]
+    return {
+        "events": events,
+        "answered_per_s": round(events / answered),
+        "queryable_per_s": round(events / queryable),
+        "batch_p50_ms": round(load.quantile(took, 0.5), 2),
+        "batch_p99_ms": round(load.quantile(took, 0.99), 2),
+        **{f"cpu_us_per_event_{name}": round((after[name] - before[name]) / events * 1e6, 2) for name in before},
+    }
+
+
+def single(running: Running, keys: list[str], count: int, seed: int, asynchronous: bool) -> Figures:
+    """Single events as fast as 64 connections go; asynchronous: answered after the append."""
+    headers = ("Prefer: respond-async",) if asynchronous else ()
+    messages = traffic.singles(running.http, keys, count, seed, headers)
+    before, rows, began = processes.cpu(running), _rows(running), time.perf_counter()
+    answers = asyncio.run(load.closed_loop(running.http, iter(messages), 64))
+    answered = time.perf_counter() - began
+    _check(answers, 202 if asynchronous else 201)
+    wait_until(lambda: _rows(running) >= rows + count, "single rows queryable", 120, 0.05)
+    after = processes.cpu(running)
+    took = [a.took * 1000 for a in answers]
+    return {
+        "per_s": round(count / answered),
+        "p50_ms": round(load.quantile(took, 0.5), 2),
+        "p99_ms": round(load.quantile(took, 0.99), 2),
+        **{f"cpu_us_per_event_{name}": round((after[name] - before[name]) / count * 1e6, 1) for name in before},
+    }
+
+
+def latency(running: Running, keys: list[str], rate: float, seconds: float, seed: int) -> Figures:
+    """Single events with the price in the answer on a fixed schedule."""
+    messages = traffic.singles(running.http, keys, int(rate * seconds), seed)
+    answers = asyncio.run(load.open_loop(running.http, messages.__getitem__, rate, seconds))
+    _check(answers, 201)
+    took = [a.took * 1000 for a in answers]
+    return {f"p{int(q * 1000) / 10:g}_ms": round(load.quantile(took, q), 2) for q in (0.5, 0.9, 0.99, 0.999)}
+
+
+def visibility(running: Running, keys: list[str], count: int, seed: int) -> Figures:
+    """From the answer of one event to its row in ClickHouse, polled every few ms."""
+    delays = []
+    for number in range(count):
+        body = {"agent_id": "probe", "action": "chat", "tokens": number, "trace_id": f"probe-{seed}-{number}"}
+        status, answer = running.call("POST", "/v1/meter", body, keys[number % len(keys)])
+        if status != 201:
+            raise RuntimeError(f"{status} {answer}")
+        where = f"event_id = {answer['event_id']}"
+        query = f"SELECT count() FROM rev.entries WHERE {where}"
+        delays.append(wait_until(lambda query=query: running.sql(query) == "1", "visible", 30, 0.005) * 1000)
+    return {"p50_ms": round(load.quantile(delays, 0.5)), "p99_ms": round(load.quantile(delays, 0.99))}
+
+
+def cold_start(where: Path) -> tuple[Running, Figures]:
+    """From `rev up` in an empty directory to the first priced event."""
+    running = Running(where)
+    running.wait_ready()
+    ready = time.monotonic() - running.started
+    key = running.make_key("bench-first")
+    status, answer = running.call("POST", "/v1/meter", {"agent_id": "a", "action": "chat"}, key)
+    if status != 201:
+        raise RuntimeError(f"{status} {answer}")
+    return running, {"ready_s": round(ready, 2), "first_priced_s": round(time.monotonic() - running.started, 2)}
+
+
+def restart(running: Running, key: str, name: str) -> Figures:
+    """kill -9 of one process, to the next single event that is answered with its price."""
+    os.kill(int(running.run["pids"][name]), signal.SIGKILL)
+    began = time.monotonic()
+
+    def priced() -> bool:
+        try:
+            return running.call("POST", "/v1/meter", {"agent_id": "a", "action": "chat"}, key)[0] == 201
+        except OSError:
+            return False
+
+    wait_until(priced, f"priced after kill -9 of {name}", 60, 0.02)
+    return {f"{name}_s": round(time.monotonic() - began, 2)}
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were taken on."""
+    model = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    return {"cores": os.cpu_count(), "cpu": model, "python": platform.python_version()}

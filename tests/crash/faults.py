@@ -1,0 +1,120 @@
+"""Faults: kill -9 and SIGSTOP/SIGCONT of the processes of a `rev up`, second pricers and ledgers."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from bench.running import Running
+
+SERVICES = ("gateway", "pricer", "ledger", "kafka", "clickhouse")
+
+
+class Faults:
+    """Injects faults one after the other and measures how long no event was priced after each kill."""
+
+    def __init__(self, running: Running, rng: random.Random, acknowledged: Callable[[], int]) -> None:
+        self._running, self._rng, self._acknowledged = running, rng, acknowledged
+        self._extra: list[subprocess.Popen[bytes]] = []
+        self.done: Counter[str] = Counter()
+        self.recovery: dict[str, list[float]] = {name: [] for name in SERVICES}
+
+    async def inject(self, count: int) -> None:
+        """``count`` random faults, with every kind of kill among them."""
+        planned: list[tuple[str, str]] = [("kill", name) for name in SERVICES] * 2
+        planned += [("stop", name) for name in SERVICES]
+        planned += [("second", "pricer"), ("second", "ledger"), ("forget", "groups"), ("end second", "")]
+        while len(planned) < count:
+            planned.append((self._rng.choice(["kill", "kill", "stop"]), self._rng.choice(SERVICES)))
+        self._rng.shuffle(planned)
+        for kind, name in planned:
+            await self._one(kind, name)
+            await asyncio.sleep(self._rng.uniform(0.5, 3))
+        await self._end_second()
+
+    async def _one(self, kind: str, name: str) -> None:
+        self.done[f"{kind} {name}".strip()] += 1
+        print(f"  fault {sum(self.done.values())}: {kind} {name}", flush=True)
+        if kind == "kill":
+            await self._kill(name)
+        elif kind == "stop":
+            await self._stop(name)
+        elif kind == "second":
+            self._second(name)
+        elif kind == "forget":
+            await self._forget_groups()
+        else:
+            await self._end_second()
+
+    def _pid(self, name: str) -> int:
+        return int(self._running.run["pids"][name])
+
+    async def _kill(self, name: str) -> None:
+        before = self._pid(name)
+        os.kill(before, signal.SIGKILL)
+        began = time.monotonic()
+        await self._until(lambda: self._replaced(name, before), f"{name} replaced")
+        if name in ("gateway", "pricer", "kafka"):
+            priced = self._acknowledged()
+            await self._until(lambda: self._acknowledged() > priced, f"priced after kill of {name}")
+            self.recovery[name].append(time.monotonic() - began)
+
+    def _replaced(self, name: str, before: int) -> bool:
+        return self._pid(name) != before
+
+    async def _stop(self, name: str) -> None:
+        pid = self._pid(name)
+        os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(self._rng.choice([0.3, 1.5, 4, 9]))
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            print(f"  {name} {pid} was replaced while it was stopped", flush=True)
+
+    def _second(self, name: str) -> None:
+        run = self._running.run
+        users = json.loads((self._running.data / "clickhouse" / "users.json").read_text())
+        env = {
+            **os.environ,
+            "REV_KAFKA": run["kafka"],
+            "REV_CLICKHOUSE_URL": run["clickhouse"],
+            "REV_CLICKHOUSE_PASSWORD": users["rev"]["password"],
+            "REV_DATA": str(self._running.data),
+            "REV_ORDINAL": "1",
+        }
+        log = (self._running.data / "logs" / f"{name}-1.log").open("ab")
+        self._extra.append(
+            subprocess.Popen([sys.executable, "-m", "deploy.cli", name], env=env, stdout=log, stderr=subprocess.STDOUT)
+        )
+
+    async def _end_second(self) -> None:
+        for number, process in enumerate(self._extra):
+            process.kill() if number % 2 else process.terminate()
+        for process in self._extra:
+            await asyncio.to_thread(process.wait, 30)
+        self._extra.clear()
+
+    async def _forget_groups(self) -> None:
+        """Delete the pricer's consumer group with its offsets while its members are gone."""
+        from deploy.kafka import delete_group
+
+        await self._end_second()
+        before = self._pid("pricer")
+        os.kill(before, signal.SIGKILL)
+        self.done[
+            "group deleted" if await delete_group(self._running.run["kafka"], "rev.pricer") else "group busy"
+        ] += 1
+        await self._until(lambda: self._replaced("pricer", before), "pricer replaced")
+
+    async def _until(self, true: Callable[[], bool], what: str, limit: float = 90) -> None:
+        until = time.monotonic() + limit
+        while not true():
+            if time.monotonic() > until:
+                raise TimeoutError(f"{what}: not within {limit} s")
+            await asyncio.sleep(0.02)

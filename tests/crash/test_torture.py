@@ -1,0 +1,90 @@
+"""Random faults under load: nothing acknowledged is lost, nothing is doubled, every price is right."""
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from bench.running import Running, wait_until
+from tests.crash.clients import STEP, Agent, Book, raise_price
+from tests.crash.faults import Faults
+
+pytestmark = pytest.mark.crash
+
+FAULTS = int(os.environ.get("TORTURE_FAULTS", "40"))
+SEED = int(os.environ.get("TORTURE_SEED", "1"))
+CLIENTS = 8
+
+
+async def torment(running: Running, book: Book) -> Faults:
+    """Load from several clients that retry, prices that change, and faults; then everything is sent again."""
+    token = running.admin_token
+    customers = [f"torture-{number}" for number in range(CLIENTS)]
+    keys = [running.make_key(customer) for customer in customers]
+    status, _ = running.call("POST", "/api/admin/pricing", {"action_type": STEP, "base_rate_cents": 0})
+    assert status == 201
+    timeout = aiohttp.ClientTimeout(total=10)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        stop = asyncio.Event()
+        agents = [
+            Agent(session, running.http, customer, key, book, SEED * 1000 + number)
+            for number, (customer, key) in enumerate(zip(customers, keys, strict=True))
+        ]
+        tasks = [asyncio.create_task(agent.run(stop)) for agent in agents]
+        tasks.append(asyncio.create_task(raise_price(session, running.http, token, book, stop)))
+        faults = Faults(running, random.Random(SEED), lambda: book.acknowledged)
+        await faults.inject(FAULTS)
+        stop.set()
+        await asyncio.gather(*tasks)
+        await asyncio.gather(*(agent.again() for agent in agents))
+    return faults
+
+
+def ledger_rows(running: Running) -> list[tuple[str, str, int, Decimal]]:
+    rows = running.sql(
+        "SELECT customer_id, idempotency_key, event_id, toString(total_cents) FROM rev.entries"
+        " WHERE kind = 'event' AND startsWith(customer_id, 'torture-') FORMAT TSV"
+    )
+    split = (line.split("\t") for line in rows.splitlines())
+    return [(customer, key, int(event), Decimal(total)) for customer, key, event, total in split]
+
+
+def test_faults_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+    """Every event whose price was answered is in the ledger once, at that price, whatever died meanwhile."""
+    running = Running(tmp_path / "data")
+    book = Book()
+    try:
+        running.wait_ready()
+        faults = asyncio.run(torment(running, book))
+        wait_until(
+            lambda: len(ledger_rows(running)) >= len(book.prices), "the ledger holds every acknowledged event", 90
+        )
+        rows = ledger_rows(running)
+        report(book, faults, len(rows))
+        assert book.errors == []
+        assert len(rows) == len(book.prices), "every acknowledged event is one row and there are no others"
+        assert {(c, k): (e, t) for c, k, e, t in rows} == book.prices
+        verify = subprocess.run(
+            [sys.executable, "-m", "deploy.cli", "verify", "--data", str(running.data)], check=False
+        )
+        assert verify.returncode == 0, "rev verify agrees"
+    finally:
+        assert running.stop() == 0, "rev up stops cleanly after all of it"
+
+
+def report(book: Book, faults: Faults, rows: int) -> None:
+    print(f"\n  faults: {dict(faults.done)}")
+    print(f"  {len(book.prices)} events priced and acknowledged, {rows} rows in the ledger")
+    print(f"  answers: {book.acknowledged} of 201, {book.accepted} of 202; {book.replays} repeats, and all at the end")
+    print(f"  price changed {book.changes} times; refusals on the way: {book.refused}")
+    for name, taken in faults.recovery.items():
+        if taken:
+            taken.sort()
+            middle, worst = taken[len(taken) // 2], taken[-1]
+            print(f"  after kill -9 of {name}: next price after {middle:.2f} s (median), {worst:.2f} s (worst)")

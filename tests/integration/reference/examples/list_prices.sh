@@ -1,0 +1,1 @@
+curl https://rev.polsia.app/api/admin/pricing

@@ -1,0 +1,1 @@
+const res = await fetch('https://rev.polsia.app/v1/meter', { method: 'POST', headers: { 'Content-Type': 'application/json', 'Authorization': `Bearer ${process.env.REVGRID_API_KEY}`, }, body: JSON.stringify({ agent_id: 'agent-copilot', action: 'completion', tokens: 2400, outcome: 'success', }), }); const data = await res.json(); console.log(data.price.total_cents); // 1.47

@@ -1,0 +1,1 @@
+curl -X POST https://rev.polsia.app/v1/meter \ -H "Content-Type: application/json" \ -H "Authorization: Bearer rg_your_api_key" \ -d '{ "agent_id": "agent-copilot", "action": "completion", "tokens": 2400, "outcome": "success" }'

@@ -1,0 +1,1 @@
+curl -X POST https://rev.polsia.app/api/admin/pricing \ -H "Content-Type: application/json" \ -d '{ "action_type": "completion", "base_rate_cents": 0.75, "token_rate_cents": 0.0004, "outcome_bonus_cents": 0.30, "customer_id": "acme-corp" }'

@@ -1,0 +1,226 @@
+"""The metering, usage, pricing and admin examples of the reference documents, as they stand there.
+
+`examples/` holds their text. What is substituted is listed in SUBSTITUTIONS and nowhere else;
+besides, the text dump of the reference had joined the lines of some shell commands, so a
+backslash before a blank is given its line break back.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from bench.running import wait_until
+from tests.integration.reference.open_admin import OpenAdmin
+
+pytestmark = pytest.mark.integration
+
+EXAMPLES = Path(__file__).parent / "examples"
+HOST = "https://rev.polsia.app"
+KEYS = ("rg_your_api_key", "YOUR_API_KEY")
+SUBSTITUTIONS = "host; key; header-less admin calls with REV_OPEN_ADMIN=1"
+
+
+def text(name: str, url: str, key: str) -> str:
+    """An example with the host and the key replaced, and nothing else."""
+    made = (EXAMPLES / name).read_text().replace(HOST, url)
+    for placeholder in KEYS:
+        made = made.replace(placeholder, key)
+    return made
+
+
+def shell(open_admin: OpenAdmin, name: str) -> Any:
+    """Run a curl example; returns its JSON with exact numbers."""
+    script = re.sub(r"\\ (?=-)", "\\\\\n", text(name, open_admin.url, open_admin.key))
+    done = subprocess.run(["bash", "-ec", script], capture_output=True, text=True, check=True, timeout=60)
+    return json.loads(done.stdout, parse_float=Decimal)
+
+
+def node(open_admin: OpenAdmin, name: str, show: str) -> tuple[str, Any]:
+    """Run a JavaScript example, then print the expression ``show``; returns stdout and the value."""
+    program = shutil.which("node")
+    if program is None:
+        pytest.skip("not run: node is absent")
+    script = text(name, open_admin.url, open_admin.key) + f"\nconsole.log('\\n' + JSON.stringify({show}));\n"
+    env = {"REVGRID_API_KEY": open_admin.key, "PATH": "/usr/bin:/bin"}
+    prefix = f"globalThis.API_KEY = {json.dumps(open_admin.key)};\n" if "${API_KEY}" in script else ""
+    done = subprocess.run(
+        [program, "--input-type=module", "-e", prefix + script], capture_output=True, text=True, timeout=60, env=env
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(done.stdout.rstrip().splitlines()[-1], parse_float=Decimal)
+
+
+def python(open_admin: OpenAdmin, name: str) -> str:
+    """Run a Python example; returns what it prints."""
+    script = text(name, open_admin.url, open_admin.key)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def holds(answer: Any, example: Any) -> None:
+    """The answer has every field of the example's answer, with values of the same kind."""
+    if isinstance(example, dict):
+        assert isinstance(answer, dict)
+        for name, value in example.items():
+            assert name in answer, f"{name} is missing in {answer}"
+            holds(answer[name], value)
+    elif isinstance(example, list):
+        assert isinstance(answer, list) and answer
+        holds(answer[0], example[0])
+    elif isinstance(example, bool) or example is None:
+        assert answer is None or isinstance(answer, bool)
+    elif isinstance(example, int | Decimal):
+        assert isinstance(answer, int | Decimal) and not isinstance(answer, bool)
+    else:
+        assert isinstance(answer, type(example))
+
+
+METER_ANSWER = json.loads(
+    """{
+"event_id": 42,
+"price": {
+"total_cents": 1.47,
+"breakdown": { "base_rate_cents": 0.5, "token_charge_cents": 0.72, "outcome_bonus_cents": 0.25 },
+"config": { "action_type": "completion", "base_rate_cents": 0.5, "token_rate_cents": 0.0003,
+            "outcome_bonus_cents": 0.25, "is_default": true }
+},
+"event": { "customer_id": "acme-corp", "agent_id": "agent-copilot", "action": "completion", "tokens": 2400,
+           "outcome": "success" },
+"created_at": "2026-04-26T12:00:00.000Z"
+}""",
+    parse_float=Decimal,
+)
+
+
+def test_meter_with_curl_answers_the_documented_price(open_admin: OpenAdmin) -> None:
+    """POST /v1/meter: 1.47 cents, made of 0.5, 0.72 and 0.25."""
+    answer = shell(open_admin, "meter.sh")
+    holds(answer, METER_ANSWER)
+    assert answer["price"] == METER_ANSWER["price"] | answer["price"] | {
+        "breakdown": METER_ANSWER["price"]["breakdown"],
+        "total_cents": Decimal("1.47"),
+    }
+    assert answer["event"] == METER_ANSWER["event"] | answer["event"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", answer["created_at"])
+
+
+def test_meter_with_fetch_prints_the_documented_price(open_admin: OpenAdmin) -> None:
+    """The example's own console.log prints 1.47."""
+    out, _ = node(open_admin, "meter.mjs", "data")
+    assert out.splitlines()[0] == "1.47"
+
+
+def test_guide_email_sent_with_curl(open_admin: OpenAdmin) -> None:
+    """The guide's email.sent with success: 1 cent and the 5 dollar bonus."""
+    answer = shell(open_admin, "guide_meter.sh")
+    assert answer["price_charged"] == Decimal("5.01")
+    assert answer["event"]["tokens"] == 1540
+
+
+def test_guide_email_sent_with_fetch_and_requests(open_admin: OpenAdmin) -> None:
+    """The guide's Node.js and Python programs print what was charged."""
+    out, _ = node(open_admin, "guide_meter.mjs", "outcome_id")
+    assert out.splitlines()[0] == "Charged: 5.01"
+    assert python(open_admin, "guide_meter.py").strip() == "Charged: $5.01"
+
+
+@pytest.mark.parametrize(("name", "charged"), [("guide_per_token.mjs", "0.0129"), ("guide_per_call.mjs", "0.05")])
+def test_guide_pricing_models(open_admin: OpenAdmin, name: str, charged: str) -> None:
+    """Per token: 4,300 tokens at 0.0003 cents; per call: 5 cents whatever the tokens."""
+    _, value = node(open_admin, name, "price_charged")
+    assert Decimal(value) == Decimal(charged)
+
+
+def test_guide_hybrid_with_requests(open_admin: OpenAdmin) -> None:
+    """lead.qualified: 0.01 + 3,450 tokens x 0.0000001 + 5.00 dollars."""
+    assert python(open_admin, "guide_hybrid.py").strip() == "Total charged: $5.010345"
+
+
+def test_guide_pending_opens_an_outcome(open_admin: OpenAdmin) -> None:
+    """outcome: pending is charged the base alone and gives an outcome_id."""
+    _, value = node(open_admin, "guide_pending.mjs", "outcome_id")
+    assert re.fullmatch(r"oc_\d+", value)
+
+
+USAGE_ANSWER = {
+    "customer_id": "acme-corp",
+    "period": "7d",
+    "summary": {
+        "total_events": 1284,
+        "total_cents": Decimal("4523.12"),
+        "total_dollars": Decimal("45.23"),
+        "total_tokens": 892400,
+        "unique_agents": 3,
+    },
+    "by_action": [{"action": "completion", "event_count": 800, "total_cents": Decimal("3200.50")}],
+}
+
+
+@pytest.mark.parametrize("run", ["shell", "node"])
+def test_usage(open_admin: OpenAdmin, run: str) -> None:
+    """GET /v1/usage?period=7d has the documented fields once an event is in the ledger."""
+    shell(open_admin, "meter.sh")
+
+    def ask() -> Any:
+        return shell(open_admin, "usage.sh") if run == "shell" else node(open_admin, "usage.mjs", "usage")[1]
+
+    wait_until(lambda: ask()["summary"]["total_events"] > 0, "the event is counted")
+    answer = ask()
+    holds(answer, USAGE_ANSWER)
+    assert answer["period"] == "7d" and answer["customer_id"] == "acme-corp"
+    assert sum(row["total_cents"] for row in answer["by_action"]) == answer["summary"]["total_cents"]
+
+
+@pytest.mark.parametrize("run", ["shell", "node"])
+def test_pricing(open_admin: OpenAdmin, run: str) -> None:
+    """GET /v1/pricing lists the effective rate of each action."""
+    answer = shell(open_admin, "pricing.sh") if run == "shell" else node(open_admin, "pricing.mjs", "pricing")[1]
+    chat = next(row for row in answer["configs"] if row["action_type"] == "chat")
+    assert answer["customer_id"] == "acme-corp"
+    assert chat | {"is_custom": False} == chat
+    assert (chat["base_rate_cents"], chat["token_rate_cents"]) == (Decimal("0.1"), Decimal("0.0001"))
+    assert chat["outcome_bonus_cents"] == Decimal("0.05")
+
+
+def test_admin_keys_without_a_header(open_admin: OpenAdmin) -> None:
+    """Create, list masked, revoke by id, as the reference has it, the revoked key being 1."""
+    created = shell(open_admin, "create_key.sh")
+    assert created["customer_id"] == "acme-corp" and created["customer_name"] == "Acme Corp"
+    assert created["api_key"].startswith("rg_") and isinstance(created["id"], int)
+    listed = shell(open_admin, "list_keys.sh")["keys"]
+    row = next(key for key in listed if key["id"] == created["id"])
+    assert row["is_active"] is True and row["customer_name"] == "Acme Corp"
+    assert re.fullmatch(r"rg_\w{4}\.\.\.\w{4}", row["api_key_masked"])
+    assert created["api_key"] not in json.dumps(listed, default=str)
+    assert shell(open_admin, "revoke_key.sh") == {"success": True}
+    assert next(key for key in shell(open_admin, "list_keys.sh")["keys"] if key["id"] == 1)["is_active"] is False
+
+
+def test_admin_pricing_without_a_header(open_admin: OpenAdmin) -> None:
+    """Create a customer's price and list the active ones with the defaults."""
+    created = shell(open_admin, "set_price.sh")
+    expected = {
+        "customer_id": "acme-corp",
+        "action_type": "completion",
+        "base_rate_cents": Decimal("0.75"),
+        "token_rate_cents": Decimal("0.0004"),
+        "outcome_bonus_cents": Decimal("0.3"),
+        "is_active": True,
+    }
+    assert created == expected | created and isinstance(created["id"], int)
+    configs = shell(open_admin, "list_prices.sh")["configs"]
+    listed = next(row for row in configs if row["id"] == created["id"])
+    assert listed == expected | listed
+    default = next(row for row in configs if row["action_type"] == "chat" and row["customer_id"] is None)
+    assert default["base_rate_cents"] == Decimal("0.1") and default["is_active"] is True
+    removed = requests.delete(f"{open_admin.url}/api/admin/pricing/{created['id']}", timeout=30)
+    assert removed.status_code == 200, "the other examples are priced by the defaults again"
