@@ -12,8 +12,10 @@ from collections import Counter
 from collections.abc import Callable
 
 from bench.running import Running
+from tests.crash.groups import delete_group
 
 SERVICES = ("gateway", "pricer", "ledger", "kafka", "clickhouse")
+GROUP = "rev.pricer"
 
 
 class Faults:
@@ -101,16 +103,18 @@ class Faults:
         self._extra.clear()
 
     async def _forget_groups(self) -> None:
-        """Delete the pricer's consumer group with its offsets while its members are gone."""
-        from deploy.kafka import delete_group
-
+        """Delete the pricers' group while they are stopped for longer than their session."""
         await self._end_second()
-        before = self._pid("pricer")
-        os.kill(before, signal.SIGKILL)
-        self.done[
-            "group deleted" if await delete_group(self._running.run["kafka"], "rev.pricer") else "group busy"
-        ] += 1
-        await self._until(lambda: self._replaced("pricer", before), "pricer replaced")
+        pid = self._pid("pricer")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            until = time.monotonic() + 60
+            while not await delete_group(self._running.run["kafka"], GROUP):
+                if time.monotonic() > until:
+                    raise TimeoutError("the pricers' group never became empty")
+                await asyncio.sleep(0.5)
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     async def _until(self, true: Callable[[], bool], what: str, limit: float = 90) -> None:
         until = time.monotonic() + limit
