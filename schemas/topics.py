@@ -19,6 +19,8 @@ PRICE_KEY = b"_price"
 REPLY_HEADER = "reply"
 """Header of a raw record that wants an answer: ``<boot id>:<request number>:<partition>``."""
 
+NEVER = str(2**63 - 1)
+
 
 class Topic(NamedTuple):
     """How a topic is created."""
@@ -40,7 +42,8 @@ def topics(partitions: int, reply_partitions: int = 8, delivery_partitions: int 
         Topic(RAW, partitions, {**_kept(36 * DAY), **big, "message.timestamp.type": "LogAppendTime"}),
         Topic(ENTRIES, partitions, {**_kept(36 * DAY), **big}),
         Topic(STATE, partitions, compacted),
-        Topic(REPLIES, reply_partitions, {**_kept(10 * 60_000), **big, "segment.ms": "60000"}),
+        # a hint: where the broker's default is to flush every record, these are left out
+        Topic(REPLIES, reply_partitions, {**_kept(10 * 60_000), **big, "segment.ms": "60000", "flush.messages": NEVER}),
         Topic(DELIVERIES, delivery_partitions, {**_kept(36 * DAY), **big}),
         Topic(DEAD, 1, {**_kept(36 * DAY), **big}),
         Topic(CONFIG, 1, compacted),

@@ -25,7 +25,7 @@ from deploy.children import spawn
 START_LIMIT = 240.0
 """Seconds for a server to come up, the first fetch of Kafka's jars included."""
 OUTSIDE = ("integration", "crash")
-SERVERS = {"kafka", "clickhouse", "stack"}
+SERVERS = {"kafka", "own_kafka", "clickhouse", "stack"}
 
 
 class ClickHouse(NamedTuple):
@@ -95,6 +95,14 @@ def eventually() -> Callable[..., Awaitable[None]]:
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Bootstrap address of a real broker that lasts for the whole run; topics are up to the test."""
     data = tmp_path_factory.mktemp("kafka")
+    with _server("deploy.kafka", data) as ready:
+        yield f"127.0.0.1:{ready['port']}"
+
+
+@pytest.fixture(scope="module")
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap address of a broker for one test module, for tests of topics with fixed names."""
+    data = tmp_path_factory.mktemp("own-kafka")
     with _server("deploy.kafka", data) as ready:
         yield f"127.0.0.1:{ready['port']}"
 

@@ -1,0 +1,134 @@
+"""What must stand in Kafka before the services start: topics, the log's epoch, the first prices.
+
+Everything here can be run again at any time and changes nothing that is there already.
+"""
+
+import asyncio
+import secrets
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import for_code
+
+from schemas import commands, config, topics
+from schemas.prices import DEFAULTS
+from schemas.settings import Settings
+
+ALREADY_EXISTS = 36
+"""Kafka's error code when somebody else has just created the topic."""
+LEADERS_WITHIN = 30.0
+"""Seconds in which every new partition must have a leader."""
+
+
+class BootstrapError(RuntimeError):
+    """The cluster cannot be used as it is; the message is one sentence for the operator."""
+
+
+async def ensure(settings: Settings, epoch: str | None = None) -> str:
+    """Make the cluster ready for the services; the epoch of its log (hex).
+
+    ``epoch`` is the one that a new log gets (None: a random one). Raises BootstrapError when
+    the cluster disagrees with the settings, aiokafka's errors when it cannot be reached.
+    """
+    await _ensure_topics(settings)
+    view = await _read_config(settings.kafka)
+    known = _epoch_in(view)
+    if known is not None and config.price_key(1) in view:
+        return known
+    chosen = known or epoch or secrets.token_hex(16)
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", enable_idempotence=True)
+    await producer.start()
+    try:
+        if known is None:
+            record = msgspec.json.encode({"epoch": chosen})
+            await producer.send_and_wait(topics.CONFIG, record, key=config.EPOCH)
+        if config.price_key(1) not in view:
+            genesis = commands.encode(commands.Genesis(epoch=chosen, prices=DEFAULTS))
+            shard = topics.partition_of(topics.CONFIG_KEY, settings.partitions)
+            await producer.send_and_wait(topics.RAW, genesis, key=topics.CONFIG_KEY, partition=shard)
+    finally:
+        await producer.stop()
+    return chosen
+
+
+async def _ensure_topics(settings: Settings) -> None:
+    wanted = topics.topics(settings.partitions)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    try:
+        there = {topic["topic"]: topic for topic in await admin.describe_topics()}
+        disagreement = wrong_partitions(wanted, {name: len(topic["partitions"]) for name, topic in there.items()})
+        if disagreement:
+            raise BootstrapError(disagreement)
+        missing = [topic for topic in wanted if topic.name not in there]
+        # rev.config last, so that where it exists all the others do
+        for group in ([t for t in missing if t.name != topics.CONFIG], [t for t in missing if t.name == topics.CONFIG]):
+            if group:
+                await _create(admin, [new_topic(topic, settings.replication) for topic in group])
+        await _leaders(admin, [topic.name for topic in missing])
+    finally:
+        await admin.close()
+
+
+def wrong_partitions(wanted: list[topics.Topic], there: dict[str, int]) -> str | None:
+    """Why the topics that are there cannot be used, or None. ``there``: partitions by topic."""
+    for topic in wanted:
+        found = there.get(topic.name, topic.partitions)
+        if found != topic.partitions:
+            return (
+                f"topic {topic.name} has {found} partitions and {topic.partitions} are wanted; the number of "
+                "partitions of a log is never changed, so set REV_PARTITIONS to what the log was created with"
+            )
+    return None
+
+
+def new_topic(topic: topics.Topic, replication: int) -> NewTopic:
+    """How the topic is created: with n replicas a write needs all but one of them."""
+    safe = {"min.insync.replicas": str(max(1, replication - 1)), "unclean.leader.election.enable": "false"}
+    return NewTopic(topic.name, topic.partitions, replication, topic_configs={**topic.config, **safe})
+
+
+async def _create(admin: AIOKafkaAdminClient, new: list[NewTopic]) -> None:
+    response = await admin.create_topics(new)
+    for name, code, *message in response.topic_errors:
+        if code not in (0, ALREADY_EXISTS):
+            reason = message[0] if message and message[0] else for_code(code).__name__
+            raise BootstrapError(f"Kafka did not create topic {name}: {reason}")
+
+
+async def _leaders(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """Return when every partition of the topics has a leader, so that nobody starts too early."""
+    async with asyncio.timeout(LEADERS_WITHIN):
+        while names:
+            if all(map(_led, await admin.describe_topics(names))):
+                return
+            await asyncio.sleep(0.02)
+
+
+def _led(topic: dict[str, Any]) -> bool:
+    partitions = topic["partitions"]
+    return bool(partitions) and all(p["error_code"] == 0 and p["leader"] >= 0 for p in partitions)
+
+
+async def _read_config(kafka: str) -> dict[bytes, bytes | None]:
+    """The last value of every key in rev.config."""
+    partition = TopicPartition(topics.CONFIG, 0)
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest", isolation_level="read_committed")
+    consumer.assign([partition])
+    await consumer.start()
+    view: dict[bytes, bytes | None] = {}
+    try:
+        end = (await consumer.end_offsets([partition]))[partition]
+        while end and await consumer.position(partition) < end:
+            for record in (await consumer.getmany(timeout_ms=200)).get(partition, []):
+                view[record.key] = record.value
+    finally:
+        await consumer.stop()
+    return view
+
+
+def _epoch_in(view: dict[bytes, bytes | None]) -> str | None:
+    value = view.get(config.EPOCH)
+    return None if value is None else str(msgspec.json.decode(value)["epoch"])
