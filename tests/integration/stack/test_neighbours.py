@@ -1,0 +1,149 @@
+"""What each service promises while its neighbour is down: the table in docs/operations.md."""
+
+import os
+import signal
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from bench.running import Running, wait_until
+
+pytestmark = pytest.mark.integration
+
+
+@contextmanager
+def stopped(running: Running, name: str) -> Iterator[None]:
+    """One process of the stack does not run meanwhile."""
+    pid = int(running.run["pids"][name])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def event(**more: Any) -> dict[str, Any]:
+    return {"agent_id": "agent-1", "action": "completion", "tokens": 2400, "outcome": "success", **more}
+
+
+def rows(running: Running, key: str) -> int:
+    return int(running.sql(f"SELECT count() FROM rev.entries WHERE idempotency_key = '{key}'"))
+
+
+@pytest.fixture(scope="module")
+def key(running: Running) -> str:
+    return running.make_key("neighbour")
+
+
+def test_one_event_in_a_committed_price_back_a_row_in_clickhouse(running: Running, key: str) -> None:
+    """The whole path: 1.47 cents in the answer, the same in the analyst's SQL."""
+    status, answer = running.call("POST", "/v1/meter", event(), key)
+    assert (status, answer["price"]["total_cents"]) == (201, 1.47)
+    query = f"SELECT total_cents FROM rev.entries WHERE event_id = {answer['event_id']}"
+    wait_until(lambda: running.sql(query) == "1.47", "the row is in ClickHouse")
+
+
+def test_kafka_stopped_acknowledges_nothing_and_a_repeat_is_charged_once(running: Running, key: str) -> None:
+    """Without Kafka: 503 with one of its two codes; afterwards the same key is charged exactly once."""
+    name = str(uuid.uuid4())
+    body = event(idempotency_key=name)
+    with stopped(running, "kafka"):
+        answers = [running.call("POST", "/v1/meter", body, key) for _ in range(3)]
+    assert [status for status, _ in answers] == [503, 503, 503]
+    codes = [answer["code"] for _, answer in answers]
+    assert codes[0] == "unknown" and set(codes) <= {"unknown", "not_recorded"}
+
+    def priced() -> bool:
+        return running.call("POST", "/v1/meter", body, key)[0] == 201
+
+    wait_until(priced, "priced once Kafka is back")
+    wait_until(lambda: rows(running, name) >= 1, "the row is in ClickHouse")
+    _, first = running.call("POST", "/v1/meter", body, key)
+    _, second = running.call("POST", "/v1/meter", body, key)
+    assert first == second
+    _settle(running, key)
+    assert rows(running, name) == 1
+
+
+def _settle(running: Running, key: str) -> None:
+    """Returns when an event that was sent now is in the ledger, and so is all before it."""
+    mark = str(uuid.uuid4())
+    wait_until(lambda: running.call("POST", "/v1/meter", event(idempotency_key=mark), key)[0] == 201, "settled")
+    wait_until(lambda: rows(running, mark) == 1, "settled in the ledger")
+
+
+def test_pricer_stopped_answers_202_and_prices_later(running: Running, key: str) -> None:
+    """Without the pricer: 202 with the event's address, and the price once it is back."""
+    name = str(uuid.uuid4())
+    with stopped(running, "pricer"):
+        status, answer = running.call("POST", "/v1/meter", event(idempotency_key=name), key)
+        assert (status, answer["status"], answer["price"]) == (202, "accepted", None)
+        assert running.call("GET", f"/v1/events/{answer['event_id']}", key=key)[0] == 202
+
+    def later() -> bool:
+        status, shown = running.call("GET", f"/v1/events/{answer['event_id']}", key=key)
+        return status == 200 and shown["price"]["total_cents"] == 1.47
+
+    wait_until(later, "priced once the pricer is back")
+    again, replay = running.call("POST", "/v1/meter", event(idempotency_key=name), key)
+    assert (again, replay["event_id"]) == (201, answer["event_id"])
+
+
+def test_clickhouse_stopped_keeps_metering_and_catches_up(running: Running, key: str) -> None:
+    """Without ClickHouse: prices go on, aggregating reads are 503, the ledger catches up."""
+    name = str(uuid.uuid4())
+    with stopped(running, "clickhouse"):
+        status, _ = running.call("POST", "/v1/meter", event(idempotency_key=name), key)
+        assert status == 201
+        assert running.call("GET", "/v1/usage", key=key)[0] == 503
+    wait_until(lambda: rows(running, name) == 1, "the ledger catches up")
+    wait_until(lambda: running.call("GET", "/v1/usage", key=key)[0] == 200, "reads are back")
+
+
+@pytest.mark.parametrize("name", ["gateway", "pricer", "ledger", "clickhouse", "kafka"])
+def test_a_killed_process_is_replaced_and_nothing_is_lost(running: Running, key: str, name: str) -> None:
+    """kill -9 of any process: run.json names its successor, the next event is priced and lands once."""
+    before = int(running.run["pids"][name])
+    sent = str(uuid.uuid4())
+    assert running.call("POST", "/v1/meter", event(idempotency_key=sent), key)[0] == 201
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: running.run["pids"][name] != before, f"{name} is replaced")
+
+    def again() -> bool:
+        try:
+            return running.call("POST", "/v1/meter", event(idempotency_key=sent), key)[0] == 201
+        except OSError:
+            return False
+
+    wait_until(again, "the same key is answered again")
+    wait_until(lambda: _counted(running, sent) == 1, "one row in the ledger")
+
+
+def _counted(running: Running, name: str) -> int:
+    try:
+        return rows(running, name)
+    except OSError:
+        return -1
+
+
+def test_a_price_holds_for_every_event_after_its_answer(running: Running) -> None:
+    """Twenty price changes: each event sent after the answer is priced with the new row."""
+    key = running.make_key("price-changes")
+    for cents in range(20):
+        body = {"action_type": "changing", "base_rate_cents": cents, "customer_id": "price-changes"}
+        assert running.call("POST", "/api/admin/pricing", body)[0] == 201
+        status, answer = running.call("POST", "/v1/meter", {"agent_id": "a", "action": "changing"}, key)
+        assert (status, answer["price"]["total_cents"]) == (201, cents)
+
+
+def test_a_revoked_key_is_refused(running: Running) -> None:
+    """Revoking twice answers the same; the key is 401 from then on."""
+    status, made = running.call("POST", "/api/admin/api-keys", {"customer_id": "revoked"})
+    assert status == 201
+    assert running.call("POST", "/v1/meter", event(), made["api_key"])[0] == 201
+    assert running.call("DELETE", f"/api/admin/api-keys/{made['id']}") == (200, {"success": True})
+    assert running.call("DELETE", f"/api/admin/api-keys/{made['id']}") == (200, {"success": True})
+    assert running.call("POST", "/v1/meter", event(), made["api_key"])[0] == 401
