@@ -1,0 +1,105 @@
+"""What the pricer's pure code costs: decode, decide, encode; in µs per event, no Kafka.
+
+``python -m bench.pricer_micro [seconds per row]`` prints one line for each shape of command.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+
+from pricer.processor import Pricer
+from schemas import commands, state
+from schemas.commands import InstallPrice, Meter, MeterEvent
+from schemas.prices import DEFAULTS
+from schemas.topics import PRICE_KEY
+from streams.types import Decision, Input, Remembered
+
+CUSTOMER = "acme-corp"
+WINDOW = 35 * 86_400_000
+
+
+class Store:
+    """Dictionaries in the place of the shard's state, so that only the pricer is measured."""
+
+    def __init__(self) -> None:
+        self.values: dict[bytes, bytes] = {}
+        self.memories: dict[bytes, Remembered] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.values.get(key)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return iter(sorted(pair for pair in self.values.items() if pair[0].startswith(prefix)))
+
+    def recall(self, key: bytes) -> Remembered | None:
+        return self.memories.get(key)
+
+    def keep(self, decision: Decision) -> None:
+        """Commit what a decision writes."""
+        for key, value in decision.changes:
+            if value is None:
+                self.values.pop(key, None)
+            else:
+                self.values[key] = value
+        for memory in decision.remembered:
+            self.memories[memory.key] = memory
+
+
+def priced() -> Store:
+    """A shard that holds the default prices."""
+    store, pricer = Store(), Pricer(4)
+    for number, seed in enumerate(DEFAULTS, 1):
+        install = InstallPrice(number, number, seed.action_type, seed.rates)
+        store.keep(pricer.apply(Input(0, number, PRICE_KEY, commands.encode(install), 0), store))
+    if not store.values.get(state.PRICE_NUMBER):
+        raise SystemExit("no price was installed")
+    return store
+
+
+def record(offset: int, size: int, keyed: bool, metadata: bool) -> Input:
+    """A meter command of ``size`` events that differ in tokens, agent and action."""
+    events = [
+        MeterEvent(
+            f"agent-{i % 7}",
+            DEFAULTS[i % len(DEFAULTS)].action_type,
+            tokens=(offset * 7919 + i * 104_729) % 50_000,
+            outcome="success" if i % 3 else None,
+            metadata=commands.msgspec.Raw(b'{"user": "u-17", "score": 0.75, "tags": ["a", "b"]}')
+            if metadata
+            else commands.EMPTY,
+            idempotency_key=f"{offset}-{i}" if keyed else None,
+        )
+        for i in range(size)
+    ]
+    value = commands.encode(Meter(CUSTOMER, 1, events, WINDOW, WINDOW, batch=size > 1))
+    return Input(0, offset, CUSTOMER.encode(), value, 1_777_000_000_000 + offset, request=offset)
+
+
+def measure(size: int, keyed: bool, metadata: bool, seconds: float) -> float:
+    """µs per event of applying fresh commands for about ``seconds``."""
+    store, pricer = priced(), Pricer(4)
+    spent, events, offset = 0.0, 0, 100
+    while spent < seconds:
+        batch = [record(offset + i, size, keyed, metadata) for i in range(20)]
+        offset += len(batch)
+        begun = time.perf_counter()
+        decisions = [pricer.apply(one, store) for one in batch]
+        spent += time.perf_counter() - begun
+        events += size * len(batch)
+        for decision in decisions:
+            store.keep(decision)
+    return spent / events * 1e6
+
+
+def main() -> None:
+    """Print the table."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
+    for size in (1, 100, 1000):
+        for keyed, metadata in ((False, False), (True, False), (True, True)):
+            cost = measure(size, keyed, metadata, seconds)
+            shape = ("key" if keyed else "no key") + (", metadata" if metadata else "")
+            print(f"{size:>5} events a command, {shape:<14} {cost:7.2f} µs/event")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,283 @@
+"""Configuration commands, decided by the configuration shard: keys, prices, customers.
+
+It alone allocates ids. A change is one Decision: the shard's state, the view records for the
+gateways, one config entry for the ledger, and for a price the numbered InstallPrice that
+every shard (an override: its customer's) takes from its own log. Pure; no secret may come in.
+"""
+
+from functools import singledispatchmethod
+
+import msgspec
+
+from pricer import objects, prices
+from schemas import config, entries, state
+from schemas.commands import (
+    Configure,
+    CreateKey,
+    DeletePrice,
+    Genesis,
+    InstallPrice,
+    Rates,
+    RevokeKey,
+    SetPrice,
+    UpdateCustomer,
+)
+from schemas.commands import encode as encode_command
+from schemas.entries import Entry, EntryRecord
+from schemas.limits import MAX_NAME
+from schemas.money import MoneyError
+from schemas.replies import Configured, Refused
+from schemas.topics import PRICE_KEY, partition_of
+from streams.types import Decision, Input, Outgoing, StateView
+
+PLATFORM = "*"
+"""Customer of a key that may act for every customer."""
+GENESIS = b"config/genesis"
+COUNTERS = b"config/counters"
+SEEDED = msgspec.Raw(b'{"success":true}')
+
+_decode_counters = msgspec.json.Decoder(state.Counters).decode
+_decode_key = msgspec.json.Decoder(config.ApiKey).decode
+_decode_price = msgspec.json.Decoder(config.Price).decode
+_decode_customer = msgspec.json.Decoder(config.Customer).decode
+
+
+class Refusal(Exception):
+    """A configuration command that is refused; nothing of it is kept but its entry."""
+
+    def __init__(self, status: int, code: str, error: str) -> None:
+        super().__init__(error)
+        self.status, self.code, self.error = status, code, error
+
+
+def apply(command: Configure, record: Input, shard: StateView, partitions: int) -> Decision:
+    """Decide one configuration command; ``partitions`` is the number of shards."""
+    change = Change(record, shard, partitions)
+    try:
+        change.make(command)
+    except Refusal as refusal:
+        return refused(command, record, refusal)
+    return change.decision()
+
+
+def refused(command: Configure, record: Input, refusal: Refusal) -> Decision:
+    """A refusal after the append: a rejected entry with the reason, and the answer."""
+    actor = None if isinstance(command, Genesis) else command.actor
+    entry = Entry("rejected", reason=refusal.error, actor=actor)
+    n = record.request
+    return Decision(
+        entries=entry_record(record, [entry]),
+        reply=Refused(n, refusal.status, refusal.code, refusal.error) if n >= 0 else None,
+    )
+
+
+def entry_record(record: Input, written: list[Entry]) -> bytes:
+    """Entry record of a command that no customer sent; its customer is the record's key."""
+    return entries.encode(EntryRecord(record.key.decode(errors="replace"), record.offset, record.at, written))
+
+
+class Change:
+    """One configuration command on its way to a decision."""
+
+    def __init__(self, record: Input, shard: StateView, partitions: int) -> None:
+        self.record = record
+        self.shard = shard
+        self.partitions = partitions
+        stored = shard.get(COUNTERS)
+        self.counters = _decode_counters(stored) if stored is not None else state.Counters()
+        self.changes: dict[bytes, bytes | None] = {}
+        self.view: dict[bytes, bytes | None] = {}
+        self.entries: list[Entry] = []
+        self.outgoing: list[Outgoing] = []
+        self.result = msgspec.Raw(b"")
+        self.status = 201
+
+    def decision(self) -> Decision:
+        """Everything that the change writes, and its answer."""
+        n = self.record.request
+        return Decision(
+            entries=entry_record(self.record, self.entries) if self.entries else None,
+            changes=tuple(self.changes.items()),
+            view=tuple(self.view.items()),
+            outgoing=tuple(self.outgoing),
+            reply=Configured(n, self.result, self.status) if n >= 0 else None,
+        )
+
+    @singledispatchmethod
+    def make(self, command: Configure) -> None:
+        """Work out the change. Raises Refusal."""
+        raise TypeError(f"no configuration command: {command!r}")
+
+    @make.register
+    def _(self, command: Genesis) -> None:
+        """The default prices of a new log, once; an action that already has one keeps it."""
+        self.result = SEEDED
+        if self._get(GENESIS) is not None:
+            self.status = 200
+            return
+        self.changes[GENESIS] = command.epoch.encode()
+        for seed in command.prices:
+            if self._active(None, seed.action_type) is None:
+                self._set_price(None, seed.action_type, _rates(seed.rates), "genesis")
+
+    @make.register
+    def _(self, command: CreateKey) -> None:
+        customer_id, name = command.customer_id, command.customer_name
+        if customer_id != PLATFORM:
+            _check_customer(customer_id)
+            customer = self._customer(customer_id)
+            if customer is None:
+                self._put_customer(config.Customer(customer_id, self.record.at, name))
+            elif customer.name is None and name is not None:
+                self._put_customer(msgspec.structs.replace(customer, name=name))
+            elif name is None:
+                name = customer.name
+        self.counters = msgspec.structs.replace(self.counters, key=self.counters.key + 1)
+        key = config.ApiKey(
+            self.counters.key, customer_id, command.hash, command.mask, self.record.at, name, command.test
+        )
+        self._put(COUNTERS, state.encode(self.counters))
+        self._put_key(key)
+        self.result = objects.key_object(key)
+        self._enter("key.created", command.actor, self.result)
+
+    @make.register
+    def _(self, command: RevokeKey) -> None:
+        stored = self._get(_stored(config.key_key(command.id)))
+        if stored is None:
+            raise Refusal(404, "not_found", f"no API key {command.id}")
+        key = _decode_key(stored)
+        self.result, self.status = objects.SUCCESS, 200
+        if key.is_active:
+            key = msgspec.structs.replace(key, is_active=False)
+            self._enter("key.revoked", command.actor, objects.key_object(key))
+        # Written again on a repeat too, so that its answer also waits for the gateway's view.
+        self._put_key(key)
+
+    @make.register
+    def _(self, command: SetPrice) -> None:
+        if command.customer_id is not None:
+            _check_customer(command.customer_id)
+        _check_name("action_type", command.action_type)
+        if command.action_type == prices.CHARGE_ACTION:
+            raise Refusal(400, "invalid_request", f"action {prices.CHARGE_ACTION!r} is reserved")
+        price = self._set_price(command.customer_id, command.action_type, _rates(command.rates), command.actor)
+        self.result = objects.price_object(price)
+
+    @make.register
+    def _(self, command: DeletePrice) -> None:
+        stored = self._get(_stored(config.price_key(command.id)))
+        if stored is None:
+            raise Refusal(404, "not_found", f"no price {command.id}")
+        price = _decode_price(stored)
+        self.result, self.status = objects.deleted(command.id), 200
+        if price.is_active:
+            self._put(_active_key(price.customer_id, price.action_type), None)
+            price = msgspec.structs.replace(price, is_active=False, ended_at=self.record.at)
+            self._install(price)
+            self._enter("pricing.updated", command.actor, objects.price_object(price))
+        # Written again on a repeat too, so that its answer also waits for the gateway's view.
+        self._put_price(price)
+
+    @make.register
+    def _(self, command: UpdateCustomer) -> None:
+        before = self._customer(command.customer_id)
+        if before is None:
+            raise Refusal(404, "not_found", f"no customer {command.customer_id!r}")
+        after = config.Customer(
+            before.customer_id,
+            before.created_at,
+            before.name if command.name is None else command.name,
+            before.external_ids if command.external_ids is None else command.external_ids,
+            before.test if command.test is None else command.test,
+        )
+        self.result, self.status = objects.customer_object(after), 200
+        if after != before:
+            self._enter("customer.updated", command.actor, self.result)
+        self._put_customer(after)
+
+    def _set_price(self, customer_id: str | None, action_type: str, rates: Rates, actor: str) -> config.Price:
+        """A new price in force; the one before it of the same customer and action ends."""
+        before = self._active(customer_id, action_type)
+        if before is not None:
+            self._put_price(msgspec.structs.replace(before, is_active=False, ended_at=self.record.at))
+        self.counters = msgspec.structs.replace(self.counters, price=self.counters.price + 1)
+        price = config.Price(self.counters.price, 0, action_type, rates, self.record.at, customer_id)
+        price = self._install(price)
+        self._put_price(price)
+        self._put(_active_key(customer_id, action_type), b"%d" % price.id)
+        self._enter("pricing.updated", actor, objects.price_object(price))
+        return price
+
+    def _install(self, price: config.Price) -> config.Price:
+        """Number the change of this price and send it to the shards that price with it. The
+        row keeps the number that it came into force with."""
+        self.counters = msgspec.structs.replace(self.counters, number=self.counters.number + 1)
+        self._put(COUNTERS, state.encode(self.counters))
+        number, customer = self.counters.number, price.customer_id
+        command = InstallPrice(number, price.id, price.action_type, price.rates, customer, price.is_active)
+        where = None if customer is None else (partition_of(customer.encode(), self.partitions),)
+        self.outgoing.append(Outgoing(where, PRICE_KEY, encode_command(command)))
+        return msgspec.structs.replace(price, number=number) if price.is_active else price
+
+    def _enter(self, type: str, actor: str, detail: msgspec.Raw) -> None:
+        self.entries.append(Entry("config", len(self.entries), type=type, actor=actor, detail=detail))
+
+    def _get(self, key: bytes) -> bytes | None:
+        return self.changes[key] if key in self.changes else self.shard.get(key)
+
+    def _put(self, key: bytes, value: bytes | None) -> None:
+        self.changes[key] = value
+
+    def _active(self, customer_id: str | None, action_type: str) -> config.Price | None:
+        id = self._get(_active_key(customer_id, action_type))
+        if id is None:
+            return None
+        stored = self._get(_stored(config.price_key(int(id))))
+        if stored is None:
+            raise LookupError(f"price {int(id)} is in force but not in the state")
+        return _decode_price(stored)
+
+    def _customer(self, customer_id: str) -> config.Customer | None:
+        stored = self._get(_stored(config.customer_key(customer_id)))
+        return _decode_customer(stored) if stored is not None else None
+
+    def _put_customer(self, customer: config.Customer) -> None:
+        self._put_viewed(config.customer_key(customer.customer_id), config.encode(customer))
+
+    def _put_key(self, key: config.ApiKey) -> None:
+        self._put_viewed(config.key_key(key.id), config.encode(key))
+
+    def _put_price(self, price: config.Price) -> None:
+        self._put_viewed(config.price_key(price.id), config.encode(price))
+
+    def _put_viewed(self, key: bytes, value: bytes) -> None:
+        """What the gateways see is what the shard itself decides by."""
+        self.view[key] = value
+        self._put(_stored(key), value)
+
+
+def _stored(view_key: bytes) -> bytes:
+    return b"config/" + view_key
+
+
+def _active_key(customer_id: str | None, action_type: str) -> bytes:
+    return b"config/active/" + state.price_key(customer_id, action_type)
+
+
+def _rates(rates: Rates) -> Rates:
+    try:
+        return prices.canonical_rates(rates)
+    except MoneyError as error:
+        raise Refusal(400, "invalid_request", str(error)) from None
+
+
+def _check_name(field: str, name: str) -> None:
+    if not 1 <= len(name) <= MAX_NAME or any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name):
+        raise Refusal(400, "invalid_request", f"{field} must be 1 to {MAX_NAME} characters, no control characters")
+
+
+def _check_customer(customer_id: str) -> None:
+    _check_name("customer_id", customer_id)
+    if customer_id == PLATFORM or customer_id.startswith("_"):
+        raise Refusal(400, "invalid_request", f"customer id {customer_id!r} is reserved")

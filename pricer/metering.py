@@ -1,0 +1,226 @@
+"""Meter commands: every event gets its price or the command is refused whole.
+
+Pure: the command, its accepted time and the shard's state decide everything. A batch is all
+or nothing; a refused one leaves its events as ``rejected`` entries without money, and
+nothing of it is remembered.
+"""
+
+from typing import NamedTuple
+
+from pricer import idempotency, prices
+from schemas import entries, ids, state
+from schemas.commands import Meter, MeterEvent
+from schemas.entries import Entry, EntryRecord, PriceRef
+from schemas.limits import MAX_EVENTS
+from schemas.replies import BatchCharged, Charged, IndexedError, Receipt, Refused
+from streams.types import Decision, Input, Remembered, StateView
+
+INVALID = "invalid_request"
+CONFLICT = "idempotency_conflict"
+STATUS = {INVALID: 400, CONFLICT: 409}
+
+
+class Refusal(NamedTuple):
+    """Why one event cannot be charged; ``code`` as HTTP has it."""
+
+    code: str
+    error: str
+
+
+class Quote(NamedTuple):
+    """What applies to one action throughout a command."""
+
+    tariff: prices.Tariff
+    place: int
+    """Index in the entry record's ``prices``."""
+
+
+def apply(command: Meter, record: Input, shard: StateView) -> Decision:
+    """Charge every event of a meter command, or none. Raises ValueError for a command that no
+    gateway writes (wrong number of events, an address beyond the last event id).
+    """
+    count = len(command.events)
+    if not 1 <= count <= (MAX_EVENTS if command.batch else 1):
+        raise ValueError(f"a meter command with {count} events (batch: {command.batch})")
+    ids.event_id(record.partition, record.offset, count - 1)
+    charging = Charging(command, record, shard)
+    for index, event in enumerate(command.events):
+        charging.add(index, event)
+    return charging.refused() if charging.refusals else charging.charged()
+
+
+def rejection(command: Meter, record: Input, reasons: list[str]) -> bytes:
+    """The entry record of a refused command: one entry for each event, no money."""
+    rejected = [
+        Entry("rejected", index, event, reason=reason)
+        for index, (event, reason) in enumerate(zip(command.events, reasons, strict=True))
+    ]
+    return _encode(command, record, rejected, [])
+
+
+def receipt_of(entry: Entry, price: PriceRef, event_id: int, recorded_at: int) -> Receipt:
+    """What is remembered of a charged event; follows from its ledger entry alone."""
+    return Receipt(event_id, recorded_at, price, entry.base, entry.token, entry.bonus, entry.total, entry.outcome_id)
+
+
+class Charging:
+    """One meter command on its way to a decision: what its events came to so far."""
+
+    def __init__(self, command: Meter, record: Input, shard: StateView) -> None:
+        self.command = command
+        self.record = record
+        self.shard = shard
+        self.first_id = ids.event_id(record.partition, record.offset)
+        self.entries: list[Entry] = []
+        self.prices: list[PriceRef] = []
+        self.totals: list[str] = []
+        self.replayed: dict[int, Receipt] = {}
+        self.outcomes: list[int] = []
+        self.changes: list[tuple[bytes, bytes | None]] = []
+        self.remembered: list[Remembered] = []
+        self.refusals: dict[int, Refusal] = {}
+        self._quotes: dict[str, Quote | Refusal] = {}
+        self._places: dict[int, int] = {}
+        self._keys: dict[str, idempotency.Memory] = {}
+
+    def add(self, index: int, event: MeterEvent) -> None:
+        """Charge, replay or refuse the next event."""
+        key = event.idempotency_key
+        hashed = None
+        if key is not None:
+            hashed = idempotency.body_hash(event)
+            memory = self._keys.get(key) or self._recall(key)
+            if memory is not None:
+                self._repeat(index, key, memory, hashed)
+                return
+        quote = self._quotes.get(event.action) or self._quote(event.action)
+        if isinstance(quote, Refusal):
+            self.refusals[index] = quote
+            return
+        expires_at = None
+        if event.outcome == "pending":
+            expires_at = event.expires_at
+            if expires_at is None:
+                expires_at = self.record.at + self.command.outcome_ttl
+            elif expires_at <= self.record.at:
+                self.refusals[index] = Refusal(INVALID, "expires_at must be in the future")
+                return
+        try:
+            base, token, bonus, total = prices.amounts(quote.tariff, event.tokens, event.outcome == "success")
+        except prices.TooMuch as error:
+            self.refusals[index] = Refusal(INVALID, str(error))
+            return
+        outcome_id = None if expires_at is None else ids.outcome_id(self.first_id + index)
+        entry = Entry(
+            "event", index, event, quote.place, base, token, bonus, total, outcome_id, expires_at, None, hashed
+        )
+        self.entries.append(entry)
+        self.totals.append(total)
+        if expires_at is not None:
+            self._open(index, event, quote.tariff, expires_at)
+        if key is not None and hashed is not None:
+            self._remember(index, key, hashed, entry)
+
+    def charged(self) -> Decision:
+        """Nothing was refused: what the command leaves, and its answer."""
+        written = _encode(self.command, self.record, self.entries, self.prices) if self.entries else None
+        return Decision(
+            entries=written,
+            changes=tuple(self.changes),
+            remembered=tuple(self.remembered),
+            reply=self._answer() if self.record.request >= 0 else None,
+        )
+
+    def refused(self) -> Decision:
+        """Something was refused, so everything is: rejected entries, and the reasons."""
+        conflict = any(refusal.code == CONFLICT for refusal in self.refusals.values())
+        code = CONFLICT if conflict else INVALID
+        first, refusal = next(iter(self.refusals.items()))
+        if self.command.batch:
+            error = f"nothing was charged, {len(self.refusals)} of {len(self.command.events)} events were refused"
+            other = f"nothing of the batch was charged, since event {first} was refused: {refusal.error}"
+            errors = [IndexedError(index, refusal.error) for index, refusal in self.refusals.items()]
+        else:
+            error, other, errors = refusal.error, "", []
+        count = len(self.command.events)
+        reasons = [self.refusals[i].error if i in self.refusals else other for i in range(count)]
+        n = self.record.request
+        return Decision(
+            entries=rejection(self.command, self.record, reasons),
+            reply=Refused(n, STATUS[code], code, error, errors) if n >= 0 else None,
+        )
+
+    def _recall(self, key: str) -> idempotency.Memory | None:
+        command = self.command
+        return idempotency.recall(self.shard, command.customer_id, key, self.record.at, command.idempotency_window)
+
+    def _repeat(self, index: int, key: str, memory: idempotency.Memory, hashed: str) -> None:
+        if memory.body_hash != hashed:
+            error = f"idempotency key {key!r} was used with a different body"
+            self.refusals[index] = Refusal(CONFLICT, error)
+            return
+        receipt = memory.receipt
+        self.replayed[index] = receipt
+        self.totals.append(receipt.total)
+        if receipt.outcome_id is not None:
+            self.outcomes.append(index)
+
+    def _quote(self, action: str) -> Quote | Refusal:
+        """Price of an action, looked up once in a command."""
+        quote: Quote | Refusal
+        tariff = prices.in_force(self.shard, self.command.customer_id, action)
+        if action == prices.CHARGE_ACTION:
+            quote = Refusal(INVALID, f"action {action!r} is reserved")
+        elif tariff is None:
+            quote = Refusal(INVALID, f"no price for action {action!r}")
+        else:
+            place = self._places.setdefault(tariff.ref.id, len(self.prices))
+            if place == len(self.prices):
+                self.prices.append(tariff.ref)
+            quote = Quote(tariff, place)
+        self._quotes[action] = quote
+        return quote
+
+    def _open(self, index: int, event: MeterEvent, tariff: prices.Tariff, expires_at: int) -> None:
+        """The outcome that a pending event opens: the action's bonus of this moment on success."""
+        command, event_id = self.command, self.first_id + index
+        outcome = state.OpenOutcome(
+            event_id=event_id,
+            customer_id=command.customer_id,
+            agent_id=event.agent_id,
+            action=event.action,
+            price_on_success=tariff.bonus_text,
+            expires_at=expires_at,
+            created_at=self.record.at,
+            price=tariff.ref,
+            on_expiry=event.on_expiry or "failure",
+            api_key_id=command.api_key_id,
+            test=command.test,
+            task_id=event.task_id,
+            model=event.model,
+            provider=event.provider,
+            trace_id=event.trace_id,
+        )
+        self.outcomes.append(index)
+        self.changes.append((state.outcome_key(ids.outcome_id(event_id)), state.encode(outcome)))
+
+    def _remember(self, index: int, key: str, hashed: str, entry: Entry) -> None:
+        receipt = receipt_of(entry, self.prices[entry.price], self.first_id + index, self.record.at)
+        self._keys[key] = idempotency.Memory(hashed, receipt)
+        self.remembered.append(idempotency.remember(self.command.customer_id, key, hashed, receipt))
+
+    def _answer(self) -> Charged | BatchCharged:
+        n = self.record.request
+        if self.command.batch:
+            replayed = {index: receipt.event_id for index, receipt in self.replayed.items()}
+            return BatchCharged(n, self.record.at, self.totals, replayed, self.outcomes)
+        if self.replayed:
+            return Charged(n, self.replayed[0], replayed=True)
+        entry = self.entries[0]
+        return Charged(n, receipt_of(entry, self.prices[entry.price], self.first_id, self.record.at))
+
+
+def _encode(command: Meter, record: Input, written: list[Entry], refs: list[PriceRef]) -> bytes:
+    return entries.encode(
+        EntryRecord(command.customer_id, record.offset, record.at, written, refs, command.api_key_id, command.test)
+    )

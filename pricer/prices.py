@@ -1,0 +1,108 @@
+"""Which price applies to an event, and what it comes to. Integer pico-cents, no float.
+
+``price = base + tokens * rate + (outcome == success) * bonus``. Reading the shard's state is
+the only thing here that is not arithmetic; no configuration and no clock may come in.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from schemas.commands import Rates
+from schemas.entries import PriceRef
+from schemas.limits import MAX_TOKENS
+from schemas.money import MAX_EVENT, MAX_RATE, MoneyError, format_cents, parse_cents
+from schemas.state import decode_price, price_key
+from streams.types import StateView
+
+ANY = "*"
+"""The action of a price row that holds for every action without a row of its own."""
+CHARGE_ACTION = "outcome_charge"
+"""The action under which a registered outcome's charge is shown; nobody may meter it."""
+
+
+class Amounts(NamedTuple):
+    """What one event costs, as decimal text in cents; they add up to ``total``."""
+
+    base: str
+    token: str
+    bonus: str
+    total: str
+
+
+class Tariff(NamedTuple):
+    """A price in force, with its rates in pico-cents beside their text."""
+
+    ref: PriceRef
+    base: int
+    token: int
+    bonus: int
+    base_text: str
+    bonus_text: str
+
+
+class TooMuch(ValueError):
+    """An event that would cost more than one ledger entry may hold (10^12 cents)."""
+
+
+@lru_cache(maxsize=4096)
+def tariff(installed: bytes) -> Tariff:
+    """The tariff of an encoded schemas.state.InstalledPrice; shared by all who ask."""
+    price = decode_price(installed)
+    rates = price.rates
+    return Tariff(
+        PriceRef(price.id, price.action_type, rates, price.offset, price.is_default),
+        parse_cents(rates.base),
+        parse_cents(rates.token),
+        parse_cents(rates.bonus),
+        rates.base,
+        rates.bonus,
+    )
+
+
+def in_force(state: StateView, customer_id: str, action: str) -> Tariff | None:
+    """The price for an action now: the customer's own, the customer's ``*``, the default, the
+    default ``*``; None when there is none.
+    """
+    for customer, row in ((customer_id, action), (customer_id, ANY), (None, action), (None, ANY)):
+        installed = state.get(price_key(customer, row))
+        if installed is not None:
+            return tariff(installed)
+    return None
+
+
+def amounts(price: Tariff, tokens: int, success: bool) -> Amounts:
+    """What an event with this many tokens costs; the bonus is charged on success alone.
+
+    Raises TooMuch above 10^12 cents, and for a token count outside of 0 to 10^12.
+    """
+    if not 0 <= tokens <= MAX_TOKENS:
+        raise TooMuch(f"tokens must be from 0 to {MAX_TOKENS}")
+    token = tokens * price.token
+    total = price.base + token
+    if success:
+        total += price.bonus
+    if total > MAX_EVENT:
+        raise TooMuch(f"an event may cost at most {format_cents(MAX_EVENT)} cents, this one would cost more")
+    bonus_text = price.bonus_text if success else "0"
+    return Amounts(price.base_text, format_cents(token), bonus_text, format_cents(total))
+
+
+def canonical_rates(rates: Rates) -> Rates:
+    """The rates in their one spelling. Raises MoneyError naming the rate that is no amount
+    from 0 to 10^9 cents with at most 12 decimals.
+    """
+    return Rates(
+        _canonical("base_rate_cents", rates.base),
+        _canonical("token_rate_cents", rates.token),
+        _canonical("outcome_bonus_cents", rates.bonus),
+    )
+
+
+def _canonical(name: str, text: str) -> str:
+    try:
+        pico = parse_cents(text)
+    except MoneyError as error:
+        raise MoneyError(f"{name}: {error}") from None
+    if not 0 <= pico <= MAX_RATE:
+        raise MoneyError(f"{name} must be from 0 to {format_cents(MAX_RATE)} cents")
+    return format_cents(pico)

@@ -1,0 +1,89 @@
+"""The pricer as the shard host runs it: one record in, one decision out.
+
+Pure and without memory of its own (streams.types.Processor): whatever a decision depends on
+is in the record or in the shard's state, so replaying the log gives the same bytes.
+"""
+
+import msgspec
+
+from pricer import configuration, idempotency, installing, metering
+from schemas import commands, entries, ids
+from schemas.commands import Command, InstallPrice, Meter
+from schemas.entries import Entry
+from schemas.limits import MAX_EVENTS
+from schemas.replies import Refused
+from schemas.topics import CONFIG_KEY, PRICE_KEY, partition_of
+from streams.types import Decision, Input, Remembered, StateView
+
+_EVENT = b'"agent_id":'
+"""Once in every encoded meter event."""
+
+
+class Misaddressed(ValueError):
+    """A command under a key or in a partition where it must not be decided."""
+
+
+class Pricer:
+    """Decides every command of a shard. ``partitions`` is the number of shards of the log."""
+
+    def __init__(self, partitions: int) -> None:
+        self.partitions = partitions
+        self._config_partition = partition_of(CONFIG_KEY, partitions)
+
+    def apply(self, record: Input, state: StateView) -> Decision:
+        """The decision for one record. Raises msgspec.DecodeError for a value that is no
+        command, ValueError for a command that no gateway writes."""
+        command = commands.decode(record.value)
+        self._check_address(command, record)
+        if isinstance(command, Meter):
+            return metering.apply(command, record, state)
+        if isinstance(command, InstallPrice):
+            return installing.apply(command, record, state)
+        return configuration.apply(command, record, state, self.partitions)
+
+    def reject(self, record: Input, reason: str) -> Decision:
+        """A visible refusal: rejected entries where the command can be read, and an answer."""
+        n = record.request
+        reply = Refused(n, 400, "rejected", reason) if n >= 0 else None
+        return Decision(entries=_rejected(record, reason), reply=reply)
+
+    def weight(self, record: Input) -> int:
+        """Events in the record, from 1 to 1000, without decoding it. Metadata that looks like
+        an event makes it too high, never too low."""
+        return max(1, min(record.value.count(_EVENT), MAX_EVENTS))
+
+    def recollect(self, record: Input) -> list[Remembered]:
+        """The receipts of every charged event with a key in one record of rev.entries."""
+        written = entries.decode(record.value)
+        first_id = ids.event_id(record.partition, written.raw_offset)
+        found = []
+        for entry in written.entries:
+            event = entry.event
+            if entry.kind != "event" or event is None or event.idempotency_key is None or entry.body_hash is None:
+                continue
+            price = written.prices[entry.price]
+            receipt = metering.receipt_of(entry, price, first_id + entry.index, written.recorded_at)
+            remembered = idempotency.remember(written.customer_id, event.idempotency_key, entry.body_hash, receipt)
+            found.append(remembered)
+        return found
+
+    def _check_address(self, command: Command, record: Input) -> None:
+        """A customer's order and the one sequence of ids hold only where the key belongs."""
+        if isinstance(command, Meter):
+            right = record.key == command.customer_id.encode()
+        elif isinstance(command, InstallPrice):
+            right = record.key == PRICE_KEY
+        else:
+            right = record.key == CONFIG_KEY and record.partition == self._config_partition
+        if not right:
+            raise Misaddressed(f"{type(command).__name__} under key {record.key!r} in partition {record.partition}")
+
+
+def _rejected(record: Input, reason: str) -> bytes | None:
+    try:
+        command = commands.decode(record.value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None  # the host keeps the bytes in the dead letters
+    if isinstance(command, Meter) and len(command.events) <= MAX_EVENTS:  # beyond, there are no event ids
+        return metering.rejection(command, record, [reason] * len(command.events))
+    return configuration.entry_record(record, [Entry("rejected", reason=reason)])
