@@ -1,0 +1,96 @@
+"""Who is calling: API keys of customers and platforms, and the admin token.
+
+Decided before anything else of a request is looked at. Secrets are compared as hashes or in
+constant time; none may come into a message or a log.
+"""
+
+import hmac
+import re
+from hashlib import sha256
+
+from aiohttp import web
+
+from ingest.context import Context
+from ingest.problems import Forbidden, Invalid, NotRecordedYet, Unauthorized
+from schemas.config import ApiKey
+from schemas.limits import MAX_NAME
+
+PLATFORM = "*"
+"""Customer of a key that may act for every customer."""
+RESERVED = "_"
+"""Customer ids that begin so belong to Rev."""
+STALE_AFTER = 1.0
+"""Seconds without a confirming fetch after which the view might honour a revoked key."""
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+
+has_control = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]").search
+
+
+def hash_of(secret: str) -> str:
+    """SHA-256 of a whole key, lower-case hex, as the configuration holds it."""
+    return sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def mask_of(secret: str) -> str:
+    """``rg_a1b2...f6g7``: enough to recognize a key, not to use it."""
+    return f"{secret[:7]}...{secret[-4:]}"
+
+
+def key_of(context: Context, request: web.Request) -> ApiKey:
+    """The active key that a request carries. Raises Unauthorized; NotRecordedYet while the
+    view is too old to know."""
+    secret = _bearer(request)
+    if secret is None or not secret.startswith("rg_"):
+        raise Unauthorized("an API key is required: Authorization: Bearer rg_…", headers=CHALLENGE)
+    require_view(context)
+    key = context.view.keys_by_hash.get(hash_of(secret))
+    if key is None or not key.is_active:
+        raise Unauthorized("the API key is unknown or revoked", headers=CHALLENGE)
+    return key
+
+
+def require_admin(context: Context, request: web.Request) -> None:
+    """Raises Unauthorized unless the request carries the admin token or REV_OPEN_ADMIN=1."""
+    settings = context.settings
+    if settings.open_admin:
+        return
+    token = _bearer(request)
+    given = (token or "").encode("utf-8", "surrogateescape")
+    if not settings.admin_token or not hmac.compare_digest(given, settings.admin_token.encode()):
+        raise Unauthorized("the admin token is required: Authorization: Bearer …", headers=CHALLENGE)
+
+
+def require_view(context: Context) -> None:
+    """Raises NotRecordedYet while no fetch has confirmed the configuration view for 1 s."""
+    if context.follower.confirmed_age() > STALE_AFTER:
+        raise NotRecordedYet("the gateway's configuration is not up to date; try again")
+
+
+def customer_of(key: ApiKey, *named: str | None) -> str:
+    """The customer that a request is for, of the key and of the customer_id that the body and
+    the query name, if they do. Raises Invalid or Forbidden."""
+    wanted = {name for name in named if name is not None}
+    if len(wanted) > 1:
+        raise Invalid("customer_id in the body and in the query differ")
+    name = wanted.pop() if wanted else None
+    if key.customer_id != PLATFORM:
+        if name is not None and name != key.customer_id:
+            raise Forbidden("customer_id is not the customer of this API key")
+        return key.customer_id
+    if name is None:
+        raise Invalid("customer_id is required with a platform key")
+    check_customer_id(name)
+    return name
+
+
+def check_customer_id(name: str) -> None:
+    """Raises Invalid for an id that no customer can have."""
+    if not 1 <= len(name) <= MAX_NAME or has_control(name):
+        raise Invalid(f"customer_id must be 1 to {MAX_NAME} characters without control characters")
+    if name == PLATFORM or name.startswith(RESERVED):
+        raise Invalid("customer_id is reserved: '*' and ids that begin with '_' cannot be customers")
+
+
+def _bearer(request: web.Request) -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None

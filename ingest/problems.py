@@ -1,0 +1,100 @@
+"""Refusals: what is answered instead of a result, in one JSON shape.
+
+    Problem
+      Invalid        400
+      Unauthorized   401
+      Forbidden      403
+      NotFound       404
+      TooLarge       413
+      Unsupported    415
+      TooMany        429 + Retry-After
+      NotRecordedYet 503 + Retry-After, code not_recorded: nothing was appended
+      MaybeRecorded  503 + Retry-After, code unknown: repeat with the same key
+
+Handlers raise these; ingest.boundary turns them into responses. No HTTP library in here.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import msgspec
+
+from schemas.replies import IndexedError
+
+RETRY_AFTER = "1"
+"""Seconds, as the header has it."""
+
+
+class Problem(Exception):
+    """A refusal. ``errors`` are those of a batch, by index."""
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "invalid_request"
+
+    def __init__(self, error: str, errors: Sequence[IndexedError] = (), headers: Mapping[str, str] | None = None):
+        super().__init__(error)
+        self.error = error
+        self.errors = errors
+        self.headers = headers or {}
+
+
+class Invalid(Problem):
+    """Something about the request is wrong; the message names it."""
+
+
+class Unauthorized(Problem):
+    status, code = 401, "unauthorized"
+
+
+class Forbidden(Problem):
+    status, code = 403, "forbidden"
+
+
+class NotFound(Problem):
+    status, code = 404, "not_found"
+
+
+class TooLarge(Problem):
+    status, code = 413, "too_large"
+
+
+class Unsupported(Problem):
+    status, code = 415, "unsupported_media_type"
+
+
+class _Later(Problem):
+    def __init__(self, error: str, retry_after: str = RETRY_AFTER) -> None:
+        super().__init__(error, headers={"Retry-After": retry_after})
+
+
+class TooMany(_Later):
+    status, code = 429, "too_many_requests"
+
+
+class NotRecordedYet(_Later):
+    status, code = 503, "not_recorded"
+
+
+class MaybeRecorded(_Later):
+    status, code = 503, "unknown"
+
+
+class Decided(Problem):
+    """A refusal by the pricer, after the append; status and code are the pricer's."""
+
+    def __init__(self, status: int, code: str, error: str, errors: Sequence[IndexedError] = ()) -> None:
+        super().__init__(error, errors)
+        self.status = status  # type: ignore[misc]
+        self.code = code  # type: ignore[misc]
+
+
+class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The JSON of every refusal."""
+
+    error: str
+    code: str
+    request_id: str
+    errors: Sequence[IndexedError] = ()
+
+
+encode = msgspec.json.Encoder().encode

@@ -1,0 +1,46 @@
+"""The table of routes: what is served, to whom, and what /openapi.json says of it.
+
+Each room of the gateway (metering, admin, reads, …) contributes rows; the application and
+its description are made from the same rows, so that neither can forget one. No handler code
+may come in.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum
+from typing import NamedTuple
+
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Auth(Enum):
+    """Who may call a route."""
+
+    NONE = "none"
+    KEY = "key"
+    """A customer's API key, or a platform's."""
+    ADMIN = "admin"
+
+
+class Operation(NamedTuple):
+    """What a route takes and answers. ``responses``: struct type by status (None: no JSON of
+    ours); refusals need not be listed. ``query``: parameter name to what it means.
+    """
+
+    method: str
+    path: str
+    summary: str
+    auth: Auth
+    responses: Mapping[int, type | None]
+    body: type | None = None
+    query: Mapping[str, str] = {}
+
+
+class Route(NamedTuple):
+    operation: Operation
+    handler: Handler
+
+    def definition(self) -> web.RouteDef:
+        """The row as aiohttp wants it."""
+        return web.route(self.operation.method, self.operation.path, self.handler)

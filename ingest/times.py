@@ -1,0 +1,37 @@
+"""Times on the wire: ISO 8601 with an offset in, UTC with milliseconds and Z out. Pure.
+
+Inside, a time is integer milliseconds since the epoch.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+
+# fromisoformat takes much more (week dates, blanks for T); only what is named may come in
+_SHAPE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?", re.ASCII | re.IGNORECASE)
+
+
+class TimeError(ValueError):
+    """A text that is no time; the message says what it must be."""
+
+
+def parse(text: str) -> int:
+    """Milliseconds of an ISO 8601 time with Z or an offset. Raises TimeError."""
+    match = _SHAPE.fullmatch(text)
+    if match is None:
+        raise TimeError("must be an ISO 8601 time such as 2026-04-26T12:00:00Z")
+    if match[3] is None:
+        raise TimeError("must have a time zone: Z or an offset such as +02:00")
+    try:
+        moment = datetime.fromisoformat(text.upper())
+    except ValueError as error:
+        raise TimeError(f"is not a time that exists ({error})") from None
+    return (moment - EPOCH) // MILLISECOND
+
+
+def show(at: int) -> str:
+    """``2026-04-26T12:00:00.000Z`` of milliseconds UTC."""
+    moment = EPOCH + timedelta(milliseconds=at)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
