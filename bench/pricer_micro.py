@@ -5,49 +5,24 @@
 
 import sys
 import time
-from collections.abc import Iterator
 
+import msgspec
+
+from pricer.memory import MemoryShard
 from pricer.processor import Pricer
 from schemas import commands, state
 from schemas.commands import InstallPrice, Meter, MeterEvent
 from schemas.prices import DEFAULTS
 from schemas.topics import PRICE_KEY
-from streams.types import Decision, Input, Remembered
+from streams.types import Input
 
 CUSTOMER = "acme-corp"
 WINDOW = 35 * 86_400_000
 
 
-class Store:
-    """Dictionaries in the place of the shard's state, so that only the pricer is measured."""
-
-    def __init__(self) -> None:
-        self.values: dict[bytes, bytes] = {}
-        self.memories: dict[bytes, Remembered] = {}
-
-    def get(self, key: bytes) -> bytes | None:
-        return self.values.get(key)
-
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        return iter(sorted(pair for pair in self.values.items() if pair[0].startswith(prefix)))
-
-    def recall(self, key: bytes) -> Remembered | None:
-        return self.memories.get(key)
-
-    def keep(self, decision: Decision) -> None:
-        """Commit what a decision writes."""
-        for key, value in decision.changes:
-            if value is None:
-                self.values.pop(key, None)
-            else:
-                self.values[key] = value
-        for memory in decision.remembered:
-            self.memories[memory.key] = memory
-
-
-def priced() -> Store:
+def priced() -> MemoryShard:
     """A shard that holds the default prices."""
-    store, pricer = Store(), Pricer(4)
+    store, pricer = MemoryShard(), Pricer(4)
     for number, seed in enumerate(DEFAULTS, 1):
         install = InstallPrice(number, number, seed.action_type, seed.rates)
         store.keep(pricer.apply(Input(0, number, PRICE_KEY, commands.encode(install), 0), store))
@@ -64,7 +39,7 @@ def record(offset: int, size: int, keyed: bool, metadata: bool) -> Input:
             DEFAULTS[i % len(DEFAULTS)].action_type,
             tokens=(offset * 7919 + i * 104_729) % 50_000,
             outcome="success" if i % 3 else None,
-            metadata=commands.msgspec.Raw(b'{"user": "u-17", "score": 0.75, "tags": ["a", "b"]}')
+            metadata=msgspec.Raw(b'{"user": "u-17", "score": 0.75, "tags": ["a", "b"]}')
             if metadata
             else commands.EMPTY,
             idempotency_key=f"{offset}-{i}" if keyed else None,

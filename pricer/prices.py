@@ -20,13 +20,8 @@ CHARGE_ACTION = "outcome_charge"
 """The action under which a registered outcome's charge is shown; nobody may meter it."""
 
 
-class Amounts(NamedTuple):
-    """What one event costs, as decimal text in cents; they add up to ``total``."""
-
-    base: str
-    token: str
-    bonus: str
-    total: str
+Amounts = tuple[str, str, str, str]
+"""What one event costs, as decimal text in cents: base, token and bonus, and their sum."""
 
 
 class Tariff(NamedTuple):
@@ -84,7 +79,7 @@ def amounts(price: Tariff, tokens: int, success: bool) -> Amounts:
     if total > MAX_EVENT:
         raise TooMuch(f"an event may cost at most {format_cents(MAX_EVENT)} cents, this one would cost more")
     bonus_text = price.bonus_text if success else "0"
-    return Amounts(price.base_text, format_cents(token), bonus_text, format_cents(total))
+    return price.base_text, format_cents(token) if token else "0", bonus_text, format_cents(total)
 
 
 def canonical_rates(rates: Rates) -> Rates:
