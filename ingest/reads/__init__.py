@@ -1,0 +1,11 @@
+"""The read side of the gateway: events, usage and the audit trail, from the ledger.
+
+Everything here is read from ClickHouse through named queries (sql/*.sql) and is at most a
+second behind the answers of POST. Nothing here writes, and nothing here is needed to meter:
+when ClickHouse is away these reads are 503 and metering goes on.
+"""
+
+from ingest.reads.clickhouse import Engine, ReadsUnavailable
+from ingest.reads.ledger import LedgerReads, Reads
+
+__all__ = ["Engine", "LedgerReads", "Reads", "ReadsUnavailable"]

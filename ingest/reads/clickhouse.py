@@ -1,0 +1,115 @@
+"""Runs the named queries of sql/*.sql on ClickHouse. The only place here that knows the driver.
+
+Values are server-side parameters, always: a query is sent as it stands in its file. Failures
+are one error, ReadsUnavailable, since to a reader they are all the same.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, Protocol, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+import msgspec
+import structlog
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+Row = TypeVar("Row")
+Value = str | int | bool | Sequence[int]
+
+CONNECT_TIMEOUT = 2.0
+"""Seconds."""
+QUERY_TIMEOUT = 10.0
+"""Seconds; the engine gives up by itself then, and the client a little later."""
+CONNECTIONS = 8
+
+log = structlog.get_logger()
+
+
+class ReadsUnavailable(Exception):
+    """ClickHouse did not answer a query: down, too slow, or not able to. HTTP 503."""
+
+
+class Runner(Protocol):
+    """What runs a named query."""
+
+    async def fetch(self, name: str, row: type[Row], **parameters: Value) -> list[Row]:
+        """Rows of the query, checked against the struct ``row``. Raises ReadsUnavailable."""
+        ...
+
+
+@cache
+def query_text(name: str) -> str:
+    """The SQL of a named query."""
+    return files("ingest.reads").joinpath("sql", f"{name}.sql").read_text()
+
+
+@cache
+def parameter_names(name: str) -> frozenset[str]:
+    """The parameters that a named query takes."""
+    return frozenset(re.findall(r"\{(\w+):", query_text(name)))
+
+
+class Engine:
+    """A pool of connections to ClickHouse, opened by the first query.
+
+    The driver itself repeats a read once when a kept connection turns out to be closed.
+    """
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self._address = urlsplit(url)
+        self._user, self._password = user, password
+        self._client: AsyncClient | None = None
+        self._opening = asyncio.Lock()
+
+    async def fetch(self, name: str, row: type[Row], **parameters: Value) -> list[Row]:
+        """Rows of a named query. Raises ReadsUnavailable; TypeError for other parameters than it takes."""
+        if parameters.keys() != parameter_names(name):
+            raise TypeError(f"{name} takes {sorted(parameter_names(name))}, not {sorted(parameters)}")
+        try:
+            body = await self._run(name, parameters)
+            return msgspec.json.Decoder(row).decode_lines(body)
+        except (ClickHouseError, OSError, TimeoutError, msgspec.DecodeError) as error:
+            log.warning("read failed", query=name, error=str(error)[:500])
+            raise ReadsUnavailable(name) from error
+
+    async def close(self) -> None:
+        """Close the connections. Another query would open them again."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def _run(self, name: str, parameters: Mapping[str, Value]) -> bytes:
+        client = self._client or await self._open()
+        values: dict[str, Any] = {
+            key: int(value) if isinstance(value, bool) else value for key, value in parameters.items()
+        }
+        return await client.raw_query(query_text(name), parameters=values, fmt="JSONEachRow")
+
+    async def _open(self) -> AsyncClient:
+        async with self._opening:
+            if self._client is None:
+                self._client = await clickhouse_connect.get_async_client(
+                    interface=self._address.scheme,
+                    host=self._address.hostname or "",
+                    port=self._address.port or (8443 if self._address.scheme == "https" else 8123),
+                    username=unquote(self._address.username or "") or self._user,
+                    password=unquote(self._address.password or "") or self._password,
+                    settings={
+                        # rows as this room decodes them, whatever the server's profile says
+                        "output_format_json_quote_64bit_integers": 0,
+                        "max_execution_time": int(QUERY_TIMEOUT),
+                        # an error in the middle of a result is then an error, not half a result
+                        "wait_end_of_query": 1,
+                    },
+                    connect_timeout=CONNECT_TIMEOUT,
+                    send_receive_timeout=QUERY_TIMEOUT + 1,
+                    connector_limit=CONNECTIONS,
+                    connector_limit_per_host=CONNECTIONS,
+                    client_name="rev-ingest",
+                )
+            return self._client

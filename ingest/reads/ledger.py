@@ -1,0 +1,142 @@
+"""What the gateway asks of the ledger, by name. Numbers come back as the rows have them;
+what they look like in HTTP is not known here.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ingest.reads.clickhouse import Runner, Value
+from ingest.reads.rows import (
+    Amount,
+    AuditRow,
+    EventQuery,
+    EventRow,
+    LastUse,
+    Number,
+    Reached,
+    UsageKey,
+    UsageQuery,
+    UsageRow,
+)
+from schemas.money import parse_cents
+
+FROM_ROWS_ONLY = ("model",)
+"""Keys that the hourly projection does not have."""
+
+
+class Reads(Protocol):
+    """The reads of the ledger. Every one may raise ReadsUnavailable."""
+
+    async def events(self, query: EventQuery) -> list[EventRow]:
+        """At most ``query.limit`` events, newest first."""
+        ...
+
+    async def voided(self, customer: str, events: Sequence[int]) -> set[int]:
+        """Those of a customer's events that have been voided."""
+        ...
+
+    async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageRow]:
+        """Sums by one key, the largest total first, then by name."""
+        ...
+
+    async def pending(self, query: UsageQuery, now: int) -> int:
+        """Pico-cents that the outcomes still open at ``now`` (ms) deferred."""
+        ...
+
+    async def audit(self, before: tuple[int, int], limit: int) -> list[AuditRow]:
+        """Configuration changes before (recorded_at, event id), newest first."""
+        ...
+
+    async def last_used(self, keys: Sequence[int]) -> dict[int, int]:
+        """Id of each API key that was ever used -> when it last was, ms."""
+        ...
+
+    async def reached(self, partition: int) -> Reached:
+        """How far the ledger has come in a partition."""
+        ...
+
+    async def ready(self) -> None:
+        """Returns when the ledger can be read. Raises ReadsUnavailable when it cannot."""
+        ...
+
+
+async def find_event(reads: Reads, customer: str, event: int) -> EventRow | None:
+    """The row of one event: its own, or the refusal of the whole command that it came with.
+
+    A refused command leaves one row, at its first event's id; that row answers for all.
+    """
+    first = event & ~0x3FF
+    rows = await reads.events(EventQuery(customer, at_least=first, at_most=event, limit=1))
+    if rows and (rows[0].event_id == event or rows[0].kind == "rejected"):
+        return rows[0]
+    return None
+
+
+class LedgerReads:
+    """:class:`Reads` from ClickHouse."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def events(self, query: EventQuery) -> list[EventRow]:
+        time = query.time.clamped()
+        return await self._runner.fetch(
+            "events",
+            EventRow,
+            customer=query.customer,
+            at_least=query.at_least,
+            at_most=query.at_most,
+            tests=[0, 1] if query.test is None else [int(query.test)],
+            agent=query.agent,
+            action=query.action,
+            outcome=query.outcome,
+            idempotency_key=query.idempotency_key,
+            start=time.start,
+            end=time.end,
+            limit=query.limit,
+        )
+
+    async def voided(self, customer: str, events: Sequence[int]) -> set[int]:
+        if not events:
+            return set()
+        rows = await self._runner.fetch("voided", Number, customer=customer, least=min(events), events=sorted(events))
+        return {row.number for row in rows}
+
+    async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageRow]:
+        parameters = _usage_parameters(query)
+        if query.time.on_hours and not query.model and key not in FROM_ROWS_ONLY:
+            del parameters["model"]
+            return await self._runner.fetch("usage_hours", UsageRow, key=key, **parameters)
+        return await self._runner.fetch("usage_exact", UsageRow, key=key, **parameters)
+
+    async def pending(self, query: UsageQuery, now: int) -> int:
+        rows = await self._runner.fetch("pending", Amount, now=now, **_usage_parameters(query))
+        return parse_cents(rows[0].total)
+
+    async def audit(self, before: tuple[int, int], limit: int) -> list[AuditRow]:
+        return await self._runner.fetch("audit", AuditRow, before_time=before[0], before_id=before[1], limit=limit)
+
+    async def last_used(self, keys: Sequence[int]) -> dict[int, int]:
+        if not keys:
+            return {}
+        rows = await self._runner.fetch("last_used", LastUse, keys=sorted(keys))
+        return {row.id: row.at for row in rows}
+
+    async def reached(self, partition: int) -> Reached:
+        return (await self._runner.fetch("reached", Reached, partition=partition))[0]
+
+    async def ready(self) -> None:
+        await self._runner.fetch("ready", Number)
+
+
+def _usage_parameters(query: UsageQuery) -> dict[str, Value]:
+    time = query.time.clamped()
+    return {
+        "customer": query.customer,
+        "test": query.test,
+        "start": time.start,
+        "end": time.end,
+        "agent": query.agent,
+        "action": query.action,
+        "model": query.model,
+    }

@@ -1,0 +1,166 @@
+"""Query parameters, strictly: an unknown name or value is refused and named. Pure."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import NamedTuple, get_args
+
+from ingest import times
+from ingest.reads import cursors
+from ingest.reads.periods import CUSTOM, DEFAULT_PERIOD, EVER, PERIODS, Range, named, since
+from ingest.reads.rows import MAX_ID, EventQuery, UsageKey, UsageQuery
+from schemas.commands import EventOutcome
+from schemas.limits import DEFAULT_LIST, MAX_LIST, MAX_NAME
+
+GROUPS: dict[str, UsageKey] = {"day": "day", "hour": "hour", "agent": "agent_id", "action": "action", "model": "model"}
+"""group_by -> what the ledger is grouped by."""
+OUTCOMES: tuple[str, ...] = get_args(EventOutcome)
+EVENTS, AUDIT = "events", "audit"
+"""Whose cursor it is."""
+
+EVENTS_NAMES = ("customer_id", "agent_id", "action", "outcome", "idempotency_key", "from", "to", "limit", "cursor")
+USAGE_NAMES = ("customer_id", "period", "from", "to", "agent_id", "action", "model", "group_by")
+AUDIT_NAMES = ("limit", "cursor")
+EVENT_NAMES = ("customer_id",)
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_UNESCAPED_PLUS = re.compile(r" (\d\d:?\d\d)$")
+
+Pairs = Iterable[tuple[str, str]]
+
+
+class BadParameter(ValueError):
+    """A query parameter that is not known, or whose value is not; the message names it."""
+
+
+class UsageRequest(NamedTuple):
+    """What GET /v1/usage was asked for. ``group`` as in group_by, None without one."""
+
+    query: UsageQuery
+    period: str
+    group: str | None
+
+
+class AuditRequest(NamedTuple):
+    before: tuple[int, int]
+    limit: int
+
+
+def event_query(pairs: Pairs, customer: str, test: bool) -> EventQuery:
+    """Of GET /v1/events. Raises BadParameter."""
+    given = known(pairs, EVENTS_NAMES)
+    most = cursor(given, EVENTS, 1)
+    return EventQuery(
+        customer,
+        test=test,
+        agent=name(given, "agent_id"),
+        action=name(given, "action"),
+        outcome=choice(given, "outcome", OUTCOMES) or "",
+        idempotency_key=name(given, "idempotency_key"),
+        time=_list_range(given),
+        at_most=MAX_ID if most is None else most[0] - 1,
+        limit=limit(given),
+    )
+
+
+def usage_request(pairs: Pairs, customer: str, test: bool, now: int) -> UsageRequest:
+    """Of GET /v1/usage; ``now`` in ms. Raises BadParameter."""
+    given = known(pairs, USAGE_NAMES)
+    period, time = _usage_range(given, now)
+    query = UsageQuery(
+        customer, test, time, agent=name(given, "agent_id"), action=name(given, "action"), model=name(given, "model")
+    )
+    return UsageRequest(query, period, choice(given, "group_by", tuple(GROUPS)))
+
+
+def audit_request(pairs: Pairs) -> AuditRequest:
+    """Of GET /api/admin/audit. Raises BadParameter."""
+    given = known(pairs, AUDIT_NAMES)
+    before = cursor(given, AUDIT, 2)
+    return AuditRequest((EVER.end, 0) if before is None else (before[0], before[1]), limit(given))
+
+
+def known(pairs: Pairs, names: tuple[str, ...]) -> dict[str, str]:
+    """The parameters by name. Raises BadParameter for one that is unknown or given twice."""
+    given: dict[str, str] = {}
+    for key, value in pairs:
+        if key not in names:
+            near = difflib.get_close_matches(key, names, 1)
+            raise BadParameter(f"unknown parameter {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        if key in given:
+            raise BadParameter(f"{key} is given more than once")
+        given[key] = value
+    return given
+
+
+def name(given: dict[str, str], key: str) -> str:
+    """A filter on a name; '' when it is not given."""
+    if key not in given:
+        return ""
+    if not 1 <= len(given[key]) <= MAX_NAME or _CONTROL.search(given[key]):
+        raise BadParameter(f"{key} must be 1 to {MAX_NAME} characters without control characters")
+    return given[key]
+
+
+def choice(given: dict[str, str], key: str, values: tuple[str, ...]) -> str | None:
+    """One of a few words; None when it is not given."""
+    value = given.get(key)
+    if value is not None and value not in values:
+        raise BadParameter(f"{key} must be one of {', '.join(values)}, not {value[:MAX_NAME]!r}")
+    return value
+
+
+def limit(given: dict[str, str]) -> int:
+    """How many rows of a list."""
+    text = given.get("limit", str(DEFAULT_LIST))
+    if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= MAX_LIST:
+        raise BadParameter(f"limit must be a whole number from 1 to {MAX_LIST}")
+    return int(text)
+
+
+def cursor(given: dict[str, str], kind: str, length: int) -> tuple[int, ...] | None:
+    """The position that a list's cursor stands for; None at the beginning."""
+    if "cursor" not in given:
+        return None
+    try:
+        position = cursors.decode(kind, given["cursor"], length)
+    except cursors.BadCursor as error:
+        raise BadParameter("cursor must be the next_cursor of an earlier answer of this list") from error
+    if position[-1] > MAX_ID or position[0] < 1:
+        raise BadParameter("cursor must be the next_cursor of an earlier answer of this list")
+    return position
+
+
+def time(given: dict[str, str], key: str) -> int | None:
+    """Ms since the epoch of a time with an offset; None when it is not given."""
+    if key not in given:
+        return None
+    # a + that was not escaped in the URL arrives as a blank
+    text = _UNESCAPED_PLUS.sub(r"+\1", given[key])
+    try:
+        return times.parse(text)
+    except times.TimeError as error:
+        raise BadParameter(f"{key} {error}") from error
+
+
+def _list_range(given: dict[str, str]) -> Range:
+    start, end = time(given, "from"), time(given, "to")
+    return _ordered(Range(EVER.start if start is None else start, EVER.end if end is None else end))
+
+
+def _usage_range(given: dict[str, str], now: int) -> tuple[str, Range]:
+    period = choice(given, "period", tuple(PERIODS))
+    start, end = time(given, "from"), time(given, "to")
+    if start is None and end is None:
+        return period or DEFAULT_PERIOD, named(period or DEFAULT_PERIOD, now)
+    if period is not None:
+        raise BadParameter("period cannot be given together with from or to")
+    if start is None:
+        raise BadParameter("from is required with to")
+    return CUSTOM, _ordered(since(start, end, now), from_only=end is None)
+
+
+def _ordered(found: Range, from_only: bool = False) -> Range:
+    if found.start > found.end:
+        raise BadParameter("from must not lie in the future" if from_only else "from must not be after to")
+    return found

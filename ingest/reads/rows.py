@@ -1,0 +1,122 @@
+"""The rows that the named queries (sql/*.sql) answer with, and what they are asked for.
+
+Field names are the column names of the query. Money and sums of tokens are decimal text,
+since they can exceed 64 bits; times are ms since the epoch, UTC.
+"""
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from ingest.reads.periods import EVER, Range
+from schemas.ids import MAX_OFFSET
+
+MAX_ID = (MAX_OFFSET << 16) | 0xFFFF
+UsageKey = Literal["action", "agent_id", "model", "hour", "day"]
+
+
+class EventRow(msgspec.Struct, frozen=True, gc=False):
+    """A meter event as the ledger has it: priced, or rejected after it was accepted."""
+
+    kind: Literal["event", "rejected"]
+    event_id: int
+    customer_id: str
+    agent_id: str
+    action: str
+    tokens: int
+    tokens_input: int | None
+    tokens_output: int | None
+    outcome: str
+    base: str
+    token: str
+    bonus: str
+    total: str
+    price_id: int
+    price_action: str
+    price_base: str
+    price_token: str
+    price_bonus: str
+    price_is_default: bool
+    price_offset: int
+    model: str
+    provider: str
+    trace_id: str
+    task_id: str
+    outcome_id: str
+    idempotency_key: str
+    metadata: str
+    test: bool
+    expires_at: int | None
+    event_time: int
+    recorded_at: int
+    reason: str
+
+
+class EventQuery(NamedTuple):
+    """Which events: of one customer, newest first; '' and None mean any."""
+
+    customer: str
+    test: bool | None = None
+    agent: str = ""
+    action: str = ""
+    outcome: str = ""
+    idempotency_key: str = ""
+    time: Range = EVER
+    at_least: int = 0
+    at_most: int = MAX_ID
+    limit: int = 50
+
+
+class UsageQuery(NamedTuple):
+    """Which entries a total is over; '' means any. ``test``: the test entries or the others."""
+
+    customer: str
+    test: bool
+    time: Range
+    agent: str = ""
+    action: str = ""
+    model: str = ""
+
+
+class UsageRow(msgspec.Struct, frozen=True, gc=False):
+    """Sums of the entries with one ``name``: an agent, an action, a model, an hour or a day
+    (``2026-04-26 12:00:00``). Voids are already taken off.
+    """
+
+    name: str
+    events: int
+    charges: int
+    tokens: str
+    total: str
+    charged: str
+    """The part of ``total`` that outcome charges make."""
+
+
+class Amount(msgspec.Struct, frozen=True, gc=False):
+    total: str
+
+
+class Number(msgspec.Struct, frozen=True, gc=False):
+    number: int
+
+
+class Reached(msgspec.Struct, frozen=True, gc=False):
+    """Highest offsets of one partition that the ledger has a row of; -1: none."""
+
+    raw: int
+    entries: int
+
+
+class AuditRow(msgspec.Struct, frozen=True, gc=False):
+    """One configuration change."""
+
+    event_id: int
+    type: str
+    actor: str
+    detail: str
+    recorded_at: int
+
+
+class LastUse(msgspec.Struct, frozen=True, gc=False):
+    id: int
+    at: int

@@ -1,0 +1,9 @@
+-- Configuration changes, newest first, before a place in that order.
+SELECT
+    event_id, config_type AS type, actor, detail,
+    toUnixTimestamp64Milli(entries.recorded_at) AS recorded_at
+FROM rev.entries AS entries
+WHERE kind = 'config'
+    AND (toUnixTimestamp64Milli(entries.recorded_at), event_id) < ({before_time:Int64}, {before_id:UInt64})
+ORDER BY entries.recorded_at DESC, event_id DESC
+LIMIT {limit:UInt32}

@@ -1,0 +1,31 @@
+-- Meter events of one customer, newest first: priced ones, and those that were refused after they were accepted.
+-- An id is larger than that of every event that the customer's shard accepted before.
+SELECT
+    kind, event_id, customer_id, agent_id, action, tokens, tokens_input, tokens_output, outcome,
+    toString(base_cents) AS base,
+    toString(token_cents) AS token,
+    toString(bonus_cents) AS bonus,
+    toString(total_cents) AS total,
+    price_id, price_action,
+    toString(entries.price_base) AS price_base,
+    toString(entries.price_token) AS price_token,
+    toString(entries.price_bonus) AS price_bonus,
+    price_is_default, price_offset, model, provider, trace_id, task_id, outcome_id, idempotency_key, metadata, test,
+    toUnixTimestamp64Milli(entries.expires_at) AS expires_at,
+    toUnixTimestamp64Milli(entries.event_time) AS event_time,
+    toUnixTimestamp64Milli(entries.recorded_at) AS recorded_at,
+    reason
+FROM rev.entries AS entries
+WHERE customer_id = {customer:String}
+    AND event_id >= {at_least:UInt64}
+    AND event_id <= {at_most:UInt64}
+    AND kind IN ('event', 'rejected')
+    AND toUInt8(test) IN {tests:Array(UInt8)}
+    AND ({agent:String} = '' OR agent_id = {agent:String})
+    AND ({action:String} = '' OR action = {action:String})
+    AND ({outcome:String} = '' OR outcome = {outcome:String})
+    AND ({idempotency_key:String} = '' OR idempotency_key = {idempotency_key:String})
+    AND entries.event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+    AND entries.event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+ORDER BY event_id DESC
+LIMIT {limit:UInt32}

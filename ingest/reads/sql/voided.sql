@@ -1,0 +1,7 @@
+-- Which of these events were voided. A void comes after what it voids.
+SELECT assumeNotNull(original) AS number
+FROM rev.entries
+WHERE customer_id = {customer:String}
+    AND event_id > {least:UInt64}
+    AND kind = 'void'
+    AND original IN {events:Array(UInt64)}

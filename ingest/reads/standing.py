@@ -1,0 +1,57 @@
+"""Where an event id that has no row in the ledger stands. Pure; the rule is written down in
+docs/decisions/0020-event-standing.md and tested as a table.
+
+An id is an address in rev.raw, so the log itself tells whether anything can be there:
+nothing at or above its end, nothing of this customer in another customer's partition. Below
+that, the entries of a command are either still on their way or will never come.
+"""
+
+from enum import Enum
+from typing import NamedTuple
+
+from schemas.ids import Address
+
+MARKER = 2
+"""A committed transaction ends with a marker that takes an offset of its own. So a ledger
+whose last row came from offset ``end - 2`` holds everything that is committed."""
+
+
+class Standing(Enum):
+    ACCEPTED = "accepted"
+    """Durable and on its way to the ledger (202)."""
+    ABSENT = "absent"
+    """No event of this customer will ever have this id (404)."""
+
+
+class Evidence(NamedTuple):
+    """What is known of one shard, collected in this order, so that later facts are newer.
+
+    Offsets; -1 where there is nothing yet. ``partition`` is the customer's own.
+    """
+
+    partition: int
+    raw_end: int
+    """Offset after the last record of rev.raw."""
+    position: int
+    """Next raw offset that the pricer will read, as it last said; -1: it has said nothing."""
+    entries_end: int
+    """Offset after the last committed record or marker of rev.entries."""
+    ledger_raw: int
+    """Highest raw offset that the ledger has a row of."""
+    ledger_entries: int
+    """Highest offset of rev.entries that the ledger has a row of."""
+
+
+def standing(address: Address, seen: Evidence) -> Standing:
+    """Where an event stands that the ledger had no row of, after ``seen`` was collected."""
+    if address.partition != seen.partition or address.offset >= seen.raw_end:
+        return Standing.ABSENT
+    if seen.ledger_raw >= address.offset:
+        # rows arrive in log order, those of one command at once
+        return Standing.ABSENT
+    if seen.position <= address.offset:
+        return Standing.ACCEPTED
+    if seen.ledger_entries >= seen.entries_end - MARKER:
+        # decided, and everything decided is in the ledger: the command left no such entry
+        return Standing.ABSENT
+    return Standing.ACCEPTED

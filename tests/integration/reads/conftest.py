@@ -1,0 +1,82 @@
+"""A ledger on the real engine, filled by the test, and the reads over it."""
+
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import Context, Decimal
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+import pytest
+
+import ledger
+from ingest.reads import Engine, LedgerReads
+from ingest.reads.memory import LedgerRow
+from schemas.ids import address_of
+from schemas.money import DECIMALS
+
+EXACT = Context(prec=60)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MONEY = {"base_cents", "token_cents", "bonus_cents", "total_cents", "price_base", "price_token", "price_bonus"}
+TIMES = {"expires_at", "event_time", "recorded_at"}
+COLUMNS = [*LedgerRow._fields, "raw_partition", "raw_offset", "raw_index"]
+
+
+def create_statements() -> list[str]:
+    """The statements of the ledger's migrations, in order."""
+    found = []
+    for file in sorted((Path(ledger.__file__).parent / "sql" / "migrations").glob("*.sql")):
+        lines = [line for line in file.read_text().splitlines() if not line.lstrip().startswith("--")]
+        found += [text for text in "\n".join(lines).split(";\n") if text.strip(" \n;")]
+    return found
+
+
+def cell(field: str, value: Any) -> Any:
+    """A value as the driver inserts it."""
+    if value is not None and field in MONEY:
+        return Decimal(value).scaleb(-DECIMALS, EXACT)
+    if value is not None and field in TIMES:
+        return EPOCH + timedelta(milliseconds=value)
+    return value
+
+
+class Ledger:
+    """The table rev.entries, and the reads over it."""
+
+    def __init__(self, client: Any, reads: LedgerReads, engine: Engine) -> None:
+        self.client, self.reads, self.engine = client, reads, engine
+
+    def insert(self, rows: Iterable[LedgerRow]) -> None:
+        """Rows as the ledger would write them, each in a part of its month."""
+        data = []
+        for row in rows:
+            address = address_of(row.event_id)
+            cells = [cell(field, value) for field, value in zip(row._fields, row, strict=True)]
+            data.append([*cells, address.partition, address.offset, address.place])
+        self.client.insert("entries", data, database="rev", column_names=COLUMNS)
+
+    def explain(self, sql: str, parameters: dict[str, Any]) -> str:
+        """The engine's plan of a query."""
+        return str(self.client.raw_query(f"EXPLAIN projections = 1 {sql}", parameters=parameters, fmt="TSV").decode())
+
+
+@pytest.fixture
+async def filled(clickhouse: Any) -> AsyncIterator[Ledger]:
+    """An empty ledger made by the ledger's own migrations."""
+    host, port = clickhouse.url.removeprefix("http://").split(":")
+    client = clickhouse_connect.get_client(
+        host=host,
+        port=int(port),
+        username=clickhouse.user,
+        password=clickhouse.password,
+        autogenerate_session_id=False,
+    )
+    client.command("DROP DATABASE IF EXISTS rev")
+    client.command("CREATE DATABASE rev")
+    for statement in create_statements():
+        client.command(statement)
+    engine = Engine(clickhouse.url, clickhouse.user, clickhouse.password)
+    yield Ledger(client, LedgerReads(engine), engine)
+    await engine.close()
+    client.command("DROP DATABASE rev")
+    client.close()

@@ -1,0 +1,235 @@
+"""The named queries on the real engine, number by number against plain Python and Decimal."""
+
+import itertools
+import random
+from decimal import Context, Decimal, localcontext
+from typing import Any, get_args
+
+import pytest
+
+from ingest.reads import Engine, LedgerReads, ReadsUnavailable
+from ingest.reads.clickhouse import query_text
+from ingest.reads.ledger import find_event
+from ingest.reads.memory import LedgerRow, MemoryReads
+from ingest.reads.periods import EVER, Range, named
+from ingest.reads.rows import EventQuery, Reached, UsageKey, UsageQuery
+from schemas.ids import address_of, event_id
+from schemas.limits import DAY, HOUR, MAX_TOKENS
+from schemas.money import MAX_EVENT, PICO, parse_cents
+
+pytestmark = pytest.mark.integration
+
+NOW = 1_777_204_800_000  # 2026-04-26T12:00:00Z
+KEYS: tuple[UsageKey, ...] = get_args(UsageKey)
+AWKWARD = ["it's", 'a "quoted" one', "back\\slash", "naïve ☃ 🤖", "{agent:String}", "%(x)s", "-- $1", "tab\\tbed"]
+
+
+def generated(seed: int, count: int = 600) -> list[LedgerRow]:
+    """Rows of a busy ledger: two customers, all kinds, test rows, amounts up to the largest."""
+    rng = random.Random(seed)
+    rows: list[LedgerRow] = []
+    for offset in range(count):
+        kind = rng.choice(["event"] * 6 + ["charge", "rejected", "void"])
+        recorded = NOW - 100 * DAY + offset * 100 * DAY // count
+        row = LedgerRow(
+            kind=kind,
+            event_id=event_id(3, offset, 0),
+            customer_id=rng.choice(["acme", "other"]),
+            api_key_id=rng.choice([1, 2, 3]),
+            agent_id=rng.choice(["a1", "a2", *AWKWARD]),
+            action=rng.choice(["chat", "completion", "outcome_charge"]),
+            tokens=rng.choice([0, 7, rng.randrange(MAX_TOKENS), MAX_TOKENS]) if kind == "event" else 0,
+            tokens_input=rng.choice([None, 5]),
+            outcome=rng.choice(["", "success", "failure", "pending"]) if kind == "event" else "",
+            base_cents=rng.randrange(PICO),
+            total_cents=0 if kind == "rejected" else rng.choice([1, rng.randrange(10**15), MAX_EVENT]),
+            price_bonus=rng.randrange(10**14),
+            price_is_default=rng.random() < 0.5,
+            model=rng.choice(["", "m1", "m2"]),
+            idempotency_key=rng.choice(["", f"key-{offset}"]),
+            metadata=rng.choice(["", '{"x": 1.00, "y": "ü\\n"}']),
+            test=rng.random() < 0.2,
+            expires_at=rng.choice([None, NOW - 1, NOW, NOW + 1]),
+            event_time=recorded - rng.choice([0, 0, rng.randrange(3 * DAY)]),
+            recorded_at=recorded,
+            reason="no price" if kind == "rejected" else "",
+            entries_offset=2 * offset,
+        )
+        rows.append(_void_of(rng.choice(rows), row, rng) if kind == "void" and rows else row)
+    return rows
+
+
+def _void_of(original: LedgerRow, row: LedgerRow, rng: random.Random) -> LedgerRow:
+    """A void counts where the original did, and says whether that was a charge."""
+    same = ("customer_id", "agent_id", "action", "tokens", "model", "test", "event_time")
+    return row._replace(
+        kind="void",
+        original=original.event_id,
+        total_cents=-original.total_cents,
+        config_type="charge" if original.kind == "charge" else "",
+        **{field: getattr(original, field) for field in same},
+    )
+
+
+def ranges() -> list[Range]:
+    """Named periods, ranges off the hour, month boundaries, and empty ones."""
+    april = 1_775_001_600_000  # 2026-04-01
+    return [
+        *(named(period, NOW) for period in ("24h", "7d", "30d", "90d")),
+        Range(april - 5 * DAY + 1, april),
+        Range(april, april + 7 * DAY + 1234),
+        Range(NOW - 50 * DAY, NOW - 50 * DAY),
+        Range(NOW + DAY, NOW + 2 * DAY),
+        Range(-(10**14), 10**14),
+    ]
+
+
+async def test_usage_equals_the_reference(filled: Any) -> None:
+    """Every sum of every key, range, filter and mode is what plain Python makes of the same rows."""
+    rows = generated(seed=1)
+    filled.insert(rows)
+    memory = MemoryReads(rows)
+    filters = [{}, {"agent": "it's"}, {"agent": AWKWARD[4]}, {"action": "chat"}, {"model": "m1"}, {"agent": "nobody"}]
+    for time, key, given, test in itertools.product(ranges(), KEYS, filters, (False, True)):
+        query = UsageQuery("acme", test, time, **given)
+        real, wanted = await filled.reads.usage(query, key), await memory.usage(query, key)
+        assert _comparable(real) == _comparable(wanted), (time, key, given, test)
+
+
+def _comparable(rows: list[Any]) -> list[tuple[Any, ...]]:
+    return [(r.name, r.events, r.charges, int(r.tokens), parse_cents(r.total), parse_cents(r.charged)) for r in rows]
+
+
+async def test_usage_adds_up_by_hand(filled: Any) -> None:
+    """Totals equal Decimal sums of the rows over months, with voids, charges and test rows told apart."""
+    rows = generated(seed=2)
+    filled.insert(rows)
+    with localcontext(Context(prec=60)):
+        for test in (False, True):
+            mine = [r for r in rows if r.customer_id == "acme" and r.test is test and r.kind != "rejected"]
+            found = await filled.reads.usage(UsageQuery("acme", test, EVER), "action")
+            cents = sum((Decimal(r.total_cents) / PICO for r in mine), Decimal(0))
+            assert sum((Decimal(r.total) for r in found), Decimal(0)) == cents
+            voids = [r for r in mine if r.kind == "void" and r.config_type == ""]
+            events = [r for r in mine if r.kind == "event"]
+            assert sum(r.events for r in found) == len(events) - len(voids)
+            assert sum(int(r.tokens) for r in found) == sum(r.tokens for r in events) - sum(r.tokens for r in voids)
+
+
+async def test_sums_do_not_wrap(filled: Any) -> None:
+    """Many entries of the largest amount and token count add up exactly, by the hour and from the rows."""
+    filled.client.command(
+        "INSERT INTO rev.entries (kind, event_id, customer_id, agent_id, action, tokens, total_cents, event_time, recorded_at) "
+        "SELECT 'event', number * 65536, 'big', 'a', 'chat', 1000000000000, toDecimal128('1000000000000', 12), "
+        "fromUnixTimestamp64Milli(toInt64(1777204800000 + intDiv(number, 500000) * 3600000), 'UTC'), "
+        "fromUnixTimestamp64Milli(1777204800000, 'UTC') FROM numbers(20000000 / 10)"
+    )
+    for time in (Range(NOW, NOW + DAY), Range(NOW, NOW + DAY + 1)):
+        (row,) = await filled.reads.usage(UsageQuery("big", False, time), "agent_id")
+        assert (row.events, int(row.tokens)) == (2_000_000, 2_000_000 * MAX_TOKENS)
+        assert parse_cents(row.total) == 2_000_000 * MAX_EVENT
+
+
+async def test_usage_by_the_hour_uses_the_projection(filled: Any) -> None:
+    """A range of whole hours without a model is answered from the ledger's hourly projection."""
+    filled.insert([row for row in generated(seed=3) if row.recorded_at > NOW - 20 * DAY])
+    for key in ("action", "agent_id", "hour", "day"):
+        parameters = {"customer": "acme", "test": 0, "start": 0, "end": NOW, "agent": "", "action": "", "key": key}
+        assert "hourly" in filled.explain(query_text("usage_hours"), parameters), key
+
+
+async def test_pending_equals_the_reference(filled: Any) -> None:
+    """Pending money is that of events still open: not closed, not voided, not expired."""
+    rows = generated(seed=4)
+    filled.insert(rows)
+    memory = MemoryReads(rows)
+    for time, now in itertools.product(ranges(), (NOW - 1, NOW, NOW + 1)):
+        query = UsageQuery("acme", False, time)
+        assert await filled.reads.pending(query, now) == await memory.pending(query, now)
+
+
+async def test_events_equal_the_reference(filled: Any) -> None:
+    """Lists of events hold the same rows in the same order, for every filter and place."""
+    rows = generated(seed=5)
+    filled.insert(rows)
+    memory = MemoryReads(rows)
+    queries = [
+        EventQuery("acme", limit=1000),
+        EventQuery("acme", test=False, limit=7),
+        EventQuery("acme", test=True, at_most=rows[300].event_id, limit=10),
+        EventQuery("acme", outcome="pending", limit=1000),
+        EventQuery("acme", idempotency_key="key-17"),
+        EventQuery("acme", time=Range(NOW - 30 * DAY + 1, NOW - 3 * HOUR), limit=1000),
+        EventQuery("nobody"),
+        *(EventQuery("acme", agent=agent, limit=1000) for agent in AWKWARD),
+    ]
+    for query in queries:
+        real, wanted = await filled.reads.events(query), await memory.events(query)
+        assert [_canonical(row) for row in real] == [_canonical(row) for row in wanted], query
+    ids = [row.event_id for row in rows]
+    assert await filled.reads.voided("acme", ids) == await memory.voided("acme", ids)
+    assert await filled.reads.voided("acme", []) == set()
+
+
+def _canonical(row: Any) -> dict[str, Any]:
+    money = {"base", "token", "bonus", "total", "price_base", "price_token", "price_bonus"}
+    fields = {field: getattr(row, field) for field in row.__struct_fields__}
+    return {field: parse_cents(value) if field in money else value for field, value in fields.items()}
+
+
+async def test_one_event_is_found_by_its_customer_only(filled: Any) -> None:
+    """An event is found by id for its own customer; a refused batch's row answers for all its events."""
+    batch = [LedgerRow("event", event_id(1, 10, i), "acme", total_cents=i) for i in range(3)]
+    refused = LedgerRow("rejected", event_id(1, 11, 0), "acme", reason="conflict")
+    filled.insert([*batch, refused])
+    found = await find_event(filled.reads, "acme", event_id(1, 10, 2))
+    assert found is not None
+    assert (found.event_id, found.kind) == (event_id(1, 10, 2), "event")
+    assert await find_event(filled.reads, "other", event_id(1, 10, 2)) is None
+    assert await find_event(filled.reads, "acme", event_id(1, 10, 3)) is None
+    late = await find_event(filled.reads, "acme", event_id(1, 11, 5))
+    assert late is not None
+    assert (late.kind, late.reason) == ("rejected", "conflict")
+
+
+async def test_audit_pages_through_every_change_once(filled: Any) -> None:
+    """Pages of configuration changes are newest first, complete, and without repeats."""
+    changes = [
+        LedgerRow("config", event_id(2, n, n % 2), "_config", recorded_at=NOW + n // 3, config_type="pricing.updated",
+                  actor="admin", detail=f'{{"id": {n}}}')
+        for n in range(25)
+    ]  # fmt: skip
+    filled.insert([*changes, LedgerRow("event", event_id(2, 99), "acme", recorded_at=NOW)])
+    memory, before, seen = MemoryReads(changes), (EVER.end, 0), []
+    while page := await filled.reads.audit(before, 7):
+        assert page == await memory.audit(before, 7)
+        seen += [row.event_id for row in page]
+        before = (page[-1].recorded_at, page[-1].event_id)
+    assert len(seen) == len(set(seen)) == 25
+
+
+async def test_last_use_and_reach(filled: Any) -> None:
+    """Each key's last use and each partition's highest offsets are those of the rows."""
+    assert await filled.reads.reached(3) == Reached(-1, -1)
+    await filled.reads.ready()
+    rows = generated(seed=6, count=80)
+    filled.insert(rows)
+    memory = MemoryReads(rows)
+    assert await filled.reads.last_used([1, 2, 9]) == await memory.last_used([1, 2, 9])
+    assert await filled.reads.last_used([]) == {}
+    assert await filled.reads.reached(3) == await memory.reached(3) == Reached(79, 158)
+    assert await filled.reads.reached(1) == Reached(-1, -1)
+    assert address_of(rows[-1].event_id).offset == 79
+
+
+async def test_a_query_that_fails_is_unavailable(filled: Any, clickhouse: Any) -> None:
+    """A missing table, a wrong password and a dead address are one typed error, and it heals."""
+    filled.client.command("RENAME TABLE rev.entries TO rev.moved")
+    with pytest.raises(ReadsUnavailable):
+        await filled.reads.ready()
+    filled.client.command("RENAME TABLE rev.moved TO rev.entries")
+    await filled.reads.ready()
+    stranger = Engine(clickhouse.url, clickhouse.user, "wrong")
+    with pytest.raises(ReadsUnavailable):
+        await LedgerReads(stranger).ready()
+    await stranger.close()
