@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import random
+import shutil
 import socket
 import struct
 import subprocess
@@ -21,7 +22,7 @@ PROPERTIES = "server.properties"
 PORTS = "ports.json"
 
 
-def properties(data: Path, port: int, controller_port: int) -> dict[str, str]:
+def properties(log: Path, port: int, controller_port: int) -> dict[str, str]:
     """The broker's settings; everything that is not named is Kafka's own default."""
     host = ports.LOOPBACK
     return {
@@ -33,7 +34,7 @@ def properties(data: Path, port: int, controller_port: int) -> dict[str, str]:
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-        "log.dirs": str(data / "log"),
+        "log.dirs": str(log),
         "auto.create.topics.enable": "false",
         "unclean.leader.election.enable": "false",
         # An acknowledged event survives a power cut, and so does the transaction that priced
@@ -92,12 +93,15 @@ def prepare(data: Path, port: int, command: list[str], rng: random.Random) -> tu
     """
     data.mkdir(parents=True, exist_ok=True)
     port, controller = _ports(data, port, rng)
-    config = data / PROPERTIES
-    lines = (f"{name}={value}\n" for name, value in properties(data, port, controller).items())
-    config.write_text("".join(lines))
-    if not (data / "log" / "meta.properties").exists():
-        _format(config, command)
-    return port, [*command, "kafka.Kafka", str(config)]
+    settings = properties(data / "log", port, controller)
+    if not (data / "log").exists():
+        _format(data, settings, command)
+    return port, [*command, "kafka.Kafka", str(_write(data / PROPERTIES, settings))]
+
+
+def _write(file: Path, settings: dict[str, str]) -> Path:
+    file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    return file
 
 
 def _ports(data: Path, port: int, rng: random.Random) -> tuple[int, int]:
@@ -111,12 +115,18 @@ def _ports(data: Path, port: int, rng: random.Random) -> tuple[int, int]:
     return port, controller
 
 
-def _format(config: Path, command: list[str]) -> None:
+def _format(data: Path, settings: dict[str, str], command: list[str]) -> None:
+    """Format in a directory aside, so that a log directory that is there is a complete one."""
+    fresh = data / "log.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    config = _write(data / "format.properties", {**settings, "log.dirs": str(fresh)})
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     tool = [*command, "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(config)]
     done = subprocess.run(tool, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
-        raise RuntimeError(f"Kafka could not format {config.parent}: {(done.stderr or done.stdout).strip()}")
+        raise RuntimeError(f"Kafka could not format {data}: {(done.stderr or done.stdout).strip()}")
+    config.unlink()
+    fresh.rename(data / "log")
 
 
 def answers(port: int, timeout: float) -> bool:

@@ -25,6 +25,8 @@ class JarError(RuntimeError):
 
 
 class Jar(NamedTuple):
+    """One line of the lock file; ``size`` in bytes, ``sha256`` in lower-case hex."""
+
     group: str
     artifact: str
     version: str
@@ -34,6 +36,10 @@ class Jar(NamedTuple):
     @property
     def filename(self) -> str:
         return f"{self.artifact}-{self.version}.jar"
+
+
+Fetch = Callable[[Path, Path, list[Jar], Progress], None]
+"""Puts jars into the second directory; the first is its own to use, and vanishes after."""
 
 
 def listed(text: str) -> list[Jar]:
@@ -62,14 +68,41 @@ def wrong(directory: Path, jars: Iterable[Jar]) -> list[str]:
     return [jar.filename for jar in jars if _digest(directory / jar.filename) != jar.sha256]
 
 
-def ensure(directory: Path, jars: list[Jar], progress: Progress) -> list[Path]:
+def from_maven(scratch: Path, target: Path, jars: list[Jar], progress: Progress) -> None:
+    """Put the jars into ``target``. Raises JarError when one cannot be had."""
+    import requests
+    from jgo.config import GlobalSettings
+    from jgo.maven import MavenContext
+
+    # Mirrors are set where jgo's users set them, in its own configuration file.
+    mirrors = GlobalSettings.load().repositories or None
+    maven = MavenContext(repo_cache=scratch, remote_repos=mirrors, timeout=60)
+    total, done = sum(jar.size for jar in jars), 0
+
+    def fetch(jar: Jar) -> int:
+        component = maven.project(jar.group, jar.artifact).at_version(jar.version)
+        shutil.move(component.artifact().resolve(), target / jar.filename)
+        return jar.size
+
+    progress(0, total)
+    with ThreadPoolExecutor(8, thread_name_prefix="jars") as pool:
+        try:
+            for size in pool.map(fetch, jars):
+                done += size
+                progress(done, total)
+        except (requests.RequestException, RuntimeError, OSError) as error:
+            pool.shutdown(cancel_futures=True)
+            raise JarError(f"cannot fetch Kafka's jars: {error}") from error
+
+
+def ensure(directory: Path, jars: list[Jar], progress: Progress, fetch: Fetch = from_maven) -> list[Path]:
     """Paths of all jars in the directory, fetched if need be and checked in any case.
 
     The directory appears whole or not at all: a fetch that is interrupted leaves nothing
     that passes for complete. Raises JarError when the listed jars cannot be had.
     """
     if wrong(directory, jars):
-        _fetch_into(directory, jars, progress)
+        _fetch_into(directory, jars, progress, fetch)
     return [directory / jar.filename for jar in jars]
 
 
@@ -81,12 +114,12 @@ def _digest(path: Path) -> str:
         return ""
 
 
-def _fetch_into(directory: Path, jars: list[Jar], progress: Progress) -> None:
+def _fetch_into(directory: Path, jars: list[Jar], progress: Progress, fetch: Fetch) -> None:
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as scratch:
         fresh = Path(scratch) / "jars"
         fresh.mkdir()
-        _fetch(Path(scratch) / "repository", fresh, jars, progress)
+        fetch(Path(scratch) / "repository", fresh, jars, progress)
         bad = wrong(fresh, jars)
         if bad:
             raise JarError(f"not the listed bytes (kafka.lock): {', '.join(bad)}")
@@ -104,29 +137,3 @@ def _move_into_place(fresh: Path, directory: Path, aside: Path) -> None:
     except OSError:
         if not directory.is_dir():
             raise
-
-
-def _fetch(repository: Path, target: Path, jars: list[Jar], progress: Progress) -> None:
-    import requests
-    from jgo.config import GlobalSettings
-    from jgo.maven import MavenContext
-
-    # Mirrors are set where jgo's users set them, in its own configuration file.
-    mirrors = GlobalSettings.load().repositories or None
-    maven = MavenContext(repo_cache=repository, remote_repos=mirrors, timeout=60)
-    total, done = sum(jar.size for jar in jars), 0
-
-    def fetch(jar: Jar) -> int:
-        component = maven.project(jar.group, jar.artifact).at_version(jar.version)
-        shutil.move(component.artifact().resolve(), target / jar.filename)
-        return jar.size
-
-    progress(0, total)
-    with ThreadPoolExecutor(8, thread_name_prefix="jars") as pool:
-        try:
-            for size in pool.map(fetch, jars):
-                done += size
-                progress(done, total)
-        except (requests.RequestException, RuntimeError, OSError) as error:
-            pool.shutdown(cancel_futures=True)
-            raise JarError(f"cannot fetch Kafka's jars: {error}") from error

@@ -1,0 +1,43 @@
+"""`rev up` and `rev status` as the command line calls them: the edge of the supervisor."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from deploy.kafka import jars
+from deploy.kafka.progress import bar
+from deploy.supervisor import directory, plan
+from deploy.supervisor import status as statuses
+from deploy.supervisor import up as ups
+from deploy.supervisor.screen import Screen
+from schemas.settings import Settings
+
+
+def up(settings: Settings, wanted: Mapping[str, int]) -> int:
+    """Run until stopped; the exit code. ``wanted``: ports of http, kafka, clickhouse."""
+    screen = Screen(Console())
+    ours = {"http": wanted["http"], "pricer": 0, "ledger": 0}
+    try:
+        if plan.is_embedded(os.environ):
+            ours |= {name: wanted[name] for name in ("kafka", "clickhouse")}
+            _fetch_jars()
+        screen.starting(settings.data)
+        return ups.run(settings, ours, os.environ, screen)
+    except (directory.Occupied, jars.JarError) as error:
+        print(f"rev up: {error}", file=sys.stderr)
+        return 2
+
+
+def status(data: Path) -> int:
+    return statuses.run(data, Console())
+
+
+def _fetch_jars() -> None:
+    """With a bar for whoever waits; each start of the broker checks them in any case."""
+    cache = jars.cache_directory(os.environ)
+    if not cache.is_dir():
+        with bar() as progress:
+            jars.ensure(cache, jars.listed(jars.LOCK.read_text()), progress)

@@ -1,0 +1,119 @@
+"""What `rev up` is going to run: the addresses and the children, decided before any start."""
+
+import os
+import random
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from deploy import ports
+from deploy.kafka import broker, jars
+from deploy.kafka.java import java
+from deploy.supervisor import directory, probes
+from deploy.supervisor.spec import Spec
+from schemas.settings import SettingError, Settings
+
+SERVICES = ("gateway", "pricer", "ledger")
+"""In the order in which they are stopped."""
+
+
+class Plan(NamedTuple):
+    """``specs`` are in the order of stopping. ``kafka`` and ``clickhouse`` are addresses,
+    whether embedded or somebody else's."""
+
+    data: Path
+    http: str
+    kafka: str
+    clickhouse: str
+    embedded: bool
+    specs: list[Spec]
+
+
+def is_embedded(env: Mapping[str, str]) -> bool:
+    """Whether to start Kafka and ClickHouse. Raises SettingError when only one is named."""
+    named = [name for name in ("REV_KAFKA", "REV_CLICKHOUSE_URL") if env.get(name)]
+    if len(named) == 1:
+        raise SettingError(f"only {named[0]} is set: set REV_KAFKA and REV_CLICKHOUSE_URL, or neither")
+    return not named
+
+
+def choose_ports(data: Path, wanted: Mapping[str, int], rng: random.Random) -> dict[str, int]:
+    """A port for each name: the wanted one, or for 0 the one of the last time or a free one.
+
+    The choice is kept in the directory. Raises SettingError for a wanted port that is taken.
+    """
+    kept = directory.read_json(data / directory.PORTS)
+    chosen: dict[str, int] = {}
+    for name, port in wanted.items():
+        if port and not ports.is_free(port):
+            raise SettingError(f"port {port} for {name} is taken by another process; 0 takes a free one")
+        old = int(kept.get(name, 0))
+        if not port and old and old not in chosen.values() and ports.is_free(old):
+            port = old
+        chosen[name] = port or ports.choose(rng, set(chosen.values()))
+    directory.write_json(data / directory.PORTS, chosen)
+    return chosen
+
+
+def make(settings: Settings, chosen: Mapping[str, int], env: Mapping[str, str], rng: random.Random) -> Plan:
+    """The plan for these settings and ports (of http, pricer, ledger, and when embedded of
+    kafka and clickhouse)."""
+    embedded = is_embedded(env)
+    host = ports.LOOPBACK if settings.http_host in ("0.0.0.0", "::", "") else settings.http_host
+    specs = [_service(name, chosen, host) for name in SERVICES]
+    if embedded:
+        specs += [
+            _clickhouse(settings.data / "clickhouse", chosen["clickhouse"]),
+            _kafka(settings.data / "kafka", chosen["kafka"], rng),
+        ]
+    return Plan(
+        data=settings.data,
+        http=f"http://{host}:{chosen['http']}",
+        kafka=f"{ports.LOOPBACK}:{chosen['kafka']}" if embedded else settings.kafka,
+        clickhouse=f"http://{ports.LOOPBACK}:{chosen['clickhouse']}" if embedded else settings.clickhouse_url,
+        embedded=embedded,
+        specs=specs,
+    )
+
+
+def rev(*arguments: str) -> list[str]:
+    """The command that runs `rev` with these arguments under this Python."""
+    return [sys.executable, "-m", "deploy.cli", *arguments]
+
+
+def _service(name: str, chosen: Mapping[str, int], host: str) -> Spec:
+    is_gateway = name == "gateway"
+    port = chosen["http"] if is_gateway else chosen[name]
+    where = host if is_gateway else ports.LOOPBACK
+    return Spec(
+        name=name,
+        command=_always(rev(name, "--held")),
+        ready=partial(probes.http_ok, where, port, "/readyz"),
+        address=f"http://{where}:{port}",
+        env={"REV_HTTP_PORT": str(port)} if is_gateway else {"REV_METRICS_PORT": str(port)},
+        held=True,
+    )
+
+
+def _clickhouse(data: Path, port: int) -> Spec:
+    return Spec(
+        name="clickhouse",
+        command=_always([sys.executable, "-m", "deploy.clickhouse", "--data", str(data), "--port", str(port)]),
+        ready=partial(probes.http_ok, ports.LOOPBACK, port, "/ping"),
+        address=f"http://{ports.LOOPBACK}:{port}",
+    )
+
+
+def _kafka(data: Path, port: int, rng: random.Random) -> Spec:
+    def command() -> Sequence[str]:
+        paths = jars.ensure(jars.cache_directory(os.environ), jars.listed(jars.LOCK.read_text()), lambda *_: None)
+        return broker.prepare(data, port, broker.jvm(java(os.environ), paths), rng)[1]
+
+    ready: Callable[[], Awaitable[bool]] = partial(probes.kafka, port)
+    return Spec(name="kafka", command=command, ready=ready, address=f"{ports.LOOPBACK}:{port}", grace=2.5)
+
+
+def _always(command: Sequence[str]) -> Callable[[], Sequence[str]]:
+    return lambda: command

@@ -1,0 +1,76 @@
+"""What a person sees of `rev up`. Words and colours only; nothing is decided here."""
+
+import json
+import shlex
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from deploy.supervisor.plan import Plan
+from schemas.settings import Settings
+
+EXAMPLE = {"agent_id": "agent-copilot", "action": "completion", "tokens": 2400, "outcome": "success"}
+
+OPEN = {
+    "open_admin": "REV_OPEN_ADMIN=1: anyone who reaches this address can make keys and set prices.",
+    "public_dashboard": "REV_PUBLIC_DASHBOARD=1: anyone who reaches this address can read all revenue.",
+}
+
+
+class Screen:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def starting(self, data: Path) -> None:
+        self._console.print(Text.assemble("Starting Rev in ", (str(data), "bold")))
+
+    def ready(self, name: str, address: str, seconds: float) -> None:
+        self._console.print(Text.assemble(("  ✓ ", "green"), f"{name:<11}{address}", (f"  {seconds:.1f} s", "dim")))
+
+    def changed(self, sentence: str) -> None:
+        self._console.print(Text.assemble((f"  {datetime.now():%H:%M:%S} ", "dim"), (sentence, "yellow")))  # noqa: DTZ005 - a person's clock
+
+    def failed(self, sentence: str) -> None:
+        self._console.print(Text.assemble(("  ✗ ", "bold red"), sentence))
+
+    def stopping(self) -> None:
+        self._console.print(Text("Stopping …", style="dim"))
+
+    def stopped(self) -> None:
+        self._console.print(Text("Stopped. All data is kept.", style="dim"))
+
+    def up(self, plan: Plan, settings: Settings, key_file: Path | None, seconds: float) -> None:
+        for name, warning in OPEN.items():
+            if getattr(settings, name):
+                self._console.print(Panel(Text(warning, style="bold red"), title="OPEN", border_style="red"))
+        self._console.print(Panel(self._addresses(plan), title=f"Rev is up ({seconds:.1f} s)", border_style="green"))
+        if key_file is None:
+            self._console.print(
+                Text(f"  No demo key was made; see {plan.data / 'logs' / 'gateway.log'}", style="yellow")
+            )
+            return
+        self._console.print(Text("Meter an event and see its price:", style="bold"))
+        # Never wrapped: it is there to be pasted.
+        self._console.print(curl(plan.http, key_file), soft_wrap=True, markup=False, highlight=False)
+        self._console.print(Text("Ctrl-C stops everything and keeps all data.", style="dim"))
+
+    def _addresses(self, plan: Plan) -> Group:
+        table = Table.grid(padding=(0, 2))
+        table.add_row("API", Text(plan.http, style="bold"))
+        table.add_row("Kafka", plan.kafka)
+        analyst = f"  (analysts: user and password in {plan.data / 'run.json'})" if plan.embedded else ""
+        table.add_row("ClickHouse", plan.clickhouse + analyst)
+        table.add_row("Admin token", str(plan.data / "admin.token"))
+        table.add_row("Logs", str(plan.data / "logs"))
+        return Group(table)
+
+
+def curl(http: str, key_file: Path) -> str:
+    """A command for a POSIX shell that meters one event as the demo customer."""
+    key = f'"Authorization: Bearer $(cat {shlex.quote(str(key_file.absolute()))})"'
+    body = shlex.quote(json.dumps(EXAMPLE, separators=(",", ":")))
+    return f"curl -sS {http}/v1/meter -H {key} -H 'Content-Type: application/json' -d {body}"

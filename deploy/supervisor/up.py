@@ -1,0 +1,155 @@
+"""The life of a `rev up`: own the directory, start, bootstrap, tell, keep up, stop in order."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deploy import children
+from deploy.supervisor import demo_key, directory, plan
+from deploy.supervisor.group import Group, NotReady
+from deploy.supervisor.screen import Screen
+from schemas.settings import Settings
+
+START_LIMIT = 60.0
+"""Seconds in which each part must have come up."""
+
+
+def run(settings: Settings, wanted: Mapping[str, int], env: Mapping[str, str], screen: Screen) -> int:
+    """Everything, until SIGTERM or Ctrl-C; the exit code. ``wanted``: ports by name, 0 = free.
+
+    Raises SettingError and directory.Occupied before anything is started.
+    """
+    plan.is_embedded(env)
+    with directory.owned(settings.data):
+        directory.bury(directory.read_json(settings.data / directory.RUN))
+        (settings.data / directory.RUN).unlink(missing_ok=True)
+        rng = random.Random()
+        made = plan.make(settings, plan.choose_ports(settings.data, wanted, rng), env, rng)
+        token = directory.kept_secret(settings.data / "admin.token", settings.admin_token)
+        return asyncio.run(Up(made, settings, token, screen).run())
+
+
+class Up:
+    def __init__(self, made: plan.Plan, settings: Settings, token: str, screen: Screen) -> None:
+        self._plan, self._settings, self._token, self._screen = made, settings, token, screen
+        self._group = Group(made.specs, made.data / "logs", time.monotonic, self._changed)
+        self._users: dict[str, Any] = {}
+        self._told = False
+        self._since: dict[int, float] = {}
+
+    async def run(self) -> int:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, stop.set)
+        stopping = asyncio.create_task(stop.wait())
+        bringing = asyncio.create_task(self._bring_up())
+        try:
+            await asyncio.wait([stopping, bringing], return_when=asyncio.FIRST_COMPLETED)
+            if bringing.done():
+                bringing.result()
+                await stopping
+            return 0
+        except NotReady as error:
+            self._screen.failed(str(error))
+            return 1
+        finally:
+            bringing.cancel()
+            await asyncio.wait([bringing])
+            self._screen.stopping()
+            await self._group.stop()
+            (self._plan.data / directory.RUN).unlink(missing_ok=True)
+            self._screen.stopped()
+
+    async def _bring_up(self) -> None:
+        began = time.monotonic()
+        self._group.start()
+        init = await self._held_init()
+        if self._plan.embedded:
+            await self._ready("kafka", began)
+        await self._initialize(init)
+        if self._plan.embedded:
+            await self._ready("clickhouse", began)
+            self._users = directory.read_json(self._plan.data / "clickhouse" / "users.json")
+        self._group.release(self._environment())
+        self._told = True
+        self._write()
+        await asyncio.gather(*(self._ready(name, began) for name in plan.SERVICES))
+        key_file = await asyncio.to_thread(demo_key.ensure, self._plan.data, self._plan.http, self._token)
+        self._screen.up(self._plan, self._settings, key_file, time.monotonic() - began)
+
+    async def _ready(self, name: str, began: float) -> None:
+        await self._group.ready(name, START_LIMIT)
+        self._screen.ready(name, self._group.children[name].spec.address, time.monotonic() - began)
+
+    def _environment(self) -> dict[str, str]:
+        """What the services are told, over the environment that they inherit."""
+        told = {
+            "REV_KAFKA": self._plan.kafka,
+            "REV_CLICKHOUSE_URL": self._plan.clickhouse,
+            "REV_DATA": str(self._plan.data),
+            "REV_ADMIN_TOKEN": self._token,
+        }
+        if self._users:
+            user = user_of(self._users, "rw")
+            told |= {"REV_CLICKHOUSE_USER": user[0], "REV_CLICKHOUSE_PASSWORD": user[1]}
+        return told
+
+    async def _held_init(self) -> asyncio.subprocess.Process:
+        """`rev init`, which loads its code while Kafka starts and waits for its settings."""
+        with self._init_log.open("wb") as log:
+            return await asyncio.create_subprocess_exec(
+                *plan.rev("init", "--held"),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                preexec_fn=children.die_with(os.getpid()),
+            )
+
+    async def _initialize(self, init: asyncio.subprocess.Process) -> None:
+        await init.communicate(json.dumps(self._environment()).encode() + b"\n")
+        if init.returncode:
+            lines = self._init_log.read_text().strip().splitlines()
+            raise NotReady(lines[-1] if lines else f"rev init ended with code {init.returncode}")
+
+    @property
+    def _init_log(self) -> Path:
+        return self._plan.data / "logs" / "init.log"
+
+    def _changed(self, sentence: str) -> None:
+        if sentence:
+            self._screen.changed(sentence)
+        if self._told:
+            self._write()
+
+    def _write(self) -> None:
+        directory.write_json(self._plan.data / directory.RUN, self._contents())
+
+    def _contents(self) -> dict[str, Any]:
+        """run.json. ``births`` and ``since`` (Unix seconds) belong to the pids."""
+        pids = self._group.pids
+        self._since = {pid: self._since.get(pid, time.time()) for pid in pids.values()}
+        return {
+            "http": self._plan.http,
+            "kafka": self._plan.kafka,
+            "clickhouse": self._plan.clickhouse,
+            "analyst": list(user_of(self._users, "ro")) if self._users else None,
+            "pids": pids,
+            "restarts": self._group.restarts,
+            "since": {name: self._since[pid] for name, pid in pids.items()},
+            "births": {name: directory.birth(pid) for name, pid in pids.items()},
+            "addresses": {name: child.spec.address for name, child in self._group.children.items()},
+            "supervisor": os.getpid(),
+        }
+
+
+def user_of(users: Mapping[str, Any], role: str) -> tuple[str, str]:
+    """Name and password of the engine's user with the role (rw or ro)."""
+    return next((name, str(user["password"])) for name, user in users.items() if user["role"] == role)
