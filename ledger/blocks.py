@@ -1,0 +1,105 @@
+"""Blocks: contiguous ranges of rev.entries that ClickHouse takes as one part. Pure.
+
+A block holds records of one calendar month (UTC) of the accepted time, since one block over
+two months becomes two parts, and a crash between them would lose rows for ever. The values
+travel verbatim: only their address is spliced in, nothing is decoded.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+MAX_ROWS = 20_000
+MAX_BYTES = 8 << 20
+ROW_MARK = b'{"kind":"'
+
+
+class Record(NamedTuple):
+    """One record of rev.entries; ``timestamp`` is the accepted time in ms."""
+
+    offset: int
+    timestamp: int
+    value: bytes
+
+
+class Block(NamedTuple):
+    """Records to write at once. ``after``: the offset that ClickHouse must hold already (-1: none)."""
+
+    after: int
+    records: tuple[Record, ...]
+
+    @property
+    def last(self) -> int:
+        return self.records[-1].offset
+
+    def lines(self) -> bytes:
+        """JSONEachRow: each value with its offset spliced in as the first member."""
+        return b"".join([b'{"entries_offset":%d,%b\n' % (r.offset, r.value[1:]) for r in self.records])
+
+    def halves(self) -> tuple["Block", "Block"]:
+        """Two blocks that follow each other. Only for two records or more."""
+        middle = len(self.records) // 2
+        first = Block(self.after, self.records[:middle])
+        return first, Block(first.last, self.records[middle:])
+
+
+def month_of(timestamp: int) -> tuple[int, int]:
+    """The calendar month (UTC) of a time in ms, as ms: [first instant, first instant of the next)."""
+    day = datetime.fromtimestamp(timestamp // 1000, UTC)
+    first = datetime(day.year, day.month, 1, tzinfo=UTC)
+    following = datetime(day.year + day.month // 12, day.month % 12 + 1, 1, tzinfo=UTC)
+    return int(first.timestamp()) * 1000, int(following.timestamp()) * 1000
+
+
+class Builder:
+    """Collects records in offset order into the next block."""
+
+    def __init__(self, after: int, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> None:
+        self._after = after
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+        self._records: list[Record] = []
+        self._rows = self._bytes = 0
+        self._month = (0, 0)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def full(self) -> bool:
+        return self._rows >= self._max_rows or self._bytes >= self._max_bytes
+
+    def add(self, record: Record) -> bool:
+        """Takes the record, or says False when it must open the next block. An empty builder
+        takes everything, so that a record of any size goes through."""
+        if record.offset <= self.last:
+            raise ValueError(f"offset {record.offset} does not follow {self.last}")
+        if not self._records:
+            self._month = month_of(record.timestamp)
+        elif self.full or not self._month[0] <= record.timestamp < self._month[1]:
+            return False
+        self._records.append(record)
+        # an estimate is enough for a bound: metadata that holds the mark only makes it higher
+        self._rows += record.value.count(ROW_MARK)
+        self._bytes += len(record.value)
+        return True
+
+    @property
+    def last(self) -> int:
+        return self._records[-1].offset if self._records else self._after
+
+    def take(self) -> Block:
+        """The block collected so far; the builder goes on with what follows it."""
+        block = Block(self._after, tuple(self._records))
+        self._after = self.last
+        self._records = []
+        self._rows = self._bytes = 0
+        return block
+
+
+def fill(builder: Builder, records: Sequence[Record]) -> int:
+    """How many of the records the builder took; it is ready to be written if not all."""
+    for count, record in enumerate(records):
+        if not builder.add(record):
+            return count
+    return len(records)

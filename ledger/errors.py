@@ -1,0 +1,38 @@
+"""What can go wrong between rev.entries and ClickHouse.
+
+LedgerError
+├── Unavailable     not reached, overloaded, answered late: start over from the maximum, later
+│   └── Fenced      another writer was here, or the stage is gone: start over from the maximum
+├── Refused         ClickHouse will never take this data: find the record, stop the partition
+├── Silent          the log has not answered for too long: make a new consumer
+├── WrongLog        the ledger was written from another log, or is not within this one: stop
+└── WrongSchema     the tables are of a newer version than this program: stop
+"""
+
+
+class LedgerError(Exception):
+    """Base of every error of this room."""
+
+
+class Unavailable(LedgerError):
+    """Whether it was done is not known; repeating is safe after reading the maximum again."""
+
+
+class Fenced(Unavailable):
+    """The block was not written, since this writer's picture of the partition is out of date."""
+
+
+class Refused(LedgerError):
+    """ClickHouse refuses these records, deterministically. Nothing of them was written."""
+
+
+class Silent(LedgerError):
+    """No fetch was answered for too long."""
+
+
+class WrongLog(LedgerError):
+    """Writing would corrupt the ledger: a human must decide. Nothing was written."""
+
+
+class WrongSchema(LedgerError):
+    """The tables do not have the shape that this program writes."""

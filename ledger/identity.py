@@ -1,0 +1,73 @@
+"""Is this the log that the ledger was written from? Compares the log's epoch with the table's.
+
+The epoch is random, made with the log (rev.config, key ``epoch``) and stored in rev._log when
+the ledger is begun. A ledger that was written from another log must not be written to.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from ledger.clickhouse import ClickHouse
+from ledger.errors import Silent, WrongLog
+from schemas.config import EPOCH
+from schemas.topics import CONFIG
+
+
+class _Epoch(msgspec.Struct):
+    epoch: str
+
+
+async def epoch_of_log(kafka: str, topic: str = CONFIG) -> str | None:
+    """The epoch in rev.config, or None when none was written yet. Raises Silent."""
+    tp = TopicPartition(topic, 0)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        request_timeout_ms=15_000,
+    )
+    try:
+        await consumer.start()
+        consumer.assign([tp])
+        await consumer.seek_to_beginning(tp)
+        end = (await consumer.end_offsets([tp]))[tp]
+        found = None
+        while await consumer.position(tp) < end:
+            for record in (await consumer.getmany(tp, timeout_ms=200)).get(tp, []):
+                if record.key == EPOCH and record.value is not None:
+                    found = msgspec.json.decode(record.value, type=_Epoch).epoch
+        return found
+    except KafkaError as error:
+        raise Silent(f"Kafka: {error!r}") from error
+    finally:
+        await consumer.stop()
+
+
+async def check(clickhouse: ClickHouse, read_epoch: Callable[[], Awaitable[str | None]]) -> str:
+    """The epoch that both agree on; stores it when the ledger is empty.
+
+    Raises WrongLog when they differ, Silent while the log has no epoch yet.
+    """
+    log = await read_epoch()
+    if log is None:
+        raise Silent("rev.config holds no epoch yet")
+    stored = [epoch for (epoch,) in await clickhouse.execute("SELECT DISTINCT epoch FROM rev._log")]
+    if not stored:
+        rows = (await clickhouse.execute("SELECT count() FROM rev.entries"))[0][0]
+        if rows != "0":
+            raise WrongLog(f"the ledger holds {rows} rows but does not say of which log; this log's epoch is {log}")
+        await clickhouse.insert(f"INSERT INTO rev._log (epoch) VALUES ('{_plain(log)}')")
+        return log
+    if stored != [log]:
+        raise WrongLog(f"the ledger was written from log {', '.join(stored)}, this is log {log}")
+    return log
+
+
+def _plain(epoch: str) -> str:
+    if not epoch.isalnum():
+        raise WrongLog(f"{epoch!r} is not an epoch: want letters and digits")
+    return epoch

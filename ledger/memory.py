@@ -1,0 +1,59 @@
+"""The ledger's table in memory: the same contract as the real one, for tests of the writer.
+
+Rows are (partition, offset, value). What ClickHouse refuses is told by a predicate; an
+outage is a number of calls that fail.
+"""
+
+from collections.abc import Callable
+
+from ledger.blocks import Block
+from ledger.errors import Fenced, Refused, Unavailable
+
+
+class MemoryRows:
+    """What is stored, shared by all the writers of one test."""
+
+    def __init__(self, refuses: Callable[[bytes], bool] = lambda value: False) -> None:
+        self.rows: list[tuple[int, int, bytes]] = []
+        self.blocks: list[Block] = []
+        self.owner: dict[int, object] = {}
+        self.refuses = refuses
+        self.outages = 0
+
+    def maximum(self, partition: int) -> int:
+        return max((offset for at, offset, _ in self.rows if at == partition), default=-1)
+
+
+class MemoryTable:
+    """One writer's view of MemoryRows."""
+
+    def __init__(self, rows: MemoryRows) -> None:
+        self._rows = rows
+        self._tickets: dict[int, object] = {}
+
+    async def take_over(self, partition: int) -> int:
+        self._fail_in_an_outage()
+        self._tickets[partition] = self._rows.owner[partition] = object()
+        return self._rows.maximum(partition)
+
+    async def write(self, partition: int, block: Block) -> int:
+        self._fail_in_an_outage()
+        if self._tickets.get(partition) is not self._rows.owner.get(partition) or partition not in self._tickets:
+            raise Fenced("another writer took the partition over")
+        if any(self._rows.refuses(record.value) for record in block.records):
+            raise Refused("a record that can never be stored")
+        maximum = self._rows.maximum(partition)
+        if maximum < block.after:
+            raise Fenced("a gap before the block")
+        fresh = [(partition, record.offset, record.value) for record in block.records if record.offset > maximum]
+        self._rows.rows += fresh
+        self._rows.blocks.append(block)
+        return len(fresh)
+
+    async def let_go(self, partition: int) -> None:
+        self._tickets.pop(partition, None)
+
+    def _fail_in_an_outage(self) -> None:
+        if self._rows.outages:
+            self._rows.outages -= 1
+            raise Unavailable("an outage")

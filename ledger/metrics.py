@@ -1,0 +1,16 @@
+"""Every metric of this room: its name and what it means."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+ROWS = Counter("rev_ledger_rows", "Rows written to rev.entries")
+BLOCKS = Counter("rev_ledger_blocks", "Blocks written; one block is one part")
+RETRIES = Counter("rev_ledger_retries", "Times a partition started over from the table's maximum, by error", ["error"])
+LAG = Gauge("rev_ledger_lag_records", "Records of rev.entries that are not in the table yet", ["partition"])
+LAST_INSERT = Gauge("rev_ledger_last_insert_timestamp_seconds", "When a block was last written", ["partition"])
+DELAY = Histogram(
+    "rev_ledger_delay_seconds",
+    "From the accepted time of a block's first record to the end of its insert",
+    buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 15, 60, 300, 3600),
+)
+HALTED = Gauge("rev_ledger_halted", "1: the partition stands still at a record that ClickHouse refuses", ["partition"])
+WRONG_LOG = Gauge("rev_ledger_wrong_log", "1: the ledger does not belong to this log; nothing is written")

@@ -1,0 +1,64 @@
+"""Applies the numbered migrations, once each and in order, and tells the schema as it is.
+
+ClickHouse has no transactional DDL: a migration that was cut off is applied again, so each
+of its statements must bear repetition (CREATE … IF NOT EXISTS, CREATE OR REPLACE VIEW).
+"""
+
+import re
+
+from ledger.clickhouse import ClickHouse
+from ledger.errors import WrongSchema
+from ledger.sqltext import Migration, migrations
+
+_RECORD = """
+CREATE TABLE IF NOT EXISTS rev._migrations
+(
+    number UInt32,
+    name String,
+    applied_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')
+)
+ENGINE = MergeTree
+ORDER BY number
+"""
+
+
+async def applied(clickhouse: ClickHouse) -> dict[int, str]:
+    """Number and name of each migration that was applied."""
+    rows = await clickhouse.execute("SELECT DISTINCT number, name FROM rev._migrations ORDER BY number")
+    return {int(number): name for number, name in rows}
+
+
+async def migrate(clickhouse: ClickHouse) -> list[Migration]:
+    """Brings the schema up to date; returns what was applied now.
+
+    Raises WrongSchema when the database has migrations that this program does not know.
+    Two services may start at once: the statements bear that too.
+    """
+    await clickhouse.execute("CREATE DATABASE IF NOT EXISTS rev")
+    await clickhouse.execute(_RECORD)
+    known = migrations()
+    done = await applied(clickhouse)
+    strange = sorted(set(done.items()) - {(m.number, m.name) for m in known})
+    if strange:
+        raise WrongSchema(f"the ledger's schema has migrations that this program does not know: {strange}")
+    fresh = [migration for migration in known if migration.number not in done]
+    for migration in fresh:
+        for statement in migration.statements:
+            await clickhouse.execute(statement)
+        values = f"({migration.number}, '{migration.name}')"
+        await clickhouse.insert(f"INSERT INTO rev._migrations (number, name) VALUES {values}")
+    return fresh
+
+
+async def schema(clickhouse: ClickHouse) -> str:
+    """The CREATE statements of everything in ``rev`` but the writers' stages, by name."""
+    rows = await clickhouse.execute(
+        "SELECT create_table_query FROM system.tables "
+        "WHERE database = 'rev' AND NOT startsWith(name, '_stage_') ORDER BY name"
+    )
+    pretty = [(await clickhouse.execute(f"SELECT formatQuery({_literal(query)})"))[0][0] for (query,) in rows]
+    return "\n\n".join(re.sub(r"\nSETTINGS .*", "", text) + ";" for text in pretty) + "\n"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

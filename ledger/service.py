@@ -1,0 +1,165 @@
+"""The ledger service, put together in one place; reads top to bottom.
+
+Exit codes: 0 after SIGTERM; STANDS_STILL when the ledger does not belong to this log. In that
+case it does not exit by itself: it stands still with its reason in /readyz until SIGTERM,
+since a restart would change nothing.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import sys
+import time
+
+import structlog
+import uvloop
+
+from ledger import identity, metrics
+from ledger.blocks import Record
+from ledger.clickhouse import ClickHouse
+from ledger.errors import Silent, Unavailable, WrongLog, WrongSchema
+from ledger.membership import Membership
+from ledger.migrate import migrate
+from ledger.source import KafkaSource
+from ledger.store import LedgerTable
+from ledger.team import Team
+from ledger.writer import BACKOFF, PartitionWriter
+from schemas.settings import Settings
+from schemas.topics import DEAD, ENTRIES
+from streams.appends import Appender
+from streams.errors import StreamError
+from streams.health import HealthServer
+from streams.log import setup
+
+STANDS_STILL = 78
+log = structlog.get_logger("ledger.service")
+
+
+def main(settings: Settings) -> None:
+    """Blocks until SIGTERM or SIGINT. Exits with STANDS_STILL (78) if it had to stand still."""
+    setup("ledger")
+    code = uvloop.run(Ledger(settings).run())
+    if code:
+        sys.exit(code)
+
+
+class Ledger:
+    """The service in one process; several may run, the group shares the partitions out."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stopping = asyncio.Event()
+        self._trouble: str | None = "starting"
+        self._team: Team | None = None
+        self._membership: Membership | None = None
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def troubles(self) -> list[str]:
+        """Why it is not ready; nothing when it is."""
+        reasons = [self._trouble, self._membership.trouble if self._membership else None]
+        return [reason for reason in reasons if reason] + (self._team.troubles() if self._team else [])
+
+    async def run(self) -> int:
+        """Until stopped; the exit code."""
+        settings = self._settings
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(sign, self.stop)
+        health = HealthServer(settings.metrics_port, self.troubles)
+        await health.start()
+        user, password = settings.clickhouse_user, settings.clickhouse_password
+        try:
+            async with ClickHouse(settings.clickhouse_url, user, password) as db:
+                if await self._prepare(db):
+                    await self._work(db)
+            return 0
+        except (WrongLog, WrongSchema) as error:
+            return await self._stand_still(str(error))
+        finally:
+            await health.stop()
+
+    async def _prepare(self, db: ClickHouse) -> bool:
+        """Schema and epoch, as soon as both neighbours are there. False when stopped before."""
+        attempt = 0
+        while not self._stopping.is_set():
+            try:
+                await migrate(db)
+                epoch = await self._check_log(db)
+            except (Unavailable, Silent) as error:
+                self._trouble = str(error)[:300]
+                metrics.RETRIES.labels(type(error).__name__).inc()
+                log.warning("ledger_waits", error=self._trouble)
+                await self._wait(BACKOFF[min(attempt, len(BACKOFF) - 1)])
+                attempt += 1
+            else:
+                self._trouble = None
+                log.info("ledger_starts", epoch=epoch)
+                return True
+        return False
+
+    async def _check_log(self, db: ClickHouse) -> str:
+        return await identity.check(db, lambda: identity.epoch_of_log(self._settings.kafka))
+
+    async def _work(self, db: ClickHouse) -> None:
+        """Writes the partitions that the group gives us. Raises WrongLog."""
+        table = LedgerTable(db, token=lambda: secrets.token_hex(8))
+
+        def writer(partition: int) -> PartitionWriter:
+            return PartitionWriter(
+                partition,
+                store=table,
+                source=lambda: KafkaSource(self._settings.kafka, partition, now=wall_ms),
+                bury=self._bury,
+                check_log=lambda: self._check_log(db),
+                now=wall_ms,
+            )
+
+        team = self._team = Team(writer)
+        membership = self._membership = Membership(
+            self._settings.kafka, self._settings.ordinal, self._settings.session_timeout, team.assign
+        )
+        joined = asyncio.create_task(membership.run(), name="ledger-membership")
+        waits = [asyncio.create_task(event.wait()) for event in (self._stopping, team.wrong_log)]
+        try:
+            await asyncio.wait({joined, *waits}, return_when=asyncio.FIRST_COMPLETED)
+            reasons = team.troubles()
+        finally:
+            for task in waits:
+                task.cancel()
+            membership.stop()
+            await team.stop()
+            await joined
+            self._team = self._membership = None
+        if team.wrong_log.is_set():
+            raise WrongLog("; ".join(reasons))
+
+    async def _bury(self, partition: int, record: Record, reason: str) -> None:
+        """A dead letter says where the record is and why; the record itself stays in rev.entries too."""
+        appender = Appender(self._settings.kafka, append_timeout=self._settings.append_timeout, topic=DEAD)
+        address = f"{ENTRIES}/{partition}/{record.offset}".encode()
+        try:
+            await appender.start()
+            headers = [("reason", reason[:1000].encode()), ("by", b"ledger")]
+            await appender.append(address, record.value, headers, partition=0)
+        except StreamError as error:
+            log.error("ledger_dead_letter_failed", partition=partition, offset=record.offset, error=repr(error))
+        finally:
+            await appender.stop()
+
+    async def _stand_still(self, reason: str) -> int:
+        metrics.WRONG_LOG.set(1)
+        self._trouble = reason
+        log.error("ledger_stands_still", error=reason)
+        await self._stopping.wait()
+        return STANDS_STILL
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+
+def wall_ms() -> int:
+    """Wall time in ms since the epoch."""
+    return time.time_ns() // 1_000_000

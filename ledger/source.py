@@ -1,0 +1,96 @@
+"""One partition of rev.entries from Kafka: committed records, from an offset that we name.
+
+No group, no committed offsets, no silent reset: an offset that the log does not hold is an
+error. A consumer that has stopped answering is told by its own watchdog (Silent), since
+aiokafka can go quiet for ever after a broker's restart.
+"""
+
+from collections.abc import Callable, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+
+from ledger.blocks import Record
+from ledger.errors import Silent, WrongLog
+from ledger.writer import Bounds
+from schemas.limits import MAX_MESSAGE
+from schemas.topics import ENTRIES
+
+SILENCE = 10_000
+"""ms without an answered fetch until the consumer is given up; an idle one answers every 500 ms."""
+MAX_RECORDS = 5000
+Clock = Callable[[], int]
+
+
+class KafkaSource:
+    """See ledger.writer.Source. ``now``: ms on the wall clock, the one that aiokafka stamps fetches with."""
+
+    def __init__(self, kafka: str, partition: int, now: Clock, topic: str = ENTRIES, silence: int = SILENCE) -> None:
+        self._kafka = kafka
+        self._tp = TopicPartition(topic, partition)
+        self._now = now
+        self._silence = silence
+        self._consumer: AIOKafkaConsumer | None = None
+        self._answered: int | None = None
+        self._since = 0
+
+    async def open(self) -> Bounds:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._kafka,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_max_bytes=MAX_MESSAGE,
+            max_partition_fetch_bytes=MAX_MESSAGE,
+            request_timeout_ms=15_000,
+            retry_backoff_ms=50,
+        )
+        try:
+            await consumer.start()
+            self._consumer = consumer
+            begin = await consumer.beginning_offsets([self._tp])
+            end = await consumer.end_offsets([self._tp])
+        except KafkaError as error:
+            raise Silent(f"Kafka: {error!r}") from error
+        return Bounds(begin[self._tp], end[self._tp])
+
+    async def seek(self, offset: int) -> None:
+        consumer = self._open_consumer
+        # no await in between: the fetcher must never see the partition without a position
+        consumer.assign([self._tp])
+        consumer.seek(self._tp, offset)
+        self._since, self._answered = self._now(), None
+
+    async def read(self, timeout: float) -> Sequence[Record]:
+        consumer = self._open_consumer
+        try:
+            found = await consumer.getmany(self._tp, timeout_ms=int(timeout * 1000), max_records=MAX_RECORDS)
+        except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
+            raise WrongLog(f"the log does not hold the ledger's next offset: {error!r}") from error
+        except KafkaError as error:
+            raise Silent(f"Kafka: {error!r}") from error
+        records = found.get(self._tp, [])
+        self._watch(bool(records))
+        return [Record(record.offset, record.timestamp, record.value or b"") for record in records]
+
+    def end(self) -> int:
+        end = self._open_consumer.highwater(self._tp)
+        return -1 if end is None else int(end)
+
+    async def close(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
+
+    def _watch(self, got: bool) -> None:
+        """Silence counts only between reads that found nothing: while ClickHouse is slow, no fetch is due."""
+        answered = self._open_consumer.last_poll_timestamp(self._tp)
+        if got or answered != self._answered:
+            self._answered, self._since = answered, self._now()
+        elif self._now() - self._since > self._silence:
+            raise Silent(f"no fetch was answered for {self._now() - self._since} ms")
+
+    @property
+    def _open_consumer(self) -> AIOKafkaConsumer:
+        assert self._consumer is not None, "not open"
+        return self._consumer

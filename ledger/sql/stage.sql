@@ -1,0 +1,50 @@
+-- The writer's own staging table of one partition: mirrors schemas.entries.EntryRecord. In memory,
+-- since what is in it is in Kafka too.
+CREATE TABLE {stage}
+(
+    entries_offset UInt64,
+    customer_id String,
+    raw_offset Nullable(UInt64),
+    recorded_at Nullable(Int64),
+    api_key_id UInt64,
+    test Bool,
+    prices Array(Tuple(
+        id UInt64,
+        action_type String,
+        rates Tuple(base Decimal(38, 12), token Decimal(38, 12), bonus Decimal(38, 12)),
+        offset UInt64,
+        is_default Bool)),
+    entries Array(Tuple(
+        kind Enum8('' = 0, 'event' = 1, 'charge' = 2, 'void' = 3, 'rejected' = 4, 'config' = 5),
+        index UInt16,
+        event Tuple(
+            agent_id String,
+            action String,
+            tokens UInt64,
+            tokens_input Nullable(UInt64),
+            tokens_output Nullable(UInt64),
+            outcome String,
+            expires_at Nullable(Int64),
+            on_expiry String,
+            metadata String,
+            idempotency_key String,
+            event_time Nullable(Int64),
+            task_id String,
+            model String,
+            provider String,
+            trace_id String),
+        price Nullable(Int32),
+        base Decimal(38, 12),
+        token Decimal(38, 12),
+        bonus Decimal(38, 12),
+        total Decimal(38, 12),
+        outcome_id String,
+        expires_at Nullable(Int64),
+        original Nullable(UInt64),
+        body_hash String,
+        reason String,
+        type String,
+        actor String,
+        detail String))
+)
+ENGINE = Memory

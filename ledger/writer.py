@@ -1,0 +1,200 @@
+"""One partition's writer: follow the log from where the table ends, write block by block.
+
+Guarantee: rows reach the table in offset order without a gap, and a row never twice, however
+often this is killed, stopped or doubled (ledger/store.py is the fence, not the group).
+Whatever fails, it starts over from the table's maximum. Two things end it: a record that
+ClickHouse will never take (dead letter, alarm; later records must not overtake it, since a
+ledger with a silent hole is worse than one that stands still) and a log that is not ours.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from ledger import metrics
+from ledger.blocks import Block, Builder, Record
+from ledger.errors import Refused, Silent, Unavailable, WrongLog
+from ledger.store import Store
+
+log = structlog.get_logger("ledger.writer")
+
+LINGER = 0.2
+"""Seconds that the first record of a block waits for company."""
+BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
+"""Seconds between attempts; the last one repeats."""
+WRONG_LIMIT = 5
+"""A broker that has just restarted may tell an old end for a moment: ask so often."""
+
+
+class Bounds(NamedTuple):
+    """What the log holds: offsets [begin, end), end being the first that may come yet."""
+
+    begin: int
+    end: int
+
+
+class Source(Protocol):
+    """One partition of rev.entries, committed records only."""
+
+    async def open(self) -> Bounds: ...
+
+    async def seek(self, offset: int) -> None: ...
+
+    async def read(self, timeout: float) -> Sequence[Record]:
+        """Records that follow, in order; none after ``timeout`` seconds. Raises Silent."""
+        ...
+
+    def end(self) -> int:
+        """The end of the log as of the last answer, for the lag; -1 when unknown."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Halted(Exception):
+    """The partition cannot go on without a human. The message says why."""
+
+
+Bury = Callable[[int, Record, str], Awaitable[None]]
+"""Writes a dead letter: partition, record, reason."""
+
+
+class PartitionWriter:
+    """See the module. ``check_log`` raises WrongLog when Kafka's log is not the ledger's (asked
+    again whenever the log was away); ``now`` is wall time in ms, for the delay metric only."""
+
+    def __init__(
+        self,
+        partition: int,
+        store: Store,
+        source: Callable[[], Source],
+        bury: Bury,
+        check_log: Callable[[], Awaitable[object]],
+        now: Callable[[], int],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] | None = None,
+        linger: float = LINGER,
+    ) -> None:
+        self.partition = partition
+        self.trouble: str | None = "starting"
+        self._store = store
+        self._make_source = source
+        self._bury = bury
+        self._check_log = check_log
+        self._now = now
+        self._sleep = sleep
+        self._clock = clock or asyncio.get_running_loop().time
+        self._linger = linger
+        self._stopping = asyncio.Event()
+        self._failures = self._wrong = 0
+        self._log_was_away = False
+        self._log = log.bind(partition=partition)
+
+    def stop(self) -> None:
+        """Ends :meth:`run` after the block in hand."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Until stopped. Raises Halted or WrongLog, after which nothing is written any more."""
+        while not self._stopping.is_set():
+            source = self._make_source()
+            try:
+                after = await self._begin(source)
+                await self._follow(source, after)
+            except (Unavailable, Silent) as error:
+                self._log_was_away |= isinstance(error, Silent)
+                self._failures += 1
+                self._note(error)
+                await self._pause(BACKOFF[min(self._failures, len(BACKOFF)) - 1])
+            except WrongLog as error:
+                self._wrong += 1
+                if self._wrong == WRONG_LIMIT:
+                    raise
+                self._note(error)
+                await self._pause(1.0)
+            finally:
+                await source.close()
+        await self._let_go()
+
+    async def _begin(self, source: Source) -> int:
+        """Takes the partition over and stands where the table ends."""
+        bounds = await source.open()
+        if self._log_was_away:
+            await self._check_log()
+            self._log_was_away = False
+        after = await self._store.take_over(self.partition)
+        here = f"partition {self.partition}: the ledger"
+        if after >= bounds.end:
+            raise WrongLog(f"{here} holds offset {after}, the log ends at {bounds.end}")
+        if after + 1 < bounds.begin:
+            raise WrongLog(f"{here} needs offset {after + 1}, the log begins at {bounds.begin}")
+        await source.seek(after + 1)
+        self.trouble = None
+        self._log.info("ledger_follows", after=after, end=bounds.end)
+        return after
+
+    async def _follow(self, source: Source, after: int) -> None:
+        builder, deadline = Builder(after), 0.0
+        while not self._stopping.is_set():
+            wait = max(deadline - self._clock(), 0.0) if len(builder) else self._linger
+            records = await source.read(wait)
+            self._wrong = 0
+            for record in records:
+                if record.offset <= builder.last:
+                    continue
+                if not builder.add(record):
+                    await self._write(builder.take())
+                    builder.add(record)
+                if len(builder) == 1:
+                    deadline = self._clock() + self._linger
+            if builder.full or (len(builder) and self._clock() >= deadline):
+                await self._write(builder.take())
+            metrics.LAG.labels(self.partition).set(max(source.end() - builder.last - 1, 0))
+
+    async def _write(self, block: Block) -> None:
+        """Writes a block; one that is refused is halved until the record that is to blame is alone."""
+        try:
+            rows = await self._store.write(self.partition, block)
+        except Refused as error:
+            if len(block.records) == 1:
+                await self._halt(block.records[0], str(error))
+            self._log.warning("ledger_halves", after=block.after, last=block.last, error=str(error))
+            for half in block.halves():
+                await self._write(half)
+            return
+        # only here: two owners that fence each other must wait longer and longer, or neither gets to write
+        self._failures = 0
+        now = self._now()
+        metrics.ROWS.inc(rows)
+        metrics.BLOCKS.inc()
+        metrics.DELAY.observe(max(now - block.records[0].timestamp, 0) / 1000)
+        metrics.LAST_INSERT.labels(self.partition).set(now / 1000)
+
+    async def _halt(self, record: Record, reason: str) -> None:
+        metrics.HALTED.labels(self.partition).set(1)
+        self._log.error("ledger_halted", offset=record.offset, error=reason)
+        await self._bury(self.partition, record, reason)
+        raise Halted(f"partition {self.partition} stands still at offset {record.offset}: {reason[:300]}")
+
+    def _note(self, error: Exception) -> None:
+        metrics.RETRIES.labels(type(error).__name__).inc()
+        self.trouble = f"partition {self.partition}: {type(error).__name__}: {str(error)[:300]}"
+        self._log.warning("ledger_starts_over", error=self.trouble, failures=self._failures)
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleeps, but wakes up when stopped."""
+        nap = asyncio.ensure_future(self._sleep(seconds))
+        stop = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({nap, stop}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (nap, stop):
+            task.cancel()
+        await asyncio.gather(nap, stop, return_exceptions=True)
+
+    async def _let_go(self) -> None:
+        try:
+            await self._store.let_go(self.partition)
+        except Unavailable as error:
+            # the next owner drops the stage
+            self._log.info("ledger_left_its_stage", error=str(error))
