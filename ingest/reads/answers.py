@@ -1,11 +1,10 @@
-"""Rows of the ledger as the JSON objects that the API shows. Pure.
+"""Rows of the ledger as the JSON that the API shows. Pure.
 
 Money leaves here as JSON numbers that are printed exactly; it is added up as integers of
 pico-cents and rounded to dollars once, at the end.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -15,76 +14,134 @@ from ingest.reads.rows import AuditRow, UsageRow
 from ingest.times import show
 from schemas.money import dollars_rounded, format_cents, parse_cents
 
-Json = dict[str, Any]
+Number = msgspec.Raw
+"""A JSON number as text, so that it is printed as it was computed."""
 
 
-def number(text: str) -> msgspec.Raw:
+class Sums(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The entries of one agent, action, model, day or hour; which one, the field tells."""
+
+    agent_id: str | None = None
+    action: str | None = None
+    model: str | None = None
+    day: str | None = None
+    hour: str | None = None
+    event_count: int
+    total_cents: Number
+    total_dollars: Number
+    total_tokens: int
+    charge_count: int
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """``unique_agents``: those with an event that was not voided. ``pending_cents``: what the
+    outcomes still open would add if all succeeded."""
+
+    total_events: int
+    total_cents: Number
+    total_dollars: Number
+    total_tokens: int
+    unique_agents: int
+    charge_count: int
+    charge_cents: Number
+    pending_cents: Number
+    currency: str = "usd"
+
+
+class Usage(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
+    """GET /v1/usage. The rows of each list add up to the summary."""
+
+    customer_id: str
+    period: str
+    start: str
+    end: str
+    summary: Summary
+    by_action: Sequence[Sums]
+    by_agent: Sequence[Sums]
+    group_by: str | None
+    groups: Sequence[Sums]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Who changed what, when; ``detail`` is the object as the API shows it."""
+
+    id: int
+    type: str
+    actor: str
+    created_at: str
+    detail: msgspec.Raw
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """GET /api/admin/audit, newest first."""
+
+    entries: Sequence[Change]
+    next_cursor: str | None
+
+
+def number(text: str) -> Number:
     """A JSON number, exactly as the text has it."""
     return msgspec.Raw(text.encode())
 
 
 def usage(
     asked: UsageRequest, actions: list[UsageRow], agents: list[UsageRow], groups: list[UsageRow], pending: int
-) -> Json:
-    """The answer of GET /v1/usage; ``pending`` in pico-cents. The rows add up to the summary."""
-    total = sum(parse_cents(row.total) for row in actions)
-    return {
-        "customer_id": asked.query.customer,
-        "period": asked.period,
-        "from": show(asked.query.time.start),
-        "to": show(asked.query.time.end),
-        "summary": {
-            "total_events": sum(row.events for row in actions),
-            "total_cents": number(format_cents(total)),
-            "total_dollars": number(dollars_rounded(total)),
-            "total_tokens": sum(int(row.tokens) for row in actions),
-            "unique_agents": sum(row.events > 0 for row in agents),
-            "charge_count": sum(row.charges for row in actions),
-            "charge_cents": number(format_cents(sum(parse_cents(row.charged) for row in actions))),
-            "pending_cents": number(format_cents(pending)),
-            "currency": "usd",
-        },
-        "by_action": list(_sums("action", actions)),
-        "by_agent": list(_sums("agent_id", agents)),
-        "group_by": asked.group,
-        "groups": list(_groups(asked.group, groups)),
-    }
+) -> Usage:
+    """The answer of GET /v1/usage; ``pending`` in pico-cents."""
+    return Usage(
+        customer_id=asked.query.customer,
+        period=asked.period,
+        start=show(asked.query.time.start),
+        end=show(asked.query.time.end),
+        summary=_summary(actions, agents, pending),
+        by_action=[_sums(row, "action") for row in actions],
+        by_agent=[_sums(row, "agent_id") for row in agents],
+        group_by=asked.group,
+        groups=[] if asked.group is None else [_sums(row, GROUPS[asked.group]) for row in groups],
+    )
 
 
-def audit(rows: list[AuditRow], limit: int) -> Json:
+def audit(rows: list[AuditRow], limit: int) -> Audit:
     """The answer of GET /api/admin/audit, of up to ``limit`` + 1 rows (one more: there are more)."""
     shown = rows[:limit]
     more = cursors.encode(AUDIT, shown[-1].recorded_at, shown[-1].event_id) if len(rows) > limit else None
-    return {"entries": [_change(row) for row in shown], "next_cursor": more}
+    return Audit([_change(row) for row in shown], more)
 
 
-def _change(row: AuditRow) -> Json:
-    return {
-        "id": row.event_id,
-        "type": row.type,
-        "actor": row.actor,
-        "created_at": show(row.recorded_at),
-        "detail": msgspec.Raw(row.detail.encode()) if row.detail else None,
-    }
+def _summary(actions: list[UsageRow], agents: Iterable[UsageRow], pending: int) -> Summary:
+    total = sum(parse_cents(row.total) for row in actions)
+    return Summary(
+        total_events=sum(row.events for row in actions),
+        total_cents=number(format_cents(total)),
+        total_dollars=number(dollars_rounded(total)),
+        total_tokens=sum(int(row.tokens) for row in actions),
+        unique_agents=sum(row.events > 0 for row in agents),
+        charge_count=sum(row.charges for row in actions),
+        charge_cents=number(format_cents(sum(parse_cents(row.charged) for row in actions))),
+        pending_cents=number(format_cents(pending)),
+    )
 
 
-def _groups(group: str | None, rows: list[UsageRow]) -> Iterable[Json]:
-    if group is None:
-        return
-    for shown, row in zip(_sums(GROUPS[group], rows), rows, strict=True):
-        if group in ("day", "hour"):
-            shown[group] = row.name[:10] if group == "day" else f"{row.name[:10]}T{row.name[11:]}.000Z"
-        yield shown
+def _sums(row: UsageRow, key: str) -> Sums:
+    cents = parse_cents(row.total)
+    return Sums(
+        event_count=row.events,
+        total_cents=number(format_cents(cents)),
+        total_dollars=number(dollars_rounded(cents)),
+        total_tokens=int(row.tokens),
+        charge_count=row.charges,
+        **{key: _name(row.name, key)},
+    )
 
 
-def _sums(key: str, rows: Iterable[UsageRow]) -> Iterable[Json]:
-    for row in rows:
-        cents = parse_cents(row.total)
-        yield {
-            key: row.name,
-            "event_count": row.events,
-            "total_cents": number(format_cents(cents)),
-            "total_dollars": number(dollars_rounded(cents)),
-            "total_tokens": int(row.tokens),
-            "charge_count": row.charges,
-        }
+def _name(name: str, key: str) -> str:
+    if key == "day":
+        return name[:10]
+    if key == "hour":
+        return f"{name[:10]}T{name[11:]}.000Z"
+    return name
+
+
+def _change(row: AuditRow) -> Change:
+    detail = msgspec.Raw(row.detail.encode() or b"null")
+    return Change(row.event_id, row.type, row.actor, show(row.recorded_at), detail)

@@ -18,6 +18,8 @@ import structlog
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from ingest.problems import RETRY_AFTER, Problem
+
 Row = TypeVar("Row")
 Value = str | int | bool | Sequence[int]
 
@@ -30,8 +32,14 @@ CONNECTIONS = 8
 log = structlog.get_logger()
 
 
-class ReadsUnavailable(Exception):
-    """ClickHouse did not answer a query: down, too slow, or not able to. HTTP 503."""
+class ReadsUnavailable(Problem):
+    """ClickHouse (or the log) did not answer a question: down, too slow, or not able to."""
+
+    status, code = 503, "reads_unavailable"
+
+    def __init__(self, what: str) -> None:
+        super().__init__("the ledger cannot be read at the moment; try again", headers={"Retry-After": RETRY_AFTER})
+        self.what = what
 
 
 class Runner(Protocol):

@@ -74,8 +74,8 @@ class MemoryReads:
 
     async def voided(self, customer: str, events: Sequence[int]) -> set[int]:
         self._check()
-        voids = {row.original for row in self.rows if row.kind == "void" and row.customer_id == customer}
-        return voids & set(events)
+        voids = {row.original or 0 for row in self.rows if row.kind == "void" and row.customer_id == customer}
+        return voids.intersection(events)
 
     async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageRow]:
         self._check()

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, get_args
 
 from ingest import times
+from ingest.problems import Invalid
 from ingest.reads import cursors
 from ingest.reads.periods import CUSTOM, DEFAULT_PERIOD, EVER, PERIODS, Range, named, since
 from ingest.reads.rows import MAX_ID, EventQuery, UsageKey, UsageQuery
@@ -29,10 +30,6 @@ _UNESCAPED_PLUS = re.compile(r" (\d\d:?\d\d)$")
 Pairs = Iterable[tuple[str, str]]
 
 
-class BadParameter(ValueError):
-    """A query parameter that is not known, or whose value is not; the message names it."""
-
-
 class UsageRequest(NamedTuple):
     """What GET /v1/usage was asked for. ``group`` as in group_by, None without one."""
 
@@ -47,7 +44,7 @@ class AuditRequest(NamedTuple):
 
 
 def event_query(pairs: Pairs, customer: str, test: bool) -> EventQuery:
-    """Of GET /v1/events. Raises BadParameter."""
+    """Of GET /v1/events. Raises Invalid."""
     given = known(pairs, EVENTS_NAMES)
     most = cursor(given, EVENTS, 1)
     return EventQuery(
@@ -64,7 +61,7 @@ def event_query(pairs: Pairs, customer: str, test: bool) -> EventQuery:
 
 
 def usage_request(pairs: Pairs, customer: str, test: bool, now: int) -> UsageRequest:
-    """Of GET /v1/usage; ``now`` in ms. Raises BadParameter."""
+    """Of GET /v1/usage; ``now`` in ms. Raises Invalid."""
     given = known(pairs, USAGE_NAMES)
     period, time = _usage_range(given, now)
     query = UsageQuery(
@@ -74,21 +71,21 @@ def usage_request(pairs: Pairs, customer: str, test: bool, now: int) -> UsageReq
 
 
 def audit_request(pairs: Pairs) -> AuditRequest:
-    """Of GET /api/admin/audit. Raises BadParameter."""
+    """Of GET /api/admin/audit. Raises Invalid."""
     given = known(pairs, AUDIT_NAMES)
     before = cursor(given, AUDIT, 2)
     return AuditRequest((EVER.end, 0) if before is None else (before[0], before[1]), limit(given))
 
 
 def known(pairs: Pairs, names: tuple[str, ...]) -> dict[str, str]:
-    """The parameters by name. Raises BadParameter for one that is unknown or given twice."""
+    """The parameters by name. Raises Invalid for one that is unknown or given twice."""
     given: dict[str, str] = {}
     for key, value in pairs:
         if key not in names:
             near = difflib.get_close_matches(key, names, 1)
-            raise BadParameter(f"unknown parameter {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            raise Invalid(f"unknown parameter {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
         if key in given:
-            raise BadParameter(f"{key} is given more than once")
+            raise Invalid(f"{key} is given more than once")
         given[key] = value
     return given
 
@@ -98,7 +95,7 @@ def name(given: dict[str, str], key: str) -> str:
     if key not in given:
         return ""
     if not 1 <= len(given[key]) <= MAX_NAME or _CONTROL.search(given[key]):
-        raise BadParameter(f"{key} must be 1 to {MAX_NAME} characters without control characters")
+        raise Invalid(f"{key} must be 1 to {MAX_NAME} characters without control characters")
     return given[key]
 
 
@@ -106,7 +103,7 @@ def choice(given: dict[str, str], key: str, values: tuple[str, ...]) -> str | No
     """One of a few words; None when it is not given."""
     value = given.get(key)
     if value is not None and value not in values:
-        raise BadParameter(f"{key} must be one of {', '.join(values)}, not {value[:MAX_NAME]!r}")
+        raise Invalid(f"{key} must be one of {', '.join(values)}, not {value[:MAX_NAME]!r}")
     return value
 
 
@@ -114,7 +111,7 @@ def limit(given: dict[str, str]) -> int:
     """How many rows of a list."""
     text = given.get("limit", str(DEFAULT_LIST))
     if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= MAX_LIST:
-        raise BadParameter(f"limit must be a whole number from 1 to {MAX_LIST}")
+        raise Invalid(f"limit must be a whole number from 1 to {MAX_LIST}")
     return int(text)
 
 
@@ -125,9 +122,9 @@ def cursor(given: dict[str, str], kind: str, length: int) -> tuple[int, ...] | N
     try:
         position = cursors.decode(kind, given["cursor"], length)
     except cursors.BadCursor as error:
-        raise BadParameter("cursor must be the next_cursor of an earlier answer of this list") from error
+        raise Invalid("cursor must be the next_cursor of an earlier answer of this list") from error
     if position[-1] > MAX_ID or position[0] < 1:
-        raise BadParameter("cursor must be the next_cursor of an earlier answer of this list")
+        raise Invalid("cursor must be the next_cursor of an earlier answer of this list")
     return position
 
 
@@ -140,7 +137,7 @@ def time(given: dict[str, str], key: str) -> int | None:
     try:
         return times.parse(text)
     except times.TimeError as error:
-        raise BadParameter(f"{key} {error}") from error
+        raise Invalid(f"{key} {error}") from error
 
 
 def _list_range(given: dict[str, str]) -> Range:
@@ -154,13 +151,13 @@ def _usage_range(given: dict[str, str], now: int) -> tuple[str, Range]:
     if start is None and end is None:
         return period or DEFAULT_PERIOD, named(period or DEFAULT_PERIOD, now)
     if period is not None:
-        raise BadParameter("period cannot be given together with from or to")
+        raise Invalid("period cannot be given together with from or to")
     if start is None:
-        raise BadParameter("from is required with to")
+        raise Invalid("from is required with to")
     return CUSTOM, _ordered(since(start, end, now), from_only=end is None)
 
 
 def _ordered(found: Range, from_only: bool = False) -> Range:
     if found.start > found.end:
-        raise BadParameter("from must not lie in the future" if from_only else "from must not be after to")
+        raise Invalid("from must not lie in the future" if from_only else "from must not be after to")
     return found

@@ -1,0 +1,82 @@
+"""Where the ends of a shard's topics are. Only offsets are read here, never records."""
+
+import asyncio
+from typing import NamedTuple, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from ingest.reads.clickhouse import ReadsUnavailable
+from schemas.topics import ENTRIES, RAW
+
+TIMEOUT = 3.0
+"""Seconds for the broker to tell."""
+
+log = structlog.get_logger()
+
+
+class Ends(NamedTuple):
+    """Offsets after the last record of rev.raw, and after the last committed one of rev.entries
+    (its marker included)."""
+
+    raw: int
+    entries: int
+
+
+class LogEnds(Protocol):
+    """Tells the ends of the log. Raises ReadsUnavailable."""
+
+    async def of(self, partition: int) -> Ends: ...
+
+
+class KafkaLogEnds:
+    """:class:`LogEnds` from the broker, over a connection that the first question opens."""
+
+    def __init__(self, kafka: str) -> None:
+        self._kafka = kafka
+        self._consumer: AIOKafkaConsumer | None = None
+        self._opening = asyncio.Lock()
+
+    async def of(self, partition: int) -> Ends:
+        """The ends of one shard's topics. Raises ReadsUnavailable."""
+        raw, entries = TopicPartition(RAW, partition), TopicPartition(ENTRIES, partition)
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                consumer = self._consumer or await self._open()
+                found = await consumer.end_offsets([raw, entries])
+        except (KafkaError, TimeoutError, OSError) as error:
+            log.warning("log ends unknown", partition=partition, error=repr(error))
+            raise ReadsUnavailable("the ends of the log are unknown") from error
+        return Ends(found[raw], found[entries])
+
+    async def close(self) -> None:
+        """Close the connection."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
+
+    async def _open(self) -> AIOKafkaConsumer:
+        async with self._opening:
+            if self._consumer is None:
+                # read_committed: the end of rev.entries is then that of what is decided for good
+                consumer = AIOKafkaConsumer(
+                    bootstrap_servers=self._kafka, isolation_level="read_committed", enable_auto_commit=False
+                )
+                try:
+                    await consumer.start()
+                except BaseException:
+                    await consumer.stop()
+                    raise
+                self._consumer = consumer
+            return self._consumer
+
+
+class MemoryLogEnds:
+    """:class:`LogEnds` that are set by hand."""
+
+    def __init__(self, ends: dict[int, Ends] | None = None) -> None:
+        self.ends = ends or {}
+
+    async def of(self, partition: int) -> Ends:
+        return self.ends.get(partition, Ends(0, 0))
