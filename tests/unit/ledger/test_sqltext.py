@@ -1,0 +1,44 @@
+"""Migrations and statements as package data."""
+
+import msgspec
+
+from ledger.sqltext import migrations, read, script, statements
+from schemas.commands import MeterEvent
+from schemas.entries import Entry, EntryRecord, PriceRef
+
+
+def test_statements_end_at_a_semicolon_at_the_end_of_a_line() -> None:
+    """Comments go, semicolons inside a line stay."""
+    assert statements("-- a; b;\nSELECT ';' AS x;\n\nSELECT 2;\n") == ("SELECT ';' AS x", "SELECT 2")
+
+
+def test_migrations_are_numbered_without_a_hole_and_bear_repetition() -> None:
+    """Every statement can be applied twice, since ClickHouse may be cut off in the middle of a migration."""
+    found = migrations()
+    assert [migration.number for migration in found] == list(range(1, len(found) + 1))
+    repeatable = ("CREATE TABLE IF NOT EXISTS", "CREATE OR REPLACE VIEW", "ALTER TABLE", "CREATE VIEW IF NOT EXISTS")
+    for migration in found:
+        for statement in migration.statements:
+            assert statement.startswith(repeatable), statement[:60]
+            assert not statement.startswith("ALTER") or "IF NOT EXISTS" in statement
+
+
+def test_the_stage_has_every_field_of_the_entry_record() -> None:
+    """A field that is added to or renamed in schemas.entries must be added to or renamed in the stage."""
+    words = set(read("stage").replace("(", " ").replace(")", " ").replace(",", " ").split())
+    for struct in (EntryRecord, Entry, MeterEvent, PriceRef):
+        for field in msgspec.structs.fields(struct):
+            assert field.encode_name in words, f"{struct.__name__}.{field.encode_name}"
+
+
+def test_the_insert_names_every_column_of_the_table_in_its_order() -> None:
+    """The INSERT goes by position, so its names and the table's must be the same list."""
+    table = migrations()[0].statements[0]
+    columns = [
+        line.split()[0]
+        for line in table.splitlines()
+        if line.startswith("    ") and not line.startswith(("     ", "    INDEX", "    PROJECTION", "    (", "    )"))
+    ]
+    select = script("insert").split("SELECT", 1)[1].split("FROM\n(", 1)[0]
+    names = [line.strip().rstrip(",").split(" AS ")[-1] for line in select.splitlines() if line.strip()]
+    assert [name.split(".")[-1] for name in names] == columns

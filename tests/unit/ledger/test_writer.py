@@ -1,0 +1,232 @@
+"""The partition's writer against a log and a table in memory."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from ledger.blocks import Record
+from ledger.errors import Silent, WrongLog
+from ledger.memory import MemoryRows, MemoryTable
+from ledger.writer import Bounds, Halted, PartitionWriter
+
+MARCH, APRIL = 1_774_915_200_000, 1_775_001_600_000
+"""2026-03-31 and 2026-04-01, UTC."""
+
+
+class MemoryLog:
+    """A partition of the log: committed records with holes where markers are."""
+
+    def __init__(self, records: Sequence[Record], begin: int = 0, end: int | None = None) -> None:
+        self.records = list(records)
+        self.begin = begin
+        self.limit = end
+        self.silences = 0
+
+    @property
+    def end(self) -> int:
+        return self.limit if self.limit is not None else (self.records[-1].offset + 2 if self.records else self.begin)
+
+
+class MemorySource:
+    """A reader of a MemoryLog, three records at a time."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+        self._next = 0
+
+    async def open(self) -> Bounds:
+        if self._log.silences:
+            self._log.silences -= 1
+            raise Silent("no broker")
+        return Bounds(self._log.begin, self._log.end)
+
+    async def seek(self, offset: int) -> None:
+        self._next = offset
+
+    async def read(self, timeout: float) -> Sequence[Record]:
+        await asyncio.sleep(0)
+        found = [record for record in self._log.records if record.offset >= self._next][:3]
+        if found:
+            self._next = found[-1].offset + 1
+        return found
+
+    def end(self) -> int:
+        return self._log.end
+
+    async def close(self) -> None:
+        return None
+
+
+class Bench:
+    """A writer with everything around it in memory; time stands still and no pause takes any."""
+
+    def __init__(self, log: MemoryLog, rows: MemoryRows | None = None) -> None:
+        self.log = log
+        self.rows = rows or MemoryRows()
+        self.buried: list[tuple[int, int, str]] = []
+        self.checks = 0
+        self.pauses: list[float] = []
+        self.foreign = False
+
+    def writer(self) -> PartitionWriter:
+        return PartitionWriter(
+            3,
+            store=MemoryTable(self.rows),
+            source=lambda: MemorySource(self.log),
+            bury=self._bury,
+            check_log=self._check,
+            now=lambda: APRIL,
+            sleep=self._sleep,
+            linger=0.0,
+        )
+
+    async def _bury(self, partition: int, record: Record, reason: str) -> None:
+        self.buried.append((partition, record.offset, reason))
+
+    async def _check(self) -> None:
+        self.checks += 1
+        if self.foreign:
+            raise WrongLog("another epoch")
+
+    async def _sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+    async def run_until(self) -> PartitionWriter:
+        """Runs a writer until the table holds the whole log."""
+        writer = self.writer()
+        task = asyncio.create_task(writer.run())
+        async with asyncio.timeout(10):
+            while not task.done() and [offset for _, offset, _ in self.rows.rows] != self.offsets():
+                await asyncio.sleep(0)
+        writer.stop()
+        await task
+        return writer
+
+    def offsets(self) -> list[int]:
+        return [record.offset for record in self.log.records]
+
+
+def records(*offsets: int, month: int = MARCH) -> list[Record]:
+    return [Record(offset, month, b'{"kind":"%d"}' % offset) for offset in offsets]
+
+
+async def test_follows_the_log_from_the_start() -> None:
+    """An empty table gets every committed record once, in order."""
+    bench = Bench(MemoryLog(records(0, 1, 4, 5, 6, 9, 11)))
+    await bench.run_until()
+    assert [offset for _, offset, _ in bench.rows.rows] == [0, 1, 4, 5, 6, 9, 11]
+
+
+async def test_resumes_from_the_tables_maximum() -> None:
+    """What the table holds already is neither read nor written again."""
+    rows = MemoryRows()
+    rows.rows = [(3, 0, b"x"), (3, 1, b"x"), (3, 4, b"x"), (2, 99, b"another partition")]
+    bench = Bench(MemoryLog(records(0, 1, 4, 5, 6)), rows)
+    writer = bench.writer()
+    task = asyncio.create_task(writer.run())
+    async with asyncio.timeout(10):
+        while rows.maximum(3) < 6:
+            await asyncio.sleep(0)
+    writer.stop()
+    await task
+    assert [offset for at, offset, _ in rows.rows if at == 3] == [0, 1, 4, 5, 6]
+    assert rows.blocks[0].after == 4
+
+
+async def test_cuts_where_the_month_changes() -> None:
+    """No block holds two months, though the log goes from one into the other within a read."""
+    bench = Bench(MemoryLog(records(0, 1) + records(2, 3, 4, month=APRIL)))
+    await bench.run_until()
+    assert [{record.timestamp for record in block.records} for block in bench.rows.blocks][0] == {MARCH}
+    assert all(len({record.timestamp for record in block.records}) == 1 for block in bench.rows.blocks)
+
+
+async def test_an_outage_is_waited_out() -> None:
+    """While ClickHouse is away the writer waits longer and longer, then carries on without loss or double."""
+    bench = Bench(MemoryLog(records(*range(10))))
+    bench.rows.outages = 7
+    await bench.run_until()
+    assert [offset for _, offset, _ in bench.rows.rows] == list(range(10))
+    assert bench.pauses == [0.1, 0.2, 0.5, 1.0, 2.0, 2.0, 2.0]
+
+
+async def test_two_writers_never_double() -> None:
+    """Two writers of one partition at once fence each other and still every row is there once."""
+    bench = Bench(MemoryLog(records(*range(200))))
+    first, second = bench.writer(), bench.writer()
+    tasks = [asyncio.create_task(writer.run()) for writer in (first, second)]
+    async with asyncio.timeout(10):
+        while bench.rows.maximum(3) < 199:
+            await asyncio.sleep(0)
+    first.stop()
+    second.stop()
+    await asyncio.gather(*tasks)
+    assert [offset for _, offset, _ in bench.rows.rows] == list(range(200))
+
+
+async def test_a_refused_record_stops_the_partition_before_it() -> None:
+    """The record that is to blame is found, buried and named; what is before it is written, nothing after it."""
+    rows = MemoryRows(refuses=lambda value: value == b'{"kind":"7"}')
+    bench = Bench(MemoryLog(records(*range(12))), rows)
+    with pytest.raises(Halted, match="offset 7"):
+        await bench.writer().run()
+    assert [offset for _, offset, _ in rows.rows] == list(range(7))
+    assert [(partition, offset) for partition, offset, _ in bench.buried] == [(3, 7)]
+
+
+async def test_a_ledger_ahead_of_the_log_is_not_written_to() -> None:
+    """If the table holds an offset that the log does not have, the writer gives up and writes nothing."""
+    rows = MemoryRows()
+    rows.rows = [(3, 50, b"x")]
+    bench = Bench(MemoryLog(records(*range(12))), rows)
+    with pytest.raises(WrongLog, match="holds offset 50, the log ends at 13"):
+        await bench.writer().run()
+    assert len(rows.rows) == 1
+
+
+async def test_a_log_that_lost_what_the_ledger_needs_is_refused() -> None:
+    """If retention took records that the table does not hold, the writer says so instead of skipping them."""
+    bench = Bench(MemoryLog(records(20, 21), begin=20))
+    with pytest.raises(WrongLog, match="needs offset 0, the log begins at 20"):
+        await bench.writer().run()
+    assert bench.rows.rows == []
+
+
+async def test_a_short_lived_wrong_end_is_forgiven() -> None:
+    """A broker that tells an old end right after its restart does not stop the ledger."""
+    log = MemoryLog(records(0, 1, 2), end=1)
+    rows = MemoryRows()
+    rows.rows = [(3, 0, b"x"), (3, 1, b"x")]
+    bench = Bench(log, rows)
+    writer = bench.writer()
+    task = asyncio.create_task(writer.run())
+    async with asyncio.timeout(10):
+        while not bench.pauses:
+            await asyncio.sleep(0)
+        log.limit = None
+        while rows.maximum(3) < 2:
+            await asyncio.sleep(0)
+    writer.stop()
+    await task
+    assert [offset for _, offset, _ in rows.rows] == [0, 1, 2]
+
+
+async def test_the_epoch_is_asked_again_when_the_log_was_away() -> None:
+    """A log that went silent may come back as another one: then nothing is written to the ledger."""
+    log = MemoryLog(records(0, 1))
+    log.silences = 1
+    bench = Bench(log)
+    bench.foreign = True
+    with pytest.raises(WrongLog, match="another epoch"):
+        await bench.writer().run()
+    assert bench.rows.rows == []
+    assert bench.checks >= 1
+
+
+async def test_trouble_is_told_while_it_lasts() -> None:
+    """The reason for /readyz is there from the start until the writer stands where the table ends."""
+    bench = Bench(MemoryLog(records(0)))
+    assert bench.writer().trouble == "starting"
+    writer = await bench.run_until()
+    assert writer.trouble is None
