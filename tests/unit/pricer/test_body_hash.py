@@ -1,0 +1,123 @@
+"""pricer.idempotency: when two bodies are the same body."""
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricer import idempotency
+from pricer.idempotency import body_hash
+from pricer.memory import MemoryShard
+from schemas.commands import MeterEvent
+from schemas.entries import PriceRef, Rates
+from schemas.replies import Receipt
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.text(st.characters(codec="utf-8"), max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=8), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+objects = st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=8), values, max_size=5)
+
+FULL = MeterEvent(
+    "agent",
+    "chat",
+    5,
+    2,
+    3,
+    "pending",
+    99,
+    "success",
+    msgspec.Raw(b'{"a":1}'),
+    "key",
+    77,
+    "task",
+    "model",
+    "provider",
+    "trace",
+)
+
+
+def hashed(metadata: str) -> str:
+    """Hash of an event with this metadata text."""
+    return body_hash(MeterEvent("agent", "chat", metadata=msgspec.Raw(metadata.encode())))
+
+
+def shuffled(value: object) -> object:
+    """The same JSON value with every object's keys in reverse order."""
+    if isinstance(value, dict):
+        return {key: shuffled(value[key]) for key in reversed(value)}
+    return [shuffled(one) for one in value] if isinstance(value, list) else value
+
+
+@given(objects)
+def test_spelling_of_metadata_does_not_matter(value: dict[str, object]) -> None:
+    """Key order, white space and escapes leave the hash alone."""
+    plain = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    assert hashed(plain) == hashed(json.dumps(shuffled(value), ensure_ascii=True, indent=3))
+
+
+@given(objects, objects)
+def test_other_metadata_is_another_body(one: dict[str, object], other: dict[str, object]) -> None:
+    """Equal hashes mean equal JSON values."""
+    same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    assert (hashed(json.dumps(one)) == hashed(json.dumps(other))) == same
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('{"a":1}', '{"a":1.0}'),
+        ('{"a":0.1}', '{"a":0.10}'),
+        ('{"a":1.0}', '{"a":"1.0"}'),
+        ('{"a":0.1}', '{"a":0.1000000000000000055511151231257827}'),
+        ('{"a":1e400}', '{"a":2e400}'),
+        ('{"a":null}', "{}"),
+        ('{"a":[1,2]}', '{"a":[2,1]}'),
+        ('{"a":' + "7" * 5000 + "}", '{"a":' + "7" * 4999 + "8}"),
+    ],
+)
+def test_numbers_are_compared_by_their_text(one: str, other: str) -> None:
+    """No float and no rounding decides whether a retry is the same request."""
+    assert hashed(one) != hashed(other)
+    assert hashed(one) == hashed(one)
+
+
+@pytest.mark.parametrize("field", [name for name in MeterEvent.__struct_fields__ if name != "idempotency_key"])
+def test_every_field_but_the_key_counts(field: str) -> None:
+    """A retry that differs in any field is a conflict, so each field changes the hash."""
+    default = msgspec.structs.fields(MeterEvent)[MeterEvent.__struct_fields__.index(field)].default
+    other = "other" if default is msgspec.NODEFAULT else default
+    assert body_hash(msgspec.structs.replace(FULL, **{field: other})) != body_hash(FULL)
+
+
+def test_the_key_does_not_count() -> None:
+    """The key names the body; it is no part of it."""
+    assert body_hash(msgspec.structs.replace(FULL, idempotency_key=None)) == body_hash(FULL)
+
+
+def test_hashes_stay_the_same_over_releases() -> None:
+    """Hashes are compared with those in the log, so a change of the format would turn every
+    retry over an upgrade into a conflict.
+    """
+    assert body_hash(MeterEvent("agent", "chat", 2400, outcome="success")) == "f04a39af012f22927a62c5cb0fdc5be6"
+    assert body_hash(FULL) == "0fe263d166d3ea2182e2fb3824d8908d"
+
+
+RECEIPT = Receipt(1 << 16, 1000, PriceRef(1, "chat", Rates("1", "0", "0"), 4), "1", "0", "0", "1")
+
+
+@pytest.mark.parametrize(("now", "found"), [(1000, True), (1099, True), (1100, False), (5000, False)])
+def test_a_key_is_remembered_for_its_window(now: int, found: bool) -> None:
+    """From the accepted time until just before the window has passed."""
+    shard = MemoryShard()
+    memory = idempotency.remember("acme", "k", "f" * 32, RECEIPT)
+    shard.memories[memory.key] = memory
+    recalled = idempotency.recall(shard, "acme", "k", now, 100)
+    assert recalled == (idempotency.Memory("f" * 32, RECEIPT) if found else None)
+    assert idempotency.recall(shard, "other", "k", now, 100) is None
