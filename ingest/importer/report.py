@@ -1,0 +1,56 @@
+"""What a person sees of an import: a progress bar, and at the end a summary in money."""
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from ingest.importer.tally import Tally
+
+
+class _Live(ProgressColumn):
+    """Events a second and money so far, read from the tally when the bar is drawn."""
+
+    def __init__(self, tally: Tally) -> None:
+        super().__init__()
+        self._tally = tally
+
+    def render(self, task: Task) -> Text:
+        settled = self._tally.imported + self._tally.already
+        rate = settled / task.elapsed if task.elapsed else 0
+        return Text(f"{settled:,} events  {rate:,.0f}/s  ${self._tally.dollars}")
+
+
+def progress(console: Console, tally: Tally) -> Progress:
+    """A bar by lines; drawn on a terminal only."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        _Live(tally),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+
+
+def summary(console: Console, tally: Tally, seconds: float, notes: list[str]) -> None:
+    """The closing table; ``notes`` are told beneath it."""
+    table = Table(show_header=False, box=None)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    rate = (tally.imported + tally.already) / seconds if seconds > 0 else 0
+    for name, value in (
+        ("rows", f"{tally.rows:,}"),
+        ("imported", f"{tally.imported:,}"),
+        ("already there", f"{tally.already:,}"),
+        ("bad", f"{tally.bad:,}"),
+        ("total_cents", tally.cents),
+        ("dollars", tally.dollars),
+        ("events/s", f"{rate:,.0f}"),
+    ):
+        table.add_row(name, value)
+    console.print(table)
+    for note in notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)

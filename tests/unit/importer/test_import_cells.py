@@ -1,0 +1,93 @@
+"""What one cell may say."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.importer.cells import CsvCells, JsonCells, iso, moment, name, whole, zone_of
+
+NOON = int(datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.mark.parametrize("text", ["2400.0", "2,400", "1e3", "", "-1", "+1", "0x10", "1000000000001", "12 3", "٣"])
+def test_a_token_count_is_a_whole_number(text: str) -> None:
+    """Anything but the digits of 0 to 10^12 is refused, never rounded."""
+    with pytest.raises(ValueError):
+        whole(text)
+
+
+@given(st.integers(0, 10**12))
+def test_every_whole_number_is_read_as_it_is(number: int) -> None:
+    """What is written in digits is what is billed, in both formats."""
+    assert CsvCells().whole(f" {number} ") == number
+    assert JsonCells().whole(msgspec.Raw(str(number).encode())) == number
+
+
+@pytest.mark.parametrize("cell", [b'"2400"', b"2400.0", b"true", b"[1]", b"1e2"])
+def test_json_lines_want_json_integers(cell: bytes) -> None:
+    """A count that is a string, a float or anything else is a bad cell."""
+    with pytest.raises(ValueError):
+        JsonCells().whole(msgspec.Raw(cell))
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-01-31T12:00:00Z", NOON),
+        ("2026-01-31 12:00:00", NOON),
+        ("2026-01-31 12:00:00.1239600", NOON + 123),
+        ("2026-01-31T12:00:00,5+00:00", NOON + 500),
+        ("2026-01-31T14:00+02:00", NOON),
+        ("2026-01-31T14:00:00+0200", NOON),
+        ("2026-01-31T14:00:00+02", NOON),
+        ("2026-01-31 12:00:00 UTC", NOON),
+        ("2026-01-31", NOON - 12 * 3_600_000),
+        (str(NOON // 1000), NOON),
+        (f"{NOON // 1000}.25", NOON + 250),
+        (str(NOON), NOON),
+        (str(NOON * 1000), NOON),
+        (str(NOON * 1_000_000), NOON),
+    ],
+)
+def test_times_as_files_write_them(text: str, at: int) -> None:
+    """ISO 8601 in its common spellings and epoch numbers of four units are understood."""
+    assert moment(text, UTC) == at
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-02-30 12:00:00", "2026-01-31T25:00:00Z", "", "31/01/2026"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    """A time that does not exist is a bad cell."""
+    with pytest.raises(ValueError):
+        moment(text, UTC)
+
+
+def test_a_time_without_offset_is_in_the_given_zone() -> None:
+    """--tz moves naive times only."""
+    assert moment("2026-01-31 13:00:00", ZoneInfo("Europe/Berlin")) == NOON
+    assert moment("2026-01-31 12:00:00Z", ZoneInfo("Europe/Berlin")) == NOON
+    assert moment("2026-01-31 10:00:00", zone_of("-02:00")) == NOON
+
+
+def test_an_unknown_zone_is_refused() -> None:
+    """--tz takes a known name or an offset."""
+    with pytest.raises(ValueError, match="Nowhere"):
+        zone_of("Mars/Nowhere")
+
+
+@given(st.integers(0, 4_000_000_000_000))
+def test_a_time_survives_being_written_and_read(at: int) -> None:
+    """iso is the inverse of moment."""
+    assert moment(iso(at), zone_of("+05:30")) == at
+    assert moment((datetime(1970, 1, 1) + timedelta(milliseconds=at)).isoformat(), UTC) == at  # noqa: DTZ001
+
+
+@pytest.mark.parametrize("text", ["", "x" * 257, "a\nb", "a\x7fb", "a\x85b"])
+def test_names_are_bounded(text: str) -> None:
+    """1 to 256 characters without control characters."""
+    with pytest.raises(ValueError):
+        name(text)
+    assert name("ünï" * 80) == "ünï" * 80
