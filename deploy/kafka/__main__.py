@@ -1,7 +1,7 @@
 """`python -m deploy.kafka --data DIR --port N`: the broker alone, until SIGTERM or Ctrl-C.
 
 Prints one line ``{"port": N}`` on standard output when it serves requests; everything a
-person may want to see goes to standard error. `--fetch` only fetches and checks the jars.
+person may want to see goes to standard error. `--fetch` only makes ready for starts without the network.
 """
 
 import argparse
@@ -16,8 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from deploy import children
-from deploy.kafka import broker, jars
-from deploy.kafka.java import java
+from deploy.kafka import broker, jars, starting
 from deploy.kafka.progress import bar
 from schemas.settings import SettingError
 
@@ -29,10 +28,9 @@ def main() -> int:
     arguments = _parser().parse_args()
     try:
         with bar() as progress:
-            paths = jars.ensure(jars.cache_directory(os.environ), jars.listed(jars.LOCK.read_text()), progress)
+            command = starting.command(os.environ, progress)
         if arguments.fetch:
             return 0
-        command = broker.jvm(java(os.environ), paths)
         port, argv = broker.prepare(arguments.data, arguments.port, command, random.Random())
     except (SettingError, jars.JarError, RuntimeError, OSError) as error:
         print(f"kafka: {error}", file=sys.stderr)
@@ -44,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.kafka", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("rev-data/kafka"), help="directory that it owns")
     parser.add_argument("--port", type=int, default=0, help="0: a free one, kept in the directory")
-    parser.add_argument("--fetch", action="store_true", help="only fetch and check the jars")
+    parser.add_argument("--fetch", action="store_true", help="only make ready: fetch, check, record")
     return parser
 
 

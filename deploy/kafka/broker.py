@@ -121,7 +121,17 @@ def _format(data: Path, settings: dict[str, str], command: list[str]) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     config = _write(data / "format.properties", {**settings, "log.dirs": str(fresh)})
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    tool = [*command, "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(config)]
+    tool = [
+        command[0],
+        "-XX:TieredStopAtLevel=1",
+        *command[1:],
+        "kafka.tools.StorageTool",
+        "format",
+        "--cluster-id",
+        cluster,
+        "--config",
+        str(config),
+    ]
     done = subprocess.run(tool, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         raise RuntimeError(f"Kafka could not format {data}: {(done.stderr or done.stdout).strip()}")

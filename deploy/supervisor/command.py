@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from deploy.kafka import jars
+from deploy.kafka import jars, starting
 from deploy.kafka.progress import bar
 from deploy.supervisor import directory, plan
 from deploy.supervisor import status as statuses
@@ -23,7 +23,7 @@ def up(settings: Settings, wanted: Mapping[str, int]) -> int:
     try:
         if plan.is_embedded(os.environ):
             ours |= {name: wanted[name] for name in ("kafka", "clickhouse")}
-            _fetch_jars()
+            _prepare_kafka()
         screen.starting(settings.data)
         return ups.run(settings, ours, os.environ, screen)
     except (directory.Occupied, jars.JarError) as error:
@@ -35,9 +35,8 @@ def status(data: Path) -> int:
     return statuses.run(data, Console())
 
 
-def _fetch_jars() -> None:
-    """With a bar for whoever waits; each start of the broker checks them in any case."""
-    cache = jars.cache_directory(os.environ)
-    if not cache.is_dir():
+def _prepare_kafka() -> None:
+    """With a bar for whoever waits; each start of the broker checks its jars in any case."""
+    if not starting.is_prepared(os.environ):
         with bar() as progress:
-            jars.ensure(cache, jars.listed(jars.LOCK.read_text()), progress)
+            starting.command(os.environ, progress)

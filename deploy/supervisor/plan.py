@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deploy import ports
-from deploy.kafka import broker, jars
-from deploy.kafka.java import java
+from deploy.kafka import broker, starting
 from deploy.supervisor import directory, probes
 from deploy.supervisor.spec import Spec
 from schemas.settings import SettingError, Settings
@@ -108,8 +107,7 @@ def _clickhouse(data: Path, port: int) -> Spec:
 
 def _kafka(data: Path, port: int, rng: random.Random) -> Spec:
     def command() -> Sequence[str]:
-        paths = jars.ensure(jars.cache_directory(os.environ), jars.listed(jars.LOCK.read_text()), lambda *_: None)
-        return broker.prepare(data, port, broker.jvm(java(os.environ), paths), rng)[1]
+        return broker.prepare(data, port, starting.command(os.environ, lambda *_: None), rng)[1]
 
     ready: Callable[[], Awaitable[bool]] = partial(probes.kafka, port)
     return Spec(name="kafka", command=command, ready=ready, address=f"{ports.LOOPBACK}:{port}", grace=2.5)

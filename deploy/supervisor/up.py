@@ -41,7 +41,7 @@ class Up:
         self._plan, self._settings, self._token, self._screen = made, settings, token, screen
         self._group = Group(made.specs, made.data / "logs", time.monotonic, self._changed)
         self._users: dict[str, Any] = {}
-        self._told = False
+        self._told = self._is_up = False
         self._since: dict[int, float] = {}
 
     async def run(self) -> int:
@@ -83,6 +83,8 @@ class Up:
         self._write()
         await asyncio.gather(*(self._ready(name, began) for name in plan.SERVICES))
         key_file = await asyncio.to_thread(demo_key.ensure, self._plan.data, self._plan.http, self._token)
+        self._is_up = True
+        self._write()
         self._screen.up(self._plan, self._settings, key_file, time.monotonic() - began)
 
     async def _ready(self, name: str, began: float) -> None:
@@ -133,7 +135,8 @@ class Up:
         directory.write_json(self._plan.data / directory.RUN, self._contents())
 
     def _contents(self) -> dict[str, Any]:
-        """run.json. ``births`` and ``since`` (Unix seconds) belong to the pids."""
+        """run.json. ``births`` and ``since`` (Unix seconds) belong to the pids; ``up`` is true
+        from the moment at which everything was ready for the first time."""
         pids = self._group.pids
         self._since = {pid: self._since.get(pid, time.time()) for pid in pids.values()}
         return {
@@ -147,6 +150,7 @@ class Up:
             "births": {name: directory.birth(pid) for name, pid in pids.items()},
             "addresses": {name: child.spec.address for name, child in self._group.children.items()},
             "supervisor": os.getpid(),
+            "up": self._is_up,
         }
 
 

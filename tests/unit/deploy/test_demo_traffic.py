@@ -1,0 +1,39 @@
+"""The made-up traffic of `make demo`."""
+
+import random
+from itertools import islice
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.demo import FIRST, HABITS, Answer, cells, table, traffic
+from schemas.prices import DEFAULTS
+
+EVENT = {"agent_id": "agent-copilot", "action": "completion", "tokens": 2400, "outcome": "success"}
+
+
+@given(st.integers(0, 2**32))
+def test_every_event_of_the_demo_has_a_price(seed: int) -> None:
+    """The demo sends only actions that a new log has default prices for, and valid token counts."""
+    known = {price.action_type for price in DEFAULTS}
+    for event in islice(traffic(random.Random(seed)), FIRST):
+        assert event["action"] in known
+        assert event.get("tokens", 0) >= 0 and event.get("outcome", "success") in ("success", "failure")
+
+
+def test_the_demo_is_the_same_every_time() -> None:
+    """A seed gives the same story, with several agents in its first table."""
+    first, again = (list(islice(traffic(random.Random(2026)), FIRST)) for _ in range(2))
+    assert first == again
+    assert len({event["agent_id"] for event in first}) >= 3
+    assert {habit.action for habit in HABITS} <= {price.action_type for price in DEFAULTS}
+
+
+def test_a_row_shows_the_price_as_it_was_answered() -> None:
+    """The digits of the answer are shown as they are; an answer without a price shows its status."""
+    breakdown = {"base_rate_cents": "0.5", "token_charge_cents": "0.72", "outcome_bonus_cents": "0.25"}
+    body = {"price": {"total_cents": "1.47", "breakdown": breakdown}}
+    row = cells(EVENT, Answer(201, body, 4.2))
+    assert row == ["agent-copilot", "completion", "success", "2,400", "0.5", "0.72", "0.25", "1.47", "4"]
+    assert cells(EVENT, Answer(202, {}, 2000.0))[-2:] == ["202", "2000"]
+    assert len(row) == len(table().columns)
