@@ -7,13 +7,14 @@ say what the handlers need of streams; nothing is opened or started here.
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ingest.view import ConfigView
 from schemas.replies import Reply
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
+    from ingest.reads import Reads
     from ingest.reserve import DiskReserve
     from ingest.submitting import Submitter
 
@@ -78,7 +79,7 @@ class Follower(Protocol):
 class Context:
     """Everything that handlers use. ``clock``: ms UTC, this process's own; it decides nothing
     that is charged. ``token``: hex text of that many random bytes, for the secrets of keys.
-    ``clickhouse``: the ledger's reader, None without one. ``admin_cookie`` names no one yet.
+    ``clickhouse``: the ledger's reader, None without one.
     """
 
     settings: Settings
@@ -90,4 +91,4 @@ class Context:
     reserve: "DiskReserve"
     clock: Callable[[], int]
     token: Callable[[int], str]
-    clickhouse: Any | None = None
+    clickhouse: "Reads | None" = None

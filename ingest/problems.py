@@ -15,7 +15,6 @@ Handlers raise these; ingest.boundary turns them into responses. No HTTP library
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 import msgspec
 
@@ -28,8 +27,8 @@ RETRY_AFTER = "1"
 class Problem(Exception):
     """A refusal. ``errors`` are those of a batch, by index."""
 
-    status: ClassVar[int] = 400
-    code: ClassVar[str] = "invalid_request"
+    status: int = 400
+    code: str = "invalid_request"
 
     def __init__(self, error: str, errors: Sequence[IndexedError] = (), headers: Mapping[str, str] | None = None):
         super().__init__(error)
@@ -84,8 +83,8 @@ class Decided(Problem):
 
     def __init__(self, status: int, code: str, error: str, errors: Sequence[IndexedError] = ()) -> None:
         super().__init__(error, errors)
-        self.status = status  # type: ignore[misc]
-        self.code = code  # type: ignore[misc]
+        self.status = status
+        self.code = code
 
 
 class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,0 +1,12 @@
+"""The admin API: keys, prices, customers. Every change is a configuration command in the log,
+answered when this gateway's own view holds it; every list is read from that view.
+"""
+
+from ingest.admin import customers, keys, prices
+from ingest.context import Context
+from ingest.routing import Route
+
+
+def routes(context: Context) -> list[Route]:
+    """The routes of this room."""
+    return [*keys.routes(context), *prices.routes(context), *customers.routes(context)]

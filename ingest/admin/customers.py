@@ -1,0 +1,71 @@
+"""/api/admin/customers: list customers and change their name, external ids and test flag."""
+
+from aiohttp import hdrs, web
+from msgspec.json import Decoder
+
+from ingest import paging, times
+from ingest.admin.asking import ACTOR, admin, admin_body, configure
+from ingest.answers import CustomerList, CustomerShown, encode
+from ingest.auth import check_customer_id
+from ingest.bodies import CustomerBody
+from ingest.boundary import answer
+from ingest.context import Context
+from ingest.incoming import query_of
+from ingest.problems import Invalid
+from ingest.routing import Auth, Operation, Route
+from ingest.validation import no_control
+from schemas.commands import UpdateCustomer
+from schemas.config import Customer
+
+PATH = "/api/admin/customers"
+MAX_EXTERNAL = 50
+_body = Decoder(CustomerBody)
+
+
+def routes(context: Context) -> list[Route]:
+    """The routes of this room."""
+
+    async def show(request: web.Request) -> web.Response:
+        admin(context, request)
+        query = query_of(request, paging.QUERY)
+        customers = context.view.customers.values()
+        shown, cursor = paging.page(customers, lambda one: (one.created_at, one.customer_id), query)
+        return answer(encode(CustomerList([_shown(customer) for customer in shown], cursor)))
+
+    async def change(request: web.Request) -> web.Response:
+        return await _change(context, request)
+
+    listed, one = {200: CustomerList}, {200: CustomerShown}
+    admins = Auth.ADMIN
+    return [
+        Route(Operation(hdrs.METH_GET, PATH, "All customers.", admins, listed, None, paging.QUERY), show),
+        Route(
+            Operation(hdrs.METH_PATCH, PATH + "/{customer_id}", "Change a customer.", admins, one, CustomerBody),
+            change,
+        ),
+    ]
+
+
+async def _change(context: Context, request: web.Request) -> web.Response:
+    body = await admin_body(context, request, _body)
+    query_of(request, ())
+    customer_id = request.match_info["customer_id"]
+    check_customer_id(customer_id)
+    no_control("name", body.name)
+    if body.external_ids is not None:
+        if len(body.external_ids) > MAX_EXTERNAL:
+            raise Invalid(f"external_ids must be at most {MAX_EXTERNAL}")
+        for system, id in body.external_ids.items():
+            no_control("external_ids", system + id)
+    command = UpdateCustomer(customer_id, body.name, body.external_ids, body.test, ACTOR)
+    return answer(bytes((await configure(context, command)).result))
+
+
+def _shown(customer: Customer) -> CustomerShown:
+    return CustomerShown(
+        customer.customer_id,
+        customer.name,
+        customer.external_ids,
+        customer.test,
+        times.show(customer.created_at),
+    )

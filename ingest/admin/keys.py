@@ -1,0 +1,106 @@
+"""/api/admin/api-keys: make, list and revoke API keys. A secret is answered once and kept nowhere."""
+
+import structlog
+from aiohttp import hdrs, web
+from msgspec.json import Decoder
+from msgspec.structs import asdict
+
+from ingest import paging, times
+from ingest.admin.asking import ACTOR, admin, admin_body, configure, id_of
+from ingest.answers import Done, KeyCreated, KeyList, KeyShown, encode
+from ingest.auth import PLATFORM, check_customer_id, hash_of, mask_of
+from ingest.bodies import KeyBody
+from ingest.boundary import answer
+from ingest.context import Context
+from ingest.incoming import query_of
+from ingest.problems import Invalid
+from ingest.reads import ReadsUnavailable
+from ingest.routing import Auth, Operation, Route
+from ingest.validation import no_control
+from schemas.commands import CreateKey, RevokeKey
+from schemas.config import ApiKey
+
+PATH = "/api/admin/api-keys"
+RANDOM_BYTES = 20
+_body = Decoder(KeyBody)
+_log = structlog.get_logger("ingest")
+
+
+class _Decided(KeyShown, frozen=True, kw_only=True):
+    """What the pricer tells of a key; it knows nothing of its use."""
+
+    last_used_at: str | None = None
+
+
+_decided = Decoder(_Decided)
+
+
+def routes(context: Context) -> list[Route]:
+    """The routes of this room."""
+
+    async def create(request: web.Request) -> web.Response:
+        return await _create(context, request)
+
+    async def show(request: web.Request) -> web.Response:
+        return await _list(context, request)
+
+    async def revoke(request: web.Request) -> web.Response:
+        admin(context, request)
+        query_of(request, ())
+        await configure(context, RevokeKey(id_of(request, "API key"), ACTOR))
+        return answer(encode(Done(True)))
+
+    admins = Auth.ADMIN
+    return [
+        Route(Operation(hdrs.METH_POST, PATH, "Make an API key.", admins, {201: KeyCreated}, KeyBody), create),
+        Route(Operation(hdrs.METH_GET, PATH, "All keys, masked.", admins, {200: KeyList}, None, paging.QUERY), show),
+        Route(Operation(hdrs.METH_DELETE, PATH + "/{id}", "Revoke a key.", admins, {200: Done}), revoke),
+    ]
+
+
+async def _create(context: Context, request: web.Request) -> web.Response:
+    body = await admin_body(context, request, _body)
+    query_of(request, ())
+    if body.customer_id is None:
+        raise Invalid("customer_id is required")
+    if body.customer_id != PLATFORM:
+        check_customer_id(body.customer_id)
+    no_control("customer_name", body.customer_name)
+    secret = ("rg_test_" if body.test else "rg_") + context.token(RANDOM_BYTES)
+    command = CreateKey(body.customer_id, hash_of(secret), mask_of(secret), body.customer_name, bool(body.test), ACTOR)
+    made = _decided.decode((await configure(context, command)).result)
+    shown = asdict(made)
+    del shown["last_used_at"]
+    return answer(encode(KeyCreated(api_key=secret, **shown)), 201)
+
+
+async def _list(context: Context, request: web.Request) -> web.Response:
+    admin(context, request)
+    query = query_of(request, paging.QUERY)
+    keys, cursor = paging.page(context.view.keys.values(), lambda key: (key.id, ""), query)
+    used = await _last_used(context, keys)
+    return answer(encode(KeyList([_shown(key, used.get(key.id)) for key in keys], cursor)))
+
+
+async def _last_used(context: Context, keys: list[ApiKey]) -> dict[int, int]:
+    """Ms by key id; nothing while the ledger cannot be read, for the list must not depend on it."""
+    if context.clickhouse is None:
+        return {}
+    try:
+        return await context.clickhouse.last_used([key.id for key in keys])
+    except ReadsUnavailable as error:
+        _log.warning("last use of keys is not known", error=str(error))
+        return {}
+
+
+def _shown(key: ApiKey, used: int | None) -> KeyShown:
+    return KeyShown(
+        key.id,
+        key.customer_id,
+        key.customer_name,
+        key.mask,
+        key.is_active,
+        key.test,
+        times.show(key.created_at),
+        None if used is None else times.show(used),
+    )

@@ -1,0 +1,113 @@
+"""/api/admin/pricing: set, list and delete prices; /v1/pricing: what a customer pays now."""
+
+from aiohttp import hdrs, web
+from msgspec import Raw
+from msgspec.json import Decoder
+
+from ingest import paging, times
+from ingest.admin.asking import ACTOR, admin, admin_body, configure, id_of
+from ingest.answers import Done, EffectivePrice, EffectivePrices, PriceList, PriceShown, encode
+from ingest.auth import check_customer_id, customer_of, key_of
+from ingest.bodies import PriceBody
+from ingest.boundary import answer
+from ingest.context import Context
+from ingest.incoming import query_of
+from ingest.problems import Invalid
+from ingest.rates import rates_of
+from ingest.routing import Auth, Operation, Route
+from ingest.validation import CHARGE_ACTION, no_control
+from schemas.commands import DeletePrice, SetPrice
+from schemas.config import Price
+
+PATH = "/api/admin/pricing"
+LIST_QUERY = {**paging.QUERY, "history": "1: past prices too."}
+CUSTOMER_QUERY = {"customer_id": "The customer, with a platform key."}
+_body = Decoder(PriceBody)
+
+
+def routes(context: Context) -> list[Route]:
+    """The routes of this room."""
+
+    async def create(request: web.Request) -> web.Response:
+        return await _create(context, request)
+
+    async def show(request: web.Request) -> web.Response:
+        return _list(context, request)
+
+    async def delete(request: web.Request) -> web.Response:
+        admin(context, request)
+        query_of(request, ())
+        id = id_of(request, "price")
+        await configure(context, DeletePrice(id, ACTOR))
+        return answer(encode(Done(True, id)))
+
+    async def effective(request: web.Request) -> web.Response:
+        return _effective(context, request)
+
+    admins, keys = Auth.ADMIN, Auth.KEY
+    shown = {200: EffectivePrices}
+    return [
+        Route(Operation(hdrs.METH_POST, PATH, "Set a price.", admins, {201: PriceShown}, PriceBody), create),
+        Route(Operation(hdrs.METH_GET, PATH, "Prices in force.", admins, {200: PriceList}, None, LIST_QUERY), show),
+        Route(Operation(hdrs.METH_DELETE, PATH + "/{id}", "End a price.", admins, {200: Done}), delete),
+        Route(Operation(hdrs.METH_GET, "/v1/pricing", "Your rates.", keys, shown, None, CUSTOMER_QUERY), effective),
+    ]
+
+
+async def _create(context: Context, request: web.Request) -> web.Response:
+    body = await admin_body(context, request, _body)
+    query_of(request, ())
+    if body.action_type is None:
+        raise Invalid("action_type is required")
+    no_control("action_type", body.action_type)
+    if body.action_type == CHARGE_ACTION:
+        raise Invalid(f"action_type {CHARGE_ACTION!r} is reserved")
+    if body.customer_id is not None:
+        check_customer_id(body.customer_id)
+    decided = await configure(context, SetPrice(body.action_type, rates_of(body), body.customer_id, ACTOR))
+    return answer(bytes(decided.result), 201)
+
+
+def _list(context: Context, request: web.Request) -> web.Response:
+    admin(context, request)
+    query = query_of(request, LIST_QUERY)
+    history = query.get("history", "0")
+    if history not in ("0", "1"):
+        raise Invalid("history must be 0 or 1")
+    prices = context.view.prices.values() if history == "1" else context.view.active_prices()
+    shown, cursor = paging.page(prices, lambda price: (price.id, ""), query)
+    return answer(encode(PriceList([_shown(price) for price in shown], cursor)))
+
+
+def _effective(context: Context, request: web.Request) -> web.Response:
+    key = key_of(context, request)
+    customer_id = customer_of(key, query_of(request, CUSTOMER_QUERY).get("customer_id"))
+    view = context.view
+    rows = [(action, view.price_for(customer_id, action)) for action in view.actions_of(customer_id)]
+    configs = [_effective_row(action, price) for action, price in rows if price is not None]
+    return answer(encode(EffectivePrices(customer_id, configs)))
+
+
+def _effective_row(action: str, price: Price) -> EffectivePrice:
+    rates = price.rates
+    custom = price.customer_id is not None
+    return EffectivePrice(action, _number(rates.base), _number(rates.token), _number(rates.bonus), custom)
+
+
+def _shown(price: Price) -> PriceShown:
+    rates = price.rates
+    return PriceShown(
+        price.id,
+        price.customer_id,
+        price.action_type,
+        _number(rates.base),
+        _number(rates.token),
+        _number(rates.bonus),
+        price.is_active,
+        times.show(price.created_at),
+        None if price.ended_at is None else times.show(price.ended_at),
+    )
+
+
+def _number(cents: str) -> Raw:
+    return Raw(cents.encode())

@@ -1,0 +1,27 @@
+"""The whole gateway, assembled in one place, top to bottom. Nothing is decided here."""
+
+from aiohttp import web
+
+from ingest import admin, metering, openapi, probes
+from ingest.boundary import boundary
+from ingest.context import Context
+from ingest.routing import Route
+from ingest.shedding import Shedder
+from schemas.limits import MAX_BATCH_BODY
+
+
+def table(context: Context, shedder: Shedder) -> list[Route]:
+    """Every route of the gateway."""
+    rows = [
+        *metering.routes(context),
+        *admin.routes(context),
+        *probes.routes(context, shedder),
+    ]
+    return [*rows, openapi.route(rows)]
+
+
+def application(context: Context, shedder: Shedder) -> web.Application:
+    """The gateway as an aiohttp application. Serve it with ``auto_decompress=False``."""
+    app = web.Application(middlewares=[boundary], client_max_size=MAX_BATCH_BODY)
+    app.add_routes([row.definition() for row in table(context, shedder)])
+    return app

@@ -1,0 +1,91 @@
+"""The request bodies: what validates them and what /openapi.json describes, in one.
+
+Every field of a body is optional to the decoder, so that null is the same as absent; what
+is required is checked by ingest.validation, which can say so in words. ``Raw`` fields hold
+the sender's own JSON text, unchecked.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from schemas.commands import EMPTY, OnExpiry
+from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
+
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="No control characters.")]
+Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
+Time = Annotated[str, Meta(description="ISO 8601 with Z or an offset.", extra_json_schema={"format": "date-time"})]
+Object = Annotated[
+    msgspec.Raw, Meta(description="A JSON object, at most 16 KiB.", extra_json_schema={"type": ["object", "null"]})
+]
+Rate = Annotated[
+    msgspec.Raw,
+    Meta(
+        description="Cents: a number or decimal text from 0 to 10^9 with at most 12 decimals.",
+        extra_json_schema={"type": ["number", "string", "null"], "minimum": 0, "maximum": 10**9},
+    ),
+]
+
+
+class EventBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """One thing that an agent did."""
+
+    agent_id: Name | None = None
+    action: Name | None = None
+    tokens: Tokens | None = None
+    tokens_input: Tokens | None = None
+    tokens_output: Tokens | None = None
+    tokens_in: Tokens | None = None
+    tokens_out: Tokens | None = None
+    outcome: Literal["success", "failure", "pending"] | None = None
+    expires_at: Time | None = None
+    on_expiry: OnExpiry | None = None
+    metadata: Object = EMPTY
+    idempotency_key: Name | None = None
+    timestamp: Time | None = None
+    task_id: Name | None = None
+    model: Name | None = None
+    provider: Name | None = None
+    trace_id: Name | None = None
+    customer_id: Name | None = None
+
+
+class BatchBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """Events of one customer, charged all or none."""
+
+    events: Annotated[list[EventBody], Meta(description=f"1 to {MAX_EVENTS} events.")] | None = None
+    customer_id: Name | None = None
+
+
+class LooseBatchBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A batch whose events are looked at one by one, to say all that is wrong with it."""
+
+    events: list[msgspec.Raw] | None = None
+    customer_id: Name | None = None
+
+
+class KeyBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A new API key. ``test``: its events stay out of the totals."""
+
+    customer_id: Name | None = None
+    customer_name: Name | None = None
+    test: bool | None = None
+
+
+class PriceBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A new price for an action (or ``*``), of everyone or of one customer."""
+
+    action_type: Name | None = None
+    base_rate_cents: Rate = EMPTY
+    token_rate_cents: Rate = EMPTY
+    outcome_bonus_cents: Rate = EMPTY
+    customer_id: Name | None = None
+
+
+class CustomerBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What is to change of a customer. ``external_ids``: id by system."""
+
+    name: Name | None = None
+    external_ids: dict[Name, Name] | None = None
+    test: bool | None = None

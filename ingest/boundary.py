@@ -1,0 +1,68 @@
+"""The edge of every request: request ids, refusals as JSON, latency, and what must not happen.
+
+An unexpected exception is a bug: it is logged with its request id, counted, and answered 500.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+
+from ingest import metrics
+from ingest.incoming import REQUEST_ID, request_id
+from ingest.problems import ErrorBody, Problem, encode
+from ingest.routing import Handler
+
+JSON = "application/json"
+_log = structlog.get_logger("ingest")
+_WORDS = {
+    404: ("there is nothing at this path", "not_found"),
+    405: ("this method is not allowed here", "method_not_allowed"),
+    413: ("the body is too large", "too_large"),
+}
+
+
+def answer(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A JSON response of bytes that are rendered already."""
+    response = web.Response(body=body, status=status, headers=headers)
+    response.headers["Content-Type"] = JSON
+    return response
+
+
+@web.middleware
+async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Wraps every handler of the gateway."""
+    began = time.perf_counter()
+    id = request_id(request.headers.get("X-Request-Id")) or uuid4().hex
+    request[REQUEST_ID] = id
+    try:
+        response = await handler(request)
+    except Problem as problem:
+        response = _refusal(problem.status, problem.code, problem.error, id, problem.headers, problem.errors)
+    except web.HTTPException as error:
+        response = _http(error, id)
+    except Exception as error:
+        metrics.BUGS.inc()
+        _log.exception("unexpected error", request_id=id, method=request.method, path=request.path, error=repr(error))
+        response = _refusal(500, "internal", "an unexpected error; it is logged under this request_id", id, {})
+    if not response.prepared:
+        response.headers["X-Request-Id"] = id
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "none"
+    method = request.method if resource is not None else "any"
+    metrics.request_seconds(method, route, response.status).observe(time.perf_counter() - began)
+    return response
+
+
+def _http(error: web.HTTPException, id: str) -> web.Response:
+    words, code = _WORDS.get(error.status, (error.reason.lower(), "invalid_request"))
+    kept = {name: value for name, value in error.headers.items() if name in ("Allow", "Location")}
+    return _refusal(error.status, code, words, id, kept)
+
+
+def _refusal(status: int, code: str, error: str, id: str, headers: Mapping[str, str], errors: Any = ()) -> web.Response:
+    shown = error.encode("utf-8", "backslashreplace").decode()
+    return answer(encode(ErrorBody(shown, code, id, errors)), status, headers)

@@ -1,0 +1,116 @@
+"""What is wrong with a body, in words that name the field and that a person understands.
+
+Only for refusals, so speed does not matter here. Pure.
+"""
+
+import difflib
+import json
+import re
+from typing import Any
+
+import msgspec
+
+from schemas.limits import MAX_NAME
+
+_AT = re.compile(r" - at `(key in )?\$(.*)`$")
+_EXPECTED = re.compile(r"Expected `(.+?)`, got `(.+?)`$")
+_LENGTH = re.compile(r"Expected `str` of length (<=|>=) \d+$")
+_BOUND = re.compile(r"Expected `int` (<=|>=) (-?\d+)$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`$", re.DOTALL)
+_INDEX = re.compile(r"^\.events\[(\d+)\]")
+
+_WANTED = {
+    "str": "a string",
+    "int": "a whole number",
+    "bool": "true or false",
+    "object": "a JSON object",
+    "array": "a list",
+}
+_GOT = {**_WANTED, "float": "a number with a point or an exponent", "bool": "true or false", "null": "null"}
+
+DecodeFailure = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding a body can raise."""
+
+
+def explain(error: Exception, body: bytes | memoryview, struct: type) -> str:
+    """Why ``body`` could not be decoded into ``struct``."""
+    if isinstance(error, UnicodeDecodeError):
+        return "the body is not valid UTF-8"
+    if isinstance(error, RecursionError):
+        return "the body is nested too deeply"
+    if isinstance(error, msgspec.ValidationError):
+        return _validation(str(error), struct)
+    return _syntax(str(error), bytes(body))
+
+
+def index_of(error: Exception) -> int | None:
+    """Which event of a batch a validation error is about."""
+    at = _AT.search(str(error))
+    index = _INDEX.match(at[2]) if at else None
+    return int(index[1]) if index else None
+
+
+def nearest(name: str, known: tuple[str, ...]) -> str:
+    """``; did you mean 'tokens'?`` or nothing."""
+    near = difflib.get_close_matches(name[:100], known, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _syntax(message: str, body: bytes) -> str:
+    if not body.strip():
+        return "the body is empty; a JSON object is required"
+    # the decoder says "truncated" of a lone surrogate too
+    try:
+        json.loads(body)
+    except RecursionError:
+        return "the body is nested too deeply"
+    except ValueError:
+        reason = message.removeprefix("JSON is malformed: ").replace("Input data was truncated", "it ends too early")
+        return f"the body is not valid JSON: {reason}"
+    if message == "Input data was truncated":
+        return "the body holds half a surrogate pair (\\ud800 to \\udfff), which is no character"
+    return f"the body is not valid JSON: {message.removeprefix('JSON is malformed: ')}"
+
+
+def _validation(message: str, struct: type) -> str:
+    at = _AT.search(message)
+    what = message[: at.start()] if at else message
+    path = at[2] if at else ""
+    index = _INDEX.match(path)
+    where = (path[index.end() :] if index else path).lstrip(".") or ("the event" if index else "the body")
+    if unknown := _UNKNOWN.match(what):
+        return f"unknown field {unknown[1][:100]!r}{nearest(unknown[1], _fields(struct))}"
+    return f"{where} {_must(what, where, struct)}"
+
+
+def _must(what: str, where: str, struct: type) -> str:
+    if expected := _EXPECTED.match(what):
+        wanted = " or ".join(_WANTED.get(part, part) for part in expected[1].split(" | ") if part != "null")
+        return f"must be {wanted}, not {_GOT.get(expected[2], expected[2])}"
+    if _LENGTH.match(what):
+        return f"must have 1 to {MAX_NAME} characters"
+    if bound := _BOUND.match(what):
+        return f"must be at {'most' if bound[1] == '<=' else 'least'} {bound[2]}"
+    if what.startswith("Invalid enum value "):
+        given = what.removeprefix("Invalid enum value ")[:100]
+        return f"must be one of {', '.join(_choices(struct, where))}, not {given}"
+    if "out of range" in what:
+        return "is a number out of range"
+    return f"is invalid: {what}"
+
+
+def _fields(struct: type) -> tuple[str, ...]:
+    return tuple(field.encode_name for field in msgspec.structs.fields(struct))
+
+
+def _choices(struct: type, name: str) -> list[str]:
+    for field in msgspec.structs.fields(struct):
+        if field.encode_name == name:
+            return [str(choice) for choice in _literals(msgspec.inspect.type_info(field.type))]
+    return []
+
+
+def _literals(info: Any) -> list[Any]:
+    if isinstance(info, msgspec.inspect.UnionType):
+        return [value for member in info.types for value in _literals(member)]
+    return list(info.values) if isinstance(info, msgspec.inspect.LiteralType) else []

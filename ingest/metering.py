@@ -1,0 +1,138 @@
+"""POST /v1/meter and POST /v1/meter/batch: events in, exact committed prices out."""
+
+from aiohttp import hdrs, web
+
+from ingest import render
+from ingest.answers import AcceptedAnswer, AcceptedBatch, BatchAnswer, MeterAnswer
+from ingest.auth import customer_of, key_of
+from ingest.bodies import BatchBody, EventBody
+from ingest.boundary import answer
+from ingest.context import Context
+from ingest.incoming import body_of, query_of
+from ingest.problems import Invalid
+from ingest.routing import Auth, Operation, Route
+from ingest.validation import Bounds, decode_batch, decode_event, event_of, events_of, failed, header_key
+from schemas.commands import Meter, MeterEvent, encode
+from schemas.config import ApiKey
+from schemas.ids import event_id
+from schemas.limits import MAX_BATCH_BODY, MAX_BODY
+from schemas.replies import BatchCharged, Charged, IndexedError
+
+QUERY = {"customer_id": "The customer, with a platform key."}
+REPLAYED = {"Idempotent-Replayed": "true"}
+KEY_HEADER = "Idempotency-Key"
+
+
+def routes(context: Context) -> list[Route]:
+    """The routes of this room."""
+
+    async def meter(request: web.Request) -> web.Response:
+        return await one(context, request)
+
+    async def batch(request: web.Request) -> web.Response:
+        return await many(context, request)
+
+    return [
+        Route(
+            Operation(
+                hdrs.METH_POST,
+                "/v1/meter",
+                "Record one event; the answer holds its exact price, committed.",
+                Auth.KEY,
+                {201: MeterAnswer, 202: AcceptedAnswer},
+                EventBody,
+                QUERY,
+            ),
+            meter,
+        ),
+        Route(
+            Operation(
+                hdrs.METH_POST,
+                "/v1/meter/batch",
+                "Record 1 to 1000 events of one customer, all or none.",
+                Auth.KEY,
+                {201: BatchAnswer, 202: AcceptedBatch},
+                BatchBody,
+                QUERY,
+            ),
+            batch,
+        ),
+    ]
+
+
+async def one(context: Context, request: web.Request) -> web.Response:
+    """POST /v1/meter."""
+    key = key_of(context, request)
+    query = query_of(request, QUERY)
+    body = decode_event(await body_of(request, MAX_BODY))
+    customer_id = customer_of(key, body.customer_id, query.get("customer_id"))
+    header = header_key(request.headers.getall(KEY_HEADER, []))
+    if header is not None and body.idempotency_key is not None and header != body.idempotency_key:
+        raise Invalid("Idempotency-Key and idempotency_key differ")
+    event = event_of(body, header, _bounds(context))
+    if context.view.price_for(customer_id, event.action) is None:
+        raise Invalid(no_price(event.action))
+    command = encode(_command(context, key, customer_id, [event], batch=False))
+    submitted = await context.submitter.meter(customer_id, command, 1, _waits(request))
+    reply, appended = submitted.reply, submitted.appended
+    if isinstance(reply, Charged):
+        return answer(render.metered(customer_id, event, reply.receipt), 201, REPLAYED if reply.replayed else None)
+    if reply is not None:
+        raise TypeError(f"answer to a meter command: {type(reply).__name__}")
+    id = event_id(appended.partition, appended.offset)
+    return answer(render.accepted(customer_id, event, id, appended.timestamp_ms), 202, _location(id))
+
+
+async def many(context: Context, request: web.Request) -> web.Response:
+    """POST /v1/meter/batch."""
+    key = key_of(context, request)
+    query = query_of(request, QUERY)
+    batch = decode_batch(await body_of(request, MAX_BATCH_BODY))
+    customer_id = customer_of(key, batch.customer_id, query.get("customer_id"))
+    header = header_key(request.headers.getall(KEY_HEADER, []))
+    assert batch.events is not None
+    events = events_of(batch.events, customer_id, header, _bounds(context))
+    _require_prices(context, customer_id, events)
+    command = encode(_command(context, key, customer_id, events, batch=True))
+    submitted = await context.submitter.meter(customer_id, command, len(events), _waits(request))
+    reply, (partition, offset) = submitted.reply, (submitted.appended.partition, submitted.appended.offset)
+    if isinstance(reply, BatchCharged):
+        replayed = len(reply.replayed) == len(events)
+        return answer(render.batch_metered(partition, offset, reply), 201, REPLAYED if replayed else None)
+    if reply is not None:
+        raise TypeError(f"answer to a batch: {type(reply).__name__}")
+    return answer(render.batch_accepted(partition, offset, events), 202, _location(event_id(partition, offset)))
+
+
+def no_price(action: str) -> str:
+    """What is said of an action that has no price."""
+    return f"no price for action {action!r}"
+
+
+def _command(context: Context, key: ApiKey, customer_id: str, events: list[MeterEvent], batch: bool) -> Meter:
+    settings = context.settings
+    test = key.test or context.view.is_test(customer_id)
+    return Meter(customer_id, key.id, events, settings.idempotency_window, settings.outcome_ttl, batch, test)
+
+
+def _bounds(context: Context) -> Bounds:
+    return Bounds(context.clock(), context.settings.idempotency_window)
+
+
+def _waits(request: web.Request) -> bool:
+    given = request.headers.get("Prefer")
+    return given is None or "respond-async" not in [part.strip().lower() for part in given.split(",")]
+
+
+def _location(id: int) -> dict[str, str]:
+    return {"Location": f"/v1/events/{id}"}
+
+
+def _require_prices(context: Context, customer_id: str, events: list[MeterEvent]) -> None:
+    missing = {
+        action for action in {event.action for event in events} if context.view.price_for(customer_id, action) is None
+    }
+    if missing:
+        raise failed(
+            [IndexedError(i, no_price(event.action)) for i, event in enumerate(events) if event.action in missing]
+        )

@@ -1,0 +1,33 @@
+"""Every metric of the gateway: its name and what it means. Nothing else may come in."""
+
+from functools import cache
+
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUESTS = Histogram(
+    "rev_ingest_request_seconds",
+    "Time from a request's head to its answer, by route and status.",
+    ["method", "route", "status"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+EVENTS = Counter("rev_ingest_events_total", "Meter events whose append was acknowledged.")
+UNANSWERED = Counter(
+    "rev_ingest_unanswered_total", "Commands answered 202 because the pricer's answer did not come in time."
+)
+SHED = Counter("rev_ingest_shed_total", "Requests that were not served in full because a shard lags.", ["how"])
+NOT_RECORDED = Counter("rev_ingest_not_recorded_total", "Requests answered 503 not_recorded, by reason.", ["reason"])
+UNKNOWN = Counter("rev_ingest_unknown_total", "Requests answered 503 unknown: the command may be in the log.")
+BUGS = Counter(
+    "rev_ingest_unexpected_errors_total", "Requests answered 500; each is a bug, its traceback is in the log."
+)
+SHARD_LAG = Gauge(
+    "rev_ingest_shard_lag_seconds", "Age of the oldest unanswered append of this gateway, by shard.", ["shard"]
+)
+DISK_FREE = Gauge("rev_ingest_disk_free_bytes", "Bytes free under REV_DATA.")
+VIEW_AGE = Gauge("rev_ingest_config_age_seconds", "Seconds since a fetch last confirmed the configuration view.")
+
+
+@cache
+def request_seconds(method: str, route: str, status: int) -> Histogram:
+    """The child of REQUESTS for one combination; routes are templates, so there are few."""
+    return REQUESTS.labels(method, route, str(status))

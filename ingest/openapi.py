@@ -1,0 +1,122 @@
+"""/openapi.json, made from the route table and the structs that validate and render. Pure."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import hdrs, web
+
+from ingest.boundary import answer
+from ingest.problems import ErrorBody
+from ingest.routing import Auth, Operation, Route
+
+TITLE = "Rev"
+VERSION = "1"
+REF = "#/components/schemas/{name}"
+_PARAMETER = re.compile(r"{(\w+)}")
+_REFUSALS = {
+    "400": "Invalid; the error names what.",
+    "401": "No or no valid credentials.",
+    "403": "Another customer's.",
+    "404": "Not found.",
+    "409": "A conflict with what is recorded.",
+    "413": "Too large.",
+    "415": "Not JSON, or an unknown encoding.",
+    "429": "Too many events that are not priced yet.",
+    "503": "not_recorded, or unknown: it may be recorded.",
+}
+_SCHEMES = {
+    Auth.KEY: {"type": "http", "scheme": "bearer", "description": "An API key, rg_…"},
+    Auth.ADMIN: {"type": "http", "scheme": "bearer", "description": "The admin token."},
+}
+
+Json = dict[str, Any]
+
+
+def route(rows: Sequence[Route]) -> Route:
+    """The route that describes ``rows`` and itself."""
+    own = Operation(hdrs.METH_GET, "/openapi.json", "This description.", Auth.NONE, {200: None})
+    body = msgspec.json.encode(document([*(row.operation for row in rows), own]))
+
+    async def show(request: web.Request) -> web.Response:
+        return answer(body)
+
+    return Route(own, show)
+
+
+def document(operations: Sequence[Operation]) -> Json:
+    """The OpenAPI 3.1 document of the operations."""
+    types: dict[type, None] = {ErrorBody: None}
+    for operation in operations:
+        types.update(dict.fromkeys(made for made in (operation.body, *operation.responses.values()) if made))
+    references, components = msgspec.json.schema_components(list(types), ref_template=REF)
+    schemas = dict(zip(types, references, strict=True))
+    paths: dict[str, Json] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": TITLE, "version": VERSION},
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {auth.value: scheme for auth, scheme in _SCHEMES.items()},
+        },
+    }
+
+
+def _operation(operation: Operation, schemas: Mapping[type, Json]) -> Json:
+    made: Json = {
+        "summary": operation.summary,
+        "operationId": _name(operation),
+        "parameters": [*_path_parameters(operation), *_query_parameters(operation)],
+        "responses": {
+            **{str(status): _response(made, schemas) for status, made in operation.responses.items()},
+            **_refusals(operation, schemas[ErrorBody]),
+        },
+    }
+    if operation.body is not None:
+        made["requestBody"] = {"required": True, "content": _json(schemas[operation.body])}
+    if operation.auth in _SCHEMES:
+        made["security"] = [{operation.auth.value: []}]
+    return made
+
+
+def _response(made: type | None, schemas: Mapping[type, Json]) -> Json:
+    if made is None:
+        return {"description": "As the summary says."}
+    summary = (made.__doc__ or made.__name__).strip().splitlines()[0]
+    return {"description": summary, "content": _json(schemas[made])}
+
+
+def _refusals(operation: Operation, schema: Json) -> Json:
+    if operation.auth is Auth.NONE:
+        return {}
+    named = {str(status) for status in operation.responses}
+    return {
+        status: {"description": words, "content": _json(schema)}
+        for status, words in _REFUSALS.items()
+        if status not in named
+    }
+
+
+def _path_parameters(operation: Operation) -> list[Json]:
+    names = _PARAMETER.findall(operation.path)
+    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+
+
+def _query_parameters(operation: Operation) -> list[Json]:
+    return [
+        {"name": name, "in": "query", "required": False, "description": words, "schema": {"type": "string"}}
+        for name, words in operation.query.items()
+    ]
+
+
+def _json(schema: Json) -> Json:
+    return {"application/json": {"schema": schema}}
+
+
+def _name(operation: Operation) -> str:
+    words = re.findall(r"\w+", operation.path)
+    return "_".join([operation.method.lower(), *words])

@@ -1,0 +1,52 @@
+"""/livez, /readyz and /metrics: whether this gateway lives, may be sent traffic, and its figures."""
+
+from aiohttp import hdrs, web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from ingest import metrics
+from ingest.answers import Readiness, encode
+from ingest.auth import STALE_AFTER
+from ingest.boundary import answer
+from ingest.context import Context
+from ingest.routing import Auth, Operation, Route
+from ingest.shedding import Shedder
+
+
+def routes(context: Context, shedder: Shedder) -> list[Route]:
+    """The routes of this room."""
+
+    async def livez(request: web.Request) -> web.Response:
+        return answer(encode(Readiness(True, [])))
+
+    async def readyz(request: web.Request) -> web.Response:
+        why = reasons(context)
+        return answer(encode(Readiness(not why, why)), 503 if why else 200)
+
+    async def figures(request: web.Request) -> web.Response:
+        metrics.VIEW_AGE.set(context.follower.confirmed_age())
+        for shard, lag in shedder.lags().items():
+            metrics.SHARD_LAG.labels(str(shard)).set(lag)
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    get, none = hdrs.METH_GET, Auth.NONE
+    both = {200: Readiness, 503: Readiness}
+    return [
+        Route(Operation(get, "/livez", "Whether the process lives.", none, {200: Readiness}), livez),
+        Route(Operation(get, "/readyz", "Whether it may be sent traffic, and why not.", none, both), readyz),
+        Route(Operation(get, "/metrics", "Prometheus text.", none, {200: None}), figures),
+    ]
+
+
+def reasons(context: Context) -> list[str]:
+    """What is not ready, and why; empty when traffic may come."""
+    why: list[str] = []
+    if not context.appender.ready:
+        why.append("kafka: the log does not take appends")
+    if not context.replies.ready:
+        why.append("replies: the position in rev.replies is not known yet")
+    age = context.follower.confirmed_age()
+    if age > STALE_AFTER:
+        why.append(f"config: rev.config was last confirmed {age:.1f} s ago")
+    if context.reserve.problem is not None:
+        why.append(context.reserve.problem)
+    return why

@@ -1,0 +1,54 @@
+"""The disk reserve: intake stops before the disk is full, since a full disk loses more.
+
+The reading of the disk is passed in; the task that repeats it is started by ingest.app.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Protocol
+
+from ingest import metrics
+
+EVERY = 1.0
+"""Seconds between two looks at the disk."""
+
+
+class FileSystem(Protocol):
+    """What os.statvfs tells."""
+
+    @property
+    def f_bavail(self) -> int: ...
+    @property
+    def f_frsize(self) -> int: ...
+
+
+class DiskReserve:
+    """Whether at least ``reserve`` bytes are free under ``path``; 0 = no check."""
+
+    def __init__(self, path: str, reserve: int, statvfs: Callable[[str], FileSystem] = os.statvfs) -> None:
+        self._path = path
+        self._reserve = reserve
+        self._statvfs = statvfs
+        self.problem: str | None = None
+        """Why intake is stopped; None while it is not."""
+
+    def look(self) -> None:
+        """Read the disk once."""
+        if not self._reserve:
+            return
+        try:
+            found = self._statvfs(self._path)
+        except OSError as error:
+            self.problem = f"disk: {self._path} cannot be looked at ({error.strerror})"
+            return
+        free = found.f_bavail * found.f_frsize
+        metrics.DISK_FREE.set(free)
+        low = free < self._reserve
+        self.problem = f"disk: {free} bytes are free, {self._reserve} must stay free" if low else None
+
+    async def keep_looking(self) -> None:
+        """Look again and again until cancelled."""
+        while True:
+            self.look()
+            await asyncio.sleep(EVERY)

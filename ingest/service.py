@@ -1,0 +1,105 @@
+"""The gateway as a process: opens the road to the log, serves, and stops within 2 s of SIGTERM."""
+
+import asyncio
+import secrets
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
+
+import structlog
+import uvloop
+from aiohttp import web
+from streams.appends import Appender
+from streams.replies import Replies
+from streams.views import CompactedView
+
+from ingest.app import application
+from ingest.context import Context
+from ingest.reserve import DiskReserve
+from ingest.shedding import Shedder
+from ingest.submitting import Submitter
+from ingest.view import ConfigView
+from schemas.settings import Settings
+from schemas.topics import CONFIG
+from streams import log
+
+GRACE = 1.0
+"""Seconds that requests under way have left after SIGTERM before they are answered 202."""
+CLOSING = 0.5
+"""Seconds more until a connection is closed all the same."""
+
+_log = structlog.get_logger("ingest")
+
+
+class Gateway(NamedTuple):
+    """A running gateway."""
+
+    context: Context
+    port: int
+
+
+def main(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    log.setup("ingest")
+    uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(settings) as gateway:
+        _log.info("serving", host=settings.http_host, port=gateway.port)
+        await stop.wait()
+        _log.info("stopping")
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Gateway]:
+    """A gateway that serves while the block runs; requests under way are finished at the end."""
+    if settings.open_admin:
+        _log.warning("REV_OPEN_ADMIN=1: everyone may make keys and set prices")
+    view = ConfigView()
+    follower = CompactedView(settings.kafka, CONFIG, view.apply)
+    appender = Appender(settings.kafka, append_timeout=settings.append_timeout)
+    replies = Replies(settings.kafka)
+    shedder = Shedder(time.monotonic, replies.positions)
+    reserve = DiskReserve(str(settings.data), settings.disk_reserve)
+    submitter = Submitter(settings, appender, replies, shedder, reserve)
+    context = Context(
+        settings=settings,
+        appender=appender,
+        replies=replies,
+        view=view,
+        follower=follower,
+        submitter=submitter,
+        reserve=reserve,
+        clock=lambda: time.time_ns() // 1_000_000,
+        token=secrets.token_hex,
+    )
+    reserve.look()
+    looking = asyncio.create_task(reserve.keep_looking())
+    await asyncio.gather(follower.start(), appender.start(), replies.start())
+    runner = web.AppRunner(
+        application(context, shedder),
+        access_log=None,
+        auto_decompress=False,
+        handle_signals=False,
+        shutdown_timeout=GRACE + CLOSING,
+    )
+    await runner.setup()
+    site = web.TCPSite(runner, settings.http_host, settings.http_port)
+    await site.start()
+    try:
+        yield Gateway(context, runner.addresses[0][1])
+    finally:
+        await site.stop()
+        timer = asyncio.get_running_loop().call_later(GRACE, submitter.stop_waiting)
+        await runner.cleanup()
+        timer.cancel()
+        looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await looking
+        await asyncio.gather(appender.stop(), replies.stop(), follower.stop())

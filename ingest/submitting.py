@@ -1,0 +1,146 @@
+"""The one road to the log: append a command, await the pricer's answer.
+
+What is acknowledged is on disk; what is answered is committed. No command is made here and
+no answer is rendered.
+"""
+
+import asyncio
+from functools import lru_cache
+from typing import NamedTuple
+
+from streams.errors import NotRecorded, Unknown
+
+from ingest import metrics
+from ingest.context import Appended, Appender, Follower, Replies
+from ingest.problems import Decided, MaybeRecorded, NotRecordedYet, TooLarge, TooMany
+from ingest.reserve import DiskReserve
+from ingest.shedding import Load, Shedder
+from schemas.limits import MAX_RECORD
+from schemas.replies import Configured, Refused, Reply
+from schemas.settings import Settings
+from schemas.topics import CONFIG_KEY, partition_of
+
+shard_of = lru_cache(maxsize=65536)(partition_of)
+
+
+class Submitted(NamedTuple):
+    """An acknowledged command. ``reply`` is None when no answer came in time."""
+
+    appended: Appended
+    reply: Reply | None
+
+
+class Submitter:
+    """Appends commands and awaits their answers, for every handler of one gateway."""
+
+    def __init__(
+        self, settings: Settings, appender: Appender, replies: Replies, shedder: Shedder, reserve: DiskReserve
+    ) -> None:
+        self._partitions = settings.partitions
+        self._timeout = settings.reply_timeout / 1000
+        self._appender = appender
+        self._replies = replies
+        self._shedder = shedder
+        self._reserve = reserve
+        self._waiting: set[asyncio.Future[Reply]] = set()
+
+    async def meter(self, customer_id: str, command: bytes, events: int, wait: bool) -> Submitted:
+        """Append a meter command of ``events`` events; ``wait``: for its answer.
+
+        Raises TooLarge, TooMany, NotRecordedYet (nothing was recorded), MaybeRecorded, or
+        Decided (the pricer refused it).
+        """
+        key = customer_id.encode()
+        shard = shard_of(key, self._partitions)
+        load = self._shedder.judge(shard, customer_id)
+        if load is Load.REFUSE:
+            metrics.SHED.labels("refused").inc()
+            raise TooMany("this customer has too many events that are not priced yet")
+        if load is Load.ACCEPT and wait:
+            metrics.SHED.labels("accepted").inc()
+            wait = False
+        asks = wait or self._shedder.due(shard)
+        submitted = await self._submit(key, command, customer_id, events, asks, wait)
+        metrics.EVENTS.inc(events)
+        if isinstance(submitted.reply, Refused):
+            raise decided(submitted.reply)
+        return submitted
+
+    async def configure(self, command: bytes, follower: Follower) -> Configured:
+        """Append a configuration command; returns when the gateway's own view holds it.
+
+        Raises NotRecordedYet, MaybeRecorded (also when no answer came in time) or Decided.
+        """
+        reply = (await self._submit(CONFIG_KEY, command, "", 1, True, True)).reply
+        if reply is None:
+            metrics.UNKNOWN.inc()
+            raise MaybeRecorded("the change is recorded but not confirmed yet; look whether it is there")
+        if isinstance(reply, Refused):
+            raise decided(reply)
+        if not isinstance(reply, Configured):
+            raise TypeError(f"answer to a configuration command: {type(reply).__name__}")
+        if reply.view_offset >= 0:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await follower.reached(reply.view_offset)
+            except TimeoutError:
+                metrics.UNKNOWN.inc()
+                raise MaybeRecorded("the change is made but this gateway does not see it yet") from None
+        return reply
+
+    def stop_waiting(self) -> None:
+        """Let everyone who waits for an answer go with a 202: the gateway stops."""
+        for future in list(self._waiting):
+            future.cancel()
+
+    async def _submit(
+        self, key: bytes, command: bytes, customer_id: str, events: int, asks: bool, wait: bool
+    ) -> Submitted:
+        if len(command) > MAX_RECORD:
+            raise TooLarge(f"the events are larger than {MAX_RECORD} bytes together")
+        self._require_intake()
+        if not (asks and self._replies.ready):
+            return Submitted(await self._append(key, command, ()), None)
+        expectation = self._replies.expect()
+        try:
+            appended = await self._append(key, command, (expectation.header,))
+            self._shedder.appended(appended.partition, appended.offset, customer_id, events)
+            return Submitted(appended, await self._answer(expectation.future) if wait else None)
+        finally:
+            self._replies.forget(expectation.n)
+
+    async def _append(self, key: bytes, command: bytes, headers: tuple[tuple[str, bytes], ...]) -> Appended:
+        try:
+            return await self._appender.append(key, command, headers)
+        except NotRecorded as error:
+            metrics.NOT_RECORDED.labels("append").inc()
+            raise NotRecordedYet("the log does not take appends now; nothing was recorded") from error
+        except Unknown as error:
+            metrics.UNKNOWN.inc()
+            raise MaybeRecorded("the log did not answer in time; repeat with the same Idempotency-Key") from error
+
+    async def _answer(self, future: "asyncio.Future[Reply]") -> Reply | None:
+        """The answer; None after REV_REPLY_TIMEOUT or when the gateway stops."""
+        self._waiting.add(future)
+        timer = asyncio.get_running_loop().call_later(self._timeout, future.cancel)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            metrics.UNANSWERED.inc()
+            return None
+        finally:
+            timer.cancel()
+            self._waiting.discard(future)
+
+    def _require_intake(self) -> None:
+        if self._reserve.problem is not None:
+            metrics.NOT_RECORDED.labels("disk").inc()
+            raise NotRecordedYet("the gateway's disk is nearly full; nothing was recorded")
+
+
+def decided(reply: Refused) -> Decided:
+    """The pricer's refusal as the caller sees it."""
+    return Decided(reply.status, reply.code, reply.error, reply.errors)

@@ -1,0 +1,204 @@
+"""A whole log in memory, for tests of the gateway: appends, the pricer, answers, the view.
+
+The pricer's pure Processor is passed in (services do not import each other), so that what a
+test is answered is what the real pricer decides. No Kafka, no files, no clock of its own.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from typing import NamedTuple
+
+import msgspec
+
+from ingest.view import ConfigView
+from schemas.replies import Configured, Reply
+from schemas.topics import REPLY_HEADER, partition_of
+from streams.types import Decision, Input, Outgoing, Processor, Remembered
+
+Header = tuple[str, bytes]
+
+
+class Placed(NamedTuple):
+    """Where an append stands."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+
+class Expected(NamedTuple):
+    """A request that waits for an answer."""
+
+    n: int
+    header: Header
+    future: "asyncio.Future[Reply]"
+
+
+class Record(NamedTuple):
+    """One appended record."""
+
+    key: bytes
+    value: bytes
+    headers: tuple[Header, ...]
+    at: int
+
+
+class FakeState:
+    """One shard's state in a dictionary."""
+
+    def __init__(self) -> None:
+        self.pairs: dict[bytes, bytes] = {}
+        self.memory: dict[bytes, Remembered] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.pairs.get(key)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return iter(sorted((key, value) for key, value in self.pairs.items() if key.startswith(prefix)))
+
+    def recall(self, key: bytes) -> Remembered | None:
+        return self.memory.get(key)
+
+    def take(self, decision: Decision) -> None:
+        """Keep what a decision changes."""
+        for key, value in decision.changes:
+            if value is None:
+                self.pairs.pop(key, None)
+            else:
+                self.pairs[key] = value
+        for remembered in decision.remembered:
+            self.memory[remembered.key] = remembered
+
+
+class FakeReplies:
+    """The return address of one gateway."""
+
+    def __init__(self) -> None:
+        self.ready = True
+        self.positions: dict[int, int] = {}
+        self.waiting: dict[int, asyncio.Future[Reply]] = {}
+        self._numbers = count(1)
+
+    def expect(self) -> Expected:
+        n = next(self._numbers)
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self.waiting[n] = future
+        return Expected(n, (REPLY_HEADER, b"boot:%d:0" % n), future)
+
+    def forget(self, n: int) -> None:
+        self.waiting.pop(n, None)
+
+    def answer(self, reply: Reply) -> None:
+        """Give the answer to whoever still waits for it."""
+        future = self.waiting.get(reply.n)
+        if future is not None and not future.done():
+            future.set_result(reply)
+
+
+class FakeLog:
+    """rev.raw, the pricer behind it, rev.config and rev.replies, all at once and in memory.
+
+    It is an Appender and a Follower; ``replies`` is the Replies. ``clock``: append times, ms.
+    """
+
+    def __init__(self, processor: Processor, view: ConfigView, partitions: int, clock: Callable[[], int]) -> None:
+        self.processor = processor
+        self.view = view
+        self.replies = FakeReplies()
+        self.raw: list[list[Record]] = [[] for _ in range(partitions)]
+        self.entries: list[bytes] = []
+        self.ready = True
+        self.error: Exception | None = None
+        """Raised by the next appends instead of appending."""
+        self.age = 0.0
+        """What confirmed_age says, seconds."""
+        self.lags_behind = False
+        """The view is not fed and reached() never returns."""
+        self.appends: Counter[bytes] = Counter()
+        self._clock = clock
+        self._paused = False
+        self._states = [FakeState() for _ in range(partitions)]
+        self._next = [0] * partitions
+        self._view_offset = -1
+        self._unseen: deque[tuple[bytes, bytes | None, int]] = deque()
+
+    async def append(
+        self, key: bytes, value: bytes, headers: Sequence[Header] = (), partition: int | None = None
+    ) -> Placed:
+        if self.error is not None:
+            raise self.error
+        return self._append(key, value, tuple(headers), partition)
+
+    def confirmed_age(self) -> float:
+        return self.age
+
+    async def reached(self, offset: int) -> None:
+        if self.lags_behind:
+            await asyncio.get_running_loop().create_future()
+
+    def pause(self) -> None:
+        """The pricer stops: appends stay unanswered."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """The pricer catches up."""
+        self._paused = False
+        self._price()
+
+    def values(self) -> list[bytes]:
+        """Every command of a customer or of the configuration, in the order of the appends."""
+        return [record.value for shard in self.raw for record in shard if not record.key.startswith(b"_price")]
+
+    def _append(self, key: bytes, value: bytes, headers: tuple[Header, ...], partition: int | None) -> Placed:
+        shard = partition_of(key, len(self.raw)) if partition is None else partition
+        at = self._clock()
+        self.raw[shard].append(Record(key, value, headers, at))
+        self.appends[key] += 1
+        placed = Placed(shard, len(self.raw[shard]) - 1, at)
+        if not self._paused:
+            self._price()
+        return placed
+
+    def _price(self) -> None:
+        behind = True
+        while behind:
+            behind = False
+            for shard, records in enumerate(self.raw):
+                while self._next[shard] < len(records):
+                    self._apply(shard, records[self._next[shard]])
+                    behind = True
+
+    def _apply(self, shard: int, record: Record) -> None:
+        offset = self._next[shard]
+        self._next[shard] += 1
+        request = next((int(value.split(b":")[1]) for name, value in record.headers if name == REPLY_HEADER), -1)
+        given = Input(shard, offset, record.key, record.value, record.at, request)
+        decision = self.processor.apply(given, self._states[shard])
+        self._states[shard].take(decision)
+        if decision.entries is not None:
+            self.entries.append(decision.entries)
+        self._show(decision)
+        for outgoing in decision.outgoing:
+            self._send(outgoing)
+        self.replies.positions[shard] = offset + 1
+        if decision.reply is not None:
+            reply = decision.reply
+            if isinstance(reply, Configured) and decision.view:
+                reply = msgspec.structs.replace(reply, view_offset=self._view_offset)
+            self.replies.answer(reply)
+
+    def _show(self, decision: Decision) -> None:
+        for key, value in decision.view:
+            self._view_offset += 1
+            self._unseen.append((key, value, self._view_offset))
+        while self._unseen and not self.lags_behind:
+            self.view.apply(*self._unseen.popleft())
+
+    def _send(self, outgoing: Outgoing) -> None:
+        partitions = range(len(self.raw)) if outgoing.partitions is None else outgoing.partitions
+        paused, self._paused = self._paused, True
+        for partition in partitions:
+            self._append(outgoing.key, outgoing.value, (), partition)
+        self._paused = paused

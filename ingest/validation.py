@@ -1,0 +1,269 @@
+"""From bodies to normalized meter events: everything that can be refused without state.
+
+Pure: the clock's reading comes in as ``now`` (ms UTC). The loop over a batch runs for every
+event that Rev takes, so the common path is kept short and the rest moved out of it.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from ingest import times
+from ingest.bodies import BatchBody, EventBody, LooseBatchBody
+from ingest.explain import DecodeFailure, explain
+from ingest.problems import Forbidden, Invalid
+from schemas.commands import EMPTY, MeterEvent
+from schemas.limits import DAY, MAX_DEPTH, MAX_EVENTS, MAX_NAME, MAX_OBJECT, MAX_TOKENS, TIMESTAMP_AHEAD
+from schemas.replies import IndexedError
+
+CHARGE_ACTION = "outcome_charge"
+"""The action under which outcome charges are shown; nobody may meter it."""
+EXPIRY_AHEAD = 36_525 * DAY
+"""How far ahead, ms, an outcome may expire; the ledger's calendar ends in 2299."""
+
+_has_control = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]").search
+_decode_event = msgspec.json.Decoder(EventBody).decode
+_decode_batch = msgspec.json.Decoder(BatchBody).decode
+_decode_loose = msgspec.json.Decoder(LooseBatchBody).decode
+_decode_any = msgspec.json.Decoder().decode
+_OPENERS = (b"{", b"[")
+
+
+class Bounds:
+    """What times are measured against: ms UTC, and the ms that a timestamp may lie back."""
+
+    __slots__ = ("latest", "now", "oldest")
+
+    def __init__(self, now: int, window: int) -> None:
+        self.now = now
+        self.oldest = now - window
+        self.latest = now + TIMESTAMP_AHEAD
+
+
+def decode(body: bytes | msgspec.Raw, decoder: Any, struct: type) -> Any:
+    """The body as its struct. Raises Invalid that says what is wrong with it."""
+    try:
+        return decoder(body)
+    except DecodeFailure as error:
+        raise Invalid(explain(error, memoryview(body), struct)) from None
+
+
+def decode_event(body: bytes | msgspec.Raw) -> EventBody:
+    """The body of POST /v1/meter, or one event of a batch. Raises Invalid."""
+    made: EventBody = decode(body, _decode_event, EventBody)
+    return made
+
+
+def decode_batch(body: bytes) -> BatchBody:
+    """The body of POST /v1/meter/batch. Raises Invalid, with every event's error."""
+    try:
+        batch = _decode_batch(body)
+    except DecodeFailure as error:
+        raise _batch_failure(error, body) from None
+    if not batch.events:
+        raise Invalid("events is required: a list of 1 to 1000 events")
+    if len(batch.events) > MAX_EVENTS:
+        raise _too_many(len(batch.events))
+    return batch
+
+
+def events_of(bodies: list[EventBody], customer_id: str, key: str | None, bounds: Bounds) -> list[MeterEvent]:
+    """Every event of a batch, normalized; ``key`` is the batch's own. Raises Invalid with the
+    error of each event that has one."""
+    made: list[MeterEvent] = []
+    errors: list[IndexedError] = []
+    append = made.append
+    for index, body in enumerate(bodies):
+        try:
+            if body.customer_id is not None and body.customer_id != customer_id:
+                raise Forbidden("customer_id is not the customer of this batch")
+            append(event_of(body, f"{key}#{index}" if key is not None else None, bounds))
+        except Invalid as error:
+            errors.append(IndexedError(index, error.error))
+    if errors:
+        raise failed(errors)
+    return made
+
+
+def event_of(body: EventBody, key: str | None, bounds: Bounds) -> MeterEvent:
+    """One event, normalized. ``key``: what it is known by unless it has a key itself. Raises
+    Invalid naming the field."""
+    agent_id, action = body.agent_id, body.action
+    if agent_id is None:
+        raise Invalid("agent_id is required")
+    if action is None:
+        raise Invalid("action is required")
+    if not (agent_id.isprintable() and action.isprintable()):
+        _no_control("agent_id", agent_id)
+        _no_control("action", action)
+    if action == CHARGE_ACTION:
+        raise Invalid(f"action {CHARGE_ACTION!r} is reserved")
+    tokens, part_in, part_out = body.tokens, body.tokens_input, body.tokens_output
+    if part_in is not None or part_out is not None or body.tokens_in is not None or body.tokens_out is not None:
+        tokens, part_in, part_out = _split(body)
+    elif tokens is None:
+        tokens = 0
+    own = body.idempotency_key
+    if own is not None:
+        if not own.isprintable():
+            _no_control("idempotency_key", own)
+        key = own
+    outcome = body.outcome
+    expires_at: int | None = None
+    if body.expires_at is not None or body.on_expiry is not None:
+        expires_at = _expiry(body, bounds)
+    metadata = body.metadata
+    if metadata is not EMPTY:
+        metadata = json_object("metadata", metadata)
+    timestamp = body.timestamp
+    task_id, model, provider, trace_id = body.task_id, body.model, body.provider, body.trace_id
+    if task_id is not None or model is not None or provider is not None or trace_id is not None:
+        _labels(body)
+    return MeterEvent(
+        agent_id,
+        action,
+        tokens,
+        part_in,
+        part_out,
+        outcome,
+        expires_at,
+        body.on_expiry,
+        metadata,
+        key,
+        None if timestamp is None else _event_time(timestamp, bounds),
+        task_id,
+        model,
+        provider,
+        trace_id,
+    )
+
+
+def json_object(name: str, raw: msgspec.Raw) -> msgspec.Raw:
+    """The sender's JSON object, or EMPTY for null. Raw text is not looked at by the decoder,
+    so it is decoded once here: UTF-8, depth and numbers. Raises Invalid."""
+    text = bytes(raw)
+    if text == b"null":
+        return EMPTY
+    if len(text) > MAX_OBJECT:
+        raise Invalid(f"{name} must be at most {MAX_OBJECT} bytes")
+    if not text.startswith(b"{"):
+        raise Invalid(f"{name} must be a JSON object")
+    try:
+        value = _decode_any(text)
+    except DecodeFailure as error:
+        raise Invalid(f"{name}: {explain(error, text, EventBody).replace('the body', 'it')}") from None
+    if sum(map(text.count, _OPENERS)) > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise Invalid(f"{name} must be nested at most {MAX_DEPTH} deep")
+    return msgspec.Raw(text)
+
+
+def header_key(given: list[str]) -> str | None:
+    """The Idempotency-Key header. Raises Invalid."""
+    if not given:
+        return None
+    if len(given) > 1:
+        raise Invalid("Idempotency-Key is given twice")
+    if not 1 <= len(given[0]) <= MAX_NAME or _has_control(given[0]):
+        raise Invalid(f"Idempotency-Key must be 1 to {MAX_NAME} characters without control characters")
+    return given[0]
+
+
+def failed(errors: list[IndexedError]) -> Invalid:
+    """The refusal of a batch some of whose events are invalid."""
+    first = errors[0]
+    return Invalid(f"events[{first.index}]: {first.error}; nothing of the batch was recorded", errors)
+
+
+def no_control(name: str, text: str | None) -> None:
+    """Raises Invalid naming the field for text with control characters."""
+    if text is not None and not text.isprintable():
+        _no_control(name, text)
+
+
+def _no_control(name: str, text: str) -> None:
+    if _has_control(text):
+        raise Invalid(f"{name} must not contain control characters")
+
+
+def _split(body: EventBody) -> tuple[int, int, int]:
+    """Total, input and output of an event that gave a split, in either spelling or both."""
+    part_in = _same("tokens_input", body.tokens_input, "tokens_in", body.tokens_in)
+    part_out = _same("tokens_output", body.tokens_output, "tokens_out", body.tokens_out)
+    total = part_in + part_out
+    if total > MAX_TOKENS:
+        raise Invalid(f"tokens_input and tokens_output must be at most {MAX_TOKENS} together")
+    if body.tokens is not None and body.tokens != total:
+        raise Invalid(f"tokens is {body.tokens} but tokens_input and tokens_output add up to {total}")
+    return total, part_in, part_out
+
+
+def _same(name: str, value: int | None, other_name: str, other: int | None) -> int:
+    if value is None:
+        return other or 0
+    if other is not None and other != value:
+        raise Invalid(f"{name} and {other_name} differ")
+    return value
+
+
+def _expiry(body: EventBody, bounds: Bounds) -> int | None:
+    field = "expires_at" if body.expires_at is not None else "on_expiry"
+    if body.outcome != "pending":
+        raise Invalid(f"{field} is only for events with outcome pending")
+    if body.expires_at is None:
+        return None
+    at = _time("expires_at", body.expires_at)
+    if at <= bounds.now:
+        raise Invalid("expires_at must be in the future")
+    if at > bounds.now + EXPIRY_AHEAD:
+        raise Invalid("expires_at must be at most 100 years ahead")
+    return at
+
+
+def _event_time(text: str, bounds: Bounds) -> int:
+    at = _time("timestamp", text)
+    if at > bounds.latest:
+        raise Invalid("timestamp must be at most 5 minutes ahead")
+    if at < bounds.oldest:
+        raise Invalid("timestamp lies too far back")
+    return at
+
+
+def _time(name: str, text: str) -> int:
+    try:
+        return times.parse(text)
+    except times.TimeError as error:
+        raise Invalid(f"{name} {error}") from None
+
+
+def _labels(body: EventBody) -> None:
+    for name in ("task_id", "model", "provider", "trace_id"):
+        no_control(name, getattr(body, name))
+
+
+def _depth(value: Any) -> int:
+    deepest, level = 0, [value]
+    while level:
+        nested = [item for item in level if isinstance(item, dict | list)]
+        deepest += bool(nested)
+        level = [part for item in nested for part in (item.values() if isinstance(item, dict) else item)]
+    return deepest
+
+
+def _too_many(count: int) -> Invalid:
+    return Invalid(f"events must be at most {MAX_EVENTS}, not {count}")
+
+
+def _batch_failure(error: Exception, body: bytes) -> Invalid:
+    """Everything that is wrong with a batch that could not be decoded at once."""
+    batch = decode(body, _decode_loose, BatchBody)
+    events = batch.events or []
+    if len(events) > MAX_EVENTS:
+        return _too_many(len(events))
+    errors: list[IndexedError] = []
+    for index, raw in enumerate(events):
+        try:
+            decode_event(raw)
+        except Invalid as invalid:
+            errors.append(IndexedError(index, invalid.error.replace("the body", "the event")))
+    return failed(errors) if errors else Invalid(explain(error, body, BatchBody))
