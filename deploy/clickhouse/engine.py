@@ -1,0 +1,191 @@
+"""The one place that touches chDB: opening the directory and handing out handles.
+
+SET, USE and temporary tables stick to a handle, so a handle whose query left something on
+it is closed; a clean one is kept for the next query of the same role and database, which
+saves the set-up. Everything here blocks: it is called from threads, never the event loop.
+"""
+
+import fcntl
+import os
+import threading
+from collections import defaultdict
+from pathlib import Path
+from typing import IO, Any
+
+from chdb import _chdb as _untyped
+
+from deploy.clickhouse import config, guard
+from deploy.clickhouse.errors import denied, from_engine, refusal
+from deploy.clickhouse.users import Role
+
+_chdb: Any = _untyped
+
+KEPT = 8
+"""Clean handles kept for each role and database."""
+
+
+class Owned(RuntimeError):
+    """The directory belongs to another process."""
+
+
+def literal(value: str) -> str:
+    """A string literal of SQL."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def identifier(name: str) -> str:
+    """A quoted identifier of SQL."""
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
+def assignments(settings: dict[str, str]) -> str:
+    """``a='1', b='2'`` of a SET. Raises ClickHouseError for a name that is no name."""
+    for name in settings:
+        if not name.isascii() or not name.isidentifier():
+            raise refusal(115, "UNKNOWN_SETTING", f"Unknown setting '{name[:60]}'")
+    return ", ".join(f"{name}={literal(value)}" for name, value in settings.items())
+
+
+class Handle:
+    """One connection into the engine. ``tag`` marks its queries, so that they can be killed."""
+
+    def __init__(self, connection: Any, role: Role, database: str, tag: str) -> None:
+        self.raw = connection
+        self.role = role
+        self.database = database
+        self.tag = tag
+        self.clean = True
+
+    def mark(self) -> None:
+        """Put the tag back, which a session's own SET may have changed."""
+        self.run(f"SET log_comment = {literal(self.tag)}")
+
+    def run(self, sql: str | bytes, format_name: str = "TSV", parameters: dict[str, str] | None = None) -> Any:
+        """chDB's result. Raises ClickHouseError."""
+        try:
+            return self.raw.query(sql, format_name, params=parameters or {})
+        except RuntimeError as error:
+            self.clean = False
+            raise from_engine(error) from error
+
+    def text(self, sql: str | bytes, format_name: str = "TSV", parameters: dict[str, str] | None = None) -> str:
+        answer: bytes = self.run(sql, format_name, parameters).bytes()
+        return answer.decode("utf-8", "replace")
+
+    def close(self) -> None:
+        self.raw.close()
+
+
+class Engine:
+    """A chDB directory that this process owns."""
+
+    def __init__(self, directory: Path) -> None:
+        """Raises Owned when another process has the directory, RuntimeError when chDB refuses it."""
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = _take(directory / "owner.lock")
+        self._path = str((directory / "store").absolute())
+        if "?" in self._path:
+            raise RuntimeError(f"{self._path}: a directory's name must not hold a question mark")
+        _chdb.set_signal_handlers_enabled(0)
+        self._root = _chdb.connect(f"{self._path}?config-file={config.write(directory).absolute()}")
+        self._free: dict[tuple[Role, str], list[Handle]] = defaultdict(list)
+        self._guard = threading.Lock()
+        self._made = 0
+        self.version, self.timezone = self._row("SELECT version(), timezone()")
+        self.functions = self._functions()
+
+    def _row(self, sql: str) -> list[str]:
+        text: str = self._root.query(sql, "TSV").bytes().decode()
+        return text.rstrip("\n").split("\t")
+
+    def _functions(self) -> guard.Functions:
+        listed = "SELECT f.name, if(t.categories = '', f.categories, t.categories) FROM system.functions AS f"
+        listed += " LEFT JOIN system.functions AS t ON t.name = f.alias_to"
+        rows = [line.split("\t") for line in self._root.query(listed, "TSV").bytes().decode().splitlines()]
+        combinators = self._root.query("SELECT name FROM system.aggregate_function_combinators", "TSV").bytes()
+        return guard.allowed_functions([(name, category) for name, category in rows], combinators.decode().split())
+
+    def lease(self, role: Role, database: str, settings: dict[str, str]) -> Handle:
+        """A handle with exactly these settings. Raises ClickHouseError when they cannot be set."""
+        if not settings:
+            with self._guard:
+                free = self._free[role, database]
+                if free:
+                    return free.pop()
+        return self._make(role, database, settings)
+
+    def _make(self, role: Role, database: str, settings: dict[str, str]) -> Handle:
+        with self._guard:
+            self._made += 1
+            tag = f"h{self._made}"
+        handle = Handle(_chdb.connect(self._path), role, database, tag)
+        try:
+            self._prepare(handle, settings)
+        except BaseException:
+            handle.close()
+            raise
+        handle.clean = not settings
+        return handle
+
+    def _prepare(self, handle: Handle, settings: dict[str, str]) -> None:
+        if handle.role == "ro":
+            if handle.database not in ("default", config.DATABASE):
+                raise denied(f"database {handle.database[:60]} is not for analysts")
+            handle.run(f"USE {config.DATABASE}")
+            handle.run("SET ROLE analyst")
+            limits = guard.settings(settings)
+            # Last: nothing can be set any more behind it.
+            handle.run(f"SET {assignments({**limits, 'log_comment': handle.tag})}, readonly=1")
+            return
+        handle.run("SET " + assignments({**settings, "log_comment": handle.tag}))
+        if handle.database != "default":
+            handle.run(f"USE {identifier(handle.database)}")
+
+    def release(self, handle: Handle) -> None:
+        """Give a handle back; one that is not clean is closed."""
+        if handle.clean:
+            with self._guard:
+                free = self._free[handle.role, handle.database]
+                if len(free) < KEPT and len(self._free) < 100:
+                    free.append(handle)
+                    return
+        handle.close()
+
+    def classify(self, sql: bytes) -> tuple[str, int]:
+        """(READ_ONLY | MUTATING | MUTATING_GLOBAL | CONTROL | UNKNOWN, number of statements)."""
+        found = self._root.classify_query(sql)
+        return found["query_class"].name, found["statement_count"]
+
+    def kill(self, tag: str) -> None:
+        """Ask the engine to cancel what runs on the handle with this tag. Does not wait."""
+        handle = self.lease("rw", "default", {})
+        try:
+            handle.run(f"KILL QUERY WHERE Settings['log_comment'] = {literal(tag)} ASYNC")
+        finally:
+            self.release(handle)
+
+    def close(self) -> None:
+        """Let go of the directory; nothing may run any more."""
+        with self._guard:
+            for free in self._free.values():
+                for handle in free:
+                    handle.close()
+            self._free.clear()
+        self._root.close()
+        self._lock.close()
+
+
+def _take(path: Path) -> IO[str]:
+    """The open lock file; held for as long as it is open, so never longer than the process."""
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        file.close()
+        raise Owned(f"{path.parent} is already in use by process {owner}") from error
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
