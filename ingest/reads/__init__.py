@@ -5,7 +5,8 @@ second behind the answers of POST. Nothing here writes, and nothing here is need
 when ClickHouse is away these reads are 503 and metering goes on.
 """
 
-from ingest.reads.clickhouse import Engine, ReadsUnavailable
-from ingest.reads.ledger import LedgerReads, Reads
+from ingest.reads.clickhouse import ReadsUnavailable
+from ingest.reads.handlers import routes
+from ingest.reads.ledger import Reads, open_reads
 
-__all__ = ["Engine", "LedgerReads", "Reads", "ReadsUnavailable"]
+__all__ = ["Reads", "ReadsUnavailable", "open_reads", "routes"]

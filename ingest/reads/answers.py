@@ -8,14 +8,12 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from ingest.answers import Json, Number
 from ingest.reads import cursors
 from ingest.reads.params import AUDIT, GROUPS, UsageRequest
 from ingest.reads.rows import AuditRow, UsageRow
 from ingest.times import show
 from schemas.money import dollars_rounded, format_cents, parse_cents
-
-Number = msgspec.Raw
-"""A JSON number as text, so that it is printed as it was computed."""
 
 
 class Sums(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -69,7 +67,7 @@ class Change(msgspec.Struct, frozen=True):
     type: str
     actor: str
     created_at: str
-    detail: msgspec.Raw
+    detail: Json
 
 
 class Audit(msgspec.Struct, frozen=True):

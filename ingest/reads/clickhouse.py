@@ -49,6 +49,8 @@ class Runner(Protocol):
         """Rows of the query, checked against the struct ``row``. Raises ReadsUnavailable."""
         ...
 
+    async def close(self) -> None: ...
+
 
 @cache
 def query_text(name: str) -> str:

@@ -5,7 +5,8 @@ what they look like in HTTP is not known here.
 from collections.abc import Sequence
 from typing import Protocol
 
-from ingest.reads.clickhouse import Runner, Value
+from ingest.reads.clickhouse import Engine, Runner, Value
+from ingest.reads.logends import Ends, KafkaLogEnds, LogEnds
 from ingest.reads.rows import (
     Amount,
     AuditRow,
@@ -19,6 +20,7 @@ from ingest.reads.rows import (
     UsageRow,
 )
 from schemas.money import parse_cents
+from schemas.settings import Settings
 
 FROM_ROWS_ONLY = ("model",)
 """Keys that the hourly projection does not have."""
@@ -55,28 +57,37 @@ class Reads(Protocol):
         """How far the ledger has come in a partition."""
         ...
 
+    async def ends(self, partition: int) -> Ends:
+        """Where the log of a partition ends."""
+        ...
+
     async def ready(self) -> None:
         """Returns when the ledger can be read. Raises ReadsUnavailable when it cannot."""
         ...
 
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
 
 async def find_event(reads: Reads, customer: str, event: int) -> EventRow | None:
-    """The row of one event: its own, or the refusal of the whole command that it came with.
+    """The row of one event of a customer, if the ledger has it."""
+    rows = await reads.events(EventQuery(customer, at_least=event, at_most=event, limit=1))
+    return rows[0] if rows else None
 
-    A refused command leaves one row, at its first event's id; that row answers for all.
-    """
-    first = event & ~0x3FF
-    rows = await reads.events(EventQuery(customer, at_least=first, at_most=event, limit=1))
-    if rows and (rows[0].event_id == event or rows[0].kind == "rejected"):
-        return rows[0]
-    return None
+
+def open_reads(settings: Settings) -> "LedgerReads":
+    """The reads of a gateway. Nothing is connected before the first of them."""
+    engine = Engine(settings.clickhouse_url, settings.clickhouse_user, settings.clickhouse_password)
+    return LedgerReads(engine, KafkaLogEnds(settings.kafka))
 
 
 class LedgerReads:
-    """:class:`Reads` from ClickHouse."""
+    """:class:`Reads` from ClickHouse and, for the ends of the log, the broker."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, ends: LogEnds) -> None:
         self._runner = runner
+        self._ends = ends
 
     async def events(self, query: EventQuery) -> list[EventRow]:
         time = query.time.clamped()
@@ -125,8 +136,15 @@ class LedgerReads:
     async def reached(self, partition: int) -> Reached:
         return (await self._runner.fetch("reached", Reached, partition=partition))[0]
 
+    async def ends(self, partition: int) -> Ends:
+        return await self._ends.of(partition)
+
     async def ready(self) -> None:
         await self._runner.fetch("ready", Number)
+
+    async def close(self) -> None:
+        await self._runner.close()
+        await self._ends.close()
 
 
 def _usage_parameters(query: UsageQuery) -> dict[str, Value]:

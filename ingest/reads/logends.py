@@ -29,6 +29,8 @@ class LogEnds(Protocol):
 
     async def of(self, partition: int) -> Ends: ...
 
+    async def close(self) -> None: ...
+
 
 class KafkaLogEnds:
     """:class:`LogEnds` from the broker, over a connection that the first question opens."""
@@ -70,13 +72,3 @@ class KafkaLogEnds:
                     raise
                 self._consumer = consumer
             return self._consumer
-
-
-class MemoryLogEnds:
-    """:class:`LogEnds` that are set by hand."""
-
-    def __init__(self, ends: dict[int, Ends] | None = None) -> None:
-        self.ends = ends or {}
-
-    async def of(self, partition: int) -> Ends:
-        return self.ends.get(partition, Ends(0, 0))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ingest.reads.clickhouse import ReadsUnavailable
+from ingest.reads.logends import Ends
 from ingest.reads.rows import AuditRow, EventQuery, EventRow, Reached, UsageKey, UsageQuery, UsageRow
 from schemas.entries import EntryKind
 from schemas.ids import address_of
@@ -64,6 +65,7 @@ class MemoryReads:
 
     def __init__(self, rows: Sequence[LedgerRow] = (), available: bool = True) -> None:
         self.rows = list(rows)
+        self.log: dict[int, Ends] = {}
         self.available = available
 
     async def events(self, query: EventQuery) -> list[EventRow]:
@@ -121,8 +123,15 @@ class MemoryReads:
         raw = max((address_of(row.event_id).offset for row in here), default=-1)
         return Reached(raw, max((row.entries_offset for row in here), default=-1))
 
+    async def ends(self, partition: int) -> Ends:
+        self._check()
+        return self.log.get(partition, Ends(0, 0))
+
     async def ready(self) -> None:
         self._check()
+
+    async def close(self) -> None:
+        self.available = False
 
     def _check(self) -> None:
         if not self.available:

@@ -1,8 +1,7 @@
 """Query parameters, strictly: an unknown name or value is refused and named. Pure."""
 
-import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import NamedTuple, get_args
 
 from ingest import times
@@ -27,7 +26,8 @@ EVENT_NAMES = ("customer_id",)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UNESCAPED_PLUS = re.compile(r" (\d\d:?\d\d)$")
 
-Pairs = Iterable[tuple[str, str]]
+Given = Mapping[str, str]
+"""Parameters by name; that the names are known is seen to already (ingest.incoming.query_of)."""
 
 
 class UsageRequest(NamedTuple):
@@ -43,9 +43,8 @@ class AuditRequest(NamedTuple):
     limit: int
 
 
-def event_query(pairs: Pairs, customer: str, test: bool) -> EventQuery:
+def event_query(given: Given, customer: str, test: bool) -> EventQuery:
     """Of GET /v1/events. Raises Invalid."""
-    given = known(pairs, EVENTS_NAMES)
     most = cursor(given, EVENTS, 1)
     return EventQuery(
         customer,
@@ -60,9 +59,8 @@ def event_query(pairs: Pairs, customer: str, test: bool) -> EventQuery:
     )
 
 
-def usage_request(pairs: Pairs, customer: str, test: bool, now: int) -> UsageRequest:
+def usage_request(given: Given, customer: str, test: bool, now: int) -> UsageRequest:
     """Of GET /v1/usage; ``now`` in ms. Raises Invalid."""
-    given = known(pairs, USAGE_NAMES)
     period, time = _usage_range(given, now)
     query = UsageQuery(
         customer, test, time, agent=name(given, "agent_id"), action=name(given, "action"), model=name(given, "model")
@@ -70,27 +68,13 @@ def usage_request(pairs: Pairs, customer: str, test: bool, now: int) -> UsageReq
     return UsageRequest(query, period, choice(given, "group_by", tuple(GROUPS)))
 
 
-def audit_request(pairs: Pairs) -> AuditRequest:
+def audit_request(given: Given) -> AuditRequest:
     """Of GET /api/admin/audit. Raises Invalid."""
-    given = known(pairs, AUDIT_NAMES)
     before = cursor(given, AUDIT, 2)
     return AuditRequest((EVER.end, 0) if before is None else (before[0], before[1]), limit(given))
 
 
-def known(pairs: Pairs, names: tuple[str, ...]) -> dict[str, str]:
-    """The parameters by name. Raises Invalid for one that is unknown or given twice."""
-    given: dict[str, str] = {}
-    for key, value in pairs:
-        if key not in names:
-            near = difflib.get_close_matches(key, names, 1)
-            raise Invalid(f"unknown parameter {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-        if key in given:
-            raise Invalid(f"{key} is given more than once")
-        given[key] = value
-    return given
-
-
-def name(given: dict[str, str], key: str) -> str:
+def name(given: Given, key: str) -> str:
     """A filter on a name; '' when it is not given."""
     if key not in given:
         return ""
@@ -99,7 +83,7 @@ def name(given: dict[str, str], key: str) -> str:
     return given[key]
 
 
-def choice(given: dict[str, str], key: str, values: tuple[str, ...]) -> str | None:
+def choice(given: Given, key: str, values: tuple[str, ...]) -> str | None:
     """One of a few words; None when it is not given."""
     value = given.get(key)
     if value is not None and value not in values:
@@ -107,7 +91,7 @@ def choice(given: dict[str, str], key: str, values: tuple[str, ...]) -> str | No
     return value
 
 
-def limit(given: dict[str, str]) -> int:
+def limit(given: Given) -> int:
     """How many rows of a list."""
     text = given.get("limit", str(DEFAULT_LIST))
     if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= MAX_LIST:
@@ -115,7 +99,7 @@ def limit(given: dict[str, str]) -> int:
     return int(text)
 
 
-def cursor(given: dict[str, str], kind: str, length: int) -> tuple[int, ...] | None:
+def cursor(given: Given, kind: str, length: int) -> tuple[int, ...] | None:
     """The position that a list's cursor stands for; None at the beginning."""
     if "cursor" not in given:
         return None
@@ -128,7 +112,7 @@ def cursor(given: dict[str, str], kind: str, length: int) -> tuple[int, ...] | N
     return position
 
 
-def time(given: dict[str, str], key: str) -> int | None:
+def time(given: Given, key: str) -> int | None:
     """Ms since the epoch of a time with an offset; None when it is not given."""
     if key not in given:
         return None
@@ -140,12 +124,12 @@ def time(given: dict[str, str], key: str) -> int | None:
         raise Invalid(f"{key} {error}") from error
 
 
-def _list_range(given: dict[str, str]) -> Range:
+def _list_range(given: Given) -> Range:
     start, end = time(given, "from"), time(given, "to")
     return _ordered(Range(EVER.start if start is None else start, EVER.end if end is None else end))
 
 
-def _usage_range(given: dict[str, str], now: int) -> tuple[str, Range]:
+def _usage_range(given: Given, now: int) -> tuple[str, Range]:
     period = choice(given, "period", tuple(PERIODS))
     start, end = time(given, "from"), time(given, "to")
     if start is None and end is None:

@@ -10,7 +10,9 @@ import clickhouse_connect
 import pytest
 
 import ledger
-from ingest.reads import Engine, LedgerReads
+from ingest.reads.clickhouse import Engine
+from ingest.reads.ledger import LedgerReads
+from ingest.reads.logends import KafkaLogEnds
 from ingest.reads.memory import LedgerRow
 from schemas.ids import address_of
 from schemas.money import DECIMALS
@@ -76,7 +78,7 @@ async def filled(clickhouse: Any) -> AsyncIterator[Ledger]:
     for statement in create_statements():
         client.command(statement)
     engine = Engine(clickhouse.url, clickhouse.user, clickhouse.password)
-    yield Ledger(client, LedgerReads(engine), engine)
+    yield Ledger(client, LedgerReads(engine, KafkaLogEnds("")), engine)
     await engine.close()
     client.command("DROP DATABASE rev")
     client.close()

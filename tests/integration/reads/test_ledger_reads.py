@@ -7,9 +7,10 @@ from typing import Any, get_args
 
 import pytest
 
-from ingest.reads import Engine, LedgerReads, ReadsUnavailable
-from ingest.reads.clickhouse import query_text
-from ingest.reads.ledger import find_event
+from ingest.reads import ReadsUnavailable
+from ingest.reads.clickhouse import Engine, query_text
+from ingest.reads.ledger import LedgerReads, find_event
+from ingest.reads.logends import KafkaLogEnds
 from ingest.reads.memory import LedgerRow, MemoryReads
 from ingest.reads.periods import EVER, Range, named
 from ingest.reads.rows import EventQuery, Reached, UsageKey, UsageQuery
@@ -179,18 +180,18 @@ def _canonical(row: Any) -> dict[str, Any]:
 
 
 async def test_one_event_is_found_by_its_customer_only(filled: Any) -> None:
-    """An event is found by id for its own customer; a refused batch's row answers for all its events."""
+    """An event of a batch is found by its own id, and for its own customer only."""
     batch = [LedgerRow("event", event_id(1, 10, i), "acme", total_cents=i) for i in range(3)]
     refused = LedgerRow("rejected", event_id(1, 11, 0), "acme", reason="conflict")
     filled.insert([*batch, refused])
     found = await find_event(filled.reads, "acme", event_id(1, 10, 2))
     assert found is not None
-    assert (found.event_id, found.kind) == (event_id(1, 10, 2), "event")
-    assert await find_event(filled.reads, "other", event_id(1, 10, 2)) is None
-    assert await find_event(filled.reads, "acme", event_id(1, 10, 3)) is None
-    late = await find_event(filled.reads, "acme", event_id(1, 11, 5))
+    assert (found.event_id, found.kind, parse_cents(found.total)) == (event_id(1, 10, 2), "event", 2)
+    late = await find_event(filled.reads, "acme", event_id(1, 11))
     assert late is not None
     assert (late.kind, late.reason) == ("rejected", "conflict")
+    assert await find_event(filled.reads, "other", event_id(1, 10, 2)) is None
+    assert await find_event(filled.reads, "acme", event_id(1, 10, 3)) is None
 
 
 async def test_audit_pages_through_every_change_once(filled: Any) -> None:
@@ -232,5 +233,5 @@ async def test_a_query_that_fails_is_unavailable(filled: Any, clickhouse: Any) -
     await filled.reads.ready()
     stranger = Engine(clickhouse.url, clickhouse.user, "wrong")
     with pytest.raises(ReadsUnavailable):
-        await LedgerReads(stranger).ready()
+        await LedgerReads(stranger, KafkaLogEnds("")).ready()
     await stranger.close()

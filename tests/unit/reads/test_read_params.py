@@ -14,15 +14,15 @@ from schemas.limits import DAY, HOUR
 NOW = 1_777_204_800_000  # 2026-04-26T12:00:00Z
 
 
-def pairs(text: str) -> list[tuple[str, str]]:
-    """``a=1&b=2`` as pairs, nothing decoded."""
-    return [(key, value) for key, _, value in (part.partition("=") for part in text.split("&") if part)]
+def given_as(text: str) -> dict[str, str]:
+    """``a=1&b=2`` by name, nothing decoded."""
+    return {key: value for key, _, value in (part.partition("=") for part in text.split("&") if part)}
 
 
 def test_nothing_asked_is_the_newest_page() -> None:
     """Without parameters a list is the newest 50 of the customer's own mode, usage the last 30 days."""
-    assert event_query([], "acme", test=False) == EventQuery("acme", test=False, time=EVER, at_most=MAX_ID, limit=50)
-    asked = usage_request([], "acme", True, NOW)
+    assert event_query({}, "acme", test=False) == EventQuery("acme", test=False, time=EVER, at_most=MAX_ID, limit=50)
+    asked = usage_request({}, "acme", True, NOW)
     assert (asked.period, asked.group) == ("30d", None)
     assert asked.query == UsageQuery("acme", True, Range(NOW - NOW % DAY - 29 * DAY, NOW - NOW % DAY + DAY))
 
@@ -36,24 +36,21 @@ def test_everything_asked() -> None:
     )
     time = Range(NOW, NOW + 1)
     wanted = EventQuery("acme", False, "a b", "chat", "pending", "K#1", time, at_most=76, limit=1000)
-    assert event_query(pairs(text), "acme", False) == wanted
-    asked = usage_request(pairs("from=2026-04-26T12:00:00Z&model=m&group_by=agent&customer_id=x"), "acme", False, NOW)
+    assert event_query(given_as(text), "acme", False) == wanted
+    asked = usage_request(given_as("from=2026-04-26T12:00:00Z&model=m&group_by=agent"), "acme", False, NOW)
     assert asked.query == UsageQuery("acme", False, Range(NOW, NOW + HOUR), model="m")
     assert (asked.period, asked.group) == ("custom", "agent")
 
 
 def test_a_plus_that_was_not_escaped_still_is_an_offset() -> None:
     """A + of an offset arrives as a blank when the URL did not escape it, and is understood."""
-    asked = usage_request(pairs("from=2026-04-26T14:00:00 02:00"), "acme", False, NOW)
+    asked = usage_request(given_as("from=2026-04-26T14:00:00 02:00"), "acme", False, NOW)
     assert asked.query.time.start == NOW
 
 
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("agentid=a", "did you mean 'agent_id'"),
-        ("nonsense=1", "nonsense"),
-        ("agent_id=a&agent_id=b", "agent_id"),
         ("agent_id=", "agent_id"),
         ("action=" + "x" * 257, "action"),
         ("idempotency_key=a\x00b", "idempotency_key"),
@@ -75,9 +72,9 @@ def test_a_plus_that_was_not_escaped_still_is_an_offset() -> None:
     ],
 )
 def test_refused_list_parameters(text: str, named: str) -> None:
-    """An unknown parameter or value of a list is refused, and the message names it."""
+    """A value that a list does not know is refused, and the message names the parameter."""
     with pytest.raises(Invalid, match=named):
-        event_query(pairs(text), "acme", False)
+        event_query(given_as(text), "acme", False)
 
 
 @pytest.mark.parametrize(
@@ -89,19 +86,18 @@ def test_refused_list_parameters(text: str, named: str) -> None:
         ("to=2026-04-26T12:00:00Z", "from"),
         ("from=2027-04-26T12:00:00Z", "future"),
         ("group_by=customer", "group_by"),
-        ("limit=5", "limit"),
     ],
 )
 def test_refused_usage_parameters(text: str, named: str) -> None:
-    """An unknown parameter or value of usage is refused, and the message names it."""
+    """A value that usage does not know is refused, and the message names the parameter."""
     with pytest.raises(Invalid, match=named):
-        usage_request(pairs(text), "acme", False, NOW)
+        usage_request(given_as(text), "acme", False, NOW)
 
 
 def test_audit_pages() -> None:
     """The audit trail begins at the newest change and goes on after a cursor."""
-    assert audit_request([]).before == (EVER.end, 0)
-    assert audit_request([("cursor", cursors.encode("audit", 5, 6)), ("limit", "3")]) == ((5, 6), 3)
+    assert audit_request({}).before == (EVER.end, 0)
+    assert audit_request({"cursor": cursors.encode("audit", 5, 6), "limit": "3"}) == ((5, 6), 3)
 
 
 @given(st.sampled_from(["events", "audit"]), st.lists(st.integers(0, 2**63), min_size=1, max_size=3))

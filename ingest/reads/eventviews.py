@@ -1,0 +1,136 @@
+"""Meter events as the API shows them: the answer that POST /v1/meter gave, and what became of
+it. Pure.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ingest import render
+from ingest.answers import NULL, DollarBreakdown, EventAnswer, Json, MeterAnswer, PriceAnswer
+from ingest.reads import cursors
+from ingest.reads.params import EVENTS
+from ingest.reads.rows import EventRow
+from ingest.times import show
+from schemas.commands import MeterEvent, Rates
+from schemas.entries import PriceRef
+from schemas.money import format_cents, parse_cents
+from schemas.replies import Receipt
+
+Status = Literal["priced", "accepted", "rejected", "voided"]
+NumberOrNull = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": ["number", "null"]})]
+
+
+class EventShown(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /v1/events/{event_id}. ``error``: why it was rejected. Of an accepted event only its
+    id is known before it is priced."""
+
+    event_id: int
+    price: PriceAnswer | None = None
+    price_charged: NumberOrNull
+    price_breakdown: DollarBreakdown | None = None
+    currency: str = render.CURRENCY
+    outcome_id: str | None = None
+    event: EventAnswer | None = None
+    created_at: str | None = None
+    status: Status
+    error: str | None = None
+    timestamp: str | None = None
+    metadata: Json
+    expires_at: str | None = None
+    idempotency_key: str | None = None
+    task_id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    trace_id: str | None = None
+    test: bool = False
+
+
+class EventList(msgspec.Struct, frozen=True):
+    """GET /v1/events, newest first."""
+
+    events: Sequence[EventShown]
+    next_cursor: str | None
+
+
+def accepted(event_id: int) -> EventShown:
+    """A durable event that the ledger does not have yet."""
+    return EventShown(event_id=event_id, price_charged=NULL, status="accepted", metadata=NULL)
+
+
+def shown(row: EventRow, voided: bool) -> EventShown:
+    """An event of the ledger."""
+    charged = _answer(row) if row.kind == "event" else None
+    status: Status = "rejected" if charged is None else "voided" if voided else "priced"
+    return EventShown(
+        event_id=row.event_id,
+        price=charged.price if charged else None,
+        price_charged=charged.price_charged if charged else NULL,
+        price_breakdown=charged.price_breakdown if charged else None,
+        outcome_id=row.outcome_id or None,
+        event=charged.event if charged else _subject(row),
+        created_at=show(row.recorded_at),
+        status=status,
+        error=row.reason or None if charged is None else None,
+        timestamp=show(row.event_time),
+        metadata=msgspec.Raw(row.metadata.encode() or b"null"),
+        expires_at=None if row.expires_at is None else show(row.expires_at),
+        idempotency_key=row.idempotency_key or None,
+        task_id=row.task_id or None,
+        model=row.model or None,
+        provider=row.provider or None,
+        trace_id=row.trace_id or None,
+        test=row.test,
+    )
+
+
+def page(rows: Sequence[EventRow], voided: Collection[int], limit: int) -> EventList:
+    """A page of up to ``limit`` events, of up to ``limit`` + 1 rows (one more: there are more)."""
+    here = rows[:limit]
+    more = cursors.encode(EVENTS, here[-1].event_id) if len(rows) > limit else None
+    return EventList([shown(row, row.event_id in voided) for row in here], more)
+
+
+def _answer(row: EventRow) -> MeterAnswer:
+    """What POST answered: rendered by the same function, from the same facts."""
+    rates = Rates(_canonical(row.price_base), _canonical(row.price_token), _canonical(row.price_bonus))
+    receipt = Receipt(
+        event_id=row.event_id,
+        recorded_at=row.recorded_at,
+        price=PriceRef(row.price_id, row.price_action, rates, row.price_offset, row.price_is_default),
+        base=_canonical(row.base),
+        token=_canonical(row.token),
+        bonus=_canonical(row.bonus),
+        total=_canonical(row.total),
+        outcome_id=row.outcome_id or None,
+    )
+    return msgspec.json.decode(render.metered(row.customer_id, _event(row), receipt), type=MeterAnswer)
+
+
+def _event(row: EventRow) -> MeterEvent:
+    return MeterEvent(
+        row.agent_id,
+        row.action,
+        row.tokens,
+        row.tokens_input,
+        row.tokens_output,
+        msgspec.convert(row.outcome or None, Literal["success", "failure", "pending"] | None),
+    )
+
+
+def _subject(row: EventRow) -> EventAnswer:
+    return EventAnswer(
+        row.customer_id,
+        row.agent_id,
+        row.action,
+        row.tokens,
+        row.tokens_input,
+        row.tokens_output,
+        row.outcome or None,
+    )
+
+
+def _canonical(text: str) -> str:
+    return format_cents(parse_cents(text))

@@ -1,0 +1,166 @@
+"""The HTTP routes of the read side: who asks, what for, and the answer's bytes."""
+
+import asyncio
+import re
+
+from aiohttp import hdrs, web
+
+from ingest.answers import encode
+from ingest.auth import customer_of, key_of, require_admin
+from ingest.boundary import answer
+from ingest.context import Context
+from ingest.incoming import query_of
+from ingest.problems import RETRY_AFTER, NotFound
+from ingest.reads import answers, eventviews, params
+from ingest.reads.clickhouse import ReadsUnavailable
+from ingest.reads.ledger import Reads, find_event
+from ingest.reads.rows import EventRow, UsageRow
+from ingest.reads.standing import Evidence, Standing, standing
+from ingest.routing import Auth, Operation, Route
+from schemas.ids import Address, address_of
+from schemas.topics import partition_of
+
+CUSTOMER = {"customer_id": "The customer, with a platform key."}
+NAMES = {"agent_id": "Only of this agent.", "action": "Only of this action."}
+TIMES = {"from": "Event time, ISO 8601: from this moment on.", "to": "Event time: before this moment."}
+PAGE = {"limit": "1 to 1000 (50).", "cursor": "next_cursor of the page before."}
+EVENTS_QUERY = {
+    **CUSTOMER,
+    **NAMES,
+    "outcome": "success, failure or pending.",
+    "idempotency_key": "Only the event with this key.",
+    **TIMES,
+    **PAGE,
+}
+USAGE_QUERY = {
+    **CUSTOMER,
+    "period": "24h, 7d, 30d or 90d (30d), the running hour or day included.",
+    **TIMES,
+    **NAMES,
+    "model": "Only of this model.",
+    "group_by": "day, hour, agent, action or model: what groups is by.",
+}
+
+
+def routes(context: Context) -> list[Route]:
+    """The routes of this room."""
+
+    async def event(request: web.Request) -> web.Response:
+        return await one_event(context, request)
+
+    async def events(request: web.Request) -> web.Response:
+        return await event_list(context, request)
+
+    async def usage(request: web.Request) -> web.Response:
+        return await usage_of(context, request)
+
+    async def audit(request: web.Request) -> web.Response:
+        return await audit_trail(context, request)
+
+    shown, get = eventviews.EventShown, hdrs.METH_GET
+    return [
+        Route(Operation(get, "/v1/events", "Events, newest first.", Auth.KEY, {200: eventviews.EventList},
+                        query=EVENTS_QUERY), events),
+        Route(Operation(get, "/v1/events/{event_id}", "One event and what became of it.", Auth.KEY,
+                        {200: shown, 202: shown}, query=CUSTOMER), event),
+        Route(Operation(get, "/v1/usage", "Totals of a period.", Auth.KEY, {200: answers.Usage},
+                        query=USAGE_QUERY), usage),
+        Route(Operation(get, "/api/admin/audit", "Who changed what when, newest first.", Auth.ADMIN,
+                        {200: answers.Audit}, query=PAGE), audit),
+    ]  # fmt: skip
+
+
+async def one_event(context: Context, request: web.Request) -> web.Response:
+    """GET /v1/events/{event_id}."""
+    key = key_of(context, request)
+    customer = customer_of(key, query_of(request, CUSTOMER).get("customer_id"))
+    address = _address(request.match_info["event_id"])
+    event_id = int(request.match_info["event_id"])
+    reads = _reads(context)
+    row = await find_event(reads, customer, event_id)
+    if row is None:
+        seen = await _evidence(context, reads, customer, address)
+        # it may have come in while the evidence was collected
+        row = await find_event(reads, customer, event_id)
+        if row is None and standing(address, seen) is Standing.ACCEPTED:
+            return answer(encode(eventviews.accepted(event_id)), 202, {"Retry-After": RETRY_AFTER})
+    if row is None:
+        raise _unknown(request.match_info["event_id"])
+    return answer(encode(eventviews.shown(row, bool(await reads.voided(customer, [event_id])))))
+
+
+async def event_list(context: Context, request: web.Request) -> web.Response:
+    """GET /v1/events."""
+    customer, test, given = _asked(context, request, EVENTS_QUERY)
+    query = params.event_query(given, customer, test)
+    reads = _reads(context)
+    rows = await reads.events(query._replace(limit=query.limit + 1))
+    voided = await reads.voided(customer, [row.event_id for row in rows if _is_priced(row)])
+    return answer(encode(eventviews.page(rows, voided, query.limit)))
+
+
+async def usage_of(context: Context, request: web.Request) -> web.Response:
+    """GET /v1/usage."""
+    customer, test, given = _asked(context, request, USAGE_QUERY)
+    now = context.clock()
+    asked = params.usage_request(given, customer, test, now)
+    reads = _reads(context)
+    actions, agents, groups, pending = await asyncio.gather(
+        reads.usage(asked.query, "action"),
+        reads.usage(asked.query, "agent_id"),
+        _groups(reads, asked),
+        reads.pending(asked.query, now),
+    )
+    return answer(encode(answers.usage(asked, actions, agents, groups, pending)))
+
+
+async def audit_trail(context: Context, request: web.Request) -> web.Response:
+    """GET /api/admin/audit."""
+    require_admin(context, request)
+    asked = params.audit_request(query_of(request, PAGE))
+    rows = await _reads(context).audit(asked.before, asked.limit + 1)
+    return answer(encode(answers.audit(rows, asked.limit)))
+
+
+def _asked(context: Context, request: web.Request, known: dict[str, str]) -> tuple[str, bool, dict[str, str]]:
+    """The customer, whether its test entries are meant, and the parameters."""
+    key = key_of(context, request)
+    given = query_of(request, known)
+    customer = customer_of(key, given.get("customer_id"))
+    return customer, key.test or context.view.is_test(customer), given
+
+
+async def _groups(reads: Reads, asked: params.UsageRequest) -> list[UsageRow]:
+    return [] if asked.group is None else await reads.usage(asked.query, params.GROUPS[asked.group])
+
+
+async def _evidence(context: Context, reads: Reads, customer: str, address: Address) -> Evidence:
+    """What is known of the customer's shard; the order of the questions is part of the rule."""
+    partition = partition_of(customer.encode(), context.settings.partitions)
+    position = context.replies.positions.get(partition, -1)
+    ends = await reads.ends(partition)
+    reached = await reads.reached(partition)
+    return Evidence(partition, ends.raw, position, ends.entries, reached.raw, reached.entries)
+
+
+def _reads(context: Context) -> Reads:
+    if context.clickhouse is None:
+        raise ReadsUnavailable("no ledger is configured")
+    return context.clickhouse
+
+
+def _address(text: str) -> Address:
+    if not re.fullmatch(r"0|[1-9][0-9]{0,15}", text):
+        raise _unknown(text)
+    try:
+        return address_of(int(text))
+    except ValueError as error:
+        raise _unknown(text) from error
+
+
+def _unknown(text: str) -> NotFound:
+    return NotFound(f"there is no event {text[:40]!r}")
+
+
+def _is_priced(row: EventRow) -> bool:
+    return row.kind == "event"
