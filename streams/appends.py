@@ -1,0 +1,188 @@
+"""Appends that are acknowledged only when they stand, refused at once when they cannot.
+
+One idempotent producer serves every request of the process. After an append whose fate is
+unknown that producer is given up, because aiokafka never gives up a batch by itself.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from schemas.topics import RAW, partition_of
+from streams import clients, metrics
+from streams.clients import Clock
+from streams.errors import NotRecorded, Unknown
+
+log = structlog.get_logger("streams.appends")
+
+PROBE = 0.2
+"""Seconds between two tries to reach the broker while appends are refused."""
+STALL = 1.0
+"""When the oldest append has waited that many seconds (or half the time-out), new ones are refused."""
+
+
+class Appended(NamedTuple):
+    """Where an acknowledged record stands, and its append time in ms UTC."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+
+class _Line:
+    """One producer and what is in flight on it, oldest first."""
+
+    def __init__(self, producer: AIOKafkaProducer, partitions: int) -> None:
+        self.producer = producer
+        self.partition = lru_cache(1 << 16)(lambda key: partition_of(key, partitions))
+        self.waiting: dict[asyncio.Future[Appended], float] = {}
+
+    def oldest(self) -> float | None:
+        return next(iter(self.waiting.values()), None)
+
+
+class Appender:
+    """``append_timeout`` in ms. While the broker cannot be reached every append is refused at
+    once with NotRecorded and a new producer is tried in the background."""
+
+    def __init__(self, kafka: str, *, append_timeout: int, topic: str = RAW, clock: Clock = time.monotonic) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._timeout = append_timeout / 1000
+        self._stall = min(STALL, self._timeout / 2)
+        self._clock = clock
+        self._line: _Line | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._stopped = False
+        self._count = metrics.APPENDS.labels(topic)
+
+    @property
+    def ready(self) -> bool:
+        """Whether an append would be tried now."""
+        return self._refusal() is None
+
+    async def start(self) -> None:
+        """Returns when the first try to reach the broker has ended either way within the
+        append time-out; look at :attr:`ready`."""
+        self._open()
+        assert self._opening is not None
+        await asyncio.wait([self._opening], timeout=self._timeout)
+
+    async def stop(self) -> None:
+        """Waits a moment for what is in flight, then closes; the rest becomes Unknown."""
+        self._stopped = True
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+        if self._line is not None:
+            waiting = list(self._line.waiting)
+            if waiting:
+                await asyncio.wait(waiting, timeout=self._timeout)
+            self._give_up(self._line, "stopped")
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    async def append(
+        self, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]] = (), partition: int | None = None
+    ) -> Appended:
+        """The record's address once it stands on every replica that must have it.
+
+        Raises NotRecorded when it never entered the producer, Unknown when it may have been
+        recorded. Cancelling the call does not take the record back.
+        """
+        refusal = self._refusal()
+        line = self._line
+        if refusal is not None or line is None:
+            raise self._refused(refusal or "not started")
+        future = await self._enter(line, key, value, headers, line.partition(key) if partition is None else partition)
+        line.waiting[future] = self._clock()
+        try:
+            async with asyncio.timeout(self._timeout):
+                stands = await future
+        except MessageSizeTooLargeError as error:
+            raise self._refused(repr(error)) from error
+        except (KafkaError, TimeoutError, Unknown) as error:
+            raise self._unknown(line, repr(error)) from error
+        finally:
+            line.waiting.pop(future, None)
+        if stands.offset < 0:
+            # Recorded, but the broker no longer knows where.
+            raise self._unknown(line, "no offset")
+        self._count.inc()
+        return Appended(stands.partition, stands.offset, stands.timestamp)
+
+    async def _enter(
+        self, line: _Line, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]], partition: int
+    ) -> "asyncio.Future":  # type: ignore[type-arg]
+        """Hand the record to the producer; until this returns nothing can have been recorded."""
+        try:
+            async with asyncio.timeout(self._stall):
+                return await line.producer.send(  # type: ignore[no-any-return]
+                    self._topic, value, key, partition=partition, headers=list(headers)
+                )
+        except (MessageSizeTooLargeError, TimeoutError) as error:
+            raise self._refused(repr(error)) from error
+        except KafkaError as error:
+            self._give_up(line, repr(error))
+            raise self._refused(repr(error)) from error
+
+    def _refusal(self) -> str | None:
+        """Why no append may be tried now, or None."""
+        if self._line is None:
+            return "the log cannot be reached"
+        oldest = self._line.oldest()
+        if oldest is not None and self._clock() - oldest > self._stall:
+            return "the log does not answer"
+        return None
+
+    def _refused(self, reason: str) -> NotRecorded:
+        metrics.APPENDS_REFUSED.labels(self._topic).inc()
+        return NotRecorded(reason)
+
+    def _unknown(self, line: _Line, reason: str) -> Unknown:
+        metrics.APPENDS_UNKNOWN.labels(self._topic).inc()
+        self._give_up(line, reason)
+        return Unknown(reason)
+
+    def _give_up(self, line: _Line, reason: str) -> None:
+        """Everything in flight on the line becomes Unknown, and the next line is opened."""
+        if self._line is not line:
+            return
+        log.error("appender_gave_up_producer", topic=self._topic, in_flight=len(line.waiting), reason=reason)
+        self._line = None
+        metrics.APPENDER_READY.labels(self._topic).set(0)
+        for future in line.waiting:
+            if not future.done():
+                future.set_exception(Unknown("its producer was given up"))
+        closing = asyncio.create_task(clients.discard_producer(line.producer))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        if not self._stopped:
+            self._open()
+
+    def _open(self) -> None:
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._reach())
+
+    async def _reach(self) -> None:
+        """Try until a producer stands that knows the topic."""
+        while self._line is None:
+            producer = clients.idempotent(self._kafka)
+            try:
+                await producer.start()
+                partitions = await producer.partitions_for(self._topic)
+                self._line = _Line(producer, len(partitions))
+                metrics.APPENDER_READY.labels(self._topic).set(1)
+            except (KafkaError, OSError) as error:
+                log.warning("appender_cannot_reach_kafka", topic=self._topic, error=repr(error))
+                await asyncio.sleep(PROBE)
+            finally:
+                if self._line is None:
+                    await clients.discard_producer(producer)

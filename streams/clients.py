@@ -1,0 +1,136 @@
+"""How this product opens and closes Kafka clients: every option that matters, in one place.
+
+The only module that touches what aiokafka does not offer publicly: its wait between two
+transactions, and closing a producer whose broker does not answer.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import aiokafka.producer.sender
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
+from aiokafka.errors import KafkaError
+
+from schemas.limits import MAX_MESSAGE
+
+QUICK = 1
+"""ms between two tries while the broker finishes the last transaction or verifies a new one.
+As shipped 20 and 100 ms, which is most of a transaction's latency."""
+aiokafka.producer.sender.BACKOFF_OVERRIDE = QUICK / 1000
+
+BATCH = 1 << 20
+TRANSACTION_TIMEOUT = 10_000
+REQUEST_TIMEOUT = 10_000
+HEARTBEAT = 500
+CLOSING = 3.0
+"""Seconds that a client gets to close by itself."""
+
+Clock = Callable[[], float]
+"""Seconds of a clock that only goes forward."""
+
+
+def transactional(kafka: str, transactional_id: str) -> AIOKafkaProducer:
+    """A shard's producer; starting it fences every earlier one of the same id."""
+    return AIOKafkaProducer(
+        bootstrap_servers=kafka,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=TRANSACTION_TIMEOUT,
+        request_timeout_ms=REQUEST_TIMEOUT,
+        retry_backoff_ms=QUICK,
+        linger_ms=0,
+        max_batch_size=BATCH,
+        max_request_size=MAX_MESSAGE,
+    )
+
+
+def idempotent(kafka: str) -> AIOKafkaProducer:
+    """acks=all, in order, no duplicates: for appends that must stand."""
+    return AIOKafkaProducer(
+        bootstrap_servers=kafka,
+        acks="all",
+        enable_idempotence=True,
+        request_timeout_ms=REQUEST_TIMEOUT,
+        linger_ms=0,
+        max_batch_size=BATCH,
+        max_request_size=MAX_MESSAGE,
+    )
+
+
+def hinting(kafka: str) -> AIOKafkaProducer:
+    """acks=1, no retries beyond the request time-out: for what may be lost."""
+    return AIOKafkaProducer(
+        bootstrap_servers=kafka,
+        acks=1,
+        request_timeout_ms=2_000,
+        linger_ms=0,
+        max_batch_size=BATCH,
+        max_request_size=MAX_MESSAGE,
+    )
+
+
+def reader(kafka: str, *, committed: bool = True) -> AIOKafkaConsumer:
+    """A consumer without a group, to be assigned and seeked by hand. An offset that the log
+    does not have is raised, never silently reset."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=kafka,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed" if committed else "read_uncommitted",
+        max_partition_fetch_bytes=MAX_MESSAGE,
+        fetch_max_bytes=4 * MAX_MESSAGE,
+        request_timeout_ms=REQUEST_TIMEOUT,
+        check_crcs=True,
+    )
+
+
+def member(kafka: str, group: str, instance: str, session_timeout: int) -> AIOKafkaConsumer:
+    """A static member of a group that is used for who owns which partition, and nothing else.
+    ``session_timeout`` in ms."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=kafka,
+        group_id=group,
+        group_instance_id=instance,
+        enable_auto_commit=False,
+        auto_offset_reset="latest",
+        session_timeout_ms=session_timeout,
+        rebalance_timeout_ms=session_timeout,
+        heartbeat_interval_ms=min(HEARTBEAT, session_timeout // 3),
+        request_timeout_ms=REQUEST_TIMEOUT,
+    )
+
+
+async def discard_producer(producer: AIOKafkaProducer) -> None:
+    """Close a producer without waiting for its batches. What it had in flight may still be
+    recorded; an open transaction is left to the fence of the next producer."""
+    producer._closed = True
+    task = producer._sender.sender_task
+    with contextlib.suppress(KafkaError, OSError):
+        await producer.client.close()
+    # Cancelled once, the sender waits for its requests for ever; again, it gives them up.
+    while task is not None and not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.05)
+    if task is not None and not task.cancelled():
+        task.exception()
+
+
+async def discard_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Close a consumer; one that does not answer is left behind after CLOSING seconds."""
+    with contextlib.suppress(TimeoutError, KafkaError, OSError):
+        async with asyncio.timeout(CLOSING):
+            await consumer.stop()
+
+
+__all__ = [
+    "Clock",
+    "ConsumerRebalanceListener",
+    "discard_consumer",
+    "discard_producer",
+    "hinting",
+    "idempotent",
+    "member",
+    "reader",
+    "transactional",
+]

@@ -1,0 +1,38 @@
+"""What can go wrong between a service and the log.
+
+StreamError
+├── NotRecorded     an append was refused before it entered the producer: nothing was recorded
+├── Unknown         an append may or may not have been recorded; safe to repeat with the same key
+├── Stopped         a shard may not go on; a person has to look
+│   ├── LogMismatch     state and log do not belong together
+│   └── TooManyRejects  so many records cannot be applied that it is an outage, not a queue
+└── InstanceTaken   another process has this instance's lock
+"""
+
+
+class StreamError(Exception):
+    """The root."""
+
+
+class NotRecorded(StreamError):
+    """The record never entered the producer: it is safe to say that nothing was recorded."""
+
+
+class Unknown(StreamError):
+    """The record may have been recorded, or may still be."""
+
+
+class Stopped(StreamError):
+    """A shard stands still until a person has looked at it."""
+
+
+class LogMismatch(Stopped):
+    """The shard's position is of another log, beyond the log's end, or before its beginning."""
+
+
+class TooManyRejects(Stopped):
+    """More records of a short run were rejected than the limit allows."""
+
+
+class InstanceTaken(StreamError):
+    """Another living process holds this instance's ordinal on this machine."""

@@ -1,0 +1,143 @@
+"""The return address of one gateway boot: a partition of rev.replies and numbers to answer to.
+
+A reply is a hint, the truth is the entry: one that is lost costs its request a 202.
+"""
+
+import asyncio
+import random
+import secrets
+import time
+from typing import NamedTuple
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from schemas.replies import Reply, ReplyRecord, decode
+from schemas.topics import REPLIES, REPLY_HEADER
+from streams import clients, metrics
+from streams.clients import Clock
+from streams.watchdog import Watchdog
+
+log = structlog.get_logger("streams.replies")
+
+EVERYONE = b"*"
+POLL = 200
+SILENCE = 3.0
+
+
+class Expectation(NamedTuple):
+    """A number that somebody will answer to: the header to append the request with, and where the answer comes."""
+
+    n: int
+    header: tuple[str, bytes]
+    future: "asyncio.Future[Reply]"
+
+
+class Replies:
+    """``ready`` only while the read position is known, so that no answer can be missed."""
+
+    def __init__(self, kafka: str, *, topic: str = REPLIES, clock: Clock = time.monotonic) -> None:
+        self.boot = secrets.token_hex(8)
+        self.ready = False
+        self.positions: dict[int, int] = {}
+        """Next raw offset by shard, as far as the shards have told."""
+        self._kafka = kafka
+        self._topic = topic
+        self._dog = Watchdog(SILENCE, clock)
+        self._n = 0
+        self._expected: dict[int, asyncio.Future[Reply]] = {}
+        self._partition = -1
+        self._position: int | None = None
+        self._first = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Returns when answers can be received."""
+        self._task = asyncio.create_task(self._follow())
+        await self._first.wait()
+
+    async def stop(self) -> None:
+        """Nobody waits for an answer any more: what is expected is cancelled."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        for future in self._expected.values():
+            future.cancel()
+
+    def expect(self) -> Expectation:
+        """A new number. Call :meth:`forget` when the answer is no longer wanted."""
+        self._n += 1
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._expected[self._n] = future
+        header = f"{self.boot}:{self._n}:{self._partition}".encode()
+        return Expectation(self._n, (REPLY_HEADER, header), future)
+
+    def forget(self, n: int) -> None:
+        self._expected.pop(n, None)
+
+    def receive(self, key: bytes | None, value: bytes | None) -> None:
+        """Take in one record of the return address; what is of another boot is ignored."""
+        if value is None or (key != EVERYONE and key != self.boot.encode()):
+            return
+        try:
+            record: ReplyRecord = decode(value)
+        except msgspec.MsgspecError as error:
+            log.error("reply_unreadable", boot=self.boot, error=repr(error))
+            metrics.REPLIES_DROPPED.inc()
+            return
+        self.positions[record.shard] = record.position
+        for reply in record.replies:
+            future = self._expected.pop(reply.n, None)
+            if future is not None and not future.done():
+                future.set_result(reply)
+
+    async def _follow(self) -> None:
+        while True:
+            consumer = clients.reader(self._kafka, committed=False)
+            try:
+                await self._read(consumer)
+            except Exception as error:
+                log.error("replies_reader_failed", boot=self.boot, error=repr(error))
+                metrics.CONSUMER_REBUILT.labels(self._topic, type(error).__name__).inc()
+                if isinstance(error, OffsetOutOfRangeError):
+                    self._position = None
+                await asyncio.sleep(0.1 + random.random() * 0.2)
+            finally:
+                self.ready = False
+                await clients.discard_consumer(consumer)
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        await consumer.start()
+        tp = await self._address(consumer)
+        consumer.assign([tp])
+        if self._position is None:
+            self._position = (await consumer.end_offsets([tp]))[tp]
+        consumer.seek(tp, self._position)
+        self._dog.reset()
+        self.ready = True
+        self._first.set()
+        while True:
+            batch = await consumer.getmany(timeout_ms=POLL)
+            for records in batch.values():
+                for record in records:
+                    self.receive(record.key, record.value)
+            self._position = await consumer.position(tp)
+            if batch:
+                continue
+            why = self._dog.observe(self._position, consumer.highwater(tp), consumer.last_poll_timestamp(tp))
+            if why is not None:
+                log.error("replies_consumer_replaced", boot=self.boot, why=why)
+                metrics.CONSUMER_REBUILT.labels(self._topic, why).inc()
+                return
+
+    async def _address(self, consumer: AIOKafkaConsumer) -> TopicPartition:
+        """The partition that this boot reads, chosen once."""
+        if self._partition < 0:
+            await consumer.topics()  # loads the cluster's metadata
+            partitions = consumer.partitions_for_topic(self._topic)
+            if not partitions:
+                raise KafkaError(f"{self._topic} has no partitions")
+            self._partition = random.choice(sorted(partitions))
+        return TopicPartition(self._topic, self._partition)

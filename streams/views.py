@@ -1,0 +1,121 @@
+"""A compacted topic, followed by one reader and kept as a view by a callback.
+
+What the records mean may not come in here.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from streams import clients, metrics
+from streams.clients import Clock
+from streams.watchdog import Watchdog
+
+log = structlog.get_logger("streams.views")
+
+POLL = 100
+"""ms; also how often a confirming fetch is looked for."""
+SILENCE = 3.0
+"""Seconds without a fetch after which the consumer is replaced."""
+Apply = Callable[[bytes, bytes | None, int], None]
+"""Key, value or None for a tombstone, offset."""
+
+
+class CompactedView:
+    """Follows partition 0 of ``topic``, committed records only. ``apply`` may see a record
+    again after a failure; if it raises, the view stands still, is tried again for ever, and
+    is no longer confirmed."""
+
+    def __init__(self, kafka: str, topic: str, apply: Apply, *, clock: Clock = time.monotonic) -> None:
+        self._kafka = kafka
+        self._tp = TopicPartition(topic, 0)
+        self._apply = apply
+        self._clock = clock
+        self._dog = Watchdog(SILENCE, clock)
+        self._position = 0
+        self._confirmed = -1e9
+        self._mark: int | None = None
+        self._complete = asyncio.Event()
+        self._waiters: dict[asyncio.Future[None], int] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def position(self) -> int:
+        """The next offset that the view will apply."""
+        return self._position
+
+    def confirmed_age(self) -> float:
+        """Seconds since a fetch last confirmed that the view holds everything committed."""
+        return self._clock() - self._confirmed
+
+    async def start(self) -> None:
+        """Returns when the view has been read to the end; it keeps following."""
+        self._task = asyncio.create_task(self._follow())
+        await self._complete.wait()
+
+    async def reached(self, offset: int) -> None:
+        """Returns when the record at this offset has been applied."""
+        if self._position > offset:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters[waiter] = offset
+        try:
+            await waiter
+        finally:
+            self._waiters.pop(waiter, None)
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _follow(self) -> None:
+        while True:
+            consumer = clients.reader(self._kafka)
+            try:
+                await self._read(consumer)
+            except Exception as error:
+                # Whatever it is, the view stands still and says so; confirmed_age makes it count.
+                log.error("view_failed", topic=self._tp.topic, position=self._position, error=repr(error))
+                metrics.CONSUMER_REBUILT.labels(self._tp.topic, type(error).__name__).inc()
+                await asyncio.sleep(0.1 + random.random() * 0.2)
+            finally:
+                await clients.discard_consumer(consumer)
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        """Read on until the watchdog wants another consumer."""
+        await consumer.start()
+        consumer.assign([self._tp])
+        first = (await consumer.beginning_offsets([self._tp]))[self._tp]
+        end = (await consumer.end_offsets([self._tp]))[self._tp]
+        consumer.seek(self._tp, max(first, self._position))
+        self._dog.reset()
+        while True:
+            for records in (await consumer.getmany(timeout_ms=POLL)).values():
+                for record in records:
+                    self._apply(record.key or b"", record.value, record.offset)
+                    self._position = record.offset + 1
+            self._position = await consumer.position(self._tp)
+            self._tell(consumer, end)
+            why = self._dog.observe(
+                self._position, consumer.last_stable_offset(self._tp), consumer.last_poll_timestamp(self._tp)
+            )
+            if why is not None:
+                log.error("view_consumer_replaced", topic=self._tp.topic, why=why, position=self._position)
+                metrics.CONSUMER_REBUILT.labels(self._tp.topic, why).inc()
+                return
+
+    def _tell(self, consumer: AIOKafkaConsumer, end: int) -> None:
+        mark, stable = consumer.last_poll_timestamp(self._tp), consumer.last_stable_offset(self._tp)
+        if mark is not None and mark != self._mark and stable is not None and self._position >= stable:
+            self._mark, self._confirmed = mark, self._clock()
+        if self._position >= end:
+            self._complete.set()
+        metrics.VIEW_POSITION.labels(self._tp.topic).set(self._position)
+        for waiter, offset in self._waiters.items():
+            if self._position > offset and not waiter.done():
+                waiter.set_result(None)
