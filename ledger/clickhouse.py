@@ -3,6 +3,7 @@
 No retries in here: whether a statement may be repeated is the caller's knowledge.
 """
 
+import io
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
@@ -28,7 +29,6 @@ REFUSING = {
     117,  # INCORRECT_DATA
     131,  # TOO_LARGE_STRING_SIZE
     190,  # SIZES_OF_ARRAYS_DONT_MATCH
-    252,  # TOO_MANY_PARTS: also "too many partitions for single INSERT block"; told apart below
     349,  # CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
     395,  # FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
     407,  # DECIMAL_OVERFLOW
@@ -36,6 +36,12 @@ REFUSING = {
     467,  # CANNOT_PARSE_BOOL
     691,  # UNKNOWN_ELEMENT_OF_ENUM
 }
+REFUSING_IF = {
+    10: "JSONEachRow",  # NOT_FOUND_COLUMN_IN_BLOCK: an unknown member
+    33: "JSONEachRow",  # CANNOT_READ_ALL_DATA: the text ends too soon
+    252: "partitions for single INSERT",  # TOO_MANY_PARTS: the block spans two months
+}
+"""These codes mean other things too; the words tell."""
 FENCING = {
     60,  # UNKNOWN_TABLE: a new owner dropped the stage
     216,  # QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING
@@ -49,7 +55,7 @@ def error_of(code: int, text: str) -> Exception:
     text = text.strip()[:2000]
     if code in FENCING or (code == 395 and "resync:" in text):
         return Fenced(text)
-    if code in REFUSING and not (code == 252 and "partitions for single INSERT" not in text):
+    if code in REFUSING or (code in REFUSING_IF and REFUSING_IF[code] in text):
         return Refused(text)
     return Unavailable(text)
 
@@ -73,7 +79,7 @@ class ClickHouse:
             await self._session.close()
 
     async def execute(self, sql: str, settings: Mapping[str, str | int] | None = None) -> list[list[str]]:
-        """Rows of a statement as text. Raises Unavailable, Fenced or Refused."""
+        """Rows of a statement as text (NULL is ᴺᵁᴸᴸ). Raises Unavailable, Fenced or Refused."""
         _, body = await self._post({**(settings or {}), "default_format": "JSONCompactStrings"}, sql.encode())
         return msgspec.json.decode(body)["data"] if body.strip() else []
 
@@ -88,7 +94,7 @@ class ClickHouse:
     async def _post(self, params: Mapping[str, str | int], body: bytes) -> tuple[int, bytes]:
         assert self._session is not None, "not entered"
         try:
-            async with self._session.post(self._url, params=params, data=body) as response:
+            async with self._session.post(self._url, params=params, data=io.BytesIO(body)) as response:
                 answer = await response.read()
                 if response.status != 200:
                     code = int(response.headers.get("X-ClickHouse-Exception-Code", "0"))

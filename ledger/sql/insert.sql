@@ -49,15 +49,17 @@ SELECT
 FROM
 (
     SELECT entries_offset, customer_id, raw_offset, recorded_ms, api_key_id, test, e,
-        throwIf(e.kind = '', 'an entry without a kind')
-            + throwIf(e.kind = 'event' AND e.total != e.base + e.token + e.bonus, 'an event whose parts are not its total')
+        throwIf(e.kind = '' OR e.index > 1023 OR raw_offset >= 137438953472, 'an entry without a kind or without an event id')
+            + throwIf(
+                e.kind = 'event' AND e.total != e.base + e.token + e.bonus,
+                'an event whose parts are not its total')
             + throwIf(ifNull(e.price, -1) >= toInt64(length(prices)), 'an entry without its price') AS checked,
         prices[ifNull(e.price, -1) + 1 + checked] AS p
     FROM
     (
         SELECT entries_offset, customer_id, api_key_id, test, prices, entries,
-            assumeNotNull(raw_offset) AS raw_offset, assumeNotNull(recorded_at) AS recorded_ms
-        FROM {stage}
+            assumeNotNull(s.raw_offset) AS raw_offset, assumeNotNull(s.recorded_at) AS recorded_ms
+        FROM {stage} AS s
         WHERE toInt64(entries_offset) >
         (
             WITH (SELECT max(toInt64(entries_offset)) FROM {stage}) AS staged
@@ -67,7 +69,9 @@ FROM
             HAVING throwIf(done < {after}, 'resync: a gap before the block') = 0
                 AND throwIf(staged < {last}, 'resync: the stage does not hold the block') = 0
         )
-        AND throwIf(customer_id = '' OR isNull(raw_offset) OR isNull(recorded_at) OR empty(entries), 'a record without its address, time, customer or entries') = 0
+        AND throwIf(
+            customer_id = '' OR isNull(s.raw_offset) OR isNull(s.recorded_at) OR empty(entries),
+            'a record without its address, time, customer or entries') = 0
         LIMIT 1 BY entries_offset
     )
     ARRAY JOIN entries AS e

@@ -1,7 +1,7 @@
 """The partition's writer against a log and a table in memory."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -10,6 +10,7 @@ from ledger.errors import Silent, WrongLog
 from ledger.memory import MemoryRows, MemoryTable
 from ledger.writer import Bounds, Halted, PartitionWriter
 
+Eventually = Callable[..., Awaitable[None]]
 MARCH, APRIL = 1_774_915_200_000, 1_775_001_600_000
 """2026-03-31 and 2026-04-01, UTC."""
 
@@ -61,8 +62,9 @@ class MemorySource:
 class Bench:
     """A writer with everything around it in memory; time stands still and no pause takes any."""
 
-    def __init__(self, log: MemoryLog, rows: MemoryRows | None = None) -> None:
+    def __init__(self, log: MemoryLog, eventually: Eventually, rows: MemoryRows | None = None) -> None:
         self.log = log
+        self.eventually = eventually
         self.rows = rows or MemoryRows()
         self.buried: list[tuple[int, int, str]] = []
         self.checks = 0
@@ -92,131 +94,108 @@ class Bench:
     async def _sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
 
-    async def run_until(self) -> PartitionWriter:
-        """Runs a writer until the table holds the whole log."""
-        writer = self.writer()
-        task = asyncio.create_task(writer.run())
-        async with asyncio.timeout(10):
-            while not task.done() and [offset for _, offset, _ in self.rows.rows] != self.offsets():
-                await asyncio.sleep(0)
-        writer.stop()
-        await task
-        return writer
-
-    def offsets(self) -> list[int]:
-        return [record.offset for record in self.log.records]
+    async def run(self, *writers: PartitionWriter) -> None:
+        """Runs the writers until the table holds the whole log."""
+        tasks = [asyncio.create_task(writer.run()) for writer in writers]
+        last = self.log.records[-1].offset
+        await self.eventually(lambda: self.rows.maximum(3) == last)
+        for writer in writers:
+            writer.stop()
+        await asyncio.gather(*tasks)
 
 
 def records(*offsets: int, month: int = MARCH) -> list[Record]:
     return [Record(offset, month, b'{"kind":"%d"}' % offset) for offset in offsets]
 
 
-async def test_follows_the_log_from_the_start() -> None:
+async def test_follows_the_log_from_the_start(eventually: Eventually) -> None:
     """An empty table gets every committed record once, in order."""
-    bench = Bench(MemoryLog(records(0, 1, 4, 5, 6, 9, 11)))
-    await bench.run_until()
+    bench = Bench(MemoryLog(records(0, 1, 4, 5, 6, 9, 11)), eventually)
+    await bench.run(bench.writer())
     assert [offset for _, offset, _ in bench.rows.rows] == [0, 1, 4, 5, 6, 9, 11]
 
 
-async def test_resumes_from_the_tables_maximum() -> None:
+async def test_resumes_from_the_tables_maximum(eventually: Eventually) -> None:
     """What the table holds already is neither read nor written again."""
     rows = MemoryRows()
     rows.rows = [(3, 0, b"x"), (3, 1, b"x"), (3, 4, b"x"), (2, 99, b"another partition")]
-    bench = Bench(MemoryLog(records(0, 1, 4, 5, 6)), rows)
-    writer = bench.writer()
-    task = asyncio.create_task(writer.run())
-    async with asyncio.timeout(10):
-        while rows.maximum(3) < 6:
-            await asyncio.sleep(0)
-    writer.stop()
-    await task
+    bench = Bench(MemoryLog(records(0, 1, 4, 5, 6)), eventually, rows)
+    await bench.run(bench.writer())
     assert [offset for at, offset, _ in rows.rows if at == 3] == [0, 1, 4, 5, 6]
     assert rows.blocks[0].after == 4
 
 
-async def test_cuts_where_the_month_changes() -> None:
+async def test_cuts_where_the_month_changes(eventually: Eventually) -> None:
     """No block holds two months, though the log goes from one into the other within a read."""
-    bench = Bench(MemoryLog(records(0, 1) + records(2, 3, 4, month=APRIL)))
-    await bench.run_until()
-    assert [{record.timestamp for record in block.records} for block in bench.rows.blocks][0] == {MARCH}
+    bench = Bench(MemoryLog(records(0, 1) + records(2, 3, 4, month=APRIL)), eventually)
+    await bench.run(bench.writer())
+    assert {record.timestamp for record in bench.rows.blocks[0].records} == {MARCH}
     assert all(len({record.timestamp for record in block.records}) == 1 for block in bench.rows.blocks)
 
 
-async def test_an_outage_is_waited_out() -> None:
+async def test_an_outage_is_waited_out(eventually: Eventually) -> None:
     """While ClickHouse is away the writer waits longer and longer, then carries on without loss or double."""
-    bench = Bench(MemoryLog(records(*range(10))))
+    bench = Bench(MemoryLog(records(*range(10))), eventually)
     bench.rows.outages = 7
-    await bench.run_until()
+    await bench.run(bench.writer())
     assert [offset for _, offset, _ in bench.rows.rows] == list(range(10))
     assert bench.pauses == [0.1, 0.2, 0.5, 1.0, 2.0, 2.0, 2.0]
 
 
-async def test_two_writers_never_double() -> None:
+async def test_two_writers_never_double(eventually: Eventually) -> None:
     """Two writers of one partition at once fence each other and still every row is there once."""
-    bench = Bench(MemoryLog(records(*range(200))))
-    first, second = bench.writer(), bench.writer()
-    tasks = [asyncio.create_task(writer.run()) for writer in (first, second)]
-    async with asyncio.timeout(10):
-        while bench.rows.maximum(3) < 199:
-            await asyncio.sleep(0)
-    first.stop()
-    second.stop()
-    await asyncio.gather(*tasks)
+    bench = Bench(MemoryLog(records(*range(200))), eventually)
+    await bench.run(bench.writer(), bench.writer())
     assert [offset for _, offset, _ in bench.rows.rows] == list(range(200))
 
 
-async def test_a_refused_record_stops_the_partition_before_it() -> None:
+async def test_a_refused_record_stops_the_partition_before_it(eventually: Eventually) -> None:
     """The record that is to blame is found, buried and named; what is before it is written, nothing after it."""
     rows = MemoryRows(refuses=lambda value: value == b'{"kind":"7"}')
-    bench = Bench(MemoryLog(records(*range(12))), rows)
+    bench = Bench(MemoryLog(records(*range(12))), eventually, rows)
     with pytest.raises(Halted, match="offset 7"):
         await bench.writer().run()
     assert [offset for _, offset, _ in rows.rows] == list(range(7))
     assert [(partition, offset) for partition, offset, _ in bench.buried] == [(3, 7)]
 
 
-async def test_a_ledger_ahead_of_the_log_is_not_written_to() -> None:
+async def test_a_ledger_ahead_of_the_log_is_not_written_to(eventually: Eventually) -> None:
     """If the table holds an offset that the log does not have, the writer gives up and writes nothing."""
     rows = MemoryRows()
     rows.rows = [(3, 50, b"x")]
-    bench = Bench(MemoryLog(records(*range(12))), rows)
+    bench = Bench(MemoryLog(records(*range(12))), eventually, rows)
     with pytest.raises(WrongLog, match="holds offset 50, the log ends at 13"):
         await bench.writer().run()
     assert len(rows.rows) == 1
 
 
-async def test_a_log_that_lost_what_the_ledger_needs_is_refused() -> None:
+async def test_a_log_that_lost_what_the_ledger_needs_is_refused(eventually: Eventually) -> None:
     """If retention took records that the table does not hold, the writer says so instead of skipping them."""
-    bench = Bench(MemoryLog(records(20, 21), begin=20))
+    bench = Bench(MemoryLog(records(20, 21), begin=20), eventually)
     with pytest.raises(WrongLog, match="needs offset 0, the log begins at 20"):
         await bench.writer().run()
     assert bench.rows.rows == []
 
 
-async def test_a_short_lived_wrong_end_is_forgiven() -> None:
+async def test_a_short_lived_wrong_end_is_forgiven(eventually: Eventually) -> None:
     """A broker that tells an old end right after its restart does not stop the ledger."""
     log = MemoryLog(records(0, 1, 2), end=1)
     rows = MemoryRows()
     rows.rows = [(3, 0, b"x"), (3, 1, b"x")]
-    bench = Bench(log, rows)
+    bench = Bench(log, eventually, rows)
     writer = bench.writer()
-    task = asyncio.create_task(writer.run())
-    async with asyncio.timeout(10):
-        while not bench.pauses:
-            await asyncio.sleep(0)
-        log.limit = None
-        while rows.maximum(3) < 2:
-            await asyncio.sleep(0)
-    writer.stop()
+    task = asyncio.create_task(bench.run(writer))
+    await eventually(lambda: bool(bench.pauses))
+    log.limit = None
     await task
     assert [offset for _, offset, _ in rows.rows] == [0, 1, 2]
 
 
-async def test_the_epoch_is_asked_again_when_the_log_was_away() -> None:
+async def test_the_epoch_is_asked_again_when_the_log_was_away(eventually: Eventually) -> None:
     """A log that went silent may come back as another one: then nothing is written to the ledger."""
     log = MemoryLog(records(0, 1))
     log.silences = 1
-    bench = Bench(log)
+    bench = Bench(log, eventually)
     bench.foreign = True
     with pytest.raises(WrongLog, match="another epoch"):
         await bench.writer().run()
@@ -224,9 +203,10 @@ async def test_the_epoch_is_asked_again_when_the_log_was_away() -> None:
     assert bench.checks >= 1
 
 
-async def test_trouble_is_told_while_it_lasts() -> None:
+async def test_trouble_is_told_while_it_lasts(eventually: Eventually) -> None:
     """The reason for /readyz is there from the start until the writer stands where the table ends."""
-    bench = Bench(MemoryLog(records(0)))
+    bench = Bench(MemoryLog(records(0)), eventually)
     assert bench.writer().trouble == "starting"
-    writer = await bench.run_until()
+    writer = bench.writer()
+    await bench.run(writer)
     assert writer.trouble is None

@@ -1,0 +1,68 @@
+"""Ledger rows as verify compares them: one dict a row, named by the columns of rev.entries.
+
+Money is Decimal, times are UTC milliseconds, absent text is ''.
+"""
+
+import json
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Rounded, localcontext
+from typing import Any
+
+Row = dict[str, Any]
+
+EXACT = Context(prec=100, traps=[Inexact, Rounded, InvalidOperation, Overflow])
+"""Arithmetic that raises rather than rounds."""
+ZERO = Decimal(0)
+
+MONEY = ("base_cents", "token_cents", "bonus_cents", "total_cents", "price_base", "price_token", "price_bonus")
+TEXTS = (
+    "kind", "customer_id", "agent_id", "action", "outcome", "price_action", "model", "provider", "trace_id", "task_id",
+    "outcome_id", "idempotency_key", "body_hash", "metadata", "reason", "config_type", "actor", "detail",
+)  # fmt: skip
+WHOLES = (
+    "event_id", "api_key_id", "tokens_input", "tokens_output", "tokens", "price_id", "price_offset", "original",
+    "raw_partition", "raw_offset", "raw_index", "entries_offset",
+)  # fmt: skip
+TIMES = ("expires_at", "event_time", "recorded_at")
+FLAGS = ("price_is_default", "test")
+COLUMNS = (*MONEY, *TEXTS, *WHOLES, *TIMES, *FLAGS)
+
+EMPTY: Row = {
+    **dict.fromkeys(MONEY, ZERO),
+    **dict.fromkeys(TEXTS, ""),
+    **dict.fromkeys(WHOLES, 0),
+    **dict.fromkeys(FLAGS, False),
+    **dict.fromkeys(("tokens_input", "tokens_output", "original", "expires_at")),
+}
+"""A row of which nothing is known but that the ledger fills every column."""
+
+
+def whole(text: str) -> int | str:
+    """An integer of JSON. One too long to be read keeps its digits, as it can only be metadata."""
+    return int(text) if len(text) < 400 else "\0" + text
+
+
+def loads(text: str | bytes) -> Any:
+    """JSON with no float in it: numbers with a point or exponent keep their text."""
+    return json.loads(text, parse_float=lambda number: "\0" + number, parse_int=whole)
+
+
+def canonical(value: Any) -> str:
+    """One text for equal JSON values."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def event_id(partition: int, offset: int, index: int) -> int:
+    """docs/api.md: offset * 2^16 + partition * 2^10 + index."""
+    return offset * 65536 + partition * 1024 + index
+
+
+def amounts(base: Decimal, token: Decimal, bonus: Decimal, tokens: int, success: bool) -> tuple[Decimal, ...]:
+    """base, token and bonus part of an event's price, and their exact sum, in cents."""
+    with localcontext(EXACT):
+        parts = (base, token * tokens, bonus if success else ZERO)
+        return (*parts, parts[0] + parts[1] + parts[2])
+
+
+def add(left: Decimal, right: Decimal) -> Decimal:
+    """The exact sum."""
+    return EXACT.add(left, right)
