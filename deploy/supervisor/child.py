@@ -45,13 +45,13 @@ class Child:
         self._settings = json.dumps(dict(settings)).encode() + b"\n"
         self._hand_over()
 
-    async def stop(self) -> None:
-        """Terminate it, kill it after its grace; returns when it is gone."""
+    async def stop(self, grace: float) -> None:
+        """Terminate it, kill it after ``grace`` seconds; returns when it is gone."""
         self._stopping.set()
         if self._task is None:
             return
         self._signal(signal.SIGTERM)
-        done, _ = await asyncio.wait([self._task], timeout=self.spec.grace)
+        done, _ = await asyncio.wait([self._task], timeout=grace)
         if not done:
             self._signal(signal.SIGKILL)
         await self._task

@@ -24,7 +24,6 @@ def up(settings: Settings, wanted: Mapping[str, int]) -> int:
         if plan.is_embedded(os.environ):
             ours |= {name: wanted[name] for name in ("kafka", "clickhouse")}
             _prepare_kafka()
-        screen.starting(settings.data)
         return ups.run(settings, ours, os.environ, screen)
     except (directory.Occupied, jars.JarError) as error:
         print(f"rev up: {error}", file=sys.stderr)
@@ -32,7 +31,9 @@ def up(settings: Settings, wanted: Mapping[str, int]) -> int:
 
 
 def status(data: Path) -> int:
-    return statuses.run(data, Console())
+    console = Console()
+    # In a pipe there is no width to fit, so nothing need be cut.
+    return statuses.run(data, console if console.is_terminal else Console(width=160))
 
 
 def _prepare_kafka() -> None:

@@ -25,7 +25,7 @@ class Occupied(RuntimeError):
 @contextmanager
 def owned(data: Path) -> Iterator[None]:
     """The directory as the only owner. Raises Occupied; the lock goes with the process."""
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (data / LOCK).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

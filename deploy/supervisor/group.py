@@ -20,6 +20,7 @@ class Group:
     def __init__(
         self, specs: Sequence[Spec], logs: Path, clock: Callable[[], float], changed: Callable[[str], None]
     ) -> None:
+        self._clock = clock
         logs.mkdir(parents=True, exist_ok=True)
         self.children = {spec.name: Child(spec, logs, clock, changed) for spec in specs}
 
@@ -43,10 +44,17 @@ class Group:
         except TimeoutError:
             raise NotReady(f"{name} was not ready within {limit:g} s; see {child.log}") from None
 
-    async def stop(self) -> None:
-        """Stop them one after the other, so that each still has what it writes to."""
-        for child in self.children.values():
-            await child.stop()
+    async def stop(self, within: float = 4.5) -> None:
+        """Stop them one after the other, so that each still has what it writes to.
+
+        In ``within`` seconds: each may use what those after it are not to be left with.
+        """
+        deadline = self._clock() + within
+        left = list(self.children.values())
+        while left:
+            child = left.pop(0)
+            kept = sum(later.spec.reserve for later in left)
+            await child.stop(max(deadline - kept - self._clock(), child.spec.reserve))
 
     @property
     def pids(self) -> dict[str, int]:

@@ -110,7 +110,7 @@ def _kafka(data: Path, port: int, rng: random.Random) -> Spec:
         return broker.prepare(data, port, starting.command(os.environ, lambda *_: None), rng)[1]
 
     ready: Callable[[], Awaitable[bool]] = partial(probes.kafka, port)
-    return Spec(name="kafka", command=command, ready=ready, address=f"{ports.LOOPBACK}:{port}", grace=2.5)
+    return Spec(name="kafka", command=command, ready=ready, address=f"{ports.LOOPBACK}:{port}", reserve=1.0)
 
 
 def _always(command: Sequence[str]) -> Callable[[], Sequence[str]]:

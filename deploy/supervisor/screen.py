@@ -26,16 +26,21 @@ class Screen:
         self._console = console
 
     def starting(self, data: Path) -> None:
-        self._console.print(Text.assemble("Starting Rev in ", (str(data), "bold")))
+        self._line("Starting Rev in ", (str(data), "bold"))
 
     def ready(self, name: str, address: str, seconds: float) -> None:
-        self._console.print(Text.assemble(("  ✓ ", "green"), f"{name:<11}{address}", (f"  {seconds:.1f} s", "dim")))
+        self._line(("  ✓ ", "green"), f"{name:<11}{address}", (f"  {seconds:.1f} s", "dim"))
 
     def changed(self, sentence: str) -> None:
-        self._console.print(Text.assemble((f"  {datetime.now():%H:%M:%S} ", "dim"), (sentence, "yellow")))  # noqa: DTZ005 - a person's clock
+        now = datetime.now()  # noqa: DTZ005 - the clock on the wall of who reads it
+        self._line((f"  {now:%H:%M:%S} ", "dim"), (sentence, "yellow"))
 
     def failed(self, sentence: str) -> None:
-        self._console.print(Text.assemble(("  ✗ ", "bold red"), sentence))
+        self._line(("  ✗ ", "bold red"), sentence)
+
+    def _line(self, *parts: str | tuple[str, str]) -> None:
+        # Never wrapped by us: it may be in a log, or be a path to copy.
+        self._console.print(Text.assemble(*parts), soft_wrap=True)
 
     def stopping(self) -> None:
         self._console.print(Text("Stopping …", style="dim"))

@@ -20,5 +20,5 @@ class Spec(NamedTuple):
     """It reads one line of JSON (more environment) from standard input before it begins, so
     that it can load its code while what it needs is still starting, and so that secrets are
     not in its environment block."""
-    grace: float = 1.0
-    """Seconds from SIGTERM to SIGKILL."""
+    reserve: float = 0.5
+    """Seconds from SIGTERM to SIGKILL that it is left with, however slow those before it are."""

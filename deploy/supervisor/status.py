@@ -1,5 +1,6 @@
 """`rev status`: what run.json says, held against the processes themselves."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from deploy.kafka import broker
 from deploy.supervisor import directory, probes
@@ -51,12 +53,14 @@ def row(found: dict[str, Any], name: str) -> Row:
 
 
 def table(rows: list[Row]) -> Table:
-    made = Table("service", "state", "pid", "up since", "restarts", "address", box=None, header_style="bold")
+    made = Table(box=None, header_style="bold")
+    for name in ("service", "state", "pid", "up since (UTC)", "restarts", "address"):
+        made.add_column(name, no_wrap=name != "state", justify="right" if name in ("pid", "restarts") else "left")
     for each in rows:
-        since = "" if each.since is None else f"{datetime.fromtimestamp(each.since, UTC):%Y-%m-%d %H:%M:%SZ}"
-        colour = "green" if each.state == "ready" else "red"
+        since = "" if each.since is None else f"{datetime.fromtimestamp(each.since, UTC):%Y-%m-%d %H:%M:%S}"
+        state = Text(each.state, style="green" if each.state == "ready" else "red")
         pid = "" if each.pid is None else str(each.pid)
-        made.add_row(each.name, f"[{colour}]{each.state}[/]", pid, since, str(each.restarts), each.address)
+        made.add_row(each.name, state, pid, since, str(each.restarts), each.address)
     return made
 
 
@@ -65,4 +69,13 @@ def _answer(name: str, address: str) -> str:
         return "ready" if broker.answers(int(address.rpartition(":")[2]), probes.PATIENCE) else "not ready"
     url = urlsplit(address)
     status, body = probes.get(url.hostname or "", url.port or 80, PATHS[name])
-    return "ready" if status == 200 else f"not ready: {body[:200]}"
+    return "ready" if status == 200 else f"not ready: {reasons(body)}"
+
+
+def reasons(body: str) -> str:
+    """What a /readyz answer says is missing, shortened to what fits a table."""
+    try:
+        found = json.loads(body)["reasons"]
+    except (ValueError, KeyError, TypeError):
+        found = [body]
+    return "; ".join(map(str, found))[:200]

@@ -28,6 +28,7 @@ def run(settings: Settings, wanted: Mapping[str, int], env: Mapping[str, str], s
     """
     plan.is_embedded(env)
     with directory.owned(settings.data):
+        screen.starting(settings.data)
         directory.bury(directory.read_json(settings.data / directory.RUN))
         (settings.data / directory.RUN).unlink(missing_ok=True)
         rng = random.Random()

@@ -31,22 +31,24 @@ while True:
 """
 
 
-def _spec(name: str, script: str, *arguments: str, held: bool = False, grace: float = 10.0) -> Spec:
+def _spec(name: str, script: str, *arguments: str, held: bool = False) -> Spec:
     async def ready() -> bool:
         return True
 
     command = [sys.executable, "-c", script, *arguments]
-    return Spec(name, lambda: command, ready, held=held, grace=grace)
+    return Spec(name, lambda: command, ready, held=held)
 
 
 @asynccontextmanager
-async def _running(specs: Sequence[Spec], tmp_path: Path, told: list[str] | None = None) -> AsyncIterator[Group]:
+async def _running(
+    specs: Sequence[Spec], tmp_path: Path, told: list[str] | None = None, within: float = 20.0
+) -> AsyncIterator[Group]:
     group = Group(specs, tmp_path / "logs", time.monotonic, (told if told is not None else []).append)
     group.start()
     try:
         yield group
     finally:
-        await group.stop()
+        await group.stop(within)
 
 
 async def test_a_child_that_is_killed_is_started_again(tmp_path: Path, eventually: Eventually) -> None:
@@ -96,8 +98,8 @@ async def test_children_are_stopped_in_order(tmp_path: Path, eventually: Eventua
 
 
 async def test_a_child_that_will_not_go_is_killed(tmp_path: Path, eventually: Eventually) -> None:
-    """SIGTERM that is ignored is followed by SIGKILL after the child's grace."""
-    async with _running([_spec("deaf", DEAF, grace=0.2)], tmp_path) as group:
+    """SIGTERM that is ignored is followed by SIGKILL when the time for stopping is used up."""
+    async with _running([_spec("deaf", DEAF)], tmp_path, within=0.2) as group:
         await eventually(lambda: group.pids and "deaf" in group.children["deaf"].log.read_text())
         pid = group.pids["deaf"]
     assert directory.birth(pid) is None
