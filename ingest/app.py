@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from ingest import admin, metering, openapi, probes
+from ingest import admin, metering, openapi, probes, reads
 from ingest.boundary import boundary
 from ingest.context import Context
 from ingest.routing import Route
@@ -14,6 +14,7 @@ def table(context: Context, shedder: Shedder) -> list[Route]:
     """Every route of the gateway."""
     rows = [
         *metering.routes(context),
+        *reads.routes(context),
         *admin.routes(context),
         *probes.routes(context, shedder),
     ]

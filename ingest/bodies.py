@@ -8,9 +8,9 @@ the sender's own JSON text, unchecked.
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from schemas.commands import EMPTY, OnExpiry
+from schemas.commands import OnExpiry
 from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
 
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="No control characters.")]
@@ -41,7 +41,7 @@ class EventBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     outcome: Literal["success", "failure", "pending"] | None = None
     expires_at: Time | None = None
     on_expiry: OnExpiry | None = None
-    metadata: Object = EMPTY
+    metadata: Object | UnsetType = UNSET
     idempotency_key: Name | None = None
     timestamp: Time | None = None
     task_id: Name | None = None
@@ -77,9 +77,9 @@ class PriceBody(msgspec.Struct, forbid_unknown_fields=True):
     """A new price for an action (or ``*``), of everyone or of one customer."""
 
     action_type: Name | None = None
-    base_rate_cents: Rate = EMPTY
-    token_rate_cents: Rate = EMPTY
-    outcome_bonus_cents: Rate = EMPTY
+    base_rate_cents: Rate | UnsetType = UNSET
+    token_rate_cents: Rate | UnsetType = UNSET
+    outcome_bonus_cents: Rate | UnsetType = UNSET
     customer_id: Name | None = None
 
 

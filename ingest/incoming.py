@@ -13,7 +13,8 @@ from aiohttp import web
 from ingest.explain import nearest
 from ingest.problems import Invalid, TooLarge, Unsupported
 
-REQUEST_ID = "request_id"
+REQUEST_ID = web.RequestKey("request_id", str)
+"""Where a request carries its id."""
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
 _GZIP = 16 + zlib.MAX_WBITS
 

@@ -51,6 +51,7 @@ def _decode(cursor: str | None) -> Rank | None:
         return None
     try:
         text = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-        return _rank(text)
+        rank: Rank = _rank(text)
+        return rank
     except (ValueError, binascii.Error) as error:
         raise Invalid("cursor must be the next_cursor of an earlier answer of this list") from error

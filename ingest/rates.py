@@ -7,6 +7,7 @@ import re
 from decimal import Decimal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from ingest.bodies import PriceBody
 from ingest.problems import Invalid
@@ -28,10 +29,12 @@ def rates_of(body: PriceBody) -> Rates:
     )
 
 
-def rate(name: str, raw: msgspec.Raw) -> str:
+def rate(name: str, raw: msgspec.Raw | UnsetType) -> str:
     """Canonical cents of a rate's JSON text; "0" when it is absent or null. Raises Invalid."""
+    if raw is UNSET:
+        return "0"
     text = bytes(raw).decode("utf-8", "replace")
-    if text in ("", "null"):
+    if text == "null":
         return "0"
     if text.startswith('"') and text.endswith('"'):
         text = text[1:-1]

@@ -34,18 +34,21 @@ CURRENCY = "usd"
 
 def metered(customer_id: str, event: MeterEvent, receipt: Receipt) -> bytes:
     """201 of an event that was charged, now or when its key was first used."""
+    return encode(priced(customer_id, event, receipt))
+
+
+def priced(customer_id: str, event: MeterEvent, receipt: Receipt) -> MeterAnswer:
+    """What is answered for a charged event, before it is bytes."""
     base, token, bonus, total = _cents(receipt.base), _cents(receipt.token), _cents(receipt.bonus), receipt.total
-    return encode(
-        MeterAnswer(
-            receipt.event_id,
-            PriceAnswer(_cents(total), Breakdown(base, token, bonus), _applied(receipt.price)),
-            _dollars(total),
-            DollarBreakdown(_dollars(receipt.base), _dollars(receipt.token), _dollars(receipt.bonus)),
-            CURRENCY,
-            receipt.outcome_id,
-            _event(customer_id, event),
-            times.show(receipt.recorded_at),
-        )
+    return MeterAnswer(
+        receipt.event_id,
+        PriceAnswer(_cents(total), Breakdown(base, token, bonus), _applied(receipt.price)),
+        _dollars(total),
+        DollarBreakdown(_dollars(receipt.base), _dollars(receipt.token), _dollars(receipt.bonus)),
+        CURRENCY,
+        receipt.outcome_id,
+        _event(customer_id, event),
+        times.show(receipt.recorded_at),
     )
 
 

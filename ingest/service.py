@@ -11,12 +11,12 @@ from typing import NamedTuple
 import structlog
 import uvloop
 from aiohttp import web
-from streams.appends import Appender
 from streams.replies import Replies
 from streams.views import CompactedView
 
 from ingest.app import application
 from ingest.context import Context
+from ingest.reads import open_reads
 from ingest.reserve import DiskReserve
 from ingest.shedding import Shedder
 from ingest.submitting import Submitter
@@ -24,6 +24,7 @@ from ingest.view import ConfigView
 from schemas.settings import Settings
 from schemas.topics import CONFIG
 from streams import log
+from streams.appends import Appender
 
 GRACE = 1.0
 """Seconds that requests under way have left after SIGTERM before they are answered 202."""
@@ -78,6 +79,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         reserve=reserve,
         clock=lambda: time.time_ns() // 1_000_000,
         token=secrets.token_hex,
+        clickhouse=open_reads(settings),
     )
     reserve.look()
     looking = asyncio.create_task(reserve.keep_looking())

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from ingest import times
 from ingest.bodies import BatchBody, EventBody, LooseBatchBody
@@ -113,9 +114,8 @@ def event_of(body: EventBody, key: str | None, bounds: Bounds) -> MeterEvent:
     expires_at: int | None = None
     if body.expires_at is not None or body.on_expiry is not None:
         expires_at = _expiry(body, bounds)
-    metadata = body.metadata
-    if metadata is not EMPTY:
-        metadata = json_object("metadata", metadata)
+    given = body.metadata
+    metadata = EMPTY if given is UNSET else json_object("metadata", given)
     timestamp = body.timestamp
     task_id, model, provider, trace_id = body.task_id, body.model, body.provider, body.trace_id
     if task_id is not None or model is not None or provider is not None or trace_id is not None:
