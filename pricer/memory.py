@@ -61,14 +61,15 @@ class MemoryLog:
         record = Input(partition, len(log), key, value, self.now, request=len(log))
         log.append(record)
         decision = self.pricer.apply(record, shard)
-        self._keep(record, decision)
+        self.keep(record, decision)
         for sent in decision.outgoing:
             everywhere = tuple(range(len(self.shards)))
             for target in everywhere if sent.partitions is None else sent.partitions:
                 self.append_value(target, sent.key, sent.value)
         return decision
 
-    def _keep(self, record: Input, decision: Decision) -> None:
+    def keep(self, record: Input, decision: Decision) -> None:
+        """Commit everything that a decision writes, but for what it sends out."""
         self.shards[record.partition].keep(decision)
         for key, value in decision.view:
             if value is None:

@@ -166,9 +166,16 @@ class PricerMachine(RuleBasedStateMachine):
         )
 
     @precondition(lambda self: self.sent)
-    @rule(data=st.data(), change=st.sampled_from([None, None, "tokens", "agent_id"]), batch=st.booleans())
-    def retry(self, data: st.DataObject, change: str | None, batch: bool) -> None:
-        """Something that was sent before, unchanged or not, in a command of either kind."""
+    @rule(
+        data=st.data(),
+        change=st.sampled_from([None, None, "tokens", "agent_id"]),
+        wait=st.sampled_from([0, 0, WINDOW - 1, WINDOW]),
+        batch=st.booleans(),
+    )
+    def retry(self, data: st.DataObject, change: str | None, wait: int, batch: bool) -> None:
+        """Something that was sent before, unchanged or not, in a command of either kind, at
+        once or about when its window closes."""
+        self.log.now += wait
         customer, body = data.draw(st.sampled_from(self.sent))
         if change == "tokens":
             body = {**body, "tokens": body["tokens"] - 1 if body["tokens"] else 1}
@@ -241,7 +248,7 @@ class PricerMachine(RuleBasedStateMachine):
         again = MemoryLog(PARTITIONS)
         for partition, log in enumerate(self.log.raw):
             for record in log:
-                again._keep(record, again.pricer.apply(record, again.shards[partition]))
+                again.keep(record, again.pricer.apply(record, again.shards[partition]))
         assert again.entries == self.log.entries
         assert again.view == self.log.view
         for before, after, records in zip(self.log.shards, again.shards, self.log.entries, strict=True):
