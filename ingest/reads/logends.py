@@ -17,8 +17,8 @@ log = structlog.get_logger()
 
 
 class Ends(NamedTuple):
-    """Offsets after the last record of rev.raw, and after the last committed one of rev.entries
-    (its marker included)."""
+    """Offsets after the last record of rev.raw, and after the last record or marker of
+    rev.entries, whether it is committed yet or not."""
 
     raw: int
     entries: int
@@ -61,10 +61,7 @@ class KafkaLogEnds:
     async def _open(self) -> AIOKafkaConsumer:
         async with self._opening:
             if self._consumer is None:
-                # read_committed: the end of rev.entries is then that of what is decided for good
-                consumer = AIOKafkaConsumer(
-                    bootstrap_servers=self._kafka, isolation_level="read_committed", enable_auto_commit=False
-                )
+                consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka, enable_auto_commit=False)
                 try:
                     await consumer.start()
                 except BaseException:

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from schemas.ids import Address
 
-MARKER = 2
-"""A committed transaction ends with a marker that takes an offset of its own. So a ledger
-whose last row came from offset ``end - 2`` holds everything that is committed."""
+MARKER = 1
+"""Offsets above a committed record that no record can have: a transaction ends with a marker."""
 
 
 class Standing(Enum):
@@ -35,7 +34,8 @@ class Evidence(NamedTuple):
     position: int
     """Next raw offset that the pricer will read, as it last said; -1: it has said nothing."""
     entries_end: int
-    """Offset after the last committed record or marker of rev.entries."""
+    """Offset after the last record or marker of rev.entries. Not the last stable offset: that
+    may lag a commit that the pricer has already told of."""
     ledger_raw: int
     """Highest raw offset that the ledger has a row of."""
     ledger_entries: int
@@ -51,7 +51,8 @@ def standing(address: Address, seen: Evidence) -> Standing:
         return Standing.ABSENT
     if seen.position <= address.offset:
         return Standing.ACCEPTED
-    if seen.ledger_entries >= seen.entries_end - MARKER:
+    above = seen.entries_end - 1 - seen.ledger_entries
+    if above <= (MARKER if seen.ledger_entries >= 0 else 0):
         # decided, and everything decided is in the ledger: the command left no such entry
         return Standing.ABSENT
     return Standing.ACCEPTED

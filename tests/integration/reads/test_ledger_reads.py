@@ -1,7 +1,9 @@
 """The named queries on the real engine, number by number against plain Python and Decimal."""
 
+import asyncio
 import itertools
 import random
+from contextlib import suppress
 from decimal import Context, Decimal, localcontext
 from typing import Any, get_args
 
@@ -118,18 +120,23 @@ async def test_usage_adds_up_by_hand(filled: Any) -> None:
 
 
 async def test_sums_do_not_wrap(filled: Any) -> None:
-    """Many entries of the largest amount and token count add up exactly, by the hour and from the rows."""
+    """Sums beyond 64 bits of tokens and 38 digits of cents are exact, by the hour and from the rows.
+
+    The rows hold more than an entry may, so that few of them reach the widths.
+    """
     filled.client.command(
         "INSERT INTO rev.entries "
         "(kind, event_id, customer_id, agent_id, action, tokens, total_cents, event_time, recorded_at) "
-        "SELECT 'event', number * 65536, 'big', 'a', 'chat', 1000000000000, toDecimal128('1000000000000', 12), "
-        "fromUnixTimestamp64Milli(toInt64(1777204800000 + intDiv(number, 500000) * 3600000), 'UTC'), "
-        "fromUnixTimestamp64Milli(1777204800000, 'UTC') FROM numbers(2000000)"
+        f"SELECT 'event', number * 65536, 'big', 'a', 'chat', {10**14}, toDecimal128('{10**21}.000000000001', 12), "
+        f"fromUnixTimestamp64Milli(toInt64({NOW} + intDiv(number, 50000) * {HOUR}), 'UTC'), "
+        f"fromUnixTimestamp64Milli(toInt64({NOW}), 'UTC') FROM numbers(200000)",
+        settings={"max_block_size": 10_000, "min_insert_block_size_rows": 10_000},
     )
     for time in (Range(NOW, NOW + DAY), Range(NOW, NOW + DAY + 1)):
         (row,) = await filled.reads.usage(UsageQuery("big", False, time), "agent_id")
-        assert (row.events, int(row.tokens)) == (2_000_000, 2_000_000 * MAX_TOKENS)
-        assert parse_cents(row.total) == 2_000_000 * MAX_EVENT
+        assert (row.events, int(row.tokens)) == (200_000, 200_000 * 10**14)
+        assert int(row.tokens) > 2**64
+        assert parse_cents(row.total) == 200_000 * (10**21 * PICO + 1) > 2**127
 
 
 async def test_usage_by_the_hour_uses_the_projection(filled: Any) -> None:
@@ -235,3 +242,60 @@ async def test_a_query_that_fails_is_unavailable(filled: Any, clickhouse: Any) -
     with pytest.raises(ReadsUnavailable):
         await LedgerReads(stranger, KafkaLogEnds("")).ready()
     await stranger.close()
+
+
+async def test_a_dropped_connection_is_not_noticed(filled: Any, clickhouse: Any) -> None:
+    """When a kept connection turns out to be closed the query is sent again; without a server
+    it is unavailable."""
+    host, port = clickhouse.url.removeprefix("http://").split(":")
+    async with Wire(host, int(port)) as wire:
+        engine = Engine(wire.url, clickhouse.user, clickhouse.password)
+        reads = LedgerReads(engine, KafkaLogEnds(""))
+        await reads.ready()
+        wire.cut()
+        await reads.ready()
+        await wire.stop()
+        with pytest.raises(ReadsUnavailable):
+            await reads.ready()
+        await reads.close()
+
+
+class Wire:
+    """A TCP relay to the engine that can be cut."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.target = (host, port)
+        self.pipes: set[asyncio.StreamWriter] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "Wire":
+        self.server = await asyncio.start_server(self.connected, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(*self.target)
+        self.pipes |= {writer, back}
+        self.tasks |= {asyncio.create_task(self.relay(reader, back)), asyncio.create_task(self.relay(there, writer))}
+
+    async def relay(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await source.read(65536):
+                target.write(data)
+                await target.drain()
+        target.close()
+
+    def cut(self) -> None:
+        """Close every connection that is open."""
+        for pipe in self.pipes:
+            pipe.transport.abort()
+        self.pipes.clear()
+
+    async def stop(self) -> None:
+        """Close everything; new connections are refused."""
+        self.server.close()
+        self.cut()
+        await asyncio.gather(*self.tasks)
