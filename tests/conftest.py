@@ -14,7 +14,7 @@ import sys
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from deploy.supervisor.directory import read_json
 START_LIMIT = 240.0
 """Seconds for a server to come up, the first fetch of Kafka's jars included."""
 OUTSIDE = ("integration", "crash")
-SERVERS = {"kafka", "own_kafka", "clickhouse", "stack"}
+SERVERS = {"kafka", "own_kafka", "serve", "clickhouse", "stack"}
 
 
 class ClickHouse(NamedTuple):
@@ -130,7 +130,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Bootstrap address of a real broker that lasts for the whole run; topics are up to the test."""
     data = tmp_path_factory.mktemp("kafka")
-    with _server("deploy.kafka", data) as ready:
+    with _server("deploy.kafka", data) as (ready, _):
         yield f"127.0.0.1:{ready['port']}"
 
 
@@ -138,15 +138,21 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Bootstrap address of a broker for one test module, for tests of topics with fixed names."""
     data = tmp_path_factory.mktemp("own-kafka")
-    with _server("deploy.kafka", data) as ready:
+    with _server("deploy.kafka", data) as (ready, _):
         yield f"127.0.0.1:{ready['port']}"
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[[str, Path], AbstractContextManager[tuple[dict[str, Any], subprocess.Popen[bytes]]]]:
+    """``with serve(module, data) as (ready, process)``: for tests that kill and start again."""
+    return _server
 
 
 @pytest.fixture(scope="session")
 def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
     """A real engine that lasts for the whole run; databases are up to the test."""
     data = tmp_path_factory.mktemp("clickhouse")
-    with _server("deploy.clickhouse", data) as ready:
+    with _server("deploy.clickhouse", data) as (ready, _):
         users = json.loads((data / "users.json").read_text())
         writer = next(name for name, user in users.items() if user["role"] == "rw")
         analyst = next(name for name, user in users.items() if user["role"] == "ro")
@@ -159,8 +165,8 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]
 
 
 @contextmanager
-def _server(module: str, data: Path) -> Iterator[dict[str, Any]]:
-    """A ``python -m module`` that prints a line of JSON when it is ready, stopped at the end."""
+def _server(module: str, data: Path) -> Iterator[tuple[dict[str, Any], subprocess.Popen[bytes]]]:
+    """A ``python -m module`` and the line of JSON that it prints when ready; stopped at the end."""
     log = data.with_suffix(".log")
     with log.open("wb") as errors:
         process = spawn(
@@ -169,7 +175,7 @@ def _server(module: str, data: Path) -> Iterator[dict[str, Any]]:
             stderr=errors,
         )
     try:
-        yield _ready_line(process, module, log)
+        yield _ready_line(process, module, log), process
     finally:
         process.terminate()
         process.wait(30)

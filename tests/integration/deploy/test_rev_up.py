@@ -1,0 +1,66 @@
+"""`rev up` as a person and a script meet it."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.supervisor import directory
+from deploy.supervisor.screen import curl
+
+pytestmark = pytest.mark.integration
+
+
+def _rev(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "deploy.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+def test_the_printed_command_answers_with_a_price(stack: dict[str, Any]) -> None:
+    """The curl line works when it is pasted into a shell: 2400 tokens of a completion cost 1.47 cents."""
+    line = curl(stack["http"], stack["data"] / "demo.key")
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
+    assert json.loads(done.stdout, parse_float=str)["price"]["total_cents"] == "1.47"
+
+
+def test_run_json_says_where_everything_is(stack: dict[str, Any]) -> None:
+    """Addresses that answer, pids that live, and secrets that only their owner can read."""
+    assert set(stack["pids"]) == set(stack["restarts"]) == {"gateway", "pricer", "ledger", "clickhouse", "kafka"}
+    assert {name: directory.birth(pid) for name, pid in stack["pids"].items()} == stack["births"]
+    data: Path = stack["data"]
+    for name in ("run.json", "admin.token", "demo.key"):
+        assert (data / name).stat().st_mode & 0o777 == 0o600
+    user, password = stack["analyst"]
+    headers = {"X-ClickHouse-User": user, "X-ClickHouse-Key": password}
+    request = urllib.request.Request(f"{stack['clickhouse']}/?query=SELECT+1", headers=headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.read() == b"1\n"
+
+
+def test_status_shows_every_service(stack: dict[str, Any]) -> None:
+    """`rev status` is a table with one line for each process, and its exit code says that all is ready."""
+    done = _rev("status", "--data", str(stack["data"]))
+    assert done.returncode == 0, done.stdout
+    for name, pid in stack["pids"].items():
+        (line,) = [line for line in done.stdout.splitlines() if line.strip().startswith(f"{name} ")]
+        assert str(pid) in line and "ready" in line and stack["addresses"][name] in line
+
+
+def test_status_without_a_stack(tmp_path: Path) -> None:
+    """Where nothing runs, `rev status` says so and leaves no trace."""
+    done = _rev("status", "--data", str(tmp_path / "none"))
+    assert done.returncode == 3 and "No `rev up` is running" in done.stdout.replace("\n", " ")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_second_instance_is_refused(stack: dict[str, Any]) -> None:
+    """One sentence, exit code 2, and the first instance is not disturbed."""
+    ports = ["--http", "0", "--kafka", "0", "--clickhouse", "0"]
+    done = _rev("up", "--data", str(stack["data"]), *ports)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert f"in use by another `rev up` (pid {stack['supervisor']})" in done.stderr
+    assert directory.read_json(stack["data"] / "run.json")["pids"] == stack["pids"]
