@@ -8,27 +8,25 @@ import time
 
 import msgspec
 
-from pricer.memory import MemoryShard
+from pricer.memory import MemoryLog
 from pricer.processor import Pricer
-from schemas import commands, state
+from schemas import commands
 from schemas.commands import InstallPrice, Meter, MeterEvent
 from schemas.prices import DEFAULTS
 from schemas.topics import PRICE_KEY
+from streams.state import Checkpoint, MemoryStore
 from streams.types import Input
 
 CUSTOMER = "acme-corp"
 WINDOW = 35 * 86_400_000
 
 
-def priced() -> MemoryShard:
+def priced() -> MemoryStore:
     """A shard that holds the default prices."""
-    store, pricer = MemoryShard(), Pricer(4)
+    log = MemoryLog(1)
     for number, seed in enumerate(DEFAULTS, 1):
-        install = InstallPrice(number, number, seed.action_type, seed.rates)
-        store.keep(pricer.apply(Input(0, number, PRICE_KEY, commands.encode(install), 0), store))
-    if not store.values.get(state.PRICE_NUMBER):
-        raise SystemExit("no price was installed")
-    return store
+        log.append(PRICE_KEY, InstallPrice(number, number, seed.action_type, seed.rates))
+    return log.shards[0]
 
 
 def record(offset: int, size: int, keyed: bool, metadata: bool) -> Input:
@@ -62,7 +60,8 @@ def measure(size: int, keyed: bool, metadata: bool, seconds: float) -> float:
         spent += time.perf_counter() - begun
         events += size * len(batch)
         for decision in decisions:
-            store.keep(decision)
+            kept = Checkpoint("bench", 0, 0, batch[-1].at)
+            store.write(dict(decision.changes), decision.remembered, kept)
     return spent / events * 1e6
 
 

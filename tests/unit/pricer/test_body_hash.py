@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from pricer import idempotency
 from pricer.idempotency import body_hash
-from pricer.memory import MemoryShard
 from schemas.commands import MeterEvent
 from schemas.entries import PriceRef, Rates
 from schemas.replies import Receipt
+from streams.state import Checkpoint, MemoryStore
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.text(st.characters(codec="utf-8"), max_size=8),
@@ -115,9 +115,9 @@ RECEIPT = Receipt(1 << 16, 1000, PriceRef(1, "chat", Rates("1", "0", "0"), 4), "
 @pytest.mark.parametrize(("now", "found"), [(1000, True), (1099, True), (1100, False), (5000, False)])
 def test_a_key_is_remembered_for_its_window(now: int, found: bool) -> None:
     """From the accepted time until just before the window has passed."""
-    shard = MemoryShard()
+    shard = MemoryStore()
     memory = idempotency.remember("acme", "k", "f" * 32, RECEIPT)
-    shard.memories[memory.key] = memory
+    shard.write({}, [memory], Checkpoint("e", 0, 0, now))
     recalled = idempotency.recall(shard, "acme", "k", now, 100)
     assert recalled == (idempotency.Memory("f" * 32, RECEIPT) if found else None)
     assert idempotency.recall(shard, "other", "k", now, 100) is None

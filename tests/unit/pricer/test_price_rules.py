@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricer import prices
-from pricer.memory import MemoryShard
 from schemas import state
 from schemas.commands import Rates
 from schemas.limits import MAX_TOKENS
 from schemas.money import MAX_RATE, MoneyError, format_cents, parse_cents
 from schemas.prices import DEFAULTS
+from streams.state import Checkpoint, MemoryStore
 
 rate = st.one_of(st.integers(0, MAX_RATE), st.integers(0, 10**14), st.just(0), st.just(MAX_RATE))
 
@@ -92,12 +92,13 @@ def test_the_most_special_price_applies(present: int) -> None:
     """customer+action, customer+*, default+action, default+*: the first that exists, or none;
     a price of another customer or action never does.
     """
-    shard = MemoryShard()
+    shard, changes = MemoryStore(), {}
     noise: list[tuple[str | None, str]] = [("other", "chat"), ("other", "*"), ("acme", "search"), (None, "search")]
     rows = [row for i, row in enumerate(ROWS) if present >> i & 1]
     for id, (customer, action) in enumerate(rows + noise, 1):
         installed = state.InstalledPrice(id, action, Rates("1", "0", "0"), id, customer is None)
-        shard.values[state.price_key(customer, action)] = state.encode(installed)
+        changes[state.price_key(customer, action)] = state.encode(installed)
+    shard.write(changes, [], Checkpoint("e", 0, 0, 0))
     found = prices.in_force(shard, "acme", "chat")
     if not rows:
         assert found is None
