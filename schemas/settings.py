@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from schemas.limits import DAY
 
+MAX_WINDOW = 35 * DAY
 UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY}
 
 
@@ -24,6 +25,14 @@ def duration(name: str, text: str) -> int:
     if not match:
         raise SettingError(f"{name}={text!r}: want a whole number and one of ms, s, m, h, d, such as 35d")
     return int(match[1]) * UNITS[match[2]]
+
+
+def window(name: str, text: str) -> int:
+    """A duration of at most MAX_WINDOW: beyond it the log forgets keys, and retries would charge twice."""
+    found = duration(name, text)
+    if found > MAX_WINDOW:
+        raise SettingError(f"{name}={text!r}: want at most 35d, since the log is kept for 36d")
+    return found
 
 
 def whole(name: str, text: str, low: int, high: int) -> int:
@@ -95,7 +104,7 @@ def read(env: Mapping[str, str]) -> Settings:
         replication=whole("REV_REPLICATION", of("REV_REPLICATION", "1"), 1, 7),
         reply_timeout=duration("REV_REPLY_TIMEOUT", of("REV_REPLY_TIMEOUT", "2s")),
         append_timeout=duration("REV_APPEND_TIMEOUT", of("REV_APPEND_TIMEOUT", "5s")),
-        idempotency_window=duration("REV_IDEMPOTENCY_WINDOW", of("REV_IDEMPOTENCY_WINDOW", "35d")),
+        idempotency_window=window("REV_IDEMPOTENCY_WINDOW", of("REV_IDEMPOTENCY_WINDOW", "35d")),
         outcome_ttl=duration("REV_OUTCOME_TTL", of("REV_OUTCOME_TTL", "30d")),
         session_timeout=duration("REV_SESSION_TIMEOUT", of("REV_SESSION_TIMEOUT", "6s")),
         disk_reserve=whole("REV_DISK_RESERVE", of("REV_DISK_RESERVE", str(256 << 20)), 0, 10**12),

@@ -38,6 +38,7 @@ def test_durations_have_units(number: int, unit: str) -> None:
         ("REV_REPLY_TIMEOUT", "-2s"),
         ("REV_REPLY_TIMEOUT", "1.5s"),
         ("REV_IDEMPOTENCY_WINDOW", "35 d"),
+        ("REV_IDEMPOTENCY_WINDOW", "36d"),
         ("REV_PARTITIONS", "0"),
         ("REV_PARTITIONS", "65"),
         ("REV_PARTITIONS", "four"),
