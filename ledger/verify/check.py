@@ -79,8 +79,10 @@ class Check:
         try:
             shard = await self._shard(partition, span, configuration, keys)
             await self._older(partition, span.first)
+            start = span.first
             async for chunk in self._chunks(shard, partition, span):
-                await self._compare(partition, chunk)
+                await self._compare(partition, start, chunk)
+                start = chunk[-1].offset + 1
         finally:
             keys.close()
 
@@ -130,12 +132,12 @@ class Check:
         self.totals.events += expected.events
         return expected
 
-    async def _compare(self, partition: int, chunk: list[Expected]) -> None:
+    async def _compare(self, partition: int, start: int, chunk: list[Expected]) -> None:
         leaving = [e.offset for e in chunk if e.options is None or any(e.options)]
         if leaving:
             await self._caught_up(partition, leaving[-1])
         rows: dict[int, list[Row]] = defaultdict(list)
-        span = Span(chunk[0].offset, chunk[-1].offset + 1)
+        span = Span(start, chunk[-1].offset + 1)
         async for row in self._ledger.rows(partition, span, self._selection):
             rows[row["raw_offset"]].append(row)
             self._count(row)

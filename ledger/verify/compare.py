@@ -13,20 +13,21 @@ PLAIN = tuple(column for column in COLUMNS if column not in SPECIAL)
 
 class Difference(NamedTuple):
     """One thing on which log and ledger do not agree. ``what``: missing, extra, doubled or
-    value (of ``column``) for rows, log for a record of the log that should not be.
+    value (of ``column``) for rows, log for a record of the log that should not be. ``place`` is
+    the event's index in its command.
     """
 
     what: str
     partition: int
     offset: int
-    index: int
+    place: int
     column: str = ""
     expected: Any = None
     ledger: Any = None
 
     @property
     def event_id(self) -> int:
-        return self.offset * 65536 + self.partition * 1024 + self.index
+        return self.offset * 65536 + self.partition * 1024 + self.place
 
 
 def compare(partition: int, expected: Expected, rows: Iterable[Row]) -> list[Difference]:

@@ -1,10 +1,11 @@
 """A row whose command the log no longer holds, derived again from its own quantities and rates."""
 
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
 from ledger.verify.compare import Difference
-from ledger.verify.rows import ZERO, Row, amounts, event_id
+from ledger.verify.rows import ZERO, Row, add, amounts, event_id
 
 
 def derive(row: Row) -> list[Difference]:
@@ -21,14 +22,15 @@ def _wanted(row: Row) -> Iterator[tuple[str, Any]]:
     elif row["kind"] in ("rejected", "config"):
         wanted |= dict.fromkeys(("base_cents", "token_cents", "bonus_cents", "total_cents"), ZERO)
     else:
-        wanted["total_cents"] = amounts(row["base_cents"], ZERO, row["token_cents"] + row["bonus_cents"], 0, True)[3]
+        parts = (row["base_cents"], row["token_cents"], row["bonus_cents"])
+        wanted["total_cents"] = reduce(add, parts)
     yield from ((column, value) for column, value in wanted.items() if row[column] != value)
 
 
 def _of_event(row: Row) -> dict[str, Any]:
     success = row["outcome"] == "success"
     parts = amounts(row["price_base"], row["price_token"], row["price_bonus"], row["tokens"], success)
-    wanted = dict(zip(("base_cents", "token_cents", "bonus_cents", "total_cents"), parts, strict=True))
+    wanted: dict[str, Any] = dict(zip(("base_cents", "token_cents", "bonus_cents", "total_cents"), parts, strict=True))
     pending = row["outcome"] == "pending"
     wanted["outcome_id"] = (
         f"oc_{event_id(row['raw_partition'], row['raw_offset'], row['raw_index'])}" if pending else ""

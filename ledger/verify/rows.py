@@ -4,7 +4,7 @@ Money is Decimal, times are UTC milliseconds, absent text is ''.
 """
 
 import json
-from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Rounded, localcontext
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Rounded
 from typing import Any
 
 Row = dict[str, Any]
@@ -58,9 +58,9 @@ def event_id(partition: int, offset: int, index: int) -> int:
 
 def amounts(base: Decimal, token: Decimal, bonus: Decimal, tokens: int, success: bool) -> tuple[Decimal, ...]:
     """base, token and bonus part of an event's price, and their exact sum, in cents."""
-    with localcontext(EXACT):
-        parts = (base, token * tokens, bonus if success else ZERO)
-        return (*parts, parts[0] + parts[1] + parts[2])
+    charged = EXACT.multiply(token, Decimal(tokens))
+    extra = bonus if success else ZERO
+    return base, charged, extra, add(add(base, charged), extra)
 
 
 def add(left: Decimal, right: Decimal) -> Decimal:

@@ -1,0 +1,164 @@
+"""rev.entries as verify reads it: over ClickHouse's HTTP, in ranges of raw offsets, as text.
+
+A reader's rights suffice. Every number comes as text, so that no client library can round it.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import aiohttp
+
+from ledger.verify.rows import COLUMNS, FLAGS, MONEY, TIMES, WHOLES, Row
+from ledger.verify.sources import CannotRun, OldKey, Selection, Span
+from ledger.verify.tariffs import Tariff
+
+STEP, MOST = 1_000, 1 << 20
+"""Raw offsets in one query, at first and at most; a record holds up to 1000 rows."""
+FULL = 20_000
+"""Rows in an answer from which on the next range is not made longer."""
+LIMIT = 600.0
+
+
+class ClickHouseLedger:
+    """``user`` and ``password`` of anyone who may SELECT from rev.entries."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, user: str, password: str) -> None:
+        self._session, self._url = session, url.rstrip("/")
+        self._headers = {"X-ClickHouse-User": user, "X-ClickHouse-Key": password}
+
+    async def reached(self, partition: int) -> int:
+        where = f"raw_partition = {partition}"
+        (row,) = await self._all(f"SELECT toString(count()), toString(max(raw_offset)) FROM rev.entries WHERE {where}")
+        return int(row[1]) if int(row[0]) else -1
+
+    async def beyond(self, partitions: int) -> list[Row]:
+        where = f"raw_partition >= {partitions} LIMIT 1000"
+        return [_row(found) for found in await self._all(f"SELECT {_SELECTED} FROM rev.entries WHERE {where}")]
+
+    async def rows(self, partition: int, span: Span, selection: Selection) -> AsyncIterator[Row]:
+        """One query for each range of offsets; ranges grow while they hold few rows."""
+        at, step = span.first, STEP
+        while at < span.end:
+            upto = min(span.end, at + step)
+            where = f"raw_partition = {partition} AND raw_offset >= {at} AND raw_offset < {upto}{_chosen(selection)}"
+            order = "ORDER BY raw_offset, raw_index, entries_offset"
+            found = 0
+            async for row in self._stream(f"SELECT {_SELECTED} FROM rev.entries WHERE {where} {order}"):
+                found += 1
+                yield _row(row)
+            at = upto
+            if found < FULL:
+                step = min(MOST, step * 2)
+            elif found > 4 * FULL:
+                step = max(1, step // 4)
+
+    async def began(self, partition: int, first: int) -> int:
+        where = f"raw_partition = {partition} AND raw_offset < {first}"
+        latest = "toString(toUnixTimestamp64Milli(max(recorded_at)))"
+        (row,) = await self._all(f"SELECT toString(count()), {latest} FROM rev.entries WHERE {where}")
+        return int(row[1]) if int(row[0]) else 0
+
+    async def inherited(self, partition: int, first: int) -> list[Tariff]:
+        customer = "if(price_is_default, '', customer_id)"
+        columns = f"toString(price_id), {customer}, price_action, {_money('price_base')}, {_money('price_token')}"
+        columns += f", {_money('price_bonus')}, toString(price_offset), price_is_default"
+        where = f"raw_partition = {partition} AND raw_offset >= {first} AND price_offset < {first} AND price_id != 0"
+        found = await self._all(f"SELECT DISTINCT {columns} FROM rev.entries WHERE {where}")
+        tariffs = [
+            Tariff(int(id), None if default else customer, action, Decimal(b), Decimal(t), Decimal(s), int(offset))
+            for id, customer, action, b, t, s, offset, default in found
+        ]
+        return sorted(tariffs, key=lambda tariff: tariff.offset)
+
+    async def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
+        columns = "customer_id, idempotency_key, toString(toUnixTimestamp64Milli(recorded_at))"
+        where = (
+            f"raw_partition = {partition} AND raw_offset < {first} AND kind = 'event' AND idempotency_key != ''"
+            f" AND recorded_at >= {_moment(since)}"
+        )
+        async for customer, key, at in self._stream(f"SELECT {columns} FROM rev.entries WHERE {where}"):
+            yield OldKey(customer, key, int(at))
+
+    async def _all(self, query: str) -> list[list[Any]]:
+        return [row async for row in self._stream(query)]
+
+    async def _stream(self, query: str) -> AsyncIterator[list[Any]]:
+        """Rows as JSON arrays. Raises CannotRun."""
+        try:
+            async with self._session.post(
+                self._url + "/",
+                params={"wait_end_of_query": "1"},
+                data=f"{query} FORMAT JSONCompactEachRow".encode(),
+                headers=self._headers,
+                timeout=aiohttp.ClientTimeout(total=LIMIT),
+            ) as response:
+                if response.status != 200:
+                    raise CannotRun(f"ClickHouse at {self._url}: {(await response.text())[:500]}")
+                async for line in _lines(response.content):
+                    yield json.loads(line)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise CannotRun(f"ClickHouse at {self._url}: {type(error).__name__}: {error}") from error
+        except json.JSONDecodeError as error:
+            raise CannotRun(f"ClickHouse at {self._url} answered what is no row: {error.doc[:500]}") from error
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length."""
+    rest = b""
+    async for block in content.iter_any():
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            if line:
+                yield line
+    if rest:
+        yield rest
+
+
+def _money(column: str) -> str:
+    return f"toString({column})"
+
+
+def _whole(column: str) -> str:
+    return f"toString({column})"
+
+
+def _time(column: str) -> str:
+    return f"toString(toUnixTimestamp64Milli({column}))"
+
+
+_SELECTED = ", ".join(
+    _money(c) if c in MONEY else _whole(c) if c in WHOLES else _time(c) if c in TIMES else c for c in COLUMNS
+)
+_READ: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(MONEY, Decimal),
+    **dict.fromkeys((*WHOLES, *TIMES), int),
+    **dict.fromkeys(FLAGS, bool),
+}
+_READERS = [_READ.get(column, str) for column in COLUMNS]
+
+
+def _row(found: Sequence[Any]) -> Row:
+    triples = zip(COLUMNS, _READERS, found, strict=True)
+    return {column: None if value is None else read(value) for column, read, value in triples}
+
+
+def _chosen(selection: Selection) -> str:
+    text = ""
+    if selection.customer is not None:
+        text += f" AND customer_id = {_quoted(selection.customer)}"
+    if selection.start is not None:
+        text += f" AND recorded_at >= {_moment(selection.start)}"
+    if selection.end is not None:
+        text += f" AND recorded_at < {_moment(selection.end)}"
+    return text
+
+
+def _moment(at: int) -> str:
+    return f"fromUnixTimestamp64Milli(toInt64({at}), 'UTC')"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
