@@ -1,11 +1,11 @@
 """The request bodies: what validates them and what /openapi.json describes, in one.
 
 Every field of a body is optional to the decoder, so that null is the same as absent; what
-is required is checked by ingest.validation, which can say so in words. ``Raw`` fields hold
-the sender's own JSON text, unchecked.
+is required (REQUIRED, for the description) is checked by the handlers, which can say so in
+words. ``Raw`` fields hold the sender's own JSON text, unchecked.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -31,6 +31,8 @@ Rate = Annotated[
 class EventBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """One thing that an agent did."""
 
+    REQUIRED: ClassVar[tuple[str, ...]] = ("agent_id", "action")
+
     agent_id: Name | None = None
     action: Name | None = None
     tokens: Tokens | None = None
@@ -54,6 +56,8 @@ class EventBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 class BatchBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """Events of one customer, charged all or none."""
 
+    REQUIRED: ClassVar[tuple[str, ...]] = ("events",)
+
     events: Annotated[list[EventBody], Meta(description=f"1 to {MAX_EVENTS} events.")] | None = None
     customer_id: Name | None = None
 
@@ -68,6 +72,8 @@ class LooseBatchBody(msgspec.Struct, forbid_unknown_fields=True):
 class KeyBody(msgspec.Struct, forbid_unknown_fields=True):
     """A new API key. ``test``: its events stay out of the totals."""
 
+    REQUIRED: ClassVar[tuple[str, ...]] = ("customer_id",)
+
     customer_id: Name | None = None
     customer_name: Name | None = None
     test: bool | None = None
@@ -75,6 +81,8 @@ class KeyBody(msgspec.Struct, forbid_unknown_fields=True):
 
 class PriceBody(msgspec.Struct, forbid_unknown_fields=True):
     """A new price for an action (or ``*``), of everyone or of one customer."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("action_type",)
 
     action_type: Name | None = None
     base_rate_cents: Rate | UnsetType = UNSET

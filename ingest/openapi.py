@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from aiohttp import hdrs, web
 
+from ingest.bodies import EventBody
 from ingest.boundary import answer
 from ingest.problems import ErrorBody
 from ingest.routing import Auth, Operation, Route
@@ -51,6 +52,8 @@ def document(operations: Sequence[Operation]) -> Json:
     for operation in operations:
         types.update(dict.fromkeys(made for made in (operation.body, *operation.responses.values()) if made))
     references, components = msgspec.json.schema_components(list(types), ref_template=REF)
+    for made in {*types, EventBody}:
+        _require(components.get(made.__name__, {}), getattr(made, "REQUIRED", ()))
     schemas = dict(zip(types, references, strict=True))
     paths: dict[str, Json] = {}
     for operation in operations:
@@ -81,6 +84,16 @@ def _operation(operation: Operation, schemas: Mapping[type, Json]) -> Json:
     if operation.auth in _SCHEMES:
         made["security"] = [{operation.auth.value: []}]
     return made
+
+
+def _require(schema: Json, names: Sequence[str]) -> None:
+    """Say of a request body what is required, which its struct leaves to the validation."""
+    if names:
+        schema["required"] = list(names)
+    for name in names:
+        described = schema["properties"][name]
+        described.pop("default", None)
+        described["anyOf"] = [option for option in described["anyOf"] if option != {"type": "null"}]
 
 
 def _response(made: type | None, schemas: Mapping[type, Json]) -> Json:

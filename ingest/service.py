@@ -5,14 +5,12 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import structlog
 import uvloop
 from aiohttp import web
-from streams.replies import Replies
-from streams.views import CompactedView
 
 from ingest.app import application
 from ingest.context import Context
@@ -25,6 +23,8 @@ from schemas.settings import Settings
 from schemas.topics import CONFIG
 from streams import log
 from streams.appends import Appender
+from streams.replies import Replies
+from streams.views import CompactedView
 
 GRACE = 1.0
 """Seconds that requests under way have left after SIGTERM before they are answered 202."""
@@ -69,6 +69,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
     shedder = Shedder(time.monotonic, replies.positions)
     reserve = DiskReserve(str(settings.data), settings.disk_reserve)
     submitter = Submitter(settings, appender, replies, shedder, reserve)
+    reads = open_reads(settings)
     context = Context(
         settings=settings,
         appender=appender,
@@ -79,11 +80,12 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         reserve=reserve,
         clock=lambda: time.time_ns() // 1_000_000,
         token=secrets.token_hex,
-        clickhouse=open_reads(settings),
+        clickhouse=reads,
     )
     reserve.look()
     looking = asyncio.create_task(reserve.keep_looking())
-    await asyncio.gather(follower.start(), appender.start(), replies.start())
+    # served meanwhile, so that /readyz can say what it waits for and intake answers 503
+    connecting = asyncio.create_task(_connect(follower, appender, replies))
     runner = web.AppRunner(
         application(context, shedder),
         access_log=None,
@@ -102,6 +104,15 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         await runner.cleanup()
         timer.cancel()
         looking.cancel()
-        with suppress(asyncio.CancelledError):
-            await looking
-        await asyncio.gather(appender.stop(), replies.stop(), follower.stop())
+        connecting.cancel()
+        await asyncio.wait([looking, connecting])
+        await asyncio.gather(appender.stop(), replies.stop(), follower.stop(), reads.close())
+
+
+async def _connect(follower: CompactedView, appender: Appender, replies: Replies) -> None:
+    try:
+        await asyncio.gather(follower.start(), appender.start(), replies.start())
+    except Exception as error:
+        _log.exception("cannot connect to the log; the gateway stays not ready", error=repr(error))
+        raise
+    _log.info("connected")

@@ -4,6 +4,10 @@ A shard's lag is the age of the oldest acknowledged append of this gateway that 
 position has not passed. Appends are kept in buckets of 10 ms, so the memory of a long
 outage is bounded. Only appends that asked for an answer are kept: an answer is what moves
 the position. The clock (seconds, monotonic) is passed in.
+
+An answer can be lost, and then only a later one tells the position. So what was learned
+before a silence is not held against anyone, and a shard that refuses lets one command in
+now and then to ask.
 """
 
 from collections import Counter, deque
@@ -17,6 +21,10 @@ REFUSE_FROM = 10.0
 BUCKET = 0.01
 """Seconds of appends that are remembered together."""
 MAX_BUCKETS = 8192
+PROBE = 0.5
+"""Seconds without an append after which a refusing shard lets one in."""
+SILENCE = 1.0
+"""Seconds without an append after which older ones say nothing about the shard any more."""
 
 
 class Load(Enum):
@@ -40,9 +48,19 @@ class _Shard:
     def __init__(self) -> None:
         self.buckets: deque[_Bucket] = deque()
         self.unanswered: Counter[str] = Counter()
+        self.latest = 0.0
+        """When the last append was acknowledged."""
 
-    def forget_below(self, position: int) -> None:
-        """Drop what the shard has read; ``position`` is the next offset that it will read."""
+    def silence(self, now: float) -> float:
+        """Seconds since the last append."""
+        return now - self.latest
+
+    def forget(self, position: int, now: float) -> None:
+        """Drop what the shard has read (``position`` is the next offset that it will read), and
+        everything after a silence."""
+        if self.silence(now) > SILENCE:
+            self.buckets.clear()
+            self.unanswered.clear()
         while self.buckets and self.buckets[0].last < position:
             for customer, events in self.buckets.popleft().events.items():
                 left = self.unanswered[customer] - events
@@ -65,8 +83,9 @@ class Shedder:
         held = self._shards.get(shard)
         if held is None:
             return 0.0
-        held.forget_below(self._positions.get(shard, -1))
-        return self._clock() - held.buckets[0].began if held.buckets else 0.0
+        now = self._clock()
+        held.forget(self._positions.get(shard, -1), now)
+        return now - held.buckets[0].began if held.buckets else 0.0
 
     def judge(self, shard: int, customer: str) -> Load:
         """What a new command of the customer may expect. Refused are those who have at least
@@ -74,10 +93,12 @@ class Shedder:
         lag = self.lag(shard)
         if lag <= WAIT_UNTIL:
             return Load.ANSWER
-        unanswered = self._shards[shard].unanswered
-        if lag > REFUSE_FROM and unanswered[customer] * len(unanswered) >= unanswered.total() > 0:
-            return Load.REFUSE
-        return Load.ACCEPT
+        held = self._shards[shard]
+        if lag <= REFUSE_FROM or held.silence(self._clock()) > PROBE:
+            return Load.ACCEPT
+        unanswered = held.unanswered
+        average_or_more = unanswered[customer] * len(unanswered) >= unanswered.total()
+        return Load.REFUSE if average_or_more else Load.ACCEPT
 
     def due(self, shard: int) -> bool:
         """Whether a command that waits for no answer should ask for one all the same, so that
@@ -88,10 +109,11 @@ class Shedder:
     def appended(self, shard: int, offset: int, customer: str, events: int) -> None:
         """An append that asked for an answer was acknowledged."""
         held = self._shards.setdefault(shard, _Shard())
-        held.forget_below(self._positions.get(shard, -1))
-        if offset < self._positions.get(shard, -1):
+        now, position = self._clock(), self._positions.get(shard, -1)
+        held.forget(position, now)
+        if offset < position:
             return
-        now = self._clock()
+        held.latest = now
         buckets = held.buckets
         if not buckets or (now - buckets[-1].began >= BUCKET and len(buckets) < MAX_BUCKETS):
             buckets.append(_Bucket(now, offset))

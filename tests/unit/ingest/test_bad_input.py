@@ -2,6 +2,8 @@
 
 import gzip
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,7 +20,7 @@ class Bad(NamedTuple):
     says: str
     body: Any = None
     path: str = "/v1/meter"
-    headers: dict[str, str] = {}
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 def event(**more: Any) -> dict[str, Any]:

@@ -1,0 +1,187 @@
+"""Keys, prices and customers over HTTP, decided by the real configuration code."""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from ingest.auth import hash_of
+from streams.errors import Unknown
+
+ADMIN = "the-admin-token"
+KEYS, PRICES, CUSTOMERS = "/api/admin/api-keys", "/api/admin/pricing", "/api/admin/customers"
+EVENT = {"agent_id": "a", "action": "completion", "tokens": 1000}
+
+
+async def test_a_key_is_shown_once_and_kept_nowhere(gateway: Any) -> None:
+    """201 with the whole key; the log and every list hold its hash and mask only."""
+    answer = await gateway.call("POST", KEYS, {"customer_id": "acme", "customer_name": "Acme"}, ADMIN)
+    made = answer.json
+    secret = made["api_key"]
+    assert answer.status == 201 and re.fullmatch(r"rg_[0-9a-f]{40}", secret)
+    assert (made["id"], made["customer_id"], made["customer_name"]) == (1, "acme", "Acme")
+    assert made["created_at"] == "2026-04-26T12:00:00.000Z"
+    assert not any(secret.encode() in value for value in gateway.log.values() + gateway.log.entries)
+    assert any(hash_of(secret).encode() in value for value in gateway.log.values())
+    listed = await gateway.call("GET", KEYS, None, ADMIN)
+    assert secret not in listed.text
+    assert listed.json == {
+        "keys": [
+            {
+                "id": 1,
+                "customer_id": "acme",
+                "customer_name": "Acme",
+                "api_key_masked": f"{secret[:7]}...{secret[-4:]}",
+                "is_active": True,
+                "test": False,
+                "created_at": "2026-04-26T12:00:00.000Z",
+                "last_used_at": None,
+            }
+        ],
+        "next_cursor": None,
+    }
+
+
+async def test_revoking_again_answers_the_same_and_an_unknown_id_is_404(gateway: Any, key: str) -> None:
+    """The key stays listed as inactive."""
+    for _ in range(2):
+        answer = await gateway.call("DELETE", f"{KEYS}/1", None, ADMIN)
+        assert (answer.status, answer.json) == (200, {"success": True})
+    assert (await gateway.call("GET", KEYS, None, ADMIN)).json["keys"][0]["is_active"] is False
+    for unknown in ("99", "abc", "-1", "9" * 40):
+        assert (await gateway.call("DELETE", f"{KEYS}/{unknown}", None, ADMIN)).status == 404
+
+
+async def test_a_price_holds_for_every_event_after_its_answer(gateway: Any, key: str) -> None:
+    """An override of one customer, then its end: numbers exact in the answer and in the price."""
+    body = b'{"action_type":"completion","base_rate_cents":0.75,"token_rate_cents":"0.0004","customer_id":"acme-corp"}'
+    answer = await gateway.call("POST", PRICES, body, ADMIN)
+    assert answer.status == 201
+    made = answer.json
+    assert (made["base_rate_cents"], made["token_rate_cents"]) == (Decimal("0.75"), Decimal("0.0004"))
+    assert (made["outcome_bonus_cents"], made["is_active"], made["customer_id"]) == (0, True, "acme-corp")
+    event = (await gateway.call("POST", "/v1/meter", EVENT, key)).json
+    assert event["price"]["total_cents"] == Decimal("1.15") and event["price"]["config"]["is_default"] is False
+    deleted = await gateway.call("DELETE", f"{PRICES}/{made['id']}", None, ADMIN)
+    assert (deleted.status, deleted.json) == (200, {"success": True, "deleted_id": made["id"]})
+    assert (await gateway.call("POST", "/v1/meter", EVENT, key)).json["price"]["total_cents"] == Decimal("0.8")
+
+
+async def test_the_previous_price_becomes_history(gateway: Any) -> None:
+    """GET shows the row in force, ?history=1 also the one before it, newest first."""
+    for cents in (1, 2):
+        assert (
+            await gateway.call("POST", PRICES, {"action_type": "new", "base_rate_cents": cents}, ADMIN)
+        ).status == 201
+    active = [row for row in await configs(gateway, "") if row["action_type"] == "new"]
+    history = [row for row in await configs(gateway, "&history=1") if row["action_type"] == "new"]
+    assert [(row["base_rate_cents"], row["is_active"]) for row in active] == [(2, True)]
+    assert [(row["base_rate_cents"], row["is_active"]) for row in history] == [(2, True), (1, False)]
+    assert history[1]["ended_at"] is not None
+
+
+async def configs(gateway: Any, query: str) -> list[dict[str, Any]]:
+    """All pages of the price list, three at a time."""
+    rows, cursor = [], ""
+    while True:
+        answer = await gateway.call("GET", f"{PRICES}?limit=3{query}{cursor}", None, ADMIN)
+        assert answer.status == 200, answer.text
+        rows += answer.json["configs"]
+        if answer.json["next_cursor"] is None:
+            return rows
+        cursor = f"&cursor={answer.json['next_cursor']}"
+
+
+async def test_the_effective_rates_of_a_customer(gateway: Any, key: str) -> None:
+    """GET /v1/pricing: overrides are custom, the rest are the defaults."""
+    await gateway.call("POST", PRICES, {"action_type": "chat", "base_rate_cents": 9, "customer_id": "acme-corp"}, ADMIN)
+    answer = await gateway.call("GET", "/v1/pricing", None, key)
+    rows = {row["action_type"]: row for row in answer.json["configs"]}
+    assert answer.json["customer_id"] == "acme-corp" and len(rows) == 10
+    assert rows["chat"]["is_custom"] is True and rows["chat"]["base_rate_cents"] == 9
+    assert rows["completion"] == {
+        "action_type": "completion",
+        "base_rate_cents": Decimal("0.5"),
+        "token_rate_cents": Decimal("0.0003"),
+        "outcome_bonus_cents": Decimal("0.25"),
+        "is_custom": False,
+    }
+
+
+async def test_a_customer_is_listed_and_changed(gateway: Any, key: str) -> None:
+    """PATCH changes what is given and nothing else; an unknown customer is 404."""
+    changes = {"name": "New", "external_ids": {"stripe": "cus_1"}}
+    answer = await gateway.call("PATCH", f"{CUSTOMERS}/acme-corp", changes, ADMIN)
+    assert (answer.status, answer.json["name"], answer.json["test"]) == (200, "New", False)
+    await gateway.call("PATCH", f"{CUSTOMERS}/acme-corp", {"test": True}, ADMIN)
+    listed = (await gateway.call("GET", CUSTOMERS, None, ADMIN)).json["customers"]
+    assert [(row["customer_id"], row["name"], row["external_ids"], row["test"]) for row in listed] == [
+        ("acme-corp", "New", {"stripe": "cus_1"}, True)
+    ]
+    assert (await gateway.call("PATCH", f"{CUSTOMERS}/unknown", changes, ADMIN)).status == 404
+
+
+BAD = [
+    ("POST", KEYS, {}, "customer_id is required"),
+    ("POST", KEYS, {"customer_id": "_x"}, "reserved"),
+    ("POST", KEYS, {"customer_id": "x" * 300}, "customer_id"),
+    ("POST", KEYS, {"customer_id": "x", "customer_nam": "y"}, "did you mean 'customer_name'"),
+    ("POST", KEYS, {"customer_id": "x", "customer_name": "a\nb"}, "customer_name"),
+    ("POST", KEYS, {"customer_id": "x", "test": 1}, "test must be true or false"),
+    ("POST", KEYS + "?x=1", {"customer_id": "x"}, "unknown query parameter"),
+    ("POST", KEYS, b"{", "not valid JSON"),
+    ("POST", PRICES, {"base_rate_cents": 1}, "action_type is required"),
+    ("POST", PRICES, {"action_type": "outcome_charge"}, "reserved"),
+    ("POST", PRICES, {"action_type": "a", "customer_id": "*"}, "reserved"),
+    ("POST", PRICES, b'{"action_type":"a","base_rate_cents":0.1234567890123}', "base_rate_cents must have at most 12"),
+    ("POST", PRICES, b'{"action_type":"a","token_rate_cents":-1}', "token_rate_cents"),
+    ("POST", PRICES, b'{"action_type":"a","outcome_bonus_cents":1000000001}', "outcome_bonus_cents"),
+    ("POST", PRICES, b'{"action_type":"a","base_rate_cents":NaN}', "not valid JSON"),
+    ("POST", PRICES, b'{"action_type":"a","base_rate_cents":"NaN"}', "base_rate_cents"),
+    ("POST", PRICES, b'{"action_type":"a","base_rate_cents":1e400}', "base_rate_cents"),
+    ("GET", PRICES + "?history=2", None, "history"),
+    ("GET", PRICES + "?limit=0", None, "limit"),
+    ("GET", KEYS + "?limit=1001", None, "limit"),
+    ("GET", KEYS + "?cursor=x", None, "cursor"),
+    ("GET", KEYS + "?cursor=bnVsbA", None, "cursor"),
+    ("PATCH", CUSTOMERS + "/_x", {"name": "x"}, "reserved"),
+    ("PATCH", CUSTOMERS + "/x", {"external_ids": {"a": 1}}, "external_ids"),
+    ("PATCH", CUSTOMERS + "/x", {"external_ids": {"a": "\n"}}, "external_ids"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "says"), BAD)
+async def test_bad_admin_input_is_refused_and_appends_nothing(
+    gateway: Any, method: str, path: str, body: Any, says: str
+) -> None:
+    """400 naming the field."""
+    before = len(gateway.log.values())
+    answer = await gateway.call(method, path, body, ADMIN)
+    assert answer.status == 400, answer.text
+    assert says in answer.json["error"]
+    assert len(gateway.log.values()) == before
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", "the-admin-toke\u00e9"])
+async def test_admin_calls_want_the_token(gateway: Any, key: str, token: str | None) -> None:
+    """401 for none, a wrong one, and a customer's key."""
+    before = len(gateway.log.values())
+    for method, path in [("GET", KEYS), ("POST", PRICES), ("DELETE", f"{KEYS}/1"), ("PATCH", f"{CUSTOMERS}/x")]:
+        for given in (token, key):
+            assert (await gateway.call(method, path, b"{", given)).status == 401
+    assert len(gateway.log.values()) == before
+
+
+async def test_a_change_that_is_not_confirmed_is_503_unknown(gateway: Any) -> None:
+    """Without a pricer, without a view that follows, and with an append whose fate is unknown."""
+    gateway.log.lags_behind = True
+    blind = await gateway.call("POST", KEYS, {"customer_id": "a"}, ADMIN)
+    gateway.log.lags_behind = False
+    gateway.log.pause()
+    unanswered = await gateway.call("POST", KEYS, {"customer_id": "b"}, ADMIN)
+    gateway.log.error = Unknown("late")
+    lost = await gateway.call("POST", KEYS, {"customer_id": "c"}, ADMIN)
+    for answer in (blind, unanswered, lost):
+        assert (answer.status, answer.json["code"]) == (503, "unknown") and answer.headers["Retry-After"]
+        assert "rg_" not in answer.text
