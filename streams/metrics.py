@@ -32,4 +32,5 @@ TRANSACTION = Histogram(
     buckets=(0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 2, 5, 10),
 )
 OUTBOX = Gauge("rev_outbox_pending", "Appends that a shard owes and that are not acknowledged", ["shard"])
+HOST_FAILURES = Counter("rev_host_failures", "Failures of a host outside its shards, repaired by rejoining", ["error"])
 REJOINS = Counter("rev_group_rejoins", "Times that a host made a new group consumer", ["why"])

@@ -1,0 +1,228 @@
+"""All the shards that the group gives to this process: assignment, lives, rejoining.
+
+The group says who owns which partition and nothing else: nothing is fetched through it and
+none of its offsets are read. A producer is made only for an assignment that the group gave
+after the last failure, so that a process which was away cannot fence the rightful owner.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from streams import clients, metrics
+from streams.errors import Stopped
+from streams.rejects import Refusals
+from streams.shard import Setting, Shard
+from streams.state import Store
+
+log = structlog.get_logger("streams.host")
+
+POLL = 200
+TELL = 0.25
+"""Seconds between two looks at the positions; a changed one is told to every gateway."""
+TELL_ANYWAY = 1.0
+BACKOFF = (0.1, 5.0)
+"""Seconds before a failed shard or membership is tried again: doubled from the first to the second."""
+QUIET = 5.0
+"""Seconds that an open transaction gets to end when the group takes its partition away."""
+
+
+class _Life:
+    """A shard, its task and its store."""
+
+    def __init__(self, shard: Shard, task: "asyncio.Task[None]", store: Store) -> None:
+        self.shard = shard
+        self.task = task
+        self.store = store
+
+
+class ShardHost:
+    """``store`` makes a shard's store, ``jitter`` gives numbers in [0, 1)."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        instance: str,
+        store: Callable[[int], Store],
+        *,
+        session_timeout: int = 6_000,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._setting = setting
+        self._instance = instance
+        self._make_store = store
+        self._session_timeout = session_timeout
+        self._jitter = jitter
+        self._lives: dict[int, _Life] = {}
+        self._refusals: dict[int, Refusals] = {}
+        self._stopped: dict[int, str] = {}
+        self._assigned: set[int] | None = None
+        self._rejoin = asyncio.Event()
+        self._failures = 0
+        self._told: dict[int, tuple[int, float]] = {}
+
+    def reasons(self) -> list[str]:
+        """Why this host does not do all of its work now (empty: it does)."""
+        if self._assigned is None:
+            return ["not in the group"]
+        running = {partition for partition, life in self._lives.items() if life.shard.running}
+        reasons = [f"shard {p} stands still: {why}" for p, why in sorted(self._stopped.items())]
+        return reasons + [f"shard {p} is not running" for p in sorted(self._assigned - running - set(self._stopped))]
+
+    def shards(self) -> dict[int, int]:
+        """Next raw offset of every shard that runs here."""
+        return {partition: life.shard.next for partition, life in self._lives.items() if life.shard.running}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Returns when ``stop`` is set and every shard has finished its transaction."""
+        telling = asyncio.create_task(self._tell())
+        try:
+            while not stop.is_set():
+                await self._member(stop)
+        finally:
+            telling.cancel()
+            await asyncio.wait([telling])
+            await self._close(list(self._lives))
+
+    async def _member(self, stop: asyncio.Event) -> None:
+        """One membership: until stopped, or until a failure asks for a new one."""
+        self._rejoin.clear()
+        consumer = clients.member(self._setting.kafka, self._setting.service, self._instance, self._session_timeout)
+        why = "rejoin"
+        try:
+            await consumer.start()
+            consumer.subscribe([self._setting.names.raw], listener=_Listener(self, consumer))
+            while not stop.is_set() and not self._rejoin.is_set():
+                await consumer.getmany(timeout_ms=POLL)
+                if self._lives and all(life.shard.running for life in self._lives.values()):
+                    self._failures = 0
+        except (KafkaError, OSError) as error:
+            why = type(error).__name__
+            log.error("group_failed", group=self._setting.service, instance=self._instance, error=repr(error))
+        finally:
+            self._assigned = None
+            await clients.discard_consumer(consumer)
+        if not stop.is_set():
+            metrics.REJOINS.labels(why).inc()
+            await self._back_off(stop)
+
+    async def _back_off(self, stop: asyncio.Event) -> None:
+        first, most = BACKOFF
+        wait = min(most, first * 2**self._failures) * (0.5 + self._jitter() / 2)
+        self._failures = min(self._failures + 1, 10)
+        try:
+            async with asyncio.timeout(wait):
+                await stop.wait()
+        except TimeoutError:
+            return
+
+    async def revoked(self) -> None:
+        """The group is being rearranged: no transaction is begun until it is known who owns what."""
+        await asyncio.gather(*(self._pause(life.shard) for life in self._lives.values()))
+
+    async def assigned(self, partitions: Iterable[int]) -> None:
+        """What this process owns from now on. Shards that come back are still warm."""
+        wanted = set(partitions)
+        self._stopped = {partition: why for partition, why in self._stopped.items() if partition in wanted}
+        await self._close([partition for partition in self._lives if partition not in wanted])
+        for partition in sorted(wanted):
+            life = self._lives.get(partition)
+            if life is not None:
+                life.shard.resume()
+            elif partition not in self._stopped:
+                self._begin(partition)
+        self._assigned = wanted
+        log.info("assigned", group=self._setting.service, instance=self._instance, shards=sorted(wanted))
+
+    def again(self, error: Exception) -> None:
+        """Something failed that a new membership may repair."""
+        log.error("host_failed", instance=self._instance, error=repr(error), exc_info=error)
+        metrics.HOST_FAILURES.labels(type(error).__name__).inc()
+        self._rejoin.set()
+
+    def _begin(self, partition: int) -> None:
+        store = self._make_store(partition)
+        shard = Shard(self._setting, partition, store, self._refusals.setdefault(partition, Refusals()))
+        task = asyncio.create_task(shard.run())
+        self._lives[partition] = _Life(shard, task, store)
+        task.add_done_callback(lambda done: self._ended(partition, done))
+
+    def _ended(self, partition: int, task: "asyncio.Task[None]") -> None:
+        """A shard's life is over. Every end but a wanted one asks for a new membership."""
+        error = None if task.cancelled() else task.exception()
+        life = self._lives.get(partition)
+        if life is None or life.task is not task:
+            return
+        del self._lives[partition]
+        life.store.close()
+        if error is not None and not isinstance(error, Exception):
+            raise error
+        if isinstance(error, Stopped):
+            self._stopped[partition] = str(error)
+            metrics.SHARD_STATE.labels(partition).set(4)
+            log.critical("shard_stopped", shard=partition, error=repr(error))
+            return
+        metrics.SHARD_STATE.labels(partition).set(3)
+        if isinstance(error, ProducerFenced):
+            metrics.SHARD_FENCED.labels(partition).inc()
+        metrics.SHARD_FAILURES.labels(partition, type(error).__name__).inc()
+        log.error("shard_failed", shard=partition, error=repr(error), exc_info=error)
+        self._rejoin.set()
+
+    async def _pause(self, shard: Shard) -> None:
+        try:
+            async with asyncio.timeout(QUIET):
+                await shard.pause()
+        except TimeoutError:
+            # Its transaction hangs; whoever owns the partition next fences it.
+            log.warning("shard_not_quiet", shard=shard.partition)
+
+    async def _close(self, partitions: list[int]) -> None:
+        lives = [self._lives.pop(partition) for partition in partitions if partition in self._lives]
+        await asyncio.gather(*(self._end(life) for life in lives))
+
+    async def _end(self, life: _Life) -> None:
+        await self._pause(life.shard)
+        life.task.cancel()
+        await asyncio.wait([life.task])
+        life.store.close()
+        metrics.SHARD_STATE.labels(life.shard.partition).set(0)
+
+    async def _tell(self) -> None:
+        """Tell every gateway how far the shards are: the load is shed by it."""
+        while True:
+            await asyncio.sleep(TELL)
+            now = self._setting.clock()
+            due = [
+                (partition, at)
+                for partition, at in self.shards().items()
+                if self._told.get(partition, (-1, 0.0))[0] != at or now - self._told[partition][1] >= TELL_ANYWAY
+            ]
+            for partition, at in due:
+                self._told[partition] = at, now
+            await self._setting.answers.tell(due)
+
+
+class _Listener(clients.ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, host: ShardHost, consumer: AIOKafkaConsumer) -> None:
+        self._host = host
+        self._consumer = consumer
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        if revoked:
+            await self._host.revoked()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        # A position, so that no committed offset is asked for; paused, so that nothing is fetched.
+        for tp in assigned:
+            self._consumer.seek(tp, 0)
+        self._consumer.pause(*assigned)
+        try:
+            await self._host.assigned(tp.partition for tp in assigned)
+        except Exception as error:
+            # aiokafka would log it and carry on without the shards.
+            self._host.again(error)

@@ -1,0 +1,32 @@
+"""Which instance of its service this process is: an ordinal, held by a file lock for its life."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+from streams.errors import InstanceTaken
+
+
+class Instance:
+    """``name`` = ``<service>-<ordinal>``: the group's static member, and the name of the
+    state directory under ``data``/state. Raises InstanceTaken when another process has it."""
+
+    def __init__(self, data: Path, service: str, ordinal: int) -> None:
+        self.name = f"{service}-{ordinal}"
+        self.directory = data / "state" / self.name
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._file: IO[str] = (self.directory / "lock").open("a+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.seek(0)
+            holder = self._file.read().strip()
+            self._file.close()
+            raise InstanceTaken(f"{self.name} is held by process {holder or 'unknown'}") from None
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def release(self) -> None:
+        self._file.close()

@@ -1,0 +1,90 @@
+"""A shard's state as the record being applied sees it: the store and this transaction's changes.
+
+Pure but for the store that it reads.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+
+from streams.state import Store
+from streams.types import Decision, Remembered
+
+HOST = b"!"
+"""Keys that begin so are the host's, and no processor's."""
+_ABSENT = object()
+
+
+class HostKey(ValueError):
+    """A decision changes a key that is the host's."""
+
+
+class Overlay:
+    """``changes`` and ``remembered`` are what the transaction will write, last value first seen order."""
+
+    def __init__(self, store: Store) -> None:
+        self.changes: dict[bytes, bytes | None] = {}
+        self.remembered: dict[bytes, Remembered] = {}
+        self._store = store
+        self._keys: list[bytes] = []
+        self._sorted = True
+
+    def get(self, key: bytes) -> bytes | None:
+        value = self.changes.get(key, _ABSENT)
+        return self._store.get(key) if value is _ABSENT else value  # type: ignore[return-value]
+
+    def recall(self, key: bytes) -> Remembered | None:
+        found = self.remembered.get(key)
+        return self._store.recall(key) if found is None else found
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Committed and changed pairs in one order. A snapshot of the changes at the call."""
+        changed = self._changed(prefix)
+        if not changed:
+            yield from self._store.scan(prefix)
+            return
+        place = 0
+        for key, value in self._store.scan(prefix):
+            while place < len(changed) and changed[place][0] < key:
+                yield from _present(changed[place])
+                place += 1
+            if place < len(changed) and changed[place][0] == key:
+                yield from _present(changed[place])
+                place += 1
+            else:
+                yield key, value
+        for pair in changed[place:]:
+            yield from _present(pair)
+
+    def absorb(self, decision: Decision) -> None:
+        """Make a decision's changes visible to the records after it. Raises HostKey before any change."""
+        for key, _ in decision.changes:
+            if key.startswith(HOST):
+                raise HostKey(key)
+        for key, value in decision.changes:
+            self.set(key, value)
+        for one in decision.remembered:
+            self.remembered[one.key] = one
+
+    def set(self, key: bytes, value: bytes | None) -> None:
+        if key not in self.changes:
+            self._keys.append(key)
+            self._sorted = False
+        self.changes[key] = value
+
+    def _changed(self, prefix: bytes) -> list[tuple[bytes, bytes | None]]:
+        if not self._sorted:
+            self._keys.sort()
+            self._sorted = True
+        found = []
+        for index in range(bisect_left(self._keys, prefix), len(self._keys)):
+            key = self._keys[index]
+            if not key.startswith(prefix):
+                break
+            found.append((key, self.changes[key]))
+        return found
+
+
+def _present(pair: tuple[bytes, bytes | None]) -> Iterator[tuple[bytes, bytes]]:
+    key, value = pair
+    if value is not None:
+        yield key, value

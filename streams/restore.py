@@ -1,0 +1,172 @@
+"""Bringing a shard's local state up to the committed end of its log, after the fence.
+
+A checkpoint that does not fit is thrown away, and the state is read from the beginning.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from schemas.limits import DAY
+from streams import clients, metrics, position
+from streams.errors import LogMismatch
+from streams.names import STANDARD, Names
+from streams.state import REMEMBER_FOR, Checkpoint, Store
+from streams.types import Input, Processor, Remembered
+
+log = structlog.get_logger("streams.restore")
+
+OLDEST = 3 * DAY
+"""ms. rev.state forgets its tombstones after 7 days; a checkpoint from before would keep the dead alive."""
+POLL = 200
+
+Wall = Callable[[], int]
+"""This machine's time in ms; only ever makes a checkpoint look older, decides nothing else."""
+
+
+class Ends(NamedTuple):
+    """First and next offset of a partition."""
+
+    first: int
+    end: int
+
+
+class Restored(NamedTuple):
+    next: int
+    """Next raw offset to apply."""
+    at: int
+    checkpoint: Checkpoint
+
+
+def misfit(checkpoint: Checkpoint, epoch: str, state: Ends, entries: Ends, now: int) -> str | None:
+    """Why a checkpoint cannot be used, or None. ``now``: ms, the later of every clock known."""
+    if checkpoint.epoch != epoch:
+        return "epoch"
+    if checkpoint.state > state.end or checkpoint.entries > entries.end:
+        return "beyond"
+    return "old" if now - checkpoint.at > OLDEST else None
+
+
+class Restore:
+    """One restoration. ``epoch``: of the log, read from rev.config before."""
+
+    def __init__(
+        self,
+        kafka: str,
+        partition: int,
+        store: Store,
+        processor: Processor,
+        *,
+        epoch: str,
+        wall: Wall,
+        names: Names = STANDARD,
+        remember_for: int = REMEMBER_FOR,
+    ) -> None:
+        self._kafka = kafka
+        self._store = store
+        self._processor = processor
+        self._epoch = epoch
+        self._wall = wall
+        self._remember_for = remember_for
+        self._raw = TopicPartition(names.raw, partition)
+        self._state = TopicPartition(names.state, partition)
+        self._entries = TopicPartition(names.entries, partition)
+
+    async def run(self) -> Restored:
+        """Raises LogMismatch, KafkaError; the ends are taken here, so call it after the fence."""
+        consumer = clients.reader(self._kafka)
+        try:
+            await consumer.start()
+            tps = [self._raw, self._state, self._entries]
+            consumer.assign(tps)
+            consumer.pause(*tps)
+            first, end = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
+            ends = {tp: Ends(first[tp], end[tp]) for tp in tps}
+            return await self._restore(consumer, ends)
+        finally:
+            await clients.discard_consumer(consumer)
+
+    async def _restore(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, Ends]) -> Restored:
+        checkpoint = self._fitting(ends, self._wall())
+        await self._read_state(consumer, ends, checkpoint)
+        found = position.decode(self._store.get(position.KEY))
+        if checkpoint is not None and found is not None and self._fitting(ends, found.at, checkpoint) is None:
+            checkpoint = None
+            await self._read_state(consumer, ends, None)
+            found = position.decode(self._store.get(position.KEY))
+        start = self._start(found, ends[self._raw])
+        at = 0 if found is None else found.at
+        await self._read_entries(consumer, ends, checkpoint, at)
+        final = Checkpoint(self._epoch, ends[self._state].end, ends[self._entries].end, at)
+        self._store.write({}, (), final)
+        return Restored(start, at, final)
+
+    def _fitting(
+        self, ends: dict[TopicPartition, Ends], now: int, checkpoint: Checkpoint | None = None
+    ) -> Checkpoint | None:
+        """The checkpoint if it can be used; else the store is cleared."""
+        checkpoint = checkpoint or self._store.checkpoint()
+        if checkpoint is None:
+            return None
+        why = misfit(checkpoint, self._epoch, ends[self._state], ends[self._entries], now)
+        if why is None:
+            return checkpoint
+        log.warning("checkpoint_discarded", shard=self._raw.partition, why=why, checkpoint=checkpoint)
+        metrics.SHARD_REBUILT.labels(why).inc()
+        self._store.clear()
+        return None
+
+    def _start(self, found: position.Position | None, raw: Ends) -> int:
+        if found is None:
+            if raw.first > 0:
+                raise LogMismatch(f"{self._raw} begins at {raw.first} and the shard has no position")
+            return 0
+        if found.epoch != self._epoch:
+            raise LogMismatch(f"{self._raw}: position of log {found.epoch}, this is log {self._epoch}")
+        if not raw.first <= found.next <= raw.end:
+            raise LogMismatch(f"{self._raw} holds {raw.first} to {raw.end}, the shard's position is {found.next}")
+        return found.next
+
+    async def _read_state(
+        self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, Ends], checkpoint: Checkpoint | None
+    ) -> None:
+        tp, (first, end) = self._state, ends[self._state]
+        consumer.seek(tp, first if checkpoint is None else max(first, checkpoint.state))
+        entries = 0 if checkpoint is None else checkpoint.entries
+        consumer.resume(tp)
+        while await consumer.position(tp) < end:
+            for records in (await consumer.getmany(tp, timeout_ms=POLL)).values():
+                changes = {record.key: record.value for record in records}
+                # Its time is that of what was read, not of now: interrupted here and taken up
+                # much later, it counts as old.
+                upto = Checkpoint(self._epoch, records[-1].offset + 1, entries, records[-1].timestamp)
+                self._store.write(changes, (), upto)
+        consumer.pause(tp)
+
+    async def _read_entries(
+        self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, Ends], checkpoint: Checkpoint | None, at: int
+    ) -> None:
+        tp, (first, end) = self._entries, ends[self._entries]
+        if checkpoint is not None and checkpoint.entries > 0:
+            start = max(first, checkpoint.entries)
+        else:
+            since = (await consumer.offsets_for_times({tp: max(0, at - self._remember_for)})).get(tp)
+            start = end if since is None else since.offset
+        consumer.seek(tp, start)
+        consumer.resume(tp)
+        while await consumer.position(tp) < end:
+            for records in (await consumer.getmany(tp, timeout_ms=POLL)).values():
+                upto = Checkpoint(self._epoch, ends[self._state].end, records[-1].offset + 1, at)
+                self._store.write({}, self._recollected(records), upto)
+        consumer.pause(tp)
+
+    def _recollected(self, records: list) -> list[Remembered]:  # type: ignore[type-arg]
+        return [
+            remembered
+            for record in records
+            for remembered in self._processor.recollect(
+                Input(record.partition, record.offset, record.key or b"", record.value or b"", record.timestamp)
+            )
+        ]
