@@ -105,14 +105,16 @@ class Engine:
         combinators = self._root.query("SELECT name FROM system.aggregate_function_combinators", "TSV").bytes()
         return guard.allowed_functions([(name, category) for name, category in rows], combinators.decode().split())
 
+    def kept(self, role: Role, database: str) -> Handle | None:
+        """A clean handle without settings, if one is at hand. Does not block."""
+        with self._guard:
+            free = self._free.get((role, database))
+            return free.pop() if free else None
+
     def lease(self, role: Role, database: str, settings: dict[str, str]) -> Handle:
         """A handle with exactly these settings. Raises ClickHouseError when they cannot be set."""
-        if not settings:
-            with self._guard:
-                free = self._free[role, database]
-                if free:
-                    return free.pop()
-        return self._make(role, database, settings)
+        kept = None if settings else self.kept(role, database)
+        return kept or self._make(role, database, settings)
 
     def _make(self, role: Role, database: str, settings: dict[str, str]) -> Handle:
         with self._guard:

@@ -110,12 +110,15 @@ class Execution:
         if streamed and statement.is_select(sql):
             return await self._stream(user, wanted, running, handle, sql, format_name)
         plain: Answer = await self._thread(user, running, _plain, handle, sql, format_name, wanted.parameters, kind)
+        if count == 0:  # nothing that parses, and yet the engine had nothing against it
+            raise syntax("Empty query")
         return plain
 
     def _guarded(self, handle: Handle, sql: bytes, parameters: dict[str, str]) -> bytes:
         """The statement that an analyst gets to run. Raises ClickHouseError."""
-        if sql.split(b"\n FORMAT")[0].strip() == guard.HANDSHAKE or sql.startswith(guard.HANDSHAKE + b"\n"):
-            return _handshake(sql)
+        known = guard.handshake(sql)
+        if known is not None:
+            return known
         try:
             ast = handle.text(b"EXPLAIN AST " + sql, "TSVRaw", parameters)
         except ClickHouseError as error:
@@ -285,13 +288,6 @@ def _create_externals(handle: Handle, tables: list[External]) -> None:
         handle.run(f"CREATE TEMPORARY TABLE {identifier(table.name)} ({table.columns})")
         insert = statement.Insert(f"INSERT INTO {identifier(table.name)}", table.format, 0)
         _Load(handle, insert).finish(table.data)
-
-
-def _handshake(sql: bytes) -> bytes:
-    """Of the settings, only those that analysts may send are shown as theirs to change."""
-    names = ", ".join(literal(name) for name in sorted(guard.SETTINGS))
-    listed = f"SELECT name, value, toUInt8(name NOT IN ({names})) AS readonly FROM system.settings LIMIT 10000"
-    return sql.replace(guard.HANDSHAKE, listed.encode(), 1)
 
 
 def _table(queries: list[Running]) -> str:

@@ -20,7 +20,7 @@ _KIND_NAMES = """
     ArrayJoin Asterisk ColumnsExceptTransformer ColumnsListMatcher ColumnsRegexpMatcher ColumnsReplaceTransformer
     ColumnsReplaceTransformer::Replacement ColumnsTransformerList ExpressionList Function Identifier InterpolateElement
     Literal OrderByElement QualifiedAsterisk QualifiedColumnsListMatcher QualifiedColumnsRegexpMatcher SampleRatio
-    SelectIntersectExceptQuery SelectQuery Set StorageOrderByElement Subquery TableExpression TableIdentifier TableJoin
+    SelectIntersectExceptQuery SelectQuery StorageOrderByElement Subquery TableExpression TableIdentifier TableJoin
     TablesInSelectQuery TablesInSelectQueryElement WindowDefinition WindowListElement WithElement
 """
 _KINDS = _ROOTS | frozenset(_KIND_NAMES.split())
@@ -44,7 +44,7 @@ _NAMES = frozenset(_FUNCTION_NAMES.split())
 # Categories that are allowed but for these.
 _NOT = frozenset(name.lower() for name in ("serverTimezone", "flameGraph", "aggThrow", "estimateCompressionRatio"))
 
-HANDSHAKE = b"SELECT name, value, readonly FROM system.settings LIMIT 10000"
+_HANDSHAKE = re.compile(rb"SELECT name, value, readonly FROM system\.settings LIMIT 10000(?P<end>(?:\s+FORMAT \w+)?\s*)")
 """What clickhouse-connect asks when it connects: it sends only settings that are not read-only."""
 
 LIMITS = {"max_execution_time": 30, "max_memory_usage": 256 << 20, "max_threads": 2}
@@ -105,6 +105,17 @@ def settings(wanted: dict[str, str]) -> dict[str, str]:
                 value = str(min(int(value) or LIMITS[name], LIMITS[name]))
         result[name] = value
     return result
+
+
+def handshake(sql: bytes) -> bytes | None:
+    """For the handshake, and that alone: a statement that shows as changeable what analysts
+    may send; it is ours and need not be checked. None for any other statement."""
+    match = _HANDSHAKE.fullmatch(sql)
+    if match is None:
+        return None
+    names = ", ".join(f"'{name}'" for name in sorted(SETTINGS))
+    listed = f"SELECT name, value, toUInt8(name NOT IN ({names})) AS readonly FROM system.settings LIMIT 10000"
+    return listed.encode() + match["end"]
 
 
 def check(ast: str, functions: Functions) -> None:
