@@ -60,6 +60,8 @@ class RocksStore:
     def __init__(self, path: Path, remember_for: int = REMEMBER_FOR) -> None:
         self._path = path
         self._buckets = Buckets(remember_for)
+        self._newest_first: list[Rdict] = []
+        self._oldest: int | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._open()
@@ -132,8 +134,6 @@ class RocksStore:
         for name in there:
             if name.startswith(BUCKET):
                 self._know(int(name.removeprefix(BUCKET)))
-        self._newest_first: list[Rdict] = []
-        self._oldest: int | None = None
         self._order()
 
     def _handle(self, bucket: int) -> ColumnFamily:

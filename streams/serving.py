@@ -1,0 +1,84 @@
+"""A service made of shards, put together in one place that reads top to bottom.
+
+What the shards do is given as a Processor; nothing of any service may come in here.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+
+from schemas.config import EPOCH
+from schemas.settings import Settings
+from schemas.topics import CONFIG
+from streams.answers import Answers
+from streams.appends import Appender
+from streams.health import HealthServer
+from streams.host import ShardHost
+from streams.instance import Instance
+from streams.names import STANDARD
+from streams.rocks import RocksStore
+from streams.shard import Setting
+from streams.types import Processor
+from streams.views import CompactedView
+
+
+async def serve(settings: Settings, service: str, processor: Processor, stop: asyncio.Event) -> None:
+    """Run this process's shards until ``stop`` is set. Raises InstanceTaken when the ordinal is
+    held by a living process, OSError when the metrics port is taken."""
+    instance = Instance(settings.data, service, settings.ordinal)
+    hosts: list[ShardHost] = []
+    health = HealthServer(settings.metrics_port, lambda: hosts[0].reasons() if hosts else ["no log yet"])
+    await health.start()
+    answers = Answers(settings.kafka, STANDARD.replies)
+    appender = Appender(settings.kafka, append_timeout=settings.append_timeout)
+    try:
+        epoch = await _until(stop, log_epoch(settings.kafka))
+        if epoch is None:
+            return
+        await answers.start()
+        await appender.start()
+        setting = Setting(settings.kafka, service, processor, epoch, settings.partitions, appender, answers)
+        host = ShardHost(
+            setting,
+            instance.name,
+            lambda partition: RocksStore(instance.directory / str(partition), setting.remember_for),
+            session_timeout=settings.session_timeout,
+        )
+        hosts.append(host)
+        await host.run(stop)
+    finally:
+        await appender.stop()
+        await answers.stop()
+        await health.stop()
+        instance.release()
+
+
+async def log_epoch(kafka: str, topic: str = CONFIG) -> str:
+    """The epoch of the log; waits until it has been written."""
+    found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def apply(key: bytes, value: bytes | None, offset: int) -> None:
+        if key == EPOCH and value is not None and not found.done():
+            found.set_result(msgspec.json.decode(value)["epoch"])
+
+    view = CompactedView(kafka, topic, apply)
+    try:
+        await view.start()
+        return await found
+    finally:
+        await view.stop()
+
+
+async def _until(stop: asyncio.Event, epoch: Coroutine[Any, Any, str]) -> str | None:
+    """The epoch, or None when ``stop`` was set before it was known."""
+    reading = asyncio.create_task(epoch)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([reading, stopping], return_when=asyncio.FIRST_COMPLETED)
+        return reading.result() if reading.done() else None
+    finally:
+        reading.cancel()
+        stopping.cancel()
+        await asyncio.wait([reading, stopping])
