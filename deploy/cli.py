@@ -11,7 +11,7 @@ from typing import NamedTuple
 from schemas.settings import SettingError, Settings, read, whole
 
 DESCRIPTION = "Revenue infrastructure for AI agents: events in, an exact committed price back, an auditable ledger."
-EPILOG = "Settings are environment variables named REV_*; see docs/settings.md. `rev COMMAND --help` says more."
+EPILOG = "Settings are environment variables named REV_*; see docs/operations.md. `rev COMMAND --help` says more."
 
 
 class Command(NamedTuple):

@@ -23,6 +23,7 @@ from deploy.ports import LOOPBACK
 UP_WITHIN = 60.0
 DOWN_WITHIN = 60.0
 TOPIC = "training"
+KEPT = 4
 
 
 def file_for(cache: Path, java: Path, jars: Sequence[Path]) -> Path | None:
@@ -54,6 +55,15 @@ def record(command: list[str], into: Path) -> None:
         if done.returncode or not fresh.exists():
             raise RuntimeError(f"Java made no recording: {(done.stderr or done.stdout).strip()[-500:]}")
         os.rename(fresh, into)
+    _forget_old(into.parent)
+
+
+def _forget_old(directory: Path) -> None:
+    """Each virtual environment has a Java and so a recording of its own; keep the latest few.
+    A broker that runs with one that is removed is not disturbed."""
+    found = sorted(directory.glob("*.aot"), key=lambda file: file.stat().st_mtime)
+    for file in found[:-KEPT]:
+        file.unlink(missing_ok=True)
 
 
 def _exercise(argv: list[str], port: int, log: int) -> None:

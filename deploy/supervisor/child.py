@@ -18,6 +18,9 @@ from deploy import children
 from deploy.supervisor.backoff import Backoff
 from deploy.supervisor.spec import Spec
 
+LOG_LIMIT = 32 << 20
+"""Bytes of a log above which the next start begins a new one and keeps one old one."""
+
 
 class Child:
     """Runs one Spec. ``clock`` is monotonic seconds, ``changed`` is told of every start and
@@ -36,9 +39,10 @@ class Child:
         self._started = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to run it; returns at once."""
+    def start(self) -> asyncio.Task[None]:
+        """Begin to run it; the task ends when it was stopped."""
         self._task = asyncio.create_task(self._keep_up(), name=self.spec.name)
+        return self._task
 
     def release(self, settings: Mapping[str, str]) -> None:
         """Let a held child begin, now and after each restart."""
@@ -54,7 +58,7 @@ class Child:
         done, _ = await asyncio.wait([self._task], timeout=grace)
         if not done:
             self._signal(signal.SIGKILL)
-        await self._task
+        await asyncio.wait([self._task])
 
     async def _keep_up(self) -> None:
         while not self._stopping.is_set():
@@ -76,6 +80,7 @@ class Child:
             command = await asyncio.to_thread(self.spec.command)
             if self._stopping.is_set():
                 return "was stopped before it began"
+            self._rotate()
             with self.log.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
                     *command,
@@ -95,6 +100,10 @@ class Child:
         code = await self._process.wait()
         self.pid = self._process = None
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+
+    def _rotate(self) -> None:
+        if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
+            self.log.rename(self.log.with_suffix(".log.1"))
 
     def _hand_over(self) -> None:
         if self._process is None or self._settings is None or self._process.stdin is None:

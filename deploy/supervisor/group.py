@@ -24,9 +24,10 @@ class Group:
         logs.mkdir(parents=True, exist_ok=True)
         self.children = {spec.name: Child(spec, logs, clock, changed) for spec in specs}
 
-    def start(self) -> None:
-        for child in self.children.values():
-            child.start()
+    def start(self) -> asyncio.Future[list[None]]:
+        """Start them all. The future ends when all were stopped, or with the error that ended
+        the supervision of one."""
+        return asyncio.gather(*(child.start() for child in self.children.values()))
 
     def release(self, settings: Mapping[str, str]) -> None:
         """Let every held child begin."""

@@ -5,7 +5,7 @@ import shlex
 from datetime import datetime
 from pathlib import Path
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -40,28 +40,33 @@ class Screen:
 
     def _line(self, *parts: str | tuple[str, str]) -> None:
         # Never wrapped by us: it may be in a log, or be a path to copy.
-        self._console.print(Text.assemble(*parts), soft_wrap=True)
+        self._print(Text.assemble(*parts), soft_wrap=True)
+
+    def _print(self, what: RenderableType, *, soft_wrap: bool = False) -> None:
+        """Whoever read the output may have gone; what is supervised must not notice."""
+        try:
+            self._console.print(what, soft_wrap=soft_wrap)
+        except (OSError, SystemExit):  # rich makes SystemExit of a broken pipe
+            self._console = Console(quiet=True)
 
     def stopping(self) -> None:
-        self._console.print(Text("Stopping …", style="dim"))
+        self._print(Text("Stopping …", style="dim"))
 
     def stopped(self) -> None:
-        self._console.print(Text("Stopped. All data is kept.", style="dim"))
+        self._print(Text("Stopped. All data is kept.", style="dim"))
 
     def up(self, plan: Plan, settings: Settings, key_file: Path | None, seconds: float) -> None:
         for name, warning in OPEN.items():
             if getattr(settings, name):
-                self._console.print(Panel(Text(warning, style="bold red"), title="OPEN", border_style="red"))
-        self._console.print(Panel(self._addresses(plan), title=f"Rev is up ({seconds:.1f} s)", border_style="green"))
+                self._print(Panel(Text(warning, style="bold red"), title="OPEN", border_style="red"))
+        self._print(Panel(self._addresses(plan), title=f"Rev is up ({seconds:.1f} s)", border_style="green"))
         if key_file is None:
-            self._console.print(
-                Text(f"  No demo key was made; see {plan.data / 'logs' / 'gateway.log'}", style="yellow")
-            )
+            self._print(Text(f"  No demo key was made; see {plan.data / 'logs' / 'gateway.log'}", style="yellow"))
             return
-        self._console.print(Text("Meter an event and see its price:", style="bold"))
+        self._print(Text("Meter an event and see its price:", style="bold"))
         # Never wrapped: it is there to be pasted.
-        self._console.print(curl(plan.http, key_file), soft_wrap=True, markup=False, highlight=False)
-        self._console.print(Text("Ctrl-C stops everything and keeps all data.", style="dim"))
+        self._print(Text(curl(plan.http, key_file)), soft_wrap=True)
+        self._print(Text("Ctrl-C stops everything and keeps all data.", style="dim"))
 
     def _addresses(self, plan: Plan) -> Group:
         table = Table.grid(padding=(0, 2))

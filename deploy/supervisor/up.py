@@ -50,13 +50,14 @@ class Up:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, stop.set)
-        stopping = asyncio.create_task(stop.wait())
+        supervising = self._group.start()
         bringing = asyncio.create_task(self._bring_up())
+        waiting: set[asyncio.Future[Any]] = {asyncio.create_task(stop.wait()), bringing, supervising}
         try:
-            await asyncio.wait([stopping, bringing], return_when=asyncio.FIRST_COMPLETED)
-            if bringing.done():
-                bringing.result()
-                await stopping
+            while not stop.is_set():
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for each in done:
+                    each.result()
             return 0
         except NotReady as error:
             self._screen.failed(str(error))
@@ -71,7 +72,6 @@ class Up:
 
     async def _bring_up(self) -> None:
         began = time.monotonic()
-        self._group.start()
         init = await self._held_init()
         if self._plan.embedded:
             await self._ready("kafka", began)
@@ -127,10 +127,14 @@ class Up:
         return self._plan.data / "logs" / "init.log"
 
     def _changed(self, sentence: str) -> None:
+        self._since = {pid: self._since.get(pid, time.time()) for pid in self._group.pids.values()}
         if sentence:
             self._screen.changed(sentence)
         if self._told:
-            self._write()
+            try:
+                self._write()
+            except OSError as error:  # a full disk must not end the supervision
+                self._screen.changed(f"{directory.RUN} is out of date: {error}")
 
     def _write(self) -> None:
         directory.write_json(self._plan.data / directory.RUN, self._contents())
@@ -139,7 +143,6 @@ class Up:
         """run.json. ``births`` and ``since`` (Unix seconds) belong to the pids; ``up`` is true
         from the moment at which everything was ready for the first time."""
         pids = self._group.pids
-        self._since = {pid: self._since.get(pid, time.time()) for pid in pids.values()}
         return {
             "http": self._plan.http,
             "kafka": self._plan.kafka,

@@ -4,15 +4,20 @@ import json
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.running import Running
 from deploy.supervisor import directory
 from deploy.supervisor.screen import curl
 
 pytestmark = pytest.mark.integration
+
+Serve = Callable[[str, Path], AbstractContextManager[tuple[dict[str, Any], Any]]]
 
 
 def _rev(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -64,3 +69,23 @@ def test_a_second_instance_is_refused(stack: dict[str, Any]) -> None:
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert f"in use by another `rev up` (pid {stack['supervisor']})" in done.stderr
     assert directory.read_json(stack["data"] / "run.json")["pids"] == stack["pids"]
+
+
+def test_the_same_command_runs_against_a_cluster(own_kafka: str, serve: Serve, tmp_path: Path) -> None:
+    """With REV_KAFKA and REV_CLICKHOUSE_URL set, only the services are started, and they price."""
+    with serve("deploy.clickhouse", tmp_path / "clickhouse") as (ready, _):
+        user = directory.read_json(tmp_path / "clickhouse" / "users.json")["rev"]
+        env = {
+            "REV_KAFKA": own_kafka,
+            "REV_CLICKHOUSE_URL": f"http://127.0.0.1:{ready['port']}",
+            "REV_CLICKHOUSE_PASSWORD": user["password"],
+        }
+        running = Running(tmp_path / "data", env)
+        try:
+            running.wait_ready()
+            assert set(running.run["pids"]) == {"gateway", "pricer", "ledger"}
+            assert running.run["kafka"] == own_kafka
+            body = {"agent_id": "a", "action": "completion", "tokens": 2400, "outcome": "success"}
+            assert running.call("POST", "/v1/meter", body, running.make_key("cluster"))[0] == 201
+        finally:
+            assert running.stop() == 0
