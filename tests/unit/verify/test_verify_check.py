@@ -299,7 +299,7 @@ async def test_two_prices_in_force_at_once_before_the_log_are_reported() -> None
     """Rows of one action that name different old prices cannot both be right."""
     log = small_log()
     log.firsts = {3: 3}
-    log.partitions[3].append(meter(6, {"tokens": 7}))
+    log.partitions[3] = [*log.partitions[3], meter(6, {"tokens": 7})]
     rows = [*honest_rows(), price(6, 7, "", "0.5021", price_id=2, price_offset=1)]
     found, _ = await check(log, MemoryLedger(rows))
     assert "log" in {difference.what for difference in found}

@@ -16,7 +16,7 @@ def fresh() -> Configuration:
 def applied(configuration: Configuration, command: str, **fields: Any) -> list[tuple[str, Any]]:
     rows = configuration.apply({"command": command, **fields})
     assert rows is not None
-    return [(row.get("config_type", row["kind"]), row.get("detail", {}).get("id")) for row in rows]
+    return [(str(row.get("config_type", row["kind"])), row.get("detail", {}).get("id")) for row in rows]
 
 
 def test_genesis_sets_the_default_prices_once() -> None:
