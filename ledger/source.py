@@ -45,9 +45,9 @@ class KafkaSource:
             request_timeout_ms=15_000,
             retry_backoff_ms=50,
         )
+        self._consumer = consumer
         try:
             await consumer.start()
-            self._consumer = consumer
             begin = await consumer.beginning_offsets([self._tp])
             end = await consumer.end_offsets([self._tp])
         except KafkaError as error:

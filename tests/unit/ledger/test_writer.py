@@ -70,6 +70,7 @@ class Bench:
         self.checks = 0
         self.pauses: list[float] = []
         self.foreign = False
+        self.on_pause: Callable[[], None] = lambda: None
 
     def writer(self) -> PartitionWriter:
         return PartitionWriter(
@@ -93,6 +94,7 @@ class Bench:
 
     async def _sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
+        self.on_pause()
 
     async def run(self, *writers: PartitionWriter) -> None:
         """Runs the writers until the table holds the whole log."""
@@ -184,10 +186,8 @@ async def test_a_short_lived_wrong_end_is_forgiven(eventually: Eventually) -> No
     rows.rows = [(3, 0, b"x"), (3, 1, b"x")]
     bench = Bench(log, eventually, rows)
     writer = bench.writer()
-    task = asyncio.create_task(bench.run(writer))
-    await eventually(lambda: bool(bench.pauses))
-    log.limit = None
-    await task
+    bench.on_pause = lambda: setattr(log, "limit", None)
+    await bench.run(writer)
     assert [offset for _, offset, _ in rows.rows] == [0, 1, 2]
 
 
