@@ -1,6 +1,6 @@
 -- Sums for a range of whole hours, by {key}. The two inner selects are written so that the projection
--- `hourly` can answer the first; voids are few. Grouped by the hour inside, so that no sum of 64 bits
--- (tokens) or 38 digits (cents) is over more than one hour of one name before it is widened.
+-- `hourly` can answer the first; voids are few. Grouped by the day inside, so that no sum of 64 bits
+-- (tokens) or 38 digits (cents) is over more than one day of one name before it is widened.
 WITH
     toStartOfHour(event_time) AS hour,
     toStartOfDay(toStartOfHour(event_time)) AS day
@@ -22,7 +22,7 @@ FROM
         AND toStartOfHour(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
         AND ({agent:String} = '' OR agent_id = {agent:String})
         AND ({action:String} = '' OR action = {action:String})
-    GROUP BY key, kind, hour
+    GROUP BY key, kind, day
     UNION ALL
     SELECT {key:Identifier} AS key, if(config_type = 'charge', 'charge', 'event') AS counts, toInt64(-1) AS sign, toInt64(count()) AS n, sum(tokens) AS tokens_sum, sum(total_cents) AS cents
     FROM rev.entries
@@ -33,7 +33,7 @@ FROM
         AND toStartOfHour(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
         AND ({agent:String} = '' OR agent_id = {agent:String})
         AND ({action:String} = '' OR action = {action:String})
-    GROUP BY key, counts, hour
+    GROUP BY key, counts, day
 )
 GROUP BY key
 ORDER BY sum(toDecimal256(cents, 12)) DESC, name
