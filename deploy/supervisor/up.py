@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy import children
+from deploy.clickhouse import users
+from deploy.clickhouse.users import Role, User
 from deploy.supervisor import demo_key, directory, plan
 from deploy.supervisor.group import Group, NotReady
 from deploy.supervisor.screen import Screen
@@ -41,7 +43,7 @@ class Up:
     def __init__(self, made: plan.Plan, settings: Settings, token: str, screen: Screen) -> None:
         self._plan, self._settings, self._token, self._screen = made, settings, token, screen
         self._group = Group(made.specs, made.data / "logs", time.monotonic, self._changed)
-        self._users: dict[str, Any] = {}
+        self._users = self._engine_users() if made.embedded else {}
         self._told = self._is_up = False
         self._since: dict[int, float] = {}
 
@@ -76,17 +78,20 @@ class Up:
         if self._plan.embedded:
             await self._ready("kafka", began)
         await self._initialize(init)
-        if self._plan.embedded:
-            await self._ready("clickhouse", began)
-            self._users = directory.read_json(self._plan.data / "clickhouse" / "users.json")
         self._group.release(self._environment())
         self._told = True
         self._write()
-        await asyncio.gather(*(self._ready(name, began) for name in plan.SERVICES))
+        await asyncio.gather(*(self._ready(name, began) for name in self._group.children if name != "kafka"))
         key_file = await asyncio.to_thread(demo_key.ensure, self._plan.data, self._plan.http, self._token)
         self._is_up = True
         self._write()
         self._screen.up(self._plan, self._settings, key_file, time.monotonic() - began)
+
+    def _engine_users(self) -> dict[str, User]:
+        """The embedded engine's users, made now if need be, so that nobody waits for its start."""
+        where = self._plan.data / "clickhouse"
+        where.mkdir(exist_ok=True, mode=0o700)
+        return users.load(where / "users.json")
 
     async def _ready(self, name: str, began: float) -> None:
         await self._group.ready(name, START_LIMIT)
@@ -158,6 +163,6 @@ class Up:
         }
 
 
-def user_of(users: Mapping[str, Any], role: str) -> tuple[str, str]:
-    """Name and password of the engine's user with the role (rw or ro)."""
-    return next((name, str(user["password"])) for name, user in users.items() if user["role"] == role)
+def user_of(known: Mapping[str, User], role: Role) -> tuple[str, str]:
+    """Name and password of the engine's user with the role."""
+    return next((user.name, user.password) for user in known.values() if user.role == role)
