@@ -20,7 +20,7 @@ def ensure(data: Path, http: str, token: str) -> Path | None:
     file = data / FILE
     for attempt in range(TRIES):
         try:
-            if file.exists() and probes.call(f"{http}/v1/pricing", file.read_text().strip())[0] == 200:
+            if file.exists() and probes.call(f"{http}/v1/pricing", file.read_text().strip())[0] != 401:
                 return file
             wanted = {"customer_id": CUSTOMER, "customer_name": "Demo Corp"}
             status, answer = probes.call(f"{http}/api/admin/api-keys", token, wanted)
