@@ -67,8 +67,11 @@ class Configuration:
         if self._seeded:
             return []
         self._seeded = True
-        seeds = [seed for seed in command["prices"] if (None, seed["action_type"]) not in self._active]
-        return [self._new_price(None, seed["action_type"], seed["rates"], "genesis") for seed in seeds]
+        rows = []
+        for seed in command["prices"]:
+            if (None, seed["action_type"]) not in self._active:
+                rows.append(self._new_price(None, seed["action_type"], seed["rates"], "genesis"))
+        return rows
 
     def _create_key(self, command: Mapping[str, Any]) -> list[Row]:
         customer = command["customer_id"]
