@@ -298,7 +298,8 @@ def _table(queries: list[Running]) -> str:
         for one in queries
     ]
     columns = "Array(Tuple(query_id String, user String, query String, elapsed Float64))"
-    return f"(SELECT untuple(arrayJoin(CAST([{', '.join(rows)}] AS {columns}))))"
+    unpacked = "one.1 AS query_id, one.2 AS user, one.3 AS query, one.4 AS elapsed"
+    return f"(SELECT {unpacked} FROM (SELECT arrayJoin(CAST([{', '.join(rows)}] AS {columns})) AS one))"
 
 
 def _matching(handle: Handle, queries: list[Running], condition: bytes, parameters: dict[str, str]) -> set[str]:

@@ -44,7 +44,9 @@ _NAMES = frozenset(_FUNCTION_NAMES.split())
 # Categories that are allowed but for these.
 _NOT = frozenset(name.lower() for name in ("serverTimezone", "flameGraph", "aggThrow", "estimateCompressionRatio"))
 
-_HANDSHAKE = re.compile(rb"SELECT name, value, readonly FROM system\.settings LIMIT 10000(?P<end>(?:\s+FORMAT \w+)?\s*)")
+_HANDSHAKE = re.compile(
+    rb"SELECT name, value, readonly FROM system\.settings LIMIT 10000(?P<end>(?:\s+FORMAT \w+)?\s*)"
+)
 """What clickhouse-connect asks when it connects: it sends only settings that are not read-only."""
 
 LIMITS = {"max_execution_time": 30, "max_memory_usage": 256 << 20, "max_threads": 2}

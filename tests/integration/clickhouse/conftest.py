@@ -28,7 +28,9 @@ class Got(NamedTuple):
 @pytest.fixture
 def client(clickhouse: Any) -> Iterator[Any]:
     """clickhouse-connect as the writer."""
-    with clickhouse_connect.get_client(dsn=clickhouse.url, username=clickhouse.user, password=clickhouse.password) as it:
+    with clickhouse_connect.get_client(
+        dsn=clickhouse.url, username=clickhouse.user, password=clickhouse.password
+    ) as it:
         it.command("CREATE DATABASE IF NOT EXISTS rev")
         yield it
 

@@ -17,8 +17,12 @@ DENIED = (62, 164, 452, 497)
 @pytest.fixture(autouse=True)
 def ledger(client: Any) -> Iterator[None]:
     """A ledger with a documented table and view, internal tables, and another database."""
-    client.command("CREATE TABLE rev.sales (customer String, cents Decimal(38, 12)) ENGINE = MergeTree ORDER BY customer")
-    client.command("CREATE VIEW rev.by_customer AS SELECT customer, sum(cents) AS cents FROM rev.sales GROUP BY customer")
+    client.command(
+        "CREATE TABLE rev.sales (customer String, cents Decimal(38, 12)) ENGINE = MergeTree ORDER BY customer"
+    )
+    client.command(
+        "CREATE VIEW rev.by_customer AS SELECT customer, sum(cents) AS cents FROM rev.sales GROUP BY customer"
+    )
     client.command("CREATE TABLE rev._stage_0 (secret String) ENGINE = Memory")
     client.command("CREATE VIEW rev.leak AS SELECT * FROM rev._stage_0")
     client.command("CREATE DATABASE private")
@@ -38,15 +42,24 @@ def ledger(client: Any) -> Iterator[None]:
         ("SELECT sum(cents) FROM rev.sales", "6.47"),
         ("SELECT cents FROM by_customer WHERE customer = 'acme'", "3.47"),
         ("SELECT sumIf(cents, customer = 'acme') FROM sales PREWHERE cents > 0", "3.47"),
-        ("WITH top AS (SELECT customer, sum(cents) AS c FROM sales GROUP BY ALL) SELECT customer FROM top ORDER BY c DESC", "acme"),
+        (
+            "WITH top AS (SELECT customer, sum(cents) AS c FROM sales GROUP BY ALL) SELECT customer FROM top ORDER BY c DESC",
+            "acme",
+        ),
         ("SELECT count() FROM sales WHERE customer IN (SELECT customer FROM rev.by_customer)", "3"),
         ("SELECT row_number() OVER (PARTITION BY customer ORDER BY cents) FROM sales ORDER BY 1 LIMIT 1", "1"),
         ("SELECT arrayMap(x -> upper(x), groupUniqArray(customer))[1] != '' FROM sales", "1"),
-        ("SELECT quantileExactIf(0.5)(toFloat64(cents), 1), toStartOfHour(now()) > '2020-01-01', CASE 1 WHEN 1 THEN 'a' ELSE 'b' END FROM sales", None),
+        (
+            "SELECT quantileExactIf(0.5)(toFloat64(cents), 1), toStartOfHour(now()) > '2020-01-01', CASE 1 WHEN 1 THEN 'a' ELSE 'b' END FROM sales",
+            None,
+        ),
         ("SELECT number FROM numbers(3) UNION ALL SELECT 1 LIMIT 1", None),
         ("DESCRIBE TABLE rev.sales", "customer"),
         ("SELECT s.* EXCEPT (cents) FROM sales AS s ARRAY JOIN [1] AS x ORDER BY ALL LIMIT 1 BY customer", "acme"),
-        ("SELECT customer, sum(cents) FROM sales GROUP BY customer WITH ROLLUP HAVING grouping(customer) >= 0 ORDER BY 2 DESC", None),
+        (
+            "SELECT customer, sum(cents) FROM sales GROUP BY customer WITH ROLLUP HAVING grouping(customer) >= 0 ORDER BY 2 DESC",
+            None,
+        ),
         ("SELECT JSONExtractString('{\"a\":\"b\"}', 'a'), formatReadableSize(1024), toTypeName(1)", "b"),
         ("SELECT 'system.processes' -- comment\n", "system.processes"),
     ],

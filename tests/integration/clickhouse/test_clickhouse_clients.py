@@ -62,7 +62,8 @@ def test_compression(clickhouse: Any, table: str, compress: str | bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("compression", "compress"), [(None, bytes), ("lz4", lz4.frame.compress), ("zstd", zstd.compress), ("gzip", gzip.compress)]
+    ("compression", "compress"),
+    [(None, bytes), ("lz4", lz4.frame.compress), ("zstd", zstd.compress), ("gzip", gzip.compress)],
 )
 def test_raw_insert(client: Any, table: str, compression: str | None, compress: Callable[[bytes], bytes]) -> None:
     """JSONEachRow bodies are taken plain and compressed, also in several frames."""
@@ -144,7 +145,10 @@ def test_settings_hold_for_one_query(client: Any) -> None:
         ("SELECT nocolumn FROM system.one", 47),
         ("SELECT 1; SELECT 2", 62),
         ("SELECT uniqExact(number) FROM numbers(1e7) SETTINGS max_memory_usage = 10000000", 241),
-        ("SELECT count() FROM numbers(1e12) WHERE NOT ignore(sipHash64(number)) SETTINGS max_execution_time = 0.1", 159),
+        (
+            "SELECT count() FROM numbers(1e12) WHERE NOT ignore(sipHash64(number)) SETTINGS max_execution_time = 0.1",
+            159,
+        ),
     ],
 )
 def test_errors_have_the_servers_codes(client: Any, sql: str, code: int) -> None:

@@ -67,7 +67,7 @@ async def test_kill_test_only_shows(ask: In, in_thread: In, eventually: Eventual
 async def test_kill_of_an_insert_that_still_sends(clickhouse: Any, ask: In, table: str, eventually: Eventually) -> None:
     """An INSERT whose client sends slowly (or was stopped) is ended by KILL … SYNC and writes nothing."""
     head = f"INSERT INTO {table} (id) FORMAT TSV"
-    with half_sent(clickhouse, "slow", head, b"1\n" * 200_000, 10_000_000):
+    with half_sent(clickhouse, "slow", head, b"1\n" * 2_000_000, 10_000_000):
         await eventually(lambda: ask(b"SELECT 1", query_id="slow").code == 216)
         await started(ask, eventually, f"INSERT INTO {table}")
         killed = ask(b"KILL QUERY WHERE query_id = 'slow' SYNC")
@@ -81,7 +81,7 @@ async def test_a_client_that_goes_away_leaves_no_insert(
 ) -> None:
     """Half an INSERT whose connection breaks is not written."""
     head = f"INSERT INTO {table} (id) FORMAT TSV"
-    with half_sent(clickhouse, "gone", head, b"1\n" * 200_000, 10_000_000):
+    with half_sent(clickhouse, "gone", head, b"1\n" * 2_000_000, 10_000_000):
         await started(ask, eventually, f"INSERT INTO {table}")
     await eventually(lambda: ask(b"SELECT 1", query_id="gone").status == 200)
     assert ask(f"SELECT count() FROM {table}".encode()).body == b"0\n"
@@ -223,7 +223,9 @@ def test_the_ledgers_way_of_writing(ask: In, client: Any, where: str) -> None:
     client.command(ENTRIES)
     event = {"agent_id": "a", "tokens": 2400, "metadata": {"x": "FORMAT CSV"}}
     entry = {"kind": "event", "event": event, "total": "123456789012345.000000000012"}
-    lines = [{"p": 0, "o": o, "customer_id": "acme", "entries": [{**entry, "i": i} for i in range(50)]} for o in range(400)]
+    lines = [
+        {"p": 0, "o": o, "customer_id": "acme", "entries": [{**entry, "i": i} for i in range(50)]} for o in range(400)
+    ]
     body = b"\n".join(json.dumps(line).encode() for line in lines)
     head = "INSERT INTO rev._stage_t FORMAT JSONEachRow"
     got = ask(body, query=head, **WRITE) if where == "url" else ask(head.encode() + b"\n" + body, **WRITE)
