@@ -21,7 +21,13 @@ from ledger.store import Store
 log = structlog.get_logger("ledger.writer")
 
 LINGER = 0.2
-"""Seconds that the first record of a block waits for company."""
+"""Seconds that the first record of a block waits for company, at least."""
+MAX_LINGER = 0.5
+"""…and at most: a block costs the engine tens of ms however small it is, so the wait is a
+multiple of what the last one took, and a busy machine gets fewer, larger blocks."""
+LINGER_SHARE = 4
+IDLE = 0.2
+"""Seconds that a read of an idle log waits; bounds how long stopping takes."""
 BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds between attempts; the last one repeats."""
 WRONG_LIMIT = 5
@@ -90,6 +96,7 @@ class PartitionWriter:
         self._stopping = asyncio.Event()
         self._failures = self._wrong = 0
         self._log_was_away = False
+        self._last_write = 0.0
         self._log = log.bind(partition=partition)
 
     def stop(self) -> None:
@@ -138,7 +145,7 @@ class PartitionWriter:
     async def _follow(self, source: Source, after: int) -> None:
         builder, deadline = Builder(after), 0.0
         while not self._stopping.is_set():
-            wait = max(deadline - self._clock(), 0.0) if len(builder) else self._linger
+            wait = max(deadline - self._clock(), 0.0) if len(builder) else IDLE
             records = await source.read(wait)
             self._wrong = 0
             for record in records:
@@ -148,13 +155,17 @@ class PartitionWriter:
                     await self._write(builder.take())
                     builder.add(record)
                 if len(builder) == 1:
-                    deadline = self._clock() + self._linger
+                    deadline = self._clock() + self._patience()
             if builder.full or (len(builder) and self._clock() >= deadline):
                 await self._write(builder.take())
             metrics.LAG.labels(self.partition).set(max(source.end() - builder.last - 1, 0))
 
+    def _patience(self) -> float:
+        return min(max(self._linger, LINGER_SHARE * self._last_write), max(self._linger, MAX_LINGER))
+
     async def _write(self, block: Block) -> None:
         """Writes a block; one that is refused is halved until the record that is to blame is alone."""
+        begin = self._clock()
         try:
             rows = await self._store.write(self.partition, block)
         except Refused as error:
@@ -166,6 +177,7 @@ class PartitionWriter:
             return
         # only here: two owners that fence each other must wait longer and longer, or neither gets to write
         self._failures = 0
+        self._last_write = self._clock() - begin
         now = self._now()
         metrics.ROWS.inc(rows)
         metrics.BLOCKS.inc()
