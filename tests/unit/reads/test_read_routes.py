@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from ingest import openapi, reads
+from ingest import metering, openapi, reads
 from ingest.auth import hash_of
 from ingest.boundary import boundary
 from ingest.context import Context
@@ -273,8 +273,9 @@ async def test_without_the_ledger_reads_are_unavailable(gateway: Gateway, path: 
 
 def test_the_routes_are_described() -> None:
     """/openapi.json describes every read route, its parameters and its answers."""
-    rows = reads.routes(Gateway().context)
+    context = Gateway().context
+    rows = [*metering.routes(context), *reads.routes(context)]
     paths = openapi.document([row.operation for row in rows])["paths"]
-    assert set(paths) == {"/v1/events", "/v1/events/{event_id}", "/v1/usage", "/api/admin/audit"}
+    assert set(paths) > {"/v1/events", "/v1/events/{event_id}", "/v1/usage", "/api/admin/audit"}
     named = {parameter["name"] for parameter in paths["/v1/usage"]["get"]["parameters"]}
     assert named == {"customer_id", "period", "from", "to", "agent_id", "action", "model", "group_by"}
