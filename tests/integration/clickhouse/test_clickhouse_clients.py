@@ -161,7 +161,7 @@ def test_errors_have_the_servers_codes(client: Any, sql: str, code: int) -> None
 def test_a_result_that_fails_half_way_raises(client: Any) -> None:
     """An error behind the first block of a stream is an error for who reads it."""
     sql = "SELECT throwIf(number = 3000000), number FROM numbers(10000000)"
-    with pytest.raises(ClickHouseError), client.query_row_block_stream(sql) as stream:  # noqa: PT012
+    with pytest.raises(ClickHouseError), client.query_row_block_stream(sql) as stream:
         for _ in stream:
             pass
 

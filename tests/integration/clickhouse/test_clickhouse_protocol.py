@@ -205,11 +205,12 @@ async def test_sessions_of_two_users_do_not_meet(ask: In, clickhouse: Any, in_th
 
 
 STAGE = """CREATE TABLE rev._stage_t (p UInt16, o UInt64, customer_id String,
- entries Array(Tuple(kind String, i UInt16, event Tuple(agent_id String, tokens UInt64, metadata String), total Decimal(38, 12))))
- ENGINE = Memory"""
+ entries Array(Tuple(kind String, i UInt16, event Tuple(agent_id String, tokens UInt64, metadata String),
+ total Decimal(38, 12)))) ENGINE = Memory"""
 ENTRIES = """CREATE TABLE rev._entries_t (p UInt16, o UInt64, i UInt16, customer LowCardinality(String), agent String,
  tokens UInt64, metadata String, total Decimal(38, 12)) ENGINE = MergeTree ORDER BY (customer, o, i)"""
-MOVE = """INSERT INTO rev._entries_t SELECT p, o, e.i, customer_id, e.event.agent_id, e.event.tokens, e.event.metadata, e.total
+MOVE = """INSERT INTO rev._entries_t
+ SELECT p, o, e.i, customer_id, e.event.agent_id, e.event.tokens, e.event.metadata, e.total
  FROM rev._stage_t ARRAY JOIN entries AS e WHERE o > {o:Int64}"""
 WRITE = {"input_format_json_read_objects_as_strings": "1", "max_threads": "1", "max_insert_threads": "1"}
 
