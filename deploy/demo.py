@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -99,20 +100,27 @@ def _post(url: str, key: str, event: Event, idempotency_key: str) -> tuple[int, 
 
 
 def table() -> Table:
-    made = Table(title="What the agents did, and the price in each answer (cents)")
-    for name in ("agent", "action", "outcome"):
-        made.add_column(name)
-    for name in ("tokens", "base", "token charge", "bonus", "total", "ms"):
-        made.add_column(name, justify="right", style="bold" if name == "total" else None)
+    """Fits a terminal of 80 columns."""
+    made = Table(
+        title="What the agents did, and the price in each answer (cents)", box=box.SIMPLE, padding=(0, 1, 0, 0)
+    )
+    for name in ("agent", "action", ""):
+        made.add_column(name, no_wrap=True)
+    for name in ("tokens", "base", "+ tokens", "+ bonus", "= total", "ms"):
+        made.add_column(name, justify="right", no_wrap=True, style="bold" if name == "= total" else None)
     return made
+
+
+VERDICTS = {"success": "✓", "failure": "✗"}
 
 
 def cells(event: Event, answer: Answer) -> list[str]:
     """One row: the event, and the parts of its price as the answer has them."""
-    known = [event["agent_id"], event["action"], event.get("outcome", ""), f"{event.get('tokens', 0):,}"]
+    verdict = VERDICTS.get(event.get("outcome", ""), "")
+    known = [event["agent_id"], event["action"], verdict, f"{event.get('tokens', 0):,}"]
     took = f"{answer.milliseconds:.0f}"
     if answer.status != 201:
-        return [*known, "", "", "", f"{answer.status}", took]
+        return [*known, "", "", "", f"({answer.status})", took]
     price = answer.body["price"]
     parts = ("base_rate_cents", "token_charge_cents", "outcome_bonus_cents")
     return [*known, *(str(price["breakdown"][part]) for part in parts), str(price["total_cents"]), took]
@@ -174,7 +182,7 @@ def _feed(http: str, key: str, console: Console) -> int:
         shown.add_row(*cells(event, answer))
         priced += answer.status == 201
     console.print(shown)
-    console.print(f"All of it is in the ledger: {http}/v1/usage and {http}/v1/events, with the key in {demo_key.FILE}.")
+    console.print(f"All of it is in the ledger: {http}/v1/usage and {http}/v1/events", soft_wrap=True, highlight=False)
     if os.environ.get("DEMO_ONCE") == "1":
         return priced
     console.print("More events follow, one a second, until Ctrl-C.", style="dim")

@@ -83,4 +83,4 @@ def curl(http: str, key_file: Path) -> str:
     """A command for a POSIX shell that meters one event as the demo customer."""
     key = f'"Authorization: Bearer $(cat {shlex.quote(str(key_file.absolute()))})"'
     body = shlex.quote(json.dumps(EXAMPLE, separators=(",", ":")))
-    return f"curl -sS {http}/v1/meter -H {key} -H 'Content-Type: application/json' -d {body}"
+    return f"curl -sSw '\\n' {http}/v1/meter -H {key} -H 'Content-Type: application/json' -d {body}"

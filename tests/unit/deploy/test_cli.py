@@ -49,6 +49,6 @@ def test_help_loads_no_service() -> None:
 def test_the_printed_command_survives_odd_paths() -> None:
     """What `rev up` prints can be pasted whatever the data directory is called."""
     text = curl("http://127.0.0.1:8080", Path("/some where/it's/demo.key"))
-    assert "\n" not in text and text.startswith("curl -sS http://127.0.0.1:8080/v1/meter ")
+    assert "\n" not in text and text.startswith(r"curl -sSw '\n' http://127.0.0.1:8080/v1/meter ")
     done = subprocess.run(["bash", "-n", "-c", text], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

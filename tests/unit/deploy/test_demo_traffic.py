@@ -34,6 +34,6 @@ def test_a_row_shows_the_price_as_it_was_answered() -> None:
     breakdown = {"base_rate_cents": "0.5", "token_charge_cents": "0.72", "outcome_bonus_cents": "0.25"}
     body = {"price": {"total_cents": "1.47", "breakdown": breakdown}}
     row = cells(EVENT, Answer(201, body, 4.2))
-    assert row == ["agent-copilot", "completion", "success", "2,400", "0.5", "0.72", "0.25", "1.47", "4"]
-    assert cells(EVENT, Answer(202, {}, 2000.0))[-2:] == ["202", "2000"]
+    assert row == ["agent-copilot", "completion", "✓", "2,400", "0.5", "0.72", "0.25", "1.47", "4"]
+    assert cells(EVENT, Answer(202, {}, 2000.0))[-2:] == ["(202)", "2000"]
     assert len(row) == len(table().columns)
