@@ -3,6 +3,11 @@
 -- record before this block and the stage holds the block's last record (no gap). 'resync:' in a message tells
 -- the writer to start over; any other throwIf is a record that must not enter the ledger.
 INSERT INTO rev.entries
+WITH
+    throwIf(e.kind = '' OR e.index > 1023 OR raw_offset >= 137438953472, 'an entry without a kind or without an event id')
+        + throwIf(e.kind = 'event' AND e.total != e.base + e.token + e.bonus, 'an event whose parts are not its total')
+        + throwIf(ifNull(e.price, -1) >= toInt64(length(prices)), 'an entry without its price') AS checked,
+    prices[ifNull(e.price, -1) + 1 + checked] AS p
 SELECT
     e.kind AS kind,
     bitOr(bitOr(bitShiftLeft(raw_offset, 16), bitShiftLeft(toUInt64({partition}), 10)), toUInt64(e.index)) AS event_id,
@@ -48,31 +53,21 @@ SELECT
     entries_offset
 FROM
 (
-    SELECT entries_offset, customer_id, raw_offset, recorded_ms, api_key_id, test, e,
-        throwIf(e.kind = '' OR e.index > 1023 OR raw_offset >= 137438953472, 'an entry without a kind or without an event id')
-            + throwIf(
-                e.kind = 'event' AND e.total != e.base + e.token + e.bonus,
-                'an event whose parts are not its total')
-            + throwIf(ifNull(e.price, -1) >= toInt64(length(prices)), 'an entry without its price') AS checked,
-        prices[ifNull(e.price, -1) + 1 + checked] AS p
-    FROM
+    SELECT entries_offset, customer_id, api_key_id, test, prices, entries,
+        assumeNotNull(s.raw_offset) AS raw_offset, assumeNotNull(s.recorded_at) AS recorded_ms
+    FROM {stage} AS s
+    WHERE toInt64(entries_offset) >
     (
-        SELECT entries_offset, customer_id, api_key_id, test, prices, entries,
-            assumeNotNull(s.raw_offset) AS raw_offset, assumeNotNull(s.recorded_at) AS recorded_ms
-        FROM {stage} AS s
-        WHERE toInt64(entries_offset) >
-        (
-            WITH (SELECT max(toInt64(entries_offset)) FROM {stage}) AS staged
-            SELECT if(count() = 0, -1, toInt64(max(entries_offset))) AS done
-            FROM rev.entries
-            WHERE raw_partition = {partition}
-            HAVING throwIf(done < {after}, 'resync: a gap before the block') = 0
-                AND throwIf(staged < {last}, 'resync: the stage does not hold the block') = 0
-        )
-        AND throwIf(
-            customer_id = '' OR isNull(s.raw_offset) OR isNull(s.recorded_at) OR empty(entries),
-            'a record without its address, time, customer or entries') = 0
-        LIMIT 1 BY entries_offset
+        WITH (SELECT max(toInt64(entries_offset)) FROM {stage}) AS staged
+        SELECT if(count() = 0, -1, toInt64(max(entries_offset))) AS done
+        FROM rev.entries
+        WHERE raw_partition = {partition}
+        HAVING throwIf(done < {after}, 'resync: a gap before the block') = 0
+            AND throwIf(staged < {last}, 'resync: the stage does not hold the block') = 0
     )
-    ARRAY JOIN entries AS e
+    AND throwIf(
+        customer_id = '' OR isNull(s.raw_offset) OR isNull(s.recorded_at) OR empty(entries),
+        'a record without its address, time, customer or entries') = 0
+    LIMIT 1 BY entries_offset
 )
+ARRAY JOIN entries AS e

@@ -14,10 +14,8 @@ from ledger.verify.rows import COLUMNS, FLAGS, MONEY, TIMES, WHOLES, Row
 from ledger.verify.sources import CannotRun, OldKey, Selection, Span
 from ledger.verify.tariffs import Tariff
 
-STEP, MOST = 1_000, 1 << 20
-"""Raw offsets in one query, at first and at most; a record holds up to 1000 rows."""
-FULL = 20_000
-"""Rows in an answer from which on the next range is not made longer."""
+PAGE = 20_000
+"""Rows in one answer, about. A range of fewer raw offsets than this is asked for at once."""
 LIMIT = 600.0
 
 
@@ -38,21 +36,24 @@ class ClickHouseLedger:
         return [_row(found) for found in await self._all(f"SELECT {_SELECTED} FROM rev.entries WHERE {where}")]
 
     async def rows(self, partition: int, span: Span, selection: Selection) -> AsyncIterator[Row]:
-        """One query for each range of offsets; ranges grow while they hold few rows."""
-        at, step = span.first, STEP
+        """One query for each page of about PAGE rows, so that the engine never sorts many."""
+        at = span.first
         while at < span.end:
-            upto = min(span.end, at + step)
+            upto = await self._page_end(partition, Span(at, span.end))
             where = f"raw_partition = {partition} AND raw_offset >= {at} AND raw_offset < {upto}{_chosen(selection)}"
             order = "ORDER BY raw_offset, raw_index, entries_offset"
-            found = 0
             async for row in self._stream(f"SELECT {_SELECTED} FROM rev.entries WHERE {where} {order}"):
-                found += 1
                 yield _row(row)
             at = upto
-            if found < FULL:
-                step = min(MOST, step * 2)
-            elif found > 4 * FULL:
-                step = max(1, step // 4)
+
+    async def _page_end(self, partition: int, span: Span) -> int:
+        """Where to cut a span so that about PAGE rows are before the cut."""
+        if span.end - span.first <= PAGE:
+            return span.end
+        where = f"raw_partition = {partition} AND raw_offset >= {span.first} AND raw_offset < {span.end}"
+        page = f"SELECT raw_offset FROM rev.entries WHERE {where} ORDER BY raw_offset LIMIT {PAGE}"
+        (found,) = await self._all(f"SELECT toString(count()), toString(max(raw_offset)) FROM ({page})")
+        return int(found[1]) + 1 if int(found[0]) == PAGE else span.end
 
     async def began(self, partition: int, first: int) -> int:
         where = f"raw_partition = {partition} AND raw_offset < {first}"

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from ledger.verify.sources import CannotRun, RawRecord, Span
@@ -41,13 +42,23 @@ class KafkaLog:
             raise CannotRun(f"Kafka at {self._bootstrap}: {error}") from error
 
     async def _spans(self) -> dict[int, Span]:
-        if self._topic not in await self._consumer.topics():
-            raise CannotRun(f"Kafka at {self._bootstrap} has no topic {self._topic}")
-        partitions = [TopicPartition(self._topic, p) for p in self._consumer.partitions_for_topic(self._topic) or ()]
+        partitions = [TopicPartition(self._topic, p) for p in await self._partitions()]
         # Ends before firsts: retention may move on meanwhile, but never beyond an end.
         ends = await self._consumer.end_offsets(partitions)
         firsts = await self._consumer.beginning_offsets(partitions)
         return {tp.partition: Span(firsts[tp], ends[tp]) for tp in partitions}
+
+    async def _partitions(self) -> list[int]:
+        # A consumer that has no assignment knows the partitions of no topic.
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        await admin.start()
+        try:
+            (found,) = await admin.describe_topics([self._topic])
+        finally:
+            await admin.close()
+        if found["error_code"] != 0:
+            raise CannotRun(f"Kafka at {self._bootstrap} has no topic {self._topic}")
+        return sorted(partition["partition"] for partition in found["partitions"])
 
     async def records(self, partition: int, span: Span) -> AsyncIterator[RawRecord]:
         """The records of a span in order. Raises CannotRun for a gap where retention has got to."""

@@ -42,7 +42,8 @@ async def measure(engine: Engine, count: int) -> None:
             await table.write(0, builder.take())
         seconds, rows = time.perf_counter() - begin, count * EVENTS
         own, theirs = time.process_time() - own, cpu(engine.process.pid) - theirs
-        print(f"{rows / seconds:,.0f} rows/s; CPU a row: ledger {own / rows * 1e6:.2f} us, engine {theirs / rows * 1e6:.2f} us")
+        each = 1e6 / rows
+        print(f"{rows / seconds:,.0f} rows/s; CPU a row: ledger {own * each:.2f} us, engine {theirs * each:.2f} us")
         lone = []
         for i in range(count, count + 50):
             begin = time.perf_counter()
