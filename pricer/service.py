@@ -169,13 +169,12 @@ class PricerService:
         return False
 
     async def _partitions(self) -> int:
-        consumer = clients.reader(self._settings.kafka)
+        producer = clients.hinting(self._settings.kafka)
         try:
-            await consumer.start()
-            await consumer.topics()
-            return len(consumer.partitions_for_topic(RAW) or ())
+            await producer.start()
+            return len(await producer.partitions_for(RAW))
         finally:
-            await clients.discard_consumer(consumer)
+            await clients.discard_producer(producer)
 
     async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):
