@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -101,9 +100,7 @@ def _post(url: str, key: str, event: Event, idempotency_key: str) -> tuple[int, 
 
 def table() -> Table:
     """Fits a terminal of 80 columns."""
-    made = Table(
-        title="What the agents did, and the price in each answer (cents)", box=box.SIMPLE, padding=(0, 1, 0, 0)
-    )
+    made = Table(title="What the agents did, and the price in each answer (cents)", box=None, padding=(0, 1, 0, 0))
     for name in ("agent", "action", ""):
         made.add_column(name, no_wrap=True)
     for name in ("tokens", "base", "+ tokens", "+ bonus", "= total", "ms"):
