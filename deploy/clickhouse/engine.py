@@ -55,6 +55,15 @@ class Handle:
         self.database = database
         self.tag = tag
         self.clean = True
+        self.stream: Any = None
+        """The result that is being read piece by piece."""
+
+    def drop_stream(self) -> None:
+        """End a result that was not read to its end. Must come before the handle's next use."""
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            self.clean = False
+            self.raw.streaming_cancel_query(stream)
 
     def mark(self) -> None:
         """Put the tag back, which a session's own SET may have changed."""

@@ -71,6 +71,8 @@ class Execution:
             yield await self._one(user, wanted, running, handle)
         finally:
             running.tag = None
+            if handle is not None:
+                handle.drop_stream()
             if session is not None:
                 sessions.undo(session.handle, undo)
                 self._sessions.give_back(session, time.monotonic() + wanted.session_timeout)
@@ -160,13 +162,9 @@ class Execution:
         return Answer(first, format_name, summary(started, result_bytes=len(first)), more)
 
     async def _rest(self, user: User, running: Running, source: "_Source", piece: bytes) -> AsyncIterator[bytes]:
-        try:
-            while piece:
-                yield piece
-                piece = await self._thread(user, running, source.next)
-        finally:
-            if piece:  # nobody reads on
-                source.cancel()
+        while piece:
+            yield piece
+            piece = await self._thread(user, running, source.next)
 
     async def _kill(
         self, user: User, wanted: Request, running: Running, handle: Handle, kill: statement.Kill
@@ -234,12 +232,11 @@ class _Source:
         self._handle = handle
         self._query = (sql, format_name)
         self._parameters = parameters
-        self._stream: Any = None
 
     def first_two(self) -> tuple[bytes, bytes]:
         """Two at once: of most results the second is empty, and the answer is whole."""
         try:
-            self._stream = self._handle.raw.send_query(*self._query, params=self._parameters)
+            self._handle.stream = self._handle.raw.send_query(*self._query, params=self._parameters)
         except RuntimeError as error:
             self._handle.clean = False
             raise from_engine(error) from error
@@ -248,16 +245,15 @@ class _Source:
 
     def next(self) -> bytes:
         try:
-            piece = self._handle.raw.streaming_fetch_result(self._stream)
+            piece = self._handle.raw.streaming_fetch_result(self._handle.stream)
         except RuntimeError as error:
+            self._handle.stream = None
             self._handle.clean = False
             raise from_engine(error) from error
         found: bytes = piece.bytes() if piece is not None else b""
+        if not found:
+            self._handle.stream = None
         return found
-
-    def cancel(self) -> None:
-        self._handle.clean = False
-        self._handle.raw.streaming_cancel_query(self._stream)
 
 
 def _plain(handle: Handle, sql: bytes, format_name: str, parameters: dict[str, str], kind: str) -> Answer:
