@@ -155,7 +155,8 @@ class Appender:
         """Everything in flight on the line becomes Unknown, and the next line is opened."""
         if self._line is not line:
             return
-        log.error("appender_gave_up_producer", topic=self._topic, in_flight=len(line.waiting), reason=reason)
+        if not self._stopped:
+            log.error("appender_gave_up_producer", topic=self._topic, in_flight=len(line.waiting), reason=reason)
         self._line = None
         metrics.APPENDER_READY.labels(self._topic).set(0)
         for future in line.waiting:

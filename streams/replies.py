@@ -135,7 +135,7 @@ class Replies:
     async def _address(self, consumer: AIOKafkaConsumer) -> TopicPartition:
         """The partition that this boot reads, chosen once."""
         if self._partition < 0:
-            await consumer.topics()  # loads the cluster's metadata
+            await consumer.end_offsets([TopicPartition(self._topic, 0)])  # loads the topic's metadata
             partitions = consumer.partitions_for_topic(self._topic)
             if not partitions:
                 raise KafkaError(f"{self._topic} has no partitions")

@@ -30,12 +30,14 @@ class Draft:
         self._producer = producer
         self._bases: list[int] = []
 
-    def add(self, key: bytes, value: bytes | None, timestamp: int, headers: Sequence[tuple[str, bytes]] = ()) -> Place:
+    def add(
+        self, key: bytes, value: bytes | None, timestamp: int, headers: list[tuple[str, bytes]] | None = None
+    ) -> Place:
         """``timestamp`` in ms. Raises TypeError for what is not bytes."""
         builder = self.builders[-1] if self.builders else None
-        if builder is None or builder.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
+        if builder is None or builder.append(timestamp=timestamp, key=key, value=value, headers=headers or []) is None:
             builder = self._producer.create_batch()
-            if builder.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
+            if builder.append(timestamp=timestamp, key=key, value=value, headers=headers or []) is None:
                 raise ValueError("an empty batch refused a record")
             self.builders.append(builder)
         return Place(len(self.builders) - 1, builder.record_count() - 1)
