@@ -71,7 +71,7 @@ class ClickHouseLedger:
             Tariff(int(id), None if default else customer, action, Decimal(b), Decimal(t), Decimal(s), int(offset))
             for id, customer, action, b, t, s, offset, default in found
         ]
-        return sorted(tariffs, key=lambda tariff: tariff.offset)
+        return sorted(tariffs, key=lambda tariff: (tariff.offset, tariff.id))
 
     async def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
         columns = "customer_id, idempotency_key, toString(toUnixTimestamp64Milli(recorded_at))"
