@@ -1,38 +1,30 @@
-"""The pricer service, put together in one place; reads top to bottom.
+"""The pricer service: the pure Pricer over every shard that the group gives this process.
 
-The shard host runs the pure Pricer over every partition that the group gives this process.
-It exits 0 after SIGTERM or SIGINT. Where it was started against a log that it must not price
-it stands still with the reason in /readyz, since a restart would change nothing.
+It exits with 0 after SIGTERM or SIGINT. Started against a log that it must not price it stands
+still with the reason in /readyz, since a restart would change nothing.
 """
 
 import asyncio
 import contextlib
 import signal
 import sys
-from typing import Any
 
-import msgspec
 import structlog
 import uvloop
 from aiokafka.errors import KafkaError
 
 from pricer.processor import Pricer
-from schemas.config import EPOCH
 from schemas.settings import Settings
-from schemas.topics import CONFIG, RAW, REPLIES
+from schemas.topics import RAW
 from streams import clients
-from streams.answers import Answers
-from streams.appends import Appender
 from streams.errors import InstanceTaken
 from streams.health import HealthServer
-from streams.host import ShardHost
-from streams.instance import Instance
 from streams.log import setup
-from streams.rocks import RocksStore
-from streams.shard import Setting
-from streams.views import CompactedView
+from streams.serving import serve
 
 SERVICE = "pricer"
+TAKEN = 1
+"""Exit code where another living process has this ordinal."""
 STANDS_STILL = 78
 """Exit code after standing still: a person has to look."""
 RETRY = 0.5
@@ -45,144 +37,76 @@ class WrongLog(Exception):
 
 
 def main(settings: Settings) -> None:
-    """Blocks until SIGTERM or SIGINT. Exits with 1 when another process has this ordinal, with
-    STANDS_STILL (78) if it had to stand still."""
+    """Blocks until SIGTERM or SIGINT. Exits with TAKEN (1) or STANDS_STILL (78) where it must
+    not work."""
     setup(SERVICE)
-    try:
-        instance = Instance(settings.data, SERVICE, settings.ordinal)
-    except InstanceTaken as error:
-        log.critical("instance_taken", error=str(error))
-        sys.exit(1)
-    try:
-        code = uvloop.run(PricerService(settings, instance).run())
-    finally:
-        instance.release()
+    code = uvloop.run(_run(settings))
     if code:
         sys.exit(code)
 
 
-class PricerService:
-    """One process; as many as there are partitions may share the log."""
+async def _run(settings: Settings) -> int:
+    stop = asyncio.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    log.info("pricer_starts", ordinal=settings.ordinal, kafka=settings.kafka)
+    try:
+        if await Gate(settings, stop).passed():
+            await serve(settings, SERVICE, Pricer(settings.partitions), stop)
+        return 0
+    except WrongLog:
+        return STANDS_STILL
+    except InstanceTaken as error:
+        log.critical("instance_taken", error=str(error))
+        return TAKEN
+    finally:
+        log.info("pricer_ends", ordinal=settings.ordinal)
 
-    def __init__(self, settings: Settings, instance: Instance) -> None:
+
+class Gate:
+    """Looked at before any shard is taken: has rev.raw the partitions that the settings say?
+    With another number a customer's prices would be sent to a shard that is not its own.
+    """
+
+    def __init__(self, settings: Settings, stop: asyncio.Event) -> None:
         self._settings = settings
-        self._instance = instance
-        self._stop = asyncio.Event()
-        self._trouble: str | None = "starting"
-        self._host: ShardHost | None = None
+        self._stop = stop
+        self._trouble = "starting"
 
-    def reasons(self) -> list[str]:
-        """Why it is not ready (empty: it is)."""
-        if self._trouble is not None:
-            return [self._trouble]
-        return self._host.reasons() if self._host is not None else ["not in the group"]
-
-    async def run(self) -> int:
-        """Until stopped; the exit code."""
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(sign, self._stop.set)
-        health = HealthServer(self._settings.metrics_port, self.reasons)
+    async def passed(self) -> bool:
+        """True when the log is right, False when stopped before Kafka told. For a wrong log it
+        stands still until stopped, then raises WrongLog."""
+        health = HealthServer(self._settings.metrics_port, lambda: [self._trouble])
         await health.start()
-        log.info("pricer_starts", instance=self._instance.name, port=health.port)
         try:
-            return await self._work()
+            found = await self._partitions()
+            wanted = self._settings.partitions
+            if found is not None and found != wanted:
+                self._trouble = f"{RAW} has {found} partitions, REV_PARTITIONS says {wanted}"
+                log.critical("pricer_stands_still", why=self._trouble)
+                await self._stop.wait()
+                raise WrongLog(self._trouble)
+            return found is not None
         finally:
             await health.stop()
-            log.info("pricer_ends", instance=self._instance.name)
 
-    async def _work(self) -> int:
-        epoch = await self._epoch()
-        if epoch is None:
-            return 0
-        sender = Appender(self._settings.kafka, append_timeout=self._settings.append_timeout)
-        answers = Answers(self._settings.kafka, REPLIES)
-        await sender.start()
-        await answers.start()
-        try:
-            if not await self._check_partitions():
-                return 0
-            self._host = self._make_host(epoch, sender, answers)
-            self._trouble = None
-            await self._host.run(self._stop)
-            return 0
-        except WrongLog as error:
-            return await self._stand_still(str(error))
-        finally:
-            await answers.stop()
-            await sender.stop()
-
-    def _make_host(self, epoch: str, sender: Appender, answers: Answers) -> ShardHost:
-        settings = self._settings
-        setting = Setting(
-            kafka=settings.kafka,
-            service=SERVICE,
-            processor=Pricer(settings.partitions),
-            epoch=epoch,
-            partitions=settings.partitions,
-            sender=sender,
-            answers=answers,
-        )
-        return ShardHost(
-            setting,
-            self._instance.name,
-            lambda partition: RocksStore(self._instance.directory / f"shard-{partition}"),
-            session_timeout=settings.session_timeout,
-        )
-
-    async def _epoch(self) -> str | None:
-        """The log's epoch, as soon as there is one; None when stopped before."""
-        self._trouble = "rev.config holds no epoch yet"
-        found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-        def apply(key: bytes, value: bytes | None, offset: int) -> None:
-            if key == EPOCH and value is not None and not found.done():
-                found.set_result(msgspec.json.decode(value, type=dict[str, str])["epoch"])
-
-        view = CompactedView(self._settings.kafka, CONFIG, apply)
-        reading = asyncio.create_task(view.start())
-        stopping = asyncio.create_task(self._stop.wait())
-        ends: list[asyncio.Future[Any]] = [found, stopping]
-        try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (reading, stopping):
-                task.cancel()
-            await asyncio.wait([reading, stopping])
-            await view.stop()
-        return found.result() if found.done() and not self._stop.is_set() else None
-
-    async def _check_partitions(self) -> bool:
-        """False when stopped before Kafka told. Raises WrongLog when rev.raw has another number
-        of partitions than the settings say: prices would be sent to shards that are not theirs."""
-        wanted = self._settings.partitions
+    async def _partitions(self) -> int | None:
+        """Asked until Kafka tells; None when stopped before."""
         while not self._stop.is_set():
             try:
-                found = await self._partitions()
+                return await self._ask()
             except (KafkaError, OSError) as error:
                 self._trouble = f"Kafka does not tell the partitions of {RAW}: {error!r}"
                 log.warning("pricer_waits", error=repr(error))
-                await self._pause()
-                continue
-            if found != wanted:
-                raise WrongLog(f"{RAW} has {found} partitions, REV_PARTITIONS says {wanted}")
-            return True
-        return False
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RETRY):
+                    await self._stop.wait()
+        return None
 
-    async def _partitions(self) -> int:
+    async def _ask(self) -> int:
         producer = clients.hinting(self._settings.kafka)
         try:
             await producer.start()
             return len(await producer.partitions_for(RAW))
         finally:
             await clients.discard_producer(producer)
-
-    async def _pause(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(RETRY):
-                await self._stop.wait()
-
-    async def _stand_still(self, why: str) -> int:
-        self._trouble = why
-        log.critical("pricer_stands_still", why=why)
-        await self._stop.wait()
-        return STANDS_STILL

@@ -1,0 +1,249 @@
+"""`rev pricer` over a real broker: commands in, entries and answers out, nothing lost or doubled."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from deploy import bootstrap
+from deploy.children import spawn
+from schemas import commands, config, entries
+from schemas.commands import Command, CreateKey, Meter, MeterEvent, Rates, SetPrice
+from schemas.replies import BatchCharged, Charged, Configured, Refused, Reply
+from schemas.settings import Settings, read
+from schemas.topics import CONFIG, CONFIG_KEY, ENTRIES, partition_of
+from streams.appends import Appender
+from streams.replies import Replies
+from streams.views import CompactedView
+
+pytestmark = pytest.mark.integration
+PARTITIONS = 2
+LIMIT = 60.0
+Eventually = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture(scope="module")
+def settings(own_kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Of a log with its topics, epoch and genesis."""
+    data = tmp_path_factory.mktemp("pricer")
+    made = read({"REV_KAFKA": own_kafka, "REV_PARTITIONS": str(PARTITIONS), "REV_DATA": str(data)})
+    asyncio.run(bootstrap.ensure(made))
+    return made
+
+
+def start(settings: Settings, partitions: int = PARTITIONS, ordinal: int = 0) -> subprocess.Popen[bytes]:
+    """A pricer as a child process, logging into the data directory."""
+    env = {
+        "REV_KAFKA": settings.kafka,
+        "REV_DATA": str(settings.data),
+        "REV_PARTITIONS": str(partitions),
+        "REV_ORDINAL": str(ordinal),
+    }
+    with (settings.data / f"pricer-{ordinal}.log").open("ab") as errors:
+        return spawn([sys.executable, "-m", "deploy.cli", "pricer"], env={**os.environ, **env}, stderr=errors)
+
+
+def end(process: subprocess.Popen[bytes]) -> int:
+    """Stop a pricer as a supervisor does; its exit code."""
+    process.send_signal(signal.SIGTERM)
+    return process.wait(LIMIT)
+
+
+@pytest.fixture
+def pricer(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """One running pricer."""
+    process = start(settings)
+    yield process
+    if process.poll() is None:
+        end(process)
+
+
+class Gateway:
+    """What a gateway does with the log: append with a return address, wait for the answer."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.appender = Appender(settings.kafka, append_timeout=5000)
+        self.replies = Replies(settings.kafka)
+        self.view: dict[bytes, bytes] = {}
+        self.follower = CompactedView(settings.kafka, CONFIG, self._apply)
+
+    def _apply(self, key: bytes, value: bytes | None, offset: int) -> None:
+        if value is not None:
+            self.view[key] = value
+
+    async def ask(self, key: bytes, command: Command) -> Reply:
+        """Append a command and return its answer."""
+        expected = self.replies.expect()
+        await self.appender.append(key, commands.encode(command), (expected.header,))
+        async with asyncio.timeout(LIMIT):
+            return await expected.future
+
+
+@pytest.fixture
+async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """A gateway whose view holds the default prices."""
+    made = Gateway(settings)
+    await made.appender.start()
+    await made.replies.start()
+    await made.follower.start()
+    yield made
+    await made.follower.stop()
+    await made.replies.stop()
+    await made.appender.stop()
+
+
+def meter(customer: str, *events: MeterEvent) -> Meter:
+    """A meter command of key 1."""
+    return Meter(customer, 1, list(events), 10**9, 10**9, len(events) > 1)
+
+
+async def priced(gateway: Gateway, eventually: Eventually) -> None:
+    """Until genesis has reached the shards: the first price is committed and installed."""
+    reply = await gateway.ask(CONFIG_KEY, CreateKey("warm-up", "00" * 32, "rg_..."))
+    assert isinstance(reply, Configured)
+    for customer in {partition_of(name, PARTITIONS): name for name in (b"a", b"b", b"c", b"d", b"e")}.values():
+
+        async def charged(name: bytes = customer) -> bool:
+            return isinstance(await gateway.ask(name, meter(name.decode(), MeterEvent("warm", "chat"))), Charged)
+
+        await eventually(charged)
+
+
+async def ledger(settings: Settings, customer: str) -> list[entries.Entry]:
+    """Every committed entry of a customer, in order."""
+    where = TopicPartition(ENTRIES, partition_of(customer.encode(), PARTITIONS))
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka, isolation_level="read_committed", auto_offset_reset="earliest"
+    )
+    consumer.assign([where])
+    await consumer.start()
+    try:
+        found: list[entries.Entry] = []
+        last = (await consumer.end_offsets([where]))[where]
+        while await consumer.position(where) < last:
+            for record in (await consumer.getmany(where, timeout_ms=100)).get(where, []):
+                read_back = entries.decode(record.value)
+                if read_back.customer_id == customer:
+                    found += read_back.entries
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def test_a_command_is_priced_and_answered(
+    settings: Settings, pricer: subprocess.Popen[bytes], gateway: Gateway, eventually: Eventually
+) -> None:
+    """The reference's event costs 1.47; a batch, a retry and a conflict are answered alike, and
+    the ledger holds exactly what was charged and refused.
+    """
+    await priced(gateway, eventually)
+    one = MeterEvent("agent-copilot", "completion", tokens=2400, outcome="success", idempotency_key="k")
+    first = await gateway.ask(b"acme", meter("acme", one))
+    assert isinstance(first, Charged)
+    assert first.receipt.total == "1.47"
+    again = await gateway.ask(b"acme", meter("acme", one))
+    assert isinstance(again, Charged)
+    assert (again.replayed, again.receipt) == (True, first.receipt)
+    conflict = await gateway.ask(b"acme", meter("acme", msgspec.structs.replace(one, tokens=1)))
+    assert isinstance(conflict, Refused)
+    assert conflict.status == 409
+    batch = await gateway.ask(b"acme", meter("acme", MeterEvent("a", "chat"), MeterEvent("a", "search"), one))
+    assert isinstance(batch, BatchCharged)
+    assert (batch.totals, batch.replayed) == (["0.1", "0.25", "1.47"], {2: first.receipt.event_id})
+    kinds = [(entry.kind, entry.total) for entry in await ledger(settings, "acme")]
+    assert kinds == [("event", "1.47"), ("rejected", "0"), ("event", "0.1"), ("event", "0.25")]
+
+
+async def test_a_price_holds_for_every_event_after_its_answer(
+    pricer: subprocess.Popen[bytes], gateway: Gateway, eventually: Eventually
+) -> None:
+    """An override applies to its customer from the very next append, a default to everyone, and
+    the view holds both when the answer says so.
+    """
+    await priced(gateway, eventually)
+    for cents in ("7", "8", "9"):
+        reply = await gateway.ask(CONFIG_KEY, SetPrice("special", Rates(cents, "0", "0"), "globex"))
+        assert isinstance(reply, Configured)
+        charged = await gateway.ask(b"globex", meter("globex", MeterEvent("a", "special")))
+        assert isinstance(charged, Charged)
+        assert charged.receipt.total == cents
+    reply = await gateway.ask(CONFIG_KEY, SetPrice("special", Rates("1", "0", "0")))
+    assert isinstance(reply, Configured)
+    async with asyncio.timeout(LIMIT):
+        await gateway.follower.reached(reply.view_offset)
+    id = msgspec.json.decode(reply.result)["id"]
+    assert msgspec.json.decode(gateway.view[config.price_key(id)])["rates"]["base"] == "1"
+    for customer in ("initech", "hooli", "umbrella", "acme"):
+        charged = await gateway.ask(customer.encode(), meter(customer, MeterEvent("a", "special")))
+        assert isinstance(charged, Charged)
+        assert charged.receipt.total == "1"
+
+
+async def test_a_killed_pricer_goes_on_where_it_was(
+    settings: Settings, pricer: subprocess.Popen[bytes], gateway: Gateway, eventually: Eventually
+) -> None:
+    """kill -9 in the middle of commands that nobody awaits; the next life, without the local
+    state too, answers what was charged before with the same receipts and charges nothing twice.
+    """
+    await priced(gateway, eventually)
+    sent = [MeterEvent("a", "chat", tokens=i, idempotency_key=f"k{i}") for i in range(200)]
+    for one in sent[:100]:
+        await gateway.appender.append(b"stark", commands.encode(meter("stark", one)))
+    pricer.kill()
+    pricer.wait(LIMIT)
+    for one in sent[100:]:
+        await gateway.appender.append(b"stark", commands.encode(meter("stark", one)))
+    successor = start(settings, ordinal=1)  # another instance: it has no local state of these shards
+    try:
+        answers = [await gateway.ask(b"stark", meter("stark", one)) for one in sent]
+        assert all(isinstance(answer, Charged) and answer.replayed for answer in answers)
+        written = await ledger(settings, "stark")
+        assert [entry.event for entry in written] == sent
+        receipts = [answer.receipt.total for answer in answers if isinstance(answer, Charged)]
+        assert receipts == [entry.total for entry in written]
+    finally:
+        assert end(successor) == 0
+
+
+async def started(settings: Settings, eventually: Eventually, event: str, times: int = 1, ordinal: int = 0) -> None:
+    """Until a pricer's log tells of an event so many times."""
+    written: Path = settings.data / f"pricer-{ordinal}.log"
+    await eventually(lambda: written.exists() and written.read_text().count(f'"{event}"') >= times, LIMIT)
+
+
+def told(settings: Settings, event: str, ordinal: int = 0) -> int:
+    """How often a pricer's log has told of an event."""
+    written: Path = settings.data / f"pricer-{ordinal}.log"
+    return written.read_text().count(f'"{event}"') if written.exists() else 0
+
+
+async def test_a_pricer_stops_cleanly_at_any_time(settings: Settings, eventually: Eventually) -> None:
+    """SIGTERM ends it with 0, while it starts and while it works."""
+    for event in ("pricer_starts", "shard_running"):
+        before = told(settings, event, ordinal=3)
+        process = start(settings, ordinal=3)
+        await started(settings, eventually, event, before + 1, ordinal=3)
+        assert end(process) == 0
+
+
+async def test_a_second_pricer_of_the_same_ordinal_does_not_start(settings: Settings, eventually: Eventually) -> None:
+    """Two processes of one name would fight over every shard."""
+    first = start(settings, ordinal=4)
+    await started(settings, eventually, "shard_running", ordinal=4)
+    assert start(settings, ordinal=4).wait(LIMIT) == 1
+    assert end(first) == 0
+
+
+async def test_a_wrong_number_of_partitions_stands_still(settings: Settings, eventually: Eventually) -> None:
+    """A pricer that would send prices to the wrong shards prices nothing, and says why."""
+    process = start(settings, partitions=PARTITIONS + 1, ordinal=2)
+    await started(settings, eventually, "pricer_stands_still", ordinal=2)
+    assert told(settings, f"rev.raw has {PARTITIONS} partitions, REV_PARTITIONS says {PARTITIONS + 1}", ordinal=2) == 1
+    assert end(process) == 78
