@@ -65,19 +65,20 @@ def _literal(column: str, value: Any) -> str:
 @pytest.fixture
 async def ledgers(clickhouse: Any) -> AsyncIterator[tuple[ClickHouseLedger, MemoryLedger]]:
     """The same rows in the engine, read with the analyst's rights, and in memory."""
-    async with ClickHouse(clickhouse.url, clickhouse.user, clickhouse.password) as client:
-        await migrate(client)
-    values = ", ".join("(" + ", ".join(_literal(c, r[c]) for c in COLUMNS) + ")" for r in ROWS)
     headers = {"X-ClickHouse-User": clickhouse.user, "X-ClickHouse-Key": clickhouse.password}
+    values = ", ".join("(" + ", ".join(_literal(c, r[c]) for c in COLUMNS) + ")" for r in ROWS)
     async with aiohttp.ClientSession() as session:
-        query = f"SELECT count() FROM rev.entries WHERE raw_partition = {PARTITION}"
-        async with session.post(clickhouse.url + "/", data=query, headers=headers) as answer:
-            written = (await answer.text()).strip() != "0"
-        if not written:
-            insert = f"INSERT INTO rev.entries ({', '.join(COLUMNS)}) VALUES {values}"
-            async with session.post(clickhouse.url + "/", data=insert.encode(), headers=headers) as answer:
+
+        async def do(query: str) -> None:
+            async with session.post(clickhouse.url + "/", data=query.encode(), headers=headers) as answer:
                 assert answer.status == 200, await answer.text()
+
+        await do("DROP DATABASE IF EXISTS rev")
+        async with ClickHouse(clickhouse.url, clickhouse.user, clickhouse.password) as client:
+            await migrate(client)
+        await do(f"INSERT INTO rev.entries ({', '.join(COLUMNS)}) VALUES {values}")
         yield ClickHouseLedger(session, clickhouse.url, *clickhouse.analyst), MemoryLedger(ROWS)
+        await do("DROP DATABASE rev")
 
 
 async def everything(rows: AsyncIterator[Any]) -> list[Any]:

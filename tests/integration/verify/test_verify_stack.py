@@ -1,0 +1,122 @@
+"""`rev verify` as a process of its own over a whole `rev up` with mixed traffic."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.running import Running, wait_until
+
+pytestmark = pytest.mark.integration
+
+CUSTOMER = "verify-mixed"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A stack of its own, since one test lies in its ledger."""
+    made = Running(tmp_path_factory.mktemp("verify") / "data")
+    try:
+        made.wait_ready()
+        _traffic(made)
+        yield made
+    finally:
+        made.stop()
+
+
+def _traffic(running: Running) -> None:
+    """Charges, replays, conflicts, pending events, prices that change, test and revoked keys."""
+    key = running.make_key(CUSTOMER)
+    other = running.make_key("verify-other")
+
+    def meter(token: str, status: int, **event: Any) -> None:
+        body = {"agent_id": "a", "action": "completion", **event}
+        assert running.call("POST", "/v1/meter", body, token)[0] == status
+
+    def batch(token: str, status: int, *events: dict[str, Any]) -> None:
+        body = {"events": [{"agent_id": "a", "action": "chat", **event} for event in events]}
+        assert running.call("POST", "/v1/meter/batch", body, token)[0] == status
+
+    def price(action: str, base: Any, customer: str | None = None) -> None:
+        body = {"action_type": action, "base_rate_cents": base, "token_rate_cents": 0.0001}
+        body |= {} if customer is None else {"customer_id": customer}
+        assert running.call("POST", "/api/admin/pricing", body)[0] == 201
+
+    meter(key, 201, tokens=2400, outcome="success")
+    meter(key, 201, tokens=1, outcome="pending", metadata={"b": [1.50], "a": "ü"})
+    for _ in range(3):
+        meter(key, 201, tokens=7, idempotency_key="k", metadata={"n": 1})
+    meter(key, 409, tokens=8, idempotency_key="k")
+    batch(key, 409, {"tokens": 1}, {"idempotency_key": "k"})
+    batch(key, 201, *({"tokens": i, "idempotency_key": f"b{i}"} for i in range(500)))
+    batch(key, 201, *({"tokens": i, "idempotency_key": f"b{i}"} for i in range(400, 600)))
+    price("chat", 3)
+    price("chat", 9, CUSTOMER)
+    price("*", 1)
+    for token in (key, other):
+        batch(token, 201, {"tokens": 10**9}, {"action": "made.up", "outcome": "failure"})
+    meter(key, 400, action="image_gen", tokens=2.5)
+
+
+def _verify(running: Running, *options: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.cli", "verify", "--data", str(running.data), *options],
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def _caught_up(running: Running) -> None:
+    wanted = 2 + 1 + 1 + 2 + 500 + 100 + 2
+    query = f"SELECT count() FROM rev.entries WHERE customer_id = '{CUSTOMER}'"
+    wait_until(lambda: running.sql(query) == str(wanted), "the ledger holds every row")
+
+
+def test_log_and_ledger_agree(running: Running, tmp_path: Path) -> None:
+    """Exit 0 over everything and over one customer; the sum is the analyst's to the last digit."""
+    _caught_up(running)
+    file = tmp_path / "found.json"
+    code, said = _verify(running, "--json", str(file))
+    assert code == 0, said
+    found = json.loads(file.read_text())
+    assert found["differences"] == [] and found["summary"]["agree"]
+    assert found["summary"]["cents"] == running.sql("SELECT sum(total_cents) FROM rev.entries")
+    assert str(found["summary"]["rows"]) == running.sql("SELECT count() FROM rev.entries")
+    code, said = _verify(running, "--customer", CUSTOMER, "--from", "2000-01-01", "--to", "2100-01-01")
+    assert code == 0, said
+    sum_of = f"SELECT sum(total_cents) FROM rev.entries WHERE customer_id = '{CUSTOMER}'"
+    assert running.sql(sum_of) in said
+
+
+def test_a_row_that_was_doubled_in_the_ledger_is_found(running: Running, tmp_path: Path) -> None:
+    """Exit 1 and exactly the one difference, on the screen and in the file."""
+    _caught_up(running)
+    users = json.loads((running.data / "clickhouse" / "users.json").read_text())
+    name = next(name for name, user in users.items() if user["role"] == "rw")
+    doubled = running.sql(f"SELECT max(event_id) FROM rev.entries WHERE customer_id = '{CUSTOMER}'")
+    query = f"INSERT INTO rev.entries SELECT * FROM rev.entries WHERE event_id = {doubled} LIMIT 1"
+    headers = {"X-ClickHouse-User": name, "X-ClickHouse-Key": users[name]["password"]}
+    request = urllib.request.Request(running.run["clickhouse"] + "/", query.encode(), headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.status == 200
+    file = tmp_path / "found.json"
+    code, said = _verify(running, "--json", str(file))
+    assert code == 1, said
+    (difference,) = json.loads(file.read_text())["differences"]
+    assert (difference["what"], str(difference["event_id"])) == ("doubled", doubled)
+    assert doubled in said
+
+
+def test_a_directory_without_a_stack_cannot_be_verified(tmp_path: Path) -> None:
+    """Exit 2 and where it looked."""
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.cli", "verify", "--data", str(tmp_path)], capture_output=True, text=True
+    )
+    assert done.returncode == 2 and "run.json" in done.stderr
