@@ -114,6 +114,19 @@ async def discard_producer(producer: AIOKafkaProducer) -> None:
         await asyncio.wait([task], timeout=0.05)
     if task is not None and not task.cancelled():
         task.exception()
+    _look_at_errors(producer)
+
+
+def _look_at_errors(producer: AIOKafkaProducer) -> None:
+    """aiokafka sets one error on several futures; asyncio would complain of those that nobody reads."""
+    accumulator = producer._message_accumulator
+    batches = [*accumulator._pending_batches, *(batch for line in accumulator._batches.values() for batch in line)]
+    futures = [future for batch in batches for future in (batch.future, batch._drain_waiter)]
+    if producer._txn_manager is not None:
+        futures.append(producer._txn_manager._transaction_waiter)
+    for future in futures:
+        if future is not None and future.done() and not future.cancelled():
+            future.exception()
 
 
 async def discard_consumer(consumer: AIOKafkaConsumer) -> None:

@@ -66,6 +66,8 @@ class RocksStore:
         try:
             self._open()
         except Exception as error:
+            if "lock" in str(error).lower():
+                raise
             log.error("checkpoint_unreadable", path=str(path), error=repr(error))
             metrics.SHARD_REBUILT.labels("unreadable").inc()
             shutil.rmtree(path, ignore_errors=True)
@@ -118,10 +120,13 @@ class RocksStore:
         self._open()
 
     def close(self) -> None:
+        # The directory is free only when every family has let go of it.
+        for family in (*self._families.values(), self._meta, self._db):
+            family.close()
         self._families.clear()
         self._handles.clear()
         self._newest_first = []
-        self._db.close()
+        del self._meta_handle
 
     def _open(self) -> None:
         there = Rdict.list_cf(str(self._path)) if (self._path / "CURRENT").exists() else []
