@@ -39,7 +39,10 @@ class Customer:
     def _call(self, method: str, path: str, token: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(
-            self.stack["http"] + path, data, {"Authorization": f"Bearer {token}"}, method=method
+            self.stack["http"] + path,
+            data,
+            {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            method=method,
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read(), parse_float=Decimal)
@@ -142,7 +145,7 @@ async def _holding(upstream: str, answered: int) -> AsyncIterator[tuple[str, asy
         if number > answered + 1:
             await done.wait()
             return web.Response(status=503)
-        headers = {"Authorization": request.headers["Authorization"]}
+        headers = {"Authorization": request.headers["Authorization"], "Content-Type": "application/json"}
         async with session.request(request.method, upstream + request.path_qs, data=body, headers=headers) as answer:
             text = await answer.read()
         if number == answered + 1:
