@@ -37,22 +37,27 @@ class Running:
     def http(self) -> str:
         return str(self.run["http"])
 
+    def pid(self, name: str) -> int:
+        """Process id of a service; 0 while it is being replaced."""
+        return int(self.run["pids"].get(name, 0))
+
+    def wait_pid(self, name: str, other_than: int = 0) -> int:
+        """Process id of a service, once it has one that differs from ``other_than``."""
+        wait_until(lambda: self.pid(name) not in (0, other_than), f"{name} runs")
+        return self.pid(name)
+
     @property
     def admin_token(self) -> str:
         return (self.data / "admin.token").read_text().strip()
 
     def wait_ready(self, limit: float = 90) -> None:
-        """Returns when /readyz answers 200. Raises TimeoutError or ChildProcessError."""
+        """Returns when every service has been ready. Raises TimeoutError or ChildProcessError."""
         until = time.monotonic() + limit
         while time.monotonic() < until:
             if self.process.poll() is not None:
                 raise ChildProcessError(f"rev up ended with {self.process.returncode}; see {self.log.name}")
-            try:
-                with urllib.request.urlopen(self.http + "/readyz", timeout=1) as answer:
-                    if answer.status == 200:
-                        return
-            except (OSError, ValueError, KeyError):
-                pass
+            if (self.data / "run.json").exists() and self.run["up"]:
+                return
             time.sleep(0.02)
         raise TimeoutError(f"rev up was not ready in {limit} s; see {self.log.name}")
 

@@ -107,7 +107,7 @@ def cold_start(where: Path) -> tuple[Running, Figures]:
 
 def restart(running: Running, key: str, name: str) -> Figures:
     """kill -9 of one process, to the next single event that is answered with its price."""
-    os.kill(int(running.run["pids"][name]), signal.SIGKILL)
+    os.kill(running.wait_pid(name), signal.SIGKILL)
     began = time.monotonic()
 
     def priced() -> bool:

@@ -58,20 +58,21 @@ class Faults:
         return int(self._running.run["pids"][name])
 
     async def _kill(self, name: str) -> None:
-        before = self._pid(name)
+        before = await self._pid(name)
         os.kill(before, signal.SIGKILL)
         began = time.monotonic()
-        await self._until(lambda: self._replaced(name, before), f"{name} replaced")
+        await self._until(lambda: self._running.pid(name) not in (0, before), f"{name} replaced")
         if name in ("gateway", "pricer", "kafka"):
             priced = self._acknowledged()
             await self._until(lambda: self._acknowledged() > priced, f"priced after kill of {name}")
             self.recovery[name].append(time.monotonic() - began)
 
-    def _replaced(self, name: str, before: int) -> bool:
-        return self._pid(name) != before
+    async def _pid(self, name: str) -> int:
+        await self._until(lambda: self._running.pid(name) != 0, f"{name} runs")
+        return self._running.pid(name)
 
     async def _stop(self, name: str) -> None:
-        pid = self._pid(name)
+        pid = await self._pid(name)
         os.kill(pid, signal.SIGSTOP)
         await asyncio.sleep(self._rng.choice([0.3, 1.5, 4, 9]))
         try:
@@ -105,7 +106,7 @@ class Faults:
     async def _forget_groups(self) -> None:
         """Delete the pricers' group while they are stopped for longer than their session."""
         await self._end_second()
-        pid = self._pid("pricer")
+        pid = await self._pid("pricer")
         os.kill(pid, signal.SIGSTOP)
         try:
             until = time.monotonic() + 60

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 @contextmanager
 def stopped(running: Running, name: str) -> Iterator[None]:
     """One process of the stack does not run meanwhile."""
-    pid = int(running.run["pids"][name])
+    pid = running.wait_pid(name)
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -106,11 +106,11 @@ def test_clickhouse_stopped_keeps_metering_and_catches_up(running: Running, key:
 @pytest.mark.parametrize("name", ["gateway", "pricer", "ledger", "clickhouse", "kafka"])
 def test_a_killed_process_is_replaced_and_nothing_is_lost(running: Running, key: str, name: str) -> None:
     """kill -9 of any process: run.json names its successor, the next event is priced and lands once."""
-    before = int(running.run["pids"][name])
+    before = running.wait_pid(name)
     sent = str(uuid.uuid4())
     assert running.call("POST", "/v1/meter", event(idempotency_key=sent), key)[0] == 201
     os.kill(before, signal.SIGKILL)
-    wait_until(lambda: running.run["pids"][name] != before, f"{name} is replaced")
+    assert running.wait_pid(name, other_than=before) != before
 
     def again() -> bool:
         try:
