@@ -187,6 +187,7 @@ class ShardHost:
 
     async def _end(self, life: _Life) -> None:
         await self._pause(life.shard)
+        life.shard.end()
         life.task.cancel()
         await asyncio.wait([life.task])
         life.store.close()

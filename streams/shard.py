@@ -85,6 +85,7 @@ class Shard:
         self._turn = asyncio.Lock()
         self._open = asyncio.Event()
         self._open.set()
+        self._ending = False
         self._refusals = refusals
         self._tries = 0
         self._at = 0
@@ -95,7 +96,7 @@ class Shard:
         self._outbox: Outbox | None = None
 
     async def run(self) -> None:
-        """Never returns. Raises ProducerFenced when another owner has taken over (or the
+        """Returns after :meth:`end` alone. Raises ProducerFenced when another owner has taken over (or the
         broker gave up a transaction of ours), Stopped when a person must look, or what failed."""
         began = self._.clock()
         metrics.SHARD_STATE.labels(self.partition).set(1)
@@ -119,7 +120,7 @@ class Shard:
             metrics.SHARD_RESTORE.observe(self._.clock() - began)
             metrics.SHARD_STATE.labels(self.partition).set(2)
             log.info("shard_running", shard=self.partition, next=self.next, seconds=round(self._.clock() - began, 3))
-            while True:
+            while not self._ending:
                 await self._read(self._producer, self._outbox)
         finally:
             self.running = False
@@ -132,6 +133,12 @@ class Shard:
             return
 
     def resume(self) -> None:
+        self._open.set()
+
+    def end(self) -> None:
+        """No transaction is begun any more. Beside cancelling :meth:`run`, since a cancellation
+        that meets aiokafka closing a consumer is swallowed there."""
+        self._ending = True
         self._open.set()
 
     async def _close(self) -> None:
@@ -156,6 +163,8 @@ class Shard:
                 intake.add(records)
             outbox.check()
             await self._open.wait()
+            if self._ending:
+                return
             if len(intake) or outbox.settled:
                 async with self._turn:
                     await self._step(producer, outbox, intake)

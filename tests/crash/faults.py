@@ -29,6 +29,12 @@ class Faults:
 
     async def inject(self, count: int) -> None:
         """``count`` random faults, with every kind of kill among them."""
+        try:
+            await self._inject(count)
+        finally:
+            await self._end_second()
+
+    async def _inject(self, count: int) -> None:
         planned: list[tuple[str, str]] = [("kill", name) for name in SERVICES] * 2
         planned += [("stop", name) for name in SERVICES]
         planned += [("second", "pricer"), ("second", "ledger"), ("forget", "groups"), ("end second", "")]
@@ -38,7 +44,6 @@ class Faults:
         for kind, name in planned:
             await self._one(kind, name)
             await asyncio.sleep(self._rng.uniform(0.5, 3))
-        await self._end_second()
 
     async def _one(self, kind: str, name: str) -> None:
         self.done[f"{kind} {name}".strip()] += 1
@@ -91,10 +96,9 @@ class Faults:
             "REV_DATA": str(self._running.data),
             "REV_ORDINAL": "1",
         }
-        log = (self._running.data / "logs" / f"{name}-1.log").open("ab")
-        self._extra.append(
-            subprocess.Popen([sys.executable, "-m", "deploy.cli", name], env=env, stdout=log, stderr=subprocess.STDOUT)
-        )
+        command = [sys.executable, "-m", "deploy.cli", name]
+        with (self._running.data / "logs" / f"{name}-1.log").open("ab") as log:
+            self._extra.append(subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT))
 
     async def _end_second(self) -> None:
         for number, process in enumerate(self._extra):
