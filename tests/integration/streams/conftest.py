@@ -169,13 +169,23 @@ def toy() -> ModuleType:
 
 
 @pytest.fixture
-def new_log(kafka: str) -> Callable[..., Awaitable[Log]]:
-    """``await new_log(partitions=1)``: topics of one's own on the shared broker."""
+def log_of() -> Callable[[str, int], Awaitable[Log]]:
+    """``await log_of(kafka, partitions)``: topics of one's own on a broker."""
 
-    async def make(partitions: int = 1) -> Log:
+    async def make(kafka: str, partitions: int) -> Log:
         log = Log(kafka, partitions)
         await log.create()
         return log
+
+    return make
+
+
+@pytest.fixture
+def new_log(kafka: str, log_of: Callable[[str, int], Awaitable[Log]]) -> Callable[..., Awaitable[Log]]:
+    """``await new_log(partitions=1)``: topics of one's own on the shared broker."""
+
+    async def make(partitions: int = 1) -> Log:
+        return await log_of(kafka, partitions)
 
     return make
 
