@@ -1,0 +1,143 @@
+"""The pure parts of the shard: intake, rejects, watchdog, checkpoints, addresses."""
+
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.limits import DAY, MAX_TRANSACTION_EVENTS, MAX_TRANSACTION_RAW
+from streams import position
+from streams.answers import address
+from streams.intake import Intake
+from streams.rejects import TRIES, Refusals, RejectLimit
+from streams.restore import OLDEST, Ends, misfit
+from streams.state import Checkpoint
+from streams.watchdog import SILENT, STUCK, Watchdog
+
+
+class Record(NamedTuple):
+    offset: int
+    value: bytes
+    timestamp: int = 0
+    headers: tuple = ()
+    partition: int = 0
+    key: bytes = b"k"
+
+
+class Weighing:
+    """A processor that weighs a record by the number in it."""
+
+    def weight(self, record):
+        return int(record.value)
+
+
+def intake(*records, at=0):
+    made = Intake(Weighing(), at)
+    made.add(list(records))
+    return made
+
+
+def test_time_never_goes_back():
+    """Accepted times are the append times, made monotone from where the shard was."""
+    made = intake(*(Record(i, b"1", ts) for i, ts in enumerate([5, 20, 10, 30])), at=8)
+    assert [item.input.at for item in made.batch()] == [8, 20, 20, 30]
+
+
+def test_bounds_of_a_transaction():
+    """Point 5: a batch stays within raw bytes and events but holds at least one record."""
+    heavy = b"%d" % MAX_TRANSACTION_EVENTS
+    assert len(intake(Record(0, heavy), Record(1, b"1")).batch()) == 1
+    assert len(intake(Record(0, b"%d" % (MAX_TRANSACTION_EVENTS - 1)), Record(1, b"1"), Record(2, b"1")).batch()) == 2
+    big = b"0" * (MAX_TRANSACTION_RAW - 10)
+    assert len(intake(Record(0, big + b"1"), Record(1, b"0" * 20)).batch()) == 1
+    assert len(intake(*(Record(i, b"1") for i in range(5))).batch(ceiling=2)) == 2
+
+
+def test_records_stay_until_done():
+    """A batch that was not committed is given again; a record that cannot be weighed is not lost."""
+    made = intake(Record(0, b"no number"), Record(1, b"1"))
+    assert made.batch() == made.batch()
+    made.done(1)
+    assert [item.input.offset for item in made.batch()] == [1]
+    made.done(1)
+    assert (len(made), made.batch()) == (0, [])
+
+
+def test_who_waits():
+    """The reply header names who waits; a record without one, or with another's, waits for nobody."""
+    made = intake(
+        Record(0, b"1", headers=(("x", b""), ("reply", b"boot:7:3"))), Record(1, b"1", headers=(("reply", b"?"),))
+    )
+    first, second = made.batch()
+    assert (first.to, first.input.request) == ((b"boot", 3), 7)
+    assert (second.to, second.input.request) == (None, -1)
+
+
+@pytest.mark.parametrize("header", [b"", b"a:b:c", b"a:1", b"a:1:2:3", b"a:-1:2", b"a:1:"])
+def test_bad_addresses(header):
+    """What is no return address is nobody's."""
+    assert address(header) is None
+
+
+@given(n=st.integers(0, 10**9), partition=st.integers(0, 63))
+def test_addresses(n, partition):
+    """A return address is boot, number and partition."""
+    assert address(b"b0:%d:%d" % (n, partition)) == ((b"b0", partition), n)
+
+
+def test_reject_limit_is_of_a_run():
+    """Point 4: so many rejects in so many records are too many; spread out they are not."""
+    spread = RejectLimit(2, 10)
+    for _ in range(20):
+        assert spread.reject()
+        spread.passed(6)
+    dense = RejectLimit(2, 10)
+    assert [dense.reject() for _ in range(3)] == [True, True, False]
+
+
+def test_refusals_halve_down_to_one():
+    """Point 4: refused batches are halved down to one record, which is condemned after its tries."""
+    refusals = Refusals()
+    batch, steps = list(range(100, 116)), 0
+    while refusals.condemned is None:
+        refusals.refused(batch)
+        batch = batch[: refusals.ceiling]
+        steps += 1
+    assert refusals.condemned == 100 and steps == 4 + TRIES
+    refusals.taken(100)
+    assert (refusals.condemned, refusals.ceiling) == (None, 1)
+    refusals.taken(115)
+    assert refusals.ceiling is None
+
+
+def test_watchdog():
+    """A consumer without fetches is silent, one that stays below the known end is stuck, and one at the end is well."""
+    now = [0.0]
+    dog = Watchdog(5, lambda: now[0])
+    for second in range(20):
+        now[0] = second
+        assert dog.observe(10, 10, second) is None
+    silent = [dog.observe(10, 10, 19) for now[0] in (23.0, 24.5)]
+    assert silent == [None, SILENT]
+    dog.reset()
+    stuck = [dog.observe(10, 11, mark) for mark, now[0] in ((1, 25.0), (2, 29.0), (3, 31.0))]
+    assert stuck == [None, None, STUCK]
+
+
+def test_checkpoints_that_do_not_fit():
+    """Point 8: another epoch, beyond the end, older than 3 days; anything else fits."""
+    ends, now = Ends(5, 100), 10 * DAY
+    good = Checkpoint("e", 100, 90, now - OLDEST)
+    assert misfit(good, "e", ends, ends, now) is None
+    assert misfit(good, "f", ends, ends, now) == "epoch"
+    assert misfit(good._replace(state=101), "e", ends, ends, now) == "beyond"
+    assert misfit(good._replace(entries=101), "e", ends, ends, now) == "beyond"
+    assert misfit(good._replace(at=good.at - 1), "e", ends, ends, now) == "old"
+
+
+def test_position_round_trip():
+    """Point 2: the position record keeps offset, time and epoch; no record is no position."""
+    there = position.Position(2**37, 1_700_000_000_000, "abc")
+    assert position.decode(position.encode(there)) == there
+    assert position.decode(None) is None
