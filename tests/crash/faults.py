@@ -15,7 +15,7 @@ from bench.running import Running
 from tests.crash.groups import delete_group
 
 SERVICES = ("gateway", "pricer", "ledger", "kafka", "clickhouse")
-GROUP = "rev.pricer"
+GROUP = "pricer"
 
 
 class Faults:
