@@ -38,7 +38,9 @@ def setup(service: str) -> None:
             ],
         )
     )
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
     for name, level in LIBRARIES.items():
         logging.getLogger(name).setLevel(level)
 

@@ -73,12 +73,13 @@ def owe(offset: int, outgoing: tuple[Outgoing, ...], partitions: int) -> list[tu
 
 class Outbox:
     """Sends one record after the other. ``settled`` holds the state keys whose records stand,
-    to be deleted by the shard's next transaction."""
+    to be deleted by the shard's next transaction. ``retry`` in seconds."""
 
-    def __init__(self, shard: int, sender: Sender) -> None:
+    def __init__(self, shard: int, sender: Sender, retry: float = RETRY) -> None:
         self.settled: list[bytes] = []
         self._shard = shard
         self._sender = sender
+        self._retry = retry
         self._parcels: deque[_Parcel] = deque()
         self._work = asyncio.Event()
         self._task = asyncio.create_task(self._run())
@@ -127,4 +128,4 @@ class Outbox:
             except (NotRecorded, Unknown) as error:
                 # It may arrive twice then, which the seam allows.
                 log.warning("outbox_append_failed", shard=self._shard, to=partition, error=repr(error))
-                await asyncio.sleep(RETRY * (0.5 + random.random()))
+                await asyncio.sleep(self._retry * (0.5 + random.random()))

@@ -49,12 +49,11 @@ async def test_order_and_settling():
     await box.close()
 
 
-async def test_nothing_is_told_before_it_stands(monkeypatch):
+async def test_nothing_is_told_before_it_stands():
     """While an append does not stand nothing is settled; after failures it is sent again."""
-    monkeypatch.setattr(outbox, "RETRY", 0.0)
     sender = Sender(failures=2)
     sender.gate.clear()
-    box, told = Outbox(0, sender), asyncio.Event()
+    box, told = Outbox(0, sender, retry=0.0), asyncio.Event()
 
     async def tell():
         told.set()

@@ -1,9 +1,8 @@
 """Health, logs, replies and the instance lock, without a broker."""
 
 import asyncio
-import io
 import json
-import sys
+import logging
 
 import aiohttp
 import pytest
@@ -44,16 +43,18 @@ async def test_no_health_server():
     await server.stop()
 
 
-def test_logs_are_json(monkeypatch):
+def test_logs_are_json(capsys):
     """A log line is one JSON object with the service and the ids as fields."""
-    out = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", out)
+    root = logging.getLogger()
+    before = root.handlers, root.level
     setup("toy")
     try:
         structlog.get_logger("x").error("shard_failed", shard=3, error="boom")
     finally:
         structlog.reset_defaults()
-    line = json.loads(out.getvalue())
+        root.handlers, level = before
+        root.setLevel(level)
+    line = json.loads(capsys.readouterr().err)
     assert (line["service"], line["event"], line["shard"], line["level"]) == ("toy", "shard_failed", 3, "error")
 
 

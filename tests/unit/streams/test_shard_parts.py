@@ -66,9 +66,8 @@ def test_records_stay_until_done():
 
 def test_who_waits():
     """The reply header names who waits; a record without one, or with another's, waits for nobody."""
-    made = intake(
-        Record(0, b"1", headers=(("x", b""), ("reply", b"boot:7:3"))), Record(1, b"1", headers=(("reply", b"?"),))
-    )
+    given = Record(0, b"1", headers=(("x", b""), ("reply", b"boot:7:3")))
+    made = intake(given, Record(1, b"1", headers=(("reply", b"?"),)))
     first, second = made.batch()
     assert (first.to, first.input.request) == ((b"boot", 3), 7)
     assert (second.to, second.input.request) == (None, -1)

@@ -105,7 +105,7 @@ def test_rocks_is_held_by_one(tmp_path: Path):
     """A directory that is open elsewhere is refused and never thrown away."""
     first = RocksStore(tmp_path / "db")
     first.write({b"a": b"1"}, (), at(1))
-    with pytest.raises(Exception, match="(?i)lock"):
+    with pytest.raises(Exception, match=r"(?i)lock"):
         RocksStore(tmp_path / "db")
     assert first.get(b"a") == b"1"
     first.close()
