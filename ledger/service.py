@@ -67,7 +67,7 @@ class Ledger:
         settings = self._settings
         for sign in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(sign, self.stop)
-        health = HealthServer(settings.metrics_port, self.troubles)
+        health = HealthServer(settings.metrics_port, self.troubles, settings.http_host)
         await health.start()
         user, password = settings.clickhouse_user, settings.clickhouse_password
         try:

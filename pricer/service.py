@@ -76,7 +76,7 @@ class Gate:
     async def passed(self) -> bool:
         """True when the log is right, False when stopped before Kafka told. For a wrong log it
         stands still until stopped, then raises WrongLog."""
-        health = HealthServer(self._settings.metrics_port, lambda: [self._trouble])
+        health = HealthServer(self._settings.metrics_port, lambda: [self._trouble], self._settings.http_host)
         await health.start()
         try:
             found = await self._partitions()
