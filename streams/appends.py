@@ -174,7 +174,7 @@ class Appender:
 
     async def _reach(self) -> None:
         """Try until a producer stands that knows the topic."""
-        while self._line is None:
+        while self._line is None and not self._stopped:
             producer = clients.idempotent(self._kafka)
             try:
                 await producer.start()

@@ -23,7 +23,7 @@ BATCH = 1 << 20
 TRANSACTION_TIMEOUT = 10_000
 REQUEST_TIMEOUT = 10_000
 HEARTBEAT = 500
-CLOSING = 3.0
+CLOSING = 2.0
 """Seconds that a client gets to close by itself."""
 
 Clock = Callable[[], float]

@@ -27,8 +27,11 @@ TELL = 0.25
 TELL_ANYWAY = 1.0
 BACKOFF = (0.1, 5.0)
 """Seconds before a failed shard or membership is tried again: doubled from the first to the second."""
-QUIET = 5.0
-"""Seconds that an open transaction gets to end when the group takes its partition away."""
+QUIET = 2.0
+"""Seconds that an open transaction gets to end when the group takes its partition away. With
+the closing of its clients this must stay below the session time-out."""
+JOINING = 30.0
+"""Seconds without an assignment after which the group's consumer is replaced."""
 
 
 class _Life:
@@ -96,8 +99,13 @@ class ShardHost:
         try:
             await consumer.start()
             consumer.subscribe([self._setting.names.raw], listener=_Listener(self, consumer))
+            owned = self._setting.clock()
             while not stop.is_set() and not self._rejoin.is_set():
                 await consumer.getmany(timeout_ms=POLL)
+                if self._assigned is not None:
+                    owned = self._setting.clock()
+                elif self._setting.clock() - owned > JOINING:
+                    raise KafkaError("the group gave no assignment")
                 if self._lives and all(life.shard.running for life in self._lives.values()):
                     self._failures = 0
         except (KafkaError, OSError) as error:
@@ -122,6 +130,7 @@ class ShardHost:
 
     async def revoked(self) -> None:
         """The group is being rearranged: no transaction is begun until it is known who owns what."""
+        self._assigned = None
         await asyncio.gather(*(self._pause(life.shard) for life in self._lives.values()))
 
     async def assigned(self, partitions: Iterable[int]) -> None:
@@ -205,7 +214,12 @@ class ShardHost:
             ]
             for partition, at in due:
                 self._told[partition] = at, now
-            await self._setting.answers.tell(due)
+            try:
+                await self._setting.answers.tell(due)
+            except Exception as error:
+                # A hint, and the next one is due in a moment; but it must not end the telling.
+                log.error("telling_failed", instance=self._instance, error=repr(error))
+                metrics.HOST_FAILURES.labels(type(error).__name__).inc()
 
 
 class _Listener(clients.ConsumerRebalanceListener):  # type: ignore[misc]

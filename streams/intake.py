@@ -8,6 +8,9 @@ from schemas.topics import REPLY_HEADER
 from streams.answers import To, address
 from streams.types import Input, Processor
 
+READ_AHEAD = 2000
+"""Records that are taken from the consumer at once, and read ahead at most before the next."""
+
 
 class Item(NamedTuple):
     """A record to apply, who waits for the answer if anybody, and its size in bytes."""
@@ -24,6 +27,12 @@ class Intake:
         self._weight = processor.weight
         self._items: deque[Item] = deque()
         self._at = at
+        self._bytes = 0
+
+    @property
+    def full(self) -> bool:
+        """Enough to do: nothing more should be read, or memory would have no bound."""
+        return len(self._items) >= READ_AHEAD or self._bytes >= MAX_TRANSACTION_RAW
 
     def __len__(self) -> int:
         return len(self._items)
@@ -40,6 +49,7 @@ class Intake:
                     if found is not None:
                         to, request = found
             key, value = record.key or b"", record.value or b""
+            self._bytes += len(key) + len(value)
             self._items.append(
                 Item(Input(record.partition, record.offset, key, value, self._at, request), to, len(key) + len(value))
             )
@@ -60,7 +70,7 @@ class Intake:
     def done(self, count: int) -> None:
         """The first so many are committed."""
         for _ in range(count):
-            self._items.popleft()
+            self._bytes -= self._items.popleft().size
 
     def _weigh(self, record: Input) -> int:
         try:

@@ -52,6 +52,7 @@ class Replies:
         self._position: int | None = None
         self._first = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
 
     async def start(self) -> None:
         """Returns when answers can be received."""
@@ -60,6 +61,8 @@ class Replies:
 
     async def stop(self) -> None:
         """Nobody waits for an answer any more: what is expected is cancelled."""
+        # A word beside the cancelling, which aiokafka swallows while it closes a consumer.
+        self._stopping = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -94,7 +97,7 @@ class Replies:
                 future.set_result(reply)
 
     async def _follow(self) -> None:
-        while True:
+        while not self._stopping:
             consumer = clients.reader(self._kafka, committed=False)
             try:
                 await self._read(consumer)

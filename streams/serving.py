@@ -29,7 +29,9 @@ async def serve(settings: Settings, service: str, processor: Processor, stop: as
     held by a living process, OSError when the metrics port is taken."""
     instance = Instance(settings.data, service, settings.ordinal)
     hosts: list[ShardHost] = []
-    health = HealthServer(settings.metrics_port, lambda: hosts[0].reasons() if hosts else ["no log yet"])
+    health = HealthServer(
+        settings.metrics_port, lambda: hosts[0].reasons() if hosts else ["no log yet"], settings.http_host
+    )
     await health.start()
     answers = Answers(settings.kafka, STANDARD.replies)
     appender = Appender(settings.kafka, append_timeout=settings.append_timeout)

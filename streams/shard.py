@@ -20,7 +20,7 @@ from streams import clients, metrics
 from streams.answers import Answers, To
 from streams.clients import Clock
 from streams.errors import TooManyRejects
-from streams.intake import Intake, Item
+from streams.intake import READ_AHEAD, Intake, Item
 from streams.names import STANDARD, Names
 from streams.outbox import Outbox, Sender
 from streams.position import Position
@@ -36,8 +36,6 @@ log = structlog.get_logger("streams.shard")
 
 POLL = 100
 """ms that a fetch is waited for before settled appends and pauses are looked at again."""
-READ_AHEAD = 2000
-"""Records taken from the consumer at once."""
 SILENCE = 5.0
 REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError)
 """Kafka will never take these records, however often it is asked."""
@@ -158,7 +156,10 @@ class Shard:
         intake = Intake(self._.processor, self._at)
         self._dog.reset()
         while True:
-            fetched = await consumer.getmany(timeout_ms=0 if len(intake) else POLL, max_records=READ_AHEAD)
+            more = not intake.full
+            fetched = {}
+            if more:
+                fetched = await consumer.getmany(timeout_ms=0 if len(intake) else POLL, max_records=READ_AHEAD)
             for records in fetched.values():
                 intake.add(records)
             outbox.check()
@@ -168,7 +169,7 @@ class Shard:
             if len(intake) or outbox.settled:
                 async with self._turn:
                     await self._step(producer, outbox, intake)
-            if fetched:
+            if fetched or not more:
                 self._dog.reset()
             elif await self._silent(consumer):
                 await clients.discard_consumer(consumer)

@@ -42,6 +42,7 @@ class CompactedView:
         self._complete = asyncio.Event()
         self._waiters: dict[asyncio.Future[None], int] = {}
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
 
     @property
     def position(self) -> int:
@@ -69,12 +70,14 @@ class CompactedView:
             self._waiters.pop(waiter, None)
 
     async def stop(self) -> None:
+        # A word beside the cancelling, which aiokafka swallows while it closes a consumer.
+        self._stopping = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
     async def _follow(self) -> None:
-        while True:
+        while not self._stopping:
             consumer = clients.reader(self._kafka)
             try:
                 await self._read(consumer)

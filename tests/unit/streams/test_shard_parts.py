@@ -3,11 +3,12 @@
 from typing import NamedTuple
 
 import pytest
+from aiokafka.producer import sender
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.limits import DAY, MAX_TRANSACTION_EVENTS, MAX_TRANSACTION_RAW
-from streams import position
+from streams import clients, position
 from streams.answers import address
 from streams.intake import Intake
 from streams.rejects import TRIES, Refusals, RejectLimit
@@ -62,6 +63,25 @@ def test_records_stay_until_done():
     assert [item.input.offset for item in made.batch()] == [1]
     made.done(1)
     assert (len(made), made.batch()) == (0, [])
+
+
+def test_reading_ahead_is_bounded():
+    """What is read and not yet applied is bounded by records and by bytes, so memory is."""
+    made = intake(*(Record(i, b"1" * (MAX_TRANSACTION_RAW // 4)) for i in range(3)))
+    assert not made.full
+    made.add([Record(3, b"1" * (MAX_TRANSACTION_RAW // 4))])
+    assert made.full
+    made.done(1)
+    assert not made.full
+    assert intake(*(Record(i, b"1") for i in range(2000))).full
+
+
+async def test_quick_transactions():
+    """Point 6: neither the wait between transactions nor that for the broker's verification is as long as shipped."""
+    producer = clients.transactional("127.0.0.1:1", "t")
+    assert sender.BACKOFF_OVERRIDE == producer._sender._retry_backoff == 0.001
+    assert producer._txn_manager.transaction_timeout_ms == 10_000
+    await clients.discard_producer(producer)
 
 
 def test_who_waits():
