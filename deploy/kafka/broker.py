@@ -131,8 +131,7 @@ def _format(data: Path, settings: dict[str, str], command: list[str]) -> None:
         *command[1:],
         "kafka.tools.StorageTool",
         "format",
-        "--cluster-id",
-        cluster,
+        f"--cluster-id={cluster}",  # in one word: an id may begin with a dash
         "--config",
         str(config),
     ]
