@@ -11,11 +11,8 @@ from typing import Protocol
 
 from ledger.blocks import Block
 from ledger.clickhouse import ClickHouse
-from ledger.errors import Fenced, Refused
+from ledger.errors import Fenced
 from ledger.sqltext import read
-
-STAGE_BYTES = 16 << 20
-"""The stage is emptied when this much was staged; what it holds is below the maximum anyway."""
 
 READING: dict[str, str | int] = {
     # metadata and detail as they were sent, byte for byte
@@ -38,6 +35,9 @@ ONE_PART: dict[str, str | int] = {
     "min_insert_block_size_bytes": 1 << 30,
     "max_partitions_per_insert_block": 1,
     "throw_on_max_partitions_per_insert_block": 1,
+    # machine code for expressions that see a few thousand rows costs more than it saves
+    "compile_expressions": 0,
+    "compile_aggregate_expressions": 0,
 }
 
 
@@ -68,7 +68,6 @@ class LedgerTable:
         self._clickhouse = clickhouse
         self._token = token
         self._stages: dict[int, str] = {}
-        self._staged: dict[int, int] = {}
         self._create = read("stage")
         self._insert = read("insert")
 
@@ -84,35 +83,24 @@ class LedgerTable:
             "SELECT if(count() = 0, -1, toInt64(max(entries_offset))) FROM rev.entries "
             f"WHERE raw_partition = {partition}"
         )
-        self._stages[partition], self._staged[partition] = stage, 0
+        self._stages[partition] = stage
         return int(rows[0][0])
 
     async def write(self, partition: int, block: Block) -> int:
         stage = self._stages.get(partition)
         if stage is None:
             raise Fenced(f"partition {partition} was not taken over")
-        lines = block.lines()
-        if self._staged[partition] + len(lines) > STAGE_BYTES:
-            await self._empty(partition, stage)
-        self._staged[partition] += len(lines)
-        try:
-            await self._clickhouse.insert(f"INSERT INTO {stage} FORMAT JSONEachRow", lines, READING)
-            return await self._clickhouse.insert(
-                self._insert.format(stage=stage, partition=partition, after=block.after, last=block.last),
-                settings={**ONE_PART, "query_id": query_id(partition)},
-            )
-        except Refused:
-            await self._empty(partition, stage)
-            raise
+        # what the block before left in the stage makes room by itself
+        await self._clickhouse.insert(f"INSERT INTO {stage} FORMAT JSONEachRow", block.lines(), READING)
+        sql = self._insert.format(
+            stage=stage, partition=partition, after=block.after, last=block.last, records=len(block.records)
+        )
+        return await self._clickhouse.insert(sql, settings={**ONE_PART, "query_id": query_id(partition)})
 
     async def let_go(self, partition: int) -> None:
         stage = self._stages.pop(partition, None)
         if stage is not None:
             await self._clickhouse.execute(f"DROP TABLE IF EXISTS {stage} SYNC")
-
-    async def _empty(self, partition: int, stage: str) -> None:
-        await self._clickhouse.execute(f"TRUNCATE TABLE {stage}")
-        self._staged[partition] = 0
 
     async def _drop_stages(self, partition: int) -> None:
         rows = await self._clickhouse.execute(

@@ -1,73 +1,78 @@
 -- The one statement that writes the ledger. Conditional both ways: nothing at or below the partition's
 -- maximum passes (another writer was here), and nothing at all passes unless the maximum has reached the
--- record before this block and the stage holds the block's last record (no gap). 'resync:' in a message tells
--- the writer to start over; any other throwIf is a record that must not enter the ledger.
+-- record before this block (no gap) and the stage holds this block, each record once. 'resync:' in a message
+-- tells the writer to start over; any other throwIf is a record that must not enter the ledger.
+-- A record without entries is met as an entry without a kind (LEFT ARRAY JOIN).
+-- The tuples are taken apart once, below, since planning a way into them for each column costs more than
+-- the rows of a small block (docs/decisions/0006).
 INSERT INTO rev.entries
-WITH
-    throwIf(e.kind = '' OR e.index > 1023 OR raw_offset >= 137438953472, 'an entry without a kind or without an event id')
-        + throwIf(e.kind = 'event' AND e.total != e.base + e.token + e.bonus, 'an event whose parts are not its total')
-        + throwIf(ifNull(e.price, -1) >= toInt64(length(prices)), 'an entry without its price') AS checked,
-    prices[ifNull(e.price, -1) + 1 + checked] AS p
 SELECT
-    e.kind AS kind,
-    bitOr(bitOr(bitShiftLeft(raw_offset, 16), bitShiftLeft(toUInt64({partition}), 10)), toUInt64(e.index)) AS event_id,
+    `entry.kind` AS kind,
+    bitOr(bitOr(bitShiftLeft(raw_offset, 16), bitShiftLeft(toUInt64({partition}), 10)), toUInt64(`entry.index`)) AS event_id,
     customer_id,
     api_key_id,
-    e.event.agent_id AS agent_id,
-    e.event.action AS action,
-    e.event.tokens_input AS tokens_input,
-    e.event.tokens_output AS tokens_output,
-    e.event.tokens AS tokens,
-    e.event.outcome AS outcome,
-    e.base AS base_cents,
-    e.token AS token_cents,
-    e.bonus AS bonus_cents,
-    e.total AS total_cents,
-    p.id AS price_id,
-    p.action_type AS price_action,
-    p.rates.base AS price_base,
-    p.rates.token AS price_token,
-    p.rates.bonus AS price_bonus,
-    p.is_default AS price_is_default,
-    p.offset AS price_offset,
-    e.event.model AS model,
-    e.event.provider AS provider,
-    e.event.trace_id AS trace_id,
-    e.event.task_id AS task_id,
-    e.outcome_id AS outcome_id,
-    e.event.idempotency_key AS idempotency_key,
-    e.body_hash AS body_hash,
+    `event.agent_id` AS agent_id,
+    `event.action` AS action,
+    `event.tokens_input` AS tokens_input,
+    `event.tokens_output` AS tokens_output,
+    `event.tokens` AS tokens,
+    `event.outcome` AS outcome,
+    `entry.base` AS base_cents,
+    `entry.token` AS token_cents,
+    `entry.bonus` AS bonus_cents,
+    `entry.total` AS total_cents,
+    `price.id` AS price_id,
+    `price.action_type` AS price_action,
+    tupleElement(`price.rates`, 'base') AS price_base,
+    tupleElement(`price.rates`, 'token') AS price_token,
+    tupleElement(`price.rates`, 'bonus') AS price_bonus,
+    `price.is_default` AS price_is_default,
+    `price.offset` AS price_offset,
+    `event.model` AS model,
+    `event.provider` AS provider,
+    `event.trace_id` AS trace_id,
+    `event.task_id` AS task_id,
+    `entry.outcome_id` AS outcome_id,
+    `event.idempotency_key` AS idempotency_key,
+    `entry.body_hash` AS body_hash,
     test,
-    e.event.metadata AS metadata,
-    fromUnixTimestamp64Milli(coalesce(e.expires_at, e.event.expires_at), 'UTC') AS expires_at,
-    fromUnixTimestamp64Milli(coalesce(e.event.event_time, recorded_ms), 'UTC') AS event_time,
+    `event.metadata` AS metadata,
+    fromUnixTimestamp64Milli(coalesce(`entry.expires_at`, `event.expires_at`), 'UTC') AS expires_at,
+    fromUnixTimestamp64Milli(coalesce(`event.event_time`, recorded_ms), 'UTC') AS event_time,
     fromUnixTimestamp64Milli(recorded_ms, 'UTC') AS recorded_at,
-    e.reason AS reason,
-    e.original AS original,
-    e.type AS config_type,
-    e.actor AS actor,
-    e.detail AS detail,
+    `entry.reason` AS reason,
+    `entry.original` AS original,
+    `entry.type` AS config_type,
+    `entry.actor` AS actor,
+    `entry.detail` AS detail,
     {partition} AS raw_partition,
     raw_offset,
-    e.index AS raw_index,
+    `entry.index` AS raw_index,
     entries_offset
 FROM
 (
-    SELECT entries_offset, customer_id, api_key_id, test, prices, entries,
-        assumeNotNull(s.raw_offset) AS raw_offset, assumeNotNull(s.recorded_at) AS recorded_ms
+    SELECT entries_offset, customer_id, api_key_id, test, length(prices) AS priced,
+        assumeNotNull(s.raw_offset) AS raw_offset, assumeNotNull(s.recorded_at) AS recorded_ms,
+        untuple(e) AS entry, untuple(e.event) AS event, untuple(prices[ifNull(e.price, -1) + 1]) AS price
     FROM {stage} AS s
+    LEFT ARRAY JOIN entries AS e
     WHERE toInt64(entries_offset) >
     (
-        WITH (SELECT max(toInt64(entries_offset)) FROM {stage}) AS staged
+        WITH (SELECT (count(), max(toInt64(entries_offset))) FROM {stage}) AS staged
         SELECT if(count() = 0, -1, toInt64(max(entries_offset))) AS done
         FROM rev.entries
         WHERE raw_partition = {partition}
         HAVING throwIf(done < {after}, 'resync: a gap before the block') = 0
-            AND throwIf(staged < {last}, 'resync: the stage does not hold the block') = 0
+            AND throwIf(staged != ({records}, {last}), 'resync: the stage does not hold the block') = 0
     )
     AND throwIf(
-        customer_id = '' OR isNull(s.raw_offset) OR isNull(s.recorded_at) OR empty(entries),
-        'a record without its address, time, customer or entries') = 0
-    LIMIT 1 BY entries_offset
+        customer_id = '' OR isNull(s.raw_offset) OR isNull(s.recorded_at),
+        'a record without its address, time or customer') = 0
 )
-ARRAY JOIN entries AS e
+WHERE throwIf(
+        `entry.kind` = '' OR `entry.index` > 1023 OR raw_offset >= 137438953472,
+        'an entry without a kind or without an event id') = 0
+    AND throwIf(
+        `entry.kind` = 'event' AND `entry.total` != `entry.base` + `entry.token` + `entry.bonus`,
+        'an event whose parts are not its total') = 0
+    AND throwIf(ifNull(`entry.price`, -1) >= toInt64(priced), 'an entry without its price') = 0

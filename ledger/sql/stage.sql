@@ -1,5 +1,6 @@
 -- The writer's own staging table of one partition: mirrors schemas.entries.EntryRecord. In memory,
--- since what is in it is in Kafka too.
+-- since what is in it is in Kafka too. It holds the last INSERT and nothing else: each one makes the rows
+-- before it give way (more than one row is too many), so that no block pays for reading the ones before.
 CREATE TABLE {stage}
 (
     entries_offset UInt64,
@@ -48,3 +49,4 @@ CREATE TABLE {stage}
         detail String))
 )
 ENGINE = Memory
+SETTINGS min_rows_to_keep = 0, max_rows_to_keep = 1
