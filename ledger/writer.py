@@ -20,12 +20,16 @@ from ledger.store import Store
 
 log = structlog.get_logger("ledger.writer")
 
-LINGER = 0.2
-"""Seconds that the first record of a block waits for company, at least."""
-MAX_LINGER = 0.5
-"""…and at most: a block costs the engine tens of ms however small it is, so the wait is a
-multiple of what the last one took, and a busy machine gets fewer, larger blocks."""
-LINGER_SHARE = 4
+LINGER = 0.3
+"""Seconds from the beginning of one block to that of the next, at least."""
+MAX_LINGER = 0.6
+"""…and at most, so that an entry can be queried within a second: a block costs the engine tens of
+ms however small it is, so the distance is a multiple of what the last one took, and a busy
+machine gets fewer, larger blocks (docs/decisions/0006)."""
+LINGER_SHARE = 8
+COMPANY = 0.1
+"""Seconds that a block's first record waits in any case: what came during a long write is read in
+several pieces, and the first is small."""
 IDLE = 0.2
 """Seconds that a read of an idle log waits; bounds how long stopping takes."""
 BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -97,6 +101,7 @@ class PartitionWriter:
         self._failures = self._wrong = 0
         self._log_was_away = False
         self._last_write = 0.0
+        self._last_begin = -MAX_LINGER
         self._log = log.bind(partition=partition)
 
     def stop(self) -> None:
@@ -155,17 +160,19 @@ class PartitionWriter:
                     await self._write(builder.take())
                     builder.add(record)
                 if len(builder) == 1:
-                    deadline = self._clock() + self._patience()
+                    deadline = self._deadline()
             if builder.full or (len(builder) and self._clock() >= deadline):
                 await self._write(builder.take())
             metrics.LAG.labels(self.partition).set(max(source.end() - builder.last - 1, 0))
 
-    def _patience(self) -> float:
-        return min(max(self._linger, LINGER_SHARE * self._last_write), max(self._linger, MAX_LINGER))
+    def _deadline(self) -> float:
+        """When the block is to be written whose first record was read just now."""
+        distance = min(max(self._linger, LINGER_SHARE * self._last_write), max(self._linger, MAX_LINGER))
+        return max(self._last_begin + distance, self._clock() + min(self._linger, COMPANY))
 
     async def _write(self, block: Block) -> None:
         """Writes a block; one that is refused is halved until the record that is to blame is alone."""
-        begin = self._clock()
+        begin = self._last_begin = self._clock()
         try:
             rows = await self._store.write(self.partition, block)
         except Refused as error:

@@ -60,7 +60,9 @@ CREATE TABLE IF NOT EXISTS rev.entries
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(recorded_at)
-ORDER BY (customer_id, event_id, kind);
+ORDER BY (customer_id, event_id, kind)
+-- Blocks come several times a second: merging them by tens instead of fives halves what merges cost.
+SETTINGS min_parts_to_merge_at_once = 10;
 
 -- Which log this ledger was written from (rev.config, key epoch). One row for ever.
 CREATE TABLE IF NOT EXISTS rev._log
