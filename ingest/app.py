@@ -22,7 +22,7 @@ def table(context: Context, shedder: Shedder) -> list[Route]:
 
 
 def application(context: Context, shedder: Shedder) -> web.Application:
-    """The gateway as an aiohttp application. Serve it with ``auto_decompress=False``."""
+    """The gateway as an aiohttp application, to be run by ingest.serving."""
     app = web.Application(middlewares=[boundary], client_max_size=MAX_BATCH_BODY)
     app.add_routes([row.definition() for row in table(context, shedder)])
     return app

@@ -13,7 +13,20 @@ from msgspec import UNSET, Meta, UnsetType
 from schemas.commands import OnExpiry
 from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
 
-Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="No control characters.")]
+# patterns only describe: what refuses is in ingest.validation and ingest.auth
+_CONTROL = r"\u0000-\u001f\u007f-\u009f"
+NAME_PATTERN = f"^[^{_CONTROL}]+$"
+OWNER_PATTERN = f"^[^_{_CONTROL}][^{_CONTROL}]*$"
+CUSTOMER_PATTERN = rf"^([^_*{_CONTROL}]|\*[^{_CONTROL}])[^{_CONTROL}]*$"
+
+
+def _text(pattern: str, description: str) -> Meta:
+    return Meta(min_length=1, max_length=MAX_NAME, description=description, extra_json_schema={"pattern": pattern})
+
+
+Name = Annotated[str, _text(NAME_PATTERN, "No control characters.")]
+Customer = Annotated[str, _text(CUSTOMER_PATTERN, "Not * and none that begins with _.")]
+Owner = Annotated[str, _text(OWNER_PATTERN, "A customer, or * for a platform's key.")]
 Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
 Time = Annotated[str, Meta(description="ISO 8601 with Z or an offset.", extra_json_schema={"format": "date-time"})]
 Object = Annotated[
@@ -50,7 +63,7 @@ class EventBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     model: Name | None = None
     provider: Name | None = None
     trace_id: Name | None = None
-    customer_id: Name | None = None
+    customer_id: Customer | None = None
 
 
 class BatchBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -58,8 +71,8 @@ class BatchBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("events",)
 
-    events: Annotated[list[EventBody], Meta(description=f"1 to {MAX_EVENTS} events.")] | None = None
-    customer_id: Name | None = None
+    events: Annotated[list[EventBody], Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_EVENTS})] | None = None
+    customer_id: Customer | None = None
 
 
 class LooseBatchBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -74,7 +87,7 @@ class KeyBody(msgspec.Struct, forbid_unknown_fields=True):
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("customer_id",)
 
-    customer_id: Name | None = None
+    customer_id: Owner | None = None
     customer_name: Name | None = None
     test: bool | None = None
 
@@ -88,7 +101,7 @@ class PriceBody(msgspec.Struct, forbid_unknown_fields=True):
     base_rate_cents: Rate | UnsetType = UNSET
     token_rate_cents: Rate | UnsetType = UNSET
     outcome_bonus_cents: Rate | UnsetType = UNSET
-    customer_id: Name | None = None
+    customer_id: Customer | None = None
 
 
 class CustomerBody(msgspec.Struct, forbid_unknown_fields=True):

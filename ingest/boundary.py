@@ -4,8 +4,8 @@ An unexpected exception is a bug: it is logged with its request id, counted, and
 """
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from uuid import uuid4
 
 import structlog
@@ -15,6 +15,7 @@ from ingest import metrics
 from ingest.incoming import REQUEST_ID, request_id
 from ingest.problems import ErrorBody, Problem, encode
 from ingest.routing import Handler
+from schemas.replies import IndexedError
 
 JSON = "application/json"
 _log = structlog.get_logger("ingest")
@@ -22,6 +23,7 @@ _WORDS = {
     404: ("there is nothing at this path", "not_found"),
     405: ("this method is not allowed here", "method_not_allowed"),
     413: ("the body is too large", "too_large"),
+    417: ("Expect must be 100-continue or absent", "invalid_request"),
 }
 
 
@@ -41,13 +43,13 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         response = await handler(request)
     except Problem as problem:
-        response = _refusal(problem.status, problem.code, problem.error, id, problem.headers, problem.errors)
+        response = refusal(problem.status, problem.code, problem.error, id, problem.headers, problem.errors)
     except web.HTTPException as error:
-        response = _http(error, id)
+        response = http_refusal(error, id)
     except Exception as error:
         metrics.BUGS.inc()
         _log.exception("unexpected error", request_id=id, method=request.method, path=request.path, error=repr(error))
-        response = _refusal(500, "internal", "an unexpected error; it is logged under this request_id", id, {})
+        response = refusal(500, "internal", "an unexpected error; it is logged under this request_id", id)
     if not response.prepared:
         response.headers["X-Request-Id"] = id
     resource = request.match_info.route.resource
@@ -57,12 +59,21 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
     return response
 
 
-def _http(error: web.HTTPException, id: str) -> web.Response:
+def http_refusal(error: web.HTTPException, id: str) -> web.Response:
+    """What the library refuses (no such path, method, …) in our shape."""
     words, code = _WORDS.get(error.status, (error.reason.lower(), "invalid_request"))
     kept = {name: value for name, value in error.headers.items() if name in ("Allow", "Location")}
-    return _refusal(error.status, code, words, id, kept)
+    return refusal(error.status, code, words, id, kept)
 
 
-def _refusal(status: int, code: str, error: str, id: str, headers: Mapping[str, str], errors: Any = ()) -> web.Response:
+def refusal(
+    status: int,
+    code: str,
+    error: str,
+    id: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    errors: Sequence[IndexedError] = (),
+) -> web.Response:
+    """A refusal in the one shape that all have; ``id``: the request's."""
     shown = error.encode("utf-8", "backslashreplace").decode()
-    return answer(encode(ErrorBody(shown, code, id, errors)), status, headers)
+    return answer(encode(ErrorBody(shown, code, id, errors)), status, {**headers, "X-Request-Id": id})

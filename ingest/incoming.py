@@ -4,24 +4,29 @@ Content-Encoding is ours to undo (the server's own is switched off), so that no 
 the limit is ever inflated. What the bytes say is none of this room's business.
 """
 
+import asyncio
 import re
 import zlib
 from collections.abc import Collection
 
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ingest.explain import nearest
 from ingest.problems import Invalid, TooLarge, Unsupported
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Where a request carries its id."""
+BODY_TIME = 60.0
+"""Seconds that a body may take."""
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
 _GZIP = 16 + zlib.MAX_WBITS
 
 
-async def body_of(request: web.Request, limit: int) -> bytes:
-    """The body, inflated. Raises Unsupported, TooLarge (above ``limit`` bytes before or after
-    inflating) or Invalid (what says gzip and is not)."""
+async def body_of(request: web.Request, limit: int, within: float = BODY_TIME) -> bytes:
+    """The body, inflated, if it comes ``within`` so many seconds. Raises Unsupported, TooLarge
+    (above ``limit`` bytes before or after inflating) or Invalid (what says gzip and is not, or
+    is cut off)."""
     content_type = request.headers.get("Content-Type")
     if content_type and content_type.partition(";")[0].strip().lower() != "application/json":
         raise Unsupported("Content-Type must be application/json")
@@ -30,10 +35,25 @@ async def body_of(request: web.Request, limit: int) -> bytes:
         raise Unsupported("Content-Encoding must be gzip or absent", headers={"Accept-Encoding": "gzip"})
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
-    body = await request.read()
+    body = await (request.read() if request.content.is_eof() else _read(request, within))
     if len(body) > limit:
         raise _too_large(limit)
     return inflate(body, limit) if encoding in ("gzip", "x-gzip") else body
+
+
+async def _read(request: web.Request, within: float) -> bytes:
+    """A body that is still under way. A broken chunk is never told to whoever waits for the
+    body, only the connection's own answer tells it; the time limit ends such a wait too."""
+    try:
+        async with asyncio.timeout(within):
+            return await request.read()
+    except TimeoutError as error:
+        raise Invalid(f"the body did not come within {within:g} s") from error
+    except (ConnectionError, ClientPayloadError) as error:
+        # nobody may be left to read the answer, but it is no fault of ours
+        raise Invalid("the body was cut off before its end") from error
+    except HttpProcessingError as error:
+        raise Invalid("the body is not valid HTTP") from error
 
 
 def inflate(body: bytes, limit: int) -> bytes:

@@ -20,6 +20,7 @@ UNKNOWN = Counter("rev_ingest_unknown_total", "Requests answered 503 unknown: th
 BUGS = Counter(
     "rev_ingest_unexpected_errors_total", "Requests answered 500; each is a bug, its traceback is in the log."
 )
+MALFORMED = Counter("rev_ingest_malformed_total", "Requests answered 400 because they are not valid HTTP.")
 SHARD_LAG = Gauge(
     "rev_ingest_shard_lag_seconds", "Age of the oldest unanswered append of this gateway, by shard.", ["shard"]
 )

@@ -7,10 +7,13 @@ from typing import Any
 import msgspec
 from aiohttp import hdrs, web
 
-from ingest.bodies import EventBody
+from ingest.bodies import Customer, EventBody, Name, Time
 from ingest.boundary import answer
 from ingest.problems import ErrorBody
+from ingest.reads.params import GROUPS, OUTCOMES
+from ingest.reads.periods import PERIODS
 from ingest.routing import Auth, Operation, Route
+from schemas.limits import MAX_LIST
 
 TITLE = "Rev"
 VERSION = "1"
@@ -31,8 +34,23 @@ _SCHEMES = {
     Auth.KEY: {"type": "http", "scheme": "bearer", "description": "An API key, rg_…"},
     Auth.ADMIN: {"type": "http", "scheme": "bearer", "description": "The admin token."},
 }
-
 Json = dict[str, Any]
+
+_ID: Json = {"type": "integer", "minimum": 0}
+_PARAMETERS: dict[str, Json] = {
+    "event_id": _ID,
+    "id": _ID,
+    "customer_id": msgspec.json.schema(Customer),
+    **dict.fromkeys(("agent_id", "action", "model", "idempotency_key"), msgspec.json.schema(Name)),
+    **dict.fromkeys(("from", "to"), msgspec.json.schema(Time)),
+    "outcome": {"enum": list(OUTCOMES)},
+    "period": {"enum": list(PERIODS)},
+    "group_by": {"enum": list(GROUPS)},
+    "history": {"enum": ["0", "1"]},
+    "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIST},
+    "cursor": {"type": "string"},
+}
+"""What is said of a parameter, in a path or a query, by its name; one name means one thing."""
 
 
 def route(rows: Sequence[Route]) -> Route:
@@ -116,12 +134,12 @@ def _refusals(operation: Operation, schema: Json) -> Json:
 
 def _path_parameters(operation: Operation) -> list[Json]:
     names = _PARAMETER.findall(operation.path)
-    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    return [{"name": name, "in": "path", "required": True, "schema": _PARAMETERS[name]} for name in names]
 
 
 def _query_parameters(operation: Operation) -> list[Json]:
     return [
-        {"name": name, "in": "query", "required": False, "description": words, "schema": {"type": "string"}}
+        {"name": name, "in": "query", "required": False, "description": words, "schema": _PARAMETERS[name]}
         for name, words in operation.query.items()
     ]
 

@@ -16,6 +16,7 @@ from ingest.app import application
 from ingest.context import Context
 from ingest.reads import open_reads
 from ingest.reserve import DiskReserve
+from ingest.serving import Runner
 from ingest.shedding import Shedder
 from ingest.submitting import Submitter
 from ingest.view import ConfigView
@@ -86,13 +87,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
     looking = asyncio.create_task(reserve.keep_looking())
     # served meanwhile, so that /readyz can say what it waits for and intake answers 503
     connecting = asyncio.create_task(_connect(follower, appender, replies))
-    runner = web.AppRunner(
-        application(context, shedder),
-        access_log=None,
-        auto_decompress=False,
-        handle_signals=False,
-        shutdown_timeout=GRACE + CLOSING,
-    )
+    runner = Runner(application(context, shedder), GRACE + CLOSING)
     await runner.setup()
     site = web.TCPSite(runner, settings.http_host, settings.http_port)
     await site.start()

@@ -15,6 +15,7 @@ from ingest.app import application
 from ingest.auth import hash_of
 from ingest.context import Context
 from ingest.reserve import DiskReserve
+from ingest.serving import Runner
 from ingest.shedding import Shedder
 from ingest.submitting import Submitter
 from ingest.testing import FakeLog
@@ -111,7 +112,7 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
     """A gateway with the default prices."""
     made = Gateway(settings)
     await made.log.append(CONFIG_KEY, commands.encode(commands.Genesis("e", DEFAULTS)))
-    runner = web.AppRunner(application(made.context, made.shedder), access_log=None, auto_decompress=False)
+    runner = Runner(application(made.context, made.shedder), 0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
