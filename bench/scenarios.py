@@ -33,7 +33,7 @@ def batch(running: Running, keys: list[str], count: int, seed: int, keyed: bool 
     """Batches of 100, priced and committed in the answer, until the last is queryable."""
     messages = traffic.batches(running.http, keys, count, 100, seed, keyed)
     before, rows, began = processes.cpu(running), _rows(running), time.perf_counter()
-    answers = asyncio.run(load.closed_loop(running.http, iter(messages), 8))
+    answers = asyncio.run(load.closed_loop(running.http, iter(messages), 32))
     answered = time.perf_counter() - began
     _check(answers, 201)
     wait_until(lambda: _rows(running) >= rows + count * 100, "batch rows queryable", 120, 0.05)
@@ -56,7 +56,7 @@ def single(running: Running, keys: list[str], count: int, seed: int, asynchronou
     headers = ("Prefer: respond-async",) if asynchronous else ()
     messages = traffic.singles(running.http, keys, count, seed, headers)
     before, rows, began = processes.cpu(running), _rows(running), time.perf_counter()
-    answers = asyncio.run(load.closed_loop(running.http, iter(messages), 64))
+    answers = asyncio.run(load.closed_loop(running.http, iter(messages), 256))
     answered = time.perf_counter() - began
     _check(answers, 202 if asynchronous else 201)
     wait_until(lambda: _rows(running) >= rows + count, "single rows queryable", 120, 0.05)

@@ -5,12 +5,11 @@ transactions, and closing a producer whose broker does not answer.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
+from typing import Any
 
 import aiokafka.producer.sender
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
-from aiokafka.errors import KafkaError
 
 from schemas.limits import MAX_MESSAGE
 
@@ -106,8 +105,11 @@ async def discard_producer(producer: AIOKafkaProducer) -> None:
     recorded; an open transaction is left to the fence of the next producer."""
     producer._closed = True
     task = producer._sender.sender_task
-    with contextlib.suppress(KafkaError, OSError):
-        await producer.client.close()
+    closing = asyncio.create_task(producer.client.close())
+    try:
+        await asyncio.wait([closing], timeout=CLOSING)
+    finally:
+        forget(closing)
     # Cancelled once, the sender waits for its requests for ever; again, it gives them up.
     while task is not None and not task.done():
         task.cancel()
@@ -131,9 +133,19 @@ def _look_at_errors(producer: AIOKafkaProducer) -> None:
 
 async def discard_consumer(consumer: AIOKafkaConsumer) -> None:
     """Close a consumer; one that does not answer is left behind after CLOSING seconds."""
-    with contextlib.suppress(TimeoutError, KafkaError, OSError):
-        async with asyncio.timeout(CLOSING):
-            await consumer.stop()
+    closing = asyncio.create_task(consumer.stop())
+    try:
+        # Not a time-out around stop(): it swallows the cancellation and waits on.
+        await asyncio.wait([closing], timeout=CLOSING)
+    finally:
+        forget(closing)
+
+
+def forget(task: "asyncio.Task[Any]") -> None:
+    """Let go of a task: cancelled if it still runs, never waited for; what it raises is of no
+    interest any more."""
+    task.cancel()
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
 
 __all__ = [
@@ -141,6 +153,7 @@ __all__ = [
     "ConsumerRebalanceListener",
     "discard_consumer",
     "discard_producer",
+    "forget",
     "hinting",
     "idempotent",
     "member",

@@ -3,6 +3,7 @@
 StreamError
 ├── NotRecorded     an append was refused before it entered the producer: nothing was recorded
 ├── Unknown         an append may or may not have been recorded; safe to repeat with the same key
+├── Hung            a Kafka client gave no sign of life and was left behind; a new one is made
 ├── Stopped         a shard may not go on; a person has to look
 │   ├── LogMismatch     state and log do not belong together
 │   └── TooManyRejects  so many records cannot be applied that it is an outage, not a queue
@@ -20,6 +21,10 @@ class NotRecorded(StreamError):
 
 class Unknown(StreamError):
     """The record may have been recorded, or may still be."""
+
+
+class Hung(StreamError):
+    """A reader gave no sign of life for too long."""
 
 
 class Stopped(StreamError):

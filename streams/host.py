@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from streams import clients, metrics
-from streams.errors import Stopped
+from streams.errors import Hung, Stopped
+from streams.lifeline import Lifeline
 from streams.rejects import Refusals
 from streams.shard import Setting, Shard
 from streams.state import Store
@@ -27,6 +28,8 @@ TELL = 0.25
 TELL_ANYWAY = 1.0
 BACKOFF = (0.1, 5.0)
 """Seconds before a failed shard or membership is tried again: doubled from the first to the second."""
+HANGING = 15.0
+"""Seconds without a sign of life after which a membership is left behind."""
 QUIET = 2.0
 """Seconds that an open transaction gets to end when the group takes its partition away. With
 the closing of its clients this must stay below the session time-out."""
@@ -65,6 +68,7 @@ class ShardHost:
         self._stopped: dict[int, str] = {}
         self._assigned: set[int] | None = None
         self._rejoin = asyncio.Event()
+        self._line = Lifeline(HANGING, setting.clock)
         self._failures = 0
         self._told: dict[int, tuple[int, float]] = {}
 
@@ -97,18 +101,8 @@ class ShardHost:
         consumer = clients.member(self._setting.kafka, self._setting.service, self._instance, self._session_timeout)
         why = "rejoin"
         try:
-            await consumer.start()
-            consumer.subscribe([self._setting.names.raw], listener=_Listener(self, consumer))
-            owned = self._setting.clock()
-            while not stop.is_set() and not self._rejoin.is_set():
-                await consumer.getmany(timeout_ms=POLL)
-                if self._assigned is not None:
-                    owned = self._setting.clock()
-                elif self._setting.clock() - owned > JOINING:
-                    raise KafkaError("the group gave no assignment")
-                if self._lives and all(life.shard.running for life in self._lives.values()):
-                    self._failures = 0
-        except (KafkaError, OSError) as error:
+            await self._line.hold(self._belong(consumer, stop))
+        except (KafkaError, OSError, Hung) as error:
             why = type(error).__name__
             log.error("group_failed", group=self._setting.service, instance=self._instance, error=repr(error))
         finally:
@@ -117,6 +111,20 @@ class ShardHost:
         if not stop.is_set():
             metrics.REJOINS.labels(why).inc()
             await self._back_off(stop)
+
+    async def _belong(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
+        await consumer.start()
+        consumer.subscribe([self._setting.names.raw], listener=_Listener(self, consumer))
+        owned = self._setting.clock()
+        while not stop.is_set() and not self._rejoin.is_set():
+            self._line.beat()
+            await consumer.getmany(timeout_ms=POLL)
+            if self._assigned is not None:
+                owned = self._setting.clock()
+            elif self._setting.clock() - owned > JOINING:
+                raise KafkaError("the group gave no assignment")
+            if self._lives and all(life.shard.running for life in self._lives.values()):
+                self._failures = 0
 
     async def _back_off(self, stop: asyncio.Event) -> None:
         first, most = BACKOFF

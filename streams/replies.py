@@ -18,6 +18,7 @@ from schemas.replies import Reply, ReplyRecord, decode
 from schemas.topics import REPLIES, REPLY_HEADER
 from streams import clients, metrics
 from streams.clients import Clock
+from streams.lifeline import Lifeline
 from streams.watchdog import Watchdog
 
 log = structlog.get_logger("streams.replies")
@@ -25,6 +26,7 @@ log = structlog.get_logger("streams.replies")
 EVERYONE = b"*"
 POLL = 200
 SILENCE = 3.0
+HANGING = 6.0
 
 
 class Expectation(NamedTuple):
@@ -46,6 +48,7 @@ class Replies:
         self._kafka = kafka
         self._topic = topic
         self._dog = Watchdog(SILENCE, clock)
+        self._line = Lifeline(HANGING, clock)
         self._n = 0
         self._expected: dict[int, asyncio.Future[Reply]] = {}
         self._partition = -1
@@ -100,7 +103,7 @@ class Replies:
         while not self._stopping:
             consumer = clients.reader(self._kafka, committed=False)
             try:
-                await self._read(consumer)
+                await self._line.hold(self._read(consumer))
             except Exception as error:
                 log.error("replies_reader_failed", boot=self.boot, error=repr(error))
                 metrics.CONSUMER_REBUILT.labels(self._topic, type(error).__name__).inc()
@@ -122,6 +125,7 @@ class Replies:
         self.ready = True
         self._first.set()
         while True:
+            self._line.beat()
             batch = await consumer.getmany(timeout_ms=POLL)
             for records in batch.values():
                 for record in records:

@@ -63,12 +63,14 @@ class Restore:
         wall: Wall,
         names: Names = STANDARD,
         remember_for: int = REMEMBER_FOR,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._kafka = kafka
         self._store = store
         self._processor = processor
         self._epoch = epoch
         self._wall = wall
+        self._beat = beat
         self._remember_for = remember_for
         self._raw = TopicPartition(names.raw, partition)
         self._state = TopicPartition(names.state, partition)
@@ -142,6 +144,7 @@ class Restore:
                 # Its time is that of what was read, not of now: interrupted here and taken up
                 # much later, it counts as old.
                 upto = Checkpoint(self._epoch, records[-1].offset + 1, entries, records[-1].timestamp)
+                self._beat()
                 self._store.write(changes, (), upto)
         consumer.pause(tp)
 
@@ -159,6 +162,7 @@ class Restore:
         while await consumer.position(tp) < end:
             for records in (await consumer.getmany(tp, timeout_ms=POLL)).values():
                 upto = Checkpoint(self._epoch, ends[self._state].end, records[-1].offset + 1, at)
+                self._beat()
                 self._store.write({}, self._recollected(records), upto)
         consumer.pause(tp)
 

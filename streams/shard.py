@@ -5,6 +5,7 @@ from the log. What the records mean may not come in here.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +22,7 @@ from streams.answers import Answers, To
 from streams.clients import Clock
 from streams.errors import TooManyRejects
 from streams.intake import READ_AHEAD, Intake, Item
+from streams.lifeline import Lifeline
 from streams.names import STANDARD, Names
 from streams.outbox import Outbox, Sender
 from streams.position import Position
@@ -37,6 +39,8 @@ log = structlog.get_logger("streams.shard")
 POLL = 100
 """ms that a fetch is waited for before settled appends and pauses are looked at again."""
 SILENCE = 5.0
+HANGING = 20.0
+"""Seconds without a sign of life, longer than a transaction may take, after which a shard is rebuilt."""
 REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError)
 """Kafka will never take these records, however often it is asked."""
 
@@ -80,6 +84,7 @@ class Shard:
         self._raw = TopicPartition(setting.names.raw, partition)
         self._dog = Watchdog(SILENCE, setting.clock)
         self._rejects = setting.rejects()
+        self._line = Lifeline(HANGING, setting.clock)
         self._turn = asyncio.Lock()
         self._open = asyncio.Event()
         self._open.set()
@@ -100,8 +105,8 @@ class Shard:
         metrics.SHARD_STATE.labels(self.partition).set(1)
         try:
             self._producer = clients.transactional(self._.kafka, f"{self._.service}-{self.partition}")
-            await self._producer.start()
-            restored = await Restore(
+            await self._line.hold(self._producer.start())
+            restore = Restore(
                 self._.kafka,
                 self.partition,
                 self._store,
@@ -110,8 +115,9 @@ class Shard:
                 wall=self._.wall,
                 names=self._.names,
                 remember_for=self._.remember_for,
-            ).run()
-            self.next, self._at, self._reached = restored
+                beat=self._line.beat,
+            )
+            self.next, self._at, self._reached = await self._line.hold(restore.run())
             self._outbox = Outbox(self.partition, self._.sender)
             self._outbox.resume(self._store)
             self.running = True
@@ -119,8 +125,9 @@ class Shard:
             metrics.SHARD_STATE.labels(self.partition).set(2)
             log.info("shard_running", shard=self.partition, next=self.next, seconds=round(self._.clock() - began, 3))
             while not self._ending:
-                await self._read(self._producer, self._outbox)
+                await self._line.hold(self._read(self._producer, self._outbox))
         finally:
+            self._ending = True  # for a reader that was left behind
             self.running = False
             await self._close()
 
@@ -156,6 +163,7 @@ class Shard:
         intake = Intake(self._.processor, self._at)
         self._dog.reset()
         while True:
+            self._line.beat()
             more = not intake.full
             fetched = {}
             if more:
@@ -163,7 +171,7 @@ class Shard:
             for records in fetched.values():
                 intake.add(records)
             outbox.check()
-            await self._open.wait()
+            await self._opened()
             if self._ending:
                 return
             if len(intake) or outbox.settled:
@@ -175,6 +183,14 @@ class Shard:
                 await clients.discard_consumer(consumer)
                 return
             self._measure(consumer)
+
+    async def _opened(self) -> None:
+        """Until no pause is in force; one may last as long as a rebalance does."""
+        while not self._open.is_set():
+            self._line.beat()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._open.wait()
 
     async def _silent(self, consumer: AIOKafkaConsumer) -> bool:
         why = self._dog.observe(

@@ -8,8 +8,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-LIMIT = 30.0
-"""Seconds after which a transaction is given up; the broker has aborted it long before."""
+LIMIT = 15.0
+"""Seconds after which a transaction is given up; the broker has aborted it before."""
 
 
 class Place(NamedTuple):

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams import clients, metrics
 from streams.clients import Clock
+from streams.lifeline import Lifeline
 from streams.watchdog import Watchdog
 
 log = structlog.get_logger("streams.views")
@@ -21,6 +22,8 @@ POLL = 100
 """ms; also how often a confirming fetch is looked for."""
 SILENCE = 3.0
 """Seconds without a fetch after which the consumer is replaced."""
+HANGING = 6.0
+"""Seconds without a sign of life after which it is left behind."""
 Apply = Callable[[bytes, bytes | None, int], None]
 """Key, value or None for a tombstone, offset."""
 
@@ -36,6 +39,7 @@ class CompactedView:
         self._apply = apply
         self._clock = clock
         self._dog = Watchdog(SILENCE, clock)
+        self._line = Lifeline(HANGING, clock)
         self._position = 0
         self._confirmed = -1e9
         self._mark: int | None = None
@@ -80,7 +84,7 @@ class CompactedView:
         while not self._stopping:
             consumer = clients.reader(self._kafka)
             try:
-                await self._read(consumer)
+                await self._line.hold(self._read(consumer))
             except Exception as error:
                 # Whatever it is, the view stands still and says so; confirmed_age makes it count.
                 log.error("view_failed", topic=self._tp.topic, position=self._position, error=repr(error))
@@ -98,6 +102,7 @@ class CompactedView:
         consumer.seek(self._tp, max(first, self._position))
         self._dog.reset()
         while True:
+            self._line.beat()
             for records in (await consumer.getmany(timeout_ms=POLL)).values():
                 for record in records:
                     self._apply(record.key or b"", record.value, record.offset)

@@ -1,0 +1,49 @@
+"""A reader that gives no sign of life is left behind; nothing waits for it."""
+
+import asyncio
+import contextlib
+import itertools
+
+import pytest
+
+from streams.errors import Hung
+from streams.lifeline import Lifeline
+
+
+async def deaf() -> None:
+    """Waits for ever and swallows one cancellation, as aiokafka does while it closes."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    await asyncio.Event().wait()
+
+
+async def test_a_reader_that_hangs_is_given_up_though_it_swallows_its_cancellation() -> None:
+    """Hung is raised when the clock has passed the limit without a beat."""
+    ticks = itertools.count(0.0, 1.0)
+    with pytest.raises(Hung):
+        await Lifeline(0.05, lambda: next(ticks)).hold(deaf())
+
+
+async def test_what_a_reader_returns_and_raises_is_handed_on() -> None:
+    """A line that is held to the end is invisible."""
+    line = Lifeline(60.0, lambda: 0.0)
+
+    async def seven() -> int:
+        line.beat()
+        return 7
+
+    async def broken() -> None:
+        raise OSError("gone")
+
+    assert await line.hold(seven()) == 7
+    with pytest.raises(OSError, match="gone"):
+        await line.hold(broken())
+
+
+async def test_cancelling_the_holder_does_not_wait_for_a_deaf_reader() -> None:
+    """A cancellation gets through at once, whatever the reader does with its own."""
+    holding = asyncio.create_task(Lifeline(60.0, lambda: 0.0).hold(deaf()))
+    await asyncio.sleep(0)
+    holding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await holding
