@@ -189,10 +189,11 @@ class EffectivePrices(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """``reasons``: what is not ready and why."""
+    """``reasons``: what is not ready and why. ``degraded``: what is missing although it is ready."""
 
     ready: bool
     reasons: list[str]
+    degraded: list[str]
 
 
 encode = msgspec.json.Encoder().encode

@@ -1,5 +1,7 @@
 """/livez, /readyz and /metrics: whether this gateway lives, may be sent traffic, and its figures."""
 
+import asyncio
+
 from aiohttp import hdrs, web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -8,19 +10,23 @@ from ingest.answers import Readiness, encode
 from ingest.auth import STALE_AFTER
 from ingest.boundary import answer
 from ingest.context import Context
+from ingest.reads import ReadsUnavailable
 from ingest.routing import Auth, Operation, Route
 from ingest.shedding import Shedder
+
+PATIENCE = 0.5
+"""Seconds that the ledger has to show that it can be read; who asks for readiness waits 2."""
 
 
 def routes(context: Context, shedder: Shedder) -> list[Route]:
     """The routes of this room."""
 
     async def livez(request: web.Request) -> web.Response:
-        return answer(encode(Readiness(True, [])))
+        return answer(encode(Readiness(True, [], [])))
 
     async def readyz(request: web.Request) -> web.Response:
         why = reasons(context)
-        return answer(encode(Readiness(not why, why)), 503 if why else 200)
+        return answer(encode(Readiness(not why, why, await degraded(context))), 503 if why else 200)
 
     async def figures(request: web.Request) -> web.Response:
         metrics.VIEW_AGE.set(context.follower.confirmed_age())
@@ -50,3 +56,17 @@ def reasons(context: Context) -> list[str]:
     if context.reserve.problem is not None:
         why.append(context.reserve.problem)
     return why
+
+
+async def degraded(context: Context) -> list[str]:
+    """What is missing and does not keep traffic away: without ClickHouse only reads are 503."""
+    if context.clickhouse is None:
+        return []
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await context.clickhouse.ready()
+    except ReadsUnavailable as error:
+        return [f"clickhouse: {error.error}"]
+    except TimeoutError:
+        return [f"clickhouse: no answer within {PATIENCE:g} s"]
+    return []

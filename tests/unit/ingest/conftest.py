@@ -14,6 +14,7 @@ from aiohttp import web
 from ingest.app import application
 from ingest.auth import hash_of
 from ingest.context import Context
+from ingest.reads.memory import MemoryReads
 from ingest.reserve import DiskReserve
 from ingest.serving import Runner
 from ingest.shedding import Shedder
@@ -55,6 +56,7 @@ class Gateway:
         self.reserve = DiskReserve("data", 1 << 20, lambda path: _Disk(self.free, 1))
         self.shedder = Shedder(lambda: self.monotonic, self.log.replies.positions)
         self.submitter = Submitter(settings, self.log, self.log.replies, self.shedder, self.reserve)
+        self.ledger = MemoryReads()
         self._tokens = 0
         self.context = Context(
             settings=settings,
@@ -66,6 +68,7 @@ class Gateway:
             reserve=self.reserve,
             clock=lambda: self.now,
             token=self._token,
+            clickhouse=self.ledger,
         )
         self.url = ""
         self.session: aiohttp.ClientSession | None = None
