@@ -1,7 +1,8 @@
 """What the ledger costs: ``python -m tests.integration.ledger.measure [records]``; not a test.
 
 Writes records of 100 events into an engine over HTTP as the writer does, without Kafka, and
-prints rows a second, CPU of both processes for each row, and the time of a lone record.
+prints rows a second and CPU of both processes for each row; then CPU and time of a block of 1,
+100 and 3,000 rows, merges included that began meanwhile.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from tests.integration.ledger.engine import Engine
 from tests.integration.ledger.entries_log import AT, value
 
 EVENTS = 100
+BLOCKS = 100
 
 
 def cpu(pid: int) -> float:
@@ -44,13 +46,29 @@ async def measure(engine: Engine, count: int) -> None:
         own, theirs = time.process_time() - own, cpu(engine.process.pid) - theirs
         each = 1e6 / rows
         print(f"{rows / seconds:,.0f} rows/s; CPU a row: ledger {own * each:.2f} us, engine {theirs * each:.2f} us")
-        lone = []
-        for i in range(count, count + 50):
-            begin = time.perf_counter()
-            await table.write(0, Block(i - 1, (Record(i, AT, value(i, AT, 1)),)))
-            lone.append(time.perf_counter() - begin)
-        lone.sort()
-        print(f"a lone record: p50 {lone[25] * 1e3:.1f} ms, max {lone[-1] * 1e3:.1f} ms")
+        offset = count
+        for records_each, events in ((1, 1), (1, 100), (30, 100)):
+            offset = await blocks(engine.process.pid, table, offset, records_each, events)
+
+
+async def blocks(pid: int, table: LedgerTable, offset: int, count: int, events: int) -> int:
+    """Writes BLOCKS blocks of ``count`` records with ``events`` events each; the next offset."""
+    taken: list[float] = []
+    own, theirs = time.process_time(), cpu(pid)
+    for _ in range(BLOCKS):
+        made = tuple(Record(i, AT, value(i, AT, events)) for i in range(offset, offset + count))
+        begin = time.perf_counter()
+        await table.write(0, Block(offset - 1, made))
+        taken.append(time.perf_counter() - begin)
+        offset += count
+    own, theirs = time.process_time() - own, cpu(pid) - theirs
+    taken.sort()
+    each, middle = 1e3 / BLOCKS, taken[BLOCKS // 2] * 1e3
+    print(
+        f"block of {count * events:5} rows: CPU ledger {own * each:.1f} ms, engine {theirs * each:.1f} ms; "
+        f"p50 {middle:.1f} ms"
+    )
+    return offset
 
 
 if __name__ == "__main__":
