@@ -120,8 +120,8 @@ def _bounds(context: Context) -> Bounds:
 
 
 def _waits(request: web.Request) -> bool:
-    given = request.headers.get("Prefer")
-    return given is None or "respond-async" not in [part.strip().lower() for part in given.split(",")]
+    given = request.headers.getall("Prefer", ())
+    return not given or "respond-async" not in [part.strip().lower() for part in ",".join(given).split(",")]
 
 
 def _location(id: int) -> dict[str, str]:

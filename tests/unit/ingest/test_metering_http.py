@@ -12,6 +12,7 @@ from schemas.commands import Meter, decode
 from schemas.ids import address_of
 from schemas.topics import partition_of
 from streams.errors import NotRecorded, Unknown
+from tests.unit.ingest.malformed_http import BODY, exchange
 
 EVENT = {"agent_id": "agent-copilot", "action": "completion", "tokens": 2400, "outcome": "success"}
 
@@ -72,6 +73,29 @@ async def test_a_split_of_tokens_is_added_up(gateway: Any, key: str, names: tupl
     assert (both["tokens"], both["tokens_input"], both["tokens_output"]) == (1540, 1200, 340)
     half = (await gateway.call("POST", "/v1/meter", {**event, names[1]: 7}, key)).json["event"]
     assert (half["tokens"], half["tokens_input"], half["tokens_output"]) == (7, 0, 7)
+
+
+async def test_a_name_given_twice_counts_with_its_last_value(gateway: Any, key: str) -> None:
+    """As docs/api.md says, in an event and in its metadata, which is kept as it was sent."""
+    body = b'{"agent_id":"a","action":"chat","tokens":1,"tokens":2400,"metadata":{"x":1,"x":2}}'
+    answer = await gateway.call("POST", "/v1/meter", body, key, Idempotency_Key="twice")
+    assert (answer.status, answer.json["event"]["tokens"]) == (201, 2400)
+    assert bytes(last(gateway).events[0].metadata) == b'{"x":1,"x":2}'
+    plain = b'{"agent_id":"a","action":"chat","tokens":2400,"metadata":{"x":2}}'
+    again = await gateway.call("POST", "/v1/meter", plain, key, Idempotency_Key="twice")
+    assert (again.status, again.headers["Idempotent-Replayed"]) == (201, "true")
+
+
+async def test_prefer_may_come_in_several_headers(gateway: Any, key: str) -> None:
+    """respond-async is honoured wherever it stands."""
+    for given in ("wait=5, Respond-Async", "respond-async, handling=lenient"):
+        assert (await gateway.call("POST", "/v1/meter", EVENT, key, Prefer=given)).status == 202
+    sent = (
+        f"POST /v1/meter HTTP/1.1\r\nHost: rev\r\nAuthorization: Bearer {key}\r\nPrefer: wait=5\r\n"
+        "Prefer: respond-async\r\nContent-Length: 32\r\n\r\n"
+    )
+    host, port = gateway.url.removeprefix("http://").split(":")
+    assert (await exchange(host, int(port), sent.encode() + BODY)).status == 202
 
 
 async def test_null_is_the_same_as_absent(gateway: Any, key: str) -> None:
