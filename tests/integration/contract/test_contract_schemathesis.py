@@ -11,6 +11,7 @@ checks are in. What is given way to, and why:
 """
 
 import json
+import re
 import urllib.request
 from collections.abc import Iterator
 from typing import Any, cast
@@ -95,9 +96,19 @@ def _of_event(event: dict[str, Any]) -> bool:
     return len(SPLIT & event.keys()) > 1 or bool(TIMED & event.keys())
 
 
-def test_nothing_was_an_unexpected_error(running: Running) -> None:
-    """After all of it the gateway is ready and has counted no bug."""
-    assert running.call("GET", "/readyz") == (200, {"ready": True, "reasons": [], "degraded": []})
+def test_every_operation_was_reached_and_nothing_was_an_unexpected_error(running: Running) -> None:
+    """Everything was let in and answered, what takes a body both accepted and refused; no bug was counted."""
     with urllib.request.urlopen(f"{running.http}/metrics", timeout=15) as answer:
-        figures = answer.read().decode().splitlines()
-    assert "rev_ingest_unexpected_errors_total 0.0" in figures
+        text = answer.read().decode()
+    assert "\nrev_ingest_unexpected_errors_total 0.0\n" in text
+    answered: dict[tuple[str, str], set[int]] = {}
+    for method, path, status in re.findall(
+        r'^rev_ingest_request_seconds_count\{method="(.*)",route="(.*)",status="(.*)"\}', text, re.M
+    ):
+        answered.setdefault((method, path), set()).add(int(status))
+    for row in ROWS:
+        statuses = answered[row.method, row.path]
+        assert statuses & {200, 201, 404}, row
+        assert row.auth is Auth.NONE or 401 in statuses, row
+        assert row.body is None or (statuses & {200, 201} and 400 in statuses), row
+    assert running.call("GET", "/readyz") == (200, {"ready": True, "reasons": [], "degraded": []})
