@@ -76,4 +76,4 @@ def refusal(
 ) -> web.Response:
     """A refusal in the one shape that all have; ``id``: the request's."""
     shown = error.encode("utf-8", "backslashreplace").decode()
-    return answer(encode(ErrorBody(shown, code, id, errors)), status, {**headers, "X-Request-Id": id})
+    return answer(encode(ErrorBody(shown, code, id, errors or ())), status, {**headers, "X-Request-Id": id})

@@ -86,6 +86,13 @@ async def test_a_name_given_twice_counts_with_its_last_value(gateway: Any, key: 
     assert (again.status, again.headers["Idempotent-Replayed"]) == (201, "true")
 
 
+async def test_a_refusal_by_the_pricer_has_errors_only_when_there_are_some(gateway: Any, key: str) -> None:
+    """A 409 has the three fields of every refusal and no empty list."""
+    for agent in ("a", "b"):
+        answer = await gateway.call("POST", "/v1/meter", {**EVENT, "agent_id": agent}, key, Idempotency_Key="k")
+    assert answer.status == 409 and set(answer.json) == {"error", "code", "request_id"}
+
+
 async def test_prefer_may_come_in_several_headers(gateway: Any, key: str) -> None:
     """respond-async is honoured wherever it stands."""
     for given in ("wait=5, Respond-Async", "respond-async, handling=lenient"):
