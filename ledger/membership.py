@@ -14,9 +14,14 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.topics import ENTRIES
+from streams.clients import discard_consumer
+from streams.errors import Hung
+from streams.lifeline import within
 
 log = structlog.get_logger("ledger.membership")
 
+HANGING = 15.0
+"""Seconds that one call of the consumer may take."""
 GROUP = "rev-ledger"
 Assign = Callable[[frozenset[int]], Awaitable[None]]
 """Called with the partitions that are ours from now on, all of them; returns when the others are let go."""
@@ -54,7 +59,7 @@ class Membership:
         while not self._stopping.is_set():
             try:
                 await self._take_part()
-            except (KafkaError, OSError) as error:
+            except (KafkaError, OSError, Hung) as error:
                 self.trouble = f"group: {error!r}"
                 log.warning("ledger_rejoins", error=repr(error))
                 with contextlib.suppress(TimeoutError):
@@ -73,13 +78,13 @@ class Membership:
             retry_backoff_ms=100,
         )
         try:
-            await consumer.start()
+            await within(HANGING, consumer.start())
             consumer.subscribe([self._topic], listener=_Listener(consumer, self._joined))
             while not self._stopping.is_set():
                 # everything is paused: this only drives the group and shows its errors
-                await consumer.getmany(timeout_ms=200)
+                await within(HANGING, consumer.getmany(timeout_ms=200))
         finally:
-            await consumer.stop()
+            await discard_consumer(consumer)
 
     async def _joined(self, partitions: frozenset[int]) -> None:
         self.trouble = None

@@ -14,10 +14,6 @@ import time
 
 import structlog
 import uvloop
-from streams.appends import Appender
-from streams.errors import StreamError
-from streams.health import HealthServer
-from streams.log import setup
 
 from ledger import identity, metrics
 from ledger.blocks import Record
@@ -31,6 +27,10 @@ from ledger.team import Team
 from ledger.writer import BACKOFF, PartitionWriter
 from schemas.settings import Settings
 from schemas.topics import DEAD, ENTRIES
+from streams.appends import Appender
+from streams.errors import StreamError
+from streams.health import HealthServer
+from streams.log import setup
 
 STANDS_STILL = 78
 log = structlog.get_logger("ledger.service")

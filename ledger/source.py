@@ -15,7 +15,12 @@ from ledger.errors import Silent, WrongLog
 from ledger.writer import Bounds
 from schemas.limits import MAX_MESSAGE
 from schemas.topics import ENTRIES
+from streams.clients import discard_consumer
+from streams.errors import Hung
+from streams.lifeline import within
 
+HANGING = 15.0
+"""Seconds that one call of the consumer may take beyond what it was asked to wait."""
 SILENCE = 10_000
 """ms without an answered fetch until the consumer is given up; an idle one answers every 500 ms."""
 MAX_RECORDS = 5000
@@ -47,10 +52,10 @@ class KafkaSource:
         )
         self._consumer = consumer
         try:
-            await consumer.start()
-            begin = await consumer.beginning_offsets([self._tp])
-            end = await consumer.end_offsets([self._tp])
-        except KafkaError as error:
+            await within(HANGING, consumer.start())
+            begin = await within(HANGING, consumer.beginning_offsets([self._tp]))
+            end = await within(HANGING, consumer.end_offsets([self._tp]))
+        except (KafkaError, Hung) as error:
             raise Silent(f"Kafka: {error!r}") from error
         return Bounds(begin[self._tp], end[self._tp])
 
@@ -64,10 +69,11 @@ class KafkaSource:
     async def read(self, timeout: float) -> Sequence[Record]:
         consumer = self._open_consumer
         try:
-            found = await consumer.getmany(self._tp, timeout_ms=int(timeout * 1000), max_records=MAX_RECORDS)
+            reading = consumer.getmany(self._tp, timeout_ms=int(timeout * 1000), max_records=MAX_RECORDS)
+            found = await within(timeout + HANGING, reading)
         except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
             raise WrongLog(f"the log does not hold the ledger's next offset: {error!r}") from error
-        except KafkaError as error:
+        except (KafkaError, Hung) as error:
             raise Silent(f"Kafka: {error!r}") from error
         records = found.get(self._tp, [])
         self._watch(bool(records))
@@ -80,7 +86,7 @@ class KafkaSource:
     async def close(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await consumer.stop()
+            await discard_consumer(consumer)
 
     def _watch(self, got: bool) -> None:
         """Silence counts only between reads that found nothing: while ClickHouse is slow, no fetch is due."""

@@ -39,3 +39,15 @@ class Lifeline:
             return task.result()
         finally:
             forget(task)
+
+
+async def within(limit: float, call: Coroutine[Any, Any, T]) -> T:
+    """What one call returns or raises; Hung when it takes more than ``limit`` seconds."""
+    task = asyncio.create_task(call)
+    try:
+        await asyncio.wait([task], timeout=limit)
+        if not task.done():
+            raise Hung(f"no answer for {limit} s")
+        return task.result()
+    finally:
+        forget(task)

@@ -97,6 +97,11 @@ class Outbox:
         metrics.OUTBOX.labels(self._shard).set(len(self._parcels))
         self._work.set()
 
+    @property
+    def busy(self) -> bool:
+        """Whether something that was put is not acknowledged yet."""
+        return bool(self._parcels)
+
     def check(self) -> None:
         """Raises what ended the sending, if anything did."""
         if self._task.done():

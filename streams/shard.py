@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from schemas import ids
-from schemas.replies import Reply
+from schemas.replies import Configured, Reply
 from streams import clients, metrics
 from streams.answers import Answers, To
 from streams.clients import Clock
@@ -268,11 +268,15 @@ class Shard:
         del outbox.settled[: len(settled)]
 
     async def _publish(self, outbox: Outbox, work: Work) -> None:
-        """Answers, after the commit; those of decisions that owe appends after these stand."""
+        """Answers, after the commit; those of decisions that owe appends after these stand.
+
+        A configuration answer also waits for what earlier ones owe: who holds a key of a new
+        log must find the log's first prices in force.
+        """
         replies: dict[To, list[Reply]] = {}
         for answer in work.answers:
             reply = work.reply_of(answer)
-            if answer.owed:
+            if answer.owed or (outbox.busy and isinstance(reply, Configured)):
                 outbox.put(answer.owed, partial(self._later, answer.to, reply))
             elif answer.to is not None and reply is not None:
                 replies.setdefault(answer.to, []).append(reply)
