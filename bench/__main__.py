@@ -76,7 +76,7 @@ class Bench:
             )
             self.median("single, respond-async", lambda n: scenarios.single(running, keys, 30000 // part, n, True))
             self.median("latency at 500/s", lambda n: scenarios.latency(running, keys, 500, 20 / part, n))
-            self.median("event to queryable", lambda n: scenarios.visibility(running, keys, 200 // part, n))
+            self.median("event to queryable", lambda n: scenarios.visibility(running, keys, 100 // part, n))
             self.keep("memory after load, MiB", _total(processes.memory(running)))
             for name in ("gateway", "pricer", "ledger", "clickhouse", "kafka"):
                 measure = functools.partial(scenarios.restart, running, keys[0], name)
