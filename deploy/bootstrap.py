@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import for_code
+from aiokafka.errors import ProducerFenced, for_code
 
 from schemas import commands, config, topics
 from schemas.prices import DEFAULTS
@@ -35,22 +35,44 @@ async def ensure(settings: Settings, epoch: str | None = None) -> str:
     await _ensure_topics(settings)
     view = await _read_config(settings.kafka)
     known = _epoch_in(view)
-    if known is not None and config.price_key(1) in view:
-        return known
-    chosen = known or epoch or secrets.token_hex(16)
+    if known is None:
+        known = await _write_epoch(settings.kafka, epoch or secrets.token_hex(16))
+    if config.price_key(1) not in view:
+        await _append_genesis(settings, known)
+    return known
+
+
+async def _write_epoch(kafka: str, epoch: str) -> str:
+    """The one epoch of the log, also when several bootstraps write at once: each fences the
+    earlier ones before it looks again. Raises BootstrapError when it was itself fenced."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka, transactional_id="rev-bootstrap", transaction_timeout_ms=10_000
+    )
+    await producer.start()
+    try:
+        known = _epoch_in(await _read_config(kafka))
+        if known is not None:
+            return known
+        async with producer.transaction():
+            record = msgspec.json.encode({"epoch": epoch})
+            await producer.send_and_wait(topics.CONFIG, record, key=config.EPOCH)
+        return epoch
+    except ProducerFenced as error:
+        raise BootstrapError("another bootstrap of this cluster runs at this moment; run it again") from error
+    finally:
+        await producer.stop()
+
+
+async def _append_genesis(settings: Settings, epoch: str) -> None:
+    """The first command of the log; the pricer ignores repeats."""
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", enable_idempotence=True)
     await producer.start()
     try:
-        if known is None:
-            record = msgspec.json.encode({"epoch": chosen})
-            await producer.send_and_wait(topics.CONFIG, record, key=config.EPOCH)
-        if config.price_key(1) not in view:
-            genesis = commands.encode(commands.Genesis(epoch=chosen, prices=DEFAULTS))
-            shard = topics.partition_of(topics.CONFIG_KEY, settings.partitions)
-            await producer.send_and_wait(topics.RAW, genesis, key=topics.CONFIG_KEY, partition=shard)
+        genesis = commands.encode(commands.Genesis(epoch=epoch, prices=DEFAULTS))
+        shard = topics.partition_of(topics.CONFIG_KEY, settings.partitions)
+        await producer.send_and_wait(topics.RAW, genesis, key=topics.CONFIG_KEY, partition=shard)
     finally:
         await producer.stop()
-    return chosen
 
 
 async def _ensure_topics(settings: Settings) -> None:
@@ -63,6 +85,11 @@ async def _ensure_topics(settings: Settings) -> None:
         if disagreement:
             raise BootstrapError(disagreement)
         missing = [topic for topic in wanted if topic.name not in there]
+        lost = [topic.name for topic in missing if topic.name in (topics.RAW, topics.ENTRIES, topics.STATE)]
+        if lost and topics.CONFIG in there:
+            # With an empty one in its place the log would be applied, and charged, again.
+            names = ", ".join(lost)
+            raise BootstrapError(f"this log exists and has lost its topic {names}; restore it before anything starts")
         # rev.config last, so that where it exists all the others do
         for group in ([t for t in missing if t.name != topics.CONFIG], [t for t in missing if t.name == topics.CONFIG]):
             if group:

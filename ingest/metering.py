@@ -62,9 +62,10 @@ def routes(context: Context) -> list[Route]:
 
 async def one(context: Context, request: web.Request) -> web.Response:
     """POST /v1/meter."""
-    key = key_of(context, request)
+    key_of(context, request)
     query = query_of(request, QUERY)
     body = decode_event(await body_of(request, MAX_BODY))
+    key = key_of(context, request)  # again: a body may take its time, and a key be revoked meanwhile
     customer_id = customer_of(key, body.customer_id, query.get("customer_id"))
     header = header_key(request.headers.getall(KEY_HEADER, []))
     if header is not None and body.idempotency_key is not None and header != body.idempotency_key:
@@ -85,9 +86,10 @@ async def one(context: Context, request: web.Request) -> web.Response:
 
 async def many(context: Context, request: web.Request) -> web.Response:
     """POST /v1/meter/batch."""
-    key = key_of(context, request)
+    key_of(context, request)
     query = query_of(request, QUERY)
     batch = decode_batch(await body_of(request, MAX_BATCH_BODY))
+    key = key_of(context, request)  # again, as above
     customer_id = customer_of(key, batch.customer_id, query.get("customer_id"))
     header = header_key(request.headers.getall(KEY_HEADER, []))
     assert batch.events is not None

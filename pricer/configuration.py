@@ -27,7 +27,7 @@ from schemas.entries import Entry, EntryRecord
 from schemas.limits import MAX_NAME
 from schemas.money import MoneyError
 from schemas.replies import Configured, Refused
-from schemas.topics import PRICE_KEY, partition_of
+from schemas.topics import CONFIG_KEY, PRICE_KEY, partition_of
 from streams.types import Decision, Input, Outgoing, StateView
 
 PLATFORM = "*"
@@ -72,8 +72,11 @@ def refused(command: Configure, record: Input, refusal: Refusal) -> Decision:
 
 
 def entry_record(record: Input, written: list[Entry]) -> bytes:
-    """Entry record of a command that no customer sent; its customer is the record's key."""
-    return entries.encode(EntryRecord(record.key.decode(errors="replace"), record.offset, record.at, written))
+    """Entry record of a command that no customer sent; its customer is the record's key, or
+    the configuration's for a foreign record without one, since a row needs a customer."""
+    return entries.encode(
+        EntryRecord(record.key.decode(errors="replace") or CONFIG_KEY.decode(), record.offset, record.at, written)
+    )
 
 
 class Change:
@@ -199,12 +202,13 @@ class Change:
     def _set_price(self, customer_id: str | None, action_type: str, rates: Rates, actor: str) -> config.Price:
         """A new price in force; the one before it of the same customer and action ends."""
         before = self._active(customer_id, action_type)
-        if before is not None:
-            self._put_price(msgspec.structs.replace(before, is_active=False, ended_at=self.record.at))
         self.counters = msgspec.structs.replace(self.counters, price=self.counters.price + 1)
         price = config.Price(self.counters.price, 0, action_type, rates, self.record.at, customer_id)
         price = self._install(price)
+        # The new one first: no gateway may see the action without a price in between.
         self._put_price(price)
+        if before is not None:
+            self._put_price(msgspec.structs.replace(before, is_active=False, ended_at=self.record.at))
         self._put(_active_key(customer_id, action_type), b"%d" % price.id)
         self._enter("pricing.updated", actor, objects.price_object(price))
         return price

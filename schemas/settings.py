@@ -12,6 +12,8 @@ from typing import NamedTuple
 from schemas.limits import DAY
 
 MAX_WINDOW = 35 * DAY
+MAX_TTL = 100 * 365 * DAY
+"""As far as an event's own expires_at may be away; far inside ClickHouse's DateTime64."""
 UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY}
 
 
@@ -19,12 +21,15 @@ class SettingError(ValueError):
     """A setting that cannot be used; the message names the variable."""
 
 
-def duration(name: str, text: str) -> int:
-    """Milliseconds of a duration with a unit. Raises SettingError naming the variable."""
+def duration(name: str, text: str, most: int | None = None) -> int:
+    """Milliseconds of a duration with a unit, at most ``most``. Raises SettingError naming the variable."""
     match = re.fullmatch(r"(\d+)(ms|s|m|h|d)", text)
     if not match:
         raise SettingError(f"{name}={text!r}: want a whole number and one of ms, s, m, h, d, such as 35d")
-    return int(match[1]) * UNITS[match[2]]
+    found = int(match[1]) * UNITS[match[2]]
+    if most is not None and found > most:
+        raise SettingError(f"{name}={text!r}: want at most {most // DAY}d")
+    return found
 
 
 def window(name: str, text: str) -> int:
@@ -105,7 +110,7 @@ def read(env: Mapping[str, str]) -> Settings:
         reply_timeout=duration("REV_REPLY_TIMEOUT", of("REV_REPLY_TIMEOUT", "2s")),
         append_timeout=duration("REV_APPEND_TIMEOUT", of("REV_APPEND_TIMEOUT", "5s")),
         idempotency_window=window("REV_IDEMPOTENCY_WINDOW", of("REV_IDEMPOTENCY_WINDOW", "35d")),
-        outcome_ttl=duration("REV_OUTCOME_TTL", of("REV_OUTCOME_TTL", "30d")),
+        outcome_ttl=duration("REV_OUTCOME_TTL", of("REV_OUTCOME_TTL", "30d"), MAX_TTL),
         session_timeout=duration("REV_SESSION_TIMEOUT", of("REV_SESSION_TIMEOUT", "6s")),
         disk_reserve=whole("REV_DISK_RESERVE", of("REV_DISK_RESERVE", str(256 << 20)), 0, 10**12),
     )

@@ -37,15 +37,17 @@ def _kept(milliseconds: int) -> dict[str, str]:
 def topics(partitions: int, reply_partitions: int = 8, delivery_partitions: int = 4) -> list[Topic]:
     """Every topic of Rev. rev.config comes last: where it exists, all the others do."""
     big = {"max.message.bytes": str(MAX_MESSAGE)}
-    compacted = {"cleanup.policy": "compact", "delete.retention.ms": str(7 * DAY), **big}
+    # Shards write with their own monotone time: it stays ahead when the broker's clock is set back.
+    derived = {**big, "message.timestamp.after.max.ms": NEVER}
+    compacted = {"cleanup.policy": "compact", "delete.retention.ms": str(7 * DAY), **derived}
     return [
         Topic(RAW, partitions, {**_kept(36 * DAY), **big, "message.timestamp.type": "LogAppendTime"}),
-        Topic(ENTRIES, partitions, {**_kept(36 * DAY), **big}),
+        Topic(ENTRIES, partitions, {**_kept(36 * DAY), **derived}),
         Topic(STATE, partitions, compacted),
         # a hint: where the broker's default is to flush every record, these are left out
         Topic(REPLIES, reply_partitions, {**_kept(10 * 60_000), **big, "segment.ms": "60000", "flush.messages": NEVER}),
         Topic(DELIVERIES, delivery_partitions, {**_kept(36 * DAY), **big}),
-        Topic(DEAD, 1, {**_kept(36 * DAY), **big}),
+        Topic(DEAD, 1, {**_kept(36 * DAY), **derived}),
         Topic(CONFIG, 1, compacted),
     ]
 

@@ -17,12 +17,16 @@ PENDING = 10_000
 """Records in flight beyond which answers are dropped: their requests get a 202."""
 PROBE = 0.5
 
+MAX_HEADER = 64
+"""Bytes of the longest ``reply`` header that a gateway writes."""
 To = tuple[bytes, int]
 """A gateway's boot id and its partition of the replies topic."""
 
 
-def address(header: bytes) -> tuple[To, int] | None:
+def address(header: bytes | None) -> tuple[To, int] | None:
     """Who waits, and the request's number, of a ``reply`` header; None when it is no such header."""
+    if header is None or len(header) > MAX_HEADER:
+        return None
     parts = header.split(b":")
     if len(parts) != 3 or not parts[1].isdigit() or not parts[2].isdigit():
         return None

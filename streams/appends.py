@@ -107,6 +107,8 @@ class Appender:
             async with asyncio.timeout(self._timeout):
                 stands = await future
         except MessageSizeTooLargeError as error:
+            # The broker refused it, and with it the producer's sequence.
+            self._give_up(line, repr(error))
             raise self._refused(repr(error)) from error
         except (KafkaError, TimeoutError, Unknown) as error:
             raise self._unknown(line, repr(error)) from error

@@ -59,16 +59,19 @@ async def serve(settings: Settings, service: str, processor: Processor, stop: as
 
 async def log_epoch(kafka: str, topic: str = CONFIG) -> str:
     """The epoch of the log; waits until it has been written."""
-    found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    found: list[str] = []
+    written = asyncio.Event()
 
     def apply(key: bytes, value: bytes | None, offset: int) -> None:
-        if key == EPOCH and value is not None and not found.done():
-            found.set_result(msgspec.json.decode(value)["epoch"])
+        if key == EPOCH and value is not None:
+            found.append(msgspec.json.decode(value)["epoch"])
+            written.set()
 
     view = CompactedView(kafka, topic, apply)
     try:
         await view.start()
-        return await found
+        await written.wait()
+        return found[-1]  # the last, as compaction keeps it and every other reader sees it
     finally:
         await view.stop()
 

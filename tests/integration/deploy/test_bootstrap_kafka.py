@@ -2,7 +2,6 @@
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
@@ -10,6 +9,7 @@ from deploy import bootstrap
 from schemas import commands, config, topics
 from schemas.prices import DEFAULTS
 from schemas.settings import Settings, read
+from tests.integration.deploy.records import all_records
 
 pytestmark = pytest.mark.integration
 P = 3
@@ -20,25 +20,13 @@ def settings(own_kafka: str) -> Settings:
     return read({"REV_KAFKA": own_kafka, "REV_PARTITIONS": str(P)})
 
 
-async def _all(kafka: str, topic: str, partition: int) -> list[tuple[bytes, bytes]]:
-    where = TopicPartition(topic, partition)
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest")
-    consumer.assign([where])
-    await consumer.start()
-    try:
-        end = (await consumer.end_offsets([where]))[where]
-        return [(r.key, r.value) for r in [await consumer.getone() for _ in range(end)]]
-    finally:
-        await consumer.stop()
-
-
 async def test_a_second_run_changes_nothing_but_offers_the_prices_again(settings: Settings) -> None:
     """The epoch is written once; Genesis is offered until the pricer has shown price/1."""
     first = await bootstrap.ensure(settings, "aa")
     assert first == "aa" and await bootstrap.ensure(settings, "bb") == "aa"
-    records = await _all(settings.kafka, topics.CONFIG, 0)
+    records = await all_records(settings.kafka, topics.CONFIG, 0)
     assert [(key, msgspec.json.decode(value)) for key, value in records] == [(config.EPOCH, {"epoch": "aa"})]
-    offered = await _all(settings.kafka, topics.RAW, topics.partition_of(topics.CONFIG_KEY, P))
+    offered = await all_records(settings.kafka, topics.RAW, topics.partition_of(topics.CONFIG_KEY, P))
     assert {key for key, _ in offered} == {topics.CONFIG_KEY}
     assert [commands.decode(value) for _, value in offered] == 2 * [commands.Genesis("aa", DEFAULTS)]
 

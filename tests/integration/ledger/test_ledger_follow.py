@@ -126,9 +126,7 @@ async def test_two_writers_at_once_do_not_double(log: Log, desk: Desk, eventuall
     assert await desk.stored() == each_three_times(log.committed)
 
 
-async def test_an_engine_killed_again_and_again(
-    log: Log, desk: Desk, engine: Engine, eventually: Eventually
-) -> None:
+async def test_an_engine_killed_again_and_again(log: Log, desk: Desk, engine: Engine, eventually: Eventually) -> None:
     """kill -9 of the engine under load: the writer waits, catches up, and no row is lost or doubled."""
     with desk.running(desk.writer(linger=0.01)) as tasks:
         for _ in range(5):

@@ -185,9 +185,7 @@ async def test_killed_again_and_again(
     await assert_exact(db, logs)
 
 
-async def test_a_zombie_wakes_up(
-    services: Services, logs: list[Log], db: ClickHouse, eventually: Eventually
-) -> None:
+async def test_a_zombie_wakes_up(services: Services, logs: list[Log], db: ClickHouse, eventually: Eventually) -> None:
     """A ledger that was SIGSTOPped under load and wakes up after another took over doubles and skips nothing."""
     zombie = services.start(0)
     await eventually(zombie.ready, timeout=60)
