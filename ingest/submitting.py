@@ -8,8 +8,6 @@ import asyncio
 from functools import lru_cache
 from typing import NamedTuple
 
-from streams.errors import NotRecorded, Unknown
-
 from ingest import metrics
 from ingest.context import Appended, Appender, Follower, Replies
 from ingest.problems import Decided, MaybeRecorded, NotRecordedYet, TooLarge, TooMany
@@ -19,6 +17,7 @@ from schemas.limits import MAX_RECORD
 from schemas.replies import Configured, Refused, Reply
 from schemas.settings import Settings
 from schemas.topics import CONFIG_KEY, partition_of
+from streams.errors import NotRecorded, Unknown
 
 shard_of = lru_cache(maxsize=65536)(partition_of)
 
