@@ -60,12 +60,19 @@ def routes(context: Context) -> list[Route]:
     ]
 
 
-async def one(context: Context, request: web.Request) -> web.Response:
-    """POST /v1/meter."""
+async def _received(context: Context, request: web.Request, limit: int) -> tuple[dict[str, str], bytes, ApiKey]:
+    """Query, body and API key. The key is looked at before anything else, and again after the
+    body: that may take its time, and the key be revoked meanwhile."""
     key_of(context, request)
     query = query_of(request, QUERY)
-    body = decode_event(await body_of(request, MAX_BODY))
-    key = key_of(context, request)  # again: a body may take its time, and a key be revoked meanwhile
+    body = await body_of(request, limit)
+    return query, body, key_of(context, request)
+
+
+async def one(context: Context, request: web.Request) -> web.Response:
+    """POST /v1/meter."""
+    query, received, key = await _received(context, request, MAX_BODY)
+    body = decode_event(received)
     customer_id = customer_of(key, body.customer_id, query.get("customer_id"))
     header = header_key(request.headers.getall(KEY_HEADER, []))
     if header is not None and body.idempotency_key is not None and header != body.idempotency_key:
@@ -86,10 +93,8 @@ async def one(context: Context, request: web.Request) -> web.Response:
 
 async def many(context: Context, request: web.Request) -> web.Response:
     """POST /v1/meter/batch."""
-    key_of(context, request)
-    query = query_of(request, QUERY)
-    batch = decode_batch(await body_of(request, MAX_BATCH_BODY))
-    key = key_of(context, request)  # again, as above
+    query, received, key = await _received(context, request, MAX_BATCH_BODY)
+    batch = decode_batch(received)
     customer_id = customer_of(key, batch.customer_id, query.get("customer_id"))
     header = header_key(request.headers.getall(KEY_HEADER, []))
     assert batch.events is not None

@@ -5,7 +5,7 @@ transactions, and closing a producer whose broker does not answer.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import aiokafka.producer.sender
@@ -105,11 +105,7 @@ async def discard_producer(producer: AIOKafkaProducer) -> None:
     recorded; an open transaction is left to the fence of the next producer."""
     producer._closed = True
     task = producer._sender.sender_task
-    closing = asyncio.create_task(producer.client.close())
-    try:
-        await asyncio.wait([closing], timeout=CLOSING)
-    finally:
-        forget(closing)
+    await _let_close(producer.client.close())
     # Cancelled once, the sender waits for its requests for ever; again, it gives them up.
     while task is not None and not task.done():
         task.cancel()
@@ -133,9 +129,13 @@ def _look_at_errors(producer: AIOKafkaProducer) -> None:
 
 async def discard_consumer(consumer: AIOKafkaConsumer) -> None:
     """Close a consumer; one that does not answer is left behind after CLOSING seconds."""
-    closing = asyncio.create_task(consumer.stop())
+    await _let_close(consumer.stop())
+
+
+async def _let_close(call: Coroutine[Any, Any, None]) -> None:
+    closing = asyncio.create_task(call)
     try:
-        # Not a time-out around stop(): it swallows the cancellation and waits on.
+        # Not a time-out around the call: it swallows the cancellation and waits on.
         await asyncio.wait([closing], timeout=CLOSING)
     finally:
         forget(closing)
