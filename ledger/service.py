@@ -19,26 +19,28 @@ from ledger import identity, metrics
 from ledger.blocks import Record
 from ledger.clickhouse import ClickHouse
 from ledger.errors import Silent, Unavailable, WrongLog, WrongSchema
-from ledger.membership import Membership
 from ledger.migrate import migrate
 from ledger.source import KafkaSource
 from ledger.store import LedgerTable
-from ledger.team import Team
-from ledger.writer import BACKOFF, PartitionWriter
+from ledger.writer import BACKOFF, Halted, PartitionWriter
 from schemas.settings import Settings
 from schemas.topics import DEAD, ENTRIES
 from streams.appends import Appender
 from streams.errors import StreamError
 from streams.health import HealthServer
 from streams.log import setup
+from streams.membership import Membership
+from streams.team import Team
 
 STANDS_STILL = 78
+SERVICE = "ledger"
+GROUP = "rev-ledger"
 log = structlog.get_logger("ledger.service")
 
 
 def main(settings: Settings) -> None:
     """Blocks until SIGTERM or SIGINT. Exits with STANDS_STILL (78) if it had to stand still."""
-    setup("ledger")
+    setup(SERVICE)
     code = uvloop.run(Ledger(settings).run())
     if code:
         sys.exit(code)
@@ -116,12 +118,24 @@ class Ledger:
                 now=wall_ms,
             )
 
-        team = self._team = Team(writer)
+        wrong_log = asyncio.Event()
+
+        def ended(error: Exception) -> None:
+            if isinstance(error, WrongLog):
+                wrong_log.set()
+
+        team = self._team = Team(SERVICE, writer, for_good=(Halted, WrongLog), ended=ended)
         membership = self._membership = Membership(
-            self._settings.kafka, self._settings.ordinal, self._settings.session_timeout, team.assign
+            self._settings.kafka,
+            group=GROUP,
+            service=SERVICE,
+            ordinal=self._settings.ordinal,
+            session_timeout=self._settings.session_timeout,
+            topic=ENTRIES,
+            assign=team.assign,
         )
         joined = asyncio.create_task(membership.run(), name="ledger-membership")
-        waits = [asyncio.create_task(event.wait()) for event in (self._stopping, team.wrong_log)]
+        waits = [asyncio.create_task(event.wait()) for event in (self._stopping, wrong_log)]
         try:
             await asyncio.wait({joined, *waits}, return_when=asyncio.FIRST_COMPLETED)
             reasons = team.troubles()
@@ -132,7 +146,7 @@ class Ledger:
             await team.stop()
             await joined
             self._team = self._membership = None
-        if team.wrong_log.is_set():
+        if wrong_log.is_set():
             raise WrongLog("; ".join(reasons))
 
     async def _bury(self, partition: int, record: Record, reason: str) -> None:
@@ -141,7 +155,7 @@ class Ledger:
         address = f"{ENTRIES}/{partition}/{record.offset}".encode()
         try:
             await appender.start()
-            headers = [("reason", reason[:1000].encode()), ("by", b"ledger")]
+            headers = [("reason", reason[:1000].encode()), ("by", SERVICE.encode())]
             await appender.append(address, record.value, headers, partition=0)
         except StreamError as error:
             log.error("ledger_dead_letter_failed", partition=partition, offset=record.offset, error=repr(error))

@@ -34,3 +34,10 @@ TRANSACTION = Histogram(
 OUTBOX = Gauge("rev_outbox_pending", "Appends that a shard owes and that are not acknowledged", ["shard"])
 HOST_FAILURES = Counter("rev_host_failures", "Failures of a host outside its shards, repaired by rejoining", ["error"])
 REJOINS = Counter("rev_group_rejoins", "Times that a host made a new group consumer", ["why"])
+
+WORKER_FAILURES = Counter(
+    "rev_worker_failures", "Workers of a partition that failed and were made anew", ["of", "error"]
+)
+WORKER_ENDED = Gauge(
+    "rev_worker_ended", "1: a partition is not worked on until a person has looked", ["of", "partition"]
+)
