@@ -9,8 +9,8 @@ from functools import singledispatchmethod
 
 import msgspec
 
-from pricer import objects, prices
-from schemas import config, entries, state
+from pricer import prices
+from schemas import config, entries, objects, state
 from schemas.commands import (
     Configure,
     CreateKey,

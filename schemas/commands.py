@@ -63,6 +63,84 @@ class Rates(msgspec.Struct, frozen=True, gc=False):
     bonus: str
 
 
+class PriceRef(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The price record that an entry was priced with, and where the shard's log holds it."""
+
+    id: int
+    action_type: str
+    rates: Rates
+    offset: int
+    """Offset in the same partition of rev.raw of the InstallPrice command."""
+    is_default: bool = False
+
+
+class Register(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="register"):
+    """POST /v1/outcomes: a task whose price depends on its result. The outcome's id is
+    ``oc_<event id of this command>``."""
+
+    customer_id: str
+    api_key_id: int
+    task_id: str
+    agent_id: str
+    price_on_success: str
+    expires_at: int
+    idempotency_window: int
+    price_on_failure: str = "0"
+    on_expiry: OnExpiry = "failure"
+    success_criteria: msgspec.Raw = EMPTY
+    """The sender's own JSON text, or empty."""
+    idempotency_key: str | None = None
+    test: bool = False
+
+
+class Resolve(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="resolve"):
+    """The verdict on an outcome. ``target``: a task_id, or an outcome_id (``oc_…``)."""
+
+    customer_id: str
+    api_key_id: int
+    target: str
+    success: bool
+    idempotency_window: int
+    evidence: msgspec.Raw = EMPTY
+    idempotency_key: str | None = None
+
+
+class Expire(msgspec.Struct, frozen=True, tag_field="command", tag="expire"):
+    """A reminder that an outcome's time may have come; the pricer decides by the append time."""
+
+    customer_id: str
+    outcome_id: str
+
+
+class ReadOutcome(msgspec.Struct, frozen=True, tag_field="command", tag="read"):
+    """A look at an outcome, in order with all that changes it. It closes one whose time has come."""
+
+    customer_id: str
+    target: str
+
+
+class Void(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="void"):
+    """Take back an entry, once: everything of it is given, from the ledger, by the gateway.
+
+    ``event_id`` is the entry's own; ``event`` and the amounts are as its row has them, with
+    the event time filled in. ``charge``: it is an outcome's charge, not an event.
+    """
+
+    customer_id: str
+    event_id: int
+    event: MeterEvent
+    base: str
+    token: str
+    bonus: str
+    total: str
+    reason: str
+    price: PriceRef | None = None
+    outcome_id: str | None = None
+    charge: bool = False
+    test: bool = False
+    actor: str = "admin"
+
+
 class SeedPrice(msgspec.Struct, frozen=True, gc=False):
     """A default price that is set when the log is created."""
 
@@ -131,7 +209,8 @@ class InstallPrice(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="c
 
 
 Configure = Genesis | CreateKey | RevokeKey | SetPrice | DeletePrice | UpdateCustomer
-Command = Meter | Configure | InstallPrice
+Outcome = Register | Resolve | Expire | ReadOutcome
+Command = Meter | Outcome | Void | Configure | InstallPrice
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Command).decode

@@ -9,24 +9,17 @@ from typing import Literal
 
 import msgspec
 
-from schemas.commands import EMPTY, MeterEvent, Rates
+from schemas.commands import EMPTY, MeterEvent
+from schemas.commands import PriceRef as PriceRef
 
-EntryKind = Literal["event", "charge", "void", "rejected", "config"]
-
-
-class PriceRef(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The price record that an entry was priced with, and where the shard's log holds it."""
-
-    id: int
-    action_type: str
-    rates: Rates
-    offset: int
-    """Offset in the same partition of rev.raw of the InstallPrice command."""
-    is_default: bool = False
+EntryKind = Literal["event", "registered", "charge", "waived", "void", "rejected", "config"]
+Verdict = Literal["succeeded", "failed", "expired"]
+"""How an outcome ended."""
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One row of the ledger.
+    """One row of the ledger: an ``event`` charged at once; an outcome ``registered``; an outcome
+    closed, with money (``charge``) or without (``waived``); a ``void`` of an event or charge.
 
     ``index`` is the event's place in its command and with the record's raw offset and
     partition makes its event id. ``price`` indexes the record's ``prices``; -1 is none.
@@ -42,17 +35,27 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     total: str = "0"
     outcome_id: str | None = None
     expires_at: int | None = None
+    """Of an entry that opened an outcome: when it expires."""
     original: int | None = None
-    """event id of the entry that this one refers back to (charge, void)."""
+    """event id of the entry that this one refers back to: what opened the outcome (charge,
+    waived), what is taken back (void)."""
     body_hash: str | None = None
-    """Of an event with an idempotency key: hash of its validated body (pricer.idempotency)."""
+    """Of an entry whose event has an idempotency key: hash of the validated body (pricer.idempotency)."""
     reason: str | None = None
     """Why it was rejected or voided."""
     type: str | None = None
-    """Of kind config: the domain event, such as ``pricing.updated``."""
+    """Of kind config: the domain event, such as ``pricing.updated``. Of a void: ``charge`` when it
+    takes back a charge. Of a rejected command that was no meter command: its tag."""
     actor: str | None = None
     detail: msgspec.Raw = EMPTY
-    """Of kind config: the object as the API shows it."""
+    """The object as the API shows it, of what was configured, or of the outcome (registered,
+    charge, waived: schemas.objects.OutcomeObject)."""
+    on_success: str | None = None
+    """Of a registered outcome, where it opens and where it closes: its price on success. That of
+    a pending event is the bonus of the price record."""
+    on_failure: str | None = None
+    verdict: Verdict | None = None
+    """Of an entry that closed an outcome (charge, waived)."""
 
 
 class EntryRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

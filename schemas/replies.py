@@ -6,8 +6,7 @@ for every gateway). It also tells how far the shard is, by which gateways shed l
 
 import msgspec
 
-from schemas.commands import EMPTY
-from schemas.entries import PriceRef
+from schemas.commands import EMPTY, PriceRef
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -60,6 +59,8 @@ class Refused(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_fie
     code: str
     error: str
     errors: list[IndexedError] = []
+    outcome: msgspec.Raw = EMPTY
+    """Where the state of an outcome is the reason: schemas.objects.OutcomeStanding, JSON."""
 
 
 class Configured(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="configured"):
@@ -73,7 +74,21 @@ class Configured(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_
     view_offset: int = -1
 
 
-Reply = Charged | BatchCharged | Refused | Configured
+class Told(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="told"):
+    """Answer about an outcome or a void: the object as the API shows it (JSON) and the status.
+
+    ``elsewhere``: event id of the ledger row whose ``detail`` is the object, where the shard
+    no longer has it (then ``result`` is an OutcomeStanding).
+    """
+
+    n: int
+    result: msgspec.Raw
+    status: int = 200
+    replayed: bool = False
+    elsewhere: int | None = None
+
+
+Reply = Charged | BatchCharged | Refused | Configured | Told
 
 
 class ReplyRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -6,13 +6,15 @@ no name may contain. Money is decimal text in cents, times are milliseconds UTC.
 
 import msgspec
 
-from schemas.commands import OnExpiry, Rates
-from schemas.entries import PriceRef
+from schemas.commands import EMPTY, OnExpiry, PriceRef, Rates
+from schemas.entries import Verdict
 
 SEPARATOR = b"\x1f"
 PRICE_NUMBER = b"price-number"
 """Of the last InstallPrice that the shard took, as decimal text."""
 OUTCOME_PREFIX = b"outcome/"
+TASK_PREFIX = b"task/"
+VOID_PREFIX = b"void/"
 
 
 class InstalledPrice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -26,30 +28,53 @@ class InstalledPrice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     is_default: bool = False
 
 
-class OpenOutcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """An outcome that a pending meter event opened and nothing has closed yet.
+class OpenOutcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="open"):
+    """An outcome that was registered, or that a pending meter event opened, and nothing has
+    closed yet.
 
-    It holds all that its later charge needs: what either verdict costs, by whose price an
-    expiry charges, and the event and price record that the charge refers back to.
+    It holds all that its closing needs: what either verdict costs, by whose price an expiry
+    charges, and the event and price record that a charge refers back to.
     """
 
     event_id: int
+    """Of the command or event that opened it; the outcome's id is ``oc_<event_id>``."""
     customer_id: str
     agent_id: str
     action: str
     price_on_success: str
     expires_at: int
     created_at: int
-    """Accepted time of the event."""
-    price: PriceRef
+    """Accepted time of what opened it."""
+    price: PriceRef | None = None
+    """Of a pending event; a registered outcome has none."""
     price_on_failure: str = "0"
     on_expiry: OnExpiry = "failure"
     api_key_id: int = 0
     test: bool = False
     task_id: str | None = None
+    """The address of a registered outcome, only a label of a pending event."""
     model: str | None = None
     provider: str | None = None
     trace_id: str | None = None
+    criteria: msgspec.Raw = EMPTY
+    voided: bool = False
+    """The event that opened it was voided: no verdict charges anything."""
+
+
+class ClosedOutcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="closed"):
+    """What is kept of an outcome for ever; the rest is in the ledger."""
+
+    customer_id: str
+    verdict: Verdict
+    charge: str
+    closed_by: int
+    """event id of the entry that closed it; its ``detail`` is the outcome as the API shows it."""
+    resolved_at: int
+    task_id: str | None = None
+    registered: bool = False
+
+
+Outcome = OpenOutcome | ClosedOutcome
 
 
 class Counters(msgspec.Struct, frozen=True):
@@ -66,9 +91,21 @@ def price_key(customer_id: str | None, action_type: str) -> bytes:
 
 
 def outcome_key(outcome_id: str) -> bytes:
+    """Where an outcome is kept, open or closed."""
     return OUTCOME_PREFIX + outcome_id.encode()
+
+
+def task_key(customer_id: str, task_id: str) -> bytes:
+    """Where the id of the outcome that was registered for a task is kept."""
+    return TASK_PREFIX + customer_id.encode() + SEPARATOR + task_id.encode()
+
+
+def void_key(event_id: int) -> bytes:
+    """Where the answer (JSON) to the void of an entry is kept, so that it is voided once."""
+    return VOID_PREFIX + b"%d" % event_id
 
 
 encode = msgspec.json.Encoder().encode
 decode_price = msgspec.json.Decoder(InstalledPrice).decode
-decode_outcome = msgspec.json.Decoder(OpenOutcome).decode
+decode_outcome = msgspec.json.Decoder(Outcome).decode
+"""Raises msgspec.ValidationError or DecodeError."""

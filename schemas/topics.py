@@ -11,6 +11,8 @@ REPLIES = "rev.replies"
 CONFIG = "rev.config"
 DELIVERIES = "rev.deliveries"
 DEAD = "rev.dead"
+CLOCK = "rev.clock"
+"""Nothing but heartbeats: their append times tell a timer what time the broker has."""
 
 CONFIG_KEY = b"_config"
 """Key of configuration commands in rev.raw; its shard is the configuration shard."""
@@ -47,6 +49,7 @@ def topics(partitions: int, reply_partitions: int = 8, delivery_partitions: int 
         # a hint: where the broker's default is to flush every record, these are left out
         Topic(REPLIES, reply_partitions, {**_kept(10 * 60_000), **big, "segment.ms": "60000", "flush.messages": NEVER}),
         Topic(DELIVERIES, delivery_partitions, {**_kept(36 * DAY), **big}),
+        Topic(CLOCK, 1, {**_kept(10 * 60_000), "message.timestamp.type": "LogAppendTime", "flush.messages": NEVER}),
         Topic(DEAD, 1, {**_kept(36 * DAY), **derived}),
         Topic(CONFIG, 1, compacted),
     ]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pricer import idempotency
 from pricer.idempotency import body_hash
-from schemas.commands import MeterEvent
-from schemas.entries import PriceRef, Rates
+from schemas.commands import MeterEvent, Rates
+from schemas.entries import PriceRef
 from schemas.replies import Receipt
 from streams.state import Checkpoint, MemoryStore
 

@@ -63,6 +63,7 @@ def test_answers_survive_the_way_to_the_gateway(price: PriceRef, amount: str, at
             replies.BatchCharged(2, at, [amount], {0: 2**53 - 1}, [0]),
             replies.Refused(3, 409, "c", "e", [replies.IndexedError(0, "x")]),
             replies.Configured(4, msgspec.Raw(b'{"id":1}'), 200, 9),
+            replies.Told(5, msgspec.Raw(b'{"status":"pending"}'), 201, True, 2**53 - 1),
         ],
     )
     assert replies.decode(replies.encode(record)) == record
@@ -73,6 +74,8 @@ def test_state_survives_the_changelog(price: PriceRef, amount: str, at: int) -> 
     """Open outcomes and installed prices."""
     outcome = state.OpenOutcome(1, "c", "a", "x", amount, at, at, price, on_expiry="success", test=True)
     assert state.decode_outcome(state.encode(outcome)) == outcome
+    closed = state.ClosedOutcome("c", "expired", amount, 2**53 - 1, at, "task", registered=True)
+    assert state.decode_outcome(state.encode(closed)) == closed
     installed = state.InstalledPrice(price.id, price.action_type, price.rates, price.offset, price.is_default)
     assert state.decode_price(state.encode(installed)) == installed
 

@@ -1,0 +1,227 @@
+"""Keys, prices, customers, outcomes and voids as the API shows them (docs/api.md), as JSON text.
+
+The same text answers the request and is the ``detail`` of the ledger's entry, from which the
+audit, lists and webhooks are made. Money is an exact JSON number; a time is ISO 8601 UTC
+with milliseconds. No secret may come in: of a key only its mask.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from schemas.commands import OnExpiry, Void
+from schemas.config import ApiKey, Customer, Price
+from schemas.entries import Verdict
+from schemas.ids import outcome_id
+from schemas.state import ClosedOutcome, OpenOutcome
+
+NULL = msgspec.Raw(b"null")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_encode = msgspec.json.Encoder().encode
+
+
+class KeyObject(msgspec.Struct, frozen=True):
+    """The gateway adds ``api_key``, once, in the answer to the creation."""
+
+    id: int
+    customer_id: str
+    customer_name: str | None
+    api_key_masked: str
+    is_active: bool
+    test: bool
+    created_at: str
+
+
+class PriceObject(msgspec.Struct, frozen=True):
+    id: int
+    customer_id: str | None
+    action_type: str
+    base_rate_cents: msgspec.Raw
+    token_rate_cents: msgspec.Raw
+    outcome_bonus_cents: msgspec.Raw
+    is_active: bool
+    created_at: str
+    ended_at: str | None
+
+
+class CustomerObject(msgspec.Struct, frozen=True):
+    customer_id: str
+    name: str | None
+    external_ids: dict[str, str]
+    test: bool
+    created_at: str
+
+
+class OutcomeObject(msgspec.Struct, frozen=True, kw_only=True):
+    """An outcome as every endpoint of outcomes shows it. ``success``: None while pending, and
+    true only for a proven success. ``charge_cents``: None while pending. ``event_id``: of what
+    opened it. ``voided``: its charge was taken back, or nothing will be charged."""
+
+    task_id: str | None
+    outcome_id: str
+    event_id: int
+    customer_id: str
+    agent_id: str
+    action: str
+    success_criteria: msgspec.Raw
+    price_on_success_cents: msgspec.Raw
+    price_on_failure_cents: msgspec.Raw
+    on_expiry: OnExpiry
+    expires_at: str
+    status: Literal["pending", "succeeded", "failed", "expired"]
+    success: bool | None = None
+    charge_cents: msgspec.Raw = NULL
+    evidence: msgspec.Raw = NULL
+    created_at: str
+    resolved_at: str | None = None
+    voided: bool = False
+    test: bool = False
+
+
+class OutcomeStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """What the shard always knows of an outcome: for refusals, and where the rest is in the ledger."""
+
+    task_id: str | None
+    outcome_id: str
+    status: Literal["pending", "succeeded", "failed", "expired"]
+    success: bool | None = None
+    charge_cents: msgspec.Raw = NULL
+    resolved_at: str | None = None
+    voided: bool = False
+
+
+class VoidObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A compensating entry. ``event_id`` is its own, ``voided_event_id`` that of what it takes back."""
+
+    event_id: int
+    voided_event_id: int
+    outcome_id: str | None
+    customer_id: str
+    agent_id: str
+    action: str
+    total_cents: msgspec.Raw
+    """Negative, or zero."""
+    reason: str
+    created_at: str
+    test: bool = False
+
+
+def iso(at: int) -> str:
+    """``2026-04-26T12:00:00.000Z`` of milliseconds UTC."""
+    return (_EPOCH + timedelta(milliseconds=at)).strftime("%Y-%m-%dT%H:%M:%S") + f".{at % 1000:03d}Z"
+
+
+def number(cents: str) -> msgspec.Raw:
+    """Canonical decimal text as a JSON number, digit by digit."""
+    return msgspec.Raw(cents.encode())
+
+
+def key_object(key: ApiKey) -> msgspec.Raw:
+    shown = KeyObject(
+        key.id, key.customer_id, key.customer_name, key.mask, key.is_active, key.test, iso(key.created_at)
+    )
+    return msgspec.Raw(_encode(shown))
+
+
+def price_object(price: Price) -> msgspec.Raw:
+    rates = price.rates
+    shown = PriceObject(
+        price.id,
+        price.customer_id,
+        price.action_type,
+        number(rates.base),
+        number(rates.token),
+        number(rates.bonus),
+        price.is_active,
+        iso(price.created_at),
+        None if price.ended_at is None else iso(price.ended_at),
+    )
+    return msgspec.Raw(_encode(shown))
+
+
+def customer_object(customer: Customer) -> msgspec.Raw:
+    shown = CustomerObject(
+        customer.customer_id, customer.name, customer.external_ids, customer.test, iso(customer.created_at)
+    )
+    return msgspec.Raw(_encode(shown))
+
+
+def deleted(id: int) -> msgspec.Raw:
+    """Answer to a deletion, the first and every later one."""
+    return msgspec.Raw(_encode({"success": True, "deleted_id": id}))
+
+
+def outcome_object(opened: OpenOutcome) -> OutcomeObject:
+    """An outcome that is open."""
+    return OutcomeObject(
+        task_id=opened.task_id,
+        outcome_id=outcome_id(opened.event_id),
+        event_id=opened.event_id,
+        customer_id=opened.customer_id,
+        agent_id=opened.agent_id,
+        action=opened.action,
+        success_criteria=opened.criteria or NULL,
+        price_on_success_cents=number(opened.price_on_success),
+        price_on_failure_cents=number(opened.price_on_failure),
+        on_expiry=opened.on_expiry,
+        expires_at=iso(opened.expires_at),
+        status="pending",
+        created_at=iso(opened.created_at),
+        voided=opened.voided,
+        test=opened.test,
+    )
+
+
+def closed_object(opened: OpenOutcome, verdict: Verdict, charge: str, evidence: msgspec.Raw, at: int) -> OutcomeObject:
+    """The same outcome as it ended; ``at``: accepted time of what closed it."""
+    return msgspec.structs.replace(
+        outcome_object(opened),
+        status=verdict,
+        success=verdict == "succeeded",
+        charge_cents=number(charge),
+        evidence=evidence or NULL,
+        resolved_at=iso(at),
+    )
+
+
+def standing(id: str, stored: OpenOutcome | ClosedOutcome, voided: bool) -> msgspec.Raw:
+    """Where an outcome stands, of what the shard keeps of it for ever."""
+    if isinstance(stored, ClosedOutcome):
+        shown = OutcomeStanding(
+            task_id=stored.task_id,
+            outcome_id=id,
+            status=stored.verdict,
+            success=stored.verdict == "succeeded",
+            charge_cents=number(stored.charge),
+            resolved_at=iso(stored.resolved_at),
+            voided=voided,
+        )
+    else:
+        shown = OutcomeStanding(task_id=stored.task_id, outcome_id=id, status="pending", voided=voided)
+    return msgspec.Raw(_encode(shown))
+
+
+def void_object(command: Void, event_id: int, total: str, at: int) -> msgspec.Raw:
+    """A void; ``total``: canonical decimal text of the compensating amount."""
+    shown = VoidObject(
+        event_id=event_id,
+        voided_event_id=command.event_id,
+        outcome_id=command.outcome_id,
+        customer_id=command.customer_id,
+        agent_id=command.event.agent_id,
+        action=command.event.action,
+        total_cents=number(total),
+        reason=command.reason,
+        created_at=iso(at),
+        test=command.test,
+    )
+    return msgspec.Raw(_encode(shown))
+
+
+def as_json(shown: OutcomeObject) -> msgspec.Raw:
+    return msgspec.Raw(_encode(shown))
+
+
+decode_outcome = msgspec.json.Decoder(OutcomeObject).decode
+SUCCESS = msgspec.Raw(b'{"success":true}')
