@@ -16,6 +16,8 @@ class MemoryRows:
     def __init__(self, refuses: Callable[[bytes], bool] = lambda value: False) -> None:
         self.rows: list[tuple[int, int, bytes]] = []
         self.blocks: list[Block] = []
+        self.seen: list[tuple[int, int, int]] = []
+        """(partition, after, seen)"""
         self.owner: dict[int, object] = {}
         self.refuses = refuses
         self.outages = 0
@@ -49,6 +51,14 @@ class MemoryTable:
         self._rows.rows += fresh
         self._rows.blocks.append(block)
         return len(fresh)
+
+    async def note_seen(self, partition: int, after: int, seen: int) -> None:
+        self._fail_in_an_outage()
+        self._rows.seen.append((partition, after, seen))
+
+    async def seen(self, partition: int, after: int) -> int:
+        self._fail_in_an_outage()
+        return max((seen for at, since, seen in self._rows.seen if at == partition and since <= after), default=0)
 
     async def let_go(self, partition: int) -> None:
         self._tickets.pop(partition, None)

@@ -79,6 +79,12 @@ class KafkaSource:
         self._watch(bool(records))
         return [Record(record.offset, record.timestamp, record.value or b"") for record in records]
 
+    async def position(self) -> int:
+        try:
+            return int(await within(HANGING, self._open_consumer.position(self._tp)))
+        except (KafkaError, Hung) as error:
+            raise Silent(f"Kafka: {error!r}") from error
+
     def end(self) -> int:
         end = self._open_consumer.highwater(self._tp)
         return -1 if end is None else int(end)

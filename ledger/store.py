@@ -56,6 +56,15 @@ class Store(Protocol):
         """
         ...
 
+    async def note_seen(self, partition: int, after: int, seen: int) -> None:
+        """Keeps that no record lies between ``after``, the partition's maximum, and ``seen``, the
+        next offset to read. True for ever, so also a writer that is fenced may say it."""
+        ...
+
+    async def seen(self, partition: int, after: int) -> int:
+        """The first offset that may still hold a record that ``after`` lacks, as far as was noted; 0: nothing was."""
+        ...
+
     async def let_go(self, partition: int) -> None:
         """The writer will not come back."""
         ...
@@ -96,6 +105,17 @@ class LedgerTable:
             stage=stage, partition=partition, after=block.after, last=block.last, records=len(block.records)
         )
         return await self._clickhouse.insert(sql, settings={**ONE_PART, "query_id": query_id(partition)})
+
+    async def note_seen(self, partition: int, after: int, seen: int) -> None:
+        await self._clickhouse.insert(
+            f"INSERT INTO rev._seen (raw_partition, after, seen) VALUES ({partition}, {after}, {seen})"
+        )
+
+    async def seen(self, partition: int, after: int) -> int:
+        rows = await self._clickhouse.execute(
+            f"SELECT max(seen) FROM rev._seen WHERE raw_partition = {partition} AND after <= {after}"
+        )
+        return int(rows[0][0])
 
     async def let_go(self, partition: int) -> None:
         stage = self._stages.pop(partition, None)

@@ -30,6 +30,8 @@ LINGER_SHARE = 8
 COMPANY = 0.1
 """Seconds that a block's first record waits in any case: what came during a long write is read in
 several pieces, and the first is small."""
+QUIET = 30.0
+"""Seconds without a record until it is noted how far the log was read, and between two notes."""
 IDLE = 0.2
 """Seconds that a read of an idle log waits; bounds how long stopping takes."""
 BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -54,6 +56,10 @@ class Source(Protocol):
 
     async def read(self, timeout: float) -> Sequence[Record]:
         """Records that follow, in order; none after ``timeout`` seconds. Raises Silent."""
+        ...
+
+    async def position(self) -> int:
+        """The next offset to read: markers and aborted records before it were passed too. Raises Silent."""
         ...
 
     def end(self) -> int:
@@ -86,6 +92,7 @@ class PartitionWriter:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] | None = None,
         linger: float = LINGER,
+        quiet: float = QUIET,
     ) -> None:
         self.partition = partition
         self.trouble: str | None = "starting"
@@ -97,6 +104,8 @@ class PartitionWriter:
         self._sleep = sleep
         self._clock = clock or asyncio.get_running_loop().time
         self._linger = linger
+        self._quiet = quiet
+        self._seen = 0
         self._stopping = asyncio.Event()
         self._failures = self._wrong = 0
         self._log_was_away = False
@@ -140,15 +149,17 @@ class PartitionWriter:
         here = f"partition {self.partition}: the ledger"
         if after >= bounds.end:
             raise WrongLog(f"{here} holds offset {after}, the log ends at {bounds.end}")
-        if after + 1 < bounds.begin:
+        # retention may have taken the markers behind the last record too, but no record
+        if after + 1 < bounds.begin and await self._store.seen(self.partition, after) < bounds.begin:
             raise WrongLog(f"{here} needs offset {after + 1}, the log begins at {bounds.begin}")
-        await source.seek(after + 1)
+        await source.seek(max(after + 1, bounds.begin))
         self.trouble = None
         self._log.info("ledger_follows", after=after, end=bounds.end)
         return after
 
     async def _follow(self, source: Source, after: int) -> None:
         builder, deadline = Builder(after), 0.0
+        quiet_until = self._clock() + self._quiet
         while not self._stopping.is_set():
             wait = max(deadline - self._clock(), 0.0) if len(builder) else IDLE
             records = await source.read(wait)
@@ -163,7 +174,23 @@ class PartitionWriter:
                     deadline = self._deadline()
             if builder.full or (len(builder) and self._clock() >= deadline):
                 await self._write(builder.take())
+            if records:
+                quiet_until = self._clock() + self._quiet
+            elif not len(builder) and self._clock() >= quiet_until:
+                await self._note_seen(source, builder.last)
+                quiet_until = self._clock() + self._quiet
             metrics.LAG.labels(self.partition).set(max(source.end() - builder.last - 1, 0))
+        if not len(builder):
+            await self._note_seen(source, builder.last)
+
+    async def _note_seen(self, source: Source, after: int) -> None:
+        """Of a quiet partition: how far behind its last record the log was read. When the log's retention
+        has taken everything, this tells that the ledger lacks none of it (a commit's marker takes an
+        offset, an aborted transaction several)."""
+        seen = await source.position()
+        if seen > max(after + 1, self._seen):
+            await self._store.note_seen(self.partition, after, seen)
+            self._seen = seen
 
     def _deadline(self) -> float:
         """When the block is to be written whose first record was read just now."""

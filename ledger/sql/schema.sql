@@ -15,6 +15,16 @@ CREATE TABLE rev._migrations
 ENGINE = MergeTree
 ORDER BY number;
 
+CREATE TABLE rev._seen
+(
+    `raw_partition` UInt16,
+    `after` Int64 COMMENT '-1: the ledger held nothing of the partition',
+    `seen` UInt64 COMMENT 'the next offset that was to be read',
+    `noted_at` DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(seen)
+ORDER BY raw_partition;
+
 CREATE TABLE rev.entries
 (
     `kind` LowCardinality(String) COMMENT 'event, charge, void, rejected or config',

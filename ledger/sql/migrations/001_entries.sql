@@ -64,6 +64,18 @@ ORDER BY (customer_id, event_id, kind)
 -- Blocks come several times a second: merging them by tens instead of fives halves what merges cost.
 SETTINGS min_parts_to_merge_at_once = 10;
 
+-- How far a writer has read a quiet partition: the log holds nothing for the ledger in (after, seen).
+-- 'after' is the highest entries_offset that the ledger held then; where it holds less, the row says nothing.
+CREATE TABLE IF NOT EXISTS rev._seen
+(
+    raw_partition UInt16,
+    after Int64 COMMENT '-1: the ledger held nothing of the partition',
+    seen UInt64 COMMENT 'the next offset that was to be read',
+    noted_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(seen)
+ORDER BY raw_partition;
+
 -- Which log this ledger was written from (rev.config, key epoch). One row for ever.
 CREATE TABLE IF NOT EXISTS rev._log
 (

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Self
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 from schemas.commands import MeterEvent, Rates
 from schemas.entries import Entry, EntryRecord, PriceRef, encode
@@ -22,6 +22,18 @@ async def create_topic(kafka: str, name: str, partitions: int) -> None:
         if name not in await admin.list_topics():
             config = {"max.message.bytes": str(16 << 20)}
             await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
+    finally:
+        await admin.close()
+
+
+async def forget_records(kafka: str, topic: str, partition: int) -> int:
+    """Empties a partition as retention does; where it begins and ends now."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        everything = {TopicPartition(topic, partition): RecordsToDelete(-1)}
+        (begin,) = (await admin.delete_records(everything)).values()
+        return begin
     finally:
         await admin.close()
 

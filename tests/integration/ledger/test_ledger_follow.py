@@ -13,9 +13,9 @@ from ledger.clickhouse import ClickHouse
 from ledger.errors import Unavailable, WrongLog
 from ledger.source import KafkaSource
 from ledger.store import LedgerTable
-from ledger.writer import Halted, PartitionWriter
+from ledger.writer import QUIET, Halted, PartitionWriter
 from tests.integration.ledger.engine import Engine
-from tests.integration.ledger.entries_log import AT, Log, create_topic
+from tests.integration.ledger.entries_log import AT, Log, create_topic, forget_records
 
 pytestmark = pytest.mark.integration
 
@@ -44,7 +44,8 @@ class Desk:
         self.kafka, self.db, self.partition = kafka, db, partition
         self.buried: list[int] = []
 
-    def writer(self, linger: float = 0.02) -> PartitionWriter:
+    def writer(self, linger: float = 0.02, quiet: float = QUIET, hurried: bool = False) -> PartitionWriter:
+        """``hurried``: pauses take no time."""
         return PartitionWriter(
             self.partition,
             store=LedgerTable(self.db, lambda: f"f{next(_tokens)}"),
@@ -52,7 +53,9 @@ class Desk:
             bury=self._bury,
             check_log=self._check,
             now=wall_ms,
+            sleep=(lambda seconds: asyncio.sleep(0)) if hurried else asyncio.sleep,
             linger=linger,
+            quiet=quiet,
         )
 
     async def _bury(self, partition: int, record: Record, reason: str) -> None:
@@ -182,6 +185,36 @@ async def test_a_ledger_ahead_of_the_log_is_left_alone(
     with pytest.raises(WrongLog, match="holds offset 4, the log ends at 0"):
         await asyncio.wait_for(writer.run(), 60)
     assert await desk.stored() == each_three_times(log.committed)
+
+
+async def test_a_quiet_log_that_retention_emptied(log: Log, desk: Desk, kafka: str, eventually: Eventually) -> None:
+    """A log whose records, markers and aborted records are all gone is followed on, as long as the ledger had
+    passed them; once it has lost a record that the ledger lacks, the ledger stands still."""
+    await log.append([AT] * 3)
+    await log.abort([AT] * 2)
+    with desk.running(desk.writer(quiet=0.0)) as tasks:
+        noted = f"SELECT after, max(seen) FROM rev._seen WHERE raw_partition = {log.partition} GROUP BY after"
+
+        # three records and a marker, two aborted records and a marker
+        async def passed() -> bool:
+            return await desk.db.execute(noted) == [["2", "7"]]
+
+        await eventually(passed)
+    await asyncio.gather(*tasks)
+    assert await forget_records(kafka, TOPIC, log.partition) == 7
+
+    with desk.running(desk.writer()) as tasks:
+        await log.append([AT] * 2)
+        await eventually(lambda: desk.complete(log))
+    await asyncio.gather(*tasks)
+    assert await desk.stored() == each_three_times(log.committed)
+
+    stored = list(log.committed)
+    await log.append([AT])
+    begin = await forget_records(kafka, TOPIC, log.partition)
+    with pytest.raises(WrongLog, match=f"needs offset 9, the log begins at {begin}"):
+        await asyncio.wait_for(desk.writer(hurried=True).run(), 60)
+    assert await desk.stored() == each_three_times(stored)
 
 
 async def test_a_row_is_there_within_a_second(log: Log, desk: Desk, eventually: Eventually) -> None:

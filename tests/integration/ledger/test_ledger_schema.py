@@ -108,7 +108,12 @@ async def test_the_documents_queries_run_for_an_analyst(
 
 async def test_an_analyst_cannot_read_the_machinery(analyst: ClickHouse, db: ClickHouse) -> None:
     """Names that begin with an underscore are closed to analysts, and nothing can be written."""
-    for sql in ("SELECT * FROM rev._log", "SELECT * FROM rev._migrations", "INSERT INTO rev._log (epoch) VALUES ('x')"):
+    for sql in (
+        "SELECT * FROM rev._log",
+        "SELECT * FROM rev._seen",
+        "SELECT * FROM rev._migrations",
+        "INSERT INTO rev._log (epoch) VALUES ('x')",
+    ):
         with pytest.raises(Exception, match="Code: "):
             await analyst.execute(sql)
     assert await db.execute("SELECT count() FROM rev._log") == [["0"]]

@@ -147,6 +147,19 @@ async def test_a_refused_block_leaves_nothing_and_the_writer_usable(tables: Tabl
     assert await tables.offsets(partition) == [0]
 
 
+async def test_what_was_seen_is_kept(tables: Tables, partition: int) -> None:
+    """The furthest note counts, of those that were made when the table held no more than now."""
+    table = tables.make()
+    assert await table.seen(partition, 4) == 0
+    for after, seen in ((-1, 2), (4, 6), (4, 9), (4, 8)):
+        await table.note_seen(partition, after, seen)
+    await table.note_seen(partition + 1000, 4, 100)
+    assert await tables.make().seen(partition, 4) == 9
+    await table.note_seen(partition, 20, 30)
+    assert await tables.make().seen(partition, 20) == 30
+    assert await tables.make().seen(partition, 19) <= 9
+
+
 async def rows_of(db: ClickHouse, partition: int, columns: str) -> list[list[str]]:
     return await db.execute(f"SELECT {columns} FROM rev.entries WHERE raw_partition = {partition} ORDER BY event_id")
 

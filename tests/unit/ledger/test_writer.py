@@ -43,14 +43,17 @@ class MemorySource:
         return Bounds(self._log.begin, self._log.end)
 
     async def seek(self, offset: int) -> None:
+        assert offset >= self._log.begin, "out of range"
         self._next = offset
 
     async def read(self, timeout: float) -> Sequence[Record]:
         await asyncio.sleep(0)
         found = [record for record in self._log.records if record.offset >= self._next][:3]
-        if found:
-            self._next = found[-1].offset + 1
+        self._next = found[-1].offset + 1 if found else max(self._next, self._log.end)
         return found
+
+    async def position(self) -> int:
+        return self._next
 
     def end(self) -> int:
         return self._log.end
@@ -60,7 +63,7 @@ class MemorySource:
 
 
 class Bench:
-    """A writer with everything around it in memory; time stands still and no pause takes any."""
+    """A writer with everything around it in memory; time is set by hand and no pause takes any."""
 
     def __init__(self, log: MemoryLog, eventually: Eventually, rows: MemoryRows | None = None) -> None:
         self.log = log
@@ -70,6 +73,7 @@ class Bench:
         self.checks = 0
         self.pauses: list[float] = []
         self.foreign = False
+        self.time = 0.0
         self.on_pause: Callable[[], None] = lambda: None
 
     def writer(self) -> PartitionWriter:
@@ -81,7 +85,9 @@ class Bench:
             check_log=self._check,
             now=lambda: APRIL,
             sleep=self._sleep,
+            clock=lambda: self.time,
             linger=0.0,
+            quiet=30.0,
         )
 
     async def _bury(self, partition: int, record: Record, reason: str) -> None:
@@ -177,6 +183,76 @@ async def test_a_log_that_lost_what_the_ledger_needs_is_refused(eventually: Even
     with pytest.raises(WrongLog, match="needs offset 0, the log begins at 20"):
         await bench.writer().run()
     assert bench.rows.rows == []
+
+
+def emptied(log: MemoryLog, begin: int) -> None:
+    """Retention has taken everything before ``begin``, the log's end included if it is that."""
+    log.limit = max(log.end, begin)
+    log.begin = begin
+    log.records = [record for record in log.records if record.offset >= begin]
+
+
+async def test_a_quiet_log_that_retention_emptied_is_followed(eventually: Eventually) -> None:
+    """Markers and aborted records behind the last record are gone with it: the ledger has seen that nothing is lost."""
+    bench = Bench(MemoryLog(records(0, 1, 4), end=11), eventually)
+    await bench.run(bench.writer())
+    assert bench.rows.seen == [(3, 4, 11)]
+    emptied(bench.log, 11)
+    bench.log.records, bench.log.limit = records(11, 12), None
+    await bench.run(bench.writer())
+    assert [offset for _, offset, _ in bench.rows.rows] == [0, 1, 4, 11, 12]
+
+
+async def test_what_was_lost_behind_what_was_seen_is_still_wrong(eventually: Eventually) -> None:
+    """A note of how far the log was read excuses no record that came after it."""
+    bench = Bench(MemoryLog(records(0, 1, 4), end=11), eventually)
+    await bench.run(bench.writer())
+    emptied(bench.log, 12)
+    with pytest.raises(WrongLog, match="needs offset 5, the log begins at 12"):
+        await bench.writer().run()
+
+
+async def test_a_note_does_not_outlive_the_rows_it_was_made_with(eventually: Eventually) -> None:
+    """If the table has lost rows since, what was seen then says nothing about them."""
+    bench = Bench(MemoryLog(records(0, 1, 4), end=11), eventually)
+    await bench.run(bench.writer())
+    bench.rows.rows.pop()
+    emptied(bench.log, 11)
+    with pytest.raises(WrongLog, match="needs offset 2, the log begins at 11"):
+        await bench.writer().run()
+
+
+async def test_it_is_noted_rarely_and_only_when_quiet(eventually: Eventually) -> None:
+    """A running writer notes after 30 s without a record, once for each place, and not while records come."""
+    bench = Bench(MemoryLog(records(0, 1)), eventually)
+    writer = bench.writer()
+    task = asyncio.create_task(writer.run())
+    seen = bench.rows.seen
+
+    async def until(offset: int) -> None:
+        await eventually(lambda: bench.rows.maximum(3) == offset)
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    await until(1)
+    bench.time = 29.0
+    bench.log.records += records(3)
+    await until(3)
+    bench.time = 58.0
+    await until(3)
+    assert seen == []
+    bench.time = 59.0
+    await eventually(lambda: seen == [(3, 3, 5)])
+    bench.time = 200.0
+    await until(3)
+    bench.log.limit = 9
+    await until(3)
+    assert seen == [(3, 3, 5)]
+    bench.time = 230.0
+    await eventually(lambda: seen == [(3, 3, 5), (3, 3, 9)])
+    writer.stop()
+    await task
+    assert seen == [(3, 3, 5), (3, 3, 9)]
 
 
 async def test_a_short_lived_wrong_end_is_forgiven(eventually: Eventually) -> None:
