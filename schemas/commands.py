@@ -195,6 +195,68 @@ class UpdateCustomer(msgspec.Struct, frozen=True, omit_defaults=True, tag_field=
     actor: str = "admin"
 
 
+class CreateWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="webhook.create"):
+    """A new endpoint. ``secret`` is encrypted by the gateway (schemas.secrets); the log never
+    holds it in clear."""
+
+    customer_id: str
+    url: str
+    events: list[str]
+    secret: str
+    actor: str = "customer"
+
+
+class UpdateWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="webhook.update"):
+    """Change what is not None. ``disabled``: why the notifier gives the endpoint up (then
+    ``active`` is False and the owner sees a webhook.disabled event)."""
+
+    id: int
+    customer_id: str
+    url: str | None = None
+    events: list[str] | None = None
+    active: bool | None = None
+    disabled: str | None = None
+    actor: str = "customer"
+
+
+class RotateWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="webhook.rotate"):
+    """A new secret, encrypted; the one before it signs beside it for 24 h."""
+
+    id: int
+    customer_id: str
+    secret: str
+    actor: str = "customer"
+
+
+class DeleteWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="webhook.delete"):
+    id: int
+    customer_id: str
+    actor: str = "customer"
+
+
+class ProbeWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="webhook.test"):
+    """Send one webhook.test event to this endpoint alone."""
+
+    id: int
+    customer_id: str
+    actor: str = "customer"
+
+
+class ReplayWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="webhook.replay"):
+    """Deliver again to one endpoint: all since a time (ms UTC), or what stands at one place of
+    rev.entries. The configuration shard checks it and sends it on to the customer's shard,
+    since the notifier meets it where the events are.
+    """
+
+    id: int
+    customer_id: str
+    since: int | None = None
+    partition: int | None = None
+    offset: int | None = None
+    index: int | None = None
+    actor: str = "customer"
+
+
 class InstallPrice(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="price"):
     """A numbered price record, sent by the configuration shard to every shard (an override:
     to its customer's). A shard ignores every ``number`` that is not above its last one.
@@ -208,7 +270,8 @@ class InstallPrice(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="c
     active: bool = True
 
 
-Configure = Genesis | CreateKey | RevokeKey | SetPrice | DeletePrice | UpdateCustomer
+ChangeWebhook = CreateWebhook | UpdateWebhook | RotateWebhook | DeleteWebhook | ProbeWebhook | ReplayWebhook
+Configure = Genesis | CreateKey | RevokeKey | SetPrice | DeletePrice | UpdateCustomer | ChangeWebhook
 Outcome = Register | Resolve | Expire | ReadOutcome
 Command = Meter | Outcome | Void | Configure | InstallPrice
 

@@ -1,7 +1,7 @@
 """The configuration view: the values of rev.config, keyed ``kind/id``; a tombstone deletes.
 
 Written by the configuration shard, read by every gateway. Keys: ``epoch``, ``key/<id>``,
-``customer/<customer_id>``, ``price/<id>``.
+``customer/<customer_id>``, ``price/<id>``, ``webhook/<id>``.
 """
 
 import msgspec
@@ -44,6 +44,23 @@ class Price(msgspec.Struct, frozen=True, omit_defaults=True):
     ended_at: int | None = None
 
 
+class Webhook(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An endpoint. Secrets are encrypted (schemas.secrets); ``previous`` signs beside
+    ``secret`` for 24 h after ``rotated_at``. Deleted ones are tombstones."""
+
+    id: int
+    customer_id: str
+    url: str
+    events: list[str]
+    secret: str
+    created_at: int
+    active: bool = True
+    previous: str | None = None
+    rotated_at: int | None = None
+    disabled: str | None = None
+    """Why the notifier gave it up, while inactive for that."""
+
+
 def key_key(id: int) -> bytes:
     return b"key/%d" % id
 
@@ -54,6 +71,10 @@ def customer_key(customer_id: str) -> bytes:
 
 def price_key(id: int) -> bytes:
     return b"price/%d" % id
+
+
+def webhook_key(id: int) -> bytes:
+    return b"webhook/%d" % id
 
 
 encode = msgspec.json.Encoder().encode

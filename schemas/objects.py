@@ -6,9 +6,10 @@ with milliseconds. No secret may come in: of a key only its mask.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from schemas.commands import OnExpiry, Void
 from schemas.config import ApiKey, Customer, Price
@@ -16,6 +17,9 @@ from schemas.entries import Verdict
 from schemas.ids import outcome_id
 from schemas.state import ClosedOutcome, OpenOutcome
 
+Number = Annotated[msgspec.Raw, Meta(description="Exact.", extra_json_schema={"type": "number"})]
+NumberOrNull = Annotated[msgspec.Raw, Meta(description="Exact.", extra_json_schema={"type": ["number", "null"]})]
+Json = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": ["object", "null"]})]
 NULL = msgspec.Raw(b"null")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encode = msgspec.json.Encoder().encode
@@ -37,9 +41,9 @@ class PriceObject(msgspec.Struct, frozen=True):
     id: int
     customer_id: str | None
     action_type: str
-    base_rate_cents: msgspec.Raw
-    token_rate_cents: msgspec.Raw
-    outcome_bonus_cents: msgspec.Raw
+    base_rate_cents: Number
+    token_rate_cents: Number
+    outcome_bonus_cents: Number
     is_active: bool
     created_at: str
     ended_at: str | None
@@ -64,15 +68,15 @@ class OutcomeObject(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: str
     agent_id: str
     action: str
-    success_criteria: msgspec.Raw
-    price_on_success_cents: msgspec.Raw
-    price_on_failure_cents: msgspec.Raw
+    success_criteria: Json
+    price_on_success_cents: Number
+    price_on_failure_cents: Number
     on_expiry: OnExpiry
     expires_at: str
     status: Literal["pending", "succeeded", "failed", "expired"]
     success: bool | None = None
-    charge_cents: msgspec.Raw = NULL
-    evidence: msgspec.Raw = NULL
+    charge_cents: NumberOrNull = NULL
+    evidence: Json = NULL
     created_at: str
     resolved_at: str | None = None
     voided: bool = False
@@ -86,7 +90,7 @@ class OutcomeStanding(msgspec.Struct, frozen=True, kw_only=True):
     outcome_id: str
     status: Literal["pending", "succeeded", "failed", "expired"]
     success: bool | None = None
-    charge_cents: msgspec.Raw = NULL
+    charge_cents: NumberOrNull = NULL
     resolved_at: str | None = None
     voided: bool = False
 
@@ -100,7 +104,7 @@ class VoidObject(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: str
     agent_id: str
     action: str
-    total_cents: msgspec.Raw
+    total_cents: Number
     """Negative, or zero."""
     reason: str
     created_at: str
@@ -117,16 +121,13 @@ def number(cents: str) -> msgspec.Raw:
     return msgspec.Raw(cents.encode())
 
 
-def key_object(key: ApiKey) -> msgspec.Raw:
-    shown = KeyObject(
-        key.id, key.customer_id, key.customer_name, key.mask, key.is_active, key.test, iso(key.created_at)
-    )
-    return msgspec.Raw(_encode(shown))
+def key_shown(key: ApiKey) -> KeyObject:
+    return KeyObject(key.id, key.customer_id, key.customer_name, key.mask, key.is_active, key.test, iso(key.created_at))
 
 
-def price_object(price: Price) -> msgspec.Raw:
+def price_shown(price: Price) -> PriceObject:
     rates = price.rates
-    shown = PriceObject(
+    return PriceObject(
         price.id,
         price.customer_id,
         price.action_type,
@@ -137,14 +138,24 @@ def price_object(price: Price) -> msgspec.Raw:
         iso(price.created_at),
         None if price.ended_at is None else iso(price.ended_at),
     )
-    return msgspec.Raw(_encode(shown))
+
+
+def customer_shown(customer: Customer) -> CustomerObject:
+    return CustomerObject(
+        customer.customer_id, customer.name, customer.external_ids, customer.test, iso(customer.created_at)
+    )
+
+
+def key_object(key: ApiKey) -> msgspec.Raw:
+    return msgspec.Raw(_encode(key_shown(key)))
+
+
+def price_object(price: Price) -> msgspec.Raw:
+    return msgspec.Raw(_encode(price_shown(price)))
 
 
 def customer_object(customer: Customer) -> msgspec.Raw:
-    shown = CustomerObject(
-        customer.customer_id, customer.name, customer.external_ids, customer.test, iso(customer.created_at)
-    )
-    return msgspec.Raw(_encode(shown))
+    return msgspec.Raw(_encode(customer_shown(customer)))
 
 
 def deleted(id: int) -> msgspec.Raw:

@@ -82,6 +82,10 @@ class Settings(NamedTuple):
     idempotency_window: int
     outcome_ttl: int
     session_timeout: int
+    webhook_allow_private: bool
+    """REV_WEBHOOK_ALLOW_PRIVATE: development alone; allows http, port 80 and private addresses."""
+    secret_key: str
+    """REV_SECRET_KEY: base64 of 32 bytes that encrypt webhook secrets; empty: webhooks are off."""
     disk_reserve: int
     """REV_DISK_RESERVE: bytes that must stay free under REV_DATA, or intake stops; 0 = no check."""
 
@@ -112,5 +116,7 @@ def read(env: Mapping[str, str]) -> Settings:
         idempotency_window=window("REV_IDEMPOTENCY_WINDOW", of("REV_IDEMPOTENCY_WINDOW", "35d")),
         outcome_ttl=duration("REV_OUTCOME_TTL", of("REV_OUTCOME_TTL", "30d"), MAX_TTL),
         session_timeout=duration("REV_SESSION_TIMEOUT", of("REV_SESSION_TIMEOUT", "6s")),
+        webhook_allow_private=flag("REV_WEBHOOK_ALLOW_PRIVATE", of("REV_WEBHOOK_ALLOW_PRIVATE", "0")),
+        secret_key=of("REV_SECRET_KEY", ""),
         disk_reserve=whole("REV_DISK_RESERVE", of("REV_DISK_RESERVE", str(256 << 20)), 0, 10**12),
     )

@@ -78,11 +78,12 @@ Outcome = OpenOutcome | ClosedOutcome
 
 
 class Counters(msgspec.Struct, frozen=True):
-    """The last id given to a key and to a price, and the last number of a price change."""
+    """The last id given to a key, a price and a webhook, and the last number of a price change."""
 
     key: int = 0
     price: int = 0
     number: int = 0
+    webhook: int = 0
 
 
 def price_key(customer_id: str | None, action_type: str) -> bytes:

@@ -11,6 +11,8 @@ REPLIES = "rev.replies"
 CONFIG = "rev.config"
 DELIVERIES = "rev.deliveries"
 DEAD = "rev.dead"
+BACKLOGS = "rev.backlogs"
+"""What the notifier still has to deliver, by endpoint: references into rev.entries."""
 CLOCK = "rev.clock"
 """Nothing but heartbeats: their append times tell a timer what time the broker has."""
 
@@ -46,6 +48,7 @@ def topics(partitions: int, reply_partitions: int = 8, delivery_partitions: int 
         Topic(RAW, partitions, {**_kept(36 * DAY), **big, "message.timestamp.type": "LogAppendTime"}),
         Topic(ENTRIES, partitions, {**_kept(36 * DAY), **derived}),
         Topic(STATE, partitions, compacted),
+        Topic(BACKLOGS, partitions, compacted),
         # a hint: where the broker's default is to flush every record, these are left out
         Topic(REPLIES, reply_partitions, {**_kept(10 * 60_000), **big, "segment.ms": "60000", "flush.messages": NEVER}),
         Topic(DELIVERIES, delivery_partitions, {**_kept(36 * DAY), **big}),
