@@ -1,67 +1,15 @@
 """The response bodies of the write path: what renders them and what /openapi.json describes.
+A charged event is in schemas.answers, keys, prices and customers are in schemas.objects.
 
 Money is ``Raw``: decimal text printed as an exact JSON number, never through a float.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta
 
-Number = Annotated[msgspec.Raw, Meta(description="Exact.", extra_json_schema={"type": "number"})]
-Json = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": ["object", "null"]})]
-NULL = msgspec.Raw(b"null")
-
-
-class Breakdown(msgspec.Struct, frozen=True, gc=False):
-    base_rate_cents: Number
-    token_charge_cents: Number
-    outcome_bonus_cents: Number
-
-
-class AppliedPrice(msgspec.Struct, frozen=True, gc=False):
-    """The price row that matched."""
-
-    action_type: str
-    base_rate_cents: Number
-    token_rate_cents: Number
-    outcome_bonus_cents: Number
-    is_default: bool
-
-
-class PriceAnswer(msgspec.Struct, frozen=True, gc=False):
-    total_cents: Number
-    breakdown: Breakdown
-    config: AppliedPrice
-
-
-class DollarBreakdown(msgspec.Struct, frozen=True, gc=False):
-    base: Number
-    tokens: Number
-    outcome: Number
-
-
-class EventAnswer(msgspec.Struct, frozen=True, gc=False):
-    customer_id: str
-    agent_id: str
-    action: str
-    tokens: int
-    tokens_input: int | None
-    tokens_output: int | None
-    outcome: str | None
-
-
-class MeterAnswer(msgspec.Struct, frozen=True, gc=False):
-    """201: the event is in the ledger at this price."""
-
-    event_id: int
-    price: PriceAnswer
-    price_charged: Number
-    price_breakdown: DollarBreakdown
-    currency: str
-    outcome_id: str | None
-    event: EventAnswer
-    created_at: str
+from schemas.answers import EventAnswer
+from schemas.objects import CustomerObject, Json, KeyObject, Number, PriceObject
 
 
 class AcceptedAnswer(msgspec.Struct, frozen=True, gc=False):
@@ -109,27 +57,15 @@ class AcceptedBatch(msgspec.Struct, frozen=True, gc=False):
     status: Literal["accepted"]
 
 
-class KeyCreated(msgspec.Struct, frozen=True):
+class KeyCreated(KeyObject, frozen=True):
     """201: the key in full, this once."""
 
-    id: int
-    customer_id: str
-    customer_name: str | None
     api_key: str
-    api_key_masked: str
-    is_active: bool
-    test: bool
-    created_at: str
 
 
-class KeyShown(msgspec.Struct, frozen=True):
-    id: int
-    customer_id: str
-    customer_name: str | None
-    api_key_masked: str
-    is_active: bool
-    test: bool
-    created_at: str
+class KeyShown(KeyObject, frozen=True):
+    """``last_used_at``: when it last metered something that the ledger has."""
+
     last_used_at: str | None
 
 
@@ -138,33 +74,13 @@ class KeyList(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-class PriceShown(msgspec.Struct, frozen=True):
-    id: int
-    customer_id: str | None
-    action_type: str
-    base_rate_cents: Number
-    token_rate_cents: Number
-    outcome_bonus_cents: Number
-    is_active: bool
-    created_at: str
-    ended_at: str | None
-
-
 class PriceList(msgspec.Struct, frozen=True):
-    configs: list[PriceShown]
+    configs: list[PriceObject]
     next_cursor: str | None
 
 
-class CustomerShown(msgspec.Struct, frozen=True):
-    customer_id: str
-    name: str | None
-    external_ids: dict[str, str]
-    test: bool
-    created_at: str
-
-
 class CustomerList(msgspec.Struct, frozen=True):
-    customers: list[CustomerShown]
+    customers: list[CustomerObject]
     next_cursor: str | None
 
 

@@ -3,7 +3,7 @@
 from aiohttp import hdrs, web
 
 from ingest import render
-from ingest.answers import AcceptedAnswer, AcceptedBatch, BatchAnswer, MeterAnswer
+from ingest.answers import AcceptedAnswer, AcceptedBatch, BatchAnswer
 from ingest.auth import customer_of, key_of
 from ingest.bodies import BatchBody, EventBody
 from ingest.boundary import answer
@@ -12,6 +12,7 @@ from ingest.incoming import body_of, query_of
 from ingest.problems import Invalid
 from ingest.routing import Auth, Operation, Route
 from ingest.validation import Bounds, decode_batch, decode_event, event_of, events_of, failed, header_key
+from schemas.answers import MeterAnswer, metered
 from schemas.commands import Meter, MeterEvent, encode
 from schemas.config import ApiKey
 from schemas.ids import event_id
@@ -84,7 +85,7 @@ async def one(context: Context, request: web.Request) -> web.Response:
     submitted = await context.submitter.meter(customer_id, command, 1, _waits(request))
     reply, appended = submitted.reply, submitted.appended
     if isinstance(reply, Charged):
-        return answer(render.metered(customer_id, event, reply.receipt), 201, REPLAYED if reply.replayed else None)
+        return answer(metered(customer_id, event, reply.receipt), 201, REPLAYED if reply.replayed else None)
     if reply is not None:
         raise TypeError(f"answer to a meter command: {type(reply).__name__}")
     id = event_id(appended.partition, appended.offset)

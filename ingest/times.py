@@ -1,6 +1,6 @@
-"""Times on the wire: ISO 8601 with an offset in, UTC with milliseconds and Z out. Pure.
+"""Times as callers write them: ISO 8601 with an offset, to milliseconds since the epoch. Pure.
 
-Inside, a time is integer milliseconds since the epoch.
+The way back is schemas.objects.iso.
 """
 
 import re
@@ -29,9 +29,3 @@ def parse(text: str) -> int:
     except ValueError as error:
         raise TimeError(f"is not a time that exists ({error})") from None
     return (moment - EPOCH) // MILLISECOND
-
-
-def show(at: int) -> str:
-    """``2026-04-26T12:00:00.000Z`` of milliseconds UTC."""
-    moment = EPOCH + timedelta(milliseconds=at)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"

@@ -3,9 +3,9 @@
 from aiohttp import hdrs, web
 from msgspec.json import Decoder
 
-from ingest import paging, times
+from ingest import paging
 from ingest.admin.asking import ACTOR, admin, admin_body, configure
-from ingest.answers import CustomerList, CustomerShown, encode
+from ingest.answers import CustomerList, encode
 from ingest.auth import check_customer_id
 from ingest.bodies import CustomerBody
 from ingest.boundary import answer
@@ -15,7 +15,7 @@ from ingest.problems import Invalid
 from ingest.routing import Auth, Operation, Route
 from ingest.validation import no_control
 from schemas.commands import UpdateCustomer
-from schemas.config import Customer
+from schemas.objects import CustomerObject, customer_shown
 
 PATH = "/api/admin/customers"
 MAX_EXTERNAL = 50
@@ -30,12 +30,12 @@ def routes(context: Context) -> list[Route]:
         query = query_of(request, paging.QUERY)
         customers = context.view.customers.values()
         shown, cursor = paging.page(customers, lambda one: (one.created_at, one.customer_id), query)
-        return answer(encode(CustomerList([_shown(customer) for customer in shown], cursor)))
+        return answer(encode(CustomerList([customer_shown(customer) for customer in shown], cursor)))
 
     async def change(request: web.Request) -> web.Response:
         return await _change(context, request)
 
-    listed, one = {200: CustomerList}, {200: CustomerShown}
+    listed, one = {200: CustomerList}, {200: CustomerObject}
     admins = Auth.ADMIN
     return [
         Route(Operation(hdrs.METH_GET, PATH, "All customers.", admins, listed, None, paging.QUERY), show),
@@ -59,13 +59,3 @@ async def _change(context: Context, request: web.Request) -> web.Response:
             no_control("external_ids", system + id)
     command = UpdateCustomer(customer_id, body.name, body.external_ids, body.test, ACTOR)
     return answer(bytes((await configure(context, command)).result))
-
-
-def _shown(customer: Customer) -> CustomerShown:
-    return CustomerShown(
-        customer.customer_id,
-        customer.name,
-        customer.external_ids,
-        customer.test,
-        times.show(customer.created_at),
-    )

@@ -5,7 +5,7 @@ from aiohttp import hdrs, web
 from msgspec.json import Decoder
 from msgspec.structs import asdict
 
-from ingest import paging, times
+from ingest import paging
 from ingest.admin.asking import ACTOR, admin, admin_body, configure, id_of
 from ingest.answers import Done, KeyCreated, KeyList, KeyShown, encode
 from ingest.auth import PLATFORM, check_customer_id, hash_of, mask_of
@@ -19,20 +19,13 @@ from ingest.routing import Auth, Operation, Route
 from ingest.validation import no_control
 from schemas.commands import CreateKey, RevokeKey
 from schemas.config import ApiKey
+from schemas.objects import KeyObject, iso, key_shown
 
 PATH = "/api/admin/api-keys"
 RANDOM_BYTES = 20
 _body = Decoder(KeyBody)
+_decided = Decoder(KeyObject)
 _log = structlog.get_logger("ingest")
-
-
-class _Decided(KeyShown, frozen=True, kw_only=True):
-    """What the pricer tells of a key; it knows nothing of its use."""
-
-    last_used_at: str | None = None
-
-
-_decided = Decoder(_Decided)
 
 
 def routes(context: Context) -> list[Route]:
@@ -69,9 +62,7 @@ async def _create(context: Context, request: web.Request) -> web.Response:
     secret = ("rg_test_" if body.test else "rg_") + context.token(RANDOM_BYTES)
     command = CreateKey(body.customer_id, hash_of(secret), mask_of(secret), body.customer_name, bool(body.test), ACTOR)
     made = _decided.decode((await configure(context, command)).result)
-    shown = asdict(made)
-    del shown["last_used_at"]
-    return answer(encode(KeyCreated(api_key=secret, **shown)), 201)
+    return answer(encode(KeyCreated(**asdict(made), api_key=secret)), 201)
 
 
 async def _list(context: Context, request: web.Request) -> web.Response:
@@ -94,13 +85,4 @@ async def _last_used(context: Context, keys: list[ApiKey]) -> dict[int, int]:
 
 
 def _shown(key: ApiKey, used: int | None) -> KeyShown:
-    return KeyShown(
-        key.id,
-        key.customer_id,
-        key.customer_name,
-        key.mask,
-        key.is_active,
-        key.test,
-        times.show(key.created_at),
-        None if used is None else times.show(used),
-    )
+    return KeyShown(**asdict(key_shown(key)), last_used_at=None if used is None else iso(used))

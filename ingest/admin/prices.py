@@ -1,12 +1,11 @@
 """/api/admin/pricing: set, list and delete prices; /v1/pricing: what a customer pays now."""
 
 from aiohttp import hdrs, web
-from msgspec import Raw
 from msgspec.json import Decoder
 
-from ingest import paging, times
+from ingest import paging
 from ingest.admin.asking import ACTOR, admin, admin_body, configure, id_of
-from ingest.answers import Done, EffectivePrice, EffectivePrices, PriceList, PriceShown, encode
+from ingest.answers import Done, EffectivePrice, EffectivePrices, PriceList, encode
 from ingest.auth import check_customer_id, customer_of, key_of
 from ingest.bodies import PriceBody
 from ingest.boundary import answer
@@ -18,6 +17,7 @@ from ingest.routing import Auth, Operation, Route
 from ingest.validation import CHARGE_ACTION, no_control
 from schemas.commands import DeletePrice, SetPrice
 from schemas.config import Price
+from schemas.objects import PriceObject, number, price_shown
 
 PATH = "/api/admin/pricing"
 LIST_QUERY = {**paging.QUERY, "history": "1: past prices too."}
@@ -47,7 +47,7 @@ def routes(context: Context) -> list[Route]:
     admins, keys = Auth.ADMIN, Auth.KEY
     shown = {200: EffectivePrices}
     return [
-        Route(Operation(hdrs.METH_POST, PATH, "Set a price.", admins, {201: PriceShown}, PriceBody), create),
+        Route(Operation(hdrs.METH_POST, PATH, "Set a price.", admins, {201: PriceObject}, PriceBody), create),
         Route(Operation(hdrs.METH_GET, PATH, "Prices in force.", admins, {200: PriceList}, None, LIST_QUERY), show),
         Route(Operation(hdrs.METH_DELETE, PATH + "/{id}", "End a price.", admins, {200: Done}), delete),
         Route(Operation(hdrs.METH_GET, "/v1/pricing", "Your rates.", keys, shown, None, CUSTOMER_QUERY), effective),
@@ -76,7 +76,7 @@ def _list(context: Context, request: web.Request) -> web.Response:
         raise Invalid("history must be 0 or 1")
     prices = context.view.prices.values() if history == "1" else context.view.active_prices()
     shown, cursor = paging.page(prices, lambda price: (price.id, ""), query)
-    return answer(encode(PriceList([_shown(price) for price in shown], cursor)))
+    return answer(encode(PriceList([price_shown(price) for price in shown], cursor)))
 
 
 def _effective(context: Context, request: web.Request) -> web.Response:
@@ -91,23 +91,4 @@ def _effective(context: Context, request: web.Request) -> web.Response:
 def _effective_row(action: str, price: Price) -> EffectivePrice:
     rates = price.rates
     custom = price.customer_id is not None
-    return EffectivePrice(action, _number(rates.base), _number(rates.token), _number(rates.bonus), custom)
-
-
-def _shown(price: Price) -> PriceShown:
-    rates = price.rates
-    return PriceShown(
-        price.id,
-        price.customer_id,
-        price.action_type,
-        _number(rates.base),
-        _number(rates.token),
-        _number(rates.bonus),
-        price.is_active,
-        times.show(price.created_at),
-        None if price.ended_at is None else times.show(price.ended_at),
-    )
-
-
-def _number(cents: str) -> Raw:
-    return Raw(cents.encode())
+    return EffectivePrice(action, number(rates.base), number(rates.token), number(rates.bonus), custom)

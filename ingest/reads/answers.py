@@ -8,12 +8,11 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from ingest.answers import Json, Number
 from ingest.reads import cursors
 from ingest.reads.params import AUDIT, GROUPS, UsageRequest
 from ingest.reads.rows import AuditRow, UsageRow
-from ingest.times import show
 from schemas.money import dollars_rounded, format_cents, parse_cents
+from schemas.objects import Json, Number, iso, number
 
 
 class Sums(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -77,11 +76,6 @@ class Audit(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-def number(text: str) -> Number:
-    """A JSON number, exactly as the text has it."""
-    return msgspec.Raw(text.encode())
-
-
 def usage(
     asked: UsageRequest, actions: list[UsageRow], agents: list[UsageRow], groups: list[UsageRow], pending: int
 ) -> Usage:
@@ -89,8 +83,8 @@ def usage(
     return Usage(
         customer_id=asked.query.customer,
         period=asked.period,
-        start=show(asked.query.time.start),
-        end=show(asked.query.time.end),
+        start=iso(asked.query.time.start),
+        end=iso(asked.query.time.end),
         summary=_summary(actions, agents, pending),
         by_action=[_sums(row, "action") for row in actions],
         by_agent=[_sums(row, "agent_id") for row in agents],
@@ -142,4 +136,4 @@ def _name(name: str, key: str) -> str:
 
 def _change(row: AuditRow) -> Change:
     detail = msgspec.Raw(row.detail.encode() or b"null")
-    return Change(row.event_id, row.type, row.actor, show(row.recorded_at), detail)
+    return Change(row.event_id, row.type, row.actor, iso(row.recorded_at), detail)

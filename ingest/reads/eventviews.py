@@ -3,24 +3,21 @@ it. Pure.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta
 
-from ingest import render
-from ingest.answers import NULL, DollarBreakdown, EventAnswer, Json, MeterAnswer, PriceAnswer
 from ingest.reads import cursors
 from ingest.reads.params import EVENTS
 from ingest.reads.rows import EventRow
-from ingest.times import show
+from schemas.answers import CURRENCY, DollarBreakdown, EventAnswer, MeterAnswer, PriceAnswer, priced
 from schemas.commands import MeterEvent, Rates
 from schemas.entries import PriceRef
 from schemas.money import format_cents, parse_cents
+from schemas.objects import NULL, Json, NumberOrNull, iso
 from schemas.replies import Receipt
 
 Status = Literal["priced", "accepted", "rejected", "voided"]
-NumberOrNull = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": ["number", "null"]})]
 
 
 class EventShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +28,7 @@ class EventShown(msgspec.Struct, frozen=True, kw_only=True):
     price: PriceAnswer | None = None
     price_charged: NumberOrNull
     price_breakdown: DollarBreakdown | None = None
-    currency: str = render.CURRENCY
+    currency: str = CURRENCY
     outcome_id: str | None = None
     event: EventAnswer | None = None
     created_at: str | None = None
@@ -71,12 +68,12 @@ def shown(row: EventRow, voided: bool) -> EventShown:
         price_breakdown=charged.price_breakdown if charged else None,
         outcome_id=row.outcome_id or None,
         event=charged.event if charged else _subject(row),
-        created_at=show(row.recorded_at),
+        created_at=iso(row.recorded_at),
         status=status,
         error=row.reason or None if charged is None else None,
-        timestamp=show(row.event_time),
+        timestamp=iso(row.event_time),
         metadata=msgspec.Raw(row.metadata.encode() or b"null"),
-        expires_at=None if row.expires_at is None else show(row.expires_at),
+        expires_at=None if row.expires_at is None else iso(row.expires_at),
         idempotency_key=row.idempotency_key or None,
         task_id=row.task_id or None,
         model=row.model or None,
@@ -106,7 +103,7 @@ def _answer(row: EventRow) -> MeterAnswer:
         total=_canonical(row.total),
         outcome_id=row.outcome_id or None,
     )
-    return msgspec.json.decode(render.metered(row.customer_id, _event(row), receipt), type=MeterAnswer)
+    return priced(row.customer_id, _event(row), receipt)
 
 
 def _event(row: EventRow) -> MeterEvent:

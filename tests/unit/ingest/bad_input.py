@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ingest.times import show
 from schemas.limits import DAY, TIMESTAMP_AHEAD
+from schemas.objects import iso
 
 WINDOW = 35 * DAY
 """The default REV_IDEMPOTENCY_WINDOW, ms."""
@@ -164,9 +164,9 @@ def clocked(now: int, slack: int = 0) -> list[Bad]:
     """Rows that depend on the gateway's clock: ``now`` in ms, and by how many ms at most it is ahead."""
     late, old = now + TIMESTAMP_AHEAD + 1 + slack, now - WINDOW - 1
     return [
-        Bad("expires_at past", 400, "future", event(outcome="pending", expires_at=show(now))),
-        Bad("timestamp ahead", 400, "5 minutes", event(timestamp=show(late))),
-        Bad("timestamp too old", 400, "too far back", event(timestamp=show(old))),
+        Bad("expires_at past", 400, "future", event(outcome="pending", expires_at=iso(now))),
+        Bad("timestamp ahead", 400, "5 minutes", event(timestamp=iso(late))),
+        Bad("timestamp too old", 400, "too far back", event(timestamp=iso(old))),
     ]
 
 

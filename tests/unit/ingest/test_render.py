@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import render
-from ingest.answers import AcceptedAnswer, AcceptedBatch, BatchAnswer, MeterAnswer
+from ingest.answers import AcceptedAnswer, AcceptedBatch, BatchAnswer
+from schemas.answers import MeterAnswer, metered
 from schemas.commands import MeterEvent, Rates
 from schemas.entries import PriceRef
 from schemas.ids import event_id
@@ -32,7 +33,7 @@ def test_every_number_of_a_meter_answer_is_the_receipts(base: int, token: int, b
     price = PriceRef(1, "completion", Rates(rate, rate, rate), 3, True)
     parts = [format_cents(part) for part in (base, token, bonus)]
     receipt = Receipt(42, 1_777_204_800_000, price, *parts, total=format_cents(base + token + bonus))
-    body = render.metered("acme", EVENT, receipt)
+    body = metered("acme", EVENT, receipt)
     shown = exact(body)
     assert isinstance(shown, dict)
     with localcontext() as context:
@@ -82,7 +83,7 @@ def test_accepted_answers_have_the_fields_of_priced_ones() -> None:
     """202 has every field of the 201, null where the price is, and its status."""
     accepted = json.loads(render.accepted("c", EVENT, 42, 0))
     receipt = Receipt(42, 0, PriceRef(1, "*", Rates("0", "0", "0"), 0), "0", "0", "0", "0")
-    assert accepted.keys() == json.loads(render.metered("c", EVENT, receipt)).keys() | {"status"}
+    assert accepted.keys() == json.loads(metered("c", EVENT, receipt)).keys() | {"status"}
     assert accepted["price"] is None and accepted["created_at"] == "1970-01-01T00:00:00.000Z"
     msgspec.json.decode(render.accepted("c", EVENT, 42, 0), type=AcceptedAnswer)
     batch = msgspec.json.decode(render.batch_accepted(0, 1, [EVENT, EVENT]), type=AcceptedBatch)

@@ -16,9 +16,9 @@ from ingest.boundary import boundary
 from ingest.context import Context
 from ingest.reads.logends import Ends
 from ingest.reads.memory import LedgerRow, MemoryReads
-from ingest.render import metered
 from ingest.view import ConfigView
 from schemas import config, settings
+from schemas.answers import metered
 from schemas.commands import MeterEvent, Rates
 from schemas.entries import PriceRef
 from schemas.ids import event_id
