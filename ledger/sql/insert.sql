@@ -33,6 +33,10 @@ SELECT
     `event.trace_id` AS trace_id,
     `event.task_id` AS task_id,
     `entry.outcome_id` AS outcome_id,
+    `event.on_expiry` AS on_expiry,
+    `entry.on_success` AS price_on_success,
+    `entry.on_failure` AS price_on_failure,
+    `entry.verdict` AS verdict,
     `event.idempotency_key` AS idempotency_key,
     `entry.body_hash` AS body_hash,
     test,
@@ -73,6 +77,10 @@ WHERE throwIf(
         `entry.kind` = '' OR `entry.index` > 1023 OR raw_offset >= 137438953472,
         'an entry without a kind or without an event id') = 0
     AND throwIf(
-        `entry.kind` = 'event' AND `entry.total` != `entry.base` + `entry.token` + `entry.bonus`,
-        'an event whose parts are not its total') = 0
+        `entry.total` != `entry.base` + `entry.token` + `entry.bonus`,
+        'an entry whose parts are not its total') = 0
+    AND throwIf(
+        `entry.kind` IN ('charge', 'waived', 'registered') AND `entry.outcome_id` = ''
+            OR `entry.kind` IN ('charge', 'waived') AND `entry.verdict` = '',
+        'an outcome without its id or its verdict') = 0
     AND throwIf(ifNull(`entry.price`, -1) >= toInt64(priced), 'an entry without its price') = 0

@@ -27,7 +27,7 @@ ORDER BY raw_partition;
 
 CREATE TABLE rev.entries
 (
-    `kind` LowCardinality(String) COMMENT 'event, charge, void, rejected or config',
+    `kind` LowCardinality(String) COMMENT 'event, registered, charge, waived, void, rejected or config',
     `event_id` UInt64 COMMENT 'raw_offset * 2^16 + raw_partition * 2^10 + raw_index',
     `customer_id` LowCardinality(String),
     `api_key_id` UInt64,
@@ -52,7 +52,11 @@ CREATE TABLE rev.entries
     `provider` LowCardinality(String),
     `trace_id` String,
     `task_id` String,
-    `outcome_id` String,
+    `outcome_id` String COMMENT 'oc_ and the event_id of what opened it',
+    `on_expiry` LowCardinality(String) COMMENT 'whose price an expiry charges: failure, success or empty (failure)',
+    `price_on_success` Decimal(38, 12) COMMENT 'cents, of a registered outcome; of a pending event it is price_bonus',
+    `price_on_failure` Decimal(38, 12) COMMENT 'cents, of a registered outcome',
+    `verdict` LowCardinality(String) COMMENT 'of kind charge and waived: succeeded, failed or expired',
     `idempotency_key` String,
     `body_hash` String,
     `test` Bool COMMENT 'made with a test key',
@@ -62,9 +66,9 @@ CREATE TABLE rev.entries
     `recorded_at` DateTime64(3, 'UTC') COMMENT 'accepted time: append time in rev.raw',
     `reason` String COMMENT 'why it was rejected or voided',
     `original` Nullable(UInt64) COMMENT 'event_id of the entry that this one refers back to',
-    `config_type` LowCardinality(String) COMMENT 'of kind config: the domain event, such as pricing.updated',
-    `actor` String COMMENT 'of kind config: who changed it',
-    `detail` String COMMENT 'of kind config: the object as JSON text',
+    `config_type` LowCardinality(String) COMMENT 'of config: the domain event, such as pricing.updated; of void: charge if it takes back one; of rejected: the command, if it was no meter command',
+    `actor` String COMMENT 'of kind config and void: who did it',
+    `detail` String COMMENT 'the object as the API shows it, JSON text: what was configured, or the outcome',
     `raw_partition` UInt16,
     `raw_offset` UInt64,
     `raw_index` UInt16,
@@ -76,6 +80,7 @@ CREATE TABLE rev.entries
             customer_id,
             test,
             kind,
+            config_type,
             action,
             agent_id,
             toStartOfHour(event_time),
@@ -86,6 +91,7 @@ CREATE TABLE rev.entries
             customer_id,
             test,
             kind,
+            config_type,
             action,
             agent_id,
             toStartOfHour(event_time)
@@ -108,6 +114,7 @@ CREATE VIEW rev.hourly
     `customer_id` LowCardinality(String),
     `test` Bool,
     `kind` LowCardinality(String),
+    `config_type` LowCardinality(String),
     `action` LowCardinality(String),
     `agent_id` LowCardinality(String),
     `hour` DateTime('UTC'),
@@ -119,6 +126,7 @@ AS SELECT
     customer_id,
     test,
     kind,
+    config_type,
     action,
     agent_id,
     toStartOfHour(event_time) AS hour,
@@ -130,9 +138,102 @@ GROUP BY
     customer_id,
     test,
     kind,
+    config_type,
     action,
     agent_id,
     toStartOfHour(event_time);
+
+CREATE VIEW rev.outcomes
+(
+    `outcome_id` String,
+    `customer_id` LowCardinality(String),
+    `task_id` String,
+    `agent_id` String,
+    `action` String,
+    `opened_by` String,
+    `event_id` UInt64,
+    `price_on_success_cents` Decimal(38, 12),
+    `price_on_failure_cents` Decimal(38, 12),
+    `on_expiry` String,
+    `opened_at` DateTime64(3, 'UTC'),
+    `expires_at` Nullable(DateTime64(3, 'UTC')),
+    `status` String,
+    `resolved_at` Nullable(DateTime64(3, 'UTC')),
+    `resolution_ms` Nullable(Int64),
+    `charge_cents` Nullable(Decimal(38, 12)),
+    `revenue_cents` Decimal(38, 12),
+    `voided` Bool,
+    `voided_at` Nullable(DateTime64(3, 'UTC')),
+    `closed_by` Nullable(UInt64),
+    `detail` String,
+    `test` Bool
+)
+AS SELECT
+    outcome_id,
+    customer_id,
+    anyIf(e.task_id, opens) AS task_id,
+    anyIf(e.agent_id, opens) AS agent_id,
+    anyIf(e.action, opens) AS action,
+    anyIf(kind, opens) AS opened_by,
+    anyIf(e.event_id, opens) AS event_id,
+    anyIf(if(kind = 'registered', price_on_success, price_bonus), opens) AS price_on_success_cents,
+    anyIf(price_on_failure, opens) AS price_on_failure_cents,
+    anyIf(if(e.on_expiry = '', 'failure', e.on_expiry), opens) AS on_expiry,
+    anyIf(recorded_at, opens) AS opened_at,
+    anyIf(e.expires_at, opens) AS expires_at,
+    if(countIf(closes) = 0, 'pending', anyIf(verdict, closes)) AS status,
+    anyOrNullIf(recorded_at, closes) AS resolved_at,
+    dateDiff('millisecond', opened_at, resolved_at) AS resolution_ms,
+    anyOrNullIf(total_cents, closes) AS charge_cents,
+    sumIf(total_cents, closes OR takes_back) AS revenue_cents,
+    toBool(countIf(kind = 'void')) AS voided,
+    anyOrNullIf(recorded_at, kind = 'void') AS voided_at,
+    anyOrNullIf(e.event_id, closes) AS closed_by,
+    if(countIf(closes) = 0, anyIf(e.detail, opens), anyIf(e.detail, closes)) AS detail,
+    anyIf(e.test, opens) AS test
+FROM
+(
+    SELECT
+        *,
+        (kind = 'registered') OR (kind = 'event') AS opens,
+        (kind = 'charge') OR (kind = 'waived') AS closes,
+        (kind = 'void') AND (config_type = 'charge') AS takes_back
+    FROM rev.entries
+    WHERE (outcome_id != '') AND (kind IN ('event', 'registered', 'charge', 'waived', 'void'))
+) AS e
+GROUP BY
+    customer_id,
+    outcome_id;
+
+CREATE VIEW rev.outcomes_by_agent
+(
+    `customer_id` LowCardinality(String),
+    `agent_id` String,
+    `opened` UInt64,
+    `pending` UInt64,
+    `succeeded` UInt64,
+    `failed` UInt64,
+    `expired` UInt64,
+    `closed` UInt64,
+    `success_rate` Nullable(Decimal(38, 12)),
+    `revenue_cents` Decimal(38, 12)
+)
+AS SELECT
+    customer_id,
+    agent_id,
+    count() AS opened,
+    countIf(status = 'pending') AS pending,
+    countIf(status = 'succeeded') AS succeeded,
+    countIf(status = 'failed') AS failed,
+    countIf(status = 'expired') AS expired,
+    (succeeded + failed) + expired AS closed,
+    toDecimal128(succeeded, 12) / nullIf(closed, 0) AS success_rate,
+    sum(o.revenue_cents) AS revenue_cents
+FROM rev.outcomes AS o
+WHERE NOT test
+GROUP BY
+    customer_id,
+    agent_id;
 
 CREATE VIEW rev.price_changes
 (
@@ -183,17 +284,17 @@ CREATE VIEW rev.revenue_by_action
     `customer_id` LowCardinality(String),
     `action` LowCardinality(String),
     `day` Date,
-    `events` UInt64,
+    `events` Int64,
     `revenue_cents` Decimal(38, 12),
-    `tokens` UInt64
+    `tokens` Int64
 )
 AS SELECT
     customer_id,
     action,
     toDate(hour) AS day,
-    sumIf(entries, kind = 'event') AS events,
+    toInt64(sumIf(entries, kind = 'event')) - toInt64(sumIf(entries, (kind = 'void') AND (config_type != 'charge'))) AS events,
     sum(cents) AS revenue_cents,
-    sumIf(token_sum, kind = 'event') AS tokens
+    toInt64(sumIf(token_sum, kind = 'event')) - toInt64(sumIf(token_sum, (kind = 'void') AND (config_type != 'charge'))) AS tokens
 FROM rev.hourly
 WHERE (NOT test) AND (kind IN ('event', 'charge', 'void'))
 GROUP BY
@@ -206,17 +307,17 @@ CREATE VIEW rev.revenue_by_agent
     `customer_id` LowCardinality(String),
     `agent_id` LowCardinality(String),
     `day` Date,
-    `events` UInt64,
+    `events` Int64,
     `revenue_cents` Decimal(38, 12),
-    `tokens` UInt64
+    `tokens` Int64
 )
 AS SELECT
     customer_id,
     agent_id,
     toDate(hour) AS day,
-    sumIf(entries, kind = 'event') AS events,
+    toInt64(sumIf(entries, kind = 'event')) - toInt64(sumIf(entries, (kind = 'void') AND (config_type != 'charge'))) AS events,
     sum(cents) AS revenue_cents,
-    sumIf(token_sum, kind = 'event') AS tokens
+    toInt64(sumIf(token_sum, kind = 'event')) - toInt64(sumIf(token_sum, (kind = 'void') AND (config_type != 'charge'))) AS tokens
 FROM rev.hourly
 WHERE (NOT test) AND (kind IN ('event', 'charge', 'void'))
 GROUP BY
@@ -228,16 +329,16 @@ CREATE VIEW rev.revenue_by_customer
 (
     `customer_id` LowCardinality(String),
     `day` Date,
-    `events` UInt64,
+    `events` Int64,
     `revenue_cents` Decimal(38, 12),
-    `tokens` UInt64
+    `tokens` Int64
 )
 AS SELECT
     customer_id,
     toDate(hour) AS day,
-    sumIf(entries, kind = 'event') AS events,
+    toInt64(sumIf(entries, kind = 'event')) - toInt64(sumIf(entries, (kind = 'void') AND (config_type != 'charge'))) AS events,
     sum(cents) AS revenue_cents,
-    sumIf(token_sum, kind = 'event') AS tokens
+    toInt64(sumIf(token_sum, kind = 'event')) - toInt64(sumIf(token_sum, (kind = 'void') AND (config_type != 'charge'))) AS tokens
 FROM rev.hourly
 WHERE (NOT test) AND (kind IN ('event', 'charge', 'void'))
 GROUP BY

@@ -16,7 +16,8 @@ CREATE TABLE {stage}
         offset UInt64,
         is_default Bool)),
     entries Array(Tuple(
-        kind Enum8('' = 0, 'event' = 1, 'charge' = 2, 'void' = 3, 'rejected' = 4, 'config' = 5),
+        kind Enum8('' = 0, 'event' = 1, 'charge' = 2, 'void' = 3, 'rejected' = 4, 'config' = 5,
+            'registered' = 6, 'waived' = 7),
         index UInt16,
         event Tuple(
             agent_id String,
@@ -46,7 +47,10 @@ CREATE TABLE {stage}
         reason String,
         type String,
         actor String,
-        detail String))
+        detail String,
+        on_success Decimal(38, 12),
+        on_failure Decimal(38, 12),
+        verdict Enum8('' = 0, 'succeeded' = 1, 'failed' = 2, 'expired' = 3)))
 )
 ENGINE = Memory
 SETTINGS min_rows_to_keep = 0, max_rows_to_keep = 1

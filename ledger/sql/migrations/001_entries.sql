@@ -3,7 +3,7 @@
 -- before it wraps, so a sum wraps only beyond 1.7 * 10^14 entries that all have the largest amount.
 CREATE TABLE IF NOT EXISTS rev.entries
 (
-    kind LowCardinality(String) COMMENT 'event, charge, void, rejected or config',
+    kind LowCardinality(String) COMMENT 'event, registered, charge, waived, void, rejected or config',
     event_id UInt64 COMMENT 'raw_offset * 2^16 + raw_partition * 2^10 + raw_index',
     customer_id LowCardinality(String),
     api_key_id UInt64,
@@ -28,7 +28,11 @@ CREATE TABLE IF NOT EXISTS rev.entries
     provider LowCardinality(String),
     trace_id String,
     task_id String,
-    outcome_id String,
+    outcome_id String COMMENT 'oc_ and the event_id of what opened it',
+    on_expiry LowCardinality(String) COMMENT 'whose price an expiry charges: failure, success or empty (failure)',
+    price_on_success Decimal(38, 12) COMMENT 'cents, of a registered outcome; of a pending event it is price_bonus',
+    price_on_failure Decimal(38, 12) COMMENT 'cents, of a registered outcome',
+    verdict LowCardinality(String) COMMENT 'of kind charge and waived: succeeded, failed or expired',
     idempotency_key String,
     body_hash String,
     test Bool COMMENT 'made with a test key',
@@ -38,9 +42,9 @@ CREATE TABLE IF NOT EXISTS rev.entries
     recorded_at DateTime64(3, 'UTC') COMMENT 'accepted time: append time in rev.raw',
     reason String COMMENT 'why it was rejected or voided',
     original Nullable(UInt64) COMMENT 'event_id of the entry that this one refers back to',
-    config_type LowCardinality(String) COMMENT 'of kind config: the domain event, such as pricing.updated',
-    actor String COMMENT 'of kind config: who changed it',
-    detail String COMMENT 'of kind config: the object as JSON text',
+    config_type LowCardinality(String) COMMENT 'of config: the domain event, such as pricing.updated; of void: charge if it takes back one; of rejected: the command, if it was no meter command',
+    actor String COMMENT 'of kind config and void: who did it',
+    detail String COMMENT 'the object as the API shows it, JSON text: what was configured, or the outcome',
     raw_partition UInt16,
     raw_offset UInt64,
     raw_index UInt16,
@@ -48,9 +52,9 @@ CREATE TABLE IF NOT EXISTS rev.entries
     INDEX by_event_time event_time TYPE minmax GRANULARITY 1,
     PROJECTION hourly
     (
-        SELECT customer_id, test, kind, action, agent_id, toStartOfHour(event_time),
+        SELECT customer_id, test, kind, config_type, action, agent_id, toStartOfHour(event_time),
             count(), sum(total_cents), sum(tokens)
-        GROUP BY customer_id, test, kind, action, agent_id, toStartOfHour(event_time)
+        GROUP BY customer_id, test, kind, config_type, action, agent_id, toStartOfHour(event_time)
     ),
     PROJECTION watermark
     (

@@ -33,7 +33,7 @@ async def forget_records(kafka: str, topic: str, partition: int) -> int:
     try:
         everything = {TopicPartition(topic, partition): RecordsToDelete(-1)}
         (begin,) = (await admin.delete_records(everything)).values()
-        return begin
+        return int(begin)
     finally:
         await admin.close()
 

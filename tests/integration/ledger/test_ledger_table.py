@@ -190,7 +190,7 @@ async def test_every_column_of_a_row(db: ClickHouse, partition: int) -> None:
         trace_id="trace",
     )
     entry = Entry(
-        "event",
+        "charge",
         index=1023,
         event=event,
         price=1,
@@ -206,16 +206,29 @@ async def test_every_column_of_a_row(db: ClickHouse, partition: int) -> None:
         type="pricing.updated",
         actor="admin",
         detail=msgspec.Raw(b'{"b":[]}'),
+        on_success="999999999.999999999999",
+        on_failure="0.000000000001",
+        verdict="expired",
     )
     prices = [PriceRef(1, "*", Rates("1", "2", "3"), 1), PRICE]
     value = encode(EntryRecord("acme", 2**36, AT, [entry], prices, api_key_id=5, test=True))
     await store_one(db, partition, value)
     (row,) = await rows_of(db, partition, "*")
     assert row == [
-        *("event", str(event_id(partition, 2**36, 1023)), "acme", "5", "copilot", "completion"),
+        *("charge", str(event_id(partition, 2**36, 1023)), "acme", "5", "copilot", "completion"),
         *("999999999999", "1", "1000000000000", "pending", "0.5", "0.000000000001", "0", "0.500000000001"),
-        *("7", "completion", "0.5", "0.0003", "0.25", "true", "12", "m", "p", "trace", "task", "oc_5", "key-1"),
-        *("beef", "true", '{"a": 1.00}', "2026-03-31 00:00:02.123", "2026-03-30 00:00:00.123"),
+        *("7", "completion", "0.5", "0.0003", "0.25", "true", "12", "m", "p", "trace", "task", "oc_5", "success"),
+        *(
+            "999999999.999999999999",
+            "0.000000000001",
+            "expired",
+            "key-1",
+            "beef",
+            "true",
+            '{"a": 1.00}',
+            "2026-03-31 00:00:02.123",
+            "2026-03-30 00:00:00.123",
+        ),
         *("2026-03-31 00:00:00.123", "why", "77", "pricing.updated", "admin", '{"b":[]}'),
         *(str(partition), str(2**36), "1023", "0"),
     ]
