@@ -68,16 +68,17 @@ def hinting(kafka: str) -> AIOKafkaProducer:
     )
 
 
-def reader(kafka: str, *, committed: bool = True) -> AIOKafkaConsumer:
+def reader(kafka: str, *, committed: bool = True, fetch: int = MAX_MESSAGE) -> AIOKafkaConsumer:
     """A consumer without a group, to be assigned and seeked by hand. An offset that the log
-    does not have is raised, never silently reset."""
+    does not have is raised, never silently reset. ``fetch``: bytes asked for of each partition
+    at once; a batch that is larger still comes whole."""
     return AIOKafkaConsumer(
         bootstrap_servers=kafka,
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_committed" if committed else "read_uncommitted",
-        max_partition_fetch_bytes=MAX_MESSAGE,
+        max_partition_fetch_bytes=fetch,
         fetch_max_bytes=4 * MAX_MESSAGE,
         request_timeout_ms=REQUEST_TIMEOUT,
         check_crcs=True,

@@ -8,7 +8,7 @@ APPENDS_UNKNOWN = Counter("rev_appends_unknown", "Appends that may or may not ha
 APPENDER_READY = Gauge("rev_appender_ready", "1 while appends are taken", ["topic"])
 
 CONSUMER_REBUILT = Counter("rev_consumer_rebuilt", "Consumers replaced, by what they read and why", ["of", "why"])
-VIEW_POSITION = Gauge("rev_view_position", "Next offset that a compacted view will read", ["topic"])
+VIEW_POSITION = Gauge("rev_view_position", "Next offset that a compacted view will read", ["topic", "partition"])
 
 REPLIES_DROPPED = Counter("rev_replies_dropped", "Answers that could not be sent; their requests get a 202")
 

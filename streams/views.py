@@ -11,6 +11,7 @@ from collections.abc import Callable
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from schemas.limits import MAX_MESSAGE
 from streams import clients, metrics
 from streams.clients import Clock
 from streams.lifeline import Lifeline
@@ -24,18 +25,30 @@ SILENCE = 3.0
 """Seconds without a fetch after which the consumer is replaced."""
 HANGING = 6.0
 """Seconds without a sign of life after which it is left behind."""
+MOST = 5000
+"""Records that are applied in one go, before others on the event loop have their turn."""
 Apply = Callable[[bytes, bytes | None, int], None]
 """Key, value or None for a tombstone, offset."""
 
 
 class CompactedView:
-    """Follows partition 0 of ``topic``, committed records only. ``apply`` may see a record
+    """Follows one partition of ``topic``, committed records only. ``apply`` may see a record
     again after a failure; if it raises, the view stands still, is tried again for ever, and
-    is no longer confirmed."""
+    is no longer confirmed. ``fetch``: bytes that are asked for at once."""
 
-    def __init__(self, kafka: str, topic: str, apply: Apply, *, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        kafka: str,
+        topic: str,
+        apply: Apply,
+        *,
+        partition: int = 0,
+        fetch: int = MAX_MESSAGE,
+        clock: Clock = time.monotonic,
+    ) -> None:
         self._kafka = kafka
-        self._tp = TopicPartition(topic, 0)
+        self._tp = TopicPartition(topic, partition)
+        self._fetch = fetch
         self._apply = apply
         self._clock = clock
         self._dog = Watchdog(SILENCE, clock)
@@ -82,12 +95,18 @@ class CompactedView:
 
     async def _follow(self) -> None:
         while not self._stopping:
-            consumer = clients.reader(self._kafka)
+            consumer = clients.reader(self._kafka, fetch=self._fetch)
             try:
                 await self._line.hold(self._read(consumer))
             except Exception as error:
                 # Whatever it is, the view stands still and says so; confirmed_age makes it count.
-                log.error("view_failed", topic=self._tp.topic, position=self._position, error=repr(error))
+                log.error(
+                    "view_failed",
+                    topic=self._tp.topic,
+                    partition=self._tp.partition,
+                    position=self._position,
+                    error=repr(error),
+                )
                 metrics.CONSUMER_REBUILT.labels(self._tp.topic, type(error).__name__).inc()
                 await asyncio.sleep(0.1 + random.random() * 0.2)
             finally:
@@ -103,7 +122,7 @@ class CompactedView:
         self._dog.reset()
         while True:
             self._line.beat()
-            for records in (await consumer.getmany(timeout_ms=POLL)).values():
+            for records in (await consumer.getmany(timeout_ms=POLL, max_records=MOST)).values():
                 for record in records:
                     self._apply(record.key or b"", record.value, record.offset)
                     self._position = record.offset + 1
@@ -123,7 +142,7 @@ class CompactedView:
             self._mark, self._confirmed = mark, self._clock()
         if self._position >= end:
             self._complete.set()
-        metrics.VIEW_POSITION.labels(self._tp.topic).set(self._position)
+        metrics.VIEW_POSITION.labels(self._tp.topic, self._tp.partition).set(self._position)
         for waiter, offset in self._waiters.items():
             if self._position > offset and not waiter.done():
                 waiter.set_result(None)

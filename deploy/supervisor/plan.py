@@ -14,7 +14,7 @@ from deploy.supervisor import directory, probes
 from deploy.supervisor.spec import Spec
 from schemas.settings import SettingError, Settings
 
-SERVICES = ("gateway", "pricer", "ledger")
+SERVICES = ("gateway", "expirer", "pricer", "ledger")
 """In the order in which they are stopped."""
 
 
@@ -57,8 +57,8 @@ def choose_ports(data: Path, wanted: Mapping[str, int], rng: random.Random) -> d
 
 
 def make(settings: Settings, chosen: Mapping[str, int], env: Mapping[str, str], rng: random.Random) -> Plan:
-    """The plan for these settings and ports (of http, pricer, ledger, and when embedded of
-    kafka and clickhouse)."""
+    """The plan for these settings and ports (of http, of every other service, and when
+    embedded of kafka and clickhouse)."""
     embedded = is_embedded(env)
     host = ports.LOOPBACK if settings.http_host in ("0.0.0.0", "::", "") else settings.http_host
     specs = [_service(name, chosen, host) for name in SERVICES]

@@ -12,8 +12,9 @@ from rich.text import Text
 
 from deploy.kafka import broker
 from deploy.supervisor import directory, probes
+from deploy.supervisor.plan import SERVICES
 
-PATHS = {"gateway": "/readyz", "pricer": "/readyz", "ledger": "/readyz", "clickhouse": "/ping"}
+PATHS = {**dict.fromkeys(SERVICES, "/readyz"), "clickhouse": "/ping"}
 
 
 class Row(NamedTuple):

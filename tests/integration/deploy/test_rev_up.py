@@ -13,6 +13,7 @@ import pytest
 
 from bench.running import Running
 from deploy.supervisor import directory
+from deploy.supervisor.plan import SERVICES
 from deploy.supervisor.screen import curl
 
 pytestmark = pytest.mark.integration
@@ -34,7 +35,7 @@ def test_the_printed_command_answers_with_a_price(stack: dict[str, Any]) -> None
 
 def test_run_json_says_where_everything_is(stack: dict[str, Any]) -> None:
     """Addresses that answer, pids that live, and secrets that only their owner can read."""
-    assert set(stack["pids"]) == set(stack["restarts"]) == {"gateway", "pricer", "ledger", "clickhouse", "kafka"}
+    assert set(stack["pids"]) == set(stack["restarts"]) == {*SERVICES, "clickhouse", "kafka"}
     assert {name: directory.birth(pid) for name, pid in stack["pids"].items()} == stack["births"]
     data: Path = stack["data"]
     for name in ("run.json", "admin.token", "demo.key"):
@@ -83,7 +84,7 @@ def test_the_same_command_runs_against_a_cluster(own_kafka: str, serve: Serve, t
         running = Running(tmp_path / "data", env)
         try:
             running.wait_ready()
-            assert set(running.run["pids"]) == {"gateway", "pricer", "ledger"}
+            assert set(running.run["pids"]) == set(SERVICES)
             assert running.run["kafka"] == own_kafka
             body = {"agent_id": "a", "action": "completion", "tokens": 2400, "outcome": "success"}
             assert running.call("POST", "/v1/meter", body, running.make_key("cluster"))[0] == 201

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy import cli
+from deploy.supervisor.plan import SERVICES
 from deploy.supervisor.screen import curl
 
 
@@ -17,7 +18,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     text = capsys.readouterr().out
     assert ended.value.code == 0
-    assert all(name in text for name in ("up", "status", "init", "gateway", "pricer", "ledger", "import", "verify"))
+    assert all(name in text for name in ("up", "status", "init", *SERVICES, "import", "verify"))
 
 
 def test_a_setting_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
@@ -40,7 +41,7 @@ def test_a_setting_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
 
 def test_help_loads_no_service() -> None:
     """`rev` is quick because a command's code is loaded when it runs."""
-    heavy = "aiokafka aiohttp rich chdb jgo ingest pricer ledger streams"
+    heavy = "aiokafka aiohttp rich chdb jgo ingest pricer ledger expirer streams"
     script = f"import sys, deploy.cli; print([m for m in '{heavy}'.split() if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

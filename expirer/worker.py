@@ -1,0 +1,149 @@
+"""The timers of one partition: read from rev.state, followed, and reminded of through rev.raw."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+import structlog
+
+from expirer import metrics
+from expirer.clock import MILLION, BrokerClock
+from expirer.reading import Reading
+from expirer.timers import Reminder, Timers
+from schemas import commands, ids
+from schemas.topics import STATE
+from streams.appends import Appender
+from streams.errors import StreamError
+from streams.views import CompactedView
+
+log = structlog.get_logger("expirer.worker")
+
+TICK = 0.05
+"""Seconds between two looks at what is due."""
+IN_FLIGHT = 500
+"""Reminders that are appended at once; the next ones wait until these are acknowledged."""
+FETCH = 1 << 20
+"""Bytes of rev.state asked for at once: what is fetched is in memory twice, for each partition."""
+UNCONFIRMED = 5.0
+"""Seconds without a fetch that confirms that everything was read, after which it is not ready."""
+REPORT = 20
+"""Ticks between two reports to the metrics."""
+NAMED = 5
+"""Outcomes that a log line names."""
+
+
+class PartitionWorker:
+    """See streams.team.Worker. Two at one partition only remind twice. ``ready_clock``: whether
+    the broker's time is known; until then nothing is sent."""
+
+    def __init__(
+        self,
+        kafka: str,
+        partition: int,
+        appender: Appender,
+        clock: BrokerClock,
+        *,
+        monotonic: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.partition = partition
+        self.timers = Timers(partition)
+        self._appender = appender
+        self._clock = clock
+        self._monotonic = monotonic
+        self._view = CompactedView(kafka, STATE, Reading(self.timers).apply, partition=partition, fetch=FETCH)
+        self._complete = False
+        self._stopping = asyncio.Event()
+        self._log = log.bind(partition=partition)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it does not remind of everything now, or None."""
+        if not self._complete:
+            return f"partition {self.partition}: reads {STATE}, {self._view.position} records so far"
+        age = self._view.confirmed_age()
+        return f"partition {self.partition}: {STATE} was not read for {age:.0f} s" if age > UNCONFIRMED else None
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Until stopped."""
+        try:
+            if await self._read():
+                await self._work()
+        finally:
+            await self._view.stop()
+            self._forget()
+
+    async def _read(self) -> bool:
+        """True when everything in rev.state was read, False when stopped before."""
+        began = self._monotonic()
+        reading = asyncio.create_task(self._view.start())
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait([reading, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                return False
+            reading.result()
+        finally:
+            reading.cancel()
+            stopping.cancel()
+        self._complete = True
+        seconds = round((self._monotonic() - began) / 1e9, 2)
+        self._log.info("timers_rebuilt", open=self.timers.open, offset=self._view.position, seconds=seconds)
+        return True
+
+    async def _work(self) -> None:
+        """Remind of what is due, TICK after TICK."""
+        ticks = 0
+        while not self._stopping.is_set():
+            if ticks % REPORT == 0:
+                self._report()
+            ticks += 1
+            if await self._remind():
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK):
+                    await self._stopping.wait()
+
+    async def _remind(self) -> int:
+        """Send what is due; how many there were."""
+        if not (self._clock.known and self._appender.ready):
+            return 0
+        due = self.timers.take(self._now(), self._tick(), IN_FLIGHT)
+        if due:
+            stand = await asyncio.gather(*map(self._append, due))
+            named = [ids.outcome_id(one.event_id) for one in due[:NAMED]]
+            self._log.info("reminded", count=len(due), lost=stand.count(False), outcomes=named)
+        return len(due)
+
+    async def _append(self, one: Reminder) -> bool:
+        value = commands.encode(commands.Expire(one.customer, ids.outcome_id(one.event_id)))
+        try:
+            stands = await self._appender.append(one.customer.encode(), value, partition=self.partition)
+        except StreamError as error:
+            metrics.REMINDERS_LOST.labels(type(error).__name__).inc()
+            self.timers.sent(one.event_id, -1, self._tick())
+            return False
+        metrics.REMINDERS.inc()
+        self.timers.sent(one.event_id, stands.offset, self._tick())
+        return True
+
+    def _now(self) -> int:
+        return self._clock.now(self._monotonic())
+
+    def _tick(self) -> int:
+        return self._monotonic() // MILLION
+
+    def _report(self) -> None:
+        oldest = self.timers.oldest()
+        overdue = 0.0 if oldest is None else max(0.0, (self._now() - oldest) / 1000)
+        metrics.OPEN.labels(self.partition).set(self.timers.open)
+        metrics.DUE.labels(self.partition).set(self.timers.due)
+        metrics.OVERDUE.labels(self.partition).set(overdue)
+
+    def _forget(self) -> None:
+        for gauge in (metrics.OPEN, metrics.DUE, metrics.OVERDUE):
+            with contextlib.suppress(KeyError):
+                gauge.remove(self.partition)
