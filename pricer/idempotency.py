@@ -1,8 +1,8 @@
-"""Idempotency: what makes two bodies the same, and what is remembered of a charged event.
+"""Idempotency: what makes two bodies the same, and what is remembered of the first.
 
-A memory is a key (customer and idempotency key), the hash of the validated body, and the
-receipt. It is restored from the ledger entries, so everything in it must follow from them.
-Nothing of a refusal is ever remembered.
+A memory is a key (customer and idempotency key; one namespace for meter events and outcomes),
+the hash of the validated body, and the first answer. It is restored from the ledger entries,
+so everything in it must follow from them. Nothing of a refusal is ever remembered.
 """
 
 from hashlib import blake2b
@@ -10,13 +10,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from schemas.commands import MeterEvent
+from schemas.commands import EMPTY, MeterEvent, Register
 from schemas.replies import Receipt
 from schemas.state import SEPARATOR
 from streams.types import Remembered, StateView
 
 HASH_LENGTH = 32
 """Characters of a body hash: 128 bits in hex."""
+STATUS_LENGTH = 3
+"""Digits before an answer about an outcome; a receipt begins with its brace."""
 
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
@@ -26,11 +28,18 @@ _encode_receipt = msgspec.json.Encoder().encode
 _decode_receipt = msgspec.json.Decoder(Receipt).decode
 
 
+class Shown(NamedTuple):
+    """The first answer about an outcome: the HTTP status and the object, JSON."""
+
+    status: int
+    result: msgspec.Raw
+
+
 class Memory(NamedTuple):
-    """What an idempotency key stands for."""
+    """What an idempotency key stands for. The body's hash says which command it was of."""
 
     body_hash: str
-    receipt: Receipt
+    answer: Receipt | Shown
 
 
 def body_hash(event: MeterEvent) -> str:
@@ -57,8 +66,34 @@ def body_hash(event: MeterEvent) -> str:
             event.trace_id,
         )
     )
-    if event.metadata:
-        body += _canonical(event.metadata)
+    return _hash(body, event.metadata)
+
+
+def register_hash(command: Register) -> str:
+    """The same over a registration. No list of another length or first word is a meter event's
+    or a verdict's, so what the key was used for is part of the hash."""
+    body = _encode(
+        (
+            "register",
+            command.task_id,
+            command.agent_id,
+            command.price_on_success,
+            command.price_on_failure,
+            command.expires_at,
+            command.on_expiry,
+        )
+    )
+    return _hash(body, command.success_criteria)
+
+
+def resolve_hash(outcome_id: str, success: bool, evidence: msgspec.Raw = EMPTY) -> str:
+    """The same over a verdict, by whichever address the outcome was named."""
+    return _hash(_encode(("resolve", outcome_id, success)), evidence)
+
+
+def _hash(fields: bytes, sent: msgspec.Raw) -> str:
+    """Of the fields and of the sender's own JSON object, if there is one."""
+    body = fields + _canonical(sent) if sent else fields
     return blake2b(body, digest_size=HASH_LENGTH // 2).hexdigest()
 
 
@@ -83,10 +118,23 @@ def remember(customer_id: str, key: str, hashed: str, receipt: Receipt) -> Remem
     return Remembered(memory_key(customer_id, key), value, receipt.recorded_at)
 
 
+def remember_shown(customer_id: str, key: str, hashed: str, shown: Shown, at: int) -> Remembered:
+    """What is to be remembered of a command that opened or closed an outcome at ``at``."""
+    value = hashed.encode() + b"%d" % shown.status + bytes(memoryview(shown.result))
+    return Remembered(memory_key(customer_id, key), value, at)
+
+
 def recall(state: StateView, customer_id: str, key: str, now: int, window: int) -> Memory | None:
     """The memory behind a key if it is younger than ``window`` ms at the accepted time ``now``."""
     remembered = state.recall(memory_key(customer_id, key))
     if remembered is None or now - remembered.at >= window:
         return None
-    value = remembered.value
-    return Memory(value[:HASH_LENGTH].decode(), _decode_receipt(value[HASH_LENGTH:]))
+    hashed, answer = remembered.value[:HASH_LENGTH].decode(), remembered.value[HASH_LENGTH:]
+    if answer.startswith(b"{"):
+        return Memory(hashed, _decode_receipt(answer))
+    return Memory(hashed, Shown(int(answer[:STATUS_LENGTH]), msgspec.Raw(answer[STATUS_LENGTH:])))
+
+
+def conflict(key: str) -> str:
+    """Why a key that stands for something else is refused."""
+    return f"idempotency key {key!r} was used with a different body"

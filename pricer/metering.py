@@ -155,11 +155,10 @@ class Charging:
         return idempotency.recall(self.shard, command.customer_id, key, self.record.at, command.idempotency_window)
 
     def _repeat(self, index: int, key: str, memory: idempotency.Memory, hashed: str) -> None:
-        if memory.body_hash != hashed:
-            error = f"idempotency key {key!r} was used with a different body"
-            self.refusals[index] = Refusal(CONFLICT, error)
+        receipt = memory.answer
+        if memory.body_hash != hashed or not isinstance(receipt, Receipt):
+            self.refusals[index] = Refusal(CONFLICT, idempotency.conflict(key))
             return
-        receipt = memory.receipt
         self.replayed[index] = receipt
         self.totals.append(receipt.total)
         if receipt.outcome_id is not None:

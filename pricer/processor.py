@@ -6,9 +6,9 @@ is in the record or in the shard's state, so replaying the log gives the same by
 
 import msgspec
 
-from pricer import configuration, idempotency, installing, metering
+from pricer import closing, configuration, idempotency, installing, metering, outcomes, refusing, voiding
 from schemas import commands, entries, ids
-from schemas.commands import Command, InstallPrice, Meter
+from schemas.commands import Command, Expire, InstallPrice, Meter, ReadOutcome, Register, Resolve, Void
 from schemas.entries import Entry
 from schemas.limits import MAX_EVENTS
 from schemas.replies import Refused
@@ -17,6 +17,14 @@ from streams.types import Decision, Input, Remembered, StateView
 
 _EVENT = b'"agent_id":'
 """Once in every encoded meter event."""
+_CLOSING = tuple(b'{"command":"%s"' % name for name in (b"resolve", b"expire", b"read"))
+"""How a command begins that may close an outcome."""
+CLOSING_WEIGHT = 10
+"""In events: a small command that closes an outcome writes its criteria, up to 16 KiB, again, so
+that as many as of events would make a transaction of many times its raw bytes."""
+# Tuples, since a union would be built anew for every command.
+_OF_OUTCOMES = (Register, Resolve, Expire, ReadOutcome)
+_OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, Void)
 
 
 class Misaddressed(ValueError):
@@ -37,6 +45,10 @@ class Pricer:
         self._check_address(command, record)
         if isinstance(command, Meter):
             return metering.apply(command, record, state)
+        if isinstance(command, _OF_OUTCOMES):
+            return outcomes.apply(command, record, state)
+        if isinstance(command, Void):
+            return voiding.apply(command, record, state)
         if isinstance(command, InstallPrice):
             return installing.apply(command, record, state)
         return configuration.apply(command, record, state, self.partitions)
@@ -48,17 +60,23 @@ class Pricer:
         return Decision(entries=_rejected(record, reason), reply=reply)
 
     def weight(self, record: Input) -> int:
-        """Events in the record, from 1 to 1000, without decoding it. Metadata that looks like
-        an event makes it too high, never too low."""
+        """Events in the record, from 1 to 1000, without decoding it; CLOSING_WEIGHT for what may
+        close an outcome. Metadata that looks like an event makes it too high, never too low."""
+        if record.value.startswith(_CLOSING):
+            return CLOSING_WEIGHT
         return max(1, min(record.value.count(_EVENT), MAX_EVENTS))
 
     def recollect(self, record: Input) -> list[Remembered]:
-        """The receipts of every charged event with a key in one record of rev.entries."""
+        """What is remembered of one record of rev.entries: the receipts of charged events with a
+        key, the answers to what opened or closed an outcome, and the outcomes that ended."""
         written = entries.decode(record.value)
         first_id = ids.event_id(record.partition, written.raw_offset)
         found = []
         for entry in written.entries:
             event = entry.event
+            if entry.kind in ("registered", "charge", "waived"):
+                found += closing.memories(written.customer_id, written.recorded_at, entry)
+                continue
             if entry.kind != "event" or event is None or event.idempotency_key is None or entry.body_hash is None:
                 continue
             price = written.prices[entry.price]
@@ -69,7 +87,7 @@ class Pricer:
 
     def _check_address(self, command: Command, record: Input) -> None:
         """A customer's order and the one sequence of ids hold only where the key belongs."""
-        if isinstance(command, Meter):
+        if isinstance(command, _OF_CUSTOMERS):
             right = record.key == command.customer_id.encode()
         elif isinstance(command, InstallPrice):
             right = record.key == PRICE_KEY
@@ -86,4 +104,8 @@ def _rejected(record: Input, reason: str) -> bytes | None:
         return None  # the host keeps the bytes in the dead letters
     if isinstance(command, Meter) and len(command.events) <= MAX_EVENTS:  # beyond, there are no event ids
         return metering.rejection(command, record, [reason] * len(command.events))
+    if isinstance(command, Register | Resolve | Void):
+        return refusing.rejection(command, record, reason)
+    if isinstance(command, Expire | ReadOutcome):
+        return None  # it is a question, and nothing that was asked for is lost with it
     return configuration.entry_record(record, [Entry("rejected", reason=reason)])

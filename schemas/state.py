@@ -72,6 +72,7 @@ class ClosedOutcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, t
     resolved_at: int
     task_id: str | None = None
     registered: bool = False
+    test: bool = False
 
 
 Outcome = OpenOutcome | ClosedOutcome

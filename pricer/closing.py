@@ -1,0 +1,171 @@
+"""What opening and closing an outcome leave: the ledger's entry, the state, what is remembered.
+
+Pure. Whether an outcome may open or close is decided in pricer.outcomes by pricer.machine; no
+answer and no refusal may come in here.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from pricer import idempotency
+from pricer.idempotency import Shown
+from pricer.prices import CHARGE_ACTION
+from schemas import ids, objects, state
+from schemas.commands import EMPTY, MeterEvent, Register
+from schemas.entries import Entry, EntryRecord, Verdict
+from schemas.limits import DAY
+from schemas.state import ClosedOutcome, OpenOutcome
+from streams.types import Input, Remembered, StateView
+
+REMEMBERED = 35 * DAY
+"""ms that the whole object of a closed outcome is told from memory; then the ledger has it."""
+OPENED = 201
+CLOSED = 200
+Changes = tuple[tuple[bytes, bytes | None], ...]
+
+
+class Resolver(NamedTuple):
+    """Who closes an outcome, with what proof. An expiry is nobody's."""
+
+    api_key_id: int = 0
+    evidence: msgspec.Raw = EMPTY
+    idempotency_key: str | None = None
+    body_hash: str | None = None
+
+
+NOBODY = Resolver()
+
+
+class Step(NamedTuple):
+    """An outcome opened or closed, and everything that this leaves."""
+
+    stored: OpenOutcome | ClosedOutcome
+    entry: Entry
+    changes: Changes
+    remembered: tuple[Remembered, ...]
+    written: EntryRecord
+    """Of the entry alone."""
+
+
+def opening(command: Register, record: Input, body_hash: str | None) -> Step:
+    """A registered outcome. Raises ValueError for an address beyond the last event id."""
+    event_id = ids.event_id(record.partition, record.offset)
+    id = ids.outcome_id(event_id)
+    opened = OpenOutcome(
+        event_id=event_id,
+        customer_id=command.customer_id,
+        agent_id=command.agent_id,
+        action=CHARGE_ACTION,
+        price_on_success=command.price_on_success,
+        expires_at=command.expires_at,
+        created_at=record.at,
+        price_on_failure=command.price_on_failure,
+        on_expiry=command.on_expiry,
+        api_key_id=command.api_key_id,
+        test=command.test,
+        task_id=command.task_id,
+        criteria=command.success_criteria,
+    )
+    event = MeterEvent(
+        command.agent_id,
+        CHARGE_ACTION,
+        outcome="pending",
+        on_expiry=command.on_expiry,
+        idempotency_key=command.idempotency_key,
+        task_id=command.task_id,
+    )
+    entry = Entry(
+        "registered",
+        event=event,
+        outcome_id=id,
+        expires_at=command.expires_at,
+        body_hash=body_hash,
+        detail=objects.as_json(objects.outcome_object(opened)),
+        on_success=command.price_on_success,
+        on_failure=command.price_on_failure,
+    )
+    changes: Changes = (
+        (state.outcome_key(id), state.encode(opened)),
+        (state.task_key(command.customer_id, command.task_id), id.encode()),
+    )
+    return _step(opened, opened, entry, changes, record, command.api_key_id)
+
+
+def closing(opened: OpenOutcome, verdict: Verdict, charge: str, record: Input, by: Resolver = NOBODY) -> Step:
+    """An outcome that ends; ``charge``: decimal text in cents."""
+    id = ids.outcome_id(opened.event_id)
+    registered = opened.price is None
+    event = MeterEvent(
+        opened.agent_id,
+        opened.action,
+        idempotency_key=by.idempotency_key,
+        task_id=opened.task_id,
+        model=opened.model,
+        provider=opened.provider,
+        trace_id=opened.trace_id,
+    )
+    entry = Entry(
+        "waived" if charge == "0" else "charge",
+        event=event,
+        price=-1 if registered else 0,
+        bonus=charge,
+        total=charge,
+        outcome_id=id,
+        expires_at=opened.expires_at,
+        original=opened.event_id,
+        body_hash=by.body_hash,
+        detail=objects.as_json(objects.closed_object(opened, verdict, charge, by.evidence, record.at)),
+        on_success=opened.price_on_success if registered else None,
+        on_failure=opened.price_on_failure if registered else None,
+        verdict=verdict,
+    )
+    closed = ClosedOutcome(
+        customer_id=opened.customer_id,
+        verdict=verdict,
+        charge=charge,
+        closed_by=ids.event_id(record.partition, record.offset),
+        resolved_at=record.at,
+        task_id=opened.task_id,
+        registered=registered,
+        test=opened.test,
+    )
+    changes: Changes = ((state.outcome_key(id), state.encode(closed)),)
+    return _step(opened, closed, entry, changes, record, by.api_key_id)
+
+
+def memories(customer_id: str, recorded_at: int, entry: Entry) -> list[Remembered]:
+    """What is to be remembered of an entry that opened or closed an outcome: the first answer
+    under its key, and of a closed one the whole object. Follows from the entry alone."""
+    found = []
+    event = entry.event
+    if event is not None and event.idempotency_key is not None and entry.body_hash is not None:
+        shown = Shown(OPENED if entry.kind == "registered" else CLOSED, entry.detail)
+        key, hashed = event.idempotency_key, entry.body_hash
+        found.append(idempotency.remember_shown(customer_id, key, hashed, shown, recorded_at))
+    if entry.kind != "registered" and entry.outcome_id is not None:
+        found.append(Remembered(state.outcome_key(entry.outcome_id), bytes(memoryview(entry.detail)), recorded_at))
+    return found
+
+
+def recall(shard: StateView, outcome_id: str, now: int) -> msgspec.Raw | None:
+    """The object of an outcome that closed less than REMEMBERED ago. Its key holds no
+    separator, so it is no customer's idempotency key."""
+    remembered = shard.recall(state.outcome_key(outcome_id))
+    if remembered is None or now - remembered.at >= REMEMBERED:
+        return None
+    return msgspec.Raw(remembered.value)
+
+
+def _step(
+    opened: OpenOutcome,
+    stored: OpenOutcome | ClosedOutcome,
+    entry: Entry,
+    changes: Changes,
+    record: Input,
+    api_key_id: int,
+) -> Step:
+    prices = [] if opened.price is None else [opened.price]
+    customer_id = opened.customer_id
+    written = EntryRecord(customer_id, record.offset, record.at, [entry], prices, api_key_id, opened.test)
+    return Step(stored, entry, changes, tuple(memories(customer_id, record.at, entry)), written)

@@ -1,0 +1,102 @@
+"""The state machine of outcomes as a table: one for both ways in, judged by accepted time.
+
+Every pair of a state and what can come in has its row, so nothing is decided anywhere else;
+docs/outcomes.md holds the same table and its picture, and a test that they agree. Pure data
+and its look-up: no log, no state, no wording may come in here.
+"""
+
+from typing import Literal, NamedTuple
+
+from schemas.entries import Verdict
+from schemas.state import OpenOutcome
+
+Status = Literal["none", "pending", "succeeded", "failed", "expired"]
+"""``none``: no outcome of this customer has this address."""
+Stimulus = Literal["register", "pending event", "resolve success", "resolve failure", "expire", "read"]
+When = Literal["always", "before", "late"]
+"""Accepted time against expires_at; ``late``: at or after it."""
+Charge = Literal["nothing", "price_on_success", "price_on_failure", "on_expiry"]
+"""``on_expiry``: the price of the verdict that the outcome's on_expiry names."""
+Answer = Literal[
+    "created", "shown", "first answer", "none", "not_found", "task_exists", "outcome_closed", "outcome_expired"
+]
+"""``none``: whoever sent it waits for nothing. The last four are refusals by their codes."""
+
+STATUS: dict[Answer, int] = {
+    "created": 201,
+    "shown": 200,
+    "first answer": 200,
+    "not_found": 404,
+    "task_exists": 409,
+    "outcome_closed": 409,
+    "outcome_expired": 409,
+}
+
+
+class Row(NamedTuple):
+    """What happens to an outcome in ``state`` when ``stimulus`` comes in."""
+
+    state: Status
+    stimulus: Stimulus
+    when: When
+    to: Status
+    charge: Charge
+    answer: Answer
+
+
+TABLE: tuple[Row, ...] = (
+    Row("none", "register", "always", "pending", "nothing", "created"),
+    Row("none", "pending event", "always", "pending", "nothing", "created"),
+    Row("none", "resolve success", "always", "none", "nothing", "not_found"),
+    Row("none", "resolve failure", "always", "none", "nothing", "not_found"),
+    Row("none", "expire", "always", "none", "nothing", "none"),
+    Row("none", "read", "always", "none", "nothing", "not_found"),
+    Row("pending", "register", "always", "pending", "nothing", "task_exists"),
+    Row("pending", "resolve success", "before", "succeeded", "price_on_success", "shown"),
+    Row("pending", "resolve failure", "before", "failed", "price_on_failure", "shown"),
+    Row("pending", "resolve success", "late", "expired", "on_expiry", "outcome_expired"),
+    Row("pending", "resolve failure", "late", "expired", "on_expiry", "outcome_expired"),
+    Row("pending", "expire", "before", "pending", "nothing", "none"),
+    Row("pending", "expire", "late", "expired", "on_expiry", "none"),
+    Row("pending", "read", "before", "pending", "nothing", "shown"),
+    Row("pending", "read", "late", "expired", "on_expiry", "shown"),
+    Row("succeeded", "register", "always", "succeeded", "nothing", "task_exists"),
+    Row("succeeded", "resolve success", "always", "succeeded", "nothing", "first answer"),
+    Row("succeeded", "resolve failure", "always", "succeeded", "nothing", "outcome_closed"),
+    Row("succeeded", "expire", "always", "succeeded", "nothing", "none"),
+    Row("succeeded", "read", "always", "succeeded", "nothing", "shown"),
+    Row("failed", "register", "always", "failed", "nothing", "task_exists"),
+    Row("failed", "resolve success", "always", "failed", "nothing", "outcome_closed"),
+    Row("failed", "resolve failure", "always", "failed", "nothing", "first answer"),
+    Row("failed", "expire", "always", "failed", "nothing", "none"),
+    Row("failed", "read", "always", "failed", "nothing", "shown"),
+    Row("expired", "register", "always", "expired", "nothing", "task_exists"),
+    Row("expired", "resolve success", "always", "expired", "nothing", "outcome_expired"),
+    Row("expired", "resolve failure", "always", "expired", "nothing", "outcome_expired"),
+    Row("expired", "expire", "always", "expired", "nothing", "none"),
+    Row("expired", "read", "always", "expired", "nothing", "shown"),
+)
+
+ENDED: dict[Status, Verdict] = {"succeeded": "succeeded", "failed": "failed", "expired": "expired"}
+"""The states that nothing leaves, each with its verdict."""
+
+_ROWS = {
+    (row.state, row.stimulus, late): row
+    for row in TABLE
+    for late in (False, True)
+    if row.when in ("always", "late" if late else "before")
+}
+
+
+def step(state: Status, stimulus: Stimulus, late: bool) -> Row:
+    """The row that applies; ``late``: the accepted time is at or after expires_at."""
+    return _ROWS[state, stimulus, late]
+
+
+def owed(charge: Charge, outcome: OpenOutcome) -> str:
+    """What a row's charge comes to for an outcome, decimal text in cents; nothing once the
+    event that opened it was voided."""
+    if charge == "nothing" or outcome.voided:
+        return "0"
+    by_success = charge == "price_on_success" or (charge == "on_expiry" and outcome.on_expiry == "success")
+    return outcome.price_on_success if by_success else outcome.price_on_failure

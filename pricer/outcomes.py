@@ -1,0 +1,210 @@
+"""Commands about outcomes: register, resolve, expire, read. pricer.machine says what happens,
+pricer.closing what it leaves; here an outcome is found, its retries are known, and the answer is
+given.
+
+Pure: the command, its accepted time and the shard's state decide everything. A refusal of a
+register or resolve leaves a ``rejected`` entry and is never remembered; expire and read leave
+nothing but what they close.
+"""
+
+from functools import singledispatchmethod
+
+import msgspec
+
+from pricer import closing, idempotency, machine, refusing
+from pricer.closing import NOBODY, Resolver, Step
+from pricer.idempotency import Shown
+from pricer.machine import Row, Stimulus
+from pricer.metering import CONFLICT, INVALID
+from pricer.refusing import Refusal
+from pricer.standing import Found, find, voided
+from schemas import entries, objects, state
+from schemas.commands import Expire, Outcome, ReadOutcome, Register, Resolve
+from schemas.money import MAX_RATE, MoneyError, format_cents, parse_cents
+from schemas.replies import Refused, Reply, Told
+from schemas.settings import MAX_TTL
+from schemas.state import ClosedOutcome, OpenOutcome
+from streams.types import Decision, Input, StateView
+
+
+def apply(command: Outcome, record: Input, shard: StateView) -> Decision:
+    """Decide one command about an outcome."""
+    return Handling(record, shard).decide(command)
+
+
+class Handling:
+    """One command about an outcome on its way to a decision."""
+
+    def __init__(self, record: Input, shard: StateView) -> None:
+        self.record = record
+        self.shard = shard
+
+    @singledispatchmethod
+    def decide(self, command: Outcome) -> Decision:
+        """The decision for a command."""
+        raise TypeError(f"no command about an outcome: {command!r}")
+
+    @decide.register
+    def _(self, command: Register) -> Decision:
+        hashed = None
+        if command.idempotency_key is not None:
+            hashed = idempotency.register_hash(command)
+            repeat = self._repeat(command, command.idempotency_key, hashed)
+            if repeat is not None:
+                return repeat
+        id = self.shard.get(state.task_key(command.customer_id, command.task_id))
+        found = None if id is None else find(self.shard, command.customer_id, id.decode())
+        row = self._row("register", found)
+        if row.answer == "task_exists":
+            return self._refuse(command, row, found, command.task_id)
+        wrong = _wrong(command, self.record.at)
+        if wrong is not None:
+            return refusing.decision(command, self.record, Refusal(400, INVALID, wrong))
+        return self._done(closing.opening(command, self.record, hashed), row)
+
+    @decide.register
+    def _(self, command: Resolve) -> Decision:
+        found = find(self.shard, command.customer_id, command.target)
+        hashed = None
+        if command.idempotency_key is not None:
+            id = command.target if found is None else found.id
+            hashed = idempotency.resolve_hash(id, command.success, command.evidence)
+            repeat = self._repeat(command, command.idempotency_key, hashed, found)
+            if repeat is not None:
+                return repeat
+        row = self._row("resolve success" if command.success else "resolve failure", found)
+        if row.answer == "shown":
+            by = Resolver(command.api_key_id, command.evidence, command.idempotency_key, hashed)
+            return self._done(self._close(found, row, by), row)
+        if row.answer == "first answer":
+            return Decision(reply=self._first_answer(found))
+        late = self._close(found, row) if row.to != row.state else None
+        return self._refuse(command, row, found, command.target, late)
+
+    @decide.register
+    def _(self, command: Expire) -> Decision:
+        found = find(self.shard, command.customer_id, command.outcome_id)
+        row = self._row("expire", found)
+        if row.to == row.state:
+            return Decision()
+        return self._done(self._close(found, row), row)
+
+    @decide.register
+    def _(self, command: ReadOutcome) -> Decision:
+        found = find(self.shard, command.customer_id, command.target)
+        row = self._row("read", found)
+        if row.answer == "not_found":
+            refusal, n = _unknown(command.target), self.record.request
+            return Decision(reply=Refused(n, refusal.status, refusal.code, refusal.error) if n >= 0 else None)
+        if row.to != row.state:
+            return self._done(self._close(found, row), row)
+        return Decision(reply=self._look(found))
+
+    def _row(self, stimulus: Stimulus, found: Found | None) -> Row:
+        if found is None:
+            return machine.step("none", stimulus, late=False)
+        stored = found.stored
+        if isinstance(stored, ClosedOutcome):
+            return machine.step(stored.verdict, stimulus, late=True)
+        return machine.step("pending", stimulus, late=self.record.at >= stored.expires_at)
+
+    def _close(self, found: Found | None, row: Row, by: Resolver = NOBODY) -> Step:
+        assert found is not None and isinstance(found.stored, OpenOutcome)
+        charge = machine.owed(row.charge, found.stored)
+        return closing.closing(found.stored, machine.ENDED[row.to], charge, self.record, by)
+
+    def _done(self, step: Step, row: Row) -> Decision:
+        """An outcome opened or closed: everything that it leaves, and the object as answer."""
+        entry = step.entry
+        answered = row.answer != "none" and self.record.request >= 0
+        reply = Told(self.record.request, entry.detail, machine.STATUS[row.answer]) if answered else None
+        return Decision(
+            entries=entries.encode(step.written),
+            changes=step.changes,
+            remembered=step.remembered,
+            reply=reply,
+        )
+
+    def _repeat(
+        self, command: Register | Resolve, key: str, hashed: str, found: Found | None = None
+    ) -> Decision | None:
+        """The first answer to a key that was seen with this body, a refusal with another one,
+        None for a key that stands for nothing."""
+        now, window = self.record.at, command.idempotency_window
+        memory = idempotency.recall(self.shard, command.customer_id, key, now, window)
+        if memory is None:
+            return None
+        answer = memory.answer
+        if memory.body_hash != hashed or not isinstance(answer, Shown):
+            refusal = Refusal(409, CONFLICT, idempotency.conflict(key))
+            return refusing.decision(command, self.record, refusal, found)
+        return Decision(reply=self._told(answer.result, answer.status, replayed=True))
+
+    def _refuse(
+        self, command: Register | Resolve, row: Row, found: Found | None, target: str, late: Step | None = None
+    ) -> Decision:
+        """The row's refusal; after ``late``, which closed the outcome in the same record."""
+        if found is None:
+            return refusing.decision(command, self.record, _unknown(target))
+        if late is not None:
+            found = Found(found.id, late.stored)
+        refusal = Refusal(machine.STATUS[row.answer], row.answer, _reason(row, found, target))
+        standing = objects.standing(found.id, found.stored, voided(self.shard, found))
+        return refusing.decision(command, self.record, refusal, found, standing, late)
+
+    def _first_answer(self, found: Found | None) -> Reply | None:
+        """The answer that the verdict was given first, whatever was voided since."""
+        assert found is not None and isinstance(found.stored, ClosedOutcome)
+        remembered = closing.recall(self.shard, found.id, self.record.at)
+        return self._told(remembered) if remembered is not None else self._elsewhere(found, found.stored)
+
+    def _look(self, found: Found | None) -> Reply | None:
+        """The outcome as it is now."""
+        assert found is not None
+        if isinstance(found.stored, OpenOutcome):
+            return self._told(objects.as_json(objects.outcome_object(found.stored)))
+        remembered = closing.recall(self.shard, found.id, self.record.at)
+        if remembered is None:
+            return self._elsewhere(found, found.stored)
+        if voided(self.shard, found):
+            shown = msgspec.structs.replace(objects.decode_outcome(remembered), voided=True)
+            remembered = objects.as_json(shown)
+        return self._told(remembered)
+
+    def _elsewhere(self, found: Found, closed: ClosedOutcome) -> Reply | None:
+        standing = objects.standing(found.id, closed, voided(self.shard, found))
+        n = self.record.request
+        return Told(n, standing, elsewhere=closed.closed_by) if n >= 0 else None
+
+    def _told(self, result: msgspec.Raw, status: int = 200, replayed: bool = False) -> Reply | None:
+        n = self.record.request
+        return Told(n, result, status, replayed) if n >= 0 else None
+
+
+def _unknown(target: str) -> Refusal:
+    return Refusal(404, "not_found", f"no outcome {target!r}")
+
+
+def _reason(row: Row, found: Found, target: str) -> str:
+    """Why an outcome that is there refuses what came in."""
+    if row.answer == "task_exists":
+        return f"task {target!r} has outcome {found.id}, which is {row.state}"
+    if row.answer == "outcome_closed":
+        return f"outcome {found.id} has {row.state} already"
+    return f"outcome {found.id} has expired"
+
+
+def _wrong(command: Register, now: int) -> str | None:
+    """Why a registration is no valid request, as the gateway would have said; None if it is."""
+    for name, text in (("price_on_success", command.price_on_success), ("price_on_failure", command.price_on_failure)):
+        try:
+            pico = parse_cents(text)
+        except MoneyError as error:
+            return f"{name}: {error}"
+        if not 0 <= pico <= MAX_RATE or format_cents(pico) != text:
+            return f"{name} must be canonical text of 0 to {format_cents(MAX_RATE)} cents"
+    if command.expires_at <= now:
+        return "expires_at must be in the future"
+    if command.expires_at > now + MAX_TTL:
+        return "expires_at is too far away"
+    return None

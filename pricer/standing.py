@@ -1,0 +1,65 @@
+"""Where an outcome stands in the shard's state: found by its address, and whether it was voided.
+
+Reads only; nothing that decides or writes may come in here.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from schemas import state
+from schemas.ids import outcome_id
+from schemas.objects import VoidObject
+from schemas.state import ClosedOutcome, OpenOutcome
+from streams.types import StateView
+
+ADDRESS = "oc_"
+"""How an outcome_id begins; no task_id does."""
+
+decode_void = msgspec.json.Decoder(VoidObject).decode
+
+
+class Found(NamedTuple):
+    """An outcome of the customer who asks."""
+
+    id: str
+    stored: OpenOutcome | ClosedOutcome
+
+
+def find(shard: StateView, customer_id: str, target: str) -> Found | None:
+    """By outcome_id or task_id; None when it is unknown or another customer's."""
+    if not target.startswith(ADDRESS):
+        id = shard.get(state.task_key(customer_id, target))
+        if id is None:
+            return None
+        target = id.decode()
+    stored = shard.get(state.outcome_key(target))
+    if stored is None:
+        return None
+    outcome = state.decode_outcome(stored)
+    return Found(target, outcome) if outcome.customer_id == customer_id else None
+
+
+def void_of(shard: StateView, event_id: int) -> VoidObject | None:
+    """The void of an entry, if there was one."""
+    stored = shard.get(state.void_key(event_id))
+    return None if stored is None else decode_void(stored)
+
+
+def voided(shard: StateView, found: Found) -> bool:
+    """Whether its charge was taken back, or nothing can be charged since the event that opened
+    it was voided before it ended. A void of that event after the end leaves the charge."""
+    stored = found.stored
+    if isinstance(stored, OpenOutcome):
+        return stored.voided
+    if void_of(shard, stored.closed_by) is not None:
+        return True
+    of_event = void_of(shard, int(found.id.removeprefix(ADDRESS)))
+    return of_event is not None and of_event.event_id < stored.closed_by
+
+
+def opened_by(shard: StateView, event_id: int) -> Found | None:
+    """The outcome that the event or command with this id opened, whoever's it is."""
+    id = outcome_id(event_id)
+    stored = shard.get(state.outcome_key(id))
+    return None if stored is None else Found(id, state.decode_outcome(stored))
