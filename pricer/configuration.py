@@ -9,9 +9,12 @@ from functools import singledispatchmethod
 
 import msgspec
 
-from pricer import prices
-from schemas import config, entries, objects, state
+from pricer import prices, webhooks
+from pricer.change import Change, Refusal, kept_at, refused
+from pricer.change import entry_record as entry_record
+from schemas import config, objects, state
 from schemas.commands import (
+    ChangeWebhook,
     Configure,
     CreateKey,
     DeletePrice,
@@ -23,88 +26,38 @@ from schemas.commands import (
     UpdateCustomer,
 )
 from schemas.commands import encode as encode_command
-from schemas.entries import Entry, EntryRecord
 from schemas.limits import MAX_NAME
 from schemas.money import MoneyError
-from schemas.replies import Configured, Refused
-from schemas.topics import CONFIG_KEY, PRICE_KEY, partition_of
+from schemas.topics import PRICE_KEY, partition_of
 from streams.types import Decision, Input, Outgoing, StateView
 
 PLATFORM = "*"
 """Customer of a key that may act for every customer."""
 GENESIS = b"config/genesis"
-COUNTERS = b"config/counters"
 SEEDED = msgspec.Raw(b'{"success":true}')
 
-_decode_counters = msgspec.json.Decoder(state.Counters).decode
 _decode_key = msgspec.json.Decoder(config.ApiKey).decode
 _decode_price = msgspec.json.Decoder(config.Price).decode
 _decode_customer = msgspec.json.Decoder(config.Customer).decode
 
 
-class Refusal(Exception):
-    """A configuration command that is refused; nothing of it is kept but its entry."""
-
-    def __init__(self, status: int, code: str, error: str) -> None:
-        super().__init__(error)
-        self.status, self.code, self.error = status, code, error
-
-
 def apply(command: Configure, record: Input, shard: StateView, partitions: int) -> Decision:
     """Decide one configuration command; ``partitions`` is the number of shards."""
-    change = Change(record, shard, partitions)
+    change: Change
     try:
-        change.make(command)
+        if isinstance(command, ChangeWebhook):
+            change = webhooks.WebhookChange(record, shard, partitions)
+            change.make(command)
+        else:
+            change = ConfigChange(record, shard, partitions)
+            change.make(command)
     except Refusal as refusal:
         return refused(command, record, refusal)
     return change.decision()
 
 
-def refused(command: Configure, record: Input, refusal: Refusal) -> Decision:
-    """A refusal after the append: a rejected entry with the reason, and the answer."""
-    actor = None if isinstance(command, Genesis) else command.actor
-    entry = Entry("rejected", reason=refusal.error, actor=actor)
-    n = record.request
-    return Decision(
-        entries=entry_record(record, [entry]),
-        reply=Refused(n, refusal.status, refusal.code, refusal.error) if n >= 0 else None,
-    )
-
-
-def entry_record(record: Input, written: list[Entry]) -> bytes:
-    """Entry record of a command that no customer sent; its customer is the record's key, or
-    the configuration's for a foreign record without one, since a row needs a customer."""
-    return entries.encode(
-        EntryRecord(record.key.decode(errors="replace") or CONFIG_KEY.decode(), record.offset, record.at, written)
-    )
-
-
-class Change:
-    """One configuration command on its way to a decision."""
-
-    def __init__(self, record: Input, shard: StateView, partitions: int) -> None:
-        self.record = record
-        self.shard = shard
-        self.partitions = partitions
-        stored = shard.get(COUNTERS)
-        self.counters = _decode_counters(stored) if stored is not None else state.Counters()
-        self.changes: dict[bytes, bytes | None] = {}
-        self.view: dict[bytes, bytes | None] = {}
-        self.entries: list[Entry] = []
-        self.outgoing: list[Outgoing] = []
-        self.result = msgspec.Raw(b"")
-        self.status = 201
-
-    def decision(self) -> Decision:
-        """Everything that the change writes, and its answer."""
-        n = self.record.request
-        return Decision(
-            entries=entry_record(self.record, self.entries) if self.entries else None,
-            changes=tuple(self.changes.items()),
-            view=tuple(self.view.items()),
-            outgoing=tuple(self.outgoing),
-            reply=Configured(n, self.result, self.status) if n >= 0 else None,
-        )
+class ConfigChange(Change):
+    """A change of keys, prices or customers."""
 
     @singledispatchmethod
     def make(self, command: Configure) -> None:
@@ -115,7 +68,7 @@ class Change:
     def _(self, command: Genesis) -> None:
         """The default prices of a new log, once; an action that already has one keeps it."""
         self.result = SEEDED
-        if self._get(GENESIS) is not None:
+        if self.get(GENESIS) is not None:
             self.status = 200
             return
         self.changes[GENESIS] = command.epoch.encode()
@@ -135,25 +88,24 @@ class Change:
                 self._put_customer(msgspec.structs.replace(customer, name=name))
             elif name is None:
                 name = customer.name
-        self.counters = msgspec.structs.replace(self.counters, key=self.counters.key + 1)
+        self.count(key=self.counters.key + 1)
         key = config.ApiKey(
             self.counters.key, customer_id, command.hash, command.mask, self.record.at, name, command.test
         )
-        self._put(COUNTERS, state.encode(self.counters))
         self._put_key(key)
         self.result = objects.key_object(key)
-        self._enter("key.created", command.actor, self.result)
+        self.enter("key.created", command.actor, self.result)
 
     @make.register
     def _(self, command: RevokeKey) -> None:
-        stored = self._get(_stored(config.key_key(command.id)))
+        stored = self.get(kept_at(config.key_key(command.id)))
         if stored is None:
             raise Refusal(404, "not_found", f"no API key {command.id}")
         key = _decode_key(stored)
         self.result, self.status = objects.SUCCESS, 200
         if key.is_active:
             key = msgspec.structs.replace(key, is_active=False)
-            self._enter("key.revoked", command.actor, objects.key_object(key))
+            self.enter("key.revoked", command.actor, objects.key_object(key))
         # Written again on a repeat too, so that its answer also waits for the gateway's view.
         self._put_key(key)
 
@@ -169,16 +121,16 @@ class Change:
 
     @make.register
     def _(self, command: DeletePrice) -> None:
-        stored = self._get(_stored(config.price_key(command.id)))
+        stored = self.get(kept_at(config.price_key(command.id)))
         if stored is None:
             raise Refusal(404, "not_found", f"no price {command.id}")
         price = _decode_price(stored)
         self.result, self.status = objects.deleted(command.id), 200
         if price.is_active:
-            self._put(_active_key(price.customer_id, price.action_type), None)
+            self.put(_active_key(price.customer_id, price.action_type), None)
             price = msgspec.structs.replace(price, is_active=False, ended_at=self.record.at)
             self._install(price)
-            self._enter("pricing.updated", command.actor, objects.price_object(price))
+            self.enter("pricing.updated", command.actor, objects.price_object(price))
         # Written again on a repeat too, so that its answer also waits for the gateway's view.
         self._put_price(price)
 
@@ -196,73 +148,54 @@ class Change:
         )
         self.result, self.status = objects.customer_object(after), 200
         if after != before:
-            self._enter("customer.updated", command.actor, self.result)
+            self.enter("customer.updated", command.actor, self.result)
         self._put_customer(after)
 
     def _set_price(self, customer_id: str | None, action_type: str, rates: Rates, actor: str) -> config.Price:
         """A new price in force; the one before it of the same customer and action ends."""
         before = self._active(customer_id, action_type)
-        self.counters = msgspec.structs.replace(self.counters, price=self.counters.price + 1)
+        self.count(price=self.counters.price + 1)
         price = config.Price(self.counters.price, 0, action_type, rates, self.record.at, customer_id)
         price = self._install(price)
         # The new one first: no gateway may see the action without a price in between.
         self._put_price(price)
         if before is not None:
             self._put_price(msgspec.structs.replace(before, is_active=False, ended_at=self.record.at))
-        self._put(_active_key(customer_id, action_type), b"%d" % price.id)
-        self._enter("pricing.updated", actor, objects.price_object(price))
+        self.put(_active_key(customer_id, action_type), b"%d" % price.id)
+        self.enter("pricing.updated", actor, objects.price_object(price))
         return price
 
     def _install(self, price: config.Price) -> config.Price:
         """Number the change of this price and send it to the shards that price with it. The
         row keeps the number that it came into force with."""
-        self.counters = msgspec.structs.replace(self.counters, number=self.counters.number + 1)
-        self._put(COUNTERS, state.encode(self.counters))
+        self.count(number=self.counters.number + 1)
         number, customer = self.counters.number, price.customer_id
         command = InstallPrice(number, price.id, price.action_type, price.rates, customer, price.is_active)
         where = None if customer is None else (partition_of(customer.encode(), self.partitions),)
         self.outgoing.append(Outgoing(where, PRICE_KEY, encode_command(command)))
         return msgspec.structs.replace(price, number=number) if price.is_active else price
 
-    def _enter(self, type: str, actor: str, detail: msgspec.Raw) -> None:
-        self.entries.append(Entry("config", len(self.entries), type=type, actor=actor, detail=detail))
-
-    def _get(self, key: bytes) -> bytes | None:
-        return self.changes[key] if key in self.changes else self.shard.get(key)
-
-    def _put(self, key: bytes, value: bytes | None) -> None:
-        self.changes[key] = value
-
     def _active(self, customer_id: str | None, action_type: str) -> config.Price | None:
-        id = self._get(_active_key(customer_id, action_type))
+        id = self.get(_active_key(customer_id, action_type))
         if id is None:
             return None
-        stored = self._get(_stored(config.price_key(int(id))))
+        stored = self.get(kept_at(config.price_key(int(id))))
         if stored is None:
             raise LookupError(f"price {int(id)} is in force but not in the state")
         return _decode_price(stored)
 
     def _customer(self, customer_id: str) -> config.Customer | None:
-        stored = self._get(_stored(config.customer_key(customer_id)))
+        stored = self.get(kept_at(config.customer_key(customer_id)))
         return _decode_customer(stored) if stored is not None else None
 
     def _put_customer(self, customer: config.Customer) -> None:
-        self._put_viewed(config.customer_key(customer.customer_id), config.encode(customer))
+        self.put_viewed(config.customer_key(customer.customer_id), config.encode(customer))
 
     def _put_key(self, key: config.ApiKey) -> None:
-        self._put_viewed(config.key_key(key.id), config.encode(key))
+        self.put_viewed(config.key_key(key.id), config.encode(key))
 
     def _put_price(self, price: config.Price) -> None:
-        self._put_viewed(config.price_key(price.id), config.encode(price))
-
-    def _put_viewed(self, key: bytes, value: bytes) -> None:
-        """What the gateways see is what the shard itself decides by."""
-        self.view[key] = value
-        self._put(_stored(key), value)
-
-
-def _stored(view_key: bytes) -> bytes:
-    return b"config/" + view_key
+        self.put_viewed(config.price_key(price.id), config.encode(price))
 
 
 def _active_key(customer_id: str | None, action_type: str) -> bytes:

@@ -6,9 +6,9 @@ is in the record or in the shard's state, so replaying the log gives the same by
 
 import msgspec
 
-from pricer import closing, configuration, idempotency, installing, metering, outcomes, refusing, voiding
+from pricer import closing, configuration, idempotency, installing, metering, outcomes, refusing, voiding, webhooks
 from schemas import commands, entries, ids
-from schemas.commands import Command, Expire, InstallPrice, Meter, ReadOutcome, Register, Resolve, Void
+from schemas.commands import Command, Expire, InstallPrice, Meter, ReadOutcome, Register, ReplayWebhook, Resolve, Void
 from schemas.entries import Entry
 from schemas.limits import MAX_EVENTS
 from schemas.replies import Refused
@@ -51,6 +51,8 @@ class Pricer:
             return voiding.apply(command, record, state)
         if isinstance(command, InstallPrice):
             return installing.apply(command, record, state)
+        if isinstance(command, ReplayWebhook) and record.key != CONFIG_KEY:
+            return webhooks.meet(command, record)
         return configuration.apply(command, record, state, self.partitions)
 
     def reject(self, record: Input, reason: str) -> Decision:
@@ -91,6 +93,8 @@ class Pricer:
             right = record.key == command.customer_id.encode()
         elif isinstance(command, InstallPrice):
             right = record.key == PRICE_KEY
+        elif isinstance(command, ReplayWebhook) and record.key != CONFIG_KEY:
+            right = record.key == command.customer_id.encode()
         else:
             right = record.key == CONFIG_KEY and record.partition == self._config_partition
         if not right:

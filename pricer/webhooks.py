@@ -1,0 +1,147 @@
+"""Webhook endpoints: made, changed, rotated, deleted, tried out and replayed by the configuration shard.
+
+Secrets come in encrypted and are never looked at. Whatever the notifier has to meet in the
+order of events (a test, a replay, an endpoint given up) is a config entry. Pure.
+"""
+
+from functools import singledispatchmethod
+
+import msgspec
+
+from pricer.change import Change, Refusal, entry_record, kept_at
+from schemas import config, objects
+from schemas.commands import (
+    ChangeWebhook,
+    CreateWebhook,
+    DeleteWebhook,
+    ProbeWebhook,
+    ReplayWebhook,
+    RotateWebhook,
+    UpdateWebhook,
+    encode,
+)
+from schemas.config import Webhook
+from schemas.entries import Entry
+from schemas.state import SEPARATOR
+from schemas.topics import partition_of
+from schemas.webhooks import webhook_object
+from streams.types import Decision, Input, Outgoing
+
+MAX_WEBHOOKS = 100
+"""Endpoints of one customer."""
+REPLAY = "webhook.replay"
+_decode = msgspec.json.Decoder(Webhook).decode
+_decode_ids = msgspec.json.Decoder(list[int]).decode
+_encode_any = msgspec.json.Encoder().encode
+
+
+class WebhookChange(Change):
+    """A change of one endpoint, or a word to the notifier about it."""
+
+    @singledispatchmethod
+    def make(self, command: ChangeWebhook) -> None:
+        """Work out the change. Raises Refusal."""
+        raise TypeError(f"no webhook command: {command!r}")
+
+    @make.register
+    def _(self, command: CreateWebhook) -> None:
+        ids = self._ids(command.customer_id)
+        if len(ids) >= MAX_WEBHOOKS:
+            raise Refusal(409, "too_many_webhooks", f"a customer may have {MAX_WEBHOOKS} webhooks; delete one first")
+        self.count(webhook=self.counters.webhook + 1)
+        id = self.counters.webhook
+        self._put_ids(command.customer_id, [*ids, id])
+        made = Webhook(id, command.customer_id, command.url, command.events, command.secret, self.record.at)
+        self._keep("webhook.created", command.actor, made)
+
+    @make.register
+    def _(self, command: UpdateWebhook) -> None:
+        before = self._webhook(command.id, command.customer_id)
+        active = before.active if command.active is None else command.active
+        after = msgspec.structs.replace(
+            before,
+            url=before.url if command.url is None else command.url,
+            events=before.events if command.events is None else command.events,
+            active=active,
+            disabled=None if active else command.disabled or before.disabled,
+        )
+        self.status = 200
+        given_up = command.disabled is not None
+        if given_up and not before.active:  # a repeat, or the owner was faster
+            self.result = webhook_object(before)
+            return
+        self._keep("webhook.disabled" if given_up else "webhook.updated", command.actor, after)
+
+    @make.register
+    def _(self, command: RotateWebhook) -> None:
+        before = self._webhook(command.id, command.customer_id)
+        after = msgspec.structs.replace(
+            before, secret=command.secret, previous=before.secret, rotated_at=self.record.at
+        )
+        self.status = 200
+        self._keep("webhook.rotated", command.actor, after)
+
+    @make.register
+    def _(self, command: DeleteWebhook) -> None:
+        before = self._webhook(command.id, command.customer_id)
+        self._put_ids(before.customer_id, [id for id in self._ids(before.customer_id) if id != before.id])
+        self.put_viewed(config.webhook_key(before.id), None)
+        self.result, self.status = objects.deleted(before.id), 200
+        self.enter("webhook.deleted", command.actor, webhook_object(before))
+
+    @make.register
+    def _(self, command: ProbeWebhook) -> None:
+        found = self._webhook(command.id, command.customer_id)
+        self.result, self.status = webhook_object(found), 202
+        self.enter("webhook.test", command.actor, self.result)
+
+    @make.register
+    def _(self, command: ReplayWebhook) -> None:
+        """Meets the notifier in every partition that holds what is to be sent again: here, and
+        where the customer's own events are."""
+        found = self._webhook(command.id, command.customer_id)
+        self.result, self.status = webhook_object(found), 202
+        detail = replay_detail(command)
+        here = self.record.partition
+        there = partition_of(found.customer_id.encode(), self.partitions)
+        wanted = {here, there} if command.partition is None else {command.partition} & {here, there}
+        if not wanted:
+            raise Refusal(404, "not_found", "no such delivery of this webhook")
+        self.enter(REPLAY if here in wanted else "webhook.replayed", command.actor, detail)
+        if there in wanted - {here}:
+            self.outgoing.append(Outgoing((there,), found.customer_id.encode(), encode(command)))
+
+    def _webhook(self, id: int, customer_id: str) -> Webhook:
+        kept = self.get(kept_at(config.webhook_key(id)))
+        found = None if kept is None else _decode(kept)
+        if found is None or found.customer_id != customer_id:
+            raise Refusal(404, "not_found", f"no webhook {id}")
+        return found
+
+    def _keep(self, type: str, actor: str, webhook: Webhook) -> None:
+        self.put_viewed(config.webhook_key(webhook.id), config.encode(webhook))
+        self.result = webhook_object(webhook)
+        self.enter(type, actor, self.result)
+
+    def _ids(self, customer_id: str) -> list[int]:
+        kept = self.get(_ids_key(customer_id))
+        return [] if kept is None else _decode_ids(kept)
+
+    def _put_ids(self, customer_id: str, ids: list[int]) -> None:
+        self.put(_ids_key(customer_id), _encode_any(ids) if ids else None)
+
+
+def meet(command: ReplayWebhook, record: Input) -> Decision:
+    """A replay that the configuration shard sent on, in the customer's shard. It may arrive more
+    than once: what is delivered again once more has the same id."""
+    entry = Entry("config", type=REPLAY, actor=command.actor, detail=replay_detail(command))
+    return Decision(entries=entry_record(record, [entry]))
+
+
+def replay_detail(command: ReplayWebhook) -> msgspec.Raw:
+    """The command itself, as the notifier reads it in the entry."""
+    return msgspec.Raw(encode(command))
+
+
+def _ids_key(customer_id: str) -> bytes:
+    return b"config/webhooks" + SEPARATOR + customer_id.encode()
