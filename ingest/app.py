@@ -2,9 +2,10 @@
 
 from aiohttp import web
 
-from ingest import admin, metering, openapi, probes, reads
+from ingest import admin, metering, openapi, outcomes, probes
 from ingest.boundary import boundary
 from ingest.context import Context
+from ingest.reads import handlers as reads
 from ingest.routing import Route
 from ingest.shedding import Shedder
 from schemas.limits import MAX_BATCH_BODY
@@ -14,6 +15,7 @@ def table(context: Context, shedder: Shedder) -> list[Route]:
     """Every route of the gateway."""
     rows = [
         *metering.routes(context),
+        *outcomes.routes(context),
         *reads.routes(context),
         *admin.routes(context),
         *probes.routes(context, shedder),

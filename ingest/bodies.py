@@ -13,6 +13,9 @@ from msgspec import UNSET, Meta, UnsetType
 from schemas.commands import OnExpiry
 from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
 
+MAX_REASON = 1000
+"""Characters of the reason of a void."""
+
 # patterns only describe: what refuses is in ingest.validation and ingest.auth
 _CONTROL = r"\u0000-\u001f\u007f-\u009f"
 NAME_PATTERN = f"^[^{_CONTROL}]+$"
@@ -26,6 +29,8 @@ def _text(pattern: str, description: str) -> Meta:
 
 Name = Annotated[str, _text(NAME_PATTERN, "No control characters.")]
 Customer = Annotated[str, _text(CUSTOMER_PATTERN, "Not * and none that begins with _.")]
+Task = Annotated[str, _text(NAME_PATTERN, "No control characters; not . or .. and none that begins with oc_.")]
+Reason = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_REASON, "pattern": NAME_PATTERN})]
 Owner = Annotated[str, _text(OWNER_PATTERN, "A customer, or * for a platform's key.")]
 Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
 Time = Annotated[str, Meta(description="ISO 8601 with Z or an offset.", extra_json_schema={"format": "date-time"})]
@@ -110,3 +115,38 @@ class CustomerBody(msgspec.Struct, forbid_unknown_fields=True):
     name: Name | None = None
     external_ids: dict[Name, Name] | None = None
     test: bool | None = None
+
+
+class OutcomeBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A task whose price depends on its result. ``on_expiry``: whose price an expiry charges."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("task_id", "agent_id", "price_on_success", "expires_at")
+
+    task_id: Task | None = None
+    agent_id: Name | None = None
+    success_criteria: Object | UnsetType = UNSET
+    price_on_success: Rate | UnsetType = UNSET
+    price_on_failure: Rate | UnsetType = UNSET
+    expires_at: Time | None = None
+    on_expiry: OnExpiry | None = None
+    idempotency_key: Name | None = None
+    customer_id: Customer | None = None
+
+
+class ResolveBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The verdict: ``success`` with ``evidence``, or ``outcome`` with ``metadata``."""
+
+    success: bool | None = None
+    evidence: Object | UnsetType = UNSET
+    outcome: Literal["success", "failure"] | None = None
+    metadata: Object | UnsetType = UNSET
+    idempotency_key: Name | None = None
+    customer_id: Customer | None = None
+
+
+class VoidBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Why an entry is taken back."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("reason",)
+
+    reason: Reason | None = None

@@ -15,6 +15,7 @@ from ingest import metrics
 from ingest.incoming import REQUEST_ID, request_id
 from ingest.problems import ErrorBody, Problem, encode
 from ingest.routing import Handler
+from schemas.objects import OutcomeStanding
 from schemas.replies import IndexedError
 
 JSON = "application/json"
@@ -43,7 +44,9 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         response = await handler(request)
     except Problem as problem:
-        response = refusal(problem.status, problem.code, problem.error, id, problem.headers, problem.errors)
+        response = refusal(
+            problem.status, problem.code, problem.error, id, problem.headers, problem.errors, problem.outcome
+        )
     except web.HTTPException as error:
         response = http_refusal(error, id)
     except Exception as error:
@@ -73,7 +76,10 @@ def refusal(
     id: str,
     headers: Mapping[str, str] = MappingProxyType({}),
     errors: Sequence[IndexedError] = (),
+    outcome: OutcomeStanding | None = None,
 ) -> web.Response:
     """A refusal in the one shape that all have; ``id``: the request's."""
     shown = error.encode("utf-8", "backslashreplace").decode()
-    return answer(encode(ErrorBody(shown, code, id, errors or ())), status, {**headers, "X-Request-Id": id})
+    stands = () if outcome is None else (outcome.outcome_id, outcome.status, outcome)
+    body = ErrorBody(shown, code, id, errors or (), *stands)
+    return answer(encode(body), status, {**headers, "X-Request-Id": id})

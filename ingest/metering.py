@@ -4,24 +4,20 @@ from aiohttp import hdrs, web
 
 from ingest import render
 from ingest.answers import AcceptedAnswer, AcceptedBatch, BatchAnswer
-from ingest.auth import customer_of, key_of
+from ingest.auth import customer_of
 from ingest.bodies import BatchBody, EventBody
 from ingest.boundary import answer
 from ingest.context import Context
-from ingest.incoming import body_of, query_of
 from ingest.problems import Invalid
 from ingest.routing import Auth, Operation, Route
-from ingest.validation import Bounds, decode_batch, decode_event, event_of, events_of, failed, header_key
+from ingest.validation import Bounds, decode_batch, decode_event, event_of, events_of, failed
+from ingest.writing import QUERY, REPLAYED, given_key, location, one_key, received, waits
 from schemas.answers import MeterAnswer, metered
 from schemas.commands import Meter, MeterEvent, encode
 from schemas.config import ApiKey
 from schemas.ids import event_id
 from schemas.limits import MAX_BATCH_BODY, MAX_BODY
 from schemas.replies import BatchCharged, Charged, IndexedError
-
-QUERY = {"customer_id": "The customer, with a platform key."}
-REPLAYED = {"Idempotent-Replayed": "true"}
-KEY_HEADER = "Idempotency-Key"
 
 
 def routes(context: Context) -> list[Route]:
@@ -61,55 +57,44 @@ def routes(context: Context) -> list[Route]:
     ]
 
 
-async def _received(context: Context, request: web.Request, limit: int) -> tuple[dict[str, str], bytes, ApiKey]:
-    """Query, body and API key. The key is looked at before anything else, and again after the
-    body: that may take its time, and the key be revoked meanwhile."""
-    key_of(context, request)
-    query = query_of(request, QUERY)
-    body = await body_of(request, limit)
-    return query, body, key_of(context, request)
-
-
 async def one(context: Context, request: web.Request) -> web.Response:
     """POST /v1/meter."""
-    query, received, key = await _received(context, request, MAX_BODY)
-    body = decode_event(received)
+    query, sent, key = await received(context, request, MAX_BODY)
+    body = decode_event(sent)
     customer_id = customer_of(key, body.customer_id, query.get("customer_id"))
-    header = header_key(request.headers.getall(KEY_HEADER, []))
-    if header is not None and body.idempotency_key is not None and header != body.idempotency_key:
-        raise Invalid("Idempotency-Key and idempotency_key differ")
-    event = event_of(body, header, _bounds(context))
+    event = event_of(body, one_key(request, body.idempotency_key), _bounds(context))
     if context.view.price_for(customer_id, event.action) is None:
         raise Invalid(no_price(event.action))
     command = encode(_command(context, key, customer_id, [event], batch=False))
-    submitted = await context.submitter.meter(customer_id, command, 1, _waits(request))
+    submitted = await context.submitter.meter(customer_id, command, 1, waits(request))
     reply, appended = submitted.reply, submitted.appended
     if isinstance(reply, Charged):
         return answer(metered(customer_id, event, reply.receipt), 201, REPLAYED if reply.replayed else None)
     if reply is not None:
         raise TypeError(f"answer to a meter command: {type(reply).__name__}")
     id = event_id(appended.partition, appended.offset)
-    return answer(render.accepted(customer_id, event, id, appended.timestamp_ms), 202, _location(id))
+    where = location(key, customer_id, "events", str(id))
+    return answer(render.accepted(customer_id, event, id, appended.timestamp_ms), 202, where)
 
 
 async def many(context: Context, request: web.Request) -> web.Response:
     """POST /v1/meter/batch."""
-    query, received, key = await _received(context, request, MAX_BATCH_BODY)
-    batch = decode_batch(received)
+    query, sent, key = await received(context, request, MAX_BATCH_BODY)
+    batch = decode_batch(sent)
     customer_id = customer_of(key, batch.customer_id, query.get("customer_id"))
-    header = header_key(request.headers.getall(KEY_HEADER, []))
     assert batch.events is not None
-    events = events_of(batch.events, customer_id, header, _bounds(context))
+    events = events_of(batch.events, customer_id, given_key(request), _bounds(context))
     _require_prices(context, customer_id, events)
     command = encode(_command(context, key, customer_id, events, batch=True))
-    submitted = await context.submitter.meter(customer_id, command, len(events), _waits(request))
+    submitted = await context.submitter.meter(customer_id, command, len(events), waits(request))
     reply, (partition, offset) = submitted.reply, (submitted.appended.partition, submitted.appended.offset)
     if isinstance(reply, BatchCharged):
         replayed = len(reply.replayed) == len(events)
         return answer(render.batch_metered(partition, offset, reply), 201, REPLAYED if replayed else None)
     if reply is not None:
         raise TypeError(f"answer to a batch: {type(reply).__name__}")
-    return answer(render.batch_accepted(partition, offset, events), 202, _location(event_id(partition, offset)))
+    where = location(key, customer_id, "events", str(event_id(partition, offset)))
+    return answer(render.batch_accepted(partition, offset, events), 202, where)
 
 
 def no_price(action: str) -> str:
@@ -125,15 +110,6 @@ def _command(context: Context, key: ApiKey, customer_id: str, events: list[Meter
 
 def _bounds(context: Context) -> Bounds:
     return Bounds(context.clock(), context.settings.idempotency_window)
-
-
-def _waits(request: web.Request) -> bool:
-    given = request.headers.getall("Prefer", ())
-    return not given or "respond-async" not in [part.strip().lower() for part in ",".join(given).split(",")]
-
-
-def _location(id: int) -> dict[str, str]:
-    return {"Location": f"/v1/events/{id}"}
 
 
 def _require_prices(context: Context, customer_id: str, events: list[MeterEvent]) -> None:

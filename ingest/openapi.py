@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from ingest.bodies import Customer, EventBody, Name, Time
 from ingest.boundary import answer
 from ingest.problems import ErrorBody
-from ingest.reads.params import GROUPS, OUTCOMES
+from ingest.reads.params import GROUPS, OUTCOMES, STATUSES
 from ingest.reads.periods import PERIODS
 from ingest.routing import Auth, Operation, Route
 from schemas.limits import MAX_LIST
@@ -43,6 +43,8 @@ _PARAMETERS: dict[str, Json] = {
     "customer_id": msgspec.json.schema(Customer),
     **dict.fromkeys(("agent_id", "action", "model", "idempotency_key"), msgspec.json.schema(Name)),
     **dict.fromkeys(("from", "to"), msgspec.json.schema(Time)),
+    "outcome_id": {**msgspec.json.schema(Name), "description": "oc_ and an event id, or a task_id."},
+    "status": {"enum": list(STATUSES)},
     "outcome": {"enum": list(OUTCOMES)},
     "period": {"enum": list(PERIODS)},
     "group_by": {"enum": list(GROUPS)},
@@ -111,7 +113,10 @@ def _require(schema: Json, names: Sequence[str]) -> None:
     for name in names:
         described = schema["properties"][name]
         described.pop("default", None)
-        described["anyOf"] = [option for option in described["anyOf"] if option != {"type": "null"}]
+        if "anyOf" in described:
+            described["anyOf"] = [option for option in described["anyOf"] if option != {"type": "null"}]
+        else:
+            described["type"] = [option for option in described["type"] if option != "null"]
 
 
 def _response(made: type | None, schemas: Mapping[type, Json]) -> Json:

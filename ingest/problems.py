@@ -5,11 +5,14 @@
       Unauthorized   401
       Forbidden      403
       NotFound       404
+      NothingCharged 409, code nothing_charged
       TooLarge       413
       Unsupported    415
       TooMany        429 + Retry-After
       NotRecordedYet 503 + Retry-After, code not_recorded: nothing was appended
       MaybeRecorded  503 + Retry-After, code unknown: repeat with the same key
+      Unanswered     503 + Retry-After, code reads_unavailable: a shard did not answer a read
+      Decided        what the pricer refused
 
 Handlers raise these; ingest.boundary turns them into responses. No HTTP library in here.
 """
@@ -18,6 +21,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from schemas.objects import OutcomeStanding
 from schemas.replies import IndexedError
 
 RETRY_AFTER = "1"
@@ -29,6 +33,8 @@ class Problem(Exception):
 
     status: int = 400
     code: str = "invalid_request"
+    outcome: OutcomeStanding | None = None
+    """Where the outcome stands, when that is the reason."""
 
     def __init__(self, error: str, errors: Sequence[IndexedError] = (), headers: Mapping[str, str] | None = None):
         super().__init__(error)
@@ -51,6 +57,10 @@ class Forbidden(Problem):
 
 class NotFound(Problem):
     status, code = 404, "not_found"
+
+
+class NothingCharged(Problem):
+    status, code = 409, "nothing_charged"
 
 
 class TooLarge(Problem):
@@ -78,22 +88,38 @@ class MaybeRecorded(_Later):
     status, code = 503, "unknown"
 
 
+class Unanswered(_Later):
+    status, code = 503, "reads_unavailable"
+
+
 class Decided(Problem):
     """A refusal by the pricer, after the append; status and code are the pricer's."""
 
-    def __init__(self, status: int, code: str, error: str, errors: Sequence[IndexedError] = ()) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        error: str,
+        errors: Sequence[IndexedError] = (),
+        outcome: OutcomeStanding | None = None,
+    ) -> None:
         super().__init__(error, errors)
         self.status = status
         self.code = code
+        self.outcome = outcome
 
 
 class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The JSON of every refusal."""
+    """The JSON of every refusal. ``outcome``: where the outcome stands that is the reason, whose
+    id and status are also told beside it."""
 
     error: str
     code: str
     request_id: str
     errors: Sequence[IndexedError] = ()
+    outcome_id: str | None = None
+    status: str | None = None
+    outcome: OutcomeStanding | None = None
 
 
 encode = msgspec.json.Encoder().encode

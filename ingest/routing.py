@@ -5,12 +5,14 @@ its description are made from the same rows, so that neither can forget one. No 
 may come in.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
 from aiohttp import web
 
+_PARAMETER = re.compile(r"{(\w+)}")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -43,4 +45,6 @@ class Route(NamedTuple):
 
     def definition(self) -> web.RouteDef:
         """The row as aiohttp wants it."""
-        return web.route(self.operation.method, self.operation.path, self.handler)
+        # the library's own pattern leaves out names with braces
+        path = _PARAMETER.sub(r"{\1:[^/]+}", self.operation.path)
+        return web.route(self.operation.method, path, self.handler)

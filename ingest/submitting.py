@@ -8,17 +8,22 @@ import asyncio
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
+
 from ingest import metrics
-from ingest.context import Appended, Appender, Follower, Replies
-from ingest.problems import Decided, MaybeRecorded, NotRecordedYet, TooLarge, TooMany
+from ingest.ports import Appended, Appender, Follower, Replies
+from ingest.problems import Decided, MaybeRecorded, NotRecordedYet, TooLarge, TooMany, Unanswered
 from ingest.reserve import DiskReserve
 from ingest.shedding import Load, Shedder
 from schemas.limits import MAX_RECORD
-from schemas.replies import Configured, Refused, Reply
+from schemas.objects import OutcomeStanding
+from schemas.replies import Configured, Refused, Reply, Told
 from schemas.settings import Settings
 from schemas.topics import CONFIG_KEY, partition_of
 from streams.errors import NotRecorded, Unknown
 
+NO_ANSWER = "the outcome cannot be read at the moment; try again"
+_standing = msgspec.json.Decoder(OutcomeStanding).decode
 shard_of = lru_cache(maxsize=65536)(partition_of)
 
 
@@ -49,21 +54,30 @@ class Submitter:
         Raises TooLarge, TooMany, NotRecordedYet (nothing was recorded), MaybeRecorded, or
         Decided (the pricer refused it).
         """
-        key = customer_id.encode()
-        shard = shard_of(key, self._partitions)
-        load = self._shedder.judge(shard, customer_id)
-        if load is Load.REFUSE:
-            metrics.SHED.labels("refused").inc()
-            raise TooMany("this customer has too many events that are not priced yet")
-        if load is Load.ACCEPT and wait:
-            metrics.SHED.labels("accepted").inc()
-            wait = False
-        asks = wait or self._shedder.due(shard)
-        submitted = await self._submit(key, command, customer_id, events, asks, wait)
+        submitted = await self._admitted(customer_id, command, events, wait)
         metrics.EVENTS.inc(events)
-        if isinstance(submitted.reply, Refused):
-            raise decided(submitted.reply)
-        return submitted
+        return _accepted(submitted)
+
+    async def decide(self, customer_id: str, command: bytes, wait: bool) -> Submitted:
+        """Append a command that opens or changes an outcome or takes something back. Raises as
+        :meth:`meter` does."""
+        return _accepted(await self._admitted(customer_id, command, 1, wait))
+
+    async def read(self, customer_id: str, command: bytes) -> Told:
+        """Ask a customer's shard; it answers in order with all that was appended before.
+
+        Raises Unanswered when the shard cannot tell in time, or Decided.
+        """
+        key = customer_id.encode()
+        if not self._replies.ready or self._shedder.judge(shard_of(key, self._partitions), customer_id) != Load.ANSWER:
+            raise Unanswered(NO_ANSWER)
+        try:
+            submitted = await self._submit(key, command, customer_id, 1, True, True)
+        except (NotRecordedYet, MaybeRecorded) as error:
+            raise Unanswered(NO_ANSWER) from error
+        if submitted.reply is None:
+            raise Unanswered(NO_ANSWER)
+        return told(_accepted(submitted).reply)
 
     async def configure(self, command: bytes, follower: Follower) -> Configured:
         """Append a configuration command; returns when the gateway's own view holds it.
@@ -91,6 +105,19 @@ class Submitter:
         """Let everyone who waits for an answer go with a 202: the gateway stops."""
         for future in list(self._waiting):
             future.cancel()
+
+    async def _admitted(self, customer_id: str, command: bytes, events: int, wait: bool) -> Submitted:
+        """Append a customer's command if its shard's lag allows it."""
+        key = customer_id.encode()
+        shard = shard_of(key, self._partitions)
+        load = self._shedder.judge(shard, customer_id)
+        if load is Load.REFUSE:
+            metrics.SHED.labels("refused").inc()
+            raise TooMany("this customer has too many events that are not priced yet")
+        if load is Load.ACCEPT and wait:
+            metrics.SHED.labels("accepted").inc()
+            wait = False
+        return await self._submit(key, command, customer_id, events, wait or self._shedder.due(shard), wait)
 
     async def _submit(
         self, key: bytes, command: bytes, customer_id: str, events: int, asks: bool, wait: bool
@@ -142,4 +169,18 @@ class Submitter:
 
 def decided(reply: Refused) -> Decided:
     """The pricer's refusal as the caller sees it."""
-    return Decided(reply.status, reply.code, reply.error, reply.errors)
+    stands = _standing(reply.outcome) if reply.outcome else None
+    return Decided(reply.status, reply.code, reply.error, reply.errors, stands)
+
+
+def told(reply: Reply | None) -> Told:
+    """An answer that must be about an outcome or a void. Raises TypeError: a bug."""
+    if not isinstance(reply, Told):
+        raise TypeError(f"answer about an outcome: {type(reply).__name__}")
+    return reply
+
+
+def _accepted(submitted: Submitted) -> Submitted:
+    if isinstance(submitted.reply, Refused):
+        raise decided(submitted.reply)
+    return submitted

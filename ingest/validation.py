@@ -17,11 +17,10 @@ from ingest.problems import Forbidden, Invalid
 from schemas.commands import EMPTY, MeterEvent
 from schemas.limits import DAY, MAX_DEPTH, MAX_EVENTS, MAX_NAME, MAX_OBJECT, MAX_TOKENS, TIMESTAMP_AHEAD
 from schemas.replies import IndexedError
+from schemas.settings import MAX_TTL
 
 CHARGE_ACTION = "outcome_charge"
 """The action under which outcome charges are shown; nobody may meter it."""
-EXPIRY_AHEAD = 36_525 * DAY
-"""How far ahead, ms, an outcome may expire; the ledger's calendar ends in 2299."""
 
 _has_control = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]").search
 _decode_event = msgspec.json.Decoder(EventBody).decode
@@ -175,6 +174,16 @@ def failed(errors: list[IndexedError]) -> Invalid:
     return Invalid(f"events[{first.index}]: {first.error}; nothing of the batch was recorded", errors)
 
 
+def expiry(text: str, now: int) -> int:
+    """Ms of an expires_at that lies after ``now`` and not too far. Raises Invalid."""
+    at = _time("expires_at", text)
+    if at <= now:
+        raise Invalid("expires_at must be in the future")
+    if at > now + MAX_TTL:
+        raise Invalid(f"expires_at must be at most {MAX_TTL // DAY} days ahead")
+    return at
+
+
 def no_control(name: str, text: str | None) -> None:
     """Raises Invalid naming the field for text with control characters."""
     if text is not None and not text.isprintable():
@@ -210,14 +219,7 @@ def _expiry(body: EventBody, bounds: Bounds) -> int | None:
     field = "expires_at" if body.expires_at is not None else "on_expiry"
     if body.outcome != "pending":
         raise Invalid(f"{field} is only for events with outcome pending")
-    if body.expires_at is None:
-        return None
-    at = _time("expires_at", body.expires_at)
-    if at <= bounds.now:
-        raise Invalid("expires_at must be in the future")
-    if at > bounds.now + EXPIRY_AHEAD:
-        raise Invalid("expires_at must be at most 100 years ahead")
-    return at
+    return None if body.expires_at is None else expiry(body.expires_at, bounds.now)
 
 
 def _event_time(text: str, bounds: Bounds) -> int:

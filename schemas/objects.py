@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
 
 from schemas.commands import OnExpiry, Void
 from schemas.config import ApiKey, Customer, Price
@@ -23,6 +23,11 @@ Json = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": ["object", "null"]
 NULL = msgspec.Raw(b"null")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encode = msgspec.json.Encoder().encode
+
+
+def _null() -> msgspec.Raw:
+    # a factory, since a default of Raw cannot be described in a JSON schema
+    return NULL
 
 
 class KeyObject(msgspec.Struct, frozen=True):
@@ -75,8 +80,8 @@ class OutcomeObject(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: str
     status: Literal["pending", "succeeded", "failed", "expired"]
     success: bool | None = None
-    charge_cents: NumberOrNull = NULL
-    evidence: Json = NULL
+    charge_cents: NumberOrNull = field(default_factory=_null)
+    evidence: Json = field(default_factory=_null)
     created_at: str
     resolved_at: str | None = None
     voided: bool = False
@@ -90,7 +95,7 @@ class OutcomeStanding(msgspec.Struct, frozen=True, kw_only=True):
     outcome_id: str
     status: Literal["pending", "succeeded", "failed", "expired"]
     success: bool | None = None
-    charge_cents: NumberOrNull = NULL
+    charge_cents: NumberOrNull = field(default_factory=_null)
     resolved_at: str | None = None
     voided: bool = False
 

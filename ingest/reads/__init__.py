@@ -2,11 +2,11 @@
 
 Everything here is read from ClickHouse through named queries (sql/*.sql) and is at most a
 second behind the answers of POST. Nothing here writes, and nothing here is needed to meter:
-when ClickHouse is away these reads are 503 and metering goes on.
+when ClickHouse is away these reads are 503 and metering goes on. The routes are in
+ingest.reads.handlers.
 """
 
 from ingest.reads.clickhouse import ReadsUnavailable
-from ingest.reads.handlers import routes
 from ingest.reads.ledger import Reads, open_reads
 
-__all__ = ["Reads", "ReadsUnavailable", "open_reads", "routes"]
+__all__ = ["Reads", "ReadsUnavailable", "open_reads"]

@@ -12,7 +12,6 @@ from ingest.context import Context
 from ingest.incoming import query_of
 from ingest.problems import RETRY_AFTER, NotFound
 from ingest.reads import answers, eventviews, params
-from ingest.reads.clickhouse import ReadsUnavailable
 from ingest.reads.ledger import Reads, find_event
 from ingest.reads.rows import EventRow, UsageRow
 from ingest.reads.standing import Evidence, Standing, standing
@@ -74,12 +73,12 @@ async def one_event(context: Context, request: web.Request) -> web.Response:
     """GET /v1/events/{event_id}."""
     key = key_of(context, request)
     customer = customer_of(key, query_of(request, CUSTOMER).get("customer_id"))
-    address = _address(request.match_info["event_id"])
+    address = event_address(request.match_info["event_id"])
     event_id = int(request.match_info["event_id"])
-    reads = _reads(context)
+    reads = context.ledger()
     row = await find_event(reads, customer, event_id)
     if row is None:
-        seen = await _evidence(context, reads, customer, address)
+        seen = await evidence(context, partition_of(customer.encode(), context.settings.partitions))
         # it may have come in while the evidence was collected
         row = await find_event(reads, customer, event_id)
         if row is None and standing(address, seen) is Standing.ACCEPTED:
@@ -93,7 +92,7 @@ async def event_list(context: Context, request: web.Request) -> web.Response:
     """GET /v1/events."""
     customer, test, given = _asked(context, request, EVENTS_QUERY)
     query = params.event_query(given, customer, test)
-    reads = _reads(context)
+    reads = context.ledger()
     rows = await reads.events(query._replace(limit=query.limit + 1))
     voided = await reads.voided(customer, [row.event_id for row in rows if _is_priced(row)])
     return answer(encode(eventviews.page(rows, voided, query.limit)))
@@ -104,7 +103,7 @@ async def usage_of(context: Context, request: web.Request) -> web.Response:
     customer, test, given = _asked(context, request, USAGE_QUERY)
     now = context.clock()
     asked = params.usage_request(given, customer, test, now)
-    reads = _reads(context)
+    reads = context.ledger()
     actions, agents, groups, pending = await asyncio.gather(
         reads.usage(asked.query, "action"),
         reads.usage(asked.query, "agent_id"),
@@ -118,7 +117,7 @@ async def audit_trail(context: Context, request: web.Request) -> web.Response:
     """GET /api/admin/audit."""
     require_admin(context, request)
     asked = params.audit_request(query_of(request, PAGE))
-    rows = await _reads(context).audit(asked.before, asked.limit + 1)
+    rows = await context.ledger().audit(asked.before, asked.limit + 1)
     return answer(encode(answers.audit(rows, asked.limit)))
 
 
@@ -134,22 +133,17 @@ async def _groups(reads: Reads, asked: params.UsageRequest) -> list[UsageRow]:
     return [] if asked.group is None else await reads.usage(asked.query, params.GROUPS[asked.group])
 
 
-async def _evidence(context: Context, reads: Reads, customer: str, address: Address) -> Evidence:
-    """What is known of the customer's shard; the order of the questions is part of the rule."""
-    partition = partition_of(customer.encode(), context.settings.partitions)
+async def evidence(context: Context, partition: int) -> Evidence:
+    """What is known of a shard; the order of the questions is part of the rule. Raises ReadsUnavailable."""
+    reads = context.ledger()
     position = context.replies.positions.get(partition, -1)
     ends = await reads.ends(partition)
     reached = await reads.reached(partition)
     return Evidence(partition, ends.raw, position, ends.entries, reached.raw, reached.entries)
 
 
-def _reads(context: Context) -> Reads:
-    if context.clickhouse is None:
-        raise ReadsUnavailable("no ledger is configured")
-    return context.clickhouse
-
-
-def _address(text: str) -> Address:
+def event_address(text: str) -> Address:
+    """The address that an event id in a path stands for. Raises NotFound for what is none."""
     if not re.fullmatch(r"0|[1-9][0-9]{0,15}", text):
         raise _unknown(text)
     try:

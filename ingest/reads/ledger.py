@@ -10,10 +10,14 @@ from ingest.reads.logends import Ends, KafkaLogEnds, LogEnds
 from ingest.reads.rows import (
     Amount,
     AuditRow,
+    ClosingRow,
+    EntryRow,
     EventQuery,
     EventRow,
     LastUse,
     Number,
+    OutcomeQuery,
+    OutcomeRow,
     Reached,
     UsageKey,
     UsageQuery,
@@ -37,6 +41,18 @@ class Reads(Protocol):
         """Those of a customer's events that have been voided."""
         ...
 
+    async def entry(self, event: int, customer: str = "") -> EntryRow | None:
+        """The entry with this id, of a customer or of anyone."""
+        ...
+
+    async def outcomes(self, query: OutcomeQuery) -> list[OutcomeRow]:
+        """What opened at most ``query.limit`` outcomes, newest first."""
+        ...
+
+    async def closings(self, customer: str, events: Sequence[int]) -> dict[int, ClosingRow]:
+        """What closed outcomes of a customer, by the event id of what opened them."""
+        ...
+
     async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageRow]:
         """Sums by one key, the largest total first, then by name."""
         ...
@@ -46,7 +62,7 @@ class Reads(Protocol):
         ...
 
     async def audit(self, before: tuple[int, int], limit: int) -> list[AuditRow]:
-        """Configuration changes before (recorded_at, event id), newest first."""
+        """Configuration changes and voids before (recorded_at, event id), newest first."""
         ...
 
     async def last_used(self, keys: Sequence[int]) -> dict[int, int]:
@@ -112,6 +128,33 @@ class LedgerReads:
             return set()
         rows = await self._runner.fetch("voided", Number, customer=customer, least=min(events), events=sorted(events))
         return {row.number for row in rows}
+
+    async def entry(self, event: int, customer: str = "") -> EntryRow | None:
+        rows = await self._runner.fetch("entry", EntryRow, event=event, customer=customer)
+        return rows[0] if rows else None
+
+    async def outcomes(self, query: OutcomeQuery) -> list[OutcomeRow]:
+        time = query.time.clamped()
+        return await self._runner.fetch(
+            "outcomes",
+            OutcomeRow,
+            customer=query.customer,
+            at_most=query.at_most,
+            tests=[0, 1] if query.test is None else [int(query.test)],
+            agent=query.agent,
+            status=query.status,
+            now=query.now,
+            start=time.start,
+            end=time.end,
+            limit=query.limit,
+        )
+
+    async def closings(self, customer: str, events: Sequence[int]) -> dict[int, ClosingRow]:
+        if not events:
+            return {}
+        given = sorted(events)
+        rows = await self._runner.fetch("closings", ClosingRow, customer=customer, least=given[0], events=given)
+        return {row.original: row for row in rows}
 
     async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageRow]:
         parameters = _usage_parameters(query)

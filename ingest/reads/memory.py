@@ -3,61 +3,31 @@
 For tests of what stands on reads, and the reference that the SQL is held against.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any
+
+import msgspec
 
 from ingest.reads.clickhouse import ReadsUnavailable
+from ingest.reads.ledgerrow import LedgerRow as LedgerRow
 from ingest.reads.logends import Ends
-from ingest.reads.rows import AuditRow, EventQuery, EventRow, Reached, UsageKey, UsageQuery, UsageRow
-from schemas.entries import EntryKind
+from ingest.reads.rows import (
+    AuditRow,
+    ClosingRow,
+    EntryRow,
+    EventQuery,
+    EventRow,
+    OutcomeQuery,
+    OutcomeRow,
+    Reached,
+    UsageKey,
+    UsageQuery,
+    UsageRow,
+)
 from schemas.ids import address_of
 from schemas.limits import DAY, HOUR
 from schemas.money import format_cents
-
-
-class LedgerRow(NamedTuple):
-    """A row of rev.entries. Money in pico-cents, times in ms; names as the columns."""
-
-    kind: EntryKind
-    event_id: int
-    customer_id: str = ""
-    api_key_id: int = 0
-    agent_id: str = ""
-    action: str = ""
-    tokens_input: int | None = None
-    tokens_output: int | None = None
-    tokens: int = 0
-    outcome: str = ""
-    base_cents: int = 0
-    token_cents: int = 0
-    bonus_cents: int = 0
-    total_cents: int = 0
-    price_id: int = 0
-    price_action: str = ""
-    price_base: int = 0
-    price_token: int = 0
-    price_bonus: int = 0
-    price_is_default: bool = False
-    price_offset: int = 0
-    model: str = ""
-    provider: str = ""
-    trace_id: str = ""
-    task_id: str = ""
-    outcome_id: str = ""
-    idempotency_key: str = ""
-    body_hash: str = ""
-    test: bool = False
-    metadata: str = ""
-    expires_at: int | None = None
-    event_time: int = 0
-    recorded_at: int = 0
-    reason: str = ""
-    original: int | None = None
-    config_type: str = ""
-    actor: str = ""
-    detail: str = ""
-    entries_offset: int = 0
 
 
 class MemoryReads:
@@ -79,6 +49,28 @@ class MemoryReads:
         voids = {row.original or 0 for row in self.rows if row.kind == "void" and row.customer_id == customer}
         return voids.intersection(events)
 
+    async def entry(self, event: int, customer: str = "") -> EntryRow | None:
+        self._check()
+        found = (row for row in self.rows if row.event_id == event and customer in ("", row.customer_id))
+        return next(map(_entry_row, found), None)
+
+    async def outcomes(self, query: OutcomeQuery) -> list[OutcomeRow]:
+        self._check()
+        verdicts = {row.original: row.verdict for row in self.rows if row.kind in ("charge", "waived")}
+        wanted = [
+            row
+            for row in self.rows
+            if _opens(row) and _is_asked(row, query) and query.status in ("", _status(row, verdicts, query.now))
+        ]
+        wanted.sort(key=lambda row: -row.event_id)
+        return [_outcome_row(row) for row in wanted[: query.limit]]
+
+    async def closings(self, customer: str, events: Sequence[int]) -> dict[int, ClosingRow]:
+        self._check()
+        mine = [row for row in self.rows if row.customer_id == customer and row.kind in ("charge", "waived")]
+        found = [msgspec.convert(row._asdict(), ClosingRow) for row in mine if row.original in events]
+        return {row.original: row for row in found}
+
     async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageRow]:
         self._check()
         groups: dict[str, list[LedgerRow]] = {}
@@ -90,12 +82,11 @@ class MemoryReads:
 
     async def pending(self, query: UsageQuery, now: int) -> int:
         self._check()
-        closed = {row.original for row in self.rows if row.customer_id == query.customer}
+        closed = {row.original for row in self.rows if row.customer_id == query.customer and row.kind in _CLOSE}
         return sum(
-            row.price_bonus
+            row.price_on_success if row.kind == "registered" else row.price_bonus
             for row in self.rows
-            if row.kind == "event"
-            and row.outcome == "pending"
+            if _opens(row)
             and _is_counted(row, query)
             and row.event_id not in closed
             and (row.expires_at is None or row.expires_at > now)
@@ -103,11 +94,10 @@ class MemoryReads:
 
     async def audit(self, before: tuple[int, int], limit: int) -> list[AuditRow]:
         self._check()
-        changes = [row for row in self.rows if row.kind == "config" and (row.recorded_at, row.event_id) < before]
+        changes = [row for row in self.rows if row.kind in ("config", "void")]
+        changes = [row for row in changes if (row.recorded_at, row.event_id) < before]
         changes.sort(key=lambda row: (row.recorded_at, row.event_id), reverse=True)
-        return [
-            AuditRow(row.event_id, row.config_type, row.actor, row.detail, row.recorded_at) for row in changes[:limit]
-        ]
+        return [_audit_row(row) for row in changes[:limit]]
 
     async def last_used(self, keys: Sequence[int]) -> dict[int, int]:
         self._check()
@@ -138,6 +128,7 @@ class MemoryReads:
             raise ReadsUnavailable("memory")
 
 
+_CLOSE = ("charge", "waived", "void")
 _KEYS: dict[UsageKey, Callable[[LedgerRow], str]] = {
     "action": lambda row: row.action,
     "agent_id": lambda row: row.agent_id,
@@ -159,7 +150,7 @@ def _is_wanted(row: LedgerRow, query: EventQuery) -> bool:
         (query.idempotency_key, row.idempotency_key),
     ]
     return (
-        row.kind in ("event", "rejected")
+        (row.kind == "event" or (row.kind == "rejected" and not row.config_type))
         and row.customer_id == query.customer
         and query.test in (None, row.test)
         and query.at_least <= row.event_id <= query.at_most
@@ -192,20 +183,50 @@ def _usage_row(name: str, rows: list[LedgerRow]) -> UsageRow:
     return UsageRow(name, events, charges, str(tokens), format_cents(total), format_cents(charged))
 
 
-def _event_row(row: LedgerRow) -> EventRow:
-    assert row.kind in ("event", "rejected")
-    return EventRow(
-        kind="event" if row.kind == "event" else "rejected",
-        base=format_cents(row.base_cents),
-        token=format_cents(row.token_cents),
-        bonus=format_cents(row.bonus_cents),
-        total=format_cents(row.total_cents),
-        price_base=format_cents(row.price_base),
-        price_token=format_cents(row.price_token),
-        price_bonus=format_cents(row.price_bonus),
-        **{field: getattr(row, field) for field in _SAME},
+def _opens(row: LedgerRow) -> bool:
+    return row.kind == "registered" or (row.kind == "event" and row.outcome == "pending")
+
+
+def _is_asked(row: LedgerRow, query: OutcomeQuery) -> bool:
+    return (
+        row.customer_id == query.customer
+        and query.test in (None, row.test)
+        and query.agent in ("", row.agent_id)
+        and query.time.start <= row.recorded_at < query.time.end
+        and row.event_id <= query.at_most
     )
 
 
-_OWN = {"kind", "base", "token", "bonus", "total", "price_base", "price_token", "price_bonus"}
-_SAME = [field for field in EventRow.__struct_fields__ if field not in _OWN]
+def _status(row: LedgerRow, verdicts: Mapping[int | None, str], now: int) -> str:
+    over = row.expires_at is not None and row.expires_at <= now
+    return verdicts.get(row.event_id, "expired" if over else "pending")
+
+
+def _event_row(row: LedgerRow) -> EventRow:
+    return msgspec.convert(_cells(row), EventRow)
+
+
+def _entry_row(row: LedgerRow) -> EntryRow:
+    return msgspec.convert(_cells(row), EntryRow)
+
+
+def _outcome_row(row: LedgerRow) -> OutcomeRow:
+    return msgspec.convert(_cells(row), OutcomeRow)
+
+
+def _audit_row(row: LedgerRow) -> AuditRow:
+    return msgspec.convert({**_cells(row), "type": row.config_type}, AuditRow)
+
+
+def _cells(row: LedgerRow) -> dict[str, Any]:
+    """A row as the queries give it: money as text, by the names that they use."""
+    money = {
+        "base": row.base_cents,
+        "token": row.token_cents,
+        "bonus": row.bonus_cents,
+        "total": row.total_cents,
+        "price_base": row.price_base,
+        "price_token": row.price_token,
+        "price_bonus": row.price_bonus,
+    }
+    return row._asdict() | {name: format_cents(value) for name, value in money.items()}

@@ -8,20 +8,18 @@ from ingest import times
 from ingest.problems import Invalid
 from ingest.reads import cursors
 from ingest.reads.periods import CUSTOM, DEFAULT_PERIOD, EVER, PERIODS, Range, named, since
-from ingest.reads.rows import MAX_ID, EventQuery, UsageKey, UsageQuery
+from ingest.reads.rows import MAX_ID, EventQuery, OutcomeQuery, UsageKey, UsageQuery
 from schemas.commands import EventOutcome
+from schemas.entries import Verdict
 from schemas.limits import DEFAULT_LIST, MAX_LIST, MAX_NAME
 
 GROUPS: dict[str, UsageKey] = {"day": "day", "hour": "hour", "agent": "agent_id", "action": "action", "model": "model"}
 """group_by -> what the ledger is grouped by."""
 OUTCOMES: tuple[str, ...] = get_args(EventOutcome)
-EVENTS, AUDIT = "events", "audit"
+STATUSES = ("pending", *get_args(Verdict))
+EVENTS, AUDIT, OUTCOME_LIST = "events", "audit", "outcomes"
 """Whose cursor it is."""
 
-EVENTS_NAMES = ("customer_id", "agent_id", "action", "outcome", "idempotency_key", "from", "to", "limit", "cursor")
-USAGE_NAMES = ("customer_id", "period", "from", "to", "agent_id", "action", "model", "group_by")
-AUDIT_NAMES = ("limit", "cursor")
-EVENT_NAMES = ("customer_id",)
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UNESCAPED_PLUS = re.compile(r" (\d\d:?\d\d)$")
@@ -53,6 +51,21 @@ def event_query(given: Given, customer: str, test: bool) -> EventQuery:
         action=name(given, "action"),
         outcome=choice(given, "outcome", OUTCOMES) or "",
         idempotency_key=name(given, "idempotency_key"),
+        time=_list_range(given),
+        at_most=MAX_ID if most is None else most[0] - 1,
+        limit=limit(given),
+    )
+
+
+def outcome_query(given: Given, customer: str, test: bool, now: int) -> OutcomeQuery:
+    """Of GET /v1/outcomes; ``now`` in ms. Raises Invalid."""
+    most = cursor(given, OUTCOME_LIST, 1)
+    return OutcomeQuery(
+        customer,
+        now,
+        test=test,
+        agent=name(given, "agent_id"),
+        status=choice(given, "status", STATUSES) or "",
         time=_list_range(given),
         at_most=MAX_ID if most is None else most[0] - 1,
         limit=limit(given),

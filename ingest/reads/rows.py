@@ -9,16 +9,16 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from ingest.reads.periods import EVER, Range
+from schemas.entries import EntryKind
 from schemas.ids import MAX_OFFSET
 
 MAX_ID = (MAX_OFFSET << 16) | 0xFFFF
 UsageKey = Literal["action", "agent_id", "model", "hour", "day"]
 
 
-class EventRow(msgspec.Struct, frozen=True, gc=False):
-    """A meter event as the ledger has it: priced, or rejected after it was accepted."""
+class _Row(msgspec.Struct, frozen=True, gc=False):
+    """What the rows of events and of other entries have in common."""
 
-    kind: Literal["event", "rejected"]
     event_id: int
     customer_id: str
     agent_id: str
@@ -52,6 +52,47 @@ class EventRow(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
+class EventRow(_Row, frozen=True, gc=False):
+    """A meter event as the ledger has it: priced, or rejected after it was accepted."""
+
+    kind: Literal["event", "rejected"]
+
+
+class EntryRow(_Row, frozen=True, gc=False):
+    """An entry of any kind with all that it holds."""
+
+    kind: EntryKind
+    on_expiry: str
+    detail: str
+
+
+class OutcomeRow(msgspec.Struct, frozen=True, gc=False):
+    """What opened an outcome: a registration, whose ``detail`` is the outcome as it opened, or a
+    pending event, whose bonus is the price on success."""
+
+    kind: Literal["registered", "event"]
+    event_id: int
+    customer_id: str
+    agent_id: str
+    action: str
+    task_id: str
+    on_expiry: str
+    test: bool
+    detail: str
+    price_bonus: str
+    expires_at: int
+    recorded_at: int
+
+
+class ClosingRow(msgspec.Struct, frozen=True, gc=False):
+    """What closed the outcome that ``original`` opened; ``detail``: the outcome as it ended."""
+
+    original: int
+    event_id: int
+    kind: Literal["charge", "waived"]
+    detail: str
+
+
 class EventQuery(NamedTuple):
     """Which events: of one customer, newest first; '' and None mean any."""
 
@@ -63,6 +104,20 @@ class EventQuery(NamedTuple):
     idempotency_key: str = ""
     time: Range = EVER
     at_least: int = 0
+    at_most: int = MAX_ID
+    limit: int = 50
+
+
+class OutcomeQuery(NamedTuple):
+    """Which outcomes: of one customer, newest first, by when they were opened; '' and None mean
+    any. ``now``: from their expires_at on, open ones count as expired, ms."""
+
+    customer: str
+    now: int
+    test: bool | None = None
+    agent: str = ""
+    status: str = ""
+    time: Range = EVER
     at_most: int = MAX_ID
     limit: int = 50
 
@@ -108,12 +163,21 @@ class Reached(msgspec.Struct, frozen=True, gc=False):
 
 
 class AuditRow(msgspec.Struct, frozen=True, gc=False):
-    """One configuration change."""
+    """One configuration change (``type``, ``detail``), or one void (the rest)."""
 
     event_id: int
+    kind: Literal["config", "void"]
     type: str
     actor: str
     detail: str
+    reason: str
+    original: int | None
+    customer_id: str
+    agent_id: str
+    action: str
+    outcome_id: str
+    test: bool
+    total: str
     recorded_at: int
 
 

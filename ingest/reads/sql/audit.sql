@@ -1,9 +1,10 @@
--- Configuration changes, newest first, before a place in that order.
+-- What was configured and what was taken back, newest first, before a place in that order.
 SELECT
-    event_id, config_type AS type, actor, detail,
+    event_id, kind, config_type AS type, actor, detail, reason, original, customer_id, agent_id, action, outcome_id, test,
+    toString(total_cents) AS total,
     toUnixTimestamp64Milli(entries.recorded_at) AS recorded_at
 FROM rev.entries AS entries
-WHERE kind = 'config'
+WHERE kind IN ('config', 'void')
     AND (toUnixTimestamp64Milli(entries.recorded_at), event_id) < ({before_time:Int64}, {before_id:UInt64})
 ORDER BY entries.recorded_at DESC, event_id DESC
 LIMIT {limit:UInt32}

@@ -1,4 +1,5 @@
--- Meter events of one customer, newest first: priced ones, and those that were refused after they were accepted.
+-- Meter events of one customer, newest first: priced ones, and those that were refused after they were accepted
+-- (a refused command of another kind has its tag in config_type).
 -- An id is larger than that of every event that the customer's shard accepted before.
 SELECT
     kind, event_id, customer_id, agent_id, action, tokens, tokens_input, tokens_output, outcome,
@@ -19,7 +20,7 @@ FROM rev.entries AS entries
 WHERE customer_id = {customer:String}
     AND event_id >= {at_least:UInt64}
     AND event_id <= {at_most:UInt64}
-    AND kind IN ('event', 'rejected')
+    AND (kind = 'event' OR kind = 'rejected' AND config_type = '')
     AND toUInt8(test) IN {tests:Array(UInt8)}
     AND ({agent:String} = '' OR agent_id = {agent:String})
     AND ({action:String} = '' OR action = {action:String})

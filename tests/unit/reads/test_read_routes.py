@@ -10,10 +10,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from ingest import metering, openapi, reads
+from ingest import metering, openapi
 from ingest.auth import hash_of
 from ingest.boundary import boundary
 from ingest.context import Context
+from ingest.reads import handlers as reads
 from ingest.reads.logends import Ends
 from ingest.reads.memory import LedgerRow, MemoryReads
 from ingest.view import ConfigView

@@ -1,0 +1,49 @@
+"""GET /v1/outcomes: lists with filters, from the ledger."""
+
+from aiohttp import hdrs, web
+
+from ingest.answers import encode
+from ingest.auth import customer_of, key_of
+from ingest.boundary import answer
+from ingest.context import Context
+from ingest.incoming import query_of
+from ingest.outcomes.views import OutcomeList, page
+from ingest.reads import params
+from ingest.routing import Auth, Operation, Route
+
+QUERY = {
+    "customer_id": "The customer, with a platform key.",
+    "status": "pending, succeeded, failed or expired.",
+    "agent_id": "Only of this agent.",
+    "from": "When it was opened, ISO 8601: from this moment on.",
+    "to": "When it was opened: before this moment.",
+    "limit": "1 to 1000 (50).",
+    "cursor": "next_cursor of the page before.",
+}
+
+
+def routes(context: Context) -> list[Route]:
+    """The routes of this room."""
+
+    async def show(request: web.Request) -> web.Response:
+        return await outcome_list(context, request)
+
+    listed = {200: OutcomeList}
+    return [
+        Route(Operation(hdrs.METH_GET, "/v1/outcomes", "Outcomes, newest first.", Auth.KEY, listed, None, QUERY), show)
+    ]
+
+
+async def outcome_list(context: Context, request: web.Request) -> web.Response:
+    """GET /v1/outcomes."""
+    key = key_of(context, request)
+    given = query_of(request, QUERY)
+    customer = customer_of(key, given.get("customer_id"))
+    test = key.test or context.view.is_test(customer)
+    asked = params.outcome_query(given, customer, test, context.clock())
+    reads = context.ledger()
+    rows = await reads.outcomes(asked._replace(limit=asked.limit + 1))
+    opened = [row.event_id for row in rows]
+    closings = await reads.closings(customer, opened)
+    voided = await reads.voided(customer, [*opened, *(closing.event_id for closing in closings.values())])
+    return answer(encode(page(asked, rows, closings, voided)))

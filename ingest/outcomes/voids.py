@@ -1,0 +1,167 @@
+"""Voids: an entry is taken back by a negative one, once. Nothing is ever deleted.
+
+What is taken back, with its amounts and its price, is copied from the ledger into the command;
+whether it may be, and that it is only once, the shard decides.
+"""
+
+import msgspec
+from aiohttp import hdrs, web
+
+from ingest.admin.asking import ACTOR, admin
+from ingest.bodies import VoidBody
+from ingest.context import Context
+from ingest.incoming import body_of, query_of
+from ingest.outcomes.handlers import forwarded
+from ingest.outcomes.requests import opened_by, reason_of
+from ingest.problems import MaybeRecorded, NotFound, NothingCharged, Unanswered
+from ingest.reads.handlers import event_address, evidence
+from ingest.reads.rows import EntryRow
+from ingest.reads.standing import Standing, standing
+from ingest.routing import Auth, Operation, Route
+from ingest.submitting import told
+from schemas.commands import EventOutcome, MeterEvent, OnExpiry, PriceRef, Rates, ReadOutcome, Void
+from schemas.commands import encode as encode_command
+from schemas.ids import address_of
+from schemas.limits import MAX_BODY
+from schemas.money import format_cents, parse_cents
+from schemas.objects import OutcomeStanding, VoidObject
+
+EVENTS, OUTCOMES = "/api/admin/events/{event_id}/void", "/api/admin/outcomes/{outcome_id}/void"
+ON_ITS_WAY = "it is not in the ledger yet; try again"
+_standing = msgspec.json.Decoder(OutcomeStanding).decode
+
+
+def routes(context: Context) -> list[Route]:
+    """The routes of this room."""
+
+    async def event(request: web.Request) -> web.Response:
+        return await void_event(context, request)
+
+    async def outcome(request: web.Request) -> web.Response:
+        return await void_outcome(context, request)
+
+    post, admins = hdrs.METH_POST, Auth.ADMIN
+    made = {200: VoidObject, 201: VoidObject}
+    return [
+        Route(Operation(post, EVENTS, "Take an event or a charge back, once.", admins, made, VoidBody), event),
+        Route(Operation(post, OUTCOMES, "Take an outcome's charge back, once.", admins, made, VoidBody), outcome),
+    ]
+
+
+async def void_event(context: Context, request: web.Request) -> web.Response:
+    """POST /api/admin/events/{event_id}/void."""
+    reason = await _reason(context, request)
+    text = request.match_info["event_id"]
+    event_address(text)
+    entry = await _entry(context, int(text), f"there is no event {text[:40]!r}")
+    if entry.kind not in ("event", "charge"):
+        if entry.kind in ("void", "config"):
+            raise NotFound(f"there is no event {text[:40]!r}")
+        raise NothingCharged(f"{text} charged nothing ({entry.kind}), so there is nothing to take back")
+    return await _void(context, entry, reason)
+
+
+async def void_outcome(context: Context, request: web.Request) -> web.Response:
+    """POST /api/admin/outcomes/{outcome_id}/void."""
+    reason = await _reason(context, request)
+    id = request.match_info["outcome_id"]
+    unknown = f"there is no outcome {id[:40]!r}"
+    event = opened_by(id)
+    if event is None:
+        raise NotFound(unknown)
+    opener = await _entry(context, event, unknown)
+    if opener.outcome_id != id or opener.kind not in ("event", "registered"):
+        raise NotFound(unknown)
+    customer = opener.customer_id
+    # the ledger may not have what closed it a moment ago; the shard has
+    read = await context.submitter.read(customer, encode_command(ReadOutcome(customer, id)))
+    stands = _standing(read.result)
+    if stands.status == "pending" or bytes(stands.charge_cents) == b"0":
+        problem = NothingCharged(f"outcome {id} is {stands.status} and charged nothing")
+        problem.outcome = stands
+        raise problem
+    closing = (await context.ledger().closings(customer, [event])).get(event)
+    entry = None if closing is None else await context.ledger().entry(closing.event_id, customer)
+    if entry is None:
+        raise Unanswered(ON_ITS_WAY)
+    return await _void(context, entry, reason)
+
+
+async def _reason(context: Context, request: web.Request) -> str:
+    admin(context, request)
+    query_of(request, ())
+    return reason_of(await body_of(request, MAX_BODY))
+
+
+async def _entry(context: Context, event_id: int, unknown: str) -> EntryRow:
+    """The entry with this id. Raises Unanswered while it may be on its way, or NotFound."""
+    ledger = context.ledger()
+    entry = await ledger.entry(event_id)
+    if entry is not None:
+        return entry
+    address = address_of(event_id)
+    if address.partition >= context.settings.partitions:
+        raise NotFound(unknown)
+    seen = await evidence(context, address.partition)
+    # it may have come in while the evidence was collected
+    entry = await ledger.entry(event_id)
+    if entry is not None:
+        return entry
+    if standing(address, seen) is Standing.ACCEPTED:
+        raise Unanswered(ON_ITS_WAY)
+    raise NotFound(unknown)
+
+
+async def _void(context: Context, entry: EntryRow, reason: str) -> web.Response:
+    command = void_of(entry, reason)
+    submitted = await context.submitter.decide(entry.customer_id, encode_command(command), True)
+    if submitted.reply is None:
+        raise MaybeRecorded("the void is recorded but not confirmed yet; repeat it, it is made only once")
+    return await forwarded(context, entry.customer_id, told(submitted.reply))
+
+
+def void_of(entry: EntryRow, reason: str) -> Void:
+    """The command that takes an entry back: everything of it, amounts as they were. Pure."""
+    event = MeterEvent(
+        entry.agent_id,
+        entry.action,
+        entry.tokens,
+        entry.tokens_input,
+        entry.tokens_output,
+        msgspec.convert(entry.outcome or None, EventOutcome | None),
+        entry.expires_at,
+        msgspec.convert(entry.on_expiry or None, OnExpiry | None),
+        msgspec.Raw(entry.metadata.encode()),
+        entry.idempotency_key or None,
+        entry.event_time,
+        entry.task_id or None,
+        entry.model or None,
+        entry.provider or None,
+        entry.trace_id or None,
+    )
+    return Void(
+        customer_id=entry.customer_id,
+        event_id=entry.event_id,
+        event=event,
+        base=_cents(entry.base),
+        token=_cents(entry.token),
+        bonus=_cents(entry.bonus),
+        total=_cents(entry.total),
+        reason=reason,
+        price=_price(entry),
+        outcome_id=entry.outcome_id or None,
+        charge=entry.kind == "charge",
+        test=entry.test,
+        actor=ACTOR,
+    )
+
+
+def _price(entry: EntryRow) -> PriceRef | None:
+    if not entry.price_id:
+        return None
+    rates = Rates(_cents(entry.price_base), _cents(entry.price_token), _cents(entry.price_bonus))
+    return PriceRef(entry.price_id, entry.price_action, rates, entry.price_offset, entry.price_is_default)
+
+
+def _cents(text: str) -> str:
+    return format_cents(parse_cents(text))

@@ -1,0 +1,118 @@
+"""A row of the ledger in memory, and the rows that a record of rev.entries becomes there: what
+ledger/sql does, in plain Python, for tests of what stands on reads.
+"""
+
+from typing import NamedTuple
+
+from schemas.commands import MeterEvent
+from schemas.entries import Entry, EntryKind, EntryRecord, PriceRef
+from schemas.ids import event_id
+from schemas.money import parse_cents
+
+
+class LedgerRow(NamedTuple):
+    """A row of rev.entries. Money in pico-cents, times in ms; names as the columns."""
+
+    kind: EntryKind
+    event_id: int
+    customer_id: str = ""
+    api_key_id: int = 0
+    agent_id: str = ""
+    action: str = ""
+    tokens_input: int | None = None
+    tokens_output: int | None = None
+    tokens: int = 0
+    outcome: str = ""
+    base_cents: int = 0
+    token_cents: int = 0
+    bonus_cents: int = 0
+    total_cents: int = 0
+    price_id: int = 0
+    price_action: str = ""
+    price_base: int = 0
+    price_token: int = 0
+    price_bonus: int = 0
+    price_is_default: bool = False
+    price_offset: int = 0
+    model: str = ""
+    provider: str = ""
+    trace_id: str = ""
+    task_id: str = ""
+    outcome_id: str = ""
+    on_expiry: str = ""
+    price_on_success: int = 0
+    price_on_failure: int = 0
+    verdict: str = ""
+    idempotency_key: str = ""
+    body_hash: str = ""
+    test: bool = False
+    metadata: str = ""
+    expires_at: int | None = None
+    event_time: int = 0
+    recorded_at: int = 0
+    reason: str = ""
+    original: int | None = None
+    config_type: str = ""
+    actor: str = ""
+    detail: str = ""
+    entries_offset: int = 0
+
+
+def rows_of(record: EntryRecord, partition: int, entries_offset: int) -> list[LedgerRow]:
+    """The rows of one record of rev.entries."""
+    return [_row(record, entry, partition)._replace(entries_offset=entries_offset) for entry in record.entries]
+
+
+def _row(record: EntryRecord, entry: Entry, partition: int) -> LedgerRow:
+    event = entry.event or MeterEvent("", "")
+    at = record.recorded_at
+    row = LedgerRow(
+        kind=entry.kind,
+        event_id=event_id(partition, record.raw_offset, entry.index),
+        customer_id=record.customer_id,
+        api_key_id=record.api_key_id,
+        agent_id=event.agent_id,
+        action=event.action,
+        outcome=event.outcome or "",
+        on_expiry=event.on_expiry or "",
+        idempotency_key=event.idempotency_key or "",
+        task_id=event.task_id or "",
+        model=event.model or "",
+        provider=event.provider or "",
+        trace_id=event.trace_id or "",
+        tokens=event.tokens,
+        tokens_input=event.tokens_input,
+        tokens_output=event.tokens_output,
+        metadata=bytes(event.metadata).decode(),
+        base_cents=parse_cents(entry.base),
+        token_cents=parse_cents(entry.token),
+        bonus_cents=parse_cents(entry.bonus),
+        total_cents=parse_cents(entry.total),
+        outcome_id=entry.outcome_id or "",
+        price_on_success=parse_cents(entry.on_success or "0"),
+        price_on_failure=parse_cents(entry.on_failure or "0"),
+        verdict=entry.verdict or "",
+        body_hash=entry.body_hash or "",
+        test=record.test,
+        expires_at=event.expires_at if entry.expires_at is None else entry.expires_at,
+        event_time=at if event.event_time is None else event.event_time,
+        recorded_at=at,
+        reason=entry.reason or "",
+        original=entry.original,
+        config_type=entry.type or "",
+        actor=entry.actor or "",
+        detail=bytes(entry.detail).decode(),
+    )
+    return row if entry.price < 0 else _priced(row, record.prices[entry.price])
+
+
+def _priced(row: LedgerRow, price: PriceRef) -> LedgerRow:
+    return row._replace(
+        price_id=price.id,
+        price_action=price.action_type,
+        price_base=parse_cents(price.rates.base),
+        price_token=parse_cents(price.rates.token),
+        price_bonus=parse_cents(price.rates.bonus),
+        price_is_default=price.is_default,
+        price_offset=price.offset,
+    )
