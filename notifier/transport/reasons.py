@@ -1,0 +1,120 @@
+"""What became of a request, in words for the endpoint's owner. Pure.
+
+Short and closed: none of these texts holds anything that the other side sent, an address of
+this network, or a secret.
+"""
+
+import email.utils
+import errno
+import re
+import socket
+import ssl
+
+from aiohttp import (
+    ClientConnectorCertificateError,
+    ClientConnectorDNSError,
+    ClientConnectorError,
+    ClientConnectorSSLError,
+    ClientError,
+    ClientOSError,
+    ClientPayloadError,
+    ClientResponseError,
+    ServerDisconnectedError,
+)
+
+from notifier.transport.connector import AnswerTooLong
+from notifier.transport.resolver import AddressRefused, NameUnknown
+
+TIMEOUT = "timeout"
+INTERNAL = "internal error"
+REFUSED_ADDRESS = "refused: private address"
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
+"""Of what there is too little on this side."""
+_SECONDS = re.compile(r"[0-9]{1,9}")
+
+
+def reason(error: ClientError | OSError | TimeoutError) -> str:
+    """Why there is no answer. Order matters: aiohttp's errors are each other's bases."""
+    match error:
+        case AnswerTooLong():
+            return "the head of the answer is too long"
+        case ClientConnectorCertificateError():
+            return _certificate(error.certificate_error)
+        case ClientConnectorSSLError():
+            return f"tls: {_tls(error.os_error)}"
+        case ClientConnectorDNSError() if not isinstance(error.os_error, AddressRefused):
+            return _name(error.os_error)
+        case ClientConnectorError():
+            return _connecting(error.os_error)
+        case ServerDisconnectedError():
+            return "the connection was closed without an answer"
+        case ClientPayloadError():
+            return "the answer was cut off"
+        case ClientResponseError():
+            return "the answer is not HTTP"
+        case TimeoutError():
+            return TIMEOUT
+        case ClientOSError() | OSError():
+            return _connecting(error)
+        case _:
+            return "the request failed"
+
+
+def is_ours(error: ClientError | OSError | TimeoutError) -> bool:
+    """Whether the cause is a lack of something on this side, which an operator must see."""
+    inner = error.os_error if isinstance(error, ClientConnectorError) else error
+    return isinstance(inner, OSError) and inner.errno in _OURS
+
+
+def retry_after(value: str | None, now_s: float) -> float | None:
+    """Seconds that a Retry-After asks for, at least 0; None if there is none that can be read.
+    ``now_s``: Unix time of the attempt, which a date is compared with."""
+    if value is None or len(value) > 64:
+        return None
+    value = value.strip()
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    try:
+        at = email.utils.parsedate_to_datetime(value).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, at - now_s)
+
+
+def _certificate(error: Exception) -> str:
+    """OpenSSL's own words about what is wrong with a certificate are a closed list, but for the
+    name that did not match."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        text = str(error.verify_message)
+        return "tls: " + ("the certificate is for another name" if "mismatch" in text else text)
+    return "tls: bad certificate"
+
+
+def _tls(error: OSError) -> str:
+    reason = getattr(error, "reason", None)
+    return str(reason).lower().replace("_", " ")[:80] if reason else "handshake failed"
+
+
+def _name(error: OSError) -> str:
+    lasting = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+    if isinstance(error, NameUnknown) or error.errno in lasting:
+        return "the name does not resolve"
+    return "the name servers did not answer"
+
+
+def _connecting(error: OSError) -> str:
+    if isinstance(error, AddressRefused):
+        return REFUSED_ADDRESS
+    if error.errno in _OURS:
+        return "not sent: this side is out of connections"
+    match error.errno:
+        case errno.ECONNREFUSED:
+            return "connection refused"
+        case errno.ENETUNREACH | errno.EHOSTUNREACH | errno.ENETDOWN:
+            return "unreachable"
+        case errno.ETIMEDOUT:
+            return TIMEOUT
+        case errno.ECONNRESET | errno.EPIPE | errno.ECONNABORTED:
+            return "connection reset"
+        case _:
+            return "cannot connect"
