@@ -3,17 +3,21 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 
 from ledger.verify.compare import Difference, compare
 from ledger.verify.configuration import CONFIG_KEY, Configuration
 from ledger.verify.derive import derive
+from ledger.verify.inherit import inherit
 from ledger.verify.keys import Keys, Known
 from ledger.verify.model import Expected, Shard
-from ledger.verify.rows import ZERO, Row, add
+from ledger.verify.outcomes import Outcomes
+from ledger.verify.rows import BORROWED, ZERO, Row, add, event_id
 from ledger.verify.sources import CannotRun, Ledger, Log, RawRecord, Selection, Span
 from ledger.verify.tariffs import Tariff, Tariffs
+from ledger.verify.voids import against
 from schemas.limits import DAY
 from schemas.topics import partition_of
 
@@ -27,12 +31,14 @@ STEP = 0.1
 
 @dataclass
 class Totals:
-    """What was read and compared. ``cents``: the exact sum of the ledger's rows."""
+    """What was read and compared. ``cents``: the exact sum of the ledger's rows. ``derived``: rows
+    that are older than the log; ``borrowed``: later ones of which only older rows tell the terms."""
 
     commands: int = 0
     events: int = 0
     rows: int = 0
     derived: int = 0
+    borrowed: int = 0
     cents: Decimal = ZERO
     differences: int = 0
 
@@ -75,27 +81,35 @@ class Check:
         return self.totals
 
     async def _partition(self, partition: int, span: Span, configuration: Configuration) -> None:
-        keys = Keys()
-        try:
-            shard = await self._shard(partition, span, configuration, keys)
+        with closing(Keys()) as keys, closing(Outcomes()) as outcomes:
+            shard = await self._shard(partition, span, configuration, keys, outcomes)
             await self._older(partition, span.first)
             start = span.first
             async for chunk in self._chunks(shard, partition, span):
-                await self._compare(partition, start, chunk)
+                await self._compare(partition, Span(start, chunk[-1].offset + 1), span.first, chunk)
                 start = chunk[-1].offset + 1
-        finally:
-            keys.close()
 
-    async def _shard(self, partition: int, span: Span, configuration: Configuration, keys: Keys) -> Shard:
+    async def _shard(
+        self, partition: int, span: Span, configuration: Configuration, keys: Keys, outcomes: Outcomes
+    ) -> Shard:
         """The model, with what it inherits from before the log begins."""
         if span.first == 0:
-            return Shard(partition, keys, Tariffs(), configuration)
+            return Shard(partition, keys, outcomes, Tariffs(), configuration)
         began = await self._ledger.began(partition, span.first)
         async for old in self._ledger.old_keys(partition, span.first, began - MAX_WINDOW):
             keys.remember(old.customer, old.key, Known(b"", old.at))
+        await self._inherit(partition, span.first, outcomes)
         inherited = await self._ledger.inherited(partition, span.first)
         self._check_inherited(partition, inherited)
-        return Shard(partition, keys, Tariffs(inherited), configuration, began)
+        return Shard(partition, keys, outcomes, Tariffs(inherited), configuration, began)
+
+    async def _inherit(self, partition: int, first: int, outcomes: Outcomes) -> None:
+        """Outcomes from before the log, whatever times are selected: a later verdict may close one."""
+        everything = Selection(self._selection.customer)
+        async for row in self._ledger.rows(partition, Span(0, first), everything, outcomes=True):
+            for difference in inherit(outcomes, row):
+                if self._selection.holds(row):
+                    self._differ(difference)
 
     def _check_inherited(self, partition: int, inherited: list[Tariff]) -> None:
         """Before the log begins at most one price of a customer and action was in force."""
@@ -107,17 +121,35 @@ class Check:
 
     async def _older(self, partition: int, first: int) -> None:
         """Rows whose commands are gone: derived again from themselves."""
+        voids: list[Row] = []
         async for row in self._ledger.rows(partition, Span(0, first), self._selection):
             self.totals.derived += 1
             self._count(row)
             for difference in derive(row):
                 self._differ(difference)
+            if row["kind"] == "void":
+                voids.append(row)
+            if len(voids) == self._chunk:
+                await self._check_voids(voids, set())
+                voids.clear()
+        await self._check_voids(voids, set())
+
+    async def _check_voids(self, voids: list[Row], told: set[tuple[int, str]]) -> None:
+        """Each void against the row that it takes back; ``told``: event id and column of what is known to differ."""
+        originals = await self._ledger.originals(voids)
+        for void in voids:
+            at = (void["raw_partition"], void["raw_offset"], void["raw_index"])
+            for column, wanted, found in against(void, originals.get(void["original"])):
+                if (void["event_id"], column) not in told:
+                    self._differ(Difference("value", *at, column, wanted, found))
 
     async def _chunks(self, shard: Shard, partition: int, span: Span) -> AsyncIterator[list[Expected]]:
         chunk: list[Expected] = []
         weight = 0
         async for record in self._log.records(partition, span):
             expected = self._apply(shard, record)
+            if len(expected.effects) > 1:
+                await self._settle(partition, expected)
             chunk.append(expected)
             weight += 1 + expected.events
             if weight >= self._chunk:
@@ -132,28 +164,44 @@ class Check:
         self.totals.events += expected.events
         return expected
 
-    async def _compare(self, partition: int, start: int, chunk: list[Expected]) -> None:
+    async def _settle(self, partition: int, expected: Expected) -> None:
+        """The ledger says which of several right answers was given: later ones depend on it."""
+        await self._caught_up(partition, expected.offset)
+        span = Span(expected.offset, expected.offset + 1)
+        rows = [row async for row in self._ledger.rows(partition, span, Selection())]
+        options = expected.options or ()
+        found = [len(compare(partition, expected._replace(options=(option,)), rows)) for option in options]
+        expected.effects[found.index(min(found))]()
+
+    async def _compare(self, partition: int, span: Span, first: int, chunk: list[Expected]) -> None:
         leaving = [e.offset for e in chunk if e.options is None or any(e.options)]
         if leaving:
             await self._caught_up(partition, leaving[-1])
         rows: dict[int, list[Row]] = defaultdict(list)
-        span = Span(start, chunk[-1].offset + 1)
+        voids: dict[int, Row] = {}
         async for row in self._ledger.rows(partition, span, self._selection):
             rows[row["raw_offset"]].append(row)
             self._count(row)
+            if row["kind"] == "void":
+                voids[row["event_id"]] = row
+        told: set[tuple[int, str]] = set()
         for expected in chunk:
             chosen = self._chosen(expected)
             for difference in compare(partition, chosen, rows.pop(expected.offset, [])):
+                told.add((difference.event_id, difference.column))
                 self._differ(difference)
         # What is left stands at offsets that no record of the log has.
         for offset, left in rows.items():
             for difference in compare(partition, Expected(offset, 0, ([],)), left):
                 self._differ(difference)
+        self.totals.borrowed += sum(event_id(partition, first, 0) > void["original"] for void in voids.values())
+        await self._check_voids(list(voids.values()), told)
 
     def _chosen(self, expected: Expected) -> Expected:
         if expected.options is None:
             return expected
         options = tuple([row for row in option if self._selection.holds(row)] for option in expected.options)
+        self.totals.borrowed += sum(row.get(BORROWED, False) for row in options[0])
         return expected._replace(options=options)
 
     async def _caught_up(self, partition: int, offset: int) -> None:

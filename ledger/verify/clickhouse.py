@@ -11,11 +11,13 @@ from typing import Any
 import aiohttp
 
 from ledger.verify.rows import COLUMNS, FLAGS, MONEY, TIMES, WHOLES, Row
-from ledger.verify.sources import CannotRun, OldKey, Selection, Span
+from ledger.verify.sources import KEYED, OUTCOMES, CannotRun, OldKey, Selection, Span
 from ledger.verify.tariffs import Tariff
 
 PAGE = 20_000
 """Rows in one answer, about. A range of fewer raw offsets than this is asked for at once."""
+ORIGINALS = 2_000
+"""Rows asked for by their ids at once: a query has a length."""
 LIMIT = 600.0
 
 
@@ -35,22 +37,38 @@ class ClickHouseLedger:
         where = f"raw_partition >= {partitions} LIMIT 1000"
         return [_row(found) for found in await self._all(f"SELECT {_SELECTED} FROM rev.entries WHERE {where}")]
 
-    async def rows(self, partition: int, span: Span, selection: Selection) -> AsyncIterator[Row]:
+    async def rows(
+        self, partition: int, span: Span, selection: Selection, outcomes: bool = False
+    ) -> AsyncIterator[Row]:
         """One query for each page of about PAGE rows, so that the engine never sorts many."""
-        at = span.first
+        at, more = span.first, _OUTCOMES if outcomes else ""
         while at < span.end:
-            upto = await self._page_end(partition, Span(at, span.end))
-            where = f"raw_partition = {partition} AND raw_offset >= {at} AND raw_offset < {upto}{_chosen(selection)}"
+            upto = await self._page_end(partition, Span(at, span.end), more)
+            where = f"raw_partition = {partition} AND raw_offset >= {at} AND raw_offset < {upto}{more}"
+            where += _chosen(selection)
             order = "ORDER BY raw_offset, raw_index, entries_offset"
             async for row in self._stream(f"SELECT {_SELECTED} FROM rev.entries WHERE {where} {order}"):
                 yield _row(row)
             at = upto
 
-    async def _page_end(self, partition: int, span: Span) -> int:
+    async def originals(self, voids: Sequence[Row]) -> dict[int, Row]:
+        found: dict[int, Row] = {}
+        for start in range(0, len(voids), ORIGINALS):
+            some = voids[start : start + ORIGINALS]
+            customers = ", ".join(sorted({_quoted(void["customer_id"]) for void in some}))
+            ids = ", ".join(str(void["original"]) for void in some if void["original"] is not None)
+            if ids:
+                where = f"customer_id IN ({customers}) AND event_id IN ({ids})"
+                async for row in self._stream(f"SELECT {_SELECTED} FROM rev.entries WHERE {where}"):
+                    made = _row(row)
+                    found[made["event_id"]] = made
+        return {v["original"]: found[v["original"]] for v in voids if _of_the_same(v, found.get(v["original"]))}
+
+    async def _page_end(self, partition: int, span: Span, more: str) -> int:
         """Where to cut a span so that about PAGE rows are before the cut."""
         if span.end - span.first <= PAGE:
             return span.end
-        where = f"raw_partition = {partition} AND raw_offset >= {span.first} AND raw_offset < {span.end}"
+        where = f"raw_partition = {partition} AND raw_offset >= {span.first} AND raw_offset < {span.end}{more}"
         page = f"SELECT raw_offset FROM rev.entries WHERE {where} ORDER BY raw_offset LIMIT {PAGE}"
         (found,) = await self._all(f"SELECT toString(count()), toString(max(raw_offset)) FROM ({page})")
         return int(found[1]) + 1 if int(found[0]) == PAGE else span.end
@@ -76,7 +94,7 @@ class ClickHouseLedger:
     async def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
         columns = "customer_id, idempotency_key, toString(toUnixTimestamp64Milli(recorded_at))"
         where = (
-            f"raw_partition = {partition} AND raw_offset < {first} AND kind = 'event' AND idempotency_key != ''"
+            f"raw_partition = {partition} AND raw_offset < {first} AND kind IN {KEYED} AND idempotency_key != ''"
             f" AND recorded_at >= {_moment(since)}"
         )
         async for customer, key, at in self._stream(f"SELECT {columns} FROM rev.entries WHERE {where}"):
@@ -117,6 +135,10 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         yield rest
 
 
+def _of_the_same(void: Row, original: Row | None) -> bool:
+    return original is not None and original["customer_id"] == void["customer_id"]
+
+
 def _money(column: str) -> str:
     return f"toString({column})"
 
@@ -132,6 +154,7 @@ def _time(column: str) -> str:
 _SELECTED = ", ".join(
     _money(c) if c in MONEY else _whole(c) if c in WHOLES else _time(c) if c in TIMES else c for c in COLUMNS
 )
+_OUTCOMES = f" AND (kind IN {OUTCOMES} OR kind = 'event' AND outcome = 'pending')"
 _READ: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(MONEY, Decimal),
     **dict.fromkeys((*WHOLES, *TIMES), int),

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ledger.verify.model import Expected
 from ledger.verify.rows import COLUMNS, Row, canonical, loads
+from ledger.verify.sources import KEYED
 
 SPECIAL = ("body_hash", "reason", "metadata", "detail", "entries_offset")
 PLAIN = tuple(column for column in COLUMNS if column not in SPECIAL)
@@ -69,16 +70,19 @@ def _special(wanted: Row, row: Row) -> list[tuple[str, Any, Any]]:
     found: list[tuple[str, Any, Any]] = []
     if wanted["metadata"] != (shown := _json(row["metadata"])):
         found.append(("metadata", wanted["metadata"], shown))
-    hashed = wanted["kind"] == "event" and wanted["idempotency_key"] != ""
+    hashed = wanted["kind"] in KEYED and wanted["idempotency_key"] != ""
     if hashed != (row["body_hash"] != ""):
         found.append(("body_hash", "a hash" if hashed else "", row["body_hash"]))
-    if (wanted["kind"] == "rejected") != (row["reason"] != ""):
-        found.append(("reason", "a reason" if wanted["kind"] == "rejected" else "", row["reason"]))
+    refused = wanted["kind"] == "rejected"
+    if row["reason"] != wanted["reason"] and not (refused and row["reason"]):
+        found.append(("reason", "a reason" if refused else wanted["reason"], row["reason"]))
+    elif refused and not row["reason"]:
+        found.append(("reason", "a reason", ""))
     return found + _detail(wanted["detail"] or {}, row["detail"])
 
 
 def _detail(wanted: Mapping[str, Any], text: str) -> list[tuple[str, Any, Any]]:
-    """What the object of a configuration row must say at least."""
+    """What the object of a configuration, an outcome or a void must say at least."""
     if not wanted:
         return [("detail", "", text)] if text else []
     try:

@@ -7,6 +7,8 @@ from typing import Any
 from ledger.verify.compare import Difference
 from ledger.verify.rows import ZERO, Row, add, amounts, event_id
 
+PARTS = ("base_cents", "token_cents", "bonus_cents", "total_cents")
+
 
 def derive(row: Row) -> list[Difference]:
     """Every column that the others contradict."""
@@ -20,7 +22,11 @@ def _wanted(row: Row) -> Iterator[tuple[str, Any]]:
     if row["kind"] == "event":
         wanted |= _of_event(row)
     elif row["kind"] in ("rejected", "config"):
-        wanted |= dict.fromkeys(("base_cents", "token_cents", "bonus_cents", "total_cents"), ZERO)
+        wanted |= dict.fromkeys(PARTS, ZERO)
+    elif row["kind"] == "registered":
+        wanted |= dict.fromkeys(PARTS, ZERO) | {"outcome_id": f"oc_{wanted['event_id']}"}
+    elif row["kind"] in ("charge", "waived"):
+        wanted |= {"base_cents": ZERO, "token_cents": ZERO, "total_cents": row["bonus_cents"]}
     else:
         parts = (row["base_cents"], row["token_cents"], row["bonus_cents"])
         wanted["total_cents"] = reduce(add, parts)
@@ -30,7 +36,7 @@ def _wanted(row: Row) -> Iterator[tuple[str, Any]]:
 def _of_event(row: Row) -> dict[str, Any]:
     success = row["outcome"] == "success"
     parts = amounts(row["price_base"], row["price_token"], row["price_bonus"], row["tokens"], success)
-    wanted: dict[str, Any] = dict(zip(("base_cents", "token_cents", "bonus_cents", "total_cents"), parts, strict=True))
+    wanted: dict[str, Any] = dict(zip(PARTS, parts, strict=True))
     pending = row["outcome"] == "pending"
     wanted["outcome_id"] = (
         f"oc_{event_id(row['raw_partition'], row['raw_offset'], row['raw_index'])}" if pending else ""

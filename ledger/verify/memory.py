@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from ledger.verify.rows import EMPTY, Row
-from ledger.verify.sources import OldKey, RawRecord, Selection, Span
+from ledger.verify.sources import KEYED, OUTCOMES, OldKey, RawRecord, Selection, Span
 from ledger.verify.tariffs import Tariff
 
 
@@ -41,10 +41,17 @@ class MemoryLedger:
     async def beyond(self, partitions: int) -> list[Row]:
         return [row for row in self.all if row["raw_partition"] >= partitions][:1000]
 
-    async def rows(self, partition: int, span: Span, selection: Selection) -> AsyncIterator[Row]:
+    async def rows(
+        self, partition: int, span: Span, selection: Selection, outcomes: bool = False
+    ) -> AsyncIterator[Row]:
         for row in self._of(partition):
-            if span.first <= row["raw_offset"] < span.end and selection.holds(row):
+            wanted = not outcomes or row["kind"] in OUTCOMES or (row["kind"], row["outcome"]) == ("event", "pending")
+            if wanted and span.first <= row["raw_offset"] < span.end and selection.holds(row):
                 yield row
+
+    async def originals(self, voids: Sequence[Row]) -> dict[int, Row]:
+        wanted = {(void["customer_id"], void["original"]) for void in voids}
+        return {row["event_id"]: row for row in self.all if (row["customer_id"], row["event_id"]) in wanted}
 
     async def began(self, partition: int, first: int) -> int:
         return max((row["recorded_at"] for row in self._of(partition) if row["raw_offset"] < first), default=0)
@@ -57,7 +64,7 @@ class MemoryLedger:
 
     async def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
         for row in self._of(partition):
-            old = row["kind"] == "event" and row["raw_offset"] < first and row["recorded_at"] >= since
+            old = row["kind"] in KEYED and row["raw_offset"] < first and row["recorded_at"] >= since
             if old and row["idempotency_key"]:
                 yield OldKey(row["customer_id"], row["idempotency_key"], row["recorded_at"])
 

@@ -6,24 +6,27 @@ with another body, refuses the command; nothing of a refusal is remembered.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from ledger.verify.configuration import CONFIG_KEY, Configuration
 from ledger.verify.keys import Keys, Known, body_of
+from ledger.verify.lifecycle import COMMANDS, RESERVED, Effect, Lifecycle, nothing
+from ledger.verify.outcomes import Outcomes
 from ledger.verify.rows import EMPTY, Row, amounts, canonical, event_id, loads
 from ledger.verify.tariffs import Tariff, Tariffs
 
 MAX_CENTS = 10**12
 MAX_TOKENS = 10**12
 MAX_EVENTS = 1000
-RESERVED = "outcome_charge"
 PRICE_KEY = b"_price"
 CONFIGURE = {"genesis", "key.create", "key.revoke", "price.set", "price.delete", "customer.update"}
 
 
 class Expected(NamedTuple):
     """What one record of the log must have left. ``options``: any of them is right; more than
-    one only where the answer depends on what is older than the log. None: nothing is known.
+    one only where the answer depends on what is older than the log; then the one that holds has
+    its effect on later records (``effects``, alike in number) when it is called. None: nothing is known.
     """
 
     offset: int
@@ -32,6 +35,7 @@ class Expected(NamedTuple):
     events: int = 0
     problem: str = ""
     """What is wrong with the log itself."""
+    effects: tuple[Effect, ...] = ()
 
 
 class _Charge(NamedTuple):
@@ -47,11 +51,13 @@ class Shard:
         self,
         partition: int,
         keys: Keys,
+        outcomes: Outcomes,
         tariffs: Tariffs,
         configuration: Configuration,
         began: int = 0,
     ) -> None:
         self.partition, self._keys, self._tariffs, self._configuration = partition, keys, tariffs, configuration
+        self._lifecycle = Lifecycle(partition, keys, outcomes)
         self._at = began
 
     def apply(self, offset: int, timestamp: int, key: bytes, value: bytes) -> Expected:
@@ -64,6 +70,8 @@ class Shard:
             return Expected(offset, self._at, ([],), problem="no command")
         if name == "meter":
             return self._meter(offset, key, command)
+        if name in COMMANDS:
+            return self._outcome(offset, key, command)
         if name == "price":
             return self._install(offset, key, command)
         if name in CONFIGURE:
@@ -77,6 +85,15 @@ class Shard:
 
     def _expected(self, offset: int, rows: list[Row] | None, events: int = 0) -> Expected:
         return Expected(offset, self._at, None if rows is None else (rows,), events)
+
+    def _outcome(self, offset: int, key: bytes, command: Mapping[str, Any]) -> Expected:
+        if key != command["customer_id"].encode():
+            return self._expected(offset, self._lifecycle.misplaced(offset, self._at, command))
+        options = self._lifecycle.apply(offset, self._at, command)
+        if len(options) == 1:
+            options[0].effect()
+        rows = tuple(option.rows for option in options)
+        return Expected(offset, self._at, rows, effects=tuple(option.effect for option in options))
 
     def _install(self, offset: int, key: bytes, command: Mapping[str, Any]) -> Expected:
         if key != PRICE_KEY:
@@ -127,19 +144,23 @@ class Shard:
         if refused:
             return self._expected(offset, self._refused(offset, command), len(events))
         rows = [charge.row for charge in charges]
+        charged = partial(self._remember, self._at, command, charges)
         if unsure:
-            return Expected(offset, self._at, (rows, self._refused(offset, command)), len(events))
-        self._remember(command, charges)
+            options = (rows, self._refused(offset, command))
+            return Expected(offset, self._at, options, len(events), effects=(charged, nothing))
+        charged()
         return self._expected(offset, rows, len(events))
 
     def _recall(self, command: Mapping[str, Any], name: str) -> bytes | None:
         known = self._keys.recall(command["customer_id"], name)
         return known.body if known is not None and self._at - known.at < command["idempotency_window"] else None
 
-    def _remember(self, command: Mapping[str, Any], charges: list[_Charge]) -> None:
+    def _remember(self, at: int, command: Mapping[str, Any], charges: list[_Charge]) -> None:
         for charge in charges:
             if charge.key is not None:
-                self._keys.remember(command["customer_id"], charge.key, Known(charge.body, self._at))
+                self._keys.remember(command["customer_id"], charge.key, Known(charge.body, at))
+            if charge.row["outcome"] == "pending":
+                self._lifecycle.opened(charge.row)
 
     def _charge(self, offset: int, index: int, command: Mapping[str, Any], event: Mapping[str, Any]) -> Row | None:
         """The row of an event that is charged; None when it is refused."""
@@ -168,7 +189,9 @@ class Shard:
     def _event_row(
         self, kind: str, offset: int, index: int, command: Mapping[str, Any], event: Mapping[str, Any]
     ) -> Row:
-        texts = ("agent_id", "action", "outcome", "model", "provider", "trace_id", "task_id", "idempotency_key")
+        texts = (
+            "agent_id", "action", "outcome", "model", "provider", "trace_id", "task_id", "on_expiry", "idempotency_key",
+        )  # fmt: skip
         return {
             **EMPTY,
             **self._place(offset, index),

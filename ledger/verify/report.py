@@ -66,6 +66,7 @@ def show(console: Console, totals: Totals, first: list[Difference]) -> None:
         ("events in them", f"{totals.events:,}"),
         ("ledger rows", f"{totals.rows:,}"),
         ("of them older than the log", f"{totals.derived:,}"),
+        ("of them on terms older than the log", f"{totals.borrowed:,}"),
         ("sum in cents", cents(totals.cents)),
         ("sum in dollars", f"{cents(dollars)} ({_rounded(dollars)})"),
         ("differences", f"{totals.differences:,}"),

@@ -4,6 +4,7 @@ Money is Decimal, times are UTC milliseconds, absent text is ''.
 """
 
 import json
+from datetime import UTC, datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Rounded
 from typing import Any
 
@@ -13,10 +14,14 @@ EXACT = Context(prec=100, traps=[Inexact, Rounded, InvalidOperation, Overflow])
 """Arithmetic that raises rather than rounds."""
 ZERO = Decimal(0)
 
-MONEY = ("base_cents", "token_cents", "bonus_cents", "total_cents", "price_base", "price_token", "price_bonus")
+MONEY = (
+    "base_cents", "token_cents", "bonus_cents", "total_cents", "price_base", "price_token", "price_bonus",
+    "price_on_success", "price_on_failure",
+)  # fmt: skip
 TEXTS = (
     "kind", "customer_id", "agent_id", "action", "outcome", "price_action", "model", "provider", "trace_id", "task_id",
-    "outcome_id", "idempotency_key", "body_hash", "metadata", "reason", "config_type", "actor", "detail",
+    "outcome_id", "on_expiry", "verdict", "idempotency_key", "body_hash", "metadata", "reason", "config_type", "actor",
+    "detail",
 )  # fmt: skip
 WHOLES = (
     "event_id", "api_key_id", "tokens_input", "tokens_output", "tokens", "price_id", "price_offset", "original",
@@ -34,6 +39,9 @@ EMPTY: Row = {
     **dict.fromkeys(("tokens_input", "tokens_output", "original", "expires_at")),
 }
 """A row of which nothing is known but that the ledger fills every column."""
+
+BORROWED = "borrowed"
+"""Set in an expected row whose terms are older than the log: they are the ledger's own word."""
 
 
 def whole(text: str) -> int | str:
@@ -54,6 +62,11 @@ def canonical(value: Any) -> str:
 def event_id(partition: int, offset: int, index: int) -> int:
     """docs/api.md: offset * 2^16 + partition * 2^10 + index."""
     return offset * 65536 + partition * 1024 + index
+
+
+def iso(at: int) -> str:
+    """``2026-04-26T12:00:00.000Z`` of milliseconds UTC."""
+    return f"{datetime.fromtimestamp(at // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{at % 1000:03d}Z"
 
 
 def amounts(base: Decimal, token: Decimal, bonus: Decimal, tokens: int, success: bool) -> tuple[Decimal, ...]:

@@ -1,10 +1,15 @@
 """Where verify reads from, as it sees them: the log and the ledger. No I/O here."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol
 
 from ledger.verify.rows import Row
 from ledger.verify.tariffs import Tariff
+
+KEYED = ("event", "registered", "charge", "waived")
+"""Kinds of row that a key is remembered by."""
+OUTCOMES = ("registered", "charge", "waived", "void")
+"""Kinds of row that tell of outcomes, beside pending events."""
 
 
 class CannotRun(Exception):
@@ -73,8 +78,13 @@ class Ledger(Protocol):
         """Some rows (at most 1000) whose partition the log does not have."""
         ...
 
-    def rows(self, partition: int, span: Span, selection: Selection) -> AsyncIterator[Row]:
-        """Rows whose raw offset is in the span, ordered by raw offset and index."""
+    def rows(self, partition: int, span: Span, selection: Selection, outcomes: bool = False) -> AsyncIterator[Row]:
+        """Rows whose raw offset is in the span, ordered by raw offset and index. ``outcomes``:
+        only those that opened, closed or took back something (OUTCOMES)."""
+        ...
+
+    async def originals(self, voids: Sequence[Row]) -> dict[int, Row]:
+        """What the voids take back, by event id: rows of the same customers."""
         ...
 
     async def began(self, partition: int, first: int) -> int:

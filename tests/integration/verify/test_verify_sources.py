@@ -45,6 +45,11 @@ ROWS = [
     row(2, 1, total_cents=-LARGEST, tokens_input=None, original=None, expires_at=None, test=False),
     row(2, 1, total_cents=-LARGEST, tokens_input=None, original=None, expires_at=None, test=False),
     row(5000, idempotency_key="", price_id=6, price_action="chat"),
+    row(6000, kind="registered", on_expiry="success", price_on_success=LARGEST, price_on_failure=LARGEST),
+    row(6001, kind="charge", verdict="succeeded", original=6000 << 16, idempotency_key="own"),
+    row(6002, outcome="pending"),
+    row(6003, kind="void", original=6001 << 16, total_cents=-LARGEST),
+    row(6004, kind="void", original=2 << 16),
     row(2**37 - 1, kind="rejected", price_id=0, price_offset=0),
 ]
 WHOLE = Span(0, 2**37)
@@ -100,15 +105,25 @@ async def test_rows_come_back_exactly(ledgers: tuple[ClickHouseLedger, MemoryLed
     """Order, doubled rows, the largest amounts, text with anything in it, and every selection."""
     real, fake = ledgers
     for span in (WHOLE, Span(2, 5000), Span(5001, 2**37 - 1)):
-        assert await everything(real.rows(PARTITION, span, selection)) == await everything(
-            fake.rows(PARTITION, span, selection)
-        )
+        for outcomes in (False, True):
+            found = await everything(real.rows(PARTITION, span, selection, outcomes))
+            assert found == await everything(fake.rows(PARTITION, span, selection, outcomes))
+
+
+async def test_what_voids_take_back_comes_back(ledgers: tuple[ClickHouseLedger, MemoryLedger]) -> None:
+    """The row of the same customer by its id, none of another customer's and none that is not there."""
+    real, fake = ledgers
+    voids = [r for r in ROWS if r["kind"] == "void"]
+    found = await real.originals(voids)
+    assert found == await fake.originals(voids)
+    assert list(found) == [6001 << 16]
+    assert await real.originals([]) == {}
 
 
 async def test_what_is_older_than_the_log_comes_back(ledgers: tuple[ClickHouseLedger, MemoryLedger]) -> None:
     """Reach, latest time, prices in force and old keys are those of the rows in memory."""
     real, fake = ledgers
-    for first in (0, 2, 5000):
+    for first in (0, 2, 5000, 6004):
         assert await real.began(PARTITION, first) == await fake.began(PARTITION, first)
         assert await real.inherited(PARTITION, first) == await fake.inherited(PARTITION, first)
         for since in (0, T0 + 2):

@@ -9,6 +9,7 @@ import pytest
 from ledger.verify.configuration import Configuration
 from ledger.verify.keys import Keys
 from ledger.verify.model import Expected, Shard
+from ledger.verify.outcomes import Outcomes
 from ledger.verify.rows import Row
 from ledger.verify.tariffs import Tariffs
 
@@ -20,9 +21,9 @@ class Log:
     """Applies commands one by one to a shard of partition 3 out of 4."""
 
     def __init__(self) -> None:
-        self.keys = Keys()
+        self.keys, self.outcomes = Keys(), Outcomes()
         configuration = Configuration(False, lambda customer: 0)
-        self.shard = Shard(3, self.keys, Tariffs(), configuration)
+        self.shard = Shard(3, self.keys, self.outcomes, Tariffs(), configuration)
         self.offset = -1
         self.at = T0
 
@@ -58,6 +59,7 @@ def log() -> Any:
     made.price(1, "completion", "0.5", "0.0003", "0.25")
     yield made
     made.keys.close()
+    made.outcomes.close()
 
 
 def kinds(rows: list[Row]) -> list[str]:
