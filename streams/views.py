@@ -54,6 +54,7 @@ class CompactedView:
         self._dog = Watchdog(SILENCE, clock)
         self._line = Lifeline(HANGING, clock)
         self._position = 0
+        self._at = 0
         self._confirmed = -1e9
         self._mark: int | None = None
         self._complete = asyncio.Event()
@@ -65,6 +66,11 @@ class CompactedView:
     def position(self) -> int:
         """The next offset that the view will apply."""
         return self._position
+
+    @property
+    def at(self) -> int:
+        """Timestamp, ms UTC, of the record that is being applied, or was applied last."""
+        return self._at
 
     def confirmed_age(self) -> float:
         """Seconds since a fetch last confirmed that the view holds everything committed."""
@@ -124,6 +130,7 @@ class CompactedView:
             self._line.beat()
             for records in (await consumer.getmany(timeout_ms=POLL, max_records=MOST)).values():
                 for record in records:
+                    self._at = record.timestamp
                     self._apply(record.key or b"", record.value, record.offset)
                     self._position = record.offset + 1
             self._position = await consumer.position(self._tp)
