@@ -119,7 +119,7 @@ class FakeLog:
         self.appends: Counter[bytes] = Counter()
         self._clock = clock
         self._paused = False
-        self._states = [FakeState() for _ in range(partitions)]
+        self.shards = [FakeState() for _ in range(partitions)]
         self._next = [0] * partitions
         self._view_offset = -1
         self._unseen: deque[tuple[bytes, bytes | None, int]] = deque()
@@ -175,8 +175,8 @@ class FakeLog:
         self._next[shard] += 1
         request = next((int(value.split(b":")[1]) for name, value in record.headers if name == REPLY_HEADER), -1)
         given = Input(shard, offset, record.key, record.value, record.at, request)
-        decision = self.processor.apply(given, self._states[shard])
-        self._states[shard].take(decision)
+        decision = self.processor.apply(given, self.shards[shard])
+        self.shards[shard].take(decision)
         if decision.entries is not None:
             self.entries.append(decision.entries)
         self._show(decision)

@@ -19,7 +19,7 @@ from ingest.reads.rows import EntryRow
 from ingest.reads.standing import Standing, standing
 from ingest.routing import Auth, Operation, Route
 from ingest.submitting import told
-from schemas.commands import EventOutcome, MeterEvent, OnExpiry, PriceRef, Rates, ReadOutcome, Void
+from schemas.commands import EMPTY, EventOutcome, MeterEvent, OnExpiry, PriceRef, Rates, ReadOutcome, Void
 from schemas.commands import encode as encode_command
 from schemas.ids import address_of
 from schemas.limits import MAX_BODY
@@ -131,7 +131,7 @@ def void_of(entry: EntryRow, reason: str) -> Void:
         msgspec.convert(entry.outcome or None, EventOutcome | None),
         entry.expires_at,
         msgspec.convert(entry.on_expiry or None, OnExpiry | None),
-        msgspec.Raw(entry.metadata.encode()),
+        msgspec.Raw(entry.metadata.encode()) if entry.metadata else EMPTY,
         entry.idempotency_key or None,
         entry.event_time,
         entry.task_id or None,

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.topics import CONFIG_KEY, RAW
 from tests.unit.ingest.bad_input import ADMINS, BATCH, BATCHES, CREDENTIALS, EVENTS, GOOD, Bad, clocked, event
+from tests.unit.ingest.bad_outcomes import OUTCOMES, timed
 from tests.unit.ingest.malformed_http import MALFORMED, cut_off, exchange
 
 pytestmark = pytest.mark.integration
@@ -95,7 +96,8 @@ async def untouched(client: Any, shop: Shop, log: Log, eventually: Any) -> Async
 async def test_every_bad_event_and_batch_is_refused_and_named(client: Any, shop: Shop) -> None:
     """Each row: its status, the words that name what is wrong, and the one shape of refusals."""
     wrong = []
-    for bad in [*EVENTS, *clocked(time.time_ns() // 1_000_000, SLACK), *BATCHES]:
+    now = time.time_ns() // 1_000_000
+    for bad in [*EVENTS, *clocked(now, SLACK), *BATCHES, *OUTCOMES, *timed(now, SLACK)]:
         headers = dict(bad.headers)
         answer = await client.call(headers.pop("method", "POST"), bad.path, bad.body, shop.key, **headers)
         if not _is_refused(answer, bad):
@@ -161,9 +163,11 @@ async def test_wrong_absent_and_revoked_keys_are_401_before_anything_else(client
 
 
 def _guarded() -> Iterator[tuple[str, str]]:
-    for path in ("/v1/events", "/v1/events/1", "/v1/usage", "/v1/pricing"):
+    for path in ("/v1/events", "/v1/events/1", "/v1/usage", "/v1/pricing", "/v1/outcomes", "/v1/outcomes/t"):
         yield "GET", path
     for path in ("/v1/meter", "/v1/meter/batch", "/api/admin/api-keys", "/api/admin/pricing"):
+        yield "POST", path
+    for path in ("/v1/outcomes", "/v1/outcomes/t/resolve", "/api/admin/events/1/void", "/api/admin/outcomes/oc_1/void"):
         yield "POST", path
     for path in ("/api/admin/api-keys", "/api/admin/pricing", "/api/admin/customers", "/api/admin/audit"):
         yield "GET", path

@@ -170,7 +170,13 @@ def clocked(now: int, slack: int = 0) -> list[Bad]:
     ]
 
 
+EVENT_VOID, OUTCOME_VOID = "/api/admin/events/1/void", "/api/admin/outcomes/oc_1/void"
 ADMINS = [
+    AdminBad("POST", EVENT_VOID, {}, "reason is required"),
+    AdminBad("POST", EVENT_VOID, {"reason": ""}, "reason must have 1 to 1000"),
+    AdminBad("POST", OUTCOME_VOID, {"reason": "x" * 1001}, "reason must have 1 to 1000"),
+    AdminBad("POST", OUTCOME_VOID, {"reson": "x"}, "did you mean 'reason'"),
+    AdminBad("POST", EVENT_VOID + "?customer_id=x", {"reason": "x"}, "unknown query parameter"),
     AdminBad("POST", KEYS, {}, "customer_id is required"),
     AdminBad("POST", KEYS, {"customer_id": "_x"}, "reserved"),
     AdminBad("POST", KEYS, {"customer_id": "x" * 300}, "customer_id"),

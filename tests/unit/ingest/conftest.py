@@ -14,6 +14,8 @@ from aiohttp import web
 from ingest.app import application
 from ingest.auth import hash_of
 from ingest.context import Context
+from ingest.reads.ledgerrow import rows_of
+from ingest.reads.logends import Ends
 from ingest.reads.memory import MemoryReads
 from ingest.reserve import DiskReserve
 from ingest.serving import Runner
@@ -22,10 +24,10 @@ from ingest.submitting import Submitter
 from ingest.testing import FakeLog
 from ingest.view import ConfigView
 from pricer.processor import Pricer
-from schemas import commands
+from schemas import commands, entries
 from schemas.prices import DEFAULTS
 from schemas.settings import Settings, read
-from schemas.topics import CONFIG_KEY
+from schemas.topics import CONFIG_KEY, partition_of
 
 ADMIN = "the-admin-token"
 NOW = 1_777_204_800_000
@@ -90,6 +92,17 @@ class Gateway:
             method, self.url + path, data=data, headers=sent, skip_auto_headers=skip
         ) as response:
             return Answer(response.status, response.headers, await response.text())
+
+    def settle(self) -> None:
+        """The ledger in memory comes to hold everything that the pricer has decided."""
+        rows, counts = [], [0] * self.settings.partitions
+        for written in self.log.entries:
+            record = entries.decode(written)
+            partition = partition_of(record.customer_id.encode(), self.settings.partitions)
+            rows += rows_of(record, partition, counts[partition])
+            counts[partition] += 1
+        self.ledger.rows = rows
+        self.ledger.log = {shard: Ends(len(raw), counts[shard]) for shard, raw in enumerate(self.log.raw)}
 
     async def make_key(self, customer_id: str, **more: Any) -> str:
         """A new API key of a customer."""

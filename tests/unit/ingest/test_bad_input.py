@@ -5,13 +5,16 @@ from typing import Any
 import pytest
 
 from tests.unit.ingest.bad_input import BATCH, BATCHES, CREDENTIALS, EVENTS, GOOD, Bad, batch, clocked, event
+from tests.unit.ingest.bad_outcomes import OUTCOMES, timed
 
 ADMIN = "the-admin-token"
 NOW = 1_777_204_800_000
 """The gateway's clock: 2026-04-26T12:00:00.000Z."""
 
 
-@pytest.mark.parametrize("bad", EVENTS + clocked(NOW) + BATCHES, ids=lambda bad: f"{bad.path[:15]} {bad.name}")
+@pytest.mark.parametrize(
+    "bad", EVENTS + clocked(NOW) + BATCHES + OUTCOMES + timed(NOW), ids=lambda bad: f"{bad.path[:15]} {bad.name}"
+)
 async def test_bad_input_is_refused_and_named_and_nothing_is_appended(gateway: Any, key: str, bad: Bad) -> None:
     """The status, the words that name the field, the one shape of errors, and an untouched log."""
     before = len(gateway.log.values())
