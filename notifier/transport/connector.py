@@ -80,7 +80,8 @@ class BoundedAnswer(ResponseHandler):
             body.feed_eof()
         else:
             self.set_exception(AnswerTooLong())
-        self.abort()
+        if self.transport is not None:
+            self.transport.abort()  # not self.abort(), which forgets the exception
 
 
 class GuardedConnector(TCPConnector):

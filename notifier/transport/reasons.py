@@ -11,12 +11,12 @@ import socket
 import ssl
 
 from aiohttp import (
+    ClientConnectionError,
     ClientConnectorCertificateError,
     ClientConnectorDNSError,
     ClientConnectorError,
     ClientConnectorSSLError,
     ClientError,
-    ClientOSError,
     ClientPayloadError,
     ClientResponseError,
     ServerDisconnectedError,
@@ -28,6 +28,7 @@ from notifier.transport.resolver import AddressRefused, NameUnknown
 TIMEOUT = "timeout"
 INTERNAL = "internal error"
 REFUSED_ADDRESS = "refused: private address"
+OUT_OF_SOMETHING = "not sent: this side is out of connections"
 _OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
 """Of what there is too little on this side."""
 _SECONDS = re.compile(r"[0-9]{1,9}")
@@ -54,8 +55,8 @@ def reason(error: ClientError | OSError | TimeoutError) -> str:
             return "the answer is not HTTP"
         case TimeoutError():
             return TIMEOUT
-        case ClientOSError() | OSError():
-            return _connecting(error)
+        case ClientConnectionError() | OSError():
+            return OUT_OF_SOMETHING if is_ours(error) else "connection reset"
         case _:
             return "the request failed"
 
@@ -106,7 +107,7 @@ def _connecting(error: OSError) -> str:
     if isinstance(error, AddressRefused):
         return REFUSED_ADDRESS
     if error.errno in _OURS:
-        return "not sent: this side is out of connections"
+        return OUT_OF_SOMETHING
     match error.errno:
         case errno.ECONNREFUSED:
             return "connection refused"

@@ -8,6 +8,7 @@ import asyncio
 import functools
 import ssl
 import time
+import traceback
 from collections.abc import Callable
 
 import structlog
@@ -96,8 +97,8 @@ class HttpSender:
             if is_ours(error):
                 _log.error("webhook not sent", delivery=delivery.delivery_id, error=str(error))
             return Answer(None, reason(error))
-        except Exception:  # a bug, here or below: it is shown, and the delivery is tried again
-            _log.exception("webhook not sent", delivery=delivery.delivery_id, event=delivery.event_id)
+        except Exception as error:  # a bug, here or below: it is shown, and the delivery is tried again
+            _log.error("webhook not sent", delivery=delivery.delivery_id, error=type(error).__name__, at=_where(error))
             return Answer(None, INTERNAL)
 
     async def _post(self, url: URL, delivery: Delivery) -> Answer:
@@ -118,6 +119,11 @@ class HttpSender:
                 response.close()
         wait = retry_after(response.headers.get("Retry-After"), delivery.timestamp_s)
         return Answer(response.status, retry_after_s=wait, body=body[:ANSWER_BYTES])
+
+
+def _where(error: Exception) -> str:
+    """The places that an exception came through; a rendered traceback might show the secrets among the locals."""
+    return " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(traceback.extract_tb(error.__traceback__)))
 
 
 def _target(url: str, allow_private: bool) -> URL:
