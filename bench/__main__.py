@@ -34,6 +34,12 @@ def show(title: str, figures: Figures) -> None:
     console.print(table)
 
 
+def commit() -> str:
+    """The short hash of what is measured."""
+    asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    return asked.stdout.strip()
+
+
 def keys_for(running: Running, count: int = 16) -> list[str]:
     """API keys of customers spread over all shards."""
     return [running.make_key(f"bench-{number}") for number in range(count)]
@@ -106,8 +112,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="a tenth of the load; nothing is kept")
     args = parser.parse_args()
-    asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
-    commit = asked.stdout.strip()
+    asked = commit()
     with tempfile.TemporaryDirectory(prefix="rev-bench-") as where:
         bench = Bench(Path(where), args.runs, 10 if args.quick else 1)
         bench.cold_start()
@@ -115,7 +120,7 @@ def main() -> None:
         for partitions in (1, 2, 4):
             bench.growth(partitions)
     result = {
-        "commit": commit,
+        "commit": asked,
         "date": time.strftime("%Y-%m-%d"),
         "machine": scenarios.machine(),
         "runs": args.runs,
@@ -123,7 +128,7 @@ def main() -> None:
     }
     if not args.quick:
         RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / f"{result['date']}-{commit}.json"
+        path = RESULTS / f"{result['date']}-{asked}.json"
         path.write_text(json.dumps(result, indent=1) + "\n")
         console.print(f"kept in {path.name}")
 

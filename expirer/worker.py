@@ -23,7 +23,7 @@ TICK = 0.05
 """Seconds between two looks at what is due."""
 IN_FLIGHT = 500
 """Reminders that are appended at once; the next ones wait until these are acknowledged."""
-FETCH = 1 << 20
+FETCH = 2 << 20
 """Bytes of rev.state asked for at once: what is fetched is in memory twice, for each partition."""
 UNCONFIRMED = 5.0
 """Seconds without a fetch that confirms that everything was read, after which it is not ready."""

@@ -1,0 +1,217 @@
+"""`python -m bench.expiry`: a million open outcomes, a restart, and 10,000 that fall due in one second.
+
+The outcomes are registered by commands that are appended to rev.raw in bulk, so that they are as
+real as if they had come over HTTP: the pricer opens and closes every one, the ledger has it.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import re
+import signal
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+
+from aiokafka import AIOKafkaProducer
+
+from bench import load, processes, scenarios, traffic
+from bench.__main__ import RESULTS, commit, console, keys_for, show
+from bench.running import Running, wait_until
+from bench.scenarios import Figures
+from schemas import commands
+from schemas.limits import DAY
+from schemas.topics import RAW, partition_of
+
+CUSTOMERS = 500
+RATE = 100
+"""Single meter events of other customers a second, while the 10,000 fall due."""
+AHEAD = 12.0
+"""Seconds ahead at which they fall due; by then they have been registered."""
+
+
+def registers(count: int, prefix: str, expires_at: Iterable[int]) -> list[tuple[bytes, bytes]]:
+    """Key and value of so many commands; each task belongs to one of CUSTOMERS."""
+    made = []
+    for number, at in zip(range(count), expires_at, strict=False):
+        customer = f"customer-{number % CUSTOMERS}"
+        command = commands.Register(customer, 1, f"{prefix}-{number}", "agent", "4900", at, 35 * DAY, "25")
+        made.append((customer.encode(), commands.encode(command)))
+    return made
+
+
+async def append(running: Running, records: list[tuple[bytes, bytes]], partitions: int = 4) -> None:
+    """All of them, in large batches."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=running.run["kafka"], enable_idempotence=True, linger_ms=20, max_batch_size=1 << 20
+    )
+    await producer.start()
+    try:
+        waits = []
+        for key, value in records:
+            waits.append(await producer.send(RAW, value, key, partition=partition_of(key, partitions)))
+        await asyncio.gather(*waits)
+    finally:
+        await producer.stop()
+
+
+def metric(running: Running, name: str) -> float:
+    """Sum of an expirer's metric over its labels; 0 while it cannot be asked."""
+    try:
+        with urllib.request.urlopen(running.run["addresses"]["expirer"] + "/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return 0.0
+    return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
+
+
+def ready(running: Running) -> bool:
+    try:
+        with urllib.request.urlopen(running.run["addresses"]["expirer"] + "/readyz", timeout=5) as answer:
+            return int(answer.status) == 200
+    except OSError:
+        return False
+
+
+def peak_mib(pid: int) -> float:
+    """The most memory that a process has had resident."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return round(int(line.split()[1]) / 1024, 1)
+    raise ValueError(f"no VmHWM for {pid}")
+
+
+def opened(running: Running, count: int) -> Figures:
+    """So many outcomes that expire in 30 to 60 days, until the expirer holds them all."""
+    now, rng = time.time_ns() // 1_000_000, random.Random(7)
+    began = time.monotonic()
+    for start in range(0, count, 50_000):
+        some = min(50_000, count - start)
+        times = [now + 30 * DAY + rng.randrange(30 * DAY) for _ in range(some)]
+        asyncio.run(append(running, registers(some, f"far-{start}", times)))
+    wait_until(lambda: metric(running, "rev_expirer_open") >= count, "every outcome is open", 900, 0.5)
+    took = time.monotonic() - began
+    pid = running.pid("expirer")
+    return {
+        "open": count,
+        "registered_per_s": round(count / took),
+        "expirer_mib": round(processes.memory_mib(pid), 1),
+        "expirer_peak_mib": peak_mib(pid),
+    }
+
+
+def restarted(running: Running, count: int) -> Figures:
+    """kill -9 of the expirer, until it has read everything and is ready."""
+    before = running.wait_pid("expirer")
+    os.kill(before, signal.SIGKILL)
+    began = time.monotonic()
+    pid = running.wait_pid("expirer", other_than=before)
+    wait_until(lambda: ready(running), "the expirer is ready", 300, 0.05)
+    took = time.monotonic() - began
+    wait_until(lambda: metric(running, "rev_expirer_open") >= count, "it says so", 10, 0.1)
+    lines = map(json.loads, (running.data / "logs" / "expirer.log").read_text().splitlines())
+    rebuilt = [float(line["seconds"]) for line in lines if line["event"] == "timers_rebuilt"]
+    return {
+        "kill_to_ready_s": round(took, 2),
+        "of_which_reading_s": max(rebuilt[-4:]),
+        "expirer_mib": round(processes.memory_mib(pid), 1),
+        "expirer_peak_mib": peak_mib(pid),
+    }
+
+
+def lateness(running: Running, prefix: str) -> Figures:
+    """From expires_at to the accepted time of the closing, ms, as the ledger has it."""
+    late = "toUnixTimestamp64Milli(recorded_at) - toUnixTimestamp64Milli(assumeNotNull(expires_at))"
+    names = ("least_ms", "p50_ms", "p99_ms", "most_ms")
+    parts = f"min({late}), quantileExact(0.5)({late}), quantileExact(0.99)({late}), max({late})"
+    row = running.sql(
+        f"SELECT count(), uniqExact(outcome_id), {parts} FROM rev.entries "
+        f"WHERE verdict = 'expired' AND kind IN ('charge', 'waived') AND task_id LIKE '{prefix}-%'"
+    ).split("\t")
+    return {"closings": int(row[0]), "outcomes": int(row[1])} | dict(zip(names, map(float, row[2:]), strict=True))
+
+
+def closed(running: Running, prefix: str, count: int) -> float:
+    """Seconds until so many outcomes have expired in the ledger."""
+    return wait_until(lambda: lateness(running, prefix)["outcomes"] >= count, f"{prefix} are closed", 120, 0.1)
+
+
+def one_by_one(running: Running, count: int) -> Figures:
+    """Outcomes that fall due one after the other over ten seconds, beside all the open ones."""
+    now, rng = time.time_ns() // 1_000_000, random.Random(8)
+    times = [now + 3000 + rng.randrange(10_000) for _ in range(count)]
+    asyncio.run(append(running, registers(count, "one", times)))
+    closed(running, "one", count)
+    return lateness(running, "one")
+
+
+def metered(running: Running, keys: list[str], seed: int, seconds: int = 6) -> Figures:
+    """Latency of single meter events at RATE, and how many were not answered with their price in time."""
+    messages = traffic.singles(running.http, keys, RATE * seconds, seed)
+    answers = asyncio.run(load.open_loop(running.http, messages.__getitem__, RATE, seconds))
+    took = [answer.took * 1000 for answer in answers]
+    return {
+        "p50_ms": round(load.quantile(took, 0.5), 2),
+        "p99_ms": round(load.quantile(took, 0.99), 2),
+        "most_ms": round(max(took), 2),
+        "not_201": sum(answer.status != 201 for answer in answers),
+    }
+
+
+def at_once(running: Running, keys: list[str], count: int) -> Figures:
+    """So many that fall due in the same millisecond, beside single meter events of others."""
+    calm = metered(running, keys, 1)
+    due = time.time_ns() // 1_000_000 + int(AHEAD * 1000)
+    name = f"same-{due}"
+    asyncio.run(append(running, registers(count, name, [due] * count)))
+    wait_until(lambda: time.time() > due / 1000 - 1, "it is about time", 60)
+    meanwhile = metered(running, keys, 2)
+    closed(running, name, count)
+    return {
+        **lateness(running, name),
+        "reminders": metric(running, "rev_expirer_reminders_total"),
+        **{f"meter_calm_{name}": value for name, value in calm.items()},
+        **{f"meter_meanwhile_{name}": value for name, value in meanwhile.items()},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.expiry", description=__doc__)
+    parser.add_argument("--open", type=int, default=1_000_000, help="open outcomes (1000000)")
+    parser.add_argument("--due", type=int, default=10_000, help="outcomes that fall due at once (10000)")
+    parser.add_argument("--keep", action="store_true", help="write the figures to bench/results")
+    args = parser.parse_args()
+    taken: dict[str, Figures] = {}
+
+    def keep(name: str, figures: Figures) -> None:
+        taken[name] = figures
+        show(name, figures)
+
+    with tempfile.TemporaryDirectory(prefix="rev-bench-") as where:
+        running, _ = scenarios.cold_start(Path(where) / "expiry")
+        try:
+            keys = keys_for(running)
+            keep("open outcomes", opened(running, args.open))
+            keep("kill -9 of the expirer", restarted(running, args.open))
+            keep("falling due one by one", one_by_one(running, 1000))
+            keep("falling due at once", at_once(running, keys, args.due))
+        finally:
+            running.stop()
+    if args.keep:
+        result = {
+            "commit": commit(),
+            "date": time.strftime("%Y-%m-%d"),
+            "machine": scenarios.machine(),
+            "figures": taken,
+        }
+        path = RESULTS / f"expiry-{result['date']}-{result['commit']}.json"
+        path.write_text(json.dumps(result, indent=1) + "\n")
+        console.print(f"kept in {path.name}")
+
+
+if __name__ == "__main__":
+    main()
