@@ -19,7 +19,10 @@ from schemas.money import DECIMALS
 
 EXACT = Context(prec=60)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MONEY = {"base_cents", "token_cents", "bonus_cents", "total_cents", "price_base", "price_token", "price_bonus"}
+MONEY = {
+    *("base_cents", "token_cents", "bonus_cents", "total_cents"),
+    *("price_base", "price_token", "price_bonus", "price_on_success", "price_on_failure"),
+}
 TIMES = {"expires_at", "event_time", "recorded_at"}
 COLUMNS = [*LedgerRow._fields, "raw_partition", "raw_offset", "raw_index"]
 
