@@ -14,3 +14,6 @@ DELAY = Histogram(
 )
 HALTED = Gauge("rev_ledger_halted", "1: the partition stands still at a record that ClickHouse refuses", ["partition"])
 WRONG_LOG = Gauge("rev_ledger_wrong_log", "1: the ledger does not belong to this log; nothing is written")
+DELIVERIES = Counter("rev_ledger_deliveries", "Attempts at webhook deliveries written to rev.deliveries")
+DELIVERY_RETRIES = Counter("rev_ledger_delivery_retries", "Times the copy of the attempts began again", ["error"])
+DELIVERY_UNREADABLE = Counter("rev_ledger_delivery_unreadable", "Records of rev.deliveries that are no attempts")

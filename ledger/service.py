@@ -11,6 +11,7 @@ import secrets
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 import structlog
 import uvloop
@@ -18,13 +19,15 @@ import uvloop
 from ledger import identity, metrics
 from ledger.blocks import Record
 from ledger.clickhouse import ClickHouse
+from ledger.deliveries import DeliveryTable, DeliveryWriter
 from ledger.errors import Silent, Unavailable, WrongLog, WrongSchema
 from ledger.migrate import migrate
+from ledger.pace import Pace
 from ledger.source import KafkaSource
 from ledger.store import LedgerTable
 from ledger.writer import BACKOFF, Halted, PartitionWriter
 from schemas.settings import Settings
-from schemas.topics import DEAD, ENTRIES
+from schemas.topics import DEAD, DELIVERIES, ENTRIES
 from streams.appends import Appender
 from streams.errors import StreamError
 from streams.health import HealthServer
@@ -35,6 +38,7 @@ from streams.team import Team
 STANDS_STILL = 78
 SERVICE = "ledger"
 GROUP = "rev-ledger"
+DELIVERY_GROUP = "rev-ledger-deliveries"
 log = structlog.get_logger("ledger.service")
 
 
@@ -107,6 +111,7 @@ class Ledger:
     async def _work(self, db: ClickHouse) -> None:
         """Writes the partitions that the group gives us. Raises WrongLog."""
         table = LedgerTable(db, token=lambda: secrets.token_hex(8))
+        pace = Pace(asyncio.get_running_loop().time)
 
         def writer(partition: int) -> PartitionWriter:
             return PartitionWriter(
@@ -116,6 +121,7 @@ class Ledger:
                 bury=self._bury,
                 check_log=lambda: self._check_log(db),
                 now=wall_ms,
+                pace=pace,
             )
 
         wrong_log = asyncio.Event()
@@ -134,7 +140,19 @@ class Ledger:
             topic=ENTRIES,
             assign=team.assign,
         )
+        shelf = DeliveryTable(db)
+        copyists = Team("deliveries", lambda partition: DeliveryWriter(partition, shelf, self._deliveries(partition)))
+        copying = Membership(
+            self._settings.kafka,
+            group=DELIVERY_GROUP,
+            service=SERVICE,
+            ordinal=self._settings.ordinal,
+            session_timeout=self._settings.session_timeout,
+            topic=DELIVERIES,
+            assign=copyists.assign,
+        )
         joined = asyncio.create_task(membership.run(), name="ledger-membership")
+        copied = asyncio.create_task(copying.run(), name="deliveries-membership")
         waits = [asyncio.create_task(event.wait()) for event in (self._stopping, wrong_log)]
         try:
             await asyncio.wait({joined, *waits}, return_when=asyncio.FIRST_COMPLETED)
@@ -143,11 +161,15 @@ class Ledger:
             for task in waits:
                 task.cancel()
             membership.stop()
-            await team.stop()
-            await joined
+            copying.stop()
+            await asyncio.gather(team.stop(), copyists.stop())
+            await asyncio.gather(joined, copied)
             self._team = self._membership = None
         if wrong_log.is_set():
             raise WrongLog("; ".join(reasons))
+
+    def _deliveries(self, partition: int) -> Callable[[], KafkaSource]:
+        return lambda: KafkaSource(self._settings.kafka, partition, now=wall_ms, topic=DELIVERIES)
 
     async def _bury(self, partition: int, record: Record, reason: str) -> None:
         """A dead letter says where the record is and why; the record itself stays in rev.entries too."""

@@ -62,7 +62,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     replay: bool = False
 
 
-class Gap(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Gap(msgspec.Struct, frozen=True, gc=False):
     """A stretch of rev.entries that an endpoint was not sent, visible and open to replay:
     a value of rev.deliveries too. Events accepted in [since, until) ms may be missing."""
 

@@ -1,3 +1,37 @@
+CREATE TABLE rev._deliveries
+(
+    `webhook_id` UInt64,
+    `customer_id` LowCardinality(String),
+    `delivery_id` String,
+    `event_id` String,
+    `type` LowCardinality(String),
+    `partition` UInt16,
+    `offset` UInt64,
+    `index` UInt16,
+    `attempt` UInt32,
+    `at` Int64,
+    `outcome` LowCardinality(String),
+    `latency` UInt32,
+    `status` Nullable(UInt16),
+    `error` String,
+    `answer` String,
+    `next_at` Nullable(Int64),
+    `replay` Bool,
+    `gap` Bool,
+    `reason` String,
+    `first` UInt64,
+    `last` UInt64,
+    `since` Int64,
+    `until` Int64,
+    `log_partition` UInt16 COMMENT 'where in the topic rev.deliveries the record stands',
+    `log_offset` UInt64,
+    INDEX by_place (log_partition, log_offset) TYPE minmax GRANULARITY 1
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(fromUnixTimestamp64Milli(at, 'UTC'))
+ORDER BY (webhook_id, log_partition, log_offset)
+TTL toDateTime(fromUnixTimestamp64Milli(at, 'UTC')) + toIntervalDay(36);
+
 CREATE TABLE rev._log
 (
     `epoch` String,
@@ -344,3 +378,36 @@ WHERE (NOT test) AND (kind IN ('event', 'charge', 'void'))
 GROUP BY
     customer_id,
     day;
+
+CREATE VIEW rev.webhook_deliveries
+(
+    `webhook_id` UInt64,
+    `customer_id` LowCardinality(String),
+    `delivery_id` String,
+    `event_id` String,
+    `type` LowCardinality(String),
+    `attempt` UInt32,
+    `attempted_at` DateTime64(3, 'UTC'),
+    `result` String,
+    `latency_ms` UInt32,
+    `http_status` Nullable(UInt16),
+    `why` String,
+    `next_attempt_at` Nullable(DateTime64(3, 'UTC')),
+    `replay` Bool
+)
+AS SELECT
+    webhook_id,
+    customer_id,
+    delivery_id,
+    event_id,
+    type,
+    attempt,
+    fromUnixTimestamp64Milli(at, 'UTC') AS attempted_at,
+    if(gap, 'gap', outcome) AS result,
+    latency AS latency_ms,
+    status AS http_status,
+    if(gap, reason, error) AS why,
+    if(isNull(next_at), NULL, fromUnixTimestamp64Milli(assumeNotNull(next_at), 'UTC')) AS next_attempt_at,
+    replay
+FROM rev._deliveries
+FINAL;
