@@ -86,6 +86,10 @@ class Settings(NamedTuple):
     """REV_WEBHOOK_ALLOW_PRIVATE: development alone; allows http, port 80 and private addresses."""
     secret_key: str
     """REV_SECRET_KEY: base64 of 32 bytes that encrypt webhook secrets; empty: webhooks are off."""
+    webhook_disable_after: int
+    """REV_WEBHOOK_DISABLE_AFTER: an endpoint that has failed for so long without one success is given up."""
+    webhook_backlog: int
+    """REV_WEBHOOK_BACKLOG: records of rev.entries that an endpoint may lag behind before it is given up."""
     disk_reserve: int
     """REV_DISK_RESERVE: bytes that must stay free under REV_DATA, or intake stops; 0 = no check."""
 
@@ -118,5 +122,7 @@ def read(env: Mapping[str, str]) -> Settings:
         session_timeout=duration("REV_SESSION_TIMEOUT", of("REV_SESSION_TIMEOUT", "6s")),
         webhook_allow_private=flag("REV_WEBHOOK_ALLOW_PRIVATE", of("REV_WEBHOOK_ALLOW_PRIVATE", "0")),
         secret_key=of("REV_SECRET_KEY", ""),
+        webhook_disable_after=duration("REV_WEBHOOK_DISABLE_AFTER", of("REV_WEBHOOK_DISABLE_AFTER", "5d"), MAX_WINDOW),
+        webhook_backlog=whole("REV_WEBHOOK_BACKLOG", of("REV_WEBHOOK_BACKLOG", "10000000"), 1, 10**12),
         disk_reserve=whole("REV_DISK_RESERVE", of("REV_DISK_RESERVE", str(256 << 20)), 0, 10**12),
     )

@@ -1,0 +1,111 @@
+"""The endpoints as rev.config has them, and what changed for whoever works for them. No I/O.
+
+Fed by streams.views.CompactedView. Secrets stay encrypted here.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from notifier.events import DomainEvent
+from schemas.config import EPOCH, Webhook
+from schemas.deliveries import EVERY
+
+PREFIX = b"webhook/"
+_decode = msgspec.json.Decoder(Webhook).decode
+_epoch = msgspec.json.Decoder(dict[str, str]).decode
+
+
+class Endpoint(NamedTuple):
+    """``offset``: of the record in rev.config that says so; ``changed_at``: its time, ms UTC."""
+
+    webhook: Webhook
+    offset: int
+    changed_at: int
+
+    @property
+    def id(self) -> int:
+        return self.webhook.id
+
+    def wants(self, event: DomainEvent) -> bool:
+        """Whether the event is for it, as far as its owner and its subscription say."""
+        hook = self.webhook
+        if event.only is not None:
+            return event.only == hook.id and event.owner == hook.customer_id
+        return self.owns(event) and (event.type in hook.events or EVERY in hook.events)
+
+    def owns(self, event: DomainEvent) -> bool:
+        return event.only in (None, self.webhook.id) and event.owner in (None, self.webhook.customer_id)
+
+
+Changed = Callable[[int, Endpoint | None, Endpoint | None], None]
+"""Id, what it was, what it is."""
+
+
+class Endpoints:
+    """``epoch`` is that of the log, once it was read; ``newest`` the highest id that was ever seen."""
+
+    def __init__(self) -> None:
+        self.epoch: str | None = None
+        self.next = 0
+        self.newest = 0
+        self._all: dict[int, Endpoint] = {}
+        self._of: dict[bytes, dict[int, Endpoint]] = {}
+        self._listeners: list[Changed] = []
+
+    def listen(self, listener: Changed) -> Callable[[], None]:
+        """Call ``listener`` at every change from now on, until what is returned is called."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def apply(self, key: bytes, value: bytes | None, offset: int, at: int) -> None:
+        """One record of rev.config. A record that was applied before changes nothing."""
+        if offset < self.next:
+            return
+        self.next = offset + 1
+        if key == EPOCH and value is not None:
+            self.epoch = _epoch(value)["epoch"]
+        if not key.startswith(PREFIX):
+            return
+        id = int(key[len(PREFIX) :])
+        before = self._all.get(id)
+        after = None if value is None else Endpoint(_decode(value), offset, at)
+        self.newest = max(self.newest, id)
+        self._forget(before)
+        if after is not None:
+            self._all[id] = after
+            self._of.setdefault(after.webhook.customer_id.encode(), {})[id] = after
+        for listener in list(self._listeners):
+            listener(id, before, after)
+
+    def get(self, id: int) -> Endpoint | None:
+        return self._all.get(id)
+
+    def active(self, id: int) -> Endpoint | None:
+        """The endpoint if something may be sent to it."""
+        found = self._all.get(id)
+        return found if found is not None and found.webhook.active else None
+
+    def has(self, customer: bytes) -> bool:
+        """Whether the customer has any endpoint."""
+        return customer in self._of
+
+    def all(self) -> list[Endpoint]:
+        return list(self._all.values())
+
+    def wanting(self, event: DomainEvent) -> Iterator[Endpoint]:
+        """The active endpoints that the event is for."""
+        some = self._all if event.owner is None else self._of.get(event.owner.encode(), {})
+        for endpoint in some.values():
+            if endpoint.webhook.active and endpoint.wants(event):
+                yield endpoint
+
+    def _forget(self, endpoint: Endpoint | None) -> None:
+        if endpoint is None:
+            return
+        customer = endpoint.webhook.customer_id.encode()
+        del self._all[endpoint.id]
+        del self._of[customer][endpoint.id]
+        if not self._of[customer]:
+            del self._of[customer]

@@ -1,0 +1,155 @@
+"""Domain events: which there are in a record of rev.entries, whose they are, and their bodies.
+
+Pure, and the same bytes for the same record however often it is read: a retry, a replay and a
+delivery after a crash send what the first try sent. Who is subscribed may not come in here.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from schemas import deliveries
+from schemas.answers import EventAnswer, metered, subject
+from schemas.commands import ReplayWebhook
+from schemas.entries import Entry, EntryRecord
+from schemas.ids import event_id
+from schemas.objects import iso
+from schemas.replies import Receipt
+
+REPLAY = "webhook.replay"
+TEST = "webhook.test"
+EVERYBODY = None
+
+
+class Named(msgspec.Struct, frozen=True):
+    """What every ``detail`` of a configuration entry may say about whose it is."""
+
+    customer_id: str | None = None
+    id: int | None = None
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """data of event.rejected."""
+
+    event_id: int
+    customer_id: str
+    status: str
+    error: str
+    event: EventAnswer
+    created_at: str
+
+
+class DomainEvent(NamedTuple):
+    """Something that an endpoint can be told. ``at``: accepted time, ms UTC."""
+
+    offset: int
+    place: int
+    """The entry's ``index``: with the raw address it makes the event id."""
+    type: str
+    owner: str | None
+    """The customer; None: everybody."""
+    only: int | None
+    """The one endpoint that it is for, if it is for one."""
+    at: int
+    entry: Entry
+    record: EntryRecord
+    partition: int
+
+    @property
+    def number(self) -> int:
+        """The event id of the entry."""
+        return event_id(self.partition, self.record.raw_offset, self.place)
+
+    @property
+    def id(self) -> str:
+        """webhook-id."""
+        return deliveries.event_id(self.number)
+
+    def body(self) -> bytes:
+        """What is signed and sent."""
+        return b'{"id":"%s","type":"%s","created_at":"%s","data":%s}' % (
+            self.id.encode(),
+            self.type.encode(),
+            iso(self.at).encode(),
+            _data(self),
+        )
+
+
+class ReplayJob(NamedTuple):
+    """A replay that stands in the log; it covers what comes before ``offset``."""
+
+    offset: int
+    command: ReplayWebhook
+
+
+_encode = msgspec.json.Encoder().encode
+_named = msgspec.json.Decoder(Named).decode
+_replay = msgspec.json.Decoder(ReplayWebhook).decode
+
+
+def domain_events(partition: int, offset: int, record: EntryRecord) -> Iterator[DomainEvent]:
+    """The events of the record at this place of rev.entries, in order."""
+    for entry in record.entries:
+        type = type_of(entry)
+        if type is None:
+            continue
+        owner: str | None = record.customer_id
+        only = None
+        if entry.kind == "config":
+            named = _named(entry.detail)
+            owner = named.customer_id
+            only = named.id if type == TEST else None
+        yield DomainEvent(offset, entry.index, type, owner, only, record.recorded_at, entry, record, partition)
+
+
+def replays(offset: int, record: EntryRecord) -> Iterator[ReplayJob]:
+    """The replays that the record asks for."""
+    for entry in record.entries:
+        if entry.kind == "config" and entry.type == REPLAY:
+            yield ReplayJob(offset, _replay(entry.detail))
+
+
+def type_of(entry: Entry) -> str | None:
+    """The type of the entry's domain event; None when it is none."""
+    match entry.kind:
+        case "event":
+            return "meter.created"
+        case "void":
+            return "meter.voided"
+        case "charge" | "waived":
+            return f"outcome.{entry.verdict}"
+        case "rejected":
+            return "event.rejected" if entry.type is None and entry.event is not None else None
+        case "config":
+            return entry.type if entry.type in deliveries.TYPES else None
+        case _:
+            return None
+
+
+def _data(event: DomainEvent) -> bytes:
+    entry, record = event.entry, event.record
+    if event.type == "meter.created":
+        assert entry.event is not None
+        return metered(record.customer_id, entry.event, _receipt(event))
+    if event.type == "event.rejected":
+        assert entry.event is not None
+        asked = subject(record.customer_id, entry.event)
+        return _encode(
+            Refusal(event.number, record.customer_id, "rejected", entry.reason or "", asked, iso(record.recorded_at))
+        )
+    return bytes(entry.detail) or b"{}"
+
+
+def _receipt(event: DomainEvent) -> Receipt:
+    entry, record = event.entry, event.record
+    return Receipt(
+        event.number,
+        record.recorded_at,
+        record.prices[entry.price],
+        entry.base,
+        entry.token,
+        entry.bonus,
+        entry.total,
+        entry.outcome_id,
+    )

@@ -1,0 +1,136 @@
+"""Pages of one partition of rev.entries, committed records only, from an offset that is named.
+
+No group, no committed offsets, no silent reset. What the records mean may not come in here.
+"""
+
+from collections.abc import Callable
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
+
+from notifier.page import Line, Page
+from streams import clients, metrics
+from streams.clients import Clock
+from streams.errors import Hung
+from streams.lifeline import within
+from streams.watchdog import Watchdog
+
+FETCH = 1 << 20
+"""Bytes that are asked for at once; a record batch that is larger is given whole."""
+HANGING = 15.0
+"""Seconds that one call may take beyond what it was asked to wait."""
+SILENCE = 10.0
+"""Seconds without an answered fetch, or without any progress below the known end, that are too many."""
+
+
+class LogBegins(Exception):
+    """The log begins at :attr:`first`, after what was asked for."""
+
+    def __init__(self, first: int) -> None:
+        super().__init__(f"the log begins at {first}")
+        self.first = first
+
+
+def reader(kafka: str, fetch: int = FETCH) -> AIOKafkaConsumer:
+    """As streams.clients.reader, with smaller fetches: what is read here is kept in memory."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=kafka,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=fetch,
+        fetch_max_bytes=fetch,
+        request_timeout_ms=10_000,
+        check_crcs=True,
+    )
+
+
+class Pages:
+    """Reads on where it stands, or from another offset. Raises Hung, LogBegins or a KafkaError;
+    after that it is closed and another one is made."""
+
+    def __init__(self, kafka: str, topic: str, partition: int, clock: Clock) -> None:
+        self._tp = TopicPartition(topic, partition)
+        self._consumer = reader(kafka)
+        self._dog = Watchdog(SILENCE, clock)
+        self._next = -1
+
+    async def open(self) -> tuple[int, int]:
+        """What the log holds: offsets [first, end)."""
+        await within(HANGING, self._consumer.start())
+        return await self.bounds()
+
+    async def bounds(self) -> tuple[int, int]:
+        """The same, asked again."""
+        first = await within(HANGING, self._consumer.beginning_offsets([self._tp]))
+        end = await within(HANGING, self._consumer.end_offsets([self._tp]))
+        return first[self._tp], end[self._tp]
+
+    async def since(self, at: int) -> int | None:
+        """Offset of the first record at or after this time (ms UTC); None: there is none yet."""
+        found = await within(HANGING, self._consumer.offsets_for_times({self._tp: max(0, at)}))
+        place = found.get(self._tp)
+        return None if place is None else int(place.offset)
+
+    async def page(self, offset: int, most: int, wait: float) -> Page:
+        """Up to ``most`` records from ``offset`` on; after ``wait`` seconds it may be empty."""
+        if offset != self._next:
+            # no await in between: the fetcher must never see the partition without a position
+            self._consumer.assign([self._tp])
+            self._consumer.seek(self._tp, offset)
+            self._dog.reset()
+        self._next = -1
+        try:
+            call = self._consumer.getmany(self._tp, timeout_ms=int(wait * 1000), max_records=most)
+            found = (await within(wait + HANGING, call)).get(self._tp, [])
+            next = int(await within(HANGING, self._consumer.position(self._tp)))
+        except OffsetOutOfRangeError as error:
+            first = await within(HANGING, self._consumer.beginning_offsets([self._tp]))
+            if first[self._tp] > offset:
+                raise LogBegins(first[self._tp]) from error
+            raise
+        self._watch(bool(found), next)
+        self._next = next
+        lines = [Line(r.offset, r.key or b"", r.value or b"", r.timestamp) for r in found]
+        return Page(self._tp.partition, offset, lines, next)
+
+    def _watch(self, got: bool, next: int) -> None:
+        if got:
+            self._dog.reset()
+            return
+        stable, polled = self._consumer.last_stable_offset(self._tp), self._consumer.last_poll_timestamp(self._tp)
+        why = self._dog.observe(next, stable, polled)
+        if why is not None:
+            metrics.CONSUMER_REBUILT.labels(self._tp.topic, why).inc()
+            raise Hung(f"{self._tp}: {why} at {next}")
+
+    def end(self) -> int | None:
+        """The end of the log as of the last answer."""
+        end = self._consumer.highwater(self._tp)
+        return None if end is None else int(end)
+
+    async def close(self) -> None:
+        await clients.discard_consumer(self._consumer)
+
+
+async def everything(kafka: str, topic: str, partition: int, beat: Callable[[], None]) -> dict[bytes, bytes]:
+    """The last value of every key of a compacted partition, as it stands now."""
+    tp = TopicPartition(topic, partition)
+    consumer = clients.reader(kafka)
+    found: dict[bytes, bytes] = {}
+    try:
+        await consumer.start()
+        consumer.assign([tp])
+        end = (await consumer.end_offsets([tp]))[tp]
+        consumer.seek(tp, (await consumer.beginning_offsets([tp]))[tp])
+        while await consumer.position(tp) < end:
+            beat()
+            for record in (await consumer.getmany(tp, timeout_ms=200, max_records=5000)).get(tp, []):
+                if record.value is None:
+                    found.pop(record.key, None)
+                else:
+                    found[record.key] = record.value
+        return found
+    finally:
+        await clients.discard_consumer(consumer)

@@ -1,0 +1,198 @@
+"""The notifier service, put together in one place; reads top to bottom.
+
+Exit codes: 0 after SIGTERM or SIGINT. Where it must not work (no key for the secrets, another
+log) it stands still with the reason in /readyz until then, since a restart would change nothing.
+"""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+import uvloop
+
+from notifier.budget import Budget
+from notifier.desk import Rules
+from notifier.endpoints import Endpoints
+from notifier.giving_up import GivingUp
+from notifier.sending import Sender
+from notifier.transport.sender import HttpSender
+from notifier.worker import Fenced, PartitionWorker, Setting
+from schemas.secrets import Box, SecretError, read_key
+from schemas.settings import Settings
+from schemas.topics import CONFIG, ENTRIES
+from streams.appends import Appender
+from streams.errors import Stopped
+from streams.health import HealthServer
+from streams.log import setup
+from streams.membership import Membership
+from streams.team import Team
+from streams.views import CompactedView
+
+SERVICE = "notifier"
+GROUP = "rev-notifier"
+REJOIN = 0.2
+"""Seconds before a new membership after a worker was fenced."""
+log = structlog.get_logger("notifier.service")
+
+
+def main(settings: Settings) -> None:
+    """Blocks until SIGTERM or SIGINT."""
+    setup(SERVICE)
+    uvloop.run(_until_signalled(settings))
+
+
+async def _until_signalled(settings: Settings) -> None:
+    notifier = Notifier(settings)
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sign, notifier.stop)
+    await notifier.run()
+
+
+class Notifier:
+    """The service in one process; several may run, the group shares the partitions out.
+    ``make_sender``: what puts deliveries on the wire."""
+
+    def __init__(self, settings: Settings, make_sender: Callable[[], Sender] | None = None) -> None:
+        self._settings = settings
+        self._make_sender = make_sender or (lambda: HttpSender(allow_private=settings.webhook_allow_private))
+        self._stopping = asyncio.Event()
+        self._fenced = asyncio.Event()
+        self._lost: frozenset[int] = frozenset()
+        self._trouble: str | None = "starting"
+        self._team: Team | None = None
+        self._membership: Membership | None = None
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def troubles(self) -> list[str]:
+        """Why it is not ready; nothing when it is."""
+        reasons = [self._trouble, self._membership.trouble if self._membership else None]
+        return [reason for reason in reasons if reason] + (self._team.troubles() if self._team else [])
+
+    async def run(self) -> None:
+        """Until stopped."""
+        settings = self._settings
+        health = HealthServer(settings.metrics_port, self.troubles, settings.http_host)
+        await health.start()
+        try:
+            await self._serve(_box(settings))
+        except SecretError as error:
+            self._trouble = f"webhooks are off: {error}"
+            log.error("notifier_stands_still", error=str(error))
+            await self._stopping.wait()
+        finally:
+            await health.stop()
+
+    async def _serve(self, box: Box) -> None:
+        settings, endpoints, complete = self._settings, Endpoints(), asyncio.Event()
+
+        def apply(key: bytes, value: bytes | None, offset: int) -> None:
+            endpoints.apply(key, value, offset, view.at)
+            if endpoints.epoch is not None:
+                complete.set()
+
+        view = CompactedView(settings.kafka, CONFIG, apply)
+        appender = Appender(settings.kafka, append_timeout=settings.append_timeout)
+        sender = self._make_sender()
+        self._trouble = "the configuration is not known yet"
+        try:
+            if await self._unless_stopped(view.start()) and await self._unless_stopped(complete.wait()):
+                await appender.start()
+                self._trouble = None
+                rules = Rules(settings.webhook_disable_after, settings.webhook_backlog, settings.partitions)
+                setting = Setting(
+                    settings.kafka,
+                    endpoints,
+                    view,
+                    sender,
+                    box,
+                    GivingUp(appender, time.monotonic),
+                    Budget(),
+                    rules,
+                    forward_wall(),
+                    time.monotonic,
+                )
+                await self._work(setting)
+        finally:
+            await sender.close()
+            await appender.stop()
+            await view.stop()
+
+    async def _work(self, setting: Setting) -> None:
+        team = self._team = Team(
+            SERVICE,
+            lambda partition: PartitionWorker(partition, setting),
+            for_good=(Fenced, Stopped),
+            ended=self._ended,
+        )
+        try:
+            while not self._stopping.is_set():
+                await self._belong(team)
+                # only what the group assigns from now on may be worked on again
+                self._fenced.clear()
+                lost, self._lost = self._lost, frozenset()
+                await team.assign(team.partitions - lost)
+                if not self._stopping.is_set():
+                    await self._wait(REJOIN)
+        finally:
+            await team.stop()
+            self._team = None
+
+    async def _belong(self, team: Team) -> None:
+        """One membership: until stopped, or until a worker was fenced."""
+        settings = self._settings
+        membership = self._membership = Membership(
+            settings.kafka,
+            group=GROUP,
+            service=SERVICE,
+            ordinal=settings.ordinal,
+            session_timeout=settings.session_timeout,
+            topic=ENTRIES,
+            assign=team.assign,
+        )
+        joined = asyncio.create_task(membership.run(), name="notifier-membership")
+        waits = [asyncio.create_task(event.wait()) for event in (self._stopping, self._fenced)]
+        try:
+            await asyncio.wait({joined, *waits}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+            membership.stop()
+            await joined
+            self._membership = None
+
+    def _ended(self, error: Exception) -> None:
+        if isinstance(error, Fenced):
+            self._lost |= {error.partition}
+            self._fenced.set()
+
+    async def _unless_stopped(self, starting: Coroutine[Any, Any, Any]) -> bool:
+        """Whether it was done before a stop was asked for."""
+        task = asyncio.create_task(starting)
+        stop = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        for one in (task, stop):
+            one.cancel()
+        await asyncio.wait({task, stop})
+        return not self._stopping.is_set()
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+
+def _box(settings: Settings) -> Box:
+    if not settings.secret_key:
+        raise SecretError("REV_SECRET_KEY is not set")
+    return Box(read_key(settings.secret_key))
+
+
+def forward_wall() -> Callable[[], int]:
+    """ms UTC, by this machine's clock as it is now, that go forward whatever is done to it."""
+    base = time.time_ns() // 1_000_000 - time.monotonic_ns() // 1_000_000
+    return lambda: base + time.monotonic_ns() // 1_000_000

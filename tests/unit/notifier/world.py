@@ -1,0 +1,176 @@
+"""One partition of a made-up log and a Desk over it, with a clock that the test turns.
+
+Keeps the worker's promises without I/O: pages are cut from a list, a flush is written at once
+or lost in a crash, and whoever crashes begins again from what was written.
+"""
+
+import msgspec
+
+from notifier import backlog
+from notifier.budget import Budget
+from notifier.desk import Desk, Flight, Rules
+from notifier.endpoints import Endpoints
+from notifier.page import Line, Page
+from notifier.sending import Answer
+from schemas import config, entries
+from schemas.commands import MeterEvent, PriceRef, Rates
+from schemas.config import Webhook
+from schemas.deliveries import Attempt, Gap, decode_attempt, decode_gap
+from schemas.entries import Entry, EntryRecord
+from schemas.limits import DAY
+from schemas.topics import CONFIG_KEY
+
+PRICE = PriceRef(1, "chat", Rates("1.2", "0.0001", "0"), 0)
+OK = Answer(200, latency_ms=3)
+DOWN = Answer(500, latency_ms=3)
+
+
+def metered(customer: str, raw_offset: int, at: int, count: int = 1) -> bytes:
+    """The record of ``count`` charged meter events."""
+    event = MeterEvent("a", "chat", tokens=10)
+    made = [Entry("event", n, event, 0, "1.2", "0.001", "0", "1.201") for n in range(count)]
+    return entries.encode(EntryRecord(customer, raw_offset, at, made, [PRICE]))
+
+
+def configured(raw_offset: int, at: int, type: str, detail: bytes) -> bytes:
+    """The record of one configuration entry."""
+    entry = Entry("config", 0, type=type, detail=msgspec.Raw(detail))
+    return entries.encode(EntryRecord("_config", raw_offset, at, [entry]))
+
+
+class World:
+    """``log``: the partition's records. ``written``: the last value of each key of rev.backlogs.
+    ``attempts`` and ``gaps``: what rev.deliveries holds."""
+
+    def __init__(self, rules: Rules | None = None, budget: Budget | None = None) -> None:
+        self.now = 1_000_000
+        self.log: list[Line] = []
+        self.first = 0
+        self.written: dict[bytes, bytes] = {}
+        self.attempts: list[Attempt] = []
+        self.gaps: list[Gap] = []
+        self.dead: list[str] = []
+        self.sent: list[tuple[int, int, int, bool]] = []
+        """Endpoint, offset, place, replay of every request that was begun."""
+        self.flights: list[Flight] = []
+        self._views = 0
+        self.hooks: dict[int, Webhook] = {}
+        self._rules = rules or Rules(5 * DAY, 10_000_000, 1)
+        self._given = budget
+        self._records: list[tuple[bytes, bytes | None, int]] = [(b"epoch", b'{"epoch":"e"}', 0)]
+        self.begin()
+
+    # -- what others write
+
+    def view(self, key: bytes, value: bytes | None) -> None:
+        self._records.append((key, value, self.now))
+        self.endpoints.apply(key, value, len(self._records) - 1, self.now)
+
+    def hook(self, id: int, customer: str = "c", **changes: object) -> Webhook:
+        """Create or change an endpoint."""
+        known = self.hooks.get(id) or Webhook(id, customer, f"https://{id}.example", ["*"], "sealed", self.now)
+        self.hooks[id] = msgspec.structs.replace(known, **changes)
+        self.view(config.webhook_key(id), config.encode(self.hooks[id]))
+        return self.hooks[id]
+
+    def unhook(self, id: int) -> None:
+        del self.hooks[id]
+        self.view(config.webhook_key(id), None)
+
+    def meter(self, customer: str = "c", count: int = 1) -> int:
+        """Append a record of meter events; its offset."""
+        return self.append(customer.encode(), metered(customer, len(self.log), self.now, count))
+
+    def configure(self, type: str, detail: bytes) -> int:
+        return self.append(CONFIG_KEY, configured(len(self.log), self.now, type, detail))
+
+    def append(self, key: bytes, value: bytes) -> int:
+        self.log.append(Line(len(self.log), key, value, self.now))
+        return len(self.log) - 1
+
+    # -- what the worker does
+
+    def begin(self) -> None:
+        """A new owner of the partition, from what was written."""
+        self.endpoints = Endpoints()
+        for offset, (key, value, at) in enumerate(self._records):
+            self.endpoints.apply(key, value, offset, at)
+        self.budget = self._given or Budget()
+        self.desk = Desk(0, self.endpoints, self.budget, self._rules, lambda: 0.0)
+        self.flights = []
+        known = self.desk.restore(self.written)
+        start = known.next if known is not None else 0
+        self.desk.begin(start, known, self.first, self.now)
+
+    def crash(self) -> None:
+        self.desk.close()
+        self.begin()
+
+    def page(self, offset: int, most: int = 500) -> Page:
+        lines = [line for line in self.log[offset : offset + most] if line.offset >= self.first]
+        return Page(0, offset, lines, min(len(self.log), offset + most))
+
+    def tail(self, most: int = 1000) -> None:
+        if self.desk.next < len(self.log):
+            self.desk.tail(self.page(self.desk.next, most), self.now)
+
+    def catch_up(self, most: int = 500) -> bool:
+        """One turn of the second reader; whether there was anything to read."""
+        for lane, stretch in self.desk.unresolved():
+            later = (line.offset for line in self.log if line.at >= stretch.at and line.offset >= self.first)
+            self.desk.resolve(lane, stretch, next(later, len(self.log)))
+        offset = self.desk.want()
+        if offset is None:
+            return False
+        if offset < self.first:
+            self.desk.log_begins(self.first, self.now)
+        else:
+            self.desk.read(self.page(offset, most), self.now)
+        return True
+
+    def start(self) -> list[Flight]:
+        """Begin what is due."""
+        begun = self.desk.start(self.now)
+        for flight in begun:
+            self.sent.append((flight.endpoint.id, *flight.item.ref))
+        self.flights += begun
+        return begun
+
+    def answer(self, flight: Flight, answer: Answer = OK) -> None:
+        self.flights.remove(flight)
+        self.desk.answered(flight, answer, self.now)
+
+    def flush(self) -> None:
+        flush = self.desk.snapshot()
+        for key, value in flush.backlogs:
+            if value is None:
+                self.written.pop(key, None)
+            else:
+                self.written[key] = value
+        for _, value in flush.deliveries:
+            if b'"gap"' in value or b'"reason"' in value:
+                self.gaps.append(decode_gap(value))
+            else:
+                self.attempts.append(decode_attempt(value))
+        self.dead += [fault.reason for fault in flush.dead]
+
+    def settle(self, answer: Answer = OK, turns: int = 10_000) -> None:
+        """Read, send, answer and write until nothing more happens at this time."""
+        idle = 0
+        for _ in range(turns):
+            self.tail()
+            read = self.catch_up()
+            begun = self.start()
+            for flight in list(self.flights):
+                self.answer(flight, answer)
+            idle = 0 if begun or read else idle + 1
+            if idle > 2 and self.desk.next >= len(self.log):
+                break
+        else:
+            raise AssertionError("it does not settle")
+        self.flush()
+
+    @property
+    def left(self) -> dict[bytes, bytes]:
+        """What is written beside the position."""
+        return {key: value for key, value in self.written.items() if key != backlog.POSITION}
