@@ -1,16 +1,21 @@
 """The ledger's table as a partition's writer sees it: take over, write a block, nothing else.
 
-Exactly once rests on one conditional INSERT (ledger/sql/insert.sql) and three habits: one
-fixed query_id per partition, so that two of them cannot run at once; KILL … SYNC before the
-maximum is read; a stage of the writer's own, dropped by whoever takes the partition over.
+Exactly once rests on one conditional INSERT (ledger/sql/insert.sql) and on its never running
+twice at once for a partition. The fence is the stage that it reads, a table of the writer's own:
+whoever takes the partition over makes a stage, then drops every other one, and only then reads
+the maximum. DROP … SYNC waits until no statement uses the table, and a later one does not find
+it. Of two that take over at once the one whose stage was made later drops the other's. One
+statement may read several stages, so it carries several partitions (ledger/convoy.py).
 No insert_deduplication_token: after a crash of the server it swallows rows.
 """
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ledger.blocks import Block
 from ledger.clickhouse import ClickHouse
+from ledger.convoy import Convoy, Load
 from ledger.errors import Fenced
 from ledger.sqltext import read
 
@@ -49,7 +54,8 @@ class Store(Protocol):
         ...
 
     async def write(self, partition: int, block: Block) -> int:
-        """Writes the block's records that are above the maximum; how many rows that were.
+        """Writes the block's records that are above the maximum; how many rows that were (blocks that are
+        written together: the sum of these is right).
 
         Raises Fenced when the table is not where the block begins, Refused when it will never
         take these records, Unavailable when it is not known what happened.
@@ -71,28 +77,28 @@ class Store(Protocol):
 
 
 class LedgerTable:
-    """The real table. ``token`` yields a name part that no other writer uses (hex digits)."""
+    """The real table. ``token`` yields a name part that no other writer uses (letters and digits)."""
 
     def __init__(self, clickhouse: ClickHouse, token: Callable[[], str]) -> None:
         self._clickhouse = clickhouse
-        self._token = token
+        self._name = token()
+        self._numbers = itertools.count()
         self._stages: dict[int, str] = {}
         self._create = read("stage")
         self._insert = read("insert")
+        self._convoy = Convoy(self._write_together)
 
     async def take_over(self, partition: int) -> int:
-        run = self._clickhouse.execute
         self._stages.pop(partition, None)
-        await run(f"KILL QUERY WHERE query_id = '{query_id(partition)}' SYNC")
-        # DROP … SYNC waits for a statement that slipped in; the next one finds no stage
-        await self._drop_stages(partition)
-        stage = f"rev._stage_{partition}_{self._token()}"
-        await run(self._create.format(stage=stage))
-        rows = await run(
+        stage = f"_stage_{partition}_{self._name}_{next(self._numbers)}"
+        await self._clickhouse.execute(self._create.format(stage=f"rev.{stage}"))
+        # in this order: whose stage is made later drops the earlier one
+        await self._end_others(partition, stage)
+        rows = await self._clickhouse.execute(
             "SELECT if(count() = 0, -1, toInt64(max(entries_offset))) FROM rev.entries "
             f"WHERE raw_partition = {partition}"
         )
-        self._stages[partition] = stage
+        self._stages[partition] = f"rev.{stage}"
         return int(rows[0][0])
 
     async def write(self, partition: int, block: Block) -> int:
@@ -100,11 +106,8 @@ class LedgerTable:
         if stage is None:
             raise Fenced(f"partition {partition} was not taken over")
         # what the block before left in the stage makes room by itself
-        await self._clickhouse.insert(f"INSERT INTO {stage} FORMAT JSONEachRow", block.lines(), READING)
-        sql = self._insert.format(
-            stage=stage, partition=partition, after=block.after, last=block.last, records=len(block.records)
-        )
-        return await self._clickhouse.insert(sql, settings={**ONE_PART, "query_id": query_id(partition)})
+        staging = self._clickhouse.insert(f"INSERT INTO {stage} FORMAT JSONEachRow", block.lines(), READING)
+        return await self._convoy.carry(Load(partition, block, stage), staging)
 
     async def note_seen(self, partition: int, after: int, seen: int) -> None:
         await self._clickhouse.insert(
@@ -122,14 +125,32 @@ class LedgerTable:
         if stage is not None:
             await self._clickhouse.execute(f"DROP TABLE IF EXISTS {stage} SYNC")
 
-    async def _drop_stages(self, partition: int) -> None:
+    async def _write_together(self, loads: Sequence[Load]) -> int:
+        loads = sorted(loads)
+        sql = self._insert.format(
+            staged=" UNION ALL ".join(
+                f"SELECT toUInt16({at}) AS raw_partition, * FROM {stage}" for at, _, stage in loads
+            ),
+            partitions=", ".join(str(load.partition) for load in loads),
+            firsts=", ".join(f"({at}, {block.after + 1})" for at, block, _ in loads),
+            blocks=", ".join(f"({at}, {len(block.records)}, {block.last})" for at, block, _ in loads),
+        )
+        return await self._clickhouse.insert(sql, settings={**ONE_PART, "query_id": query_id(self._name)})
+
+    async def _end_others(self, partition: int, mine: str) -> None:
+        """No statement that reads another stage of the partition runs after this, or ever will."""
         rows = await self._clickhouse.execute(
-            f"SELECT name FROM system.tables WHERE database = 'rev' AND startsWith(name, '_stage_{partition}_')"
+            "SELECT name FROM system.tables WHERE database = 'rev' "
+            f"AND startsWith(name, '_stage_{partition}_') AND name != '{mine}'"
         )
         for (name,) in rows:
+            writer = name.split("_")[3]
+            # only to wait less; not a statement of ours that may carry others' blocks
+            if writer != self._name or self._convoy.idle:
+                await self._clickhouse.execute(f"KILL QUERY WHERE query_id = '{query_id(writer)}' SYNC")
             await self._clickhouse.execute(f"DROP TABLE IF EXISTS rev.`{name}` SYNC")
 
 
-def query_id(partition: int) -> str:
-    """The id that every INSERT of a partition runs under."""
-    return f"rev-ledger-{partition}"
+def query_id(writer: str) -> str:
+    """The id that every INSERT of one writer runs under."""
+    return f"rev-ledger-{writer}"

@@ -16,20 +16,11 @@ import structlog
 from ledger import metrics
 from ledger.blocks import Block, Builder, Record
 from ledger.errors import Refused, Silent, Unavailable, WrongLog
+from ledger.pace import Pace
 from ledger.store import Store
 
 log = structlog.get_logger("ledger.writer")
 
-LINGER = 0.3
-"""Seconds from the beginning of one block to that of the next, at least."""
-MAX_LINGER = 0.6
-"""…and at most, so that an entry can be queried within a second: a block costs the engine tens of
-ms however small it is, so the distance is a multiple of what the last one took, and a busy
-machine gets fewer, larger blocks (docs/decisions/0006)."""
-LINGER_SHARE = 8
-COMPANY = 0.1
-"""Seconds that a block's first record waits in any case: what came during a long write is read in
-several pieces, and the first is small."""
 QUIET = 30.0
 """Seconds without a record until it is noted how far the log was read, and between two notes."""
 IDLE = 0.2
@@ -79,7 +70,8 @@ Bury = Callable[[int, Record, str], Awaitable[None]]
 
 class PartitionWriter:
     """See the module. ``check_log`` raises WrongLog when Kafka's log is not the ledger's (asked
-    again whenever the log was away); ``now`` is wall time in ms, for the delay metric only."""
+    again whenever the log was away); ``now`` is wall time in ms, for the delay metric only; ``pace``
+    is shared by the writers of a process and goes by ``clock``."""
 
     def __init__(
         self,
@@ -89,9 +81,9 @@ class PartitionWriter:
         bury: Bury,
         check_log: Callable[[], Awaitable[object]],
         now: Callable[[], int],
+        pace: Pace,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] | None = None,
-        linger: float = LINGER,
         quiet: float = QUIET,
     ) -> None:
         self.partition = partition
@@ -103,14 +95,12 @@ class PartitionWriter:
         self._now = now
         self._sleep = sleep
         self._clock = clock or asyncio.get_running_loop().time
-        self._linger = linger
+        self._pace = pace
         self._quiet = quiet
         self._seen = 0
         self._stopping = asyncio.Event()
         self._failures = self._wrong = 0
         self._log_was_away = False
-        self._last_write = 0.0
-        self._last_begin = -MAX_LINGER
         self._log = log.bind(partition=partition)
 
     def stop(self) -> None:
@@ -171,7 +161,7 @@ class PartitionWriter:
                     await self._write(builder.take())
                     builder.add(record)
                 if len(builder) == 1:
-                    deadline = self._deadline()
+                    deadline = self._pace.due()
             if builder.full or (len(builder) and self._clock() >= deadline):
                 await self._write(builder.take())
             if records:
@@ -192,14 +182,10 @@ class PartitionWriter:
             await self._store.note_seen(self.partition, after, seen)
             self._seen = seen
 
-    def _deadline(self) -> float:
-        """When the block is to be written whose first record was read just now."""
-        distance = min(max(self._linger, LINGER_SHARE * self._last_write), max(self._linger, MAX_LINGER))
-        return max(self._last_begin + distance, self._clock() + min(self._linger, COMPANY))
-
     async def _write(self, block: Block) -> None:
         """Writes a block; one that is refused is halved until the record that is to blame is alone."""
-        begin = self._last_begin = self._clock()
+        begin = self._clock()
+        self._pace.begins()
         try:
             rows = await self._store.write(self.partition, block)
         except Refused as error:
@@ -211,7 +197,7 @@ class PartitionWriter:
             return
         # only here: two owners that fence each other must wait longer and longer, or neither gets to write
         self._failures = 0
-        self._last_write = self._clock() - begin
+        self._pace.took(self._clock() - begin)
         now = self._now()
         metrics.ROWS.inc(rows)
         metrics.BLOCKS.inc()

@@ -1,14 +1,17 @@
--- The one statement that writes the ledger. Conditional both ways: nothing at or below the partition's
--- maximum passes (another writer was here), and nothing at all passes unless the maximum has reached the
--- record before this block (no gap) and the stage holds this block, each record once. 'resync:' in a message
--- tells the writer to start over; any other throwIf is a record that must not enter the ledger.
+-- The one statement that writes the ledger, for blocks of one or several partitions. Conditional both ways:
+-- nothing at or below a partition's maximum passes (another writer was here), and nothing at all passes unless
+-- each maximum has reached the record before the partition's block (no gap) and each stage holds its block,
+-- each record once. 'resync:' in a message tells the writer to start over; any other throwIf is a record that
+-- must not enter the ledger.
+-- {staged}: the stages, each row with its raw_partition; {firsts}: (partition, offset that must not be
+-- above the one that follows its maximum); {blocks}: (partition, records, last offset), by partition.
 -- A record without entries is met as an entry without a kind (LEFT ARRAY JOIN).
 -- The tuples are taken apart once, below, since planning a way into them for each column costs more than
 -- the rows of a small block (docs/decisions/0006).
 INSERT INTO rev.entries
 SELECT
     `entry.kind` AS kind,
-    bitOr(bitOr(bitShiftLeft(raw_offset, 16), bitShiftLeft(toUInt64({partition}), 10)), toUInt64(`entry.index`)) AS event_id,
+    bitOr(bitOr(bitShiftLeft(raw_offset, 16), bitShiftLeft(toUInt64(raw_partition), 10)), toUInt64(`entry.index`)) AS event_id,
     customer_id,
     api_key_id,
     `event.agent_id` AS agent_id,
@@ -49,26 +52,39 @@ SELECT
     `entry.type` AS config_type,
     `entry.actor` AS actor,
     `entry.detail` AS detail,
-    {partition} AS raw_partition,
+    raw_partition,
     raw_offset,
     `entry.index` AS raw_index,
     entries_offset
 FROM
 (
-    SELECT entries_offset, customer_id, api_key_id, test, length(prices) AS priced,
+    SELECT raw_partition, entries_offset, customer_id, api_key_id, test, length(prices) AS priced,
         assumeNotNull(s.raw_offset) AS raw_offset, assumeNotNull(s.recorded_at) AS recorded_ms,
         untuple(e) AS entry, untuple(e.event) AS event, untuple(prices[ifNull(e.price, -1) + 1]) AS price
-    FROM {stage} AS s
+    FROM ({staged}) AS s
     LEFT ARRAY JOIN entries AS e
-    WHERE toInt64(entries_offset) >
+    WHERE entries_offset >=
     (
-        WITH (SELECT (count(), max(toInt64(entries_offset))) FROM {stage}) AS staged
-        SELECT if(count() = 0, -1, toInt64(max(entries_offset))) AS done
-        FROM rev.entries
-        WHERE raw_partition = {partition}
-        HAVING throwIf(done < {after}, 'resync: a gap before the block') = 0
-            AND throwIf(staged != ({records}, {last}), 'resync: the stage does not hold the block') = 0
-    )
+        WITH
+        (
+            SELECT groupArray((raw_partition, records, last))
+            FROM
+            (
+                SELECT raw_partition, count() AS records, max(entries_offset) AS last
+                FROM ({staged}) GROUP BY raw_partition ORDER BY raw_partition
+            )
+        ) AS staged
+        SELECT mapFromArrays(groupArray(raw_partition), groupArray(next)) AS following
+        FROM
+        (
+            SELECT raw_partition, max(entries_offset) + 1 AS next
+            FROM rev.entries
+            WHERE raw_partition IN ({partitions})
+            GROUP BY raw_partition
+        )
+        HAVING throwIf(NOT arrayAll(first -> following[first.1] >= first.2, [{firsts}]), 'resync: a gap before the block') = 0
+            AND throwIf(staged != [{blocks}], 'resync: the stage does not hold the block') = 0
+    )[raw_partition]
     AND throwIf(
         customer_id = '' OR isNull(s.raw_offset) OR isNull(s.recorded_at),
         'a record without its address, time or customer') = 0

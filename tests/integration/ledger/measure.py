@@ -2,7 +2,7 @@
 
 Writes records of 100 events into an engine over HTTP as the writer does, without Kafka, and
 prints rows a second and CPU of both processes for each row; then CPU and time of a block of 1,
-100 and 3,000 rows, merges included that began meanwhile.
+100 and 3,000 rows, merges included that began meanwhile: of one partition, and of four at once.
 """
 
 import asyncio
@@ -46,29 +46,33 @@ async def measure(engine: Engine, count: int) -> None:
         own, theirs = time.process_time() - own, cpu(engine.process.pid) - theirs
         each = 1e6 / rows
         print(f"{rows / seconds:,.0f} rows/s; CPU a row: ledger {own * each:.2f} us, engine {theirs * each:.2f} us")
-        offset = count
-        for records_each, events in ((1, 1), (1, 100), (30, 100)):
-            offset = await blocks(engine.process.pid, table, offset, records_each, events)
+        for partition in (1, 2, 3):
+            await table.take_over(partition)
+        offsets = [count, 0, 0, 0]
+        for partitions in (1, 4):
+            for records_each, events in ((1, 1), (1, 100), (30, 100)):
+                await blocks(engine.process.pid, table, offsets[:partitions], records_each, events)
+                offsets[:partitions] = [offset + BLOCKS * records_each for offset in offsets[:partitions]]
 
 
-async def blocks(pid: int, table: LedgerTable, offset: int, count: int, events: int) -> int:
-    """Writes BLOCKS blocks of ``count`` records with ``events`` events each; the next offset."""
+async def blocks(pid: int, table: LedgerTable, offsets: list[int], count: int, events: int) -> None:
+    """Writes BLOCKS times, at once for each partition from its offset on, ``count`` records with ``events`` events."""
     taken: list[float] = []
     own, theirs = time.process_time(), cpu(pid)
-    for _ in range(BLOCKS):
-        made = tuple(Record(i, AT, value(i, AT, events)) for i in range(offset, offset + count))
+    for turn in range(BLOCKS):
+        firsts = [offset + turn * count for offset in offsets]
+        made = [tuple(Record(i, AT, value(i, AT, events)) for i in range(first, first + count)) for first in firsts]
         begin = time.perf_counter()
-        await table.write(0, Block(offset - 1, made))
+        writes = [table.write(at, Block(made[at][0].offset - 1, made[at])) for at in range(len(offsets))]
+        await asyncio.gather(*writes)
         taken.append(time.perf_counter() - begin)
-        offset += count
     own, theirs = time.process_time() - own, cpu(pid) - theirs
     taken.sort()
     each, middle = 1e3 / BLOCKS, taken[BLOCKS // 2] * 1e3
     print(
-        f"block of {count * events:5} rows: CPU ledger {own * each:.1f} ms, engine {theirs * each:.1f} ms; "
-        f"p50 {middle:.1f} ms"
+        f"{len(offsets)} blocks of {count * events:5} rows: "
+        f"CPU ledger {own * each:.1f} ms, engine {theirs * each:.1f} ms; p50 {middle:.1f} ms"
     )
-    return offset
 
 
 if __name__ == "__main__":

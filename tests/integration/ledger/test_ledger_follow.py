@@ -11,6 +11,7 @@ import pytest
 from ledger.blocks import Record
 from ledger.clickhouse import ClickHouse
 from ledger.errors import Unavailable, WrongLog
+from ledger.pace import Pace
 from ledger.source import KafkaSource
 from ledger.store import LedgerTable
 from ledger.writer import QUIET, Halted, PartitionWriter
@@ -53,8 +54,8 @@ class Desk:
             bury=self._bury,
             check_log=self._check,
             now=wall_ms,
+            pace=Pace(asyncio.get_running_loop().time, linger),
             sleep=(lambda seconds: asyncio.sleep(0)) if hurried else asyncio.sleep,
-            linger=linger,
             quiet=quiet,
         )
 
@@ -180,6 +181,7 @@ async def test_a_ledger_ahead_of_the_log_is_left_alone(
         bury=younger._bury,
         check_log=younger._check,
         now=wall_ms,
+        pace=Pace(asyncio.get_running_loop().time),
         sleep=lambda seconds: asyncio.sleep(0),
     )
     with pytest.raises(WrongLog, match="holds offset 4, the log ends at 0"):

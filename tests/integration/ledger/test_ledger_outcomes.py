@@ -1,5 +1,6 @@
 """Outcomes in the ledger: their rows, and what rev.outcomes and the revenue views make of them."""
 
+import itertools
 from decimal import Decimal
 
 import msgspec
@@ -11,7 +12,7 @@ from ledger.errors import Refused
 from ledger.store import LedgerTable
 from schemas.commands import MeterEvent, OnExpiry, PriceRef, Rates
 from schemas.entries import Entry, EntryRecord, Verdict, encode
-from schemas.ids import event_id, outcome_id
+from schemas.ids import MAX_PARTITIONS, event_id, outcome_id
 
 pytestmark = pytest.mark.integration
 
@@ -21,6 +22,7 @@ BONUS = "500.000000000001"
 PRICE = PriceRef(7, "lead.qualified", Rates("1", "0.00001", BONUS), 12)
 TASK = MeterEvent("sales", "outcome_charge")
 LEAD = MeterEvent("mailer", "lead.qualified", tokens=100, outcome="pending")
+_tokens = itertools.count()
 NULL = "ᴺᵁᴸᴸ"
 
 
@@ -80,14 +82,14 @@ class Book:
         return self.add(msgspec.structs.replace(entry, outcome_id=id, expires_at=AT + 3_600_000), test)
 
     async def store(self, db: ClickHouse) -> None:
-        table = LedgerTable(db, lambda: "outcomes")
+        table = LedgerTable(db, lambda: f"o{next(_tokens)}")
         await table.take_over(self._partition)
         await table.write(self._partition, Block(-1, tuple(self._records)))
 
 
 @pytest.fixture
 def book(partition: int) -> Book:
-    return Book(partition)
+    return Book(partition % MAX_PARTITIONS)
 
 
 async def outcome(db: ClickHouse, opened: int, columns: str) -> list[str]:

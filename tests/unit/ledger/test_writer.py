@@ -8,6 +8,7 @@ import pytest
 from ledger.blocks import Record
 from ledger.errors import Silent, WrongLog
 from ledger.memory import MemoryRows, MemoryTable
+from ledger.pace import Pace
 from ledger.writer import Bounds, Halted, PartitionWriter
 
 Eventually = Callable[..., Awaitable[None]]
@@ -74,6 +75,7 @@ class Bench:
         self.pauses: list[float] = []
         self.foreign = False
         self.time = 0.0
+        self.pace = Pace(lambda: self.time, linger=0.0)
         self.on_pause: Callable[[], None] = lambda: None
 
     def writer(self) -> PartitionWriter:
@@ -85,8 +87,8 @@ class Bench:
             check_log=self._check,
             now=lambda: APRIL,
             sleep=self._sleep,
+            pace=self.pace,
             clock=lambda: self.time,
-            linger=0.0,
             quiet=30.0,
         )
 
