@@ -1,5 +1,6 @@
 """Migrations, the schema that they come to, and the queries that docs/ledger.md promises."""
 
+import itertools
 import re
 import time
 from collections.abc import AsyncIterator
@@ -21,6 +22,7 @@ from schemas.entries import Entry, EntryRecord, PriceRef, encode
 pytestmark = pytest.mark.integration
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "ledger.md").read_text()
+_tokens = itertools.count()
 QUERIES = re.findall(r"([^\n]*)\n\n```sql\n(.*?)```", DOCUMENT, re.DOTALL)
 """Each with the line before it."""
 
@@ -63,7 +65,7 @@ async def charged(db: ClickHouse) -> None:
         EntryRecord("acme", 13, now, [waived]),
         EntryRecord("_config", 14, now, [Entry("config", type="pricing.updated", actor="admin", detail=changed)]),
     ]
-    table = LedgerTable(db, lambda: "docs")
+    table = LedgerTable(db, lambda: f"d{next(_tokens)}")
     await table.take_over(0)
     await table.write(0, Block(-1, tuple(Record(i, now, encode(record)) for i, record in enumerate(records))))
 
