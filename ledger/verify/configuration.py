@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from ledger.verify.endpoints import Endpoints
 from ledger.verify.rows import Row
 from ledger.verify.tariffs import Slot
 
@@ -24,6 +25,7 @@ class Configuration:
 
     def __init__(self, complete: bool, home: Callable[[str], int]) -> None:
         self._complete, self._home = complete, home
+        self._endpoints = Endpoints(home)
         self._seeded = False
         self._keys: dict[int, tuple[str, bool]] = {}
         self._customers: dict[str, dict[str, Any]] = {}
@@ -39,6 +41,8 @@ class Configuration:
         """The rows of a command, without address and time; None when nothing can be told."""
         if not self._complete:
             return None
+        if command["command"].startswith("webhook."):
+            return self._endpoints.apply(command, self._home(CONFIG_KEY.decode()))
         rules: dict[str, Callable[[Mapping[str, Any]], list[Row]]] = {
             "genesis": self._genesis,
             "key.create": self._create_key,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+from ledger.verify import endpoints
 from ledger.verify.configuration import CONFIG_KEY, Configuration
 from ledger.verify.keys import Keys, Known, body_of
 from ledger.verify.lifecycle import COMMANDS, RESERVED, Effect, Lifecycle, nothing
@@ -21,6 +22,7 @@ MAX_TOKENS = 10**12
 MAX_EVENTS = 1000
 PRICE_KEY = b"_price"
 CONFIGURE = {"genesis", "key.create", "key.revoke", "price.set", "price.delete", "customer.update"}
+CONFIGURE |= {f"webhook.{name}" for name in endpoints.COMMANDS}
 
 
 class Expected(NamedTuple):
@@ -74,6 +76,8 @@ class Shard:
             return self._outcome(offset, key, command)
         if name == "price":
             return self._install(offset, key, command)
+        if name == endpoints.REPLAY and key == command["customer_id"].encode():
+            return self._expected(offset, [{**self._plain(offset, key, "config"), **endpoints.replayed(command)}])
         if name in CONFIGURE:
             if key != CONFIG_KEY or not self._configuration.is_home(self.partition):
                 return self._expected(offset, [self._plain(offset, key, "rejected")])

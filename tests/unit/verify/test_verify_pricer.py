@@ -1,39 +1,38 @@
 """The real pricer's ledger, on random logs, agrees with the model that knows nothing of it."""
 
 import json
-from collections.abc import Iterator
-from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.verify.check import Check
-from ledger.verify.compare import Difference
-from ledger.verify.memory import MemoryLedger, MemoryLog
-from ledger.verify.rows import Row
-from ledger.verify.sources import RawRecord, Selection
 from pricer import memory
-from schemas import commands, entries
+from schemas import commands
 from schemas.commands import (
     CreateKey,
+    CreateWebhook,
     DeletePrice,
+    DeleteWebhook,
     Expire,
     Genesis,
     Meter,
     MeterEvent,
-    PriceRef,
+    ProbeWebhook,
     Rates,
     ReadOutcome,
     Register,
+    ReplayWebhook,
     Resolve,
     RevokeKey,
+    RotateWebhook,
     SeedPrice,
     SetPrice,
+    UpdateWebhook,
     Void,
 )
 from schemas.commands import UpdateCustomer as Update
+from tests.unit.verify.pricer_ledger import check, rows_of, void_of
 
 CUSTOMERS = ("acme", "globex", "hooli")
 ACTIONS = ("chat", "search", "*", "none")
@@ -59,6 +58,7 @@ METER = st.builds(
     st.booleans(),
     st.sampled_from([100, 100_000]),
 )
+ENDPOINT = st.integers(1, 3)
 CONFIGURE = st.one_of(
     st.builds(
         SetPrice, st.sampled_from([*ACTIONS, "outcome_charge"]), RATES, st.sampled_from([None, *CUSTOMERS, "_x"])
@@ -67,6 +67,27 @@ CONFIGURE = st.one_of(
     st.builds(CreateKey, st.sampled_from([*CUSTOMERS, "*", "_x"]), st.just("h"), st.just("m")),
     st.builds(RevokeKey, st.integers(1, 4)),
     st.builds(Update, st.sampled_from(CUSTOMERS), st.sampled_from([None, "n"]), test=st.sampled_from([None, True])),
+    st.builds(
+        CreateWebhook, st.sampled_from(CUSTOMERS), st.just("https://x.example"), st.just(["*"]), st.just("secret")
+    ),
+    st.builds(
+        UpdateWebhook,
+        ENDPOINT,
+        st.sampled_from(CUSTOMERS),
+        st.sampled_from([None, "https://y.example"]),
+        active=st.sampled_from([None, True, False]),
+    ),
+    st.builds(UpdateWebhook, ENDPOINT, st.sampled_from(CUSTOMERS), active=st.just(False), disabled=st.just("gone")),
+    st.builds(RotateWebhook, ENDPOINT, st.sampled_from(CUSTOMERS), st.just("other")),
+    st.builds(DeleteWebhook, ENDPOINT, st.sampled_from(CUSTOMERS)),
+    st.builds(ProbeWebhook, ENDPOINT, st.sampled_from(CUSTOMERS)),
+    st.builds(
+        ReplayWebhook,
+        ENDPOINT,
+        st.sampled_from(CUSTOMERS),
+        st.sampled_from([None, 5]),
+        st.sampled_from([None, 0, 1, 2, 3]),
+    ),
     st.builds(Genesis, st.just("e"), st.lists(st.builds(SeedPrice, st.sampled_from(ACTIONS), RATES), max_size=3)),
 )
 CUSTOMER, KEY = st.sampled_from(CUSTOMERS[:2]), st.sampled_from([None, None, "k1", "k2", "k3"])
@@ -142,76 +163,13 @@ STEPS = st.lists(
 )
 
 
-def rows_of(log: memory.MemoryLog) -> Iterator[Row]:
-    """What the ledger makes of rev.entries (ledger/sql/insert.sql)."""
-    for partition, records in enumerate(log.entries):
-        for record in records:
-            yield from _rows(partition, record.offset, entries.decode(record.value))
-
-
-def _rows(partition: int, entries_offset: int, written: entries.EntryRecord) -> Iterator[Row]:
-    for entry in written.entries:
-        event: dict[str, Any] = {} if entry.event is None else msgspec.structs.asdict(entry.event)
-        row = {name: value for name, value in event.items() if value is not None}
-        row |= {
-            "kind": entry.kind,
-            "event_id": written.raw_offset << 16 | partition << 10 | entry.index,
-            "customer_id": written.customer_id,
-            "api_key_id": written.api_key_id,
-            "test": written.test,
-            "metadata": bytes(event.get("metadata", b"")).decode(),
-            "base_cents": Decimal(entry.base),
-            "token_cents": Decimal(entry.token),
-            "bonus_cents": Decimal(entry.bonus),
-            "total_cents": Decimal(entry.total),
-            "outcome_id": entry.outcome_id or "",
-            "price_on_success": Decimal(entry.on_success or "0"),
-            "price_on_failure": Decimal(entry.on_failure or "0"),
-            "verdict": entry.verdict or "",
-            "original": entry.original,
-            "body_hash": entry.body_hash or "",
-            "reason": entry.reason or "",
-            "config_type": entry.type or "",
-            "actor": entry.actor or "",
-            "detail": bytes(entry.detail).decode(),
-            "expires_at": entry.expires_at if entry.expires_at is not None else event.get("expires_at"),
-            "event_time": event["event_time"] if event.get("event_time") is not None else written.recorded_at,
-            "recorded_at": written.recorded_at,
-            "raw_partition": partition,
-            "raw_offset": written.raw_offset,
-            "raw_index": entry.index,
-            "entries_offset": entries_offset,
-        }
-        if entry.price >= 0:
-            row |= _price(written.prices[entry.price])
-        yield row
-
-
-def _price(price: entries.PriceRef) -> Row:
-    return {
-        "price_id": price.id,
-        "price_action": price.action_type,
-        "price_base": Decimal(price.rates.base),
-        "price_token": Decimal(price.rates.token),
-        "price_bonus": Decimal(price.rates.bonus),
-        "price_is_default": price.is_default,
-        "price_offset": price.offset,
-    }
-
-
-async def differences(log: memory.MemoryLog, rows: list[Row], firsts: dict[int, int] | None = None) -> list[Difference]:
-    raw = {p: [RawRecord(r.offset, r.at, r.key, r.value) for r in shard] for p, shard in enumerate(log.raw)}
-    found: list[Difference] = []
-    await Check(MemoryLog(raw, firsts), MemoryLedger(rows), Selection(), found.append, patience=0, chunk=7).run()
-    return found
-
-
 @settings(deadline=None, max_examples=150)
 @given(STEPS)
 async def test_the_pricer_and_the_model_agree_on_any_log(steps: list[tuple[Step, int]]) -> None:
     """Every row, amount, id, refusal and audit entry of a random log is what the model says."""
     log = _written(steps)
-    assert await differences(log, list(rows_of(log))) == []
+    found, _ = await check(log, list(rows_of(log)))
+    assert found == []
 
 
 @settings(deadline=None, max_examples=150)
@@ -220,7 +178,8 @@ async def test_they_agree_when_retention_has_taken_the_beginning(steps: list[tup
     """What the model takes from the ledger instead is enough, wherever the log now begins."""
     log = _written(steps)
     firsts = {partition: min(gone, len(shard)) for partition, shard in enumerate(log.raw)}
-    assert await differences(log, list(rows_of(log)), firsts) == []
+    found, _ = await check(log, list(rows_of(log)), firsts)
+    assert found == []
 
 
 def _written(steps: list[tuple[Step, int]]) -> memory.MemoryLog:
@@ -251,44 +210,8 @@ def _command(step: Step, log: memory.MemoryLog) -> commands.Command | None:
         return msgspec.structs.replace(step.command, **names)
     if isinstance(step, TakeBack):
         rows = [row for row in rows_of(log) if row["kind"] in ("event", "registered", "charge", "waived")]
-        return _void(rows[step.row % len(rows)], step.wrong) if rows else None
+        return void_of(rows[step.row % len(rows)], step.wrong) if rows else None
     return step
-
-
-def _void(row: Row, wrong: str | None) -> Void:
-    event = MeterEvent(
-        row.get("agent_id", "?"),
-        row.get("action", "?"),
-        row.get("tokens", 0),
-        event_time=row["event_time"],
-        idempotency_key=row.get("idempotency_key"),
-        model=row.get("model"),
-        task_id=row.get("task_id"),
-    )
-    price = None
-    if row.get("price_id"):
-        rates = Rates(_text(row["price_base"]), _text(row["price_token"]), _text(row["price_bonus"]))
-        price = PriceRef(row["price_id"], row["price_action"], rates, row["price_offset"], row["price_is_default"])
-    closing = row["kind"] in ("charge", "waived")
-    return Void(
-        customer_id="hooli" if wrong == "customer" and closing else row["customer_id"],
-        event_id=row["event_id"] + (1 << 40 if wrong == "id" else 0),
-        event=event,
-        base=_text(row["base_cents"]),
-        token=_text(row["token_cents"]),
-        bonus=_text(row["bonus_cents"]),
-        total=_text(row["total_cents"] + (1 if wrong == "total" else 0)),
-        reason="mistake",
-        price=price,
-        outcome_id=row.get("outcome_id") or None,
-        charge=closing != (wrong == "charge"),
-        test=row["test"],
-    )
-
-
-def _text(amount: Decimal) -> str:
-    text = f"{amount:f}"
-    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
 
 
 def test_the_model_shares_nothing_with_the_pricer() -> None:
