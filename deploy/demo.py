@@ -1,7 +1,8 @@
-"""`make demo`: starts everything, sends made-up agent traffic through the public API, shows prices.
+"""`make demo`: starts everything, sends made-up agent traffic through the public API, shows prices,
+and outcomes with the ledger lines that they leave (deploy/demo_outcomes.py).
 
-Only what any customer has is used: the API and a key. With DEMO_ONCE=1 it stops everything
-after the first events and fails if one was not priced, for CI.
+Only what any customer has is used, the API and a key, beside the admin's void and the analyst's
+SQL. With DEMO_ONCE=1 it stops everything after that and fails if anything was not priced, for CI.
 """
 
 import argparse
@@ -17,18 +18,23 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
-from deploy import children, ports
+from deploy import children, demo_outcomes, ports
+from deploy.demo_outcomes import Refused
 from deploy.supervisor import demo_key, directory, plan
 
 FIRST = 12
 """Events that are sent at once and shown as a table."""
 START_LIMIT = 120.0
+STORY_LIMIT = 30.0
+"""Seconds in which an answer must be final, and the last outcome closed."""
 DEFAULT_PORTS = {"http": 8080, "kafka": 9092, "clickhouse": 8123}
 
 Event = dict[str, Any]
@@ -77,14 +83,35 @@ class Answer(NamedTuple):
     milliseconds: float
 
 
-def send(http: str, key: str, event: Event, idempotency_key: str) -> Answer:
-    """Meter one event; the same key is sent again for as long as nobody can say what became of it."""
+def send(url: str, key: str, body: Event, idempotency_key: str) -> Answer:
+    """One POST; the same key is sent again for as long as nobody can say what became of it."""
     while True:
         began = time.monotonic()
         try:
-            return Answer(*_post(f"{http}/v1/meter", key, event, idempotency_key), (time.monotonic() - began) * 1000)
+            return Answer(*_post(url, key, body, idempotency_key), (time.monotonic() - began) * 1000)
         except OSError:  # the gateway is being restarted
             time.sleep(0.2)
+
+
+def ask(http: str, token: str, path: str, body: Event) -> dict[str, Any]:
+    """The body of the final answer to one POST, which is asked for again while there is none (503).
+    Raises Refused."""
+    name, until = secrets.token_hex(8), time.monotonic() + STORY_LIMIT
+    while (answer := send(http + path, token, body, name)).status in (202, 503) and time.monotonic() < until:
+        time.sleep(0.2)
+    if answer.status not in (200, 201):
+        raise Refused(f"POST {path}: {answer.status} {answer.body}")
+    return answer.body
+
+
+def sql(run: dict[str, Any], query: str) -> list[list[str]]:
+    """Rows of a query of the analyst's."""
+    user, password = run["analyst"]
+    headers = {"X-ClickHouse-User": user, "X-ClickHouse-Key": password}
+    with urllib.request.urlopen(
+        urllib.request.Request(run["clickhouse"], query.encode(), headers), timeout=15
+    ) as found:
+        return [line.split("\t") for line in found.read().decode().splitlines()]
 
 
 def _post(url: str, key: str, event: Event, idempotency_key: str) -> tuple[int, dict[str, Any]]:
@@ -163,32 +190,60 @@ def main() -> int:
             key = data / demo_key.FILE
             if not key.exists():
                 raise SystemExit(f"the gateway gave no demo key; see {data / 'logs' / 'gateway.log'}")
-            priced = _feed(run["http"], key.read_text().strip(), console)
+            secret = key.read_text().strip()
+            events, visit = traffic(random.Random(2026)), secrets.token_hex(4)
+            done = _first(run["http"], secret, events, visit, console)
+            done = _outcomes(run, secret, (data / "admin.token").read_text().strip(), visit, console) and done
+            console.print(
+                f"All of it is in the ledger: {run['http']}/v1/usage, /v1/events, /v1/outcomes", soft_wrap=True
+            )
+            if os.environ.get("DEMO_ONCE") != "1":
+                _more(run["http"], secret, events, visit, console)
     except KeyboardInterrupt:
         return 0
-    return 0 if priced == FIRST else 1
+    except Refused as error:
+        raise SystemExit(str(error)) from error
+    return 0 if done else 1
 
 
-def _feed(http: str, key: str, console: Console) -> int:
-    """Send the first events and, but for DEMO_ONCE, more until Ctrl-C; how many of the first were priced."""
-    events, visit = traffic(random.Random(2026)), secrets.token_hex(8)
+def _first(http: str, key: str, events: Iterator[Event], visit: str, console: Console) -> bool:
+    """Send the first events; whether all were priced."""
     shown, priced = table(), 0
     for number in range(FIRST):
         event = next(events)
-        answer = send(http, key, event, f"demo-{visit}-{number}")
+        answer = send(f"{http}/v1/meter", key, event, f"demo-{visit}-{number}")
         shown.add_row(*cells(event, answer))
         priced += answer.status == 201
     console.print(shown)
-    console.print(f"All of it is in the ledger: {http}/v1/usage and {http}/v1/events", soft_wrap=True, highlight=False)
-    if os.environ.get("DEMO_ONCE") == "1":
-        return priced
+    return priced == FIRST
+
+
+def _outcomes(run: dict[str, Any], key: str, token: str, visit: str, console: Console) -> bool:
+    """Tell the story of outcomes, wait for the one that expires; whether the ledger has all of it."""
+    now, shown, outcomes = datetime.now(UTC), demo_outcomes.told_table(), []
+    soon, later = ((now + timedelta(seconds=ahead)).isoformat() for ahead in (3, 7 * 86400))
+    customer, admin = partial(ask, run["http"], key), partial(ask, run["http"], token)
+    for told in demo_outcomes.story(customer, admin, visit, soon, later):
+        shown.add_row(told.request, told.words, told.result)
+        outcomes.append(told.outcome)
+    console.print(shown)
+    if run["analyst"] is None:
+        return True
+    until, query = time.monotonic() + STORY_LIMIT, demo_outcomes.lines_query(sorted(set(outcomes)))
+    while not demo_outcomes.is_over(lines := sql(run, query), outcomes) and time.monotonic() < until:
+        time.sleep(0.2)
+    console.print(demo_outcomes.lines_table(lines))
+    return demo_outcomes.is_over(lines, outcomes)
+
+
+def _more(http: str, key: str, events: Iterator[Event], visit: str, console: Console) -> None:
+    """One event a second until Ctrl-C."""
     console.print("More events follow, one a second, until Ctrl-C.", style="dim")
     for number, event in enumerate(events, FIRST):
         time.sleep(1)
-        answer = send(http, key, event, f"demo-{visit}-{number}")
+        answer = send(f"{http}/v1/meter", key, event, f"demo-{visit}-{number}")
         row = cells(event, answer)
         console.print(f"  {row[0]:<16}{row[1]:<20}{row[3]:>8} tokens  {row[7]:>12} ¢  {row[8]:>4} ms", highlight=False)
-    return priced
 
 
 if __name__ == "__main__":

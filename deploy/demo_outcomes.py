@@ -1,0 +1,103 @@
+"""The demo's second part: prices that depend on the result, and the ledger lines that they leave.
+
+The calls are given as functions, so that nothing of HTTP comes in here.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+Ask = Callable[[str, dict[str, Any]], dict[str, Any]]
+"""Path and body of a POST; the answer's body. It tries again until there is one. Raises Refused."""
+
+
+class Refused(RuntimeError):
+    """An answer that the story does not have."""
+
+
+class Told(NamedTuple):
+    """One thing that was done: what, by which request, and what came of it. ``outcome`` is its id."""
+
+    words: str
+    request: str
+    result: str
+    outcome: str
+
+
+def story(customer: Ask, admin: Ask, visit: str, soon: str, later: str) -> Iterator[Told]:
+    """Register, resolve, defer a bonus, let one expire, take a charge back; told as it happens.
+
+    ``visit`` makes the task ids new; ``soon`` and ``later``: when outcomes expire, RFC 3339.
+    """
+    contract = {"task_id": f"contract-{visit}", "agent_id": "agent-legal", "price_on_success": 4900}
+    criteria = {"clauses": 14, "signed": True}
+    made = customer("/v1/outcomes", {**contract, "success_criteria": criteria, "expires_at": later})
+    yield _told("register", "a contract review, $49 if it succeeds", made)
+
+    made = customer(f"/v1/outcomes/contract-{visit}/resolve", {"success": True, "evidence": {"clauses": 14}})
+    reviewed = made["outcome_id"]
+    yield _told("resolve", "proven: the charge fires, once", made)
+
+    email = {"agent_id": "agent-sdr", "action": "email.sent", "outcome": "pending", "expires_at": later}
+    made = customer("/v1/meter", email)
+    yield Told("an e-mail: 1 ¢ now, the bonus if there is a reply", "meter", "pending", made["outcome_id"])
+
+    made = customer(f"/v1/outcomes/{made['outcome_id']}/resolve", {"outcome": "success", "metadata": {"reply": True}})
+    yield _told("resolve", "a reply: the bonus fires", made)
+
+    ticket = {"task_id": f"ticket-{visit}", "agent_id": "agent-support", "price_on_success": 300}
+    made = customer("/v1/outcomes", {**ticket, "expires_at": soon})
+    yield _told("register", "a ticket that nobody resolves in time", made)
+
+    made = admin(f"/api/admin/outcomes/{reviewed}/void", {"reason": "wrong contract"})
+    yield Told("the contract's charge is taken back", "void", f"{made['total_cents']} ¢", reviewed)
+
+
+def _told(request: str, words: str, answer: dict[str, Any]) -> Told:
+    charge = answer["charge_cents"]
+    result = answer["status"] + ("" if charge is None else f", {charge} ¢")
+    return Told(words, request, result, answer["outcome_id"])
+
+
+def told_table() -> Table:
+    made = Table(title="What was promised, proven, and taken back", box=None, padding=(0, 1, 0, 0))
+    made.add_column("request", no_wrap=True)
+    made.add_column("what")
+    made.add_column("answer", no_wrap=True, style="bold")
+    return made
+
+
+LINES = """
+SELECT formatDateTime(recorded_at, '%H:%i:%S', 'UTC'), kind, if(verdict = '', outcome, verdict), agent_id,
+    toString(total_cents), outcome_id, reason
+FROM rev.entries
+WHERE outcome_id IN ({ids})
+ORDER BY recorded_at, event_id, raw_index
+"""
+"""The ledger lines of some outcomes, as any analyst may ask for them."""
+
+
+def lines_query(outcomes: list[str]) -> str:
+    """SQL for the lines of these outcomes, tab-separated. Raises ValueError for what is no outcome id."""
+    if not all(one.startswith("oc_") and one[3:].isdigit() for one in outcomes):
+        raise ValueError(f"not outcome ids: {outcomes}")
+    return LINES.format(ids=", ".join(f"'{one}'" for one in outcomes))
+
+
+def is_over(lines: list[list[str]], outcomes: list[str]) -> bool:
+    """Whether each outcome has its closing line, and the void is there too."""
+    closed = {line[5] for line in lines if line[1] in ("charge", "waived")}
+    return closed == set(outcomes) and any(line[1] == "void" for line in lines)
+
+
+def lines_table(lines: list[list[str]]) -> Table:
+    made = Table(title="The same in the ledger: SELECT … FROM rev.entries", box=None, padding=(0, 1, 0, 0))
+    for name in ("UTC", "kind", "verdict", "agent"):
+        made.add_column(name, no_wrap=True)
+    made.add_column("cents", justify="right", no_wrap=True, style="bold")
+    made.add_column("outcome", no_wrap=True, style="dim")
+    made.add_column("reason", no_wrap=True)
+    for line in lines:
+        made.add_row(*line)
+    return made
