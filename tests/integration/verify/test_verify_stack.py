@@ -5,6 +5,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,41 @@ def _traffic(running: Running) -> None:
     for token in (key, other):
         batch(token, 201, {"tokens": 10**9}, {"action": "made.up", "outcome": "failure"})
     meter(key, 400, action="image_gen", tokens=2.5)
+    _outcomes(running, key)
+
+
+def _outcomes(running: Running, key: str) -> None:
+    """Charged, waived, expired and refused ones, a retry, and voids of an event and of a charge."""
+
+    def send(path: str, status: int, body: Any, token: str | None = key) -> Any:
+        code, answer = running.call("POST", path, body, token)
+        assert code == status, answer
+        return answer
+
+    def register(task: str, status: int, seconds: float, **more: Any) -> None:
+        at = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+        body = {"task_id": task, "agent_id": "a", "price_on_success": 4900.5, "expires_at": at, **more}
+        send("/v1/outcomes", status, body)
+
+    register("won", 201, 600, success_criteria={"n": 1.50})
+    register("won", 409, 600)
+    register("lost", 201, 600, price_on_failure=1)
+    register("left", 201, 1, on_expiry="success")
+    won = {"success": True, "evidence": {"deal": "ü"}, "idempotency_key": "won"}
+    for _ in range(2):
+        send("/v1/outcomes/won/resolve", 200, won)
+    send("/v1/outcomes/won/resolve", 409, {"success": False})
+    send("/v1/outcomes/lost/resolve", 200, {"outcome": "failure", "metadata": {}})
+    send("/v1/outcomes/none/resolve", 404, {"success": True})
+    sent = send("/v1/meter", 201, {"agent_id": "a", "action": "email.sent", "outcome": "pending"})
+    wait_until(lambda: running.call("GET", "/v1/outcomes/left", None, key)[1]["status"] == "expired", "it expires")
+    charge = "SELECT count() FROM rev.entries WHERE kind IN ('charge', 'waived') AND task_id IN ('won', 'lost', 'left')"
+    wait_until(lambda: running.sql(charge) == "3", "the ledger can be voided from")
+    won_id = running.call("GET", "/v1/outcomes/won", None, key)[1]["outcome_id"]
+    for status in (201, 200):
+        send(f"/api/admin/outcomes/{won_id}/void", status, {"reason": "mistake"}, None)
+    send(f"/api/admin/events/{sent['event_id']}/void", 201, {"reason": "mistake"}, None)
+    send(f"/v1/outcomes/{sent['outcome_id']}/resolve", 200, {"success": True})
 
 
 def _verify(running: Running, *options: str) -> tuple[int, str]:
@@ -74,7 +110,8 @@ def _verify(running: Running, *options: str) -> tuple[int, str]:
 
 
 def _caught_up(running: Running) -> None:
-    wanted = 2 + 1 + 1 + 2 + 500 + 100 + 2
+    registered, closed, refused, pending, voids = 3, 4, 3, 1, 2
+    wanted = 2 + 1 + 1 + 2 + 500 + 100 + 2 + registered + closed + refused + pending + voids
     query = f"SELECT count() FROM rev.entries WHERE customer_id = '{CUSTOMER}'"
     wait_until(lambda: running.sql(query) == str(wanted), "the ledger holds every row")
 
