@@ -132,6 +132,13 @@ def _expirer(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _notifier(arguments: argparse.Namespace) -> int:
+    from notifier import service
+
+    service.main(_settings(arguments))
+    return 0
+
+
 def _configure_import(parser: argparse.ArgumentParser) -> None:
     from ingest import importer
 
@@ -164,6 +171,7 @@ COMMANDS = {
     "pricer": Command("run a pricer: prices every command of its shards exactly once", _configure_service, _pricer),
     "ledger": Command("run a ledger writer: every entry exactly one row in ClickHouse", _configure_service, _ledger),
     "expirer": Command("run an expirer: outcomes whose time has come are closed", _configure_service, _expirer),
+    "notifier": Command("run a notifier: signed webhooks with durable retries", _configure_service, _notifier),
     "import": Command("send events from a file", _configure_import, _import),
     "verify": Command("price the log again and compare it with the ledger", _configure_verify, _verify),
 }

@@ -14,7 +14,7 @@ from deploy.supervisor import directory, probes
 from deploy.supervisor.spec import Spec
 from schemas.settings import SettingError, Settings
 
-SERVICES = ("gateway", "expirer", "pricer", "ledger")
+SERVICES = ("gateway", "notifier", "expirer", "pricer", "ledger")
 """In the order in which they are stopped."""
 
 

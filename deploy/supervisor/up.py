@@ -36,6 +36,10 @@ def run(settings: Settings, wanted: Mapping[str, int], env: Mapping[str, str], s
         rng = random.Random()
         made = plan.make(settings, plan.choose_ports(settings.data, wanted, rng), env, rng)
         token = directory.kept_secret(settings.data / "admin.token", settings.admin_token)
+        # 32 random bytes as base64: what webhook secrets are encrypted with
+        settings = settings._replace(
+            secret_key=directory.kept_secret(settings.data / "secret.key", settings.secret_key)
+        )
         return asyncio.run(Up(made, settings, token, screen).run())
 
 
@@ -104,6 +108,7 @@ class Up:
             "REV_CLICKHOUSE_URL": self._plan.clickhouse,
             "REV_DATA": str(self._plan.data),
             "REV_ADMIN_TOKEN": self._token,
+            "REV_SECRET_KEY": self._settings.secret_key,
         }
         if self._users:
             user = user_of(self._users, "rw")

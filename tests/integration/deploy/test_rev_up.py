@@ -38,7 +38,7 @@ def test_run_json_says_where_everything_is(stack: dict[str, Any]) -> None:
     assert set(stack["pids"]) == set(stack["restarts"]) == {*SERVICES, "clickhouse", "kafka"}
     assert {name: directory.birth(pid) for name, pid in stack["pids"].items()} == stack["births"]
     data: Path = stack["data"]
-    for name in ("run.json", "admin.token", "demo.key"):
+    for name in ("run.json", "admin.token", "secret.key", "demo.key"):
         assert (data / name).stat().st_mode & 0o777 == 0o600
     user, password = stack["analyst"]
     headers = {"X-ClickHouse-User": user, "X-ClickHouse-Key": password}

@@ -41,7 +41,7 @@ def test_a_setting_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
 
 def test_help_loads_no_service() -> None:
     """`rev` is quick because a command's code is loaded when it runs."""
-    heavy = "aiokafka aiohttp rich chdb jgo ingest pricer ledger expirer streams"
+    heavy = "aiokafka aiohttp rich chdb jgo ingest pricer ledger expirer notifier streams"
     script = f"import sys, deploy.cli; print([m for m in '{heavy}'.split() if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -17,7 +17,7 @@ from schemas import settings
 ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "docker-compose.yml"
 MANIFESTS = sorted((ROOT / "deploy" / "k8s").glob("*.yaml"))
-CONSUMERS = ("gateway", "pricer", "ledger", "expirer")
+CONSUMERS = ("gateway", "pricer", "ledger", "expirer", "notifier")
 KUBERNETES = kubernetes_validate.latest_version()
 
 
