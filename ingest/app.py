@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from ingest import admin, metering, openapi, outcomes, probes
+from ingest import admin, metering, openapi, outcomes, probes, webhooks
 from ingest.boundary import boundary
 from ingest.context import Context
 from ingest.reads import handlers as reads
@@ -16,6 +16,7 @@ def table(context: Context, shedder: Shedder) -> list[Route]:
     rows = [
         *metering.routes(context),
         *outcomes.routes(context),
+        *webhooks.routes(context),
         *reads.routes(context),
         *admin.routes(context),
         *probes.routes(context, shedder),

@@ -12,6 +12,7 @@ from ingest.reads import Reads, ReadsUnavailable
 from ingest.reserve import DiskReserve
 from ingest.submitting import Submitter
 from ingest.view import ConfigView
+from schemas.secrets import Box, RandomBytes
 from schemas.settings import Settings
 
 
@@ -19,6 +20,7 @@ from schemas.settings import Settings
 class Context:
     """Everything that handlers use. ``clock``: ms UTC, this process's own; it decides nothing
     that is charged. ``token``: hex text of that many random bytes, for the secrets of keys.
+    ``random_bytes``: for the secrets of webhooks, which ``box`` encrypts (None: webhooks are off).
     ``clickhouse``: the ledger's reader, None without one.
     """
 
@@ -31,6 +33,8 @@ class Context:
     reserve: DiskReserve
     clock: Callable[[], int]
     token: Callable[[int], str]
+    random_bytes: RandomBytes
+    box: Box | None = None
     clickhouse: Reads | None = None
 
     def ledger(self) -> Reads:

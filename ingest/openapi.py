@@ -51,6 +51,7 @@ _PARAMETERS: dict[str, Json] = {
     "history": {"enum": ["0", "1"]},
     "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIST},
     "cursor": {"type": "string"},
+    "delivery_id": msgspec.json.schema(Name),
 }
 """What is said of a parameter, in a path or a query, by its name; one name means one thing."""
 

@@ -20,6 +20,7 @@ from ingest.serving import Runner
 from ingest.shedding import Shedder
 from ingest.submitting import Submitter
 from ingest.view import ConfigView
+from schemas.secrets import Box, read_key
 from schemas.settings import Settings
 from schemas.topics import CONFIG
 from streams import log
@@ -81,6 +82,8 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         reserve=reserve,
         clock=lambda: time.time_ns() // 1_000_000,
         token=secrets.token_hex,
+        random_bytes=secrets.token_bytes,
+        box=Box(read_key(settings.secret_key)) if settings.secret_key else None,
         clickhouse=reads,
     )
     reserve.look()

@@ -1,4 +1,4 @@
-"""What the gateway knows of keys, customers and prices: a typed view of rev.config.
+"""What the gateway knows of keys, customers, prices and webhooks: a typed view of rev.config.
 
 Fed record by record (ConfigView.apply) by a follower of the topic; reading is by plain
 dictionaries. It decides nothing that is charged: that is the pricer's. No I/O may come in.
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from schemas.config import EPOCH, ApiKey, Customer, Price
+from schemas.config import EPOCH, ApiKey, Customer, Price, Webhook
 
 ANY = "*"
 """The action of a price row that holds for every action without a row of its own."""
@@ -16,10 +16,11 @@ ANY = "*"
 _key = msgspec.json.Decoder(ApiKey).decode
 _customer = msgspec.json.Decoder(Customer).decode
 _price = msgspec.json.Decoder(Price).decode
+_webhook = msgspec.json.Decoder(Webhook).decode
 
 
 class ConfigView:
-    """Keys by hash, customers, prices. Ids are integers, times ms UTC."""
+    """Keys by hash, customers, prices, webhooks. Ids are integers, times ms UTC."""
 
     def __init__(self) -> None:
         self.epoch: str | None = None
@@ -27,6 +28,7 @@ class ConfigView:
         self.keys_by_hash: dict[str, ApiKey] = {}
         self.customers: dict[str, Customer] = {}
         self.prices: dict[int, Price] = {}
+        self.webhooks: dict[int, Webhook] = {}
         self._active: dict[tuple[str | None, str], Price] = {}
 
     def apply(self, key: bytes, value: bytes | None, offset: int) -> None:
@@ -41,6 +43,11 @@ class ConfigView:
             self._apply_customer(id.decode(), value)
         elif kind == b"price":
             self._apply_price(int(id), value)
+        elif kind == b"webhook":
+            if value is None:
+                self.webhooks.pop(int(id), None)
+            else:
+                self.webhooks[int(id)] = _webhook(value)
         # other kinds belong to later versions of the log; a rolling update may meet them
 
     def _apply_key(self, id: int, value: bytes | None) -> None:

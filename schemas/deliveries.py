@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from schemas.limits import DAY
+
 TYPES = (
     "meter.created",
     "meter.voided",
@@ -23,6 +25,8 @@ TYPES = (
 )
 """Every domain event that an endpoint can subscribe to, beside EVERY."""
 EVERY = "*"
+KEPT = 36 * DAY
+"""ms that events and attempts are kept, and can be replayed."""
 _NAMESPACE = uuid.UUID("6f0f7b0e-3c0e-4f53-9a3c-6d1b1f0c7a52")
 """Of our own, drawn once at random; version 5 of RFC 9562 makes the rest."""
 

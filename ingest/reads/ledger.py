@@ -11,6 +11,7 @@ from ingest.reads.rows import (
     Amount,
     AuditRow,
     ClosingRow,
+    DeliveryRow,
     EntryRow,
     EventQuery,
     EventRow,
@@ -75,6 +76,10 @@ class Reads(Protocol):
 
     async def ends(self, partition: int) -> Ends:
         """Where the log of a partition ends."""
+        ...
+
+    async def deliveries(self, webhook: int, before: int, limit: int, delivery: str = "") -> list[DeliveryRow]:
+        """Attempts of an endpoint before a place, newest first; ``delivery``: of this one alone."""
         ...
 
     async def ready(self) -> None:
@@ -169,6 +174,11 @@ class LedgerReads:
 
     async def audit(self, before: tuple[int, int], limit: int) -> list[AuditRow]:
         return await self._runner.fetch("audit", AuditRow, before_time=before[0], before_id=before[1], limit=limit)
+
+    async def deliveries(self, webhook: int, before: int, limit: int, delivery: str = "") -> list[DeliveryRow]:
+        return await self._runner.fetch(
+            "deliveries", DeliveryRow, webhook=webhook, before=before, limit=limit, delivery=delivery
+        )
 
     async def last_used(self, keys: Sequence[int]) -> dict[int, int]:
         if not keys:

@@ -15,6 +15,7 @@ from ingest.reads.logends import Ends
 from ingest.reads.rows import (
     AuditRow,
     ClosingRow,
+    DeliveryRow,
     EntryRow,
     EventQuery,
     EventRow,
@@ -36,6 +37,8 @@ class MemoryReads:
     def __init__(self, rows: Sequence[LedgerRow] = (), available: bool = True) -> None:
         self.rows = list(rows)
         self.log: dict[int, Ends] = {}
+        self.attempts: dict[int, list[DeliveryRow]] = {}
+        """By webhook, in the order of their places."""
         self.available = available
 
     async def events(self, query: EventQuery) -> list[EventRow]:
@@ -98,6 +101,11 @@ class MemoryReads:
         changes = [row for row in changes if (row.recorded_at, row.event_id) < before]
         changes.sort(key=lambda row: (row.recorded_at, row.event_id), reverse=True)
         return [_audit_row(row) for row in changes[:limit]]
+
+    async def deliveries(self, webhook: int, before: int, limit: int, delivery: str = "") -> list[DeliveryRow]:
+        self._check()
+        found = [row for row in self.attempts.get(webhook, ()) if row.log_offset < before]
+        return [row for row in reversed(found) if delivery in ("", row.delivery_id)][:limit]
 
     async def last_used(self, keys: Sequence[int]) -> dict[int, int]:
         self._check()
@@ -215,7 +223,8 @@ def _outcome_row(row: LedgerRow) -> OutcomeRow:
 
 
 def _audit_row(row: LedgerRow) -> AuditRow:
-    return msgspec.convert({**_cells(row), "type": row.config_type}, AuditRow)
+    type = "meter.voided" if row.kind == "void" else row.config_type
+    return AuditRow(row.event_id, type, row.actor, row.detail, row.recorded_at)
 
 
 def _cells(row: LedgerRow) -> dict[str, Any]:

@@ -163,22 +163,39 @@ class Reached(msgspec.Struct, frozen=True, gc=False):
 
 
 class AuditRow(msgspec.Struct, frozen=True, gc=False):
-    """One configuration change (``type``, ``detail``), or one void (the rest)."""
+    """One configuration change, or one void; ``type``: the domain event."""
 
     event_id: int
-    kind: Literal["config", "void"]
     type: str
     actor: str
     detail: str
-    reason: str
-    original: int | None
-    customer_id: str
-    agent_id: str
-    action: str
-    outcome_id: str
-    test: bool
-    total: str
     recorded_at: int
+
+
+class DeliveryRow(msgspec.Struct, frozen=True, gc=False):
+    """An attempt at a webhook delivery, or a gap, as rev._deliveries has it (schemas.deliveries);
+    ``log_offset`` is its place in the order of one endpoint's. Times are ms."""
+
+    log_offset: int
+    delivery_id: str
+    event_id: str
+    type: str
+    partition: int
+    offset: int
+    index: int
+    attempt: int
+    at: int
+    outcome: str
+    latency: int
+    status: int | None
+    error: str
+    answer: str
+    next_at: int | None
+    replay: bool
+    gap: bool
+    reason: str
+    since: int
+    until: int
 
 
 class LastUse(msgspec.Struct, frozen=True, gc=False):

@@ -26,6 +26,7 @@ from ingest.view import ConfigView
 from pricer.processor import Pricer
 from schemas import commands, entries
 from schemas.prices import DEFAULTS
+from schemas.secrets import Box
 from schemas.settings import Settings, read
 from schemas.topics import CONFIG_KEY, partition_of
 
@@ -70,6 +71,8 @@ class Gateway:
             reserve=self.reserve,
             clock=lambda: self.now,
             token=self._token,
+            random_bytes=lambda size: bytes(range(size)),
+            box=Box(bytes(32)),
             clickhouse=self.ledger,
         )
         self.url = ""

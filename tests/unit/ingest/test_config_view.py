@@ -62,7 +62,7 @@ def test_customers_epoch_and_kinds_of_a_later_version() -> None:
     view = view_of(
         (b"epoch", b'{"epoch":"e1"}'),
         (customer_key("ü/x"), encode(Customer("ü/x", 0, test=True))),
-        (b"webhook/1", b"{}"),
+        (b"kind-of-2030/1", b"{}"),
     )
     assert view.epoch == "e1" and view.is_test("ü/x") and not view.is_test("other")
     view.apply(customer_key("ü/x"), None, 3)

@@ -64,7 +64,7 @@ class Gateway:
         unused = cast(Any, None)
         self.context = Context(
             SETTINGS, unused, cast(Any, self.shards), view, cast(Any, Fresh()), unused, unused,
-            clock=lambda: NOW, token=unused, clickhouse=self.ledger,
+            clock=lambda: NOW, token=unused, random_bytes=unused, clickhouse=self.ledger,
         )  # fmt: skip
         self.client: TestClient[Any, Any]
 

@@ -1,0 +1,175 @@
+"""/v1/webhooks: make, list, change, delete, rotate and try out a customer's endpoints."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from aiohttp import hdrs, web
+from msgspec.json import Decoder
+from msgspec.structs import asdict
+
+from ingest import paging
+from ingest.admin.asking import configure, id_of
+from ingest.answers import Done, encode
+from ingest.auth import customer_of, key_of
+from ingest.boundary import answer
+from ingest.context import Context
+from ingest.incoming import query_of
+from ingest.problems import Invalid, NotFound, Problem
+from ingest.routing import Auth, Handler, Operation, Route
+from ingest.validation import decode
+from ingest.webhooks.requests import (
+    ChangeBody,
+    EmptyBody,
+    ReplayBody,
+    WebhookBody,
+    WebhookList,
+    WebhookMade,
+    types_of,
+    url_of,
+)
+from ingest.writing import QUERY, received
+from schemas.commands import CreateWebhook, DeleteWebhook, ProbeWebhook, RotateWebhook, UpdateWebhook
+from schemas.config import Webhook
+from schemas.limits import MAX_BODY
+from schemas.replies import Configured
+from schemas.secrets import Box, new_secret
+from schemas.webhooks import WebhookObject, webhook_object, webhook_shown
+
+PATH = "/v1/webhooks"
+ONE = PATH + "/{id}"
+ACTOR = "customer"
+LIST_QUERY = {**QUERY, **paging.QUERY}
+Body = TypeVar("Body", WebhookBody, ChangeBody, ReplayBody, EmptyBody)
+_shown = Decoder(WebhookObject).decode
+
+
+class WebhooksOff(Problem):
+    """There is no key to encrypt secrets with."""
+
+    status, code = 503, "webhooks_off"
+
+
+def routes(context: Context) -> list[Route]:
+    """The routes of this room."""
+
+    def handler(function: Callable[[Context, web.Request], Awaitable[web.Response]]) -> Handler:
+        async def handle(request: web.Request) -> web.Response:
+            return await function(context, request)
+
+        return handle
+
+    keys = Auth.KEY
+    post, made, shown = hdrs.METH_POST, {201: WebhookMade}, {200: WebhookObject}
+    listed, done, rotated = {200: WebhookList}, {200: Done}, {200: WebhookMade}
+    return [
+        Route(
+            Operation(post, PATH, "Make an endpoint; its secret, once.", keys, made, WebhookBody, QUERY), handler(_make)
+        ),
+        Route(Operation(hdrs.METH_GET, PATH, "Your endpoints.", keys, listed, None, LIST_QUERY), handler(_list)),
+        Route(Operation(hdrs.METH_GET, ONE, "One endpoint.", keys, shown, None, QUERY), handler(_show)),
+        Route(Operation(hdrs.METH_PATCH, ONE, "Change it.", keys, shown, ChangeBody, QUERY), handler(_change)),
+        Route(Operation(hdrs.METH_DELETE, ONE, "Delete it.", keys, done, None, QUERY), handler(_delete)),
+        Route(Operation(post, ONE + "/rotate", "A new secret.", keys, rotated, EmptyBody, QUERY), handler(_rotate)),
+        Route(
+            Operation(post, ONE + "/test", "Send it a test.", keys, {202: WebhookObject}, EmptyBody, QUERY),
+            handler(_test),
+        ),
+    ]
+
+
+async def _make(context: Context, request: web.Request) -> web.Response:
+    body, customer_id = await asked(context, request, WebhookBody)
+    if body.url is None:
+        raise Invalid("url is required")
+    if body.events is None:
+        raise Invalid("events is required")
+    url = url_of(body.url, context.settings.webhook_allow_private)
+    events = types_of(body.events)
+    secret = new_secret(context.random_bytes)
+    sealed = _box(context).encrypt(secret, context.random_bytes)
+    decided = await configure(context, CreateWebhook(customer_id, url, events, sealed, ACTOR))
+    return answer(_with_secret(decided, secret), 201)
+
+
+async def _list(context: Context, request: web.Request) -> web.Response:
+    key = key_of(context, request)
+    query = query_of(request, LIST_QUERY)
+    customer_id = customer_of(key, query.get("customer_id"))
+    own = [webhook for webhook in context.view.webhooks.values() if webhook.customer_id == customer_id]
+    shown, cursor = paging.page(own, lambda webhook: (webhook.id, ""), query)
+    return answer(encode(WebhookList([webhook_shown(webhook) for webhook in shown], cursor)))
+
+
+async def _show(context: Context, request: web.Request) -> web.Response:
+    key = key_of(context, request)
+    customer_id = customer_of(key, query_of(request, QUERY).get("customer_id"))
+    return answer(bytes(webhook_object(webhook_of(context, request, customer_id))))
+
+
+async def _change(context: Context, request: web.Request) -> web.Response:
+    body, customer_id = await asked(context, request, ChangeBody)
+    webhook = webhook_of(context, request, customer_id)
+    if body.url is None and body.events is None and body.active is None:
+        raise Invalid("want at least one of url, events and active")
+    url = None if body.url is None else url_of(body.url, context.settings.webhook_allow_private)
+    events = None if body.events is None else types_of(body.events)
+    command = UpdateWebhook(webhook.id, customer_id, url, events, body.active, actor=ACTOR)
+    return answer(bytes((await configure(context, command)).result))
+
+
+async def _delete(context: Context, request: web.Request) -> web.Response:
+    key = key_of(context, request)
+    customer_id = customer_of(key, query_of(request, QUERY).get("customer_id"))
+    webhook = webhook_of(context, request, customer_id)
+    await configure(context, DeleteWebhook(webhook.id, customer_id, ACTOR))
+    return answer(encode(Done(True, webhook.id)))
+
+
+async def _rotate(context: Context, request: web.Request) -> web.Response:
+    _, customer_id = await asked(context, request, EmptyBody)
+    webhook = webhook_of(context, request, customer_id)
+    secret = new_secret(context.random_bytes)
+    sealed = _box(context).encrypt(secret, context.random_bytes)
+    decided = await configure(context, RotateWebhook(webhook.id, customer_id, sealed, ACTOR))
+    return answer(_with_secret(decided, secret))
+
+
+async def _test(context: Context, request: web.Request) -> web.Response:
+    _, customer_id = await asked(context, request, EmptyBody)
+    webhook = webhook_of(context, request, customer_id)
+    if not webhook.active:
+        raise NotActive("the webhook is not active; nothing is sent to it")
+    decided = await configure(context, ProbeWebhook(webhook.id, customer_id, ACTOR))
+    return answer(bytes(decided.result), 202)
+
+
+class NotActive(Problem):
+    """Something is to be sent to an endpoint that nothing is sent to."""
+
+    status, code = 409, "webhook_inactive"
+
+
+async def asked(context: Context, request: web.Request, struct: type[Body]) -> tuple[Body, str]:
+    """The body of a request (an empty one counts as {}) and its customer. Raises Problem."""
+    query, text, key = await received(context, request, MAX_BODY)
+    body: Body = decode(text or b"{}", Decoder(struct).decode, struct)
+    return body, customer_of(key, body.customer_id, query.get("customer_id"))
+
+
+def webhook_of(context: Context, request: web.Request, customer_id: str) -> Webhook:
+    """The customer's endpoint that the path names. Raises NotFound."""
+    id = id_of(request, "webhook")
+    webhook = context.view.webhooks.get(id)
+    if webhook is None or webhook.customer_id != customer_id:
+        raise NotFound(f"no webhook {id}")
+    return webhook
+
+
+def _box(context: Context) -> Box:
+    if context.box is None:
+        raise WebhooksOff("webhooks are off: REV_SECRET_KEY is not set")
+    return context.box
+
+
+def _with_secret(decided: Configured, secret: str) -> bytes:
+    return encode(WebhookMade(**asdict(_shown(decided.result)), secret=secret))
