@@ -16,6 +16,6 @@ def open_admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAdmin]:
     try:
         running.wait_ready()
         running.make_key("sacrificed-by-revoke-example")  # the example revokes key 1
-        yield OpenAdmin(running.http, running.make_key("acme-corp"))
+        yield OpenAdmin(running.http, running.make_key("acme-corp"), running)
     finally:
         running.stop()

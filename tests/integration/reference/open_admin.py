@@ -2,9 +2,16 @@
 
 from typing import NamedTuple
 
+from bench.running import Running
+
 
 class OpenAdmin(NamedTuple):
     """Where the gateway is, and an API key of acme-corp."""
 
     url: str
     key: str
+    running: Running
+
+    def customer(self, customer_id: str) -> "OpenAdmin":
+        """The same stack as another customer sees it."""
+        return self._replace(key=self.running.make_key(customer_id))

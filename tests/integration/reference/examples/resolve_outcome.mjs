@@ -1,0 +1,1 @@
+const res = await fetch('https://rev.polsia.app/v1/outcomes/task_abc123/resolve', { method: 'POST', headers: { 'Authorization': 'Bearer rg_your_key', 'Content-Type': 'application/json', }, body: JSON.stringify({ success: true, evidence: { contract_url: 'https://docs.example.com/signed/abc123.pdf' }, }), });

@@ -1,0 +1,1 @@
+curl -X POST https://rev.polsia.app/v1/outcomes/task_abc123/resolve \ -H "Authorization: Bearer rg_your_key" \ -H "Content-Type: application/json" \ -d '{ "success": true, "evidence": { "contract_url": "https://docs.example.com/signed/abc123.pdf", "signed_at": "2026-04-29T20:00:00Z" } }'
