@@ -12,10 +12,7 @@ from ingest.reads import cursors
 from ingest.reads.params import AUDIT, GROUPS, UsageRequest
 from ingest.reads.rows import AuditRow, UsageRow
 from schemas.money import dollars_rounded, format_cents, parse_cents
-from schemas.objects import Json, Number, VoidObject, iso, number
-
-VOIDED = "meter.voided"
-"""The type of a void in the audit trail."""
+from schemas.objects import Json, Number, iso, number
 
 
 class Sums(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -138,24 +135,5 @@ def _name(name: str, key: str) -> str:
 
 
 def _change(row: AuditRow) -> Change:
-    if row.kind == "void":
-        return Change(row.event_id, VOIDED, row.actor, iso(row.recorded_at), _void(row))
     detail = msgspec.Raw(row.detail.encode() or b"null")
     return Change(row.event_id, row.type, row.actor, iso(row.recorded_at), detail)
-
-
-def _void(row: AuditRow) -> msgspec.Raw:
-    """The void as it was answered, of its row."""
-    shown = VoidObject(
-        event_id=row.event_id,
-        voided_event_id=row.original or 0,
-        outcome_id=row.outcome_id or None,
-        customer_id=row.customer_id,
-        agent_id=row.agent_id,
-        action=row.action,
-        total_cents=number(format_cents(parse_cents(row.total))),
-        reason=row.reason,
-        created_at=iso(row.recorded_at),
-        test=row.test,
-    )
-    return msgspec.Raw(msgspec.json.encode(shown))

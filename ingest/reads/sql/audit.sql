@@ -1,7 +1,6 @@
 -- What was configured and what was taken back, newest first, before a place in that order.
 SELECT
-    event_id, kind, config_type AS type, actor, detail, reason, original, customer_id, agent_id, action, outcome_id, test,
-    toString(total_cents) AS total,
+    event_id, if(kind = 'void', 'meter.voided', config_type) AS type, actor, detail,
     toUnixTimestamp64Milli(entries.recorded_at) AS recorded_at
 FROM rev.entries AS entries
 WHERE kind IN ('config', 'void')
