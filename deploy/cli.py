@@ -163,6 +163,18 @@ def _verify(arguments: argparse.Namespace) -> int:
     return verify.run(arguments)
 
 
+def _configure_webhooks(parser: argparse.ArgumentParser) -> None:
+    from notifier import listen
+
+    listen.configure(parser)
+
+
+def _webhooks(arguments: argparse.Namespace) -> int:
+    from notifier import listen
+
+    return listen.run(arguments)
+
+
 COMMANDS = {
     "up": Command("start everything on this machine and keep it up until Ctrl-C", _configure_up, _up),
     "status": Command("show what runs on a data directory", _data, _status),
@@ -173,6 +185,7 @@ COMMANDS = {
     "expirer": Command("run an expirer: outcomes whose time has come are closed", _configure_service, _expirer),
     "notifier": Command("run a notifier: signed webhooks with durable retries", _configure_service, _notifier),
     "import": Command("send events from a file", _configure_import, _import),
+    "webhooks": Command("receive this machine's webhooks and print them", _configure_webhooks, _webhooks),
     "verify": Command("price the log again and compare it with the ledger", _configure_verify, _verify),
 }
 
