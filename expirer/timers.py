@@ -24,8 +24,10 @@ ID = 47
 LOW = (1 << WIDTH) - 1
 AGAIN = 1000
 """ms from one reminder to the next."""
-ANYWAY = 30_000
-"""ms after which a reminder is repeated even if the shard has not come to the last one."""
+SLOWLY = 30_000
+"""ms after which a reminder is repeated even if the shard has not come to the last one, and from
+one to the next of an outcome that the shard has passed over TIRED times."""
+TIRED = 20
 SLACK = 50_000
 """So many entries of closed outcomes may lie in the buckets, beyond one for each open one."""
 STRIDE = 20_000
@@ -68,6 +70,9 @@ class Timers:
         """Time of every open outcome that was reminded of at least once."""
         self._sent: deque[_Sent] = deque()
         self._unsure: deque[_Sent] = deque()
+        self._slow: deque[_Sent] = deque()
+        self._ignored: dict[int, int] = {}
+        """How often the shard passed over a reminder of an outcome without closing it."""
         self._passed = 0
         self._stale = 0
         self._sweep: list[int] = []
@@ -111,6 +116,7 @@ class Timers:
         due = self._due.pop(event_id, None)
         if due is None:
             self._stale += 1
+        self._ignored.pop(event_id, None)
         return due
 
     def passed(self, offset: int) -> None:
@@ -119,17 +125,19 @@ class Timers:
 
     def take(self, now: int, tick: int, limit: int) -> list[Reminder]:
         """At most ``limit`` reminders to send now: those due for the first time, earliest first,
-        then those whose last one changed nothing for AGAIN ms. None of them is early."""
+        then those whose last one changed nothing for AGAIN ms (SLOWLY, in the end). None is early."""
         self._tidy()
         taken: list[Reminder] = []
         while len(taken) < limit and (event_id := self._first(now)) is not None:
             taken.append(self._reminder(event_id))
-        for queue in (self._unsure, self._sent):
-            while len(taken) < limit and queue and self._repeats(queue[0], tick):
-                event_id = queue.popleft().event_id
+        for queue in (self._unsure, self._sent, self._slow):
+            while len(taken) < limit and queue and self._repeats(queue[0], tick, queue is self._slow):
+                event_id, offset, _ = queue.popleft()
                 due = self._due.get(event_id)
                 if due is None:
                     continue
+                if 0 <= offset < self._passed:
+                    self._ignored[event_id] = self._ignored.get(event_id, 0) + 1
                 if due <= now:
                     taken.append(self._reminder(event_id))
                 else:  # the broker's clock was set back
@@ -138,8 +146,10 @@ class Timers:
 
     def sent(self, event_id: int, offset: int, tick: int) -> None:
         """A reminder stands at this offset of rev.raw, or at -1: nobody knows whether it does."""
-        if event_id in self._due:
-            (self._sent if offset >= 0 else self._unsure).append(_Sent(event_id, offset, tick))
+        if event_id not in self._due:
+            return
+        queue = self._unsure if offset < 0 else self._sent if self._ignored.get(event_id, 0) < TIRED else self._slow
+        queue.append(_Sent(event_id, offset, tick))
 
     def _number(self, customer: str) -> int:
         number = self._numbers.setdefault(customer, len(self._customers))
@@ -152,10 +162,11 @@ class Timers:
         assert number is not None, "only what is open is due"
         return Reminder(event_id, self._customers[number])
 
-    def _repeats(self, last: _Sent, tick: int) -> bool:
-        """While the shard is behind, a second command would only make it longer."""
+    def _repeats(self, last: _Sent, tick: int, slowly: bool) -> bool:
+        """While the shard is behind, a second command would only make it longer; and what it has
+        ignored so often, it may refuse for a reason that is not the time."""
         since = tick - last.at
-        return since >= AGAIN and (last.offset < self._passed or since >= ANYWAY)
+        return since >= SLOWLY or (not slowly and since >= AGAIN and last.offset < self._passed)
 
     def _first(self, now: int) -> int | None:
         """The next outcome whose time has come and that was never reminded of."""

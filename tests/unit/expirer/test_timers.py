@@ -6,7 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pytest import MonkeyPatch, raises
 
 from expirer import timers
-from expirer.timers import AGAIN, ANYWAY, Reminder, Timers
+from expirer.timers import AGAIN, SLOWLY, Reminder, Timers
 from schemas.ids import MAX_OFFSET, event_id
 
 P = 3
@@ -29,11 +29,13 @@ class Model(RuleBasedStateMachine):
         self.open: dict[int, str] = {}
         self.reminded: dict[int, tuple[int, int]] = {}
         """(offset, tick) of the last reminder."""
+        self.ignored: dict[int, int] = {}
         self.next_offset = 100
 
-    @initialize(slack=st.sampled_from([0, 50_000]))
-    def small(self, slack: int) -> None:
+    @initialize(slack=st.sampled_from([0, 50_000]), tired=st.sampled_from([1, 3]))
+    def small(self, slack: int, tired: int) -> None:
         self.patch.setattr(timers, "SLACK", slack)
+        self.patch.setattr(timers, "TIRED", tired)
 
     def teardown(self) -> None:
         self.patch.undo()
@@ -59,12 +61,13 @@ class Model(RuleBasedStateMachine):
         assert self.timers.closed(key) == due
         self.open.pop(key, None)
         self.reminded.pop(key, None)
+        self.ignored.pop(key, None)
 
     @rule(by=st.integers(0, 5000) | st.integers(-2000, 86_400_000 * 31))
     def time_goes_on(self, by: int) -> None:
         self.now += by
 
-    @rule(by=st.integers(0, 2 * AGAIN) | st.integers(0, 2 * ANYWAY))
+    @rule(by=st.integers(0, 2 * AGAIN) | st.integers(0, 2 * SLOWLY))
     def clock_ticks(self, by: int) -> None:
         self.tick += by
 
@@ -75,17 +78,23 @@ class Model(RuleBasedStateMachine):
 
     @rule(stands=st.booleans())
     def everything_due_is_taken(self, stands: bool) -> None:
+        wanted = self._due()
+        repeated = [key for key in self.reminded if self._wants(key)]
         taken = self.timers.take(self.now, self.tick, LIMIT)
-        assert sorted(one.event_id for one in taken) == sorted(self._due())
+        assert sorted(one.event_id for one in taken) == sorted(wanted)
         assert all(self.open[one.event_id] == one.customer for one in taken)
         fresh = [self.times[one.event_id] for one in taken if one.event_id not in self.reminded]
         assert fresh == sorted(fresh)
+        for key in repeated:
+            if 0 <= self.reminded[key][0] < self.passed:
+                self.ignored[key] = self.ignored.get(key, 0) + 1
+            if self.times[key] > self.now:  # the clock was set back before its time: it waits once more
+                self.reminded[key] = (-1, self.tick)
         for one in taken:
             offset = self.next_offset if stands else -1
             self.next_offset += stands
             self.timers.sent(one.event_id, offset, self.tick)
             self.reminded[one.event_id] = (offset, self.tick)
-        self._put_off()
 
     def _due(self) -> list[int]:
         return [key for key in self.open if self.times[key] <= self.now and self._wants(key)]
@@ -95,12 +104,10 @@ class Model(RuleBasedStateMachine):
             return True
         offset, at = self.reminded[key]
         since = self.tick - at
-        return since >= AGAIN and (offset < self.passed or since >= ANYWAY)
-
-    def _put_off(self) -> None:
-        """One whose repeat came while the broker's clock was set back before its time waits once more."""
-        for key in [key for key in self.reminded if self.times[key] > self.now and self._wants(key)]:
-            self.reminded[key] = (-1, self.tick)
+        if since >= SLOWLY:
+            return True
+        tired = offset >= 0 and self.ignored.get(key, 0) >= timers.TIRED
+        return not tired and since >= AGAIN and offset < self.passed
 
     @invariant()
     def counts(self) -> None:
@@ -159,8 +166,22 @@ def test_a_shard_that_stands_still_is_not_flooded() -> None:
     assert len(kept.take(NOW, 0, LIMIT)) == 1
     kept.sent(_id(1), 70, 0)
     kept.passed(70)
-    assert kept.take(NOW, ANYWAY - 1, LIMIT) == []
-    assert len(kept.take(NOW, ANYWAY, LIMIT)) == 1
+    assert kept.take(NOW, SLOWLY - 1, LIMIT) == []
+    assert len(kept.take(NOW, SLOWLY, LIMIT)) == 1
+
+
+def test_what_the_shard_ignores_again_and_again_is_repeated_slowly() -> None:
+    """One that the pricer cannot close does not fill its log with refusals."""
+    kept = Timers(P)
+    kept.opened(_id(1), "acme", NOW)
+    sent = []
+    for tick in range(0, 600_000, 500):
+        for one in kept.take(NOW, tick, LIMIT):
+            kept.sent(one.event_id, len(sent), tick)
+            sent.append(tick)
+            kept.passed(len(sent))
+    assert sent[: timers.TIRED] == list(range(0, timers.TIRED * AGAIN, AGAIN))
+    assert len(sent) <= timers.TIRED + 600_000 / SLOWLY + 1
 
 
 def test_a_reminder_that_may_be_lost_does_not_wait_for_the_shard() -> None:
