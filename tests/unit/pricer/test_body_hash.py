@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pricer import idempotency
 from pricer.idempotency import body_hash
-from schemas.commands import MeterEvent, Rates
+from schemas.commands import MeterEvent, Rates, Register
 from schemas.entries import PriceRef
 from schemas.replies import Receipt
 from streams.state import Checkpoint, MemoryStore
@@ -121,3 +121,62 @@ def test_a_key_is_remembered_for_its_window(now: int, found: bool) -> None:
     recalled = idempotency.recall(shard, "acme", "k", now, 100)
     assert recalled == (idempotency.Memory("f" * 32, RECEIPT) if found else None)
     assert idempotency.recall(shard, "other", "k", now, 100) is None
+
+
+@pytest.mark.parametrize("outcome_key", ["outcome/oc_1", "\x1f", ""])
+def test_an_answer_about_an_outcome_is_remembered_like_a_receipt(outcome_key: str) -> None:
+    """Status and text come back as they were; a receipt of an older release is still a receipt."""
+    shown = idempotency.Shown(201, msgspec.Raw(b'{"a": 1.50}'))
+    memory = idempotency.remember_shown("acme", outcome_key, "f" * 32, shown, 1000)
+    shard = MemoryStore()
+    shard.write({}, [memory], Checkpoint("e", 0, 0, 1000))
+    recalled = idempotency.recall(shard, "acme", outcome_key, 1000, 100)
+    assert recalled is not None
+    assert isinstance(recalled.answer, idempotency.Shown)
+    assert (recalled.body_hash, recalled.answer.status) == ("f" * 32, 201)
+    assert bytes(memoryview(recalled.answer.result)) == b'{"a": 1.50}'
+    assert b"\x1f" in memory.key  # so that it is never the key under which an outcome itself is remembered
+
+
+TASK = Register("acme", 3, "task", "agent", "4900", 5000, 1000, "7", "success", msgspec.Raw(b'{"a":1}'), "key", True)
+
+
+@pytest.mark.parametrize(
+    ("field", "other"),
+    [
+        ("task_id", "other"),
+        ("agent_id", "other"),
+        ("price_on_success", "1"),
+        ("price_on_failure", "0"),
+        ("expires_at", 1),
+        ("on_expiry", "failure"),
+        ("success_criteria", msgspec.Raw(b'{"a":2}')),
+        ("success_criteria", msgspec.Raw(b"")),
+    ],
+)
+def test_every_field_of_a_registration_counts(field: str, other: object) -> None:
+    """But its key, and what the gateway adds: whose key it was and how long keys are remembered."""
+    assert idempotency.register_hash(msgspec.structs.replace(TASK, **{field: other})) != idempotency.register_hash(TASK)
+    same = msgspec.structs.replace(TASK, idempotency_key=None, api_key_id=9, idempotency_window=9, test=False)
+    respelt = msgspec.structs.replace(same, success_criteria=msgspec.Raw(b' { "a" : 1 } '))
+    assert idempotency.register_hash(respelt) == idempotency.register_hash(TASK)
+
+
+def test_every_part_of_a_verdict_counts() -> None:
+    """The outcome, the verdict, and the evidence as a JSON value."""
+    evidence = msgspec.Raw(b'{"a":1}')
+    hashes = {
+        idempotency.resolve_hash("oc_1", True, evidence),
+        idempotency.resolve_hash("oc_2", True, evidence),
+        idempotency.resolve_hash("oc_1", False, evidence),
+        idempotency.resolve_hash("oc_1", True),
+        idempotency.resolve_hash("oc_1", True, msgspec.Raw(b"{}")),
+    }
+    assert len(hashes) == 5
+    assert idempotency.resolve_hash("oc_1", True, msgspec.Raw(b'{ "a": 1 }')) in hashes
+
+
+def test_hashes_of_outcomes_stay_the_same_over_releases() -> None:
+    """They are compared with those in the log, as those of meter events are."""
+    assert idempotency.register_hash(TASK) == "6b2beb9faa80b80c578378661b1964b7"
+    assert idempotency.resolve_hash("oc_1", True, msgspec.Raw(b'{"a":1}')) == "061afd8214ae97e00ae9e247f49b4a42"

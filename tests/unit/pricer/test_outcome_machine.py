@@ -165,7 +165,7 @@ class OutcomeMachine(RuleBasedStateMachine):
     @rule(
         data=st.data(),
         amiss=st.sampled_from([None, None, None, "customer", "sum", "charge"]),
-        kinds=st.sampled_from([("charge",), ("event",), ("event", "charge", "waived", "registered")]),
+        kinds=st.sampled_from([("charge",), ("event",), ("waived",), ("event", "charge", "waived", "registered")]),
         reason=st.sampled_from(["mistake", "dispute"]),
     )
     def void(self, data: st.DataObject, amiss: str | None, kinds: tuple[str, ...], reason: str) -> None:
@@ -188,6 +188,30 @@ class OutcomeMachine(RuleBasedStateMachine):
         self.log.now += wait
         name, parts = data.draw(st.sampled_from(self.before))
         self.send(name, *parts)
+
+    @precondition(lambda self: any(name in ("register", "resolve") for name, _ in self.before))
+    @rule(data=st.data(), wait=st.sampled_from([0, 0, WINDOW - 1, WINDOW]), key=st.sampled_from(["k1", "k2"]))
+    def twice(self, data: st.DataObject, wait: int, key: str) -> None:
+        """A registration or verdict under a key, then again: worded differently, by its other
+        address, or with one thing changed."""
+        name, (customer, _, body) = data.draw(
+            st.sampled_from([one for one in self.before if one[0] in ("register", "resolve")])
+        )
+        if name == "register":
+            body = {**body, "task": data.draw(st.sampled_from(TASKS)), "expires_at": self.log.now + TTL}
+            changes: Json = {"criteria": OBJECTS_SENT, "on_expiry": ["failure", "success"], "task": TASKS}
+        else:
+            mine = [one for one in self.model.outcomes.values() if one.customer == customer]
+            names = [name for one in mine for name in (one.id, one.task) if name is not None and one.verdict is None]
+            names = names or [body["target"]]
+            body = {**body, "target": data.draw(st.sampled_from(names))}
+            found = self.model.find(customer, body["target"])
+            same = [found.id, found.task or found.id] if found else []
+            changes = {"evidence": OBJECTS_SENT, "success": [True, False], "target": [*names, *same * 3]}
+        self.send(name, customer, key, body)
+        self.log.now += wait
+        changed = data.draw(st.sampled_from(sorted(changes)))
+        self.send(name, customer, key, {**body, changed: data.draw(st.sampled_from(changes[changed]))})
 
     @rule(shard=st.integers(0, PARTITIONS - 1))
     def restart(self, shard: int) -> None:
@@ -292,6 +316,8 @@ class OutcomeMachine(RuleBasedStateMachine):
             assert Decimal(entry.base) + Decimal(entry.token) + Decimal(entry.bonus) == Decimal(entry.total)
             if entry.kind in ("event", "registered", "charge", "waived"):
                 self.rows[event + entry.index] = (entry, record)
+            if entry.type == "resolve" and entry.outcome_id is not None:
+                assert record.test == self.model.outcomes[entry.outcome_id].test
             if entry.kind in ("registered", "charge", "waived"):
                 outcome = self.model.outcomes[entry.outcome_id or ""]
                 assert shown(entry.detail) == (outcome.first or outcome.shown())
@@ -330,6 +356,6 @@ class OutcomeMachine(RuleBasedStateMachine):
             assert [one for record in records for one in again.pricer.recollect(record)] == live
 
 
-OutcomeMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+OutcomeMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestOutcomeMachine = OutcomeMachine.TestCase
 TestOutcomeMachine.__doc__ = "Random interleavings end each outcome as the model does, and charge what it charges."

@@ -1,0 +1,416 @@
+"""pricer.outcomes: register, resolve, expire and read, one by one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from pricer.closing import REMEMBERED
+from pricer.machine import STATUS, TABLE, Row
+from pricer.memory import MemoryLog
+from schemas import entries, ids, state
+from schemas.commands import (
+    Expire,
+    Genesis,
+    Meter,
+    MeterEvent,
+    Rates,
+    ReadOutcome,
+    Register,
+    Resolve,
+    SeedPrice,
+    SetPrice,
+)
+from schemas.entries import EntryRecord
+from schemas.replies import Charged, Refused, Told
+from schemas.settings import MAX_TTL
+from schemas.state import ClosedOutcome, OpenOutcome
+from schemas.topics import CONFIG_KEY, partition_of
+from streams.types import Decision
+
+PARTITIONS = 4
+WINDOW = 1000
+NOW = 1_774_915_200_000
+EXPIRES = NOW + 5000
+ACME = "acme"
+SHARD = partition_of(ACME.encode(), PARTITIONS)
+NEIGHBOUR = next(name for name in map(str, range(99)) if partition_of(name.encode(), PARTITIONS) == SHARD)
+"""Another customer of the same shard."""
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    """A log at accepted time NOW, with a price for the guides' e-mail."""
+    made = MemoryLog(PARTITIONS)
+    made.now = NOW
+    made.append(CONFIG_KEY, Genesis("e", [SeedPrice("email.sent", Rates("1", "0", "500"))]))
+    return made
+
+
+def register(log: MemoryLog, task: str = "task_abc123", customer: str = ACME, **fields: Any) -> Decision:
+    """The reference's contract: $49 if it succeeds."""
+    given: dict[str, Any] = {"price_on_success": "4900", "expires_at": EXPIRES, "idempotency_window": WINDOW}
+    return log.append(customer.encode(), Register(customer, 3, task, "agent-legal", **given | fields))
+
+
+def pending(log: MemoryLog, **fields: Any) -> str:
+    """The guides' e-mail; the id of its outcome."""
+    event = MeterEvent("mailer", "email.sent", outcome="pending", expires_at=EXPIRES, **fields)
+    reply = log.append(ACME.encode(), Meter(ACME, 3, [event], WINDOW, 10**9)).reply
+    assert isinstance(reply, Charged)
+    assert reply.receipt.outcome_id is not None
+    return reply.receipt.outcome_id
+
+
+def resolve(log: MemoryLog, target: str, success: bool = True, customer: str = ACME, **fields: Any) -> Decision:
+    """A verdict, given with key 4."""
+    return log.append(customer.encode(), Resolve(customer, 4, target, success, WINDOW, **fields))
+
+
+def read(log: MemoryLog, target: str, customer: str = ACME) -> Decision:
+    """A look."""
+    return log.append(customer.encode(), ReadOutcome(customer, target))
+
+
+def expire(log: MemoryLog, outcome_id: str) -> Decision:
+    """A reminder."""
+    return log.append(ACME.encode(), Expire(ACME, outcome_id))
+
+
+def written(decision: Decision) -> EntryRecord:
+    """The decision's entry record."""
+    assert decision.entries is not None
+    return entries.decode(decision.entries)
+
+
+def told(decision: Decision) -> Any:
+    """The object of the answer."""
+    assert isinstance(decision.reply, Told)
+    return msgspec.json.decode(decision.reply.result)
+
+
+def refused(decision: Decision) -> Refused:
+    """The refusal."""
+    assert isinstance(decision.reply, Refused)
+    return decision.reply
+
+
+def test_the_references_contract_is_charged_once_it_succeeds(log: MemoryLog) -> None:
+    """Registered for 4900 cents, resolved with evidence, charged by an entry that refers back."""
+    criteria, evidence = msgspec.Raw(b'{"type":"contract_signed"}'), msgspec.Raw(b'{"contract_url":"https://x"}')
+    opened = register(log, success_criteria=criteria)
+    outcome = told(opened)
+    assert (outcome["task_id"], outcome["status"], outcome["price_on_success_cents"]) == (
+        "task_abc123",
+        "pending",
+        4900,
+    )
+    assert outcome["success_criteria"] == {"type": "contract_signed"}
+    (entry,) = written(opened).entries
+    assert (entry.kind, entry.total, entry.on_success, entry.on_failure) == ("registered", "0", "4900", "0")
+    log.now += 100
+    closed = resolve(log, "task_abc123", evidence=evidence)
+    assert told(closed) == {
+        **outcome,
+        "status": "succeeded",
+        "success": True,
+        "charge_cents": 4900,
+        "evidence": {"contract_url": "https://x"},
+        "resolved_at": "2026-03-31T00:00:00.100Z",
+    }
+    record = written(closed)
+    (charge,) = record.entries
+    assert (charge.kind, charge.bonus, charge.total, charge.verdict) == ("charge", "4900", "4900", "succeeded")
+    assert (charge.outcome_id, charge.original, charge.price) == (outcome["outcome_id"], outcome["event_id"], -1)
+    assert charge.event == MeterEvent("agent-legal", "outcome_charge", task_id="task_abc123")
+    assert (record.api_key_id, record.prices, record.recorded_at) == (4, [], NOW + 100)
+    assert bytes(memoryview(charge.detail)) == bytes(memoryview(closed.reply.result))  # type: ignore[union-attr]
+
+
+def test_a_pending_events_bonus_is_the_one_of_its_opening(log: MemoryLog) -> None:
+    """The guides' e-mail: its bonus is charged on success alone, at the price of that moment, and
+    the charge holds the price record that it was priced with.
+    """
+    outcome_id = pending(log, task_id="label", model="m", provider="p", trace_id="t")
+    log.append(CONFIG_KEY, SetPrice("email.sent", Rates("9", "9", "9")))
+    record = written(resolve(log, outcome_id))
+    (charge,) = record.entries
+    assert (charge.kind, charge.base, charge.token, charge.bonus, charge.total) == ("charge", "0", "0", "500", "500")
+    assert (charge.price, record.prices[0].rates) == (0, Rates("1", "0", "500"))
+    assert charge.event == MeterEvent("mailer", "email.sent", task_id="label", model="m", provider="p", trace_id="t")
+    assert (charge.on_success, charge.on_failure) == (None, None)
+
+
+def test_a_pending_events_label_is_no_address(log: MemoryLog) -> None:
+    """Its task_id may be any task's; only its outcome_id names it."""
+    pending(log, task_id="task_abc123")
+    assert refused(resolve(log, "task_abc123")).code == "not_found"
+    assert told(register(log))["status"] == "pending"
+
+
+def bring_about(log: MemoryLog, row: Row) -> str:
+    """An outcome in the row's state, with times as the row has them; its address."""
+    if row.state == "none":
+        return "unknown"
+    outcome_id: str = told(register(log, price_on_failure="7", on_expiry="success"))["outcome_id"]
+    if row.state in ("succeeded", "failed"):
+        resolve(log, outcome_id, row.state == "succeeded")
+    if row.state == "expired" or row.when == "late":
+        log.now = EXPIRES
+    if row.state == "expired":
+        expire(log, outcome_id)
+    return outcome_id
+
+
+def test_a_pending_event_opens_an_outcome(log: MemoryLog) -> None:
+    """The second way in: the row that no command about outcomes brings about."""
+    assert told(read(log, pending(log)))["status"] == "pending"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [row for row in TABLE if row.stimulus != "pending event"],
+    ids=lambda row: f"{row.state}-{row.stimulus}-{row.when}",
+)
+def test_the_pricer_does_what_the_table_says(log: MemoryLog, row: Row) -> None:
+    """Each row, driven through the log: state, charge and answer."""
+    address = bring_about(log, row)
+    actions: dict[str, Callable[[], Decision]] = {
+        "register": lambda: register(log),
+        "resolve success": lambda: resolve(log, address, True),
+        "resolve failure": lambda: resolve(log, address, False),
+        "expire": lambda: expire(log, address),
+        "read": lambda: read(log, address),
+    }
+    before = len(log.entries[SHARD])
+    decision = actions[row.stimulus]()
+    charge = {"nothing": "0", "price_on_success": "4900", "price_on_failure": "7", "on_expiry": "4900"}[row.charge]
+    ended = [
+        entry
+        for record in log.entries[SHARD][before:]
+        for entry in entries.decode(record.value).entries
+        if entry.verdict is not None
+    ]
+    moved = row.to != row.state and row.state == "pending"
+    assert [(entry.verdict, entry.total) for entry in ended] == ([(row.to, charge)] if moved else [])
+    if row.answer == "none":
+        assert decision.reply is None
+    elif STATUS[row.answer] >= 400:
+        assert (refused(decision).status, refused(decision).code) == (STATUS[row.answer], row.answer)
+    else:
+        assert isinstance(decision.reply, Told)
+        assert (decision.reply.status, told(decision)["status"]) == (STATUS[row.answer], row.to)
+
+
+def test_a_late_verdict_leaves_the_end_and_the_refusal(log: MemoryLog) -> None:
+    """At expires_at no timer has fired yet: the outcome ends as expired, which is nobody's doing,
+    and the verdict is refused and its key not remembered.
+    """
+    register(log, price_on_failure="7", test=True)
+    log.now = EXPIRES
+    decision = resolve(log, "task_abc123", idempotency_key="k", evidence=msgspec.Raw(b'{"a":1}'))
+    record = written(decision)
+    end, refusal = record.entries
+    assert (end.index, end.kind, end.verdict, end.total, end.body_hash) == (0, "charge", "expired", "7", None)
+    assert (refusal.index, refusal.kind, refusal.type, refusal.total) == (1, "rejected", "resolve", "0")
+    assert (record.api_key_id, record.test) == (0, True)
+    assert end.event is not None
+    assert end.event.idempotency_key is None
+    reply = refused(decision)
+    standing = msgspec.json.decode(reply.outcome)
+    assert (reply.code, standing["status"], standing["charge_cents"]) == ("outcome_expired", "expired", 7)
+    assert told(read(log, "task_abc123"))["evidence"] is None
+    again = refused(resolve(log, "task_abc123", idempotency_key="k"))
+    assert again.code == "outcome_expired"
+
+
+def test_the_accepted_time_counts_not_the_time_of_pricing(log: MemoryLog) -> None:
+    """Two verdicts appended a millisecond apart while the pricer stood: the one in time counts ten
+    minutes later, the one at expires_at is refused although no timer has fired.
+    """
+    register(log, "in-time")
+    register(log, "late")
+    waiting = []
+    for task, at in (("in-time", EXPIRES - 1), ("late", EXPIRES)):
+        log.now = at
+        value = msgspec.json.encode(Resolve(ACME, 4, task, True, WINDOW))
+        waiting.append((value, at))
+    log.now = EXPIRES + 600_000
+    decisions = []
+    for value, at in waiting:
+        first = log.raw[SHARD][-1]
+        decisions.append(log.decide(first._replace(offset=first.offset + 1, value=value, at=at)))
+    assert told(decisions[0])["status"] == "succeeded"
+    assert refused(decisions[1]).code == "outcome_expired"
+
+
+def test_one_verdict_of_a_hundred(log: MemoryLog) -> None:
+    """Half success, half failure, and the reminder: the first counts, the same verdict gets its
+    answer, the other one is refused, and there is one charge.
+    """
+    outcome_id = told(register(log))["outcome_id"]
+    first = resolve(log, "task_abc123", success=False)
+    answers = [resolve(log, outcome_id, success=n % 2 == 0) for n in range(99)]
+    log.now = EXPIRES
+    expire(log, outcome_id)
+    for n, answer in enumerate(answers):
+        if n % 2:
+            assert told(answer) == told(first)
+            assert answer.entries is None
+        else:
+            assert refused(answer).code == "outcome_closed"
+    ends = [entry for one in log.entries[SHARD] for entry in entries.decode(one.value).entries if entry.verdict]
+    assert [(entry.kind, entry.verdict) for entry in ends] == [("waived", "failed")]
+
+
+def test_keys_are_one_namespace(log: MemoryLog) -> None:
+    """A key that a meter event, a registration or a verdict was given with stands for nothing
+    else, in any order; another customer's key is another key.
+    """
+    used = "idempotency_conflict"
+    event = MeterEvent("a", "email.sent", idempotency_key="event")
+    log.append(ACME.encode(), Meter(ACME, 3, [event], WINDOW, 10**9))
+    register(log, idempotency_key="task")
+    resolve(log, "task_abc123", idempotency_key="verdict")
+    for key in ("event", "verdict"):
+        assert refused(register(log, "other", idempotency_key=key)).code == used
+    for key in ("event", "task"):
+        assert refused(resolve(log, "task_abc123", idempotency_key=key)).code == used
+    for key in ("task", "verdict"):
+        again = msgspec.structs.replace(event, idempotency_key=key)
+        assert refused(log.append(ACME.encode(), Meter(ACME, 3, [again], WINDOW, 10**9))).code == used
+    assert told(register(log, customer=NEIGHBOUR, idempotency_key="event"))["status"] == "pending"
+
+
+def test_a_registrations_retry_gets_the_first_answer(log: MemoryLog) -> None:
+    """Pending, 201 and replayed, although the task has been resolved since; nothing is left."""
+    first = register(log, idempotency_key="k")
+    resolve(log, "task_abc123")
+    log.now += WINDOW - 1
+    again = register(log, idempotency_key="k")
+    assert isinstance(again.reply, Told)
+    assert (again.reply.status, again.reply.replayed) == (201, True)
+    assert told(again) == told(first)
+    assert again == Decision(reply=again.reply)
+    log.now += 1
+    assert refused(register(log, idempotency_key="k")).code == "task_exists"
+
+
+def test_a_verdicts_retry_may_use_either_address(log: MemoryLog) -> None:
+    """The same outcome by its task or its id is the same body; another outcome is not."""
+    outcome_id = told(register(log))["outcome_id"]
+    other = told(register(log, "other"))["outcome_id"]
+    first = resolve(log, "task_abc123", idempotency_key="k")
+    again = resolve(log, outcome_id, idempotency_key="k")
+    assert isinstance(again.reply, Told)
+    assert (told(again), again.reply.replayed, again.entries) == (told(first), True, None)
+    for target, success in ((other, True), ("unknown", True), (outcome_id, False)):
+        assert refused(resolve(log, target, success, idempotency_key="k")).code == "idempotency_conflict"
+
+
+def test_another_customers_outcome_is_not_found(log: MemoryLog) -> None:
+    """Although it is in the same shard, whichever way it is asked for, and nothing is told of it."""
+    outcome_id = told(register(log))["outcome_id"]
+    for target in (outcome_id, "task_abc123"):
+        for decision in (resolve(log, target, customer=NEIGHBOUR), read(log, target, NEIGHBOUR)):
+            assert (refused(decision).status, refused(decision).outcome) == (404, msgspec.Raw(b""))
+    log.now = EXPIRES
+    assert log.append(NEIGHBOUR.encode(), Expire(NEIGHBOUR, outcome_id)) == Decision()
+    assert told(register(log, customer=NEIGHBOUR, expires_at=EXPIRES + 1))["status"] == "pending"
+
+
+def test_an_outcome_is_whole_until_the_ledger_has_it_for_weeks(log: MemoryLog) -> None:
+    """35 days after its end the shard says what it keeps for ever, and which row has the rest."""
+    register(log, success_criteria=msgspec.Raw(b'{"a":1}'))
+    closed = resolve(log, "task_abc123", evidence=msgspec.Raw(b'{"b":2}'))
+    log.now = NOW + REMEMBERED - 1
+    assert told(read(log, "task_abc123")) == told(closed)
+    log.now += 1
+    for decision in (read(log, "task_abc123"), resolve(log, "task_abc123")):
+        assert isinstance(decision.reply, Told)
+        assert decision.reply.elsewhere == ids.event_id(SHARD, written(closed).raw_offset)
+        assert told(decision) == {
+            name: value
+            for name, value in told(closed).items()
+            if name in ("task_id", "outcome_id", "status", "success", "charge_cents", "resolved_at", "voided")
+        }
+
+
+def test_a_closed_outcome_shrinks(log: MemoryLog) -> None:
+    """The state of one that ended holds no criteria, whatever it was opened with."""
+    big = msgspec.Raw(b'{"text":"' + b"x" * 16_000 + b'"}')
+    outcome_id = told(register(log, success_criteria=big))["outcome_id"]
+    stored = log.shards[SHARD].get(state.outcome_key(outcome_id))
+    assert stored is not None
+    assert isinstance(state.decode_outcome(stored), OpenOutcome)
+    resolve(log, outcome_id, evidence=big)
+    stored = log.shards[SHARD].get(state.outcome_key(outcome_id))
+    assert stored is not None
+    assert isinstance(state.decode_outcome(stored), ClosedOutcome)
+    assert len(stored) < 250
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"expires_at": NOW}, "future"),
+        ({"expires_at": NOW - 1}, "future"),
+        ({"expires_at": NOW + MAX_TTL + 1}, "too far"),
+        ({"price_on_success": "-1"}, "price_on_success"),
+        ({"price_on_success": "1000000000.000000000001"}, "price_on_success"),
+        ({"price_on_success": "1.50"}, "price_on_success"),
+        ({"price_on_success": "1e3"}, "price_on_success"),
+        ({"price_on_failure": "0.0000000000001"}, "price_on_failure"),
+        ({"price_on_failure": ""}, "price_on_failure"),
+    ],
+)
+def test_a_registration_that_the_gateway_should_have_refused(
+    log: MemoryLog, fields: dict[str, Any], error: str
+) -> None:
+    """400 with the field's name, a rejected entry without money, and no outcome."""
+    decision = register(log, **fields)
+    assert refused(decision).status == 400
+    assert error in refused(decision).error
+    (entry,) = written(decision).entries
+    assert (entry.kind, entry.type, entry.total) == ("rejected", "register", "0")
+    assert (decision.changes, decision.remembered) == ((), ())
+
+
+def test_the_largest_prices_are_charged_exactly(log: MemoryLog) -> None:
+    """10^9 cents with the smallest fraction below, to the last decimal."""
+    register(log, price_on_success="999999999.999999999999", price_on_failure="0.000000000001")
+    register(log, "two", price_on_success="1000000000", price_on_failure="0.000000000001")
+    assert written(resolve(log, "task_abc123")).entries[0].total == "999999999.999999999999"
+    assert written(resolve(log, "two", success=False)).entries[0].total == "0.000000000001"
+
+
+@pytest.mark.parametrize("task", ["oc_5", "oc_", ".", "..", "a/b?c#d", "é" * 256])
+def test_odd_task_names_break_nothing(log: MemoryLog, task: str) -> None:
+    """The gateway lets no task_id pass that reads as an outcome_id or path; if one came, it would
+    be reachable by its outcome_id.
+    """
+    outcome_id = told(register(log, task))["outcome_id"]
+    assert refused(register(log, task)).code == "task_exists"
+    if task.startswith("oc_"):
+        assert refused(read(log, task)).code == "not_found"
+    else:
+        assert told(read(log, task))["outcome_id"] == outcome_id
+    assert told(resolve(log, outcome_id))["task_id"] == task
+
+
+def test_nobody_waiting_means_no_answer(log: MemoryLog) -> None:
+    """Without a request number a decision is the same but for the answer."""
+    register(log)
+    for command in (
+        Register(ACME, 3, "new", "a", "1", EXPIRES, WINDOW),
+        Register(ACME, 3, "task_abc123", "a", "1", EXPIRES, WINDOW),
+        Resolve(ACME, 4, "task_abc123", True, WINDOW),
+        ReadOutcome(ACME, "task_abc123"),
+        ReadOutcome(ACME, "unknown"),
+    ):
+        record = log.raw[SHARD][-1]._replace(offset=99, value=msgspec.json.encode(command), request=7)
+        answered = log.pricer.apply(record, log.shards[SHARD])
+        silent = log.pricer.apply(record._replace(request=-1), log.shards[SHARD])
+        assert answered.reply is not None
+        assert silent == answered._replace(reply=None)
