@@ -1,4 +1,4 @@
-"""Faults: kill -9 and SIGSTOP/SIGCONT of the processes of a `rev up`, second pricers and ledgers."""
+"""Faults: kill -9 and SIGSTOP/SIGCONT of the processes of a `rev up`, and second processes of a service."""
 
 import asyncio
 import json
@@ -8,42 +8,71 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bench.running import Running
 from tests.crash.groups import delete_group
 
 SERVICES = ("gateway", "pricer", "ledger", "kafka", "clickhouse")
+SECONDS = ("pricer", "ledger")
 GROUP = "pricer"
 
 
 class Faults:
-    """Injects faults one after the other and measures how long no event was priced after each kill."""
+    """Injects faults one after the other and measures how long no event was priced after each kill.
 
-    def __init__(self, running: Running, rng: random.Random, acknowledged: Callable[[], int]) -> None:
+    ``services`` are killed and stopped, of each of ``seconds`` a second process is started;
+    ``ready`` names services that must be ready before a fault counts as over (``outages``).
+    """
+
+    def __init__(
+        self,
+        running: Running,
+        rng: random.Random,
+        acknowledged: Callable[[], int],
+        services: Sequence[str] = SERVICES,
+        seconds: Sequence[str] = SECONDS,
+        ready: Sequence[str] = (),
+    ) -> None:
         self._running, self._rng, self._acknowledged = running, rng, acknowledged
+        self._services, self._seconds, self._ready = services, seconds, ready
         self._extra: list[subprocess.Popen[bytes]] = []
         self.done: Counter[str] = Counter()
-        self.recovery: dict[str, list[float]] = {name: [] for name in SERVICES}
+        self.recovery: dict[str, list[float]] = {name: [] for name in services}
+        self.outages: list[tuple[float, float]] = []
+        """From a fault to when everything in ``ready`` was ready and something was answered again, Unix seconds."""
 
     async def inject(self, count: int) -> None:
-        """``count`` random faults, with every kind of kill among them."""
+        """``count`` random faults, with every kind of kill among them if there are so many."""
         try:
             await self._inject(count)
         finally:
             await self._end_second()
 
     async def _inject(self, count: int) -> None:
-        planned: list[tuple[str, str]] = [("kill", name) for name in SERVICES] * 2
-        planned += [("stop", name) for name in SERVICES]
-        planned += [("second", "pricer"), ("second", "ledger"), ("forget", "groups"), ("end second", "")]
+        planned: list[tuple[str, str]] = [("kill", name) for name in self._services] * 2
+        planned += [("stop", name) for name in self._services]
+        planned += [("second", name) for name in self._seconds]
+        planned += [("forget", "groups"), ("end second", "")]
         while len(planned) < count:
-            planned.append((self._rng.choice(["kill", "kill", "stop"]), self._rng.choice(SERVICES)))
+            planned.append((self._rng.choice(["kill", "kill", "stop"]), self._rng.choice(self._services)))
         self._rng.shuffle(planned)
-        for kind, name in planned:
-            await self._one(kind, name)
+        for kind, name in planned[: max(count, 1)]:
+            await self.one(kind, name)
             await asyncio.sleep(self._rng.uniform(0.5, 3))
+
+    async def one(self, kind: str, name: str) -> None:
+        """One fault, and its outage."""
+        began = time.time()
+        await self._one(kind, name)
+        if self._ready:
+            answered = self._acknowledged()
+            for service in self._ready:
+                await self._until_ready(service)
+            await self._until(lambda: self._acknowledged() > answered, f"answers after {kind} {name}")
+            self.outages.append((began, time.time()))
 
     async def _one(self, kind: str, name: str) -> None:
         self.done[f"{kind} {name}".strip()] += 1
@@ -59,8 +88,12 @@ class Faults:
         else:
             await self._end_second()
 
-    def _pid(self, name: str) -> int:
-        return int(self._running.run["pids"][name])
+    async def _until_ready(self, name: str, limit: float = 90) -> None:
+        until = time.monotonic() + limit
+        while not await asyncio.to_thread(_is_ready, self._running.run["addresses"][name]):
+            if time.monotonic() > until:
+                raise TimeoutError(f"{name} was not ready within {limit} s")
+            await asyncio.sleep(0.02)
 
     async def _kill(self, name: str) -> None:
         before = await self._pid(name)
@@ -127,3 +160,11 @@ class Faults:
             if time.monotonic() > until:
                 raise TimeoutError(f"{what}: not within {limit} s")
             await asyncio.sleep(0.02)
+
+
+def _is_ready(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/readyz", timeout=1) as answer:
+            return int(answer.status) == 200
+    except OSError:
+        return False

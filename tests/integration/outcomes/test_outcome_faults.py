@@ -1,0 +1,25 @@
+"""The short form of the outcomes' torture (tests/crash/test_outcomes.py): every kind of thing, few of each."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.running import Running
+from tests.crash.outcome_load import Size, skewed, trial, verified
+
+pytestmark = pytest.mark.integration
+
+SLOW = 10_000
+"""Milliseconds that CI's machine may be late; how late it is when nothing else runs, the torture says."""
+
+
+def test_a_few_hundred_outcomes_end_once_under_three_faults(tmp_path: Path) -> None:
+    """Answers, ledger and `rev verify` agree; none expired early although the expirer's clock jumps."""
+    running = Running(tmp_path / "data", skewed("steps"))
+    try:
+        judged = trial(running, Size(outcomes=300, faults=3, clients=6, seed=3), grace=SLOW)
+        assert judged.errors == []
+        assert {"succeeded", "failed", "expired"} <= judged.verdicts.keys()
+        assert verified(running) == 0
+    finally:
+        running.stop()
