@@ -8,7 +8,6 @@ import email.utils
 import errno
 import re
 import socket
-import ssl
 
 from aiohttp import (
     ClientConnectionError,
@@ -85,10 +84,8 @@ def retry_after(value: str | None, now_s: float) -> float | None:
 def _certificate(error: Exception) -> str:
     """OpenSSL's own words about what is wrong with a certificate are a closed list, but for the
     name that did not match."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        text = str(error.verify_message)
-        return "tls: " + ("the certificate is for another name" if "mismatch" in text else text)
-    return "tls: bad certificate"
+    text = str(getattr(error, "verify_message", "") or "bad certificate")
+    return "tls: " + ("the certificate is for another name" if "mismatch" in text else text[:80])
 
 
 def _tls(error: OSError) -> str:
@@ -108,14 +105,10 @@ def _connecting(error: OSError) -> str:
         return REFUSED_ADDRESS
     if error.errno in _OURS:
         return OUT_OF_SOMETHING
-    match error.errno:
-        case errno.ECONNREFUSED:
-            return "connection refused"
-        case errno.ENETUNREACH | errno.EHOSTUNREACH | errno.ENETDOWN:
-            return "unreachable"
-        case errno.ETIMEDOUT:
-            return TIMEOUT
-        case errno.ECONNRESET | errno.EPIPE | errno.ECONNABORTED:
-            return "connection reset"
-        case _:
-            return "cannot connect"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, ConnectionError):  # by class: the loops do not always give a number
+        return "connection reset"
+    if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN):
+        return "unreachable"
+    return TIMEOUT if error.errno == errno.ETIMEDOUT else "cannot connect"

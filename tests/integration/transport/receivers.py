@@ -1,13 +1,14 @@
 """Receivers that behave as they like, in this process, on a free port of the loopback address."""
 
 import asyncio
+import functools
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from notifier.sending import Answer, Delivery
-from notifier.transport.sender import HttpSender
+from notifier.transport.sender import HttpSender, system_tls
 from schemas.deliveries import delivery_id
 from schemas.secrets import new_secret
 
@@ -134,6 +135,12 @@ def delivery(url: str, *secrets: str, body: bytes = BODY, at: int = 1_790_000_00
     return Delivery(url, "evt_42", "meter.created", delivery_id("evt_42", 7), body, secrets or (SECRET,), at)
 
 
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """The system's store takes a while to read; here it is read once."""
+    return system_tls()
+
+
 @asynccontextmanager
 async def sending(
     *,
@@ -145,6 +152,7 @@ async def sending(
 ) -> AsyncIterator[HttpSender]:
     """The real sender, closed at the end, with nothing left open."""
     more = {} if clock is None else {"clock": clock}
+    tls = tls or _tls()
     sender = HttpSender(allow_private=allow_private, deadline_s=deadline_s, tls=tls, lookup=lookup, **more)
     try:
         yield sender
