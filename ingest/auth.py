@@ -5,13 +5,13 @@ constant time; none may come into a message or a log.
 """
 
 import hmac
-import re
 from hashlib import sha256
 
 from aiohttp import web
 
 from ingest.context import Context
 from ingest.problems import Forbidden, Invalid, NotRecordedYet, Unauthorized
+from ingest.validation import has_control
 from schemas.config import ApiKey
 from schemas.limits import MAX_NAME
 
@@ -22,8 +22,6 @@ RESERVED = "_"
 STALE_AFTER = 1.0
 """Seconds without a confirming fetch after which the view might honour a revoked key."""
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
-
-has_control = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]").search
 
 
 def hash_of(secret: str) -> str:

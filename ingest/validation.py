@@ -22,7 +22,7 @@ from schemas.settings import MAX_TTL
 CHARGE_ACTION = "outcome_charge"
 """The action under which outcome charges are shown; nobody may meter it."""
 
-_has_control = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]").search
+has_control = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]").search
 _decode_event = msgspec.json.Decoder(EventBody).decode
 _decode_batch = msgspec.json.Decoder(BatchBody).decode
 _decode_loose = msgspec.json.Decoder(LooseBatchBody).decode
@@ -163,7 +163,7 @@ def header_key(given: list[str]) -> str | None:
         return None
     if len(given) > 1:
         raise Invalid("Idempotency-Key is given twice")
-    if not 1 <= len(given[0]) <= MAX_NAME or _has_control(given[0]):
+    if not 1 <= len(given[0]) <= MAX_NAME or has_control(given[0]):
         raise Invalid(f"Idempotency-Key must be 1 to {MAX_NAME} characters without control characters")
     return given[0]
 
@@ -191,7 +191,7 @@ def no_control(name: str, text: str | None) -> None:
 
 
 def _no_control(name: str, text: str) -> None:
-    if _has_control(text):
+    if has_control(text):
         raise Invalid(f"{name} must not contain control characters")
 
 

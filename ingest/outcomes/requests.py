@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 from ingest.bodies import MAX_REASON, OutcomeBody, ResolveBody, VoidBody
 from ingest.problems import Invalid
 from ingest.rates import rate
-from ingest.validation import decode, expiry, json_object, no_control
+from ingest.validation import decode, expiry, has_control, json_object, no_control
 from schemas.commands import EMPTY, OnExpiry
 from schemas.limits import MAX_NAME
 
@@ -103,7 +103,7 @@ def verdict_of(body: ResolveBody) -> Verdict:
 
 def is_target(text: str) -> bool:
     """Whether any outcome could be addressed so: by the id of its task or its own."""
-    return 1 <= len(text) <= MAX_NAME and text.isprintable()
+    return 1 <= len(text) <= MAX_NAME and not has_control(text)
 
 
 def opened_by(outcome_id: str) -> int | None:

@@ -189,6 +189,9 @@ NAMES = [
     "resolve",
     "x" * 256,
     "a\\b",
+    "\u3000x",
+    "a\u200bb",
+    "\ud7fc",
 ]
 
 
