@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from ingest.problems import Invalid
 from ingest.reads import cursors
-from ingest.reads.params import audit_request, event_query, usage_request
+from ingest.reads.params import audit_request, event_query, outcome_query, usage_request
 from ingest.reads.periods import EVER, Range
-from ingest.reads.rows import MAX_ID, EventQuery, UsageQuery
+from ingest.reads.rows import MAX_ID, EventQuery, OutcomeQuery, UsageQuery
 from schemas.limits import DAY, HOUR
 
 NOW = 1_777_204_800_000  # 2026-04-26T12:00:00Z
@@ -40,6 +40,15 @@ def test_everything_asked() -> None:
     asked = usage_request(given_as("from=2026-04-26T12:00:00Z&model=m&group_by=agent"), "acme", False, NOW)
     assert asked.query == UsageQuery("acme", False, Range(NOW, NOW + HOUR), model="m")
     assert (asked.period, asked.group) == ("custom", "agent")
+
+
+def test_lists_of_outcomes() -> None:
+    """Nothing asked is the newest page; every filter is taken over, with the clock that expiry is judged by."""
+    assert outcome_query({}, "acme", False, NOW) == OutcomeQuery("acme", NOW, test=False, at_most=MAX_ID, limit=50)
+    text = "status=expired&agent_id=a&limit=7&from=2026-04-26T12:00:00Z&to=2026-04-26T12:00:00.001Z"
+    given = given_as(f"{text}&cursor={cursors.encode('outcomes', 77)}")
+    wanted = OutcomeQuery("acme", NOW, True, "a", "expired", Range(NOW, NOW + 1), at_most=76, limit=7)
+    assert outcome_query(given, "acme", True, NOW) == wanted
 
 
 def test_a_plus_that_was_not_escaped_still_is_an_offset() -> None:
