@@ -13,6 +13,7 @@ from typing import NamedTuple
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.structs import RecordMetadata
 
 from schemas.topics import RAW, partition_of
 from streams import clients, metrics
@@ -33,6 +34,12 @@ class Appended(NamedTuple):
     partition: int
     offset: int
     timestamp_ms: int
+
+
+def placed(stands: RecordMetadata) -> bool:
+    """Whether the broker said where the record stands. It does not for a repeated batch that it has
+    forgotten (DuplicateSequenceNumber), which aiokafka takes for a success and counts offsets from -1."""
+    return stands.offset >= 0 and (stands.log_start_offset is None or stands.log_start_offset >= 0)
 
 
 class _Line:
@@ -114,8 +121,7 @@ class Appender:
             raise self._unknown(line, repr(error)) from error
         finally:
             line.waiting.pop(future, None)
-        if stands.offset < 0:
-            # Recorded, but the broker no longer knows where.
+        if not placed(stands):
             raise self._unknown(line, "no offset")
         self._count.inc()
         return Appended(stands.partition, stands.offset, stands.timestamp)

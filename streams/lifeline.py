@@ -5,6 +5,7 @@ cancellation that a time-out sends. So nothing here waits for what it has given 
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -33,9 +34,10 @@ class Lifeline:
         task = asyncio.create_task(reader)
         try:
             while not task.done():
-                await asyncio.wait([task], timeout=self._limit / 4)
-                if not task.done() and self._clock() - self._last > self._limit:
+                left = self._last + self._limit - self._clock()
+                if left <= 0:
                     raise Hung(f"no sign of life for {self._limit} s")
+                await asyncio.wait([task], timeout=left)
             return task.result()
         finally:
             forget(task)
@@ -43,11 +45,4 @@ class Lifeline:
 
 async def within(limit: float, call: Coroutine[Any, Any, T]) -> T:
     """What one call returns or raises; Hung when it takes more than ``limit`` seconds."""
-    task = asyncio.create_task(call)
-    try:
-        await asyncio.wait([task], timeout=limit)
-        if not task.done():
-            raise Hung(f"no answer for {limit} s")
-        return task.result()
-    finally:
-        forget(task)
+    return await Lifeline(limit, time.monotonic).hold(call)

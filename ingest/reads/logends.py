@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 
 from ingest.reads.clickhouse import ReadsUnavailable
 from schemas.topics import ENTRIES, RAW
+from streams.clients import discard_consumer
 
 TIMEOUT = 3.0
 """Seconds for the broker to tell."""
@@ -56,7 +57,7 @@ class KafkaLogEnds:
         """Close the connection."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await consumer.stop()
+            await discard_consumer(consumer)
 
     async def _open(self) -> AIOKafkaConsumer:
         async with self._opening:
@@ -65,7 +66,7 @@ class KafkaLogEnds:
                 try:
                     await consumer.start()
                 except BaseException:
-                    await consumer.stop()
+                    await discard_consumer(consumer)
                     raise
                 self._consumer = consumer
             return self._consumer

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from streams.errors import Hung
-from streams.lifeline import Lifeline
+from streams.lifeline import Lifeline, within
 
 
 async def deaf() -> None:
@@ -47,3 +47,26 @@ async def test_cancelling_the_holder_does_not_wait_for_a_deaf_reader() -> None:
     holding.cancel()
     with pytest.raises(asyncio.CancelledError):
         await holding
+
+
+async def test_a_call_that_takes_too_long_is_left_behind() -> None:
+    """One call is a reader that never beats."""
+    with pytest.raises(Hung):
+        await within(0.0, deaf())
+    assert await within(60.0, asyncio.sleep(0, 7)) == 7
+
+
+async def test_a_beat_puts_the_limit_off() -> None:
+    """The limit counts from the last beat, not from the beginning."""
+    now = 0.0
+    line = Lifeline(1.0, lambda: now)
+
+    async def slow() -> str:
+        nonlocal now
+        for _ in range(5):
+            now += 0.9
+            line.beat()
+            await asyncio.sleep(0)
+        return "done"
+
+    assert await line.hold(slow()) == "done"
