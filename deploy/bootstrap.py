@@ -8,16 +8,21 @@ import secrets
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import ProducerFenced, for_code
 
 from schemas import commands, config, topics
 from schemas.prices import DEFAULTS
 from schemas.settings import Settings
+from streams.epoch import epoch_in
+from streams.errors import Hung
+from streams.views import contents
 
 ALREADY_EXISTS = 36
 """Kafka's error code when somebody else has just created the topic."""
+READ_WITHIN = 30.0
+"""Seconds in which rev.config must have been read."""
 LEADERS_WITHIN = 30.0
 """Seconds in which every new partition must have a leader."""
 
@@ -34,7 +39,7 @@ async def ensure(settings: Settings, epoch: str | None = None) -> str:
     """
     await _ensure_topics(settings)
     view = await _read_config(settings.kafka)
-    known = _epoch_in(view)
+    known = epoch_in(view)
     if known is None:
         known = await _write_epoch(settings.kafka, epoch or secrets.token_hex(16))
     if config.price_key(1) not in view:
@@ -48,9 +53,9 @@ async def _write_epoch(kafka: str, epoch: str) -> str:
     producer = AIOKafkaProducer(
         bootstrap_servers=kafka, transactional_id="rev-bootstrap", transaction_timeout_ms=10_000
     )
-    await producer.start()
     try:
-        known = _epoch_in(await _read_config(kafka))
+        await producer.start()
+        known = epoch_in(await _read_config(kafka))
         if known is not None:
             return known
         async with producer.transaction():
@@ -139,23 +144,9 @@ def _led(topic: dict[str, Any]) -> bool:
     return bool(partitions) and all(p["error_code"] == 0 and p["leader"] >= 0 for p in partitions)
 
 
-async def _read_config(kafka: str) -> dict[bytes, bytes | None]:
-    """The last value of every key in rev.config."""
-    partition = TopicPartition(topics.CONFIG, 0)
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest", isolation_level="read_committed")
-    consumer.assign([partition])
-    await consumer.start()
-    view: dict[bytes, bytes | None] = {}
+async def _read_config(kafka: str) -> dict[bytes, bytes]:
+    """The last value of every key in rev.config. Raises BootstrapError when it cannot be read."""
     try:
-        end = (await consumer.end_offsets([partition]))[partition]
-        while end and await consumer.position(partition) < end:
-            for record in (await consumer.getmany(timeout_ms=200)).get(partition, []):
-                view[record.key] = record.value
-    finally:
-        await consumer.stop()
-    return view
-
-
-def _epoch_in(view: dict[bytes, bytes | None]) -> str | None:
-    value = view.get(config.EPOCH)
-    return None if value is None else str(msgspec.json.decode(value)["epoch"])
+        return await contents(kafka, topics.CONFIG, READ_WITHIN)
+    except Hung as error:
+        raise BootstrapError(f"{topics.CONFIG} could not be read: {error}") from error

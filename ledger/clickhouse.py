@@ -11,7 +11,7 @@ from typing import Self
 import aiohttp
 import msgspec
 
-from ledger.errors import Fenced, Refused, Unavailable
+from ledger.errors import Fenced, Refused, TooLarge, Unavailable
 
 TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
 
@@ -42,6 +42,7 @@ REFUSING_IF = {
     252: "partitions for single INSERT",  # TOO_MANY_PARTS: the block spans two months
 }
 """These codes mean other things too; the words tell."""
+MEMORY_LIMIT_EXCEEDED = 241
 FENCING = {
     60,  # UNKNOWN_TABLE: a new owner dropped the stage
     216,  # QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING
@@ -57,7 +58,7 @@ def error_of(code: int, text: str) -> Exception:
         return Fenced(text)
     if code in REFUSING or (code in REFUSING_IF and REFUSING_IF[code] in text):
         return Refused(text)
-    return Unavailable(text)
+    return TooLarge(text) if code == MEMORY_LIMIT_EXCEEDED else Unavailable(text)
 
 
 class ClickHouse:
@@ -79,7 +80,7 @@ class ClickHouse:
             await self._session.close()
 
     async def execute(self, sql: str, settings: Mapping[str, str | int] | None = None) -> list[list[str]]:
-        """Rows of a statement as text (NULL is ᴺᵁᴸᴸ). Raises Unavailable, Fenced or Refused."""
+        """Rows of a statement as text (NULL is ᴺᵁᴸᴸ). Raises Unavailable, Fenced, TooLarge or Refused."""
         _, body = await self._post({**(settings or {}), "default_format": "JSONCompactStrings"}, sql.encode())
         return msgspec.json.decode(body)["data"] if body.strip() else []
 

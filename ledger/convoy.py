@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from ledger.blocks import ROW_MARK, Block, month_of
-from ledger.errors import Fenced, Refused
+from ledger.errors import Fenced, Refused, TooLarge
 
 MAX_ROWS = 200_000
 """Rows of one statement, but for a block that is larger by itself: far below where the engine cuts it in two parts."""
@@ -101,8 +101,8 @@ class Convoy:
             return
         try:
             rows = await self._send([load for load, _ in chosen])
-        except (Fenced, Refused) as error:
-            # nothing of it was written; only who is to blame shall suffer
+        except (Fenced, Refused, TooLarge) as error:
+            # one by one: only who is to blame shall suffer
             if len(chosen) == 1:
                 _fail(chosen, error)
             for one in chosen if len(chosen) > 1 else ():

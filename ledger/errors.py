@@ -2,7 +2,8 @@
 
 LedgerError
 ├── Unavailable     not reached, overloaded, answered late: start over from the maximum, later
-│   └── Fenced      another writer was here, or the stage is gone: start over from the maximum
+│   ├── Fenced      another writer was here, or the stage is gone: start over from the maximum
+│   └── TooLarge    more than the server has memory for: smaller blocks may pass
 ├── Refused         ClickHouse will never take this data: find the record, stop the partition
 ├── Silent          the log has not answered for too long: make a new consumer
 ├── WrongLog        the ledger was written from another log, or is not within this one: stop
@@ -20,6 +21,10 @@ class Unavailable(LedgerError):
 
 class Fenced(Unavailable):
     """The block was not written, since this writer's picture of the partition is out of date."""
+
+
+class TooLarge(Unavailable):
+    """The server had no memory for so much at once."""
 
 
 class Refused(LedgerError):

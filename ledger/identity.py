@@ -6,45 +6,19 @@ the ledger is begun. A ledger that was written from another log must not be writ
 
 from collections.abc import Awaitable, Callable
 
-import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
-
 from ledger.clickhouse import ClickHouse
 from ledger.errors import Silent, WrongLog
-from schemas.config import EPOCH
 from schemas.topics import CONFIG
-
-
-class _Epoch(msgspec.Struct):
-    epoch: str
+from streams.epoch import known_epoch
+from streams.errors import Hung
 
 
 async def epoch_of_log(kafka: str, topic: str = CONFIG) -> str | None:
     """The epoch in rev.config, or None when none was written yet. Raises Silent."""
-    tp = TopicPartition(topic, 0)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        request_timeout_ms=15_000,
-    )
     try:
-        await consumer.start()
-        consumer.assign([tp])
-        await consumer.seek_to_beginning(tp)
-        end = (await consumer.end_offsets([tp]))[tp]
-        found = None
-        while await consumer.position(tp) < end:
-            for record in (await consumer.getmany(tp, timeout_ms=200)).get(tp, []):
-                if record.key == EPOCH and record.value is not None:
-                    found = msgspec.json.decode(record.value, type=_Epoch).epoch
-        return found
-    except KafkaError as error:
+        return await known_epoch(kafka, topic)
+    except Hung as error:
         raise Silent(f"Kafka: {error!r}") from error
-    finally:
-        await consumer.stop()
 
 
 async def check(clickhouse: ClickHouse, read_epoch: Callable[[], Awaitable[str | None]]) -> str:

@@ -7,7 +7,7 @@ outage is a number of calls that fail.
 from collections.abc import Callable
 
 from ledger.blocks import Block
-from ledger.errors import Fenced, Refused, Unavailable
+from ledger.errors import Fenced, Refused, TooLarge, Unavailable
 
 
 class MemoryRows:
@@ -21,6 +21,8 @@ class MemoryRows:
         self.owner: dict[int, object] = {}
         self.refuses = refuses
         self.outages = 0
+        self.memory: int | None = None
+        """Records of a block that the table has memory for, at most; None: any number."""
 
     def maximum(self, partition: int) -> int:
         return max((offset for at, offset, _ in self.rows if at == partition), default=-1)
@@ -42,6 +44,8 @@ class MemoryTable:
         self._fail_in_an_outage()
         if self._tickets.get(partition) is not self._rows.owner.get(partition) or partition not in self._tickets:
             raise Fenced("another writer took the partition over")
+        if self._rows.memory is not None and len(block.records) > self._rows.memory:
+            raise TooLarge("no memory for so much at once")
         if any(self._rows.refuses(record.value) for record in block.records):
             raise Refused("a record that can never be stored")
         maximum = self._rows.maximum(partition)

@@ -13,9 +13,8 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from ledger.blocks import Record
 from ledger.errors import Silent, WrongLog
 from ledger.writer import Bounds
-from schemas.limits import MAX_MESSAGE
 from schemas.topics import ENTRIES
-from streams.clients import discard_consumer
+from streams.clients import discard_consumer, reader
 from streams.errors import Hung
 from streams.lifeline import within
 
@@ -40,17 +39,7 @@ class KafkaSource:
         self._since = 0
 
     async def open(self) -> Bounds:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._kafka,
-            isolation_level="read_committed",
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            fetch_max_bytes=MAX_MESSAGE,
-            max_partition_fetch_bytes=MAX_MESSAGE,
-            request_timeout_ms=15_000,
-            retry_backoff_ms=50,
-        )
-        self._consumer = consumer
+        consumer = self._consumer = reader(self._kafka)
         try:
             await within(HANGING, consumer.start())
             begin = await within(HANGING, consumer.beginning_offsets([self._tp]))

@@ -58,7 +58,7 @@ class Store(Protocol):
         written together: the sum of these is right).
 
         Raises Fenced when the table is not where the block begins, Refused when it will never
-        take these records, Unavailable when it is not known what happened.
+        take these records, TooLarge when fewer of them may pass, Unavailable when it is not known what happened.
         """
         ...
 

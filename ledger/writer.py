@@ -15,7 +15,7 @@ import structlog
 
 from ledger import metrics
 from ledger.blocks import Block, Builder, Record
-from ledger.errors import Refused, Silent, Unavailable, WrongLog
+from ledger.errors import Refused, Silent, TooLarge, Unavailable, WrongLog
 from ledger.pace import Pace
 from ledger.store import Store
 
@@ -183,13 +183,16 @@ class PartitionWriter:
             self._seen = seen
 
     async def _write(self, block: Block) -> None:
-        """Writes a block; one that is refused is halved until the record that is to blame is alone."""
+        """Writes a block. One that is refused is halved until the record that is to blame is alone, one that
+        the server has no memory for until it fits."""
         begin = self._clock()
         self._pace.begins()
         try:
             rows = await self._store.write(self.partition, block)
-        except Refused as error:
+        except (Refused, TooLarge) as error:
             if len(block.records) == 1:
+                if isinstance(error, TooLarge):
+                    raise
                 await self._halt(block.records[0], str(error))
             self._log.warning("ledger_halves", after=block.after, last=block.last, error=str(error))
             for half in block.halves():

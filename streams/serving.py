@@ -7,13 +7,10 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-import msgspec
-
-from schemas.config import EPOCH
 from schemas.settings import Settings
-from schemas.topics import CONFIG
 from streams.answers import Answers
 from streams.appends import Appender
+from streams.epoch import log_epoch
 from streams.health import HealthServer
 from streams.host import ShardHost
 from streams.instance import Instance
@@ -21,7 +18,6 @@ from streams.names import STANDARD
 from streams.rocks import RocksStore
 from streams.shard import Setting
 from streams.types import Processor
-from streams.views import CompactedView
 
 
 async def serve(settings: Settings, service: str, processor: Processor, stop: asyncio.Event) -> None:
@@ -55,25 +51,6 @@ async def serve(settings: Settings, service: str, processor: Processor, stop: as
         await answers.stop()
         await health.stop()
         instance.release()
-
-
-async def log_epoch(kafka: str, topic: str = CONFIG) -> str:
-    """The epoch of the log; waits until it has been written."""
-    found: list[str] = []
-    written = asyncio.Event()
-
-    def apply(key: bytes, value: bytes | None, offset: int) -> None:
-        if key == EPOCH and value is not None:
-            found.append(msgspec.json.decode(value)["epoch"])
-            written.set()
-
-    view = CompactedView(kafka, topic, apply)
-    try:
-        await view.start()
-        await written.wait()
-        return found[-1]  # the last, as compaction keeps it and every other reader sees it
-    finally:
-        await view.stop()
 
 
 async def _until(stop: asyncio.Event, epoch: Coroutine[Any, Any, str]) -> str | None:

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas.limits import MAX_MESSAGE
 from streams import clients, metrics
 from streams.clients import Clock
-from streams.lifeline import Lifeline
+from streams.lifeline import Lifeline, within
 from streams.watchdog import Watchdog
 
 log = structlog.get_logger("streams.views")
@@ -153,3 +153,22 @@ class CompactedView:
         for waiter, offset in self._waiters.items():
             if self._position > offset and not waiter.done():
                 waiter.set_result(None)
+
+
+async def contents(kafka: str, topic: str, limit: float) -> dict[bytes, bytes]:
+    """The last value of every key in partition 0, as of now. Raises Hung when reading it to the
+    end takes more than ``limit`` seconds."""
+    held: dict[bytes, bytes] = {}
+
+    def apply(key: bytes, value: bytes | None, offset: int) -> None:
+        if value is None:
+            held.pop(key, None)
+        else:
+            held[key] = value
+
+    view = CompactedView(kafka, topic, apply)
+    try:
+        await within(limit, view.start())
+        return held
+    finally:
+        await view.stop()

@@ -10,7 +10,7 @@ import pytest
 
 from ledger.blocks import Block, Record
 from ledger.clickhouse import ClickHouse
-from ledger.errors import Fenced, Refused
+from ledger.errors import Fenced, Refused, TooLarge
 from ledger.memory import MemoryRows, MemoryTable
 from ledger.store import LedgerTable, Store
 from schemas.commands import MeterEvent, Rates
@@ -462,3 +462,9 @@ async def test_a_take_over_waits_for_what_is_under_way(db: ClickHouse, partition
         assert last == await LedgerTable(db, token).take_over(partition)
         ((_, rows, different),) = await parts_of(db, partition, partition)
         assert rows == different
+
+
+async def test_a_lack_of_memory_is_told_from_an_outage(db: ClickHouse) -> None:
+    """ClickHouse's memory limit is an error of its own, upon which the writer halves its block."""
+    with pytest.raises(TooLarge):
+        await db.execute("SELECT groupArray(number) FROM numbers(10000000)", {"max_memory_usage": 1_000_000})

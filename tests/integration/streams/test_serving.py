@@ -9,8 +9,9 @@ import pytest
 from deploy.bootstrap import ensure
 from deploy.ports import choose
 from schemas.settings import read
+from streams.epoch import log_epoch
 from streams.errors import InstanceTaken
-from streams.serving import log_epoch, serve
+from streams.serving import serve
 
 pytestmark = pytest.mark.integration
 

@@ -7,7 +7,7 @@ import pytest
 
 from ledger.blocks import Block, Record
 from ledger.convoy import MAX_BYTES, MAX_ROWS, Convoy, Load
-from ledger.errors import Fenced, Refused, Unavailable
+from ledger.errors import Fenced, Refused, TooLarge, Unavailable
 
 Eventually = Callable[..., Awaitable[None]]
 MARCH, APRIL = 1_774_915_200_000, 1_775_001_600_000
@@ -96,7 +96,7 @@ async def test_a_statement_is_bounded(value: bytes) -> None:
     assert road.sent == [[0], [1], [2]]
 
 
-@pytest.mark.parametrize("error", [Fenced("resync"), Refused("no")])
+@pytest.mark.parametrize("error", [Fenced("resync"), Refused("no"), TooLarge("memory")])
 async def test_only_who_is_to_blame_fails(error: Exception) -> None:
     """A statement that is refused is sent again block by block: the others are written."""
     road = Road(lambda loads: error if 2 in [load.partition for load in loads] else None)

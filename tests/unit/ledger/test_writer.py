@@ -169,6 +169,26 @@ async def test_a_refused_record_stops_the_partition_before_it(eventually: Eventu
     assert [(partition, offset) for partition, offset, _ in bench.buried] == [(3, 7)]
 
 
+async def test_a_block_that_is_too_much_at_once_is_halved(eventually: Eventually) -> None:
+    """When the server has no memory for a block, smaller ones are written in its place, once and in order."""
+    bench = Bench(MemoryLog(records(*range(12))), eventually)
+    bench.rows.memory = 1
+    await bench.run(bench.writer())
+    assert [offset for _, offset, _ in bench.rows.rows] == list(range(12))
+    assert bench.pauses == []
+
+
+async def test_a_record_that_is_too_much_by_itself_is_tried_again(eventually: Eventually) -> None:
+    """A server without memory for one record is waited for, and nothing is buried."""
+    bench = Bench(MemoryLog(records(0, 1)), eventually)
+    bench.rows.memory = 0
+    bench.on_pause = lambda: setattr(bench.rows, "memory", 1 if len(bench.pauses) > 2 else 0)
+    await bench.run(bench.writer())
+    assert [offset for _, offset, _ in bench.rows.rows] == [0, 1]
+    assert bench.pauses == [0.1, 0.2, 0.5]
+    assert bench.buried == []
+
+
 async def test_a_ledger_ahead_of_the_log_is_not_written_to(eventually: Eventually) -> None:
     """If the table holds an offset that the log does not have, the writer gives up and writes nothing."""
     rows = MemoryRows()
