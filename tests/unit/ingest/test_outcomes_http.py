@@ -11,6 +11,7 @@ from schemas.commands import Register, Resolve, decode
 from schemas.ids import event_id
 from schemas.limits import DAY
 from schemas.objects import iso
+from streams.errors import NotRecorded, Unknown
 
 TASK = {
     "task_id": "task_abc123",
@@ -275,6 +276,39 @@ async def test_a_read_is_503_when_the_log_or_the_answers_are_away(gateway: Any, 
     gateway.log.replies.ready, gateway.free = True, 5
     gateway.reserve.look()
     assert (await gateway.call("GET", "/v1/outcomes/task_abc123", None, key)).json["code"] == "reads_unavailable"
+    gateway.free = 10**12
+    gateway.reserve.look()
+    for error in (NotRecorded("no"), Unknown("late")):
+        gateway.log.error = error
+        read = await gateway.call("GET", "/v1/outcomes/task_abc123", None, key)
+        assert (read.status, read.json["code"]) == (503, "reads_unavailable")
+
+
+async def test_a_lagging_shard_is_not_asked_and_its_writes_are_not_waited_for(gateway: Any, key: str) -> None:
+    """Lag over 1 s: a read is 503 without an append, a write 202 at once; over 10 s a write is 429."""
+    gateway.log.pause()
+    for n in range(25):
+        gateway.monotonic += 0.4
+        answer = await gateway.call("POST", "/v1/outcomes", task(task_id=str(n)), key, Prefer="respond-async")
+        assert answer.status == 202
+        if n == 10:
+            before = len(gateway.log.values())
+            assert (await gateway.call("GET", "/v1/outcomes/0", None, key)).status == 503
+            assert len(gateway.log.values()) == before
+            assert (await resolved(gateway, key, "0")).status == 202
+    gateway.monotonic += 0.45
+    refused = await resolved(gateway, key, "1")
+    assert (refused.status, refused.json["code"]) == (429, "too_many_requests")
+
+
+@pytest.mark.parametrize(("error", "code"), [(NotRecorded("no"), "not_recorded"), (Unknown("late"), "unknown")])
+async def test_an_append_that_fails_says_whether_it_may_be_recorded(
+    gateway: Any, key: str, error: Exception, code: str
+) -> None:
+    """503 with Retry-After and one of the two codes, for both writes."""
+    gateway.log.error = error
+    for answer in (await gateway.call("POST", "/v1/outcomes", TASK, key), await resolved(gateway, key, "task_abc123")):
+        assert (answer.status, answer.json["code"], answer.headers["Retry-After"]) == (503, code, "1")
 
 
 async def test_a_test_keys_outcomes_are_test_outcomes(gateway: Any, key: str) -> None:
