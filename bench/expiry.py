@@ -93,7 +93,7 @@ def opened(running: Running, count: int) -> Figures:
         some = min(50_000, count - start)
         times = [now + 30 * DAY + rng.randrange(30 * DAY) for _ in range(some)]
         asyncio.run(append(running, registers(some, f"far-{start}", times)))
-    wait_until(lambda: metric(running, "rev_expirer_open") >= count, "every outcome is open", 900, 0.5)
+    wait_until(lambda: metric(running, "rev_expirer_open") >= count, "every outcome is open", 1800, 0.5)
     took = time.monotonic() - began
     pid = running.pid("expirer")
     return {
