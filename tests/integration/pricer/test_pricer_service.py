@@ -1,102 +1,22 @@
 """`rev pricer` over a real broker: commands in, entries and answers out, nothing lost or doubled."""
 
 import asyncio
-import os
-import signal
 import subprocess
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from deploy import bootstrap
-from deploy.children import spawn
-from schemas import commands, config, entries
-from schemas.commands import Command, CreateKey, Meter, MeterEvent, Rates, SetPrice
-from schemas.replies import BatchCharged, Charged, Configured, Refused, Reply
-from schemas.settings import Settings, read
-from schemas.topics import CONFIG, CONFIG_KEY, ENTRIES, partition_of
-from streams.appends import Appender
-from streams.replies import Replies
-from streams.views import CompactedView
+from schemas import commands, config
+from schemas.commands import CreateKey, Meter, MeterEvent, Rates, SetPrice
+from schemas.replies import BatchCharged, Charged, Configured, Refused
+from schemas.settings import Settings
+from schemas.topics import CONFIG_KEY, partition_of
+from tests.integration.pricer.harness import LIMIT, PARTITIONS, Gateway, end, ledger, start
 
 pytestmark = pytest.mark.integration
-PARTITIONS = 2
-LIMIT = 60.0
 Eventually = Callable[..., Awaitable[None]]
-
-
-@pytest.fixture(scope="module")
-def settings(own_kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Of a log with its topics, epoch and genesis."""
-    data = tmp_path_factory.mktemp("pricer")
-    made = read({"REV_KAFKA": own_kafka, "REV_PARTITIONS": str(PARTITIONS), "REV_DATA": str(data)})
-    asyncio.run(bootstrap.ensure(made))
-    return made
-
-
-def start(settings: Settings, partitions: int = PARTITIONS, ordinal: int = 0) -> subprocess.Popen[bytes]:
-    """A pricer as a child process, logging into the data directory."""
-    env = {
-        "REV_KAFKA": settings.kafka,
-        "REV_DATA": str(settings.data),
-        "REV_PARTITIONS": str(partitions),
-        "REV_ORDINAL": str(ordinal),
-    }
-    with (settings.data / f"pricer-{ordinal}.log").open("ab") as errors:
-        return spawn([sys.executable, "-m", "deploy.cli", "pricer"], env={**os.environ, **env}, stderr=errors)
-
-
-def end(process: subprocess.Popen[bytes]) -> int:
-    """Stop a pricer as a supervisor does; its exit code."""
-    process.send_signal(signal.SIGTERM)
-    return process.wait(LIMIT)
-
-
-@pytest.fixture
-def pricer(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
-    """One running pricer."""
-    process = start(settings)
-    yield process
-    if process.poll() is None:
-        end(process)
-
-
-class Gateway:
-    """What a gateway does with the log: append with a return address, wait for the answer."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.appender = Appender(settings.kafka, append_timeout=5000)
-        self.replies = Replies(settings.kafka)
-        self.view: dict[bytes, bytes] = {}
-        self.follower = CompactedView(settings.kafka, CONFIG, self._apply)
-
-    def _apply(self, key: bytes, value: bytes | None, offset: int) -> None:
-        if value is not None:
-            self.view[key] = value
-
-    async def ask(self, key: bytes, command: Command) -> Reply:
-        """Append a command and return its answer."""
-        expected = self.replies.expect()
-        await self.appender.append(key, commands.encode(command), (expected.header,))
-        async with asyncio.timeout(LIMIT):
-            return await expected.future
-
-
-@pytest.fixture
-async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
-    """A gateway whose view holds the default prices."""
-    made = Gateway(settings)
-    await made.appender.start()
-    await made.replies.start()
-    await made.follower.start()
-    yield made
-    await made.follower.stop()
-    await made.replies.stop()
-    await made.appender.stop()
 
 
 def meter(customer: str, *events: MeterEvent) -> Meter:
@@ -114,27 +34,6 @@ async def priced(gateway: Gateway, eventually: Eventually) -> None:
             return isinstance(await gateway.ask(name, meter(name.decode(), MeterEvent("warm", "chat"))), Charged)
 
         await eventually(charged)
-
-
-async def ledger(settings: Settings, customer: str) -> list[entries.Entry]:
-    """Every committed entry of a customer, in order."""
-    where = TopicPartition(ENTRIES, partition_of(customer.encode(), PARTITIONS))
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka, isolation_level="read_committed", auto_offset_reset="earliest"
-    )
-    consumer.assign([where])
-    await consumer.start()
-    try:
-        found: list[entries.Entry] = []
-        last = (await consumer.end_offsets([where]))[where]
-        while await consumer.position(where) < last:
-            for record in (await consumer.getmany(where, timeout_ms=100)).get(where, []):
-                read_back = entries.decode(record.value)
-                if read_back.customer_id == customer:
-                    found += read_back.entries
-        return found
-    finally:
-        await consumer.stop()
 
 
 async def test_a_command_is_priced_and_answered(
