@@ -26,7 +26,8 @@ IDLE_S = 4.0
 rarely meets the closing of the other side."""
 MOST_AGE_S = 60.0
 """A connection is not used again after this, so that a name that has moved is followed."""
-KEPT_PER_HOST = 8
+KEPT_PER_HOST = 32
+"""Of one scheme, host and port, however many endpoints are there."""
 MOST_OPEN = 1024
 """While more connections than this are open, none is kept after its answer."""
 

@@ -1,10 +1,10 @@
 """Asking the system for the addresses of a name, so that one customer's slow name server holds up
 nobody else's deliveries.
 
-getaddrinfo blocks a thread, for as long as the servers of the name like. So there are two groups
-of threads: names whose last lookup failed or took long wait for each other in the second group,
-all others go through the first. The threads are daemons: a lookup that hangs does not hold up
-the end of the process.
+getaddrinfo blocks a thread, for as long as the servers of the name like. So there are three groups
+of threads: for names that were answered well the last time, for names that are new, and for names
+whose last lookup failed or took long. However many new or slow names there are, they wait for
+each other. The threads are daemons: a lookup that hangs does not hold up the end of the process.
 """
 
 import asyncio
@@ -16,12 +16,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 
-FAST_THREADS = 16
-SLOW_THREADS = 16
+THREADS = 16
+"""Of each group, at most."""
 SLOW_S = 1.0
-"""A lookup that takes longer puts its name into the second group the next time."""
+"""A lookup that takes longer puts its name into the last group."""
 REMEMBERED_NAMES = 10_000
-"""How many slow names are known at most; the one known longest is forgotten first."""
+"""How many names have a history at most; the one asked longest ago is new again."""
+_GOOD, _NEW, _SLOW = range(3)
 
 Ask = Callable[[str], list[str]]
 """The addresses of a name, blocking. Raises OSError."""
@@ -39,20 +40,20 @@ class SystemLookup:
 
     def __init__(self, ask: Ask = ask_system, clock: Callable[[], float] = time.monotonic) -> None:
         self._ask, self._clock = ask, clock
-        self._slow: OrderedDict[str, None] = OrderedDict()
-        self._groups = [_Threads(FAST_THREADS, self._answer), _Threads(SLOW_THREADS, self._answer)]
+        self._history: OrderedDict[str, int] = OrderedDict()
+        self._groups = [_Threads(THREADS, self._answer) for _ in (_GOOD, _NEW, _SLOW)]
 
     async def __call__(self, name: str) -> list[str]:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[list[str]] = loop.create_future()
         began = self._clock()
-        self._groups[name in self._slow].put((name, done, loop))
+        self._groups[self._history.get(name, _NEW)].put((name, done, loop))
         try:
             found = await done
         except OSError:
-            self._remember(name, slow=True)
+            self._remember(name, _SLOW)
             raise
-        self._remember(name, slow=self._clock() - began > SLOW_S)
+        self._remember(name, _SLOW if self._clock() - began > SLOW_S else _GOOD)
         return found
 
     def close(self) -> None:
@@ -60,12 +61,11 @@ class SystemLookup:
         for group in self._groups:
             group.close()
 
-    def _remember(self, name: str, slow: bool) -> None:
-        self._slow.pop(name, None)
-        if slow:
-            self._slow[name] = None
-            if len(self._slow) > REMEMBERED_NAMES:
-                self._slow.popitem(last=False)
+    def _remember(self, name: str, group: int) -> None:
+        self._history[name] = group
+        self._history.move_to_end(name)
+        if len(self._history) > REMEMBERED_NAMES:
+            self._history.popitem(last=False)
 
     def _answer(self, job: _Job) -> None:
         """In a thread: ask, and tell the loop that waits, if it still runs."""

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from notifier.transport.connector import _guarded_socket
-from notifier.transport.lookup import FAST_THREADS, SystemLookup
+from notifier.transport.lookup import THREADS, SystemLookup
 from notifier.transport.resolver import FAILURE_KEPT_S, KEPT_S, AddressRefused, GuardedResolver, NameUnknown
 from tests.unit.transport.addresses import DEVELOPMENT, DISGUISED, PUBLIC, REFUSED
 
@@ -128,41 +128,67 @@ def test_a_socket_is_made_for_an_allowed_address(address: str, allow_private: bo
         assert made.family == family
 
 
-async def test_slow_names_wait_for_each_other_alone() -> None:
-    """Once a name is known to fail, any number of such names may hang and a healthy one is still
-    looked up at once."""
-    hang, hanging = threading.Event(), set()
-    known = threading.Event()
+class Hanging:
+    """getaddrinfo as it is when the servers of every ``bad…`` name do not answer until released."""
 
-    def ask(name: str) -> list[str]:
-        if name.startswith("bad") and known.is_set():
-            hanging.add(name)
-            hang.wait(30)
+    def __init__(self) -> None:
+        self.released = threading.Event()
+        self.asked: list[str] = []
+
+    def __call__(self, name: str) -> list[str]:
+        self.asked.append(name)
         if name.startswith("bad"):
+            self.released.wait(30)
             raise socket.gaierror(socket.EAI_AGAIN, "no answer")
         return ["8.8.8.8"]
 
+
+BAD = [f"bad{number}" for number in range(2 * THREADS)]
+
+
+async def test_new_names_that_hang_hold_up_no_name_that_was_good() -> None:
+    """However many endpoints with dead name servers are registered at once."""
+    ask = Hanging()
     lookup = SystemLookup(ask)
-    bad = [f"bad{number}" for number in range(2 * FAST_THREADS)]
-    failed = await asyncio.gather(*map(lookup, bad), return_exceptions=True)
-    assert all(isinstance(one, socket.gaierror) for one in failed)
-    known.set()
-    stuck = [asyncio.ensure_future(lookup(name)) for name in bad]
+    assert await lookup("good") == ["8.8.8.8"]
+    stuck = [asyncio.ensure_future(lookup(name)) for name in BAD]
     async with asyncio.timeout(20):
         assert await lookup("good") == ["8.8.8.8"]
     assert not any(one.done() for one in stuck)
-    hang.set()
-    await asyncio.gather(*stuck, return_exceptions=True)
-    assert hanging == set(bad)
+    ask.released.set()
+    failed = await asyncio.gather(*stuck, return_exceptions=True)
+    assert all(isinstance(one, socket.gaierror) for one in failed) and set(ask.asked) == {"good", *BAD}
     lookup.close()
 
 
-async def test_a_slow_name_that_recovers_is_slow_no_more() -> None:
-    """One quick success is enough."""
-    times = iter([0.0, 5.0, 5.0, 5.1, 6.0, 6.1])
-    lookup = SystemLookup(lambda name: ["8.8.8.8"], lambda: next(times))
-    assert await lookup("a") == ["8.8.8.8"] and "a" in lookup._slow
-    assert await lookup("a") == ["8.8.8.8"] and "a" not in lookup._slow
+async def test_names_known_to_hang_hold_up_no_new_name() -> None:
+    """Once a name has failed, it waits for its like alone."""
+    ask = Hanging()
+    lookup = SystemLookup(ask)
+    ask.released.set()
+    await asyncio.gather(*map(lookup, BAD), return_exceptions=True)
+    ask.released.clear()
+    stuck = [asyncio.ensure_future(lookup(name)) for name in BAD]
+    async with asyncio.timeout(20):
+        assert await lookup("new") == ["8.8.8.8"]
+    assert not any(one.done() for one in stuck)
+    ask.released.set()
+    await asyncio.gather(*stuck, return_exceptions=True)
+    lookup.close()
+
+
+async def test_a_slow_name_that_recovers_is_good_again() -> None:
+    """One quick answer is enough: then it does not wait for those that hang."""
+    times = iter([0.0, 5.0, *[9.0] * 100])
+    ask = Hanging()
+    lookup = SystemLookup(ask, lambda: next(times))
+    assert await lookup("a") == ["8.8.8.8"], "in 5 s by this clock"
+    assert await lookup("a") == ["8.8.8.8"], "at once"
+    stuck = [asyncio.ensure_future(lookup(name)) for name in BAD]
+    async with asyncio.timeout(20):
+        assert await lookup("a") == ["8.8.8.8"]
+    ask.released.set()
+    await asyncio.gather(*stuck, return_exceptions=True)
     lookup.close()
 
 
