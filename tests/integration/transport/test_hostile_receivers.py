@@ -7,6 +7,8 @@ import itertools
 from collections.abc import Awaitable, Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from notifier.sending import ANSWER_BYTES, Answer
 from notifier.transport.connector import MOST_READ
@@ -198,11 +200,50 @@ async def test_a_few_interim_answers_do_no_harm() -> None:
 
 
 async def test_a_change_of_protocol_is_no_success() -> None:
-    """101 is answered with nothing, and ends the connection."""
-    answer = await answer_of(
-        behaving(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nhello"), SHORT
-    )
-    assert answer.status == 101 or answer.error == "timeout"
+    """101 is a status like any other, and ends the connection."""
+    answer = await answer_of(behaving(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nhello"))
+    assert (answer.status, answer.error, answer.body) == (101, None, b"")
+
+
+FIELDS = (
+    b"Content-Length: 5",
+    b"Content-Length: 99999999999999999999",
+    b"Transfer-Encoding: chunked",
+    b"Transfer-Encoding: gzip, chunked",
+    b"Content-Encoding: br",
+    b"Content-Type: a/b; charset=\xff",
+    b"Connection: close",
+    b"Connection: Upgrade",
+    b"Upgrade: websocket",
+    b"Set-Cookie: \xff=\x80;;;=",
+    b"Location: //[::1",
+    b"Retry-After: Mon, 21 Sep 2026 14:13:50 +9999",
+    b"Retry-After: \xff",
+    b": nameless",
+    b" folded",
+    b"X: \x00",
+)
+REST = (b"hello", b"5\r\nhello\r\n", b"0\r\n\r\n", b"ffffffffffffffff\r\n", b"-1\r\n", b"x" * 20_000, OK)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.sampled_from((b"100", b"101", b"103", b"200", b"204", b"205", b"302", b"304", b"500", b"600", b"20")),
+    st.lists(st.sampled_from(FIELDS), max_size=4),
+    st.lists(st.sampled_from(REST), max_size=3),
+)
+async def test_whatever_is_answered_is_an_answer(status: bytes, fields: list[bytes], rest: list[bytes]) -> None:
+    """Any mixture of good and bad parts ends with a status or with a reason, and never with a bug."""
+    head = b"\r\n".join((b"HTTP/1.1 %s X" % status, *fields, b"", b""))
+
+    async def behave(wire: Wire) -> None:
+        await wire.request()
+        await wire.send(head + b"".join(rest))
+
+    answer = await answer_of(behave)
+    assert (answer.status is None) == (answer.error is not None)
+    assert answer.error not in ("internal error", "the request failed", "timeout")
+    assert len(answer.body) <= ANSWER_BYTES
 
 
 async def test_an_answer_before_the_question_is_nobodys() -> None:
