@@ -19,6 +19,7 @@ from notifier.letters import Item, Letter, Range, Ref
 from notifier.page import Fault, Line, Page, concerns
 from notifier.sending import Answer
 from schemas import deliveries
+from schemas.config import Webhook
 from schemas.deliveries import Attempt, Gap
 from schemas.limits import DAY
 from schemas.topics import CONFIG_KEY, partition_of
@@ -28,6 +29,7 @@ OLDEST = 35 * DAY
 CONFIGURED = frozenset({"pricing.updated", "key.created", "key.revoked", "webhook.disabled", "webhook.test"})
 """What happens in the configuration shard alone."""
 NEVER = 1 << 62
+GONE = "the log no longer holds it"
 
 
 class Rules(NamedTuple):
@@ -75,6 +77,8 @@ class Desk:
         self._deliveries: list[tuple[bytes, bytes]] = []
         self._dead: list[Fault] = []
         self._gaps = 0
+        self._first = 0
+        self._missed: dict[int, Range] = {}
         self._hot: set[int] = set()
         self._behind: dict[int, None] = {}
         self._starved: set[int] = set()
@@ -151,15 +155,15 @@ class Desk:
 
     def log_begins(self, first: int, now: int) -> None:
         """Retention has taken what is before ``first``: what still referred to it is given up visibly."""
-        self._now = now
+        self._now, self._first = now, first
         for lane in self.lanes.values():
             for stretch in [s for s in lane.ranges if s.resolved and s.offset < first]:
                 last = first if stretch.end is None else min(first, stretch.end)
-                self._gap(lane, stretch, last, "the log no longer holds it")
+                self._gap(lane, stretch, last, GONE)
                 lane.advance(stretch, last, 0, stretch.at, self.next)
             for item in [i for i in lane.items.values() if i.ref.offset < first and i.letter is None]:
                 if item.ref not in lane.flying:
-                    self._write(lane, lane.bury(item, "the log no longer holds it"), None)
+                    self._write(lane, lane.bury(item, GONE), None)
             self._note(lane)
 
     # -- endpoints
@@ -194,9 +198,7 @@ class Desk:
         return lane
 
     def _close(self, lane: Lane, endpoint: Endpoint | None) -> None:
-        why = "the endpoint was deleted" if endpoint is None else "the endpoint was deactivated"
-        if endpoint is not None and endpoint.webhook.disabled:
-            why = f"the endpoint was disabled: {endpoint.webhook.disabled}"
+        why = _why(endpoint)
         dropped, ranges = lane.close(why)
         for result in dropped:
             self._write(lane, result, None)
@@ -221,6 +223,10 @@ class Desk:
             for endpoint in self._endpoints.wanting(event):
                 if event.at >= endpoint.webhook.created_at:
                     self._offer(page, line, event, self._lane(endpoint))
+            for endpoint in self._endpoints.missing(event):
+                if event.at >= endpoint.webhook.created_at:
+                    missed = self._missed.setdefault(endpoint.id, Range(event.offset, 0, event.at))
+                    missed.end = event.offset + 1
         for job in page.jobs(line):
             self._replay(job, line.at)
 
@@ -253,6 +259,8 @@ class Desk:
     def resolve(self, lane: Lane, stretch: Range, offset: int) -> None:
         """``offset``: of the first record at or after its time, or the log's end."""
         if stretch in lane.ranges:
+            if offset <= self._first and offset > 0 and not stretch.replay:
+                self._gap(lane, stretch, offset, GONE)
             lane.resolve(stretch, offset)
             self._note(lane)
 
@@ -286,7 +294,7 @@ class Desk:
         for ref in [ref for ref in sorted(lane.unread) if page.covers(ref.offset)]:
             letter = _letter_at(page, ref, endpoint)
             if letter is None:
-                self._write(lane, lane.bury(lane.items[ref], "the log no longer holds it"), None)
+                self._write(lane, lane.bury(lane.items[ref], GONE), None)
             elif not lane.supply(ref, letter):
                 return False
         return True
@@ -394,10 +402,15 @@ class Desk:
     @property
     def dirty(self) -> bool:
         """Whether there is something to write down beside the position."""
-        return bool(self._dirty or self._deliveries or self._dead)
+        return bool(self._dirty or self._deliveries or self._dead or self._missed)
 
     def snapshot(self) -> Flush:
         """Everything that changed since the last one, and the position that it belongs to."""
+        for id, missed in self._missed.items():
+            endpoint = self._endpoints.get(id)
+            if endpoint is not None:
+                self._gap(endpoint.webhook, missed, missed.end or 0, _why(endpoint))
+        self._missed.clear()
         pairs: list[tuple[bytes, bytes | None]] = []
         for id in sorted(self._dirty):
             pairs += self._changes(self.lanes[id])
@@ -454,11 +467,12 @@ class Desk:
         )
         self._deliveries.append((b"%d" % lane.webhook, deliveries.encode(attempt)))
 
-    def _gap(self, lane: Lane, stretch: Range, end: int, why: str) -> None:
+    def _gap(self, of: Lane | Webhook, stretch: Range, end: int, why: str) -> None:
         self._gaps += 1
+        webhook = of.webhook if isinstance(of, Lane) else of.id
         gap = Gap(
-            webhook_id=lane.webhook,
-            customer_id=lane.customer_id,
+            webhook_id=webhook,
+            customer_id=of.customer_id,
             partition=self.partition,
             first=max(0, stretch.offset),
             last=max(0, end - 1),
@@ -467,7 +481,7 @@ class Desk:
             at=self._now,
             reason=why,
         )
-        self._deliveries.append((b"%d" % lane.webhook, deliveries.encode(gap)))
+        self._deliveries.append((b"%d" % webhook, deliveries.encode(gap)))
 
     def _note(self, lane: Lane) -> None:
         """Something of the lane has changed."""
@@ -482,6 +496,14 @@ class Desk:
             self._behind.setdefault(lane.webhook)
         else:
             self._behind.pop(lane.webhook, None)
+
+
+def _why(endpoint: Endpoint | None) -> str:
+    """Why nothing is sent to it."""
+    if endpoint is None:
+        return "the endpoint was deleted"
+    disabled = endpoint.webhook.disabled
+    return f"the endpoint was disabled: {disabled}" if disabled else "the endpoint was deactivated"
 
 
 def _holds(stretch: Range, endpoint: Endpoint, event: DomainEvent) -> bool:

@@ -101,6 +101,13 @@ class Endpoints:
             if endpoint.webhook.active and endpoint.wants(event):
                 yield endpoint
 
+    def missing(self, event: DomainEvent) -> Iterator[Endpoint]:
+        """The inactive endpoints that the event was for: they were active when it was accepted."""
+        some = self._all if event.owner is None else self._of.get(event.owner.encode(), {})
+        for endpoint in some.values():
+            if not endpoint.webhook.active and event.at < endpoint.changed_at and endpoint.wants(event):
+                yield endpoint
+
     def _forget(self, endpoint: Endpoint | None) -> None:
         if endpoint is None:
             return

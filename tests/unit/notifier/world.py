@@ -62,16 +62,22 @@ class World:
 
     # -- what others write
 
-    def view(self, key: bytes, value: bytes | None) -> None:
-        self._records.append((key, value, self.now))
-        self.endpoints.apply(key, value, len(self._records) - 1, self.now)
+    def view(self, key: bytes, value: bytes | None, at: int | None = None) -> None:
+        self._records.append((key, value, self.now if at is None else at))
+        self.endpoints.apply(key, value, len(self._records) - 1, self._records[-1][2])
+        self._resolve()
 
-    def hook(self, id: int, customer: str = "c", **changes: object) -> Webhook:
-        """Create or change an endpoint."""
+    def hook(self, id: int, customer: str = "c", hidden: bool = False, **changes: object) -> Webhook:
+        """Create or change an endpoint; ``hidden``: the view does not show it before :meth:`show`."""
         known = self.hooks.get(id) or Webhook(id, customer, f"https://{id}.example", ["*"], "sealed", self.now)
         self.hooks[id] = msgspec.structs.replace(known, **changes)
-        self.view(config.webhook_key(id), config.encode(self.hooks[id]))
+        if not hidden:
+            self.show(self.hooks[id])
         return self.hooks[id]
+
+    def show(self, hook: Webhook) -> None:
+        """The view shows what was hidden; its record is as old as the endpoint then is."""
+        self.view(config.webhook_key(hook.id), config.encode(hook))
 
     def unhook(self, id: int) -> None:
         del self.hooks[id]
@@ -116,9 +122,7 @@ class World:
 
     def catch_up(self, most: int = 500) -> bool:
         """One turn of the second reader; whether there was anything to read."""
-        for lane, stretch in self.desk.unresolved():
-            later = (line.offset for line in self.log if line.at >= stretch.at and line.offset >= self.first)
-            self.desk.resolve(lane, stretch, next(later, len(self.log)))
+        self._resolve()
         offset = self.desk.want()
         if offset is None:
             return False
@@ -127,6 +131,11 @@ class World:
         else:
             self.desk.read(self.page(offset, most), self.now)
         return True
+
+    def _resolve(self) -> None:
+        for lane, stretch in self.desk.unresolved():
+            later = (line.offset for line in self.log if line.at >= stretch.at and line.offset >= self.first)
+            self.desk.resolve(lane, stretch, next(later, len(self.log)))
 
     def start(self) -> list[Flight]:
         """Begin what is due."""
