@@ -8,22 +8,19 @@ import asyncio
 from functools import lru_cache
 from typing import NamedTuple
 
-import msgspec
-
 from ingest import metrics
 from ingest.ports import Appended, Appender, Follower, Replies
 from ingest.problems import Decided, MaybeRecorded, NotRecordedYet, TooLarge, TooMany, Unanswered
 from ingest.reserve import DiskReserve
 from ingest.shedding import Load, Shedder
 from schemas.limits import MAX_RECORD
-from schemas.objects import OutcomeStanding
+from schemas.objects import decode_standing
 from schemas.replies import Configured, Refused, Reply, Told
 from schemas.settings import Settings
 from schemas.topics import CONFIG_KEY, partition_of
 from streams.errors import NotRecorded, Unknown
 
 NO_ANSWER = "the outcome cannot be read at the moment; try again"
-_standing = msgspec.json.Decoder(OutcomeStanding).decode
 shard_of = lru_cache(maxsize=65536)(partition_of)
 
 
@@ -169,7 +166,7 @@ class Submitter:
 
 def decided(reply: Refused) -> Decided:
     """The pricer's refusal as the caller sees it."""
-    stands = _standing(reply.outcome) if reply.outcome else None
+    stands = decode_standing(reply.outcome) if reply.outcome else None
     return Decided(reply.status, reply.code, reply.error, reply.errors, stands)
 
 

@@ -240,4 +240,6 @@ def as_json(shown: OutcomeObject) -> msgspec.Raw:
 
 
 decode_outcome = msgspec.json.Decoder(OutcomeObject).decode
+decode_standing = msgspec.json.Decoder(OutcomeStanding).decode
+"""Of the text of a standing, or of a whole outcome."""
 SUCCESS = msgspec.Raw(b'{"success":true}')

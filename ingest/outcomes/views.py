@@ -9,10 +9,8 @@ from ingest.reads.params import OUTCOME_LIST
 from ingest.reads.rows import ClosingRow, OutcomeQuery, OutcomeRow
 from schemas.commands import OnExpiry
 from schemas.money import format_cents, parse_cents
-from schemas.objects import OutcomeObject, OutcomeStanding, as_json, decode_outcome, outcome_object
+from schemas.objects import OutcomeObject, as_json, decode_outcome, decode_standing, outcome_object
 from schemas.state import OpenOutcome
-
-_standing = msgspec.json.Decoder(OutcomeStanding).decode
 
 
 class OutcomeList(msgspec.Struct, frozen=True):
@@ -25,7 +23,7 @@ class OutcomeList(msgspec.Struct, frozen=True):
 def with_standing(detail: str, standing: bytes) -> bytes:
     """A closed outcome as its ledger row has it, and whether it was voided since, as the shard
     knows (OutcomeStanding)."""
-    return bytes(as_json(msgspec.structs.replace(decode_outcome(detail), voided=_standing(standing).voided)))
+    return bytes(as_json(msgspec.structs.replace(decode_outcome(detail), voided=decode_standing(standing).voided)))
 
 
 def page(

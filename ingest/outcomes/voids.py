@@ -24,11 +24,10 @@ from schemas.commands import encode as encode_command
 from schemas.ids import address_of
 from schemas.limits import MAX_BODY
 from schemas.money import format_cents, parse_cents
-from schemas.objects import OutcomeStanding, VoidObject
+from schemas.objects import VoidObject, decode_standing
 
 EVENTS, OUTCOMES = "/api/admin/events/{event_id}/void", "/api/admin/outcomes/{outcome_id}/void"
 ON_ITS_WAY = "it is not in the ledger yet; try again"
-_standing = msgspec.json.Decoder(OutcomeStanding).decode
 
 
 def routes(context: Context) -> list[Route]:
@@ -75,7 +74,7 @@ async def void_outcome(context: Context, request: web.Request) -> web.Response:
     customer = opener.customer_id
     # the ledger may not have what closed it a moment ago; the shard has
     read = await context.submitter.read(customer, encode_command(ReadOutcome(customer, id)))
-    stands = _standing(read.result)
+    stands = decode_standing(read.result)
     if stands.status == "pending" or bytes(stands.charge_cents) == b"0":
         problem = NothingCharged(f"outcome {id} is {stands.status} and charged nothing")
         problem.outcome = stands
