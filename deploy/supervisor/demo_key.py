@@ -7,7 +7,7 @@ from deploy.supervisor import directory, probes
 
 CUSTOMER = "demo-corp"
 FILE = "demo.key"
-TRIES = 5
+TRIES = 10
 PAUSE = 0.2
 """Seconds after the first try, and more after each."""
 

@@ -11,11 +11,13 @@ from typing import NamedTuple
 from deploy import ports
 from deploy.kafka import broker, starting
 from deploy.supervisor import directory, probes
-from deploy.supervisor.spec import Spec
+from deploy.supervisor.spec import START_LIMIT, Spec
 from schemas.settings import SettingError, Settings
 
 SERVICES = ("gateway", "notifier", "expirer", "pricer", "ledger")
 """In the order in which they are stopped."""
+READERS = {"expirer": 600.0}
+"""Seconds to get ready in, for a service that first reads all that the log has kept for it."""
 
 
 class Plan(NamedTuple):
@@ -93,6 +95,7 @@ def _service(name: str, chosen: Mapping[str, int], host: str) -> Spec:
         address=f"http://{where}:{port}",
         env={"REV_HTTP_PORT": str(port)} if is_gateway else {"REV_METRICS_PORT": str(port)},
         held=True,
+        within=READERS.get(name, START_LIMIT),
     )
 
 

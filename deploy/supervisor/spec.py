@@ -3,6 +3,9 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
+START_LIMIT = 60.0
+"""Seconds in which a child must have come up, unless it is told otherwise."""
+
 
 class Spec(NamedTuple):
     """One child process."""
@@ -20,5 +23,7 @@ class Spec(NamedTuple):
     """It reads one line of JSON (more environment) from standard input before it begins, so
     that it can load its code while what it needs is still starting, and so that secrets are
     not in its environment block."""
+    within: float = START_LIMIT
+    """Seconds in which it must be ready for the first time, or the start has failed."""
     reserve: float = 0.5
     """Seconds from SIGTERM to SIGKILL that it is left with, however slow those before it are."""

@@ -19,9 +19,6 @@ from deploy.supervisor.group import Group, NotReady
 from deploy.supervisor.screen import Screen
 from schemas.settings import Settings
 
-START_LIMIT = 60.0
-"""Seconds in which each part must have come up."""
-
 
 def run(settings: Settings, wanted: Mapping[str, int], env: Mapping[str, str], screen: Screen) -> int:
     """Everything, until SIGTERM or Ctrl-C; the exit code. ``wanted``: ports by name, 0 = free.
@@ -98,8 +95,9 @@ class Up:
         return users.load(where / "users.json")
 
     async def _ready(self, name: str, began: float) -> None:
-        await self._group.ready(name, START_LIMIT)
-        self._screen.ready(name, self._group.children[name].spec.address, time.monotonic() - began)
+        spec = self._group.children[name].spec
+        await self._group.ready(name, spec.within)
+        self._screen.ready(name, spec.address, time.monotonic() - began)
 
     def _environment(self) -> dict[str, str]:
         """What the services are told, over the environment that they inherit."""
