@@ -26,10 +26,19 @@ async def db(engine: Engine) -> AsyncIterator[ClickHouse]:
         yield client
 
 
-_partitions = itertools.count()
+@pytest.fixture(scope="module")
+def numbers() -> Iterator[int]:
+    """Of partitions, from 0 on: an engine is one module's."""
+    return itertools.count()
 
 
 @pytest.fixture
-def partition() -> int:
-    """A partition that no other test of the run uses."""
-    return next(_partitions)
+def partition(numbers: Iterator[int]) -> int:
+    """A partition that no other test of the module uses."""
+    return next(numbers)
+
+
+@pytest.fixture
+def four(numbers: Iterator[int]) -> list[int]:
+    """Four of them."""
+    return [next(numbers) for _ in range(4)]

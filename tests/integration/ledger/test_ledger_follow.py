@@ -4,7 +4,8 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 
 import pytest
 
@@ -45,16 +46,27 @@ class Desk:
         self.kafka, self.db, self.partition = kafka, db, partition
         self.buried: list[int] = []
 
-    def writer(self, linger: float = 0.02, quiet: float = QUIET, hurried: bool = False) -> PartitionWriter:
-        """``hurried``: pauses take no time."""
+    def table(self) -> LedgerTable:
+        """As a process of its own has it."""
+        return LedgerTable(self.db, lambda: f"f{next(_tokens)}")
+
+    def writer(
+        self,
+        linger: float = 0.02,
+        quiet: float = QUIET,
+        hurried: bool = False,
+        table: LedgerTable | None = None,
+        pace: Pace | None = None,
+    ) -> PartitionWriter:
+        """``hurried``: pauses take no time; ``table`` and ``pace``: shared with other partitions."""
         return PartitionWriter(
             self.partition,
-            store=LedgerTable(self.db, lambda: f"f{next(_tokens)}"),
+            store=table or self.table(),
             source=lambda: KafkaSource(self.kafka, self.partition, now=wall_ms, topic=TOPIC),
             bury=self._bury,
             check_log=self._check,
             now=wall_ms,
-            pace=Pace(asyncio.get_running_loop().time, linger),
+            pace=pace or Pace(asyncio.get_running_loop().time, linger),
             sleep=(lambda seconds: asyncio.sleep(0)) if hurried else asyncio.sleep,
             quiet=quiet,
         )
@@ -128,6 +140,27 @@ async def test_two_writers_at_once_do_not_double(log: Log, desk: Desk, eventuall
         await eventually(lambda: desk.complete(log), timeout=60)
     await asyncio.gather(*tasks)
     assert await desk.stored() == each_three_times(log.committed)
+
+
+async def test_two_processes_fight_over_several_partitions(
+    kafka: str, db: ClickHouse, four: list[int], eventually: Eventually
+) -> None:
+    """Two processes that both write four partitions, each all of them together, leave every row once."""
+    await create_topic(kafka, TOPIC, 128)
+    desks = [Desk(kafka, db, partition) for partition in four]
+    clock = asyncio.get_running_loop().time
+    processes = [(desks[0].table(), Pace(clock, 0.02)) for _ in range(2)]
+    writers = [desk.writer(table=table, pace=pace) for table, pace in processes for desk in desks]
+    async with AsyncExitStack() as stack:
+        logs = [await stack.enter_async_context(Log(kafka, TOPIC, partition)) for partition in four]
+        with desks[0].running(*writers) as tasks:
+            for _ in range(10):
+                await asyncio.gather(*(log.append([AT] * 4) for log in logs))
+            for desk, log in zip(desks, logs, strict=True):
+                await eventually(partial(desk.complete, log), timeout=120)
+        await asyncio.gather(*tasks)
+        for desk, log in zip(desks, logs, strict=True):
+            assert await desk.stored() == each_three_times(log.committed)
 
 
 async def test_an_engine_killed_again_and_again(log: Log, desk: Desk, engine: Engine, eventually: Eventually) -> None:

@@ -12,7 +12,7 @@ from ledger.errors import Refused
 from ledger.store import LedgerTable
 from schemas.commands import MeterEvent, OnExpiry, PriceRef, Rates
 from schemas.entries import Entry, EntryRecord, Verdict, encode
-from schemas.ids import MAX_PARTITIONS, event_id, outcome_id
+from schemas.ids import event_id, outcome_id
 
 pytestmark = pytest.mark.integration
 
@@ -89,7 +89,7 @@ class Book:
 
 @pytest.fixture
 def book(partition: int) -> Book:
-    return Book(partition % MAX_PARTITIONS)
+    return Book(partition)
 
 
 async def outcome(db: ClickHouse, opened: int, columns: str) -> list[str]:

@@ -1,6 +1,5 @@
 """The ledger's table: one contract over the memory fake and the real engine, and what only the engine does."""
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -388,80 +387,6 @@ async def test_the_maximum_and_the_hours_come_from_projections(db: ClickHouse, p
     for sql, projection in ((watermark, "watermark"), (hourly, "hourly")):
         plan = "\n".join(row[0] for row in await db.execute(f"EXPLAIN {sql} SETTINGS force_optimize_projection = 1"))
         assert projection in plan
-
-
-async def write_all(table: Store, blocks: dict[int, Block]) -> list[int | BaseException]:
-    """The blocks at once, one for each partition; what each was told."""
-    writes = [table.write(partition, written) for partition, written in blocks.items()]
-    return await asyncio.gather(*writes, return_exceptions=True)
-
-
-async def parts_of(db: ClickHouse, *partitions: int) -> list[list[str]]:
-    """How many parts hold the rows of these partitions, and how many rows and different entries that is."""
-    sql = "SELECT uniqExact(_part), count(), uniqExact(event_id) FROM rev.entries "
-    return await db.execute(f"{sql} WHERE raw_partition IN {partitions}")
-
-
-async def test_partitions_that_are_written_together_are_one_part(db: ClickHouse) -> None:
-    """Blocks of several partitions at once are one statement and one part, each with its own rows."""
-    table, partitions = LedgerTable(db, token), (40, 41, 42, 43)
-    for partition in partitions:
-        await table.take_over(partition)
-    await db.execute("SYSTEM STOP MERGES rev.entries")
-    try:
-        many = {at: block(-1, *(record(offset, count=100) for offset in range(200))) for at in partitions}
-        assert await write_all(table, many) == [80_000, 0, 0, 0]
-        assert await parts_of(db, *partitions) == [["1", "80000", "80000"]]
-    finally:
-        await db.execute("SYSTEM START MERGES rev.entries")
-    assert [await table.take_over(at) for at in partitions] == [199] * 4
-
-
-async def test_of_partitions_written_together_only_the_culprit_fails(db: ClickHouse) -> None:
-    """Of those that go together, one that was taken over, has a gap or a bad record does not keep the others back."""
-    table, partitions = LedgerTable(db, token), (44, 45, 46, 47)
-    for partition in partitions:
-        await table.take_over(partition)
-    await write_all(table, {at: block(-1, record(0)) for at in partitions})
-    await LedgerTable(db, token).take_over(45)
-    blocks = {at: block(0, record(1)) for at in partitions}
-    blocks[46] = block(1, record(2))
-    blocks[47] = block(0, Record(1, AT, record(1).value.replace(b'"total":"1.22"', b'"total":"1.23"', 1)))
-    told = await write_all(table, blocks)
-    assert told[0] == 3
-    assert [type(error) for error in told[1:]] == [Fenced, Fenced, Refused]
-    assert [len(await rows_of(db, at, "1")) for at in partitions] == [6, 3, 3, 3]
-
-
-async def test_writers_that_take_over_at_once_never_double(db: ClickHouse, partition: int) -> None:
-    """Two writers that take a partition over in the same moment and write the same block leave it once."""
-    last = -1
-    for _ in range(12):
-        first, second = LedgerTable(db, token), LedgerTable(db, token)
-        await asyncio.gather(first.take_over(partition), second.take_over(partition))
-        same = block(last, *(record(offset, count=40) for offset in range(last + 1, last + 30)))
-        told = await asyncio.gather(first.write(partition, same), second.write(partition, same), return_exceptions=True)
-        assert all(isinstance(answer, int | Fenced) for answer in told)
-        last = await LedgerTable(db, token).take_over(partition)
-        assert last in (same.after, same.last)
-        ((_, rows, different),) = await parts_of(db, partition, partition)
-        assert rows == different
-
-
-async def test_a_take_over_waits_for_what_is_under_way(db: ClickHouse, partition: int) -> None:
-    """A block that is being written while the partition is taken over is in the maximum, or never comes."""
-    last = -1
-    for _ in range(12):
-        old, new = LedgerTable(db, token), LedgerTable(db, token)
-        await old.take_over(partition)
-        large = block(last, *(record(offset, count=100) for offset in range(last + 1, last + 100)))
-        writing = asyncio.create_task(old.write(partition, large))
-        last = await new.take_over(partition)
-        await asyncio.wait([writing])
-        assert writing.exception() is None or isinstance(writing.exception(), Fenced)
-        assert last == await LedgerTable(db, token).take_over(partition)
-        ((_, rows, different),) = await parts_of(db, partition, partition)
-        assert rows == different
 
 
 async def test_a_lack_of_memory_is_told_from_an_outage(db: ClickHouse) -> None:
