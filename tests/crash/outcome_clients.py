@@ -19,6 +19,8 @@ BONUS = Decimal(500)
 """Of email.sent, the action of pending events."""
 PLANS = ["success"] * 6 + ["failure"] * 3 + ["leave"] * 5 + ["race"] * 3 + ["void event", "void charge"]
 SOON = ("leave", "race")
+ASIDE = ("race", "void event", "void charge")
+"""Plans that wait for something, while the client goes on."""
 
 
 class Client:
@@ -41,15 +43,15 @@ class Client:
 
     async def run(self, enough: Callable[[], bool]) -> None:
         """New outcomes, one after the other, until there are enough."""
-        async with asyncio.TaskGroup() as races:
+        async with asyncio.TaskGroup() as aside:
             while not enough():
                 if self._mine and self._rng.random() < 0.15:
                     await self._again(self._rng.choice(self._mine))
                     continue
                 promise = self._promise(len(self._mine))
                 await self._live(promise)
-                if promise.plan == "race" and promise.outcome_id is not None:
-                    races.create_task(self._race(promise))
+                if promise.plan in ASIDE and promise.outcome_id is not None:
+                    aside.create_task(self._race(promise) if promise.plan == "race" else self._take_back(promise))
 
     def _promise(self, number: int) -> Promise:
         rng, plan = self._rng, self._rng.choice(PLANS)
@@ -74,18 +76,21 @@ class Client:
 
     async def _live(self, promise: Promise) -> None:
         await self._open(promise)
-        if promise.outcome_id is None or promise.plan in SOON:
-            return
-        if promise.plan == "void event":
-            await self._void(promise, promise.event_id, f"/api/admin/events/{promise.event_id}/void")
-        await self._resolve(promise, promise.plan != "failure")
-        if promise.plan == "void charge":
-            await self._void(promise, None, f"/api/admin/outcomes/{promise.outcome_id}/void")
+        if promise.outcome_id is not None and promise.plan in ("success", "failure"):
+            await self._resolve(promise, promise.plan == "success")
 
     async def _race(self, promise: Promise) -> None:
         """Both verdicts at once, at a moment near its expiry."""
         await asyncio.sleep(self._rng.uniform(0, 5))
         await asyncio.gather(self._resolve(promise, True), self._resolve(promise, False))
+
+    async def _take_back(self, promise: Promise) -> None:
+        """An event before its verdict, or the charge after it; both need its row in the ledger."""
+        if promise.plan == "void event":
+            await self._void(promise, promise.event_id, f"/api/admin/events/{promise.event_id}/void")
+        await self._resolve(promise, True)
+        if promise.plan == "void charge":
+            await self._void(promise, None, f"/api/admin/outcomes/{promise.outcome_id}/void")
 
     async def _again(self, promise: Promise) -> None:
         """Everything once more: nothing may change."""
