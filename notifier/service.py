@@ -69,6 +69,10 @@ class Notifier:
     def stop(self) -> None:
         self._stopping.set()
 
+    def partitions(self) -> frozenset[int]:
+        """What this process works on."""
+        return self._team.partitions if self._team else frozenset()
+
     def troubles(self) -> list[str]:
         """Why it is not ready; nothing when it is."""
         reasons = [self._trouble, self._membership.trouble if self._membership else None]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from notifier.testing import MemorySender
-from tests.integration.notifier.site import Running, Site
+from tests.integration.notifier.site import Receiver, Running, Site
 
 
 @pytest.fixture
@@ -37,3 +37,17 @@ async def running(site: Site, eventually: Callable[..., Awaitable[None]]) -> Asy
 def customer() -> str:
     """A name that no other test of the module has."""
     return f"c-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    made = Receiver()
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+def here(customer: str) -> str:
+    """A URL that no other test has."""
+    return f"https://{customer}.example/here"

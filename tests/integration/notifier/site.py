@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import msgspec
+from aiohttp import web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from deploy import bootstrap
@@ -23,6 +24,7 @@ from schemas.deliveries import Attempt, Gap, decode_attempt, decode_gap
 from schemas.secrets import Box, new_secret
 from schemas.settings import Settings, read
 from schemas.topics import BACKLOGS, CONFIG, CONFIG_KEY, DELIVERIES, ENTRIES, RAW, partition_of
+from streams import clients
 from tests.unit.notifier.world import configured, metered
 
 KEY = bytes(range(32))
@@ -36,6 +38,11 @@ def now_ms() -> int:
 class Site:
     """Topics of a new log, one producer that writes entries in transactions, and readers."""
 
+    last_hook = 0
+    """Ids are never used twice, as in a real log."""
+    last_raw = 0
+    last_at = 0
+
     def __init__(self, kafka: str, partitions: int, data: Path, **more: str) -> None:
         self.environment = {
             "REV_KAFKA": kafka,
@@ -48,8 +55,6 @@ class Site:
         self.settings: Settings = read(self.environment)
         self.partitions = partitions
         self.hooks: dict[int, Webhook] = {}
-        self._raw = 0
-        self._at = 0
         self._producer = AIOKafkaProducer(
             bootstrap_servers=kafka, transactional_id=f"site-{secrets.token_hex(4)}", max_batch_size=1 << 20
         )
@@ -64,12 +69,21 @@ class Site:
 
     def time(self) -> int:
         """Accepted times never go back."""
-        self._at = max(self._at + 1, now_ms())
-        return self._at
+        Site.last_at = max(Site.last_at + 1, now_ms())
+        return Site.last_at
 
-    async def hook(self, id: int, customer: str, url: str, **changes: object) -> Webhook:
+    def partition(self, customer: str) -> int:
+        return partition_of(customer.encode(), self.partitions)
+
+    def customer_in(self, partition: int, prefix: str) -> str:
+        """A customer whose events are in this partition."""
+        return next(name for n in range(1000) if self.partition(name := f"{prefix}-{n}") == partition)
+
+    async def hook(self, customer: str, url: str, id: int | None = None, **changes: object) -> Webhook:
         """Create or change an endpoint, as the configuration shard would."""
         sealed = Box(KEY).encrypt(new_secret(os.urandom), os.urandom)
+        if id is None:
+            id = Site.last_hook = Site.last_hook + 1
         known = self.hooks.get(id) or Webhook(id, customer, url, ["*"], sealed, self.time())
         self.hooks[id] = msgspec.structs.replace(known, **changes)
         await self._send(CONFIG, 0, [(config.webhook_key(id), config.encode(self.hooks[id]))])
@@ -78,27 +92,33 @@ class Site:
     async def unhook(self, id: int) -> None:
         await self._send(CONFIG, 0, [(config.webhook_key(id), None)])
 
+    async def fence(self, customer: str) -> None:
+        """Take the transactional id of the partition that holds the customer's events."""
+        producer = clients.transactional(self.settings.kafka, f"notifier-{self.partition(customer)}")
+        await producer.start()
+        await clients.discard_producer(producer)
+
     async def meter(self, customer: str, records: int = 1, each: int = 1) -> list[str]:
         """Records of charged events in one transaction; the ids of their events."""
         partition = partition_of(customer.encode(), self.partitions)
         made, ids = [], []
         for _ in range(records):
-            made.append((customer.encode(), metered(customer, self._raw, self.time(), each)))
-            ids += [f"evt_{self._raw << 16 | partition << 10 | place}" for place in range(each)]
-            self._raw += 1
+            made.append((customer.encode(), metered(customer, Site.last_raw, self.time(), each)))
+            ids += [f"evt_{Site.last_raw << 16 | partition << 10 | place}" for place in range(each)]
+            Site.last_raw += 1
         await self._send(ENTRIES, partition, made)
         return ids
 
     async def configure(self, type: str, detail: bytes, partition: int | None = None) -> None:
         at = partition_of(CONFIG_KEY, self.partitions) if partition is None else partition
-        self._raw += 1
-        await self._send(ENTRIES, at, [(CONFIG_KEY, configured(self._raw, self.time(), type, detail))])
+        Site.last_raw += 1
+        await self._send(ENTRIES, at, [(CONFIG_KEY, configured(Site.last_raw, self.time(), type, detail))])
 
     async def _send(self, topic: str, partition: int, pairs: list[tuple[bytes, bytes | None]]) -> None:
         async with self._producer.transaction():
             for key, value in pairs:
                 future = await self._producer.send(
-                    topic, value, key, partition=partition, timestamp_ms=self._at or self.time()
+                    topic, value, key, partition=partition, timestamp_ms=Site.last_at or self.time()
                 )
             await future
 
@@ -130,15 +150,16 @@ class Site:
         gaps = [decode_gap(value) for value in values if b'"reason"' in value]
         return [decode_attempt(value) for value in values if b'"reason"' not in value], gaps
 
-    async def left(self) -> dict[bytes, bytes]:
-        """What rev.backlogs holds beside the positions."""
+    async def left(self, customer: str) -> list[bytes]:
+        """Keys that rev.backlogs holds for the customer's endpoints."""
         found: dict[bytes, bytes] = {}
         for key, value in await self.read(BACKLOGS):
             if value is None:
                 found.pop(key, None)
             elif not key.startswith(b"position"):
                 found[key] = value
-        return found
+        ours = {b"%d" % hook.id for hook in self.hooks.values() if hook.customer_id == customer}
+        return [key for key in found if key.split(b"/")[1] in ours]
 
     async def commands(self) -> list[bytes]:
         return [value for key, value in await self.read(RAW) if key == CONFIG_KEY and value is not None]
@@ -161,14 +182,50 @@ class Running:
         """How often each event was sent (to one URL)."""
         return Counter(d.event_id for d in self.sender.sent if url in (None, d.url))
 
+    def partitions(self) -> set[int]:
+        return set(self.notifier.partitions())
+
     async def stop(self) -> None:
         self.notifier.stop()
-        await self._task
+        await asyncio.wait([self._task])
+        if not self._task.cancelled():
+            self._task.result()
 
     async def abandon(self) -> None:
         """As a crash would: nothing is written down any more."""
         self._task.cancel()
         await asyncio.wait([self._task])
+
+
+class Receiver:
+    """A real HTTP server that takes deliveries. ``got``: event, delivery and status of each request."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, str, int]] = []
+        self.fail_every = 0
+        self.url = ""
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.add_routes([web.post("/", self._take)])
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/"
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def accepted(self) -> Counter[str]:
+        return Counter(event for event, _, status in self.got if status == 200)
+
+    async def _take(self, request: web.Request) -> web.Response:
+        await request.read()
+        status = 500 if self.fail_every and len(self.got) % self.fail_every == 0 else 200
+        self.got.append((request.headers["webhook-id"], request.headers["X-Rev-Delivery"], status))
+        return web.Response(status=status)
 
 
 class Child:
