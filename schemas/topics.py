@@ -52,7 +52,16 @@ def topics(partitions: int, reply_partitions: int = 8, delivery_partitions: int 
         # a hint: where the broker's default is to flush every record, these are left out
         Topic(REPLIES, reply_partitions, {**_kept(10 * 60_000), **big, "segment.ms": "60000", "flush.messages": NEVER}),
         Topic(DELIVERIES, delivery_partitions, {**_kept(36 * DAY), **big}),
-        Topic(CLOCK, 1, {**_kept(10 * 60_000), "message.timestamp.type": "LogAppendTime", "flush.messages": NEVER}),
+        Topic(
+            CLOCK,
+            1,
+            {
+                **_kept(10 * 60_000),
+                "message.timestamp.type": "LogAppendTime",
+                "flush.messages": NEVER,
+                "segment.ms": "60000",
+            },
+        ),
         Topic(DEAD, 1, {**_kept(36 * DAY), **derived}),
         Topic(CONFIG, 1, compacted),
     ]
