@@ -120,7 +120,7 @@ class Desk:
         for one in kept.waiting:
             lane.restore(Item(Ref(one.offset, one.place, one.replay), one.event, one.type, 0))
         for stretch in kept.ranges:
-            lane.ranges.append(
+            lane.ranges.put(
                 Range(
                     stretch.offset,
                     stretch.end,
@@ -385,8 +385,8 @@ class Desk:
         limit, oldest = self._rules.backlog, now - self._rules.oldest
         for id in self._behind:
             lane = self.lanes[id]
-            since = lane.oldest()
-            if lane.behind(self.next) > limit:
+            since = lane.ranges.oldest()
+            if lane.ranges.behind(self.next) > limit:
                 lane.give_up(f"more than {limit} records wait to be considered")
             elif since is not None and since < oldest and any(s.resolved for s in lane.ranges):
                 lane.give_up("its backlog is older than what the log keeps for sure")

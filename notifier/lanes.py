@@ -14,6 +14,7 @@ from notifier.budget import Budget
 from notifier.letters import Item, Letter, Range, Ref
 from notifier.schedule import Judgement, judge
 from notifier.sending import Answer
+from notifier.stretches import Stretches
 from schemas.limits import MINUTE
 
 WINDOW = 16
@@ -52,7 +53,7 @@ class Lane:
         self.webhook = webhook
         self.customer_id = customer_id
         self.items: dict[Ref, Item] = {}
-        self.ranges: list[Range] = []
+        self.ranges = Stretches()
         self.flying: set[Ref] = set()
         self.failing_since: int | None = None
         self.failures = 0
@@ -80,7 +81,7 @@ class Lane:
     @property
     def lagging(self) -> bool:
         """Whether new events are left to a range."""
-        return any(stretch.end is None for stretch in self.ranges)
+        return self.ranges.lagging
 
     @property
     def full(self) -> bool:
@@ -101,7 +102,7 @@ class Lane:
         if self.room(QUEUE) and self._take(ref, letter, now):
             return self._evict() if self.full else []
         self.touched = True
-        self.ranges.append(Range(ref.offset, None, letter.at, place=ref.place))
+        self.ranges.put(Range(ref.offset, None, letter.at, place=ref.place))
         return []
 
     def refill(self, ref: Ref, letter: Letter, now: int) -> bool:
@@ -305,9 +306,8 @@ class Lane:
         for item in [item for ref, item in self.items.items() if ref not in self.flying]:
             self._remove(item)
             dropped.append(Result(item, Judgement("dropped", error=why)))
-        ranges, self.ranges = self.ranges, []
         self.touched = True
-        return dropped, ranges
+        return dropped, self.ranges.clear()
 
     def reopen(self) -> None:
         """The endpoint is active again; what is in flight goes on."""
@@ -321,41 +321,25 @@ class Lane:
         for item in self.items.values():
             self._budget.references.used -= 1
             self._unload(item)
-        self.items, self.flying, self.unread, self.ranges = {}, set(), {}, []
+        self.items, self.flying, self.unread = {}, set(), {}
+        self.ranges.clear()
 
     # -- ranges
 
     def add_range(self, added: Range) -> None:
-        """One more stretch to consider, made one with those that it touches."""
+        """One more stretch to consider."""
         self.touched = True
-        if added.resolved and added.only is None:
-            for other in self.ranges:
-                if _touch(other, added):
-                    _absorb(other, added)
-                    return
-        self.ranges.append(added)
+        self.ranges.add(added)
 
     def resolve(self, stretch: Range, offset: int) -> None:
         """Where a stretch that was given by its time begins."""
-        self.ranges.remove(stretch)
         self.touched = True
-        stretch.offset = offset
-        if stretch.end is None or offset < stretch.end:
-            self.add_range(stretch)
+        self.ranges.resolve(stretch, offset)
 
     def advance(self, stretch: Range, offset: int, place: int, at: int, tail: int) -> None:
         """The stretch was considered up to here. ``tail``: next offset of the partition's tail."""
         self.touched = True
-        stretch.offset, stretch.place, stretch.at = offset, place, at
-        if offset >= (tail if stretch.end is None else stretch.end):
-            self.ranges.remove(stretch)
-
-    def hungry(self) -> Range | None:
-        """The stretch to be read next, if there is room: what is new before what is repeated."""
-        found = [stretch for stretch in self.ranges if stretch.resolved]
-        if not found or self.room(RANGE_QUEUE) <= (0 if self.failing else RANGE_QUEUE // 4):
-            return None
-        return min(found, key=lambda stretch: (stretch.replay, stretch.offset))
+        self.ranges.advance(stretch, offset, place, at, tail)
 
     def wanted(self) -> int | None:
         """The offset that this lane has to have read next, or None."""
@@ -363,20 +347,10 @@ class Lane:
             return None
         if self.unread:
             return min(self.unread).offset
-        stretch = self.hungry()
+        if self.room(RANGE_QUEUE) <= (0 if self.failing else RANGE_QUEUE // 4):
+            return None
+        stretch = self.ranges.first()
         return None if stretch is None else stretch.offset
-
-    def behind(self, tail: int) -> int:
-        """Records that were not considered, those to be replayed left out."""
-        return sum(self._length(stretch, tail) for stretch in self.ranges if not stretch.replay)
-
-    def oldest(self) -> int | None:
-        """Accepted time, ms, where the lane lags; None at the tail."""
-        return min((stretch.at for stretch in self.ranges if not stretch.replay), default=None)
-
-    def _length(self, stretch: Range, tail: int) -> int:
-        end = tail if stretch.end is None else stretch.end
-        return max(0, end - stretch.offset) if stretch.resolved else 0
 
     @property
     def idle(self) -> bool:
@@ -386,18 +360,3 @@ class Lane:
 
     def first_tries(self) -> Iterator[Item]:
         return (item for item in self.items.values() if not item.tries)
-
-
-def _touch(one: Range, other: Range) -> bool:
-    if not one.resolved or one.only is not None or one.replay != other.replay:
-        return False
-    first, second = (one, other) if (one.offset, one.place) <= (other.offset, other.place) else (other, one)
-    # A stretch that begins within a record does not touch one that ends before it.
-    return first.end is None or second.offset < first.end or (second.offset == first.end and not second.place)
-
-
-def _absorb(one: Range, other: Range) -> None:
-    if (other.offset, other.place) < (one.offset, one.place):
-        one.offset, one.place = other.offset, other.place
-    one.at = min(one.at, other.at)
-    one.end = None if one.end is None or other.end is None else max(one.end, other.end)

@@ -18,9 +18,9 @@ def tell(partition: int, desk: Desk, budget: Budget, now: int) -> None:
     metrics.IN_FLIGHT.labels(partition).set(sum(len(lane.flying) for lane in lanes))
     metrics.FAILING.labels(partition).set(sum(lane.failing for lane in lanes))
     metrics.BODIES.set(budget.bodies.used)
-    lagging = [lane for lane in lanes if lane.oldest() is not None]
+    lagging = [lane for lane in lanes if lane.ranges.oldest() is not None]
     metrics.LAGGING.labels(partition).set(len(lagging))
-    worst = sorted(lagging, key=lambda lane: lane.behind(desk.next), reverse=True)[: metrics.TOLD]
+    worst = sorted(lagging, key=lambda lane: lane.ranges.behind(desk.next), reverse=True)[: metrics.TOLD]
     _forget(partition, _told.get(partition, set()) - {lane.webhook for lane in worst})
     _told[partition] = {lane.webhook for lane in worst}
     for lane in worst:
@@ -35,8 +35,8 @@ def forget(partition: int) -> None:
 
 
 def _tell(partition: int, lane: Lane, next: int, now: int) -> None:
-    oldest = lane.oldest()
-    metrics.BEHIND.labels(partition, lane.webhook).set(lane.behind(next))
+    oldest = lane.ranges.oldest()
+    metrics.BEHIND.labels(partition, lane.webhook).set(lane.ranges.behind(next))
     metrics.AGE.labels(partition, lane.webhook).set(0 if oldest is None else max(0, now - oldest) / 1000)
 
 
