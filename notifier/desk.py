@@ -5,22 +5,23 @@ are passed in. What :meth:`snapshot` gives is written in one transaction, so at 
 the log holds for each (event, endpoint) that it was delivered or given up, or where it waits.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import NamedTuple
 
 from notifier import backlog
-from notifier.backlog import LaneRecord, Position, RetryRecord, Stretch, Waiting
+from notifier.backlog import Position
 from notifier.budget import Budget
 from notifier.endpoints import Endpoint, Endpoints
 from notifier.events import DomainEvent, ReplayJob
-from notifier.lanes import Lane, Result
+from notifier.feeding import GONE, feed
+from notifier.journal import Journal, Told, why
+from notifier.keeping import changes, take_over
+from notifier.lanes import Lane
 from notifier.letters import Item, Letter, Range, Ref
-from notifier.page import Fault, Line, Page, concerns
+from notifier.page import Line, Page
 from notifier.sending import Answer
 from schemas import deliveries
-from schemas.config import Webhook
-from schemas.deliveries import Attempt, Gap
 from schemas.limits import DAY
 from schemas.topics import CONFIG_KEY, partition_of
 
@@ -29,7 +30,6 @@ OLDEST = 35 * DAY
 CONFIGURED = frozenset({"pricing.updated", "key.created", "key.revoked", "webhook.disabled", "webhook.test"})
 """What happens in the configuration shard alone."""
 NEVER = 1 << 62
-GONE = "the log no longer holds it"
 
 
 class Rules(NamedTuple):
@@ -50,13 +50,10 @@ class Flight(NamedTuple):
 
 
 class Flush(NamedTuple):
-    """What one transaction writes: records of rev.backlogs, of rev.deliveries (key, value), and dead
-    letters. ``gaps``: how many of the deliveries are gaps."""
+    """What one transaction writes: records of rev.backlogs, and what is told."""
 
     backlogs: list[tuple[bytes, bytes | None]]
-    deliveries: list[tuple[bytes, bytes]]
-    dead: list[Fault]
-    gaps: int
+    told: Told
 
 
 class Desk:
@@ -72,18 +69,14 @@ class Desk:
         self._budget = budget
         self._rules = rules
         self._jitter = jitter
-        self._now = 0
         self._configuration = partition_of(CONFIG_KEY, rules.partitions)
-        self._deliveries: list[tuple[bytes, bytes]] = []
-        self._dead: list[Fault] = []
-        self._gaps = 0
+        self._journal = Journal(partition)
         self._first = 0
-        self._missed: dict[int, Range] = {}
         self._hot: set[int] = set()
         self._behind: dict[int, None] = {}
         self._starved: set[int] = set()
         self._dirty: set[int] = set()
-        self._written: set[int] = set()
+        self._known: set[int] = set()
         self._timers: list[tuple[int, int]] = []
         self._timed: dict[int, int] = {}
         self._quiet = endpoints.listen(self._changed)
@@ -98,43 +91,15 @@ class Desk:
 
     def restore(self, pairs: dict[bytes, bytes]) -> Position | None:
         """Take over what rev.backlogs holds; the position, None of a partition that nobody had yet."""
-        for key, value in pairs.items():
-            if key.startswith(backlog.LANE):
-                self._restore_lane(int(key[len(backlog.LANE) :]), backlog.decode_lane(value))
-        for key, value in pairs.items():
-            if key.startswith(backlog.RETRY):
-                webhook, offset, place, replay = backlog.parse_retry_key(key)
-                kept = backlog.decode_retry(value)
-                item = Item(Ref(offset, place, replay), kept.event, kept.type, kept.due, kept.tries)
-                self.lanes[webhook].restore(item)
-        for lane in self.lanes.values():
-            lane.touched = False
-            lane.changed.clear()
+        self.lanes = take_over(pairs, self._budget)
+        self._known = set(self.lanes)
         found = pairs.get(backlog.POSITION)
         return None if found is None else backlog.decode_position(found)
-
-    def _restore_lane(self, webhook: int, kept: LaneRecord) -> None:
-        lane = self.lanes[webhook] = Lane(webhook, kept.customer_id, self._budget)
-        self._written.add(webhook)
-        lane.failures, lane.failing_since, lane.hold = kept.failures, kept.failing_since, kept.hold
-        for one in kept.waiting:
-            lane.restore(Item(Ref(one.offset, one.place, one.replay), one.event, one.type, 0))
-        for stretch in kept.ranges:
-            lane.ranges.put(
-                Range(
-                    stretch.offset,
-                    stretch.end,
-                    stretch.at,
-                    place=stretch.place,
-                    replay=stretch.replay,
-                    only=stretch.only,
-                )
-            )
 
     def begin(self, next: int, known: Position | None, first: int, now: int) -> None:
         """Go on from ``next``. ``known``: the position that was restored; ``first``: where the log begins.
         Endpoints that changed after it may have missed what was matched before: they get a range."""
-        self._now = now
+        self._journal.now = now
         if next < first:
             for endpoint in self._endpoints.all():
                 if endpoint.webhook.active and self.partition in (self._home(endpoint), self._configuration):
@@ -155,15 +120,15 @@ class Desk:
 
     def log_begins(self, first: int, now: int) -> None:
         """Retention has taken what is before ``first``: what still referred to it is given up visibly."""
-        self._now, self._first = now, first
+        self._journal.now, self._first = now, first
         for lane in self.lanes.values():
             for stretch in [s for s in lane.ranges if s.resolved and s.offset < first]:
                 last = first if stretch.end is None else min(first, stretch.end)
-                self._gap(lane, stretch, last, GONE)
+                self._journal.gap(lane.webhook, lane.customer_id, stretch, last, GONE)
                 lane.advance(stretch, last, 0, stretch.at, self.next)
             for item in [i for i in lane.items.values() if i.ref.offset < first and i.letter is None]:
                 if item.ref not in lane.flying:
-                    self._write(lane, lane.bury(item, GONE), None)
+                    self._journal.attempt(lane, lane.bury(item, GONE))
             self._note(lane)
 
     # -- endpoints
@@ -198,25 +163,27 @@ class Desk:
         return lane
 
     def _close(self, lane: Lane, endpoint: Endpoint | None) -> None:
-        why = _why(endpoint)
-        dropped, ranges = lane.close(why)
+        reason = why(endpoint)
+        dropped, ranges = lane.close(reason)
         for result in dropped:
-            self._write(lane, result, None)
+            self._journal.attempt(lane, result)
         for stretch in ranges:
-            self._gap(lane, stretch, self.next if stretch.end is None else stretch.end, why)
+            self._journal.gap(
+                lane.webhook, lane.customer_id, stretch, self.next if stretch.end is None else stretch.end, reason
+            )
         self._note(lane)
 
     # -- reading
 
     def tail(self, page: Page, now: int) -> None:
         """Match what follows :attr:`next`."""
-        self._now = now
+        self._journal.now = now
         for line in page.after(self.next):
             self.next = line.offset + 1
             if line.key == CONFIG_KEY or self._endpoints.has(line.key):
                 self._match(page, line)
         self.next = max(self.next, page.next)
-        self._dead += page.faults
+        self._journal.faults(page.faults)
 
     def _match(self, page: Page, line: Line) -> None:
         for event in page.events(line):
@@ -225,8 +192,7 @@ class Desk:
                     self._offer(page, line, event, self._lane(endpoint))
             for endpoint in self._endpoints.missing(event):
                 if event.at >= endpoint.webhook.created_at:
-                    missed = self._missed.setdefault(endpoint.id, Range(event.offset, 0, event.at))
-                    missed.end = event.offset + 1
+                    self._journal.missed(endpoint, event)
         for job in page.jobs(line):
             self._replay(job, line.at)
 
@@ -234,22 +200,25 @@ class Desk:
         letter = None if lane.lagging else page.letter(line, event)
         if letter is None:
             return
-        for result in lane.offer(Ref(event.offset, event.place), letter, self._now):
-            self._write(lane, result, None)
+        for result in lane.offer(Ref(event.offset, event.place), letter, self._journal.now):
+            self._journal.attempt(lane, result)
         self._note(lane)
 
     def _replay(self, job: ReplayJob, at: int) -> None:
         asked = job.command
+        endpoint = self._endpoints.get(asked.id)
         here = asked.partition is None or asked.partition == self.partition
-        endpoint = self._endpoints.active(asked.id)
         if not here or endpoint is None or endpoint.webhook.customer_id != asked.customer_id:
             return
-        lane = self._lane(endpoint)
+        place = asked.index or 0
+        stretch = Range(-1, job.offset, asked.since or 0, replay=True)
         if asked.offset is not None:
-            place = asked.index or 0
-            lane.add_range(Range(asked.offset, asked.offset + 1, at, place=place, replay=True, only=place))
-        else:
-            lane.add_range(Range(-1, job.offset, asked.since or 0, replay=True))
+            stretch = Range(asked.offset, asked.offset + 1, at, place=place, replay=True, only=place)
+        if not endpoint.webhook.active:
+            self._journal.gap(asked.id, asked.customer_id, stretch, stretch.end or 0, why(endpoint))
+            return
+        lane = self._lane(endpoint)
+        lane.add_range(stretch)
         self._note(lane)
 
     def unresolved(self) -> list[tuple[Lane, Range]]:
@@ -260,7 +229,7 @@ class Desk:
         """``offset``: of the first record at or after its time, or the log's end."""
         if stretch in lane.ranges:
             if offset <= self._first and offset > 0 and not stretch.replay:
-                self._gap(lane, stretch, offset, GONE)
+                self._journal.gap(lane.webhook, lane.customer_id, stretch, offset, GONE)
             lane.resolve(stretch, offset)
             self._note(lane)
 
@@ -276,55 +245,22 @@ class Desk:
 
     def read(self, page: Page, now: int) -> None:
         """Give every lane that lags or lacks a body what the page has for it."""
-        self._now = now
+        self._journal.now = now
         for id in list(self._behind):
             lane = self.lanes[id]
             endpoint = self._endpoints.active(id)
             if endpoint is None or lane.closed or lane.giving_up:
                 continue
-            fed = self._supply(page, lane, endpoint)
-            for stretch in [s for s in lane.ranges if s.resolved and page.covers(s.offset)]:
-                fed = self._walk(page, lane, stretch, endpoint) and fed
-            if not fed:
+            if not feed(page, lane, endpoint, self._journal, self.next):
                 self._starved.add(id)
             self._note(lane)
-        self._dead += page.faults
-
-    def _supply(self, page: Page, lane: Lane, endpoint: Endpoint) -> bool:
-        for ref in [ref for ref in sorted(lane.unread) if page.covers(ref.offset)]:
-            letter = _letter_at(page, ref, endpoint)
-            if letter is None:
-                self._write(lane, lane.bury(lane.items[ref], GONE), None)
-            elif not lane.supply(ref, letter):
-                return False
-        return True
-
-    def _walk(self, page: Page, lane: Lane, stretch: Range, endpoint: Endpoint) -> bool:
-        """Whether any room or memory was found for what the stretch holds."""
-        end = min(page.next, self.next if stretch.end is None else stretch.end)
-        began, at = (stretch.offset, stretch.place), stretch.at
-        for line in page.after(stretch.offset):
-            if line.offset >= end:
-                break
-            at = line.at
-            if not concerns(line.key, endpoint):
-                continue
-            for event in page.events(line):
-                if not _holds(stretch, endpoint, event) or (event.offset, event.place) < began:
-                    continue
-                ref = Ref(event.offset, event.place, stretch.replay)
-                letter = page.letter(line, event)
-                if letter is not None and not lane.refill(ref, letter, self._now):
-                    lane.advance(stretch, event.offset, event.place, event.at, self.next)
-                    return (event.offset, event.place) != began
-        lane.advance(stretch, max(end, stretch.offset), 0, at, self.next)
-        return True
+        self._journal.faults(page.faults)
 
     # -- sending
 
     def start(self, now: int) -> list[Flight]:
         """What to send now."""
-        self._now = now
+        self._journal.now = now
         while self._timers and self._timers[0][0] <= now:
             due, id = heappop(self._timers)
             if self._timed.get(id) == due:
@@ -357,13 +293,13 @@ class Desk:
 
     def answered(self, flight: Flight, answer: Answer, now: int) -> deliveries.Outcome:
         """A try has ended."""
-        self._now = now
+        self._journal.now = now
         endpoint, item, _ = flight
         lane = self.lanes[endpoint.id]
         hook = (self._endpoints.get(endpoint.id) or endpoint).webhook
         patience = self._rules.disable_after if self._decides(endpoint) else NEVER
         result = lane.answered(item.ref, answer, now, self._jitter(), hook.rotated_at, patience)
-        self._write(lane, result, answer)
+        self._journal.attempt(lane, result, answer)
         self._starved.clear()
         self._note(lane)
         return result.judgement.outcome
@@ -380,7 +316,7 @@ class Desk:
 
     def tick(self, now: int) -> list[tuple[Endpoint, str]]:
         """To be asked every second or so; endpoints that are to be disabled, and why."""
-        self._now = now
+        self._journal.now = now
         self._starved.clear()
         limit, oldest = self._rules.backlog, now - self._rules.oldest
         for id in self._behind:
@@ -392,96 +328,40 @@ class Desk:
                 lane.give_up("its backlog is older than what the log keeps for sure")
         giving_up = [lane for lane in self.lanes.values() if lane.giving_up and not lane.closed]
         found = [(self._endpoints.active(lane.webhook), lane.giving_up or "") for lane in giving_up]
-        return [(endpoint, why) for endpoint, why in found if endpoint is not None]
+        return [(endpoint, reason) for endpoint, reason in found if endpoint is not None]
 
     @property
     def unwritten(self) -> int:
         """Attempts that no transaction holds yet."""
-        return len(self._deliveries)
+        return len(self._journal)
 
     @property
     def dirty(self) -> bool:
         """Whether there is something to write down beside the position."""
-        return bool(self._dirty or self._deliveries or self._dead or self._missed)
+        return bool(self._dirty) or not self._journal.empty
 
     def snapshot(self) -> Flush:
         """Everything that changed since the last one, and the position that it belongs to."""
-        for id, missed in self._missed.items():
-            endpoint = self._endpoints.get(id)
-            if endpoint is not None:
-                self._gap(endpoint.webhook, missed, missed.end or 0, _why(endpoint))
-        self._missed.clear()
         pairs: list[tuple[bytes, bytes | None]] = []
         for id in sorted(self._dirty):
             pairs += self._changes(self.lanes[id])
         self._dirty.clear()
-        epoch = self._endpoints.epoch or ""
-        position = Position(self.next, self._endpoints.next, self._endpoints.newest, epoch)
+        position = Position(self.next, self._endpoints.next, self._endpoints.newest, self._endpoints.epoch or "")
         pairs.append((backlog.POSITION, backlog.encode(position)))
-        flush = Flush(pairs, self._deliveries, self._dead, self._gaps)
-        self._deliveries, self._dead, self._gaps = [], [], 0
-        return flush
+        return Flush(pairs, self._journal.take())
 
-    def _changes(self, lane: Lane) -> Iterable[tuple[bytes, bytes | None]]:
+    def _changes(self, lane: Lane) -> list[tuple[bytes, bytes | None]]:
         id = lane.webhook
-        for ref in sorted(lane.changed):
-            item = lane.items.get(ref)
-            key = backlog.retry_key(id, *ref)
-            yield (
-                key,
-                None if item is None else backlog.encode(RetryRecord(item.tries, item.due, item.event, item.type)),
-            )
-        if lane.idle and id in self._written:
-            self._written.discard(id)
-            yield backlog.lane_key(id), None
-        elif not lane.idle and (lane.touched or id not in self._written):
-            self._written.add(id)
-            yield backlog.lane_key(id), backlog.encode(_lane_record(lane))
-        lane.touched = False
-        lane.changed.clear()
-        if lane.closed and lane.idle:
+        found = list(changes(lane, id in self._known))
+        lane.written()
+        if not lane.idle:
+            self._known.add(id)
+            return found
+        self._known.discard(id)
+        if lane.closed:
             del self.lanes[id]
             self._behind.pop(id, None)
-
-    def _write(self, lane: Lane, result: Result, answer: Answer | None) -> None:
-        item, judgement = result
-        event = deliveries.event_id(item.event)
-        attempt = Attempt(
-            webhook_id=lane.webhook,
-            customer_id=lane.customer_id,
-            delivery_id=deliveries.delivery_id(event, lane.webhook),
-            event_id=event,
-            type=item.type,
-            partition=self.partition,
-            offset=item.ref.offset,
-            index=item.ref.place,
-            attempt=item.tries,
-            at=self._now if answer is None else self._now - answer.latency_ms,
-            outcome=judgement.outcome,
-            latency=0 if answer is None else answer.latency_ms,
-            status=None if answer is None else answer.status,
-            error=judgement.error,
-            answer="" if answer is None else answer.body.decode("utf-8", "replace"),
-            next_at=judgement.next_at,
-            replay=item.ref.replay,
-        )
-        self._deliveries.append((b"%d" % lane.webhook, deliveries.encode(attempt)))
-
-    def _gap(self, of: Lane | Webhook, stretch: Range, end: int, why: str) -> None:
-        self._gaps += 1
-        webhook = of.webhook if isinstance(of, Lane) else of.id
-        gap = Gap(
-            webhook_id=webhook,
-            customer_id=of.customer_id,
-            partition=self.partition,
-            first=max(0, stretch.offset),
-            last=max(0, end - 1),
-            since=stretch.at,
-            until=max(self._now, stretch.at),
-            at=self._now,
-            reason=why,
-        )
-        self._deliveries.append((b"%d" % webhook, deliveries.encode(gap)))
+        return found
 
     def _note(self, lane: Lane) -> None:
         """Something of the lane has changed."""
@@ -496,31 +376,3 @@ class Desk:
             self._behind.setdefault(lane.webhook)
         else:
             self._behind.pop(lane.webhook, None)
-
-
-def _why(endpoint: Endpoint | None) -> str:
-    """Why nothing is sent to it."""
-    if endpoint is None:
-        return "the endpoint was deleted"
-    disabled = endpoint.webhook.disabled
-    return f"the endpoint was disabled: {disabled}" if disabled else "the endpoint was deactivated"
-
-
-def _holds(stretch: Range, endpoint: Endpoint, event: DomainEvent) -> bool:
-    if stretch.only is not None:
-        return event.place == stretch.only and endpoint.owns(event)
-    return endpoint.wants(event) and (stretch.replay or event.at >= endpoint.webhook.created_at)
-
-
-def _letter_at(page: Page, ref: Ref, endpoint: Endpoint) -> Letter | None:
-    line = page.at(ref.offset)
-    if line is None:
-        return None
-    event = next((e for e in page.events(line) if e.place == ref.place and endpoint.owns(e)), None)
-    return None if event is None else page.letter(line, event)
-
-
-def _lane_record(lane: Lane) -> LaneRecord:
-    ranges = [Stretch(s.offset, s.place, s.end, s.replay, s.at, s.only) for s in lane.ranges]
-    waiting = [Waiting(*item.ref, item.event, item.type) for item in lane.first_tries()]
-    return LaneRecord(lane.customer_id, ranges, waiting, lane.failing_since, lane.failures, lane.hold)

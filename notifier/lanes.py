@@ -358,5 +358,10 @@ class Lane:
         healthy = not self.failures and self.failing_since is None and not self.hold
         return not self.items and not self.ranges and (healthy or self.closed is not None)
 
+    def written(self) -> None:
+        """The log holds what this lane is now."""
+        self.touched = False
+        self.changed.clear()
+
     def first_tries(self) -> Iterator[Item]:
         return (item for item in self.items.values() if not item.tries)

@@ -291,7 +291,7 @@ class PartitionWorker:
         await writer.write(flush, self._.now())
         self._written, self._last_write = next, self._.clock()
         metrics.FLUSHES.inc()
-        metrics.GAPS.inc(flush.gaps)
+        metrics.GAPS.inc(flush.told.gaps)
         metrics.FLUSH.observe(self._last_write - began)
 
     async def _look_after(self) -> None:

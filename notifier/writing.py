@@ -29,10 +29,10 @@ class Writer:
         for key, value in flush.backlogs:
             backlogs.add(key, value, now)
         tried: dict[int, Draft] = {}
-        for key, record in flush.deliveries:
+        for key, record in flush.told.deliveries:
             self._draft(tried, partition_of(key, self._partitions), self._deliveries).add(key, record, now)
         dead: dict[int, Draft] = {}
-        for fault in flush.dead:
+        for fault in flush.told.dead:
             metrics.FAULTS.inc()
             address = f"rev.entries/{self._partition}/{fault.line.offset}".encode()
             headers = [("reason", fault.reason[:1000].encode()), ("by", b"notifier")]

@@ -156,12 +156,12 @@ class World:
                 self.written.pop(key, None)
             else:
                 self.written[key] = value
-        for _, value in flush.deliveries:
+        for _, value in flush.told.deliveries:
             if b'"gap"' in value or b'"reason"' in value:
                 self.gaps.append(decode_gap(value))
             else:
                 self.attempts.append(decode_attempt(value))
-        self.dead += [fault.reason for fault in flush.dead]
+        self.dead += [fault.reason for fault in flush.told.dead]
 
     def settle(self, answer: Answer = OK, turns: int = 10_000) -> None:
         """Read, send, answer and write until nothing more happens at this time."""
