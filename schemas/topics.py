@@ -48,7 +48,8 @@ def topics(partitions: int, reply_partitions: int = 8, delivery_partitions: int 
         Topic(RAW, partitions, {**_kept(36 * DAY), **big, "message.timestamp.type": "LogAppendTime"}),
         Topic(ENTRIES, partitions, {**_kept(36 * DAY), **derived}),
         Topic(STATE, partitions, compacted),
-        Topic(BACKLOGS, partitions, compacted),
+        # small segments: an open one is not compacted, and all that is there is read at a start
+        Topic(BACKLOGS, partitions, {**compacted, "segment.bytes": str(8 << 20)}),
         # a hint: where the broker's default is to flush every record, these are left out
         Topic(REPLIES, reply_partitions, {**_kept(10 * 60_000), **big, "segment.ms": "60000", "flush.messages": NEVER}),
         Topic(DELIVERIES, delivery_partitions, {**_kept(36 * DAY), **big}),
