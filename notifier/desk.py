@@ -286,7 +286,7 @@ class Desk:
         if due is None:
             return
         # due already, and not started: there was no room in flight for it; it is looked at again soon
-        due = max(due, now + 50)
+        due = due if due > now else now + 50
         if self._timed.get(lane.webhook, NEVER) > due:
             self._timed[lane.webhook] = due
             heappush(self._timers, (due, lane.webhook))

@@ -1,0 +1,312 @@
+"""One endpoint's deliveries: when they are tried, what is kept, and what happens when there are too many."""
+
+from notifier import lanes
+from notifier.budget import Budget
+from notifier.desk import Rules
+from notifier.lanes import PROBE, QUEUE, RETRIES, WINDOW
+from notifier.schedule import WAITS
+from notifier.sending import Answer
+from schemas.commands import ReplayWebhook, encode
+from schemas.limits import DAY
+from tests.unit.notifier.world import DOWN, OK, World
+
+GOOD = "c"
+
+
+def tries(world: World) -> list[int]:
+    """When each request so far ended, ms."""
+    return [attempt.at + attempt.latency for attempt in world.attempts]
+
+
+def test_a_delivery_that_always_fails_is_tried_at_the_exact_times() -> None:
+    """Ten tries: at once, then each wait after the end of the one before; the last one is dead."""
+    world = World()
+    world.hook(1)
+    world.meter()
+    expected = [world.now]
+    world.settle(DOWN)
+    for wait in WAITS:
+        world.now += wait - 1
+        world.settle(DOWN)
+        assert len(world.attempts) == len(expected), "not a millisecond early"
+        world.now += 1
+        expected.append(world.now)
+        world.settle(DOWN)
+    assert tries(world) == expected
+    assert [attempt.attempt for attempt in world.attempts] == list(range(1, 11))
+    assert [attempt.outcome for attempt in world.attempts] == ["retry"] * 9 + ["dead"]
+    assert {attempt.delivery_id for attempt in world.attempts} == {world.attempts[0].delivery_id}
+
+
+def test_the_schedule_survives_a_crash() -> None:
+    """A new owner goes on with the try that is due, not with the first one."""
+    world = World()
+    world.hook(1)
+    world.meter()
+    world.settle(DOWN)
+    world.now += WAITS[0]
+    world.settle(DOWN)
+    world.crash()
+    world.now += WAITS[1] - 1
+    world.settle()
+    assert len(world.attempts) == 2
+    world.now += 1
+    world.settle()
+    assert [attempt.attempt for attempt in world.attempts] == [1, 2, 3]
+    assert world.attempts[-1].outcome == "delivered" and world.left == {}
+
+
+def test_a_healthy_delivery_leaves_nothing() -> None:
+    """What is delivered between two transactions never stands in rev.backlogs."""
+    world = World()
+    world.hook(1)
+    world.meter(count=50)
+    world.settle()
+    assert len(world.attempts) == 50
+    assert world.left == {}
+
+
+def test_what_is_in_flight_at_a_crash_is_sent_again() -> None:
+    """At least once: nobody knows whether the other side had it."""
+    world = World()
+    world.hook(1)
+    world.meter()
+    world.tail()
+    world.start()
+    world.flush()
+    world.crash()
+    world.settle()
+    assert world.sent == [(1, 0, 0, False)] * 2
+
+
+def test_few_requests_are_under_way_at_once() -> None:
+    """The window begins small, grows with each success and is never above its bound."""
+    world = World()
+    world.hook(1)
+    world.meter(count=QUEUE)
+    world.tail()
+    assert len(world.start()) == lanes.FIRST_WINDOW
+    for _ in range(WINDOW):
+        world.answer(world.flights[0])
+        world.start()
+    assert len(world.flights) == WINDOW
+
+
+def test_a_failing_endpoint_gets_fewer() -> None:
+    """Each failure halves the window, down to its least."""
+    world = World()
+    world.hook(1)
+    world.meter(count=QUEUE)
+    world.tail()
+    world.start()
+    for _ in range(4):
+        world.answer(world.flights[0], DOWN)
+    assert len(world.start()) == lanes.LEAST_WINDOW
+
+
+def test_a_lane_that_is_full_lags_and_catches_up() -> None:
+    """Beyond the queue nothing is held: the rest is one range, read again when there is room."""
+    world = World()
+    world.hook(1)
+    for _ in range(3000):
+        world.meter()
+    for _ in range(3):
+        world.tail()
+    lane = world.desk.lanes[1]
+    assert len(lane.items) == QUEUE and lane.lagging and lane.ranges.behind(world.desk.next) == 3000 - QUEUE
+    world.settle()
+    assert not lane.lagging
+    assert sorted(attempt.offset for attempt in world.attempts) == list(range(3000))
+
+
+def test_a_million_events_behind_cost_no_memory() -> None:
+    """A lagging lane holds the same few references however much comes in."""
+    world = World()
+    world.hook(1)
+    offset = world.meter()
+    line = world.log[offset]
+    world.log += [line._replace(offset=n) for n in range(1, 200_000)]
+    held = []
+    while world.desk.next < len(world.log):
+        world.tail(10_000)
+        lane = world.desk.lanes[1]
+        held.append((len(lane.items), world.budget.bodies.used))
+    assert len(set(held)) == 1 and held[0][0] == QUEUE
+    assert world.desk.lanes[1].ranges.behind(world.desk.next) == 200_000 - QUEUE
+
+
+def test_a_lane_full_of_retries_probes_and_recovers() -> None:
+    """Down and full: one try a minute. The first success makes everything due at once."""
+    world = World()
+    world.hook(1)
+    for _ in range(RETRIES + 500):
+        world.meter()
+    world.settle(DOWN)
+    for wait in WAITS[:5]:
+        world.now += wait
+        world.settle(DOWN)
+    lane = world.desk.lanes[1]
+    assert lane.full and lane.failing and lane.lagging
+    before = len(world.attempts)
+    world.now += PROBE
+    world.settle(DOWN)
+    assert len(world.attempts) == before + 1, "a probe, though nothing is due for hours"
+    world.now += PROBE
+    world.settle()
+    assert world.left == {} and not lane.items
+    delivered = {attempt.offset for attempt in world.attempts if attempt.outcome == "delivered"}
+    assert delivered == set(range(RETRIES + 500))
+
+
+def test_a_few_bad_events_do_not_block_the_good_ones() -> None:
+    """The endpoint works but refuses some for good: when too many wait, the oldest are given up, visibly."""
+    world = World()
+    world.hook(1)
+    for _ in range(RETRIES + 200):
+        world.meter()
+        world.meter()
+        world.tail()
+        for flight in world.start():
+            world.answer(flight, DOWN if flight.item.ref.offset % 2 else OK)
+        for flight in world.start():
+            world.answer(flight, DOWN if flight.item.ref.offset % 2 else OK)
+    world.flush()
+    lane = world.desk.lanes[1]
+    assert lane.retries <= RETRIES and not lane.lagging
+    buried = [attempt for attempt in world.attempts if attempt.outcome == "dead"]
+    assert buried and {attempt.error for attempt in buried} == {"too many deliveries wait to be tried again"}
+    good = {attempt.offset for attempt in world.attempts if attempt.outcome == "delivered"}
+    assert good == set(range(0, len(world.log), 2))
+
+
+def test_no_success_for_days_disables() -> None:
+    """The endpoint that has only failed for so long is to be disabled; then nothing more is sent."""
+    world = World(Rules(5 * DAY, 10**6, 1))
+    world.hook(1)
+    for _ in range(7):
+        world.meter()
+        world.settle(DOWN)
+        if world.desk.tick(world.now):
+            break
+        world.now += DAY
+    ((endpoint, why),) = world.desk.tick(world.now)
+    assert endpoint.id == 1 and why == "no delivery succeeded for 120 hours"
+    sent = len(world.sent)
+    world.meter()
+    world.settle()
+    assert len(world.sent) == sent
+    world.hook(1, active=False, disabled=why)
+    world.flush()
+    assert world.left == {}
+    dropped = [attempt for attempt in world.attempts if attempt.outcome == "dropped"]
+    assert dropped and all(why in (attempt.error or "") for attempt in dropped)
+    assert [(gap.first, gap.last) for gap in world.gaps] == [(len(world.log) - 1, len(world.log) - 1)]
+
+
+def test_one_success_in_between_keeps_it() -> None:
+    """Failures count from the last success on."""
+    world = World(Rules(5 * DAY, 10**6, 1))
+    world.hook(1)
+    for day in range(12):
+        world.meter()
+        world.settle(OK if day == 4 else DOWN)
+        assert world.desk.tick(world.now) == [] or day >= 10
+        world.now += DAY
+
+
+def test_a_backlog_over_the_limit_is_given_up_with_a_gap() -> None:
+    """So many records behind: disabled, and what was not sent is a visible stretch that can be replayed."""
+    world = World(Rules(5 * DAY, 1000, 1))
+    world.hook(1)
+    for _ in range(2000):
+        world.meter()
+    world.tail(5000)
+    ((_, why),) = world.desk.tick(world.now)
+    world.hook(1, active=False, disabled=why)
+    world.flush()
+    (gap,) = world.gaps
+    assert (gap.first, gap.last, gap.reason) == (QUEUE, 1999, f"the endpoint was disabled: {why}")
+    assert len([a for a in world.attempts if a.outcome == "dropped"]) == QUEUE
+    world.now += 1000
+    world.hook(1, active=True, disabled=None)
+    world.configure("webhook.replay", encode(ReplayWebhook(1, GOOD, since=gap.since)))
+    world.settle()
+    delivered = {a.offset for a in world.attempts if a.outcome == "delivered"}
+    assert delivered >= set(range(2000)), "the replay fills the gap"
+
+
+def test_deleted_while_deliveries_wait() -> None:
+    """Nothing is sent afterwards; every delivery that waited is a dropped attempt."""
+    world = World()
+    world.hook(1)
+    for _ in range(5):
+        world.meter()
+    world.settle(DOWN)
+    sent = len(world.sent)
+    world.unhook(1)
+    world.now += DAY
+    world.settle()
+    assert len(world.sent) == sent and world.left == {}
+    assert sorted(a.offset for a in world.attempts if a.outcome == "dropped") == list(range(5))
+
+
+def test_deleted_while_a_request_is_under_way() -> None:
+    """It cannot be taken back: a success counts, a failure is not tried again."""
+    world = World()
+    world.hook(1)
+    world.meter()
+    world.meter()
+    world.tail()
+    world.start()
+    world.unhook(1)
+    good, bad = world.flights
+    world.answer(good)
+    world.answer(bad, DOWN)
+    world.now += DAY
+    world.settle()
+    assert sorted(a.outcome for a in world.attempts) == ["delivered", "dropped"]
+    assert world.left == {} and world.desk.lanes == {}
+
+
+def test_the_other_sides_wish_to_wait_holds_all_of_it() -> None:
+    """Retry-After: nothing is sent to the endpoint before, not even new events."""
+    world = World()
+    world.hook(1)
+    world.meter()
+    world.settle(Answer(429, retry_after_s=30))
+    world.meter()
+    world.now += 29_999
+    world.settle()
+    assert len(world.sent) == 1
+    world.now += 1
+    world.settle()
+    assert len(world.sent) == 3 and world.left == {}
+
+
+def test_black_holes_leave_half_of_everything_to_others() -> None:
+    """However many endpoints fail, healthy ones find memory and requests in flight."""
+    world = World(budget=Budget(bodies=60_000, flights=16, references=10_000))
+    for id in range(1, 21):
+        world.hook(id, f"bad-{id}")
+    world.hook(99, "good")
+    for id in range(1, 21):
+        for _ in range(10):
+            world.meter(f"bad-{id}")
+    for _ in range(12):
+        world.settle(DOWN)
+        world.now += 1100
+    world.meter("good")
+    world.tail()
+    begun = world.start()
+    assert 99 in {flight.endpoint.id for flight in begun}
+
+
+def test_a_record_that_nobody_can_read_is_a_dead_letter() -> None:
+    """It is passed over and told of; what comes after it is delivered."""
+    world = World()
+    world.hook(1)
+    world.append(b"c", b"not JSON")
+    world.meter()
+    world.settle()
+    assert len(world.dead) == 1
+    assert [attempt.offset for attempt in world.attempts] == [1]
