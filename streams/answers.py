@@ -97,7 +97,8 @@ class Answers:
                 await producer.start()
                 self._partitions = frozenset(await producer.partitions_for(self._topic))
                 self._producer = producer
-            except (KafkaError, OSError) as error:
+            except Exception as error:
+                # Also aiokafka's assertions: a broker that has not registered yet is a cluster of none.
                 log.warning("answers_cannot_reach_kafka", error=repr(error))
                 await asyncio.sleep(PROBE)
             finally:

@@ -6,7 +6,7 @@ unknown that producer is given up, because aiokafka never gives up a batch by it
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -58,8 +58,17 @@ class Appender:
     """``append_timeout`` in ms. While the broker cannot be reached every append is refused at
     once with NotRecorded and a new producer is tried in the background."""
 
-    def __init__(self, kafka: str, *, append_timeout: int, topic: str = RAW, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        kafka: str,
+        *,
+        append_timeout: int,
+        topic: str = RAW,
+        clock: Clock = time.monotonic,
+        make: Callable[[str], AIOKafkaProducer] = clients.idempotent,
+    ) -> None:
         self._kafka = kafka
+        self._make = make
         self._topic = topic
         self._timeout = append_timeout / 1000
         self._stall = min(STALL, self._timeout / 2)
@@ -183,13 +192,14 @@ class Appender:
     async def _reach(self) -> None:
         """Try until a producer stands that knows the topic."""
         while self._line is None and not self._stopped:
-            producer = clients.idempotent(self._kafka)
+            producer = self._make(self._kafka)
             try:
                 await producer.start()
                 partitions = await producer.partitions_for(self._topic)
                 self._line = _Line(producer, len(partitions))
                 metrics.APPENDER_READY.labels(self._topic).set(1)
-            except (KafkaError, OSError) as error:
+            except Exception as error:
+                # Also aiokafka's assertions: a broker that has not registered yet is a cluster of none.
                 log.warning("appender_cannot_reach_kafka", topic=self._topic, error=repr(error))
                 await asyncio.sleep(PROBE)
             finally:

@@ -1,9 +1,12 @@
 """Which acknowledgements of a broker say where a record stands."""
 
+from collections.abc import Awaitable, Callable
+
+from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageBatch
 from aiokafka.structs import RecordMetadata, TopicPartition
 
-from streams.appends import placed
+from streams.appends import Appender, placed
 
 
 async def acknowledged(offset: int, timestamp: int, log_start: int) -> list[RecordMetadata]:
@@ -25,3 +28,26 @@ async def test_no_record_of_a_forgotten_repeat_is_placed() -> None:
     """After DuplicateSequenceNumber aiokafka reports offsets for all but the first record; none is one."""
     found = await acknowledged(-1, -1, -1)
     assert [one.offset for one in found] == [-1, 0, 1] and not any(map(placed, found))
+
+
+class Alone(AIOKafkaProducer):
+    """A producer that finds a broker with two partitions of everything, or none the first times."""
+
+    misses = 2
+
+    async def start(self) -> None:
+        if Alone.misses:
+            Alone.misses -= 1
+            raise AssertionError("a cluster without brokers")
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        return {0, 1}
+
+
+async def test_a_cluster_without_brokers_is_asked_again(eventually: Callable[..., Awaitable[None]]) -> None:
+    """aiokafka asserts that some broker is known; one that is just coming back is not, for a moment."""
+    appender = Appender("127.0.0.1:1", append_timeout=5000, make=lambda kafka: Alone(bootstrap_servers=kafka))
+    await appender.start()
+    await eventually(lambda: appender.ready)
+    await appender.stop()
+    assert Alone.misses == 0
