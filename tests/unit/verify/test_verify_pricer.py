@@ -99,7 +99,7 @@ REGISTER = st.builds(
     TASK,
     st.just("agent"),
     AMOUNT,
-    st.sampled_from([90, 500, 1500]),
+    st.sampled_from([91, 181, 491, 1500]),
     st.sampled_from([100, 100_000]),
     price_on_failure=AMOUNT,
     on_expiry=st.sampled_from(["failure", "success"]),
@@ -113,13 +113,13 @@ PENDING = st.builds(
         1,
         [MeterEvent("agent", "chat", tokens, None, None, "pending", at, on_expiry, idempotency_key=key, model="m")],
         1000,
-        200,
+        90,
     ),
     CUSTOMER,
     st.sampled_from([0, 7]),
     KEY,
     st.sampled_from([None, "failure", "success"]),
-    st.sampled_from([None, 500]),
+    st.sampled_from([None, 491]),
 )
 RESOLVE = st.builds(
     lambda target, customer, *rest: Resolve(customer, 3, target, *rest),
@@ -159,7 +159,7 @@ OUTCOME = st.one_of(
 )
 Step = commands.Command | Aimed | TakeBack
 STEPS = st.lists(
-    st.tuples(st.one_of(METER, CONFIGURE, OUTCOME, OUTCOME), st.sampled_from([0, 0, 1, 90, 400])), max_size=40
+    st.tuples(st.one_of(METER, CONFIGURE, OUTCOME, OUTCOME), st.sampled_from([0, 0, 0, 1, 90, 400])), max_size=40
 )
 
 
