@@ -113,7 +113,10 @@ def delays(site: Site, customers: dict[str, str], names: list[str], rate: int, s
     before = {name: len(site.receiver.stats(name)["delays"]) for name in names}
     total = rate * len(customers)
     messages = traffic.singles(site.running.http, list(customers.values()), total * seconds, seed)
-    asyncio.run(load.open_loop(site.running.http, messages.__getitem__, total, seconds))
+    answers = asyncio.run(load.open_loop(site.running.http, messages.__getitem__, total, seconds))
+    odd = [answer for answer in answers if answer.status not in (201, 202)]
+    if odd:
+        raise RuntimeError(f"{len(odd)} of {len(answers)} were not taken: {odd[0].status} {odd[0].body[:300]!r}")
     each = rate * seconds
 
     def came() -> bool:
@@ -185,6 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.webhooks", description=__doc__)
     parser.add_argument("--part", type=int, default=1, help="only so small a part of the load (1: all of it)")
     parser.add_argument("--keep", action="store_true", help="write the figures to bench/results")
+    parser.add_argument("--rate", type=int, default=50, help="deliveries a second of each endpoint beside black holes")
     parser.add_argument("--only", choices=("throughput", "holes", "backlog"))
     args = parser.parse_args()
     taken: dict[str, Figures] = {}
@@ -201,7 +205,7 @@ def main() -> None:
                 throughput(site, 2000, 0)  # warm up
                 keep("signed deliveries", throughput(site, 60_000 // args.part, 1))
             if args.only in (None, "holes"):
-                keep("black holes", black_holes(site, 10, 50, seconds))
+                keep("black holes", black_holes(site, 10, args.rate, seconds))
             if args.only in (None, "backlog"):
                 keep("a backlog", backlog(site, 1_000_000 // args.part, seconds))
         finally:

@@ -191,8 +191,8 @@ class Running:
         if not self._task.cancelled():
             self._task.result()
 
-    async def abandon(self) -> None:
-        """As a crash would: nothing is written down any more."""
+    async def cancel(self) -> None:
+        """Its requests under way get no time."""
         self._task.cancel()
         await asyncio.wait([self._task])
 

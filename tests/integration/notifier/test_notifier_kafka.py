@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
+from notifier.lanes import QUEUE, WINDOW
 from notifier.sending import Answer, Delivery
 from notifier.testing import MemorySender, never
 from schemas.commands import ReplayWebhook, UpdateWebhook, decode, encode
@@ -54,10 +56,10 @@ async def test_a_new_endpoint_misses_nothing(
     assert not notifier.received(here).keys() & set(before)
 
 
-async def test_a_crash_loses_nothing(
+async def test_an_owner_that_ends_leaves_everything_to_the_next(
     site: Site, running: Start, customer: str, here: str, eventually: Eventually
 ) -> None:
-    """Requests in flight, retries and what was not read yet survive an abrupt end; each is sent with its own id."""
+    """Requests in flight, retries and what was not read yet go to the next owner; each is sent with its own id."""
     hook = await site.hook(customer, here)
     failing = MemorySender({here: _answer(Answer(503))})
     first = await running(failing)
@@ -66,7 +68,7 @@ async def test_a_crash_loses_nothing(
     failing.behaviours[here] = never
     ids += await site.meter(customer, 5)
     await eventually(lambda: set(first.received(here)) == set(ids[:5]) or len(first.received(here)) > 5, 60)
-    await first.abandon()
+    await first.cancel()
     ids += await site.meter(customer, 5)
     second = await running()
     await eventually(everything_written(site, customer, ids), 90)
@@ -235,3 +237,27 @@ def _none_left(site: Site, customer: str) -> Callable[[], Any]:
         return await site.left(customer) == []
 
     return none
+
+
+async def test_a_long_backlog_costs_little_and_is_caught_up(
+    site: Site, running: Start, customer: str, here: str, eventually: Eventually
+) -> None:
+    """50,000 events behind: a few references in memory, the lag is shown; then every one is delivered."""
+    hook = await site.hook(customer, here)
+    partition, open_ = str(site.partition(customer)), asyncio.Event()
+
+    async def closed_at_first(delivery: Delivery) -> Answer:
+        await open_.wait()
+        return Answer(200)
+
+    notifier = await running(MemorySender({here: closed_at_first}))
+    ids = await site.meter(customer, 500, each=100)
+    labels = {"partition": partition, "endpoint": str(hook.id)}
+    await eventually(lambda: (REGISTRY.get_sample_value("rev_notifier_endpoint_lag_records", labels) or 0) > 490, 60)
+    assert len(notifier.received(here)) <= WINDOW
+    assert (REGISTRY.get_sample_value("rev_notifier_waiting", {"partition": partition}) or 0) <= QUEUE + WINDOW
+    assert (REGISTRY.get_sample_value("rev_notifier_body_bytes") or 0) < 2 << 20
+    open_.set()
+    await eventually(lambda: len(notifier.sender.sent) >= len(ids), 240)
+    await eventually(_none_left(site, customer), 60)
+    assert notifier.received(here) == dict.fromkeys(ids, 1)
