@@ -85,6 +85,7 @@ def places(running: Running, secrets: dict[Auth, str]) -> dict[str, str]:
         "/api/admin/events/{event_id}/void": str(event),
         **dict.fromkeys((f"/v1/webhooks/{{id}}{end}" for end in ("", "/rotate", "/test", "/replay")), str(hooks[0])),
         "DELETE /v1/webhooks/{id}": str(hooks[1]),
+        "/api/admin/customers/{customer_id}": CUSTOMER,
     }
 
 
