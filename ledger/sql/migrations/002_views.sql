@@ -97,7 +97,8 @@ SELECT
     dateDiff('millisecond', opened_at, resolved_at) AS resolution_ms,
     anyOrNullIf(total_cents, closes) AS charge_cents,
     sumIf(total_cents, closes OR takes_back) AS revenue_cents,
-    toBool(countIf(kind = 'void')) AS voided,
+    -- its charge was taken back; or the event was, while it could still charge
+    toBool(countIf(takes_back) > 0 OR minIf(e.event_id, kind = 'void') < ifNull(closed_by, 9007199254740992) AND countIf(kind = 'void') > 0) AS voided,
     anyOrNullIf(recorded_at, kind = 'void') AS voided_at,
     anyOrNullIf(e.event_id, closes) AS closed_by,
     if(countIf(closes) = 0, anyIf(e.detail, opens), anyIf(e.detail, closes)) AS detail,

@@ -162,6 +162,18 @@ async def test_a_pending_event_that_is_voided(db: ClickHouse, book: Book) -> Non
     assert (await outcome(db, opened, STANDING))[:4] == ["succeeded", "0", "0", "true"]
 
 
+async def test_an_event_voided_after_its_outcome_ended(db: ClickHouse, book: Book) -> None:
+    """What the outcome charged stands until it is taken back itself."""
+    opened = book.pending()
+    charge = book.close(opened, "succeeded", BONUS, event=LEAD)
+    book.void(opened, opened, ("-1", "-0.001", "0", "-1.001"), LEAD)
+    await book.store(db)
+    assert (await outcome(db, opened, STANDING))[:4] == ["succeeded", BONUS, BONUS, "false"]
+    book.void(charge, opened, ("0", "0", f"-{BONUS}", f"-{BONUS}"), LEAD)
+    await book.store(db)
+    assert (await outcome(db, opened, STANDING))[:4] == ["succeeded", BONUS, "0", "true"]
+
+
 async def test_success_and_revenue_of_agents(db: ClickHouse, book: Book) -> None:
     """Counts by state, an exact success rate and revenue net of voids for each agent; test keys are left out."""
     book.close(book.register("a", "100.000000000001"), "succeeded", "100.000000000001")
