@@ -17,14 +17,15 @@ LATER = (0, 202, 429, 503)
 """Statuses after which the same request is sent again; 0: no answer."""
 BONUS = Decimal(500)
 """Of email.sent, the action of pending events."""
-PLANS = ["success"] * 6 + ["failure"] * 3 + ["leave"] * 5 + ["race"] * 3 + ["void event", "void charge"]
+PLANS = ["success"] * 13 + ["failure"] * 6 + ["leave"] * 12 + ["race"] * 6 + ["void event", "void charge"]
 SOON = ("leave", "race")
 ASIDE = ("race", "void event", "void charge")
 """Plans that wait for something, while the client goes on."""
 
 
 class Client:
-    """One customer's client, with the admin's token for voids. Open outcomes end one way or another."""
+    """One customer's client, with the admin's token for voids, of which ``voids`` says how many may
+    be asked for at once. Open outcomes end one way or another."""
 
     def __init__(
         self,
@@ -34,10 +35,11 @@ class Client:
         key: str,
         admin: str,
         book: Book,
+        voids: asyncio.Semaphore,
         seed: int,
     ) -> None:
         self._session, self._url, self._customer, self._book = session, url, customer, book
-        self._key, self._admin = key, admin
+        self._key, self._admin, self._voids = key, admin, voids
         self._rng = random.Random(seed)
         self._mine: list[Promise] = []
 
@@ -128,7 +130,8 @@ class Client:
     async def _void(self, promise: Promise, original: int | None, path: str) -> None:
         """Of an event or of the outcome's charge, twice: the second answer is the first."""
         for _ in range(2):
-            status, answer = await self._until(path, {"reason": "torture"}, self._admin)
+            async with self._voids:
+                status, answer = await self._until(path, {"reason": "torture"}, self._admin)
             if status not in (200, 201) or original not in (None, answer.get("voided_event_id")):
                 self._book.errors.append(f"{promise.name}: void {status} {answer}")
                 return

@@ -19,6 +19,8 @@ from tests.crash.promises import GRACE, QUERY, Book, Judged, judge, parse
 SERVICES = ("expirer", "pricer", "gateway", "kafka")
 SECONDS = ("pricer", "expirer")
 PREFIX = "promise-"
+VOIDS = 4
+"""Voids that are asked for at once: each looks for its entry in the ledger."""
 SKEWED = Path(__file__).parent / "skewed_expirer"
 
 
@@ -75,8 +77,9 @@ async def _torment(running: Running, book: Book, size: Size) -> Faults:
         return over.is_set() and len(book.promises) >= size.outcomes
 
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+        voids = asyncio.Semaphore(VOIDS)
         clients = [
-            Client(session, running.http, customer, key, running.admin_token, book, size.seed * 1000 + number)
+            Client(session, running.http, customer, key, running.admin_token, book, voids, size.seed * 1000 + number)
             for number, (customer, key) in enumerate(zip(customers, keys, strict=True))
         ]
         async with asyncio.TaskGroup() as tasks:
