@@ -72,6 +72,7 @@ class Desk:
         self._configuration = partition_of(CONFIG_KEY, rules.partitions)
         self._journal = Journal(partition)
         self._first = 0
+        self._seen = -1
         self._hot: set[int] = set()
         self._behind: dict[int, None] = {}
         self._starved: set[int] = set()
@@ -102,8 +103,9 @@ class Desk:
         self._journal.now = now
         if next < first:
             for endpoint in self._endpoints.all():
-                if endpoint.webhook.active and self.partition in (self._home(endpoint), self._configuration):
-                    self._lane(endpoint).add_range(Range(next, first, endpoint.webhook.created_at))
+                if self.partition in (self._home(endpoint), self._configuration):
+                    lost = Range(next, first, endpoint.webhook.created_at)
+                    self._journal.gap(endpoint.id, endpoint.webhook.customer_id, lost, first, GONE)
         self.next = max(next, first)
         for lane in list(self.lanes.values()):
             kept = self._endpoints.get(lane.webhook)
@@ -153,7 +155,8 @@ class Desk:
         lane = self._lane(endpoint)
         if lane.closed is not None:
             lane.reopen()
-        lane.add_range(Range(-1, self.next, since))
+        if not 0 <= self._seen < since:  # nothing that was matched is so young
+            lane.add_range(Range(-1, self.next, since))
         self._note(lane)
 
     def _lane(self, endpoint: Endpoint) -> Lane:
@@ -179,7 +182,7 @@ class Desk:
         """Match what follows :attr:`next`."""
         self._journal.now = now
         for line in page.after(self.next):
-            self.next = line.offset + 1
+            self.next, self._seen = line.offset + 1, line.at
             if line.key == CONFIG_KEY or self._endpoints.has(line.key):
                 self._match(page, line)
         self.next = max(self.next, page.next)

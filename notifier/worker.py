@@ -39,7 +39,7 @@ FLUSH = 0.15
 QUIET = 5.0
 """…and between two that hold nothing but how far the partition was matched."""
 TICK = 1.0
-GRACE = 1.5
+GRACE = 1.0
 """Seconds that requests under way get when the partition is let go."""
 STALE = 5.0
 """Seconds without a confirmation of the configuration after which nothing is sent, since a deleted
@@ -170,16 +170,21 @@ class PartitionWorker:
         return end if found is None else found
 
     async def _work(self, tail: Pages, behind: Pages, writer: Writer) -> None:
-        loops = [self._tail(tail), self._catch_up(behind), self._send(), self._flush(writer), self._look_after()]
-        tasks = [asyncio.create_task(loop) for loop in (self._stopping.wait(), *loops)]
+        loops = [self._tail(tail), self._catch_up(behind), self._send(), self._look_after()]
+        tasks = [asyncio.create_task(loop) for loop in loops]
+        # ends by itself when stopped: a transaction must not be cut off in the middle
+        writing = asyncio.create_task(self._flush(writer))
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*tasks, writing], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+        except BaseException:
+            writing.cancel()
+            raise
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks, timeout=1.0)
+            await asyncio.wait([*tasks, writing], timeout=1.0)
         if self._flights:
             await asyncio.wait(self._flights, timeout=GRACE)
         await self._write(writer)
@@ -277,8 +282,8 @@ class PartitionWorker:
             return Answer(None, "internal error")
 
     async def _flush(self, writer: Writer) -> None:
-        while True:
-            await asyncio.sleep(FLUSH)
+        while not self._stopping.is_set():
+            await _until(self._stopping, FLUSH)
             quiet = self._.clock() - self._last_write < QUIET
             if self._desk.dirty or (self._desk.next != self._written and not quiet):
                 await self._write(writer)
