@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import os
 import secrets
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -197,10 +199,23 @@ class Running:
         await asyncio.wait([self._task])
 
 
+class Request(NamedTuple):
+    """One request as it came."""
+
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
 class Receiver:
     """A real HTTP server that takes deliveries. ``got``: event, delivery and status of each request."""
 
     def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.status = 200
         self.got: list[tuple[str, str, int]] = []
         self.fail_every = 0
         self.url = ""
@@ -222,8 +237,8 @@ class Receiver:
         return Counter(event for event, _, status in self.got if status == 200)
 
     async def _take(self, request: web.Request) -> web.Response:
-        await request.read()
-        status = 500 if self.fail_every and len(self.got) % self.fail_every == 0 else 200
+        self.requests.append(Request(dict(request.headers), await request.read()))
+        status = 500 if self.fail_every and len(self.got) % self.fail_every == 0 else self.status
         self.got.append((request.headers["webhook-id"], request.headers["X-Rev-Delivery"], status))
         return web.Response(status=status)
 
