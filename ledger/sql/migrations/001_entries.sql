@@ -50,6 +50,7 @@ CREATE TABLE IF NOT EXISTS rev.entries
     raw_index UInt16,
     entries_offset UInt64 COMMENT 'offset of the record in the same partition of rev.entries',
     INDEX by_event_time event_time TYPE minmax GRANULARITY 1,
+    INDEX by_event_id event_id TYPE minmax GRANULARITY 1,
     PROJECTION hourly
     (
         SELECT customer_id, test, kind, config_type, action, agent_id, toStartOfHour(event_time),
