@@ -1,6 +1,7 @@
 """The notifier over a real log: what is delivered, what is written down, and what survives."""
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -261,3 +262,29 @@ async def test_a_long_backlog_costs_little_and_is_caught_up(
     await eventually(lambda: len(notifier.sender.sent) >= len(ids), 240)
     await eventually(_none_left(site, customer), 60)
     assert notifier.received(here) == dict.fromkeys(ids, 1)
+
+
+async def test_a_frozen_owner_that_wakes_up_does_no_harm(
+    site: Site, customer: str, eventually: Eventually, tmp_path: Path, receiver: Receiver
+) -> None:
+    """SIGSTOP until another instance has its partitions, then SIGCONT: it is fenced, and nothing is lost."""
+    names = [site.customer_in(partition, customer) for partition in (0, 1)]
+    for name in names:
+        await site.hook(name, receiver.url)
+    receiver.fail_every = 6
+    frozen, other = (Child(site, tmp_path / f"notifier-{n}.log", n) for n in (0, 1))
+    ids = [id for name in names for id in await site.meter(name, 10)]
+    await eventually(lambda: set(receiver.accepted()) == set(ids), 90)
+    frozen.process.send_signal(signal.SIGSTOP)
+    ids += [id for name in names for id in await site.meter(name, 20)]
+    await eventually(lambda: set(receiver.accepted()) == set(ids), 90)
+    frozen.process.send_signal(signal.SIGCONT)
+    ids += [id for name in names for id in await site.meter(name, 20)]
+    await eventually(lambda: set(receiver.accepted()) == set(ids), 90)
+    for name in names:
+        await eventually(_none_left(site, name), 60)
+    for child in (frozen, other):
+        child.kill()
+    attempts, _ = await site.deliveries()
+    delivered = {a.event_id for a in attempts if a.outcome == "delivered" and a.customer_id in names}
+    assert delivered == set(ids), "every delivery is told of"
