@@ -19,6 +19,7 @@ from ingest.reads.rows import (
     Number,
     OutcomeQuery,
     OutcomeRow,
+    Place,
     Reached,
     UsageKey,
     UsageQuery,
@@ -78,7 +79,7 @@ class Reads(Protocol):
         """Where the log of a partition ends."""
         ...
 
-    async def deliveries(self, webhook: int, before: int, limit: int, delivery: str = "") -> list[DeliveryRow]:
+    async def deliveries(self, webhook: int, before: Place, limit: int, delivery: str = "") -> list[DeliveryRow]:
         """Attempts of an endpoint before a place, newest first; ``delivery``: of this one alone."""
         ...
 
@@ -175,9 +176,16 @@ class LedgerReads:
     async def audit(self, before: tuple[int, int], limit: int) -> list[AuditRow]:
         return await self._runner.fetch("audit", AuditRow, before_time=before[0], before_id=before[1], limit=limit)
 
-    async def deliveries(self, webhook: int, before: int, limit: int, delivery: str = "") -> list[DeliveryRow]:
+    async def deliveries(self, webhook: int, before: Place, limit: int, delivery: str = "") -> list[DeliveryRow]:
         return await self._runner.fetch(
-            "deliveries", DeliveryRow, webhook=webhook, before=before, limit=limit, delivery=delivery
+            "deliveries",
+            DeliveryRow,
+            webhook=webhook,
+            before_time=before[0],
+            before_partition=before[1],
+            before_offset=before[2],
+            limit=limit,
+            delivery=delivery,
         )
 
     async def last_used(self, keys: Sequence[int]) -> dict[int, int]:

@@ -21,6 +21,7 @@ from ingest.reads.rows import (
     EventRow,
     OutcomeQuery,
     OutcomeRow,
+    Place,
     Reached,
     UsageKey,
     UsageQuery,
@@ -38,7 +39,7 @@ class MemoryReads:
         self.rows = list(rows)
         self.log: dict[int, Ends] = {}
         self.attempts: dict[int, list[DeliveryRow]] = {}
-        """By webhook, in the order of their places."""
+        """By webhook."""
         self.available = available
 
     async def events(self, query: EventQuery) -> list[EventRow]:
@@ -102,10 +103,11 @@ class MemoryReads:
         changes.sort(key=lambda row: (row.recorded_at, row.event_id), reverse=True)
         return [_audit_row(row) for row in changes[:limit]]
 
-    async def deliveries(self, webhook: int, before: int, limit: int, delivery: str = "") -> list[DeliveryRow]:
+    async def deliveries(self, webhook: int, before: Place, limit: int, delivery: str = "") -> list[DeliveryRow]:
         self._check()
-        found = [row for row in self.attempts.get(webhook, ()) if row.log_offset < before]
-        return [row for row in reversed(found) if delivery in ("", row.delivery_id)][:limit]
+        found = [row for row in self.attempts.get(webhook, ()) if row.place < before]
+        found.sort(key=lambda row: row.place, reverse=True)
+        return [row for row in found if delivery in ("", row.delivery_id)][:limit]
 
     async def last_used(self, keys: Sequence[int]) -> dict[int, int]:
         self._check()

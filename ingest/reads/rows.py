@@ -174,8 +174,9 @@ class AuditRow(msgspec.Struct, frozen=True, gc=False):
 
 class DeliveryRow(msgspec.Struct, frozen=True, gc=False):
     """An attempt at a webhook delivery, or a gap, as rev._deliveries has it (schemas.deliveries);
-    ``log_offset`` is its place in the order of one endpoint's. Times are ms."""
+    (``at``, ``log_partition``, ``log_offset``) is its place in the list. Times are ms."""
 
+    log_partition: int
     log_offset: int
     delivery_id: str
     event_id: str
@@ -196,6 +197,14 @@ class DeliveryRow(msgspec.Struct, frozen=True, gc=False):
     reason: str
     since: int
     until: int
+
+    @property
+    def place(self) -> "Place":
+        return self.at, self.log_partition, self.log_offset
+
+
+Place = tuple[int, int, int]
+"""Of a delivery in the list: time of the attempt, and where rev.deliveries has it."""
 
 
 class LastUse(msgspec.Struct, frozen=True, gc=False):

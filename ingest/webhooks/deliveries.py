@@ -13,7 +13,7 @@ from ingest.context import Context
 from ingest.incoming import query_of
 from ingest.problems import Invalid, NotFound
 from ingest.reads import cursors, params
-from ingest.reads.rows import DeliveryRow
+from ingest.reads.rows import DeliveryRow, Place
 from ingest.routing import Auth, Handler, Operation, Route
 from ingest.webhooks.endpoints import ACTOR, ONE, NotActive, asked, webhook_of
 from ingest.webhooks.requests import ReplayBody, since_of
@@ -25,7 +25,7 @@ from schemas.webhooks import WebhookObject
 
 DELIVERIES = "deliveries"
 """Whose cursor it is."""
-NEWEST = 2**53
+NEWEST: Place = (2**53, 0, 0)
 LIST_QUERY = {
     **QUERY,
     "limit": "1 to 1000 (50).",
@@ -86,12 +86,12 @@ async def _list(context: Context, request: web.Request) -> web.Response:
     key = key_of(context, request)
     given = query_of(request, LIST_QUERY)
     webhook = webhook_of(context, request, customer_of(key, given.get("customer_id")))
-    limit, cursor = params.limit(given), params.cursor(given, DELIVERIES, 1)
-    before = NEWEST if cursor is None else cursor[0]
+    limit, cursor = params.limit(given), params.cursor(given, DELIVERIES, 3)
+    before = NEWEST if cursor is None else (cursor[0], cursor[1], cursor[2])
     delivery = params.name(given, "delivery_id")
     rows = await context.ledger().deliveries(webhook.id, before, limit + 1, delivery)
     here = rows[:limit]
-    more = cursors.encode(DELIVERIES, here[-1].log_offset) if len(rows) > limit else None
+    more = cursors.encode(DELIVERIES, *here[-1].place) if len(rows) > limit else None
     return answer(encode(DeliveryList([shown(row) for row in here], more)))
 
 

@@ -27,6 +27,7 @@ def kept(gateway: Gateway, id: int) -> config.Webhook:
 def attempt(outcome: str, **more: Any) -> DeliveryRow:
     """An attempt as the ledger has it."""
     row: dict[str, Any] = {
+        "log_partition": 0,
         "log_offset": 0,
         "delivery_id": "d",
         "event_id": "evt_5",
