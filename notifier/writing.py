@@ -4,7 +4,6 @@ from aiokafka import AIOKafkaProducer
 
 from notifier import metrics
 from notifier.desk import Flush
-from schemas.topics import partition_of
 from streams.transaction import Draft, commit
 
 
@@ -28,18 +27,14 @@ class Writer:
         backlogs = Draft(self._producer, self._backlogs, self._partition)
         for key, value in flush.backlogs:
             backlogs.add(key, value, now)
-        tried: dict[int, Draft] = {}
+        # not by endpoint: each partition that a transaction touches costs the broker two flushed writes
+        tried = Draft(self._producer, self._deliveries, self._partition % self._partitions)
         for key, record in flush.told.deliveries:
-            self._draft(tried, partition_of(key, self._partitions), self._deliveries).add(key, record, now)
-        dead: dict[int, Draft] = {}
+            tried.add(key, record, now)
+        dead = Draft(self._producer, self._dead, 0)
         for fault in flush.told.dead:
             metrics.FAULTS.inc()
             address = f"rev.entries/{self._partition}/{fault.line.offset}".encode()
             headers = [("reason", fault.reason[:1000].encode()), ("by", b"notifier")]
-            self._draft(dead, 0, self._dead).add(address, fault.line.value, now, headers)
-        await commit(self._producer, [backlogs, *tried.values(), *dead.values()])
-
-    def _draft(self, drafts: dict[int, Draft], partition: int, topic: str) -> Draft:
-        if partition not in drafts:
-            drafts[partition] = Draft(self._producer, topic, partition)
-        return drafts[partition]
+            dead.add(address, fault.line.value, now, headers)
+        await commit(self._producer, [draft for draft in (backlogs, tried, dead) if draft.builders])

@@ -48,8 +48,9 @@ def topics(partitions: int, reply_partitions: int = 8, delivery_partitions: int 
         Topic(RAW, partitions, {**_kept(36 * DAY), **big, "message.timestamp.type": "LogAppendTime"}),
         Topic(ENTRIES, partitions, {**_kept(36 * DAY), **derived}),
         Topic(STATE, partitions, compacted),
-        # small segments: an open one is not compacted, and all that is there is read at a start
-        Topic(BACKLOGS, partitions, {**compacted, "segment.bytes": str(8 << 20)}),
+        # Small segments: an open one is not compacted, and all that is there is read at a start. Not
+        # flushed: a power cut leaves an older state, so what was delivered since is delivered again.
+        Topic(BACKLOGS, partitions, {**compacted, "segment.bytes": str(8 << 20), "flush.messages": NEVER}),
         # a hint: where the broker's default is to flush every record, these are left out
         Topic(REPLIES, reply_partitions, {**_kept(10 * 60_000), **big, "segment.ms": "60000", "flush.messages": NEVER}),
         Topic(DELIVERIES, delivery_partitions, {**_kept(36 * DAY), **big}),
