@@ -18,13 +18,16 @@ from tests.crash.groups import delete_group
 SERVICES = ("gateway", "pricer", "ledger", "kafka", "clickhouse")
 SECONDS = ("pricer", "ledger")
 GROUP = "pricer"
+OWNED = {"pricer": "rev_shard_position{", "expirer": "rev_expirer_open{"}
+"""How the metric begins that a process has for each shard that is its own."""
 
 
 class Faults:
     """Injects faults one after the other and measures how long no event was priced after each kill.
 
     ``services`` are killed and stopped, of each of ``seconds`` a second process is started;
-    ``ready`` names services that must be ready before a fault counts as over (``outages``).
+    ``ready`` names services that must be ready before a fault counts as over (``outages``), and
+    ``shards`` tells how many answers each shard gave, of which each must give another one.
     """
 
     def __init__(
@@ -35,14 +38,15 @@ class Faults:
         services: Sequence[str] = SERVICES,
         seconds: Sequence[str] = SECONDS,
         ready: Sequence[str] = (),
+        shards: Callable[[], Sequence[int]] = tuple,
     ) -> None:
         self._running, self._rng, self._acknowledged = running, rng, acknowledged
-        self._services, self._seconds, self._ready = services, seconds, ready
+        self._services, self._seconds, self._ready, self._shards = services, seconds, ready, shards
         self._extra: list[subprocess.Popen[bytes]] = []
         self.done: Counter[str] = Counter()
         self.recovery: dict[str, list[float]] = {name: [] for name in services}
         self.outages: list[tuple[float, float]] = []
-        """From a fault to when everything in ``ready`` was ready and something was answered again, Unix seconds."""
+        """From a fault to when everything in ``ready`` was ready and every shard answered again, Unix seconds."""
 
     async def inject(self, count: int) -> None:
         """``count`` random faults, with every kind of kill among them if there are so many."""
@@ -62,17 +66,27 @@ class Faults:
         for kind, name in planned[: max(count, 1)]:
             await self.one(kind, name)
             await asyncio.sleep(self._rng.uniform(0.5, 3))
+        if self._extra:
+            await self.one("end second", "")
 
     async def one(self, kind: str, name: str) -> None:
         """One fault, and its outage."""
         began = time.time()
         await self._one(kind, name)
         if self._ready:
-            answered = self._acknowledged()
             for service in self._ready:
                 await self._until_ready(service)
-            await self._until(lambda: self._acknowledged() > answered, f"answers after {kind} {name}")
+            answered = self._shards()
+            await self._until(
+                lambda: all(now > then for now, then in zip(self._shards(), answered, strict=True)),
+                f"every shard answers after {kind} {name}",
+            )
+            for service in self._ready:
+                await self._until_ready(service)
+                if not self._extra:
+                    await self._until_whole(service)
             self.outages.append((began, time.time()))
+            print(f"    over after {time.time() - began:.1f} s", flush=True)
 
     async def _one(self, kind: str, name: str) -> None:
         self.done[f"{kind} {name}".strip()] += 1
@@ -93,6 +107,15 @@ class Faults:
         while not await asyncio.to_thread(_is_ready, self._running.run["addresses"][name]):
             if time.monotonic() > until:
                 raise TimeoutError(f"{name} was not ready within {limit} s")
+            await asyncio.sleep(0.02)
+
+    async def _until_whole(self, name: str, limit: float = 90) -> None:
+        """Until the one process of a service works on every shard: nobody is ready or not for the
+        shards of a second one that was killed, until its session is over."""
+        until = time.monotonic() + limit
+        while await asyncio.to_thread(_owned, self._running.run["addresses"][name], OWNED[name]) < len(self._shards()):
+            if time.monotonic() > until:
+                raise TimeoutError(f"{name} had not all shards within {limit} s")
             await asyncio.sleep(0.02)
 
     async def _kill(self, name: str) -> None:
@@ -168,3 +191,12 @@ def _is_ready(address: str) -> bool:
             return int(answer.status) == 200
     except OSError:
         return False
+
+
+def _owned(address: str, metric: str) -> int:
+    """How many shards a process works on; none while it does not answer."""
+    try:
+        with urllib.request.urlopen(f"{address}/metrics", timeout=1) as answer:
+            return sum(line.startswith(metric.encode()) for line in answer)
+    except OSError:
+        return 0

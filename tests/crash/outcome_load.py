@@ -12,9 +12,10 @@ from typing import NamedTuple
 import aiohttp
 
 from bench.running import Running, wait_until
+from schemas.topics import partition_of
 from tests.crash.faults import Faults
 from tests.crash.outcome_clients import Client
-from tests.crash.promises import GRACE, QUERY, Book, Judged, judge, parse
+from tests.crash.promises import GRACE, QUERY, SHARDS, Book, Judged, judge, parse
 
 SERVICES = ("expirer", "pricer", "gateway", "kafka")
 SECONDS = ("pricer", "expirer")
@@ -55,6 +56,10 @@ def trial(running: Running, size: Size, grace: int = GRACE) -> Judged:
     )
     judged = judge(book, parse(running.sql(QUERY.format(prefix=PREFIX))), faults.outages, grace)
     _report(book, faults, judged)
+    for error in judged.errors:
+        print(f"  WRONG {error}")
+    for began, ended in faults.outages if judged.errors else ():
+        print(f"  outage from {began * 1000:.0f} to {ended * 1000:.0f}")
     return judged
 
 
@@ -67,9 +72,16 @@ def verified(running: Running) -> int:
 async def _torment(running: Running, book: Book, size: Size) -> Faults:
     customers = [f"{PREFIX}{number}" for number in range(size.clients)]
     keys = [running.make_key(customer) for customer in customers]
+    used = {partition_of(customer.encode(), SHARDS) for customer in customers}
     rng = random.Random(size.seed)
     faults = Faults(
-        running, rng, lambda: book.acknowledged, services=SERVICES, seconds=SECONDS, ready=("pricer", "expirer")
+        running,
+        rng,
+        lambda: book.acknowledged,
+        services=SERVICES,
+        seconds=SECONDS,
+        ready=("pricer", "expirer"),
+        shards=lambda: tuple(book.by_shard[shard] for shard in sorted(used)),
     )
     over = asyncio.Event()
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from schemas.limits import HOUR
 
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+SHARDS = 4
+"""Of an embedded log."""
 GRACE = 1000
 """Milliseconds after its time, outages apart, within which an outcome must have expired."""
 
@@ -56,19 +58,21 @@ class Book:
     promises: list[Promise] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     acknowledged: int = 0
+    by_shard: list[int] = field(default_factory=lambda: [0] * SHARDS)
+    """Of those about openings and ends, how many each shard gave."""
     repeats: int = 0
     refused: dict[str, int] = field(default_factory=dict)
 
     def opened(self, promise: Promise, outcome_id: str) -> None:
         """The same opening must always have the same id."""
-        self.acknowledged += 1
         if promise.outcome_id not in (None, outcome_id):
             self.errors.append(f"{promise.name}: opened {promise.outcome_id}, then {outcome_id}")
         promise.outcome_id = outcome_id
+        self._answered(promise)
 
     def closed(self, promise: Promise, closing: Closing) -> None:
         """Whoever asks how, an outcome ended once."""
-        self.acknowledged += 1
+        self._answered(promise)
         if promise.closed not in (None, closing):
             self.errors.append(f"{promise.name}: answered {promise.closed}, then {closing}")
         promise.closed = closing
@@ -78,6 +82,10 @@ class Book:
         self.acknowledged += 1
         if promise.voids.setdefault(original, void) != void:
             self.errors.append(f"{promise.name}: {original} was voided by {promise.voids[original]}, then by {void}")
+
+    def _answered(self, promise: Promise) -> None:
+        self.acknowledged += 1
+        self.by_shard[promise.event_id >> 10 & 63] += 1
 
     def count(self, reason: str) -> None:
         self.refused[reason] = self.refused.get(reason, 0) + 1
@@ -203,7 +211,8 @@ def _measure(judged: Judged, rows: list[LedgerRow], outages: list[tuple[float, f
             late = row.at - due - sum(_overlap(due, row.at, began, ended) for began, ended in outages)
             judged.late.append(late)
             if late > grace or row.at - due > HOUR:
-                judged.errors.append(f"{row.outcome_id} of {row.customer} expired {row.at - due} ms late ({late})")
+                what = f"{row.outcome_id} of {row.customer}, due {due}"
+                judged.errors.append(f"{what}, expired {row.at - due} ms late, {late} without outages")
 
 
 def _overlap(due: int, at: int, began: float, ended: float) -> int:
