@@ -71,7 +71,6 @@ class Desk:
         self._jitter = jitter
         self._configuration = partition_of(CONFIG_KEY, rules.partitions)
         self._journal = Journal(partition)
-        self._first = 0
         self._seen = -1
         self._hot: set[int] = set()
         self._behind: dict[int, None] = {}
@@ -122,7 +121,7 @@ class Desk:
 
     def log_begins(self, first: int, now: int) -> None:
         """Retention has taken what is before ``first``: what still referred to it is given up visibly."""
-        self._journal.now, self._first = now, first
+        self._journal.now = now
         for lane in self.lanes.values():
             for stretch in [s for s in lane.ranges if s.resolved and s.offset < first]:
                 last = first if stretch.end is None else min(first, stretch.end)
@@ -228,10 +227,10 @@ class Desk:
         """Stretches whose beginning has to be asked for by their time."""
         return [(lane, s) for id in self._behind for lane in [self.lanes[id]] for s in lane.ranges if not s.resolved]
 
-    def resolve(self, lane: Lane, stretch: Range, offset: int) -> None:
-        """``offset``: of the first record at or after its time, or the log's end."""
+    def resolve(self, lane: Lane, stretch: Range, offset: int, first: int) -> None:
+        """``offset``: of the first record at or after its time, or the log's end; ``first``: where the log begins."""
         if stretch in lane.ranges:
-            if offset <= self._first and offset > 0 and not stretch.replay:
+            if 0 < offset <= first and not stretch.replay:
                 self._journal.gap(lane.webhook, lane.customer_id, stretch, offset, GONE)
             lane.resolve(stretch, offset)
             self._note(lane)

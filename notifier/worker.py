@@ -205,8 +205,9 @@ class PartitionWorker:
         desk = self._desk
         while True:
             for lane, stretch in desk.unresolved():
+                first, _ = await pages.bounds()
                 found = await pages.since(stretch.at)
-                desk.resolve(lane, stretch, desk.next if found is None else found)
+                desk.resolve(lane, stretch, desk.next if found is None else found, first)
             offset = desk.want()
             if offset is None:
                 self._hungry.clear()

@@ -1,14 +1,14 @@
 """A log of its own for each test, on a broker of the module; every notifier is gone after the test."""
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from notifier.testing import MemorySender
-from tests.integration.notifier.site import Receiver, Running, Site
+from tests.integration.notifier.site import Child, Receiver, Running, Site
 
 
 @pytest.fixture
@@ -37,6 +37,20 @@ async def running(site: Site, eventually: Callable[..., Awaitable[None]]) -> Asy
 def customer() -> str:
     """A name that no other test of the module has."""
     return f"c-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def child(site: Site, tmp_path: Path) -> Iterator[Callable[..., Child]]:
+    """``child(ordinal)``: a notifier in a process of its own, gone after the test."""
+    made: list[Child] = []
+
+    def start(ordinal: int = 0) -> Child:
+        made.append(Child(site, tmp_path / f"notifier-{ordinal}.log", ordinal))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.kill()
 
 
 @pytest.fixture

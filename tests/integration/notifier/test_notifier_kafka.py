@@ -4,7 +4,6 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,21 +80,20 @@ async def test_an_owner_that_ends_leaves_everything_to_the_next(
 
 
 async def test_kill_9_loses_nothing(
-    site: Site, customer: str, here: str, eventually: Eventually, tmp_path: Path, receiver: Receiver
+    site: Site, customer: str, eventually: Eventually, child: Callable[..., Child], receiver: Receiver
 ) -> None:
     """A process that is killed twice while it sends: every event is received, or tried until it is."""
     await site.hook(customer, receiver.url)
     receiver.fail_every = 5
     ids: list[str] = []
     for round in range(3):
-        child = Child(site, tmp_path / "notifier.log")
+        started = child()
         ids += await site.meter(customer, 50, each=2)
         seen = len(receiver.got)
         await eventually(lambda seen=seen: len(receiver.got) > seen + 20, 90)
         if round < 2:
-            child.kill()
+            started.kill()
     await eventually(lambda: set(receiver.accepted()) == set(ids), 120)
-    child.kill()
     per_event: dict[str, set[str]] = {}
     for event, delivery, _ in receiver.got:
         per_event.setdefault(event, set()).add(delivery)
@@ -265,14 +263,15 @@ async def test_a_long_backlog_costs_little_and_is_caught_up(
 
 
 async def test_a_frozen_owner_that_wakes_up_does_no_harm(
-    site: Site, customer: str, eventually: Eventually, tmp_path: Path, receiver: Receiver
+    site: Site, customer: str, eventually: Eventually, child: Callable[..., Child], receiver: Receiver
 ) -> None:
     """SIGSTOP until another instance has its partitions, then SIGCONT: it is fenced, and nothing is lost."""
     names = [site.customer_in(partition, customer) for partition in (0, 1)]
     for name in names:
         await site.hook(name, receiver.url)
     receiver.fail_every = 6
-    frozen, other = (Child(site, tmp_path / f"notifier-{n}.log", n) for n in (0, 1))
+    frozen = child(0)
+    child(1)
     ids = [id for name in names for id in await site.meter(name, 10)]
     await eventually(lambda: set(receiver.accepted()) == set(ids), 90)
     frozen.process.send_signal(signal.SIGSTOP)
@@ -283,8 +282,6 @@ async def test_a_frozen_owner_that_wakes_up_does_no_harm(
     await eventually(lambda: set(receiver.accepted()) == set(ids), 90)
     for name in names:
         await eventually(_none_left(site, name), 60)
-    for child in (frozen, other):
-        child.kill()
     attempts, _ = await site.deliveries()
     delivered = {a.event_id for a in attempts if a.outcome == "delivered" and a.customer_id in names}
     assert delivered == set(ids), "every delivery is told of"

@@ -135,7 +135,7 @@ class World:
     def _resolve(self) -> None:
         for lane, stretch in self.desk.unresolved():
             later = (line.offset for line in self.log if line.at >= stretch.at and line.offset >= self.first)
-            self.desk.resolve(lane, stretch, next(later, len(self.log)))
+            self.desk.resolve(lane, stretch, next(later, len(self.log)), self.first)
 
     def start(self) -> list[Flight]:
         """Begin what is due."""
