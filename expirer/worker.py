@@ -25,6 +25,8 @@ IN_FLIGHT = 500
 """Reminders that are appended at once; the next ones wait until these are acknowledged."""
 FETCH = 2 << 20
 """Bytes of rev.state asked for at once: what is fetched is in memory twice, for each partition."""
+GATHER = 200
+"""ms that changes of rev.state may come together; far below the second that a reminder may be late."""
 UNCONFIRMED = 5.0
 """Seconds without a fetch that confirms that everything was read, after which it is not ready."""
 REPORT = 20
@@ -51,7 +53,8 @@ class PartitionWorker:
         self._appender = appender
         self._clock = clock
         self._monotonic = monotonic
-        self._view = CompactedView(kafka, STATE, Reading(self.timers).apply, partition=partition, fetch=FETCH)
+        apply = Reading(self.timers).apply
+        self._view = CompactedView(kafka, STATE, apply, partition=partition, fetch=FETCH, gather=GATHER)
         self._complete = False
         self._stopping = asyncio.Event()
         self._log = log.bind(partition=partition)

@@ -22,6 +22,8 @@ HANGING = 15.0
 """Seconds that one call of the consumer may take beyond what it was asked to wait."""
 SILENCE = 10_000
 """ms without an answered fetch until the consumer is given up; an idle one answers every 500 ms."""
+GATHER = 100
+"""ms that entries may come together at the broker; blocks are further apart than that."""
 MAX_RECORDS = 5000
 Clock = Callable[[], int]
 
@@ -39,7 +41,7 @@ class KafkaSource:
         self._since = 0
 
     async def open(self) -> Bounds:
-        consumer = self._consumer = reader(self._kafka)
+        consumer = self._consumer = reader(self._kafka, gather=GATHER)
         try:
             await within(HANGING, consumer.start())
             begin = await within(HANGING, consumer.beginning_offsets([self._tp]))

@@ -22,6 +22,9 @@ BATCH = 1 << 20
 TRANSACTION_TIMEOUT = 10_000
 REQUEST_TIMEOUT = 10_000
 HEARTBEAT = 500
+GATHERED = 64 << 10
+IDLE_FETCH = 500
+"""ms that the broker keeps a fetch which finds nothing."""
 CLOSING = 2.0
 """Seconds that a client gets to close by itself."""
 
@@ -68,10 +71,12 @@ def hinting(kafka: str) -> AIOKafkaProducer:
     )
 
 
-def reader(kafka: str, *, committed: bool = True, fetch: int = MAX_MESSAGE) -> AIOKafkaConsumer:
+def reader(kafka: str, *, committed: bool = True, fetch: int = MAX_MESSAGE, gather: int = 0) -> AIOKafkaConsumer:
     """A consumer without a group, to be assigned and seeked by hand. An offset that the log
     does not have is raised, never silently reset. ``fetch``: bytes asked for of each partition
-    at once; a batch that is larger still comes whole."""
+    at once; a batch that is larger still comes whole. ``gather``: ms that the broker may wait
+    for GATHERED bytes to come together, for readers who are in no hurry: a fetch for every
+    transaction costs both sides more than what is in it."""
     return AIOKafkaConsumer(
         bootstrap_servers=kafka,
         group_id=None,
@@ -80,6 +85,8 @@ def reader(kafka: str, *, committed: bool = True, fetch: int = MAX_MESSAGE) -> A
         isolation_level="read_committed" if committed else "read_uncommitted",
         max_partition_fetch_bytes=fetch,
         fetch_max_bytes=4 * MAX_MESSAGE,
+        fetch_min_bytes=GATHERED if gather else 1,
+        fetch_max_wait_ms=gather or IDLE_FETCH,
         request_timeout_ms=REQUEST_TIMEOUT,
         check_crcs=True,
     )

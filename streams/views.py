@@ -34,7 +34,7 @@ Apply = Callable[[bytes, bytes | None, int], None]
 class CompactedView:
     """Follows one partition of ``topic``, committed records only. ``apply`` may see a record
     again after a failure; if it raises, the view stands still, is tried again for ever, and
-    is no longer confirmed. ``fetch``: bytes that are asked for at once."""
+    is no longer confirmed. ``fetch``, ``gather``: as of streams.clients.reader."""
 
     def __init__(
         self,
@@ -44,11 +44,13 @@ class CompactedView:
         *,
         partition: int = 0,
         fetch: int = MAX_MESSAGE,
+        gather: int = 0,
         clock: Clock = time.monotonic,
     ) -> None:
         self._kafka = kafka
         self._tp = TopicPartition(topic, partition)
         self._fetch = fetch
+        self._gather = gather
         self._apply = apply
         self._clock = clock
         self._dog = Watchdog(SILENCE, clock)
@@ -101,7 +103,7 @@ class CompactedView:
 
     async def _follow(self) -> None:
         while not self._stopping:
-            consumer = clients.reader(self._kafka, fetch=self._fetch)
+            consumer = clients.reader(self._kafka, fetch=self._fetch, gather=self._gather)
             try:
                 await self._line.hold(self._read(consumer))
             except Exception as error:
