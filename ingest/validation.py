@@ -112,7 +112,7 @@ def event_of(body: EventBody, key: str | None, bounds: Bounds) -> MeterEvent:
     outcome = body.outcome
     expires_at: int | None = None
     if body.expires_at is not None or body.on_expiry is not None:
-        expires_at = _expiry(body, bounds)
+        expires_at = _expiry(body, bounds, key)
     given = body.metadata
     metadata = EMPTY if given is UNSET else json_object("metadata", given)
     timestamp = body.timestamp
@@ -174,10 +174,14 @@ def failed(errors: list[IndexedError]) -> Invalid:
     return Invalid(f"events[{first.index}]: {first.error}; nothing of the batch was recorded", errors)
 
 
-def expiry(text: str, now: int) -> int:
-    """Ms of an expires_at that lies after ``now`` and not too far. Raises Invalid."""
+def expiry(text: str, now: int, repeats: int = 0) -> int:
+    """Ms of an expires_at that lies after ``now`` and not too far. Raises Invalid.
+
+    ``repeats``: ms for which the request's key is remembered, 0 without one. So long it may be
+    the repeat of one that came in time; only the pricer knows, and refuses it if it is not.
+    """
     at = _time("expires_at", text)
-    if at <= now:
+    if at <= now - repeats:
         raise Invalid("expires_at must be in the future")
     if at > now + MAX_TTL:
         raise Invalid(f"expires_at must be at most {MAX_TTL // DAY} days ahead")
@@ -215,11 +219,13 @@ def _same(name: str, value: int | None, other_name: str, other: int | None) -> i
     return value
 
 
-def _expiry(body: EventBody, bounds: Bounds) -> int | None:
+def _expiry(body: EventBody, bounds: Bounds, key: str | None) -> int | None:
     field = "expires_at" if body.expires_at is not None else "on_expiry"
     if body.outcome != "pending":
         raise Invalid(f"{field} is only for events with outcome pending")
-    return None if body.expires_at is None else expiry(body.expires_at, bounds.now)
+    if body.expires_at is None:
+        return None
+    return expiry(body.expires_at, bounds.now, 0 if key is None else bounds.now - bounds.oldest)
 
 
 def _event_time(text: str, bounds: Bounds) -> int:

@@ -81,7 +81,8 @@ async def register(context: Context, request: web.Request) -> web.Response:
     body = outcome_body(sent)
     customer_id = customer_of(key, body.customer_id, query.get("customer_id"))
     own_key = one_key(request, body.idempotency_key)
-    task = task_of(body, context.clock())
+    window = context.settings.idempotency_window
+    task = task_of(body, context.clock(), 0 if own_key is None else window)
     command = Register(
         customer_id,
         key.id,
@@ -89,7 +90,7 @@ async def register(context: Context, request: web.Request) -> web.Response:
         task.agent_id,
         task.price_on_success,
         task.expires_at,
-        context.settings.idempotency_window,
+        window,
         task.price_on_failure,
         task.on_expiry,
         task.criteria,

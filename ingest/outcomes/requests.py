@@ -65,8 +65,9 @@ def reason_of(body: bytes) -> str:
     return made.reason
 
 
-def task_of(body: OutcomeBody, now: int) -> Task:
-    """What is registered; ``now`` in ms UTC. Raises Invalid naming the field."""
+def task_of(body: OutcomeBody, now: int, repeats: int = 0) -> Task:
+    """What is registered; ``now`` in ms UTC, ``repeats`` as of ingest.validation.expiry. Raises
+    Invalid naming the field."""
     if body.task_id is None:
         raise Invalid("task_id is required")
     _check_task(body.task_id)
@@ -80,7 +81,7 @@ def task_of(body: OutcomeBody, now: int) -> Task:
     on_failure = rate("price_on_failure", body.price_on_failure)
     if body.expires_at is None:
         raise Invalid("expires_at is required")
-    expires_at = expiry(body.expires_at, now)
+    expires_at = expiry(body.expires_at, now, repeats)
     criteria = _object("success_criteria", body.success_criteria)
     return Task(body.task_id, body.agent_id, on_success, on_failure, expires_at, body.on_expiry or "failure", criteria)
 

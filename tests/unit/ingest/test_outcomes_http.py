@@ -141,6 +141,25 @@ async def test_a_registration_is_repeated_by_its_key(gateway: Any, key: str) -> 
     assert differ.status == 400 and "differ" in differ.json["error"]
 
 
+async def test_a_repeat_after_its_expiry_is_answered_with_the_first_answer(gateway: Any, key: str) -> None:
+    """A key is honoured for its whole window, of a registration and of a pending event; a new
+    one whose time is over is refused by the pricer, one without a key by the gateway."""
+    soon = {"expires_at": "2026-04-26T12:00:01Z"}
+    first = await registered(gateway, key, idempotency_key="r", **soon)
+    event = {**EMAIL, **soon, "idempotency_key": "e"}
+    metered = await gateway.call("POST", "/v1/meter", event, key)
+    gateway.now += DAY
+    again = await gateway.call("POST", "/v1/outcomes", task(idempotency_key="r", **soon), key)
+    assert (again.status, again.json, again.headers["Idempotent-Replayed"]) == (201, first, "true")
+    again = await gateway.call("POST", "/v1/meter", event, key)
+    assert (again.status, again.json["event_id"]) == (201, metered.json["event_id"])
+    appended = sum(map(len, gateway.log.raw))
+    assert (await gateway.call("POST", "/v1/outcomes", task(task_id="t2", **soon), key)).status == 400
+    assert sum(map(len, gateway.log.raw)) == appended
+    late = await gateway.call("POST", "/v1/outcomes", task(task_id="t2", idempotency_key="new", **soon), key)
+    assert (late.status, late.json["error"]) == (400, "expires_at must be in the future")
+
+
 async def test_a_conflict_tells_where_the_outcome_stands(gateway: Any, key: str) -> None:
     """A task that exists, the other verdict, a verdict that comes late: 409 with id, status and all that is known."""
     shown = await registered(gateway, key)
