@@ -37,7 +37,7 @@ from schemas.objects import iso
 
 pytestmark = pytest.mark.integration
 
-EXAMPLES = 40
+EXAMPLES = 25
 """Random requests of each operation, beside those that cover its schema systematically."""
 SPLIT = {"tokens", "tokens_input", "tokens_output", "tokens_in", "tokens_out"}
 TIMED = {"expires_at", "on_expiry", "timestamp"}
@@ -76,7 +76,7 @@ def places(running: Running, secrets: dict[Auth, str]) -> dict[str, str]:
     charged = _made(running, "/v1/outcomes", {**task, "task_id": "charged"}, key)["outcome_id"]
     assert running.call("POST", f"/v1/outcomes/{charged}/resolve", {"success": True}, key)[0] == 200
     event = _made(running, "/v1/meter", {"agent_id": "a", "action": "chat"}, key)["event_id"]
-    hooks = [_made(running, "/v1/webhooks", {"url": HOOK, "events": ["meter.created"]}, key)["id"] for _ in range(2)]
+    hooks = [_made(running, "/v1/webhooks", {"url": HOOK, "events": ["meter.created"]}, key)["id"] for _ in range(3)]
     wait_until(lambda: running.call("GET", f"/v1/events/{event}", None, key)[0] == 200, "the ledger has the event")
     return {
         "/v1/outcomes/{outcome_id}": outcome,
@@ -85,6 +85,7 @@ def places(running: Running, secrets: dict[Auth, str]) -> dict[str, str]:
         "/api/admin/events/{event_id}/void": str(event),
         **dict.fromkeys((f"/v1/webhooks/{{id}}{end}" for end in ("", "/rotate", "/test", "/replay")), str(hooks[0])),
         "DELETE /v1/webhooks/{id}": str(hooks[1]),
+        "PATCH /v1/webhooks/{id}": str(hooks[2]),  # which may switch it off
         "/api/admin/customers/{customer_id}": CUSTOMER,
     }
 
