@@ -12,8 +12,19 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from ingest.context import Context
+
 _PARAMETER = re.compile(r"{(\w+)}")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def bound(context: Context, function: Callable[[Context, web.Request], Awaitable[web.StreamResponse]]) -> Handler:
+    """A handler that is given what ``function`` needs beside the request."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await function(context, request)
+
+    return handle
 
 
 class Auth(Enum):

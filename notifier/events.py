@@ -17,7 +17,6 @@ from schemas.ids import event_id
 from schemas.objects import iso
 from schemas.replies import Receipt
 
-REPLAY = "webhook.replay"
 TEST = "webhook.test"
 EVERYBODY = None
 
@@ -106,7 +105,7 @@ def domain_events(partition: int, offset: int, record: EntryRecord) -> Iterator[
 def replays(offset: int, record: EntryRecord) -> Iterator[ReplayJob]:
     """The replays that the record asks for."""
     for entry in record.entries:
-        if entry.kind == "config" and entry.type == REPLAY:
+        if entry.kind == "config" and entry.type == deliveries.REPLAY:
             yield ReplayJob(offset, _replay(entry.detail))
 
 

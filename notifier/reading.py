@@ -5,7 +5,7 @@ No group, no committed offsets, no silent reset. What the records mean may not c
 
 from collections.abc import Callable
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from notifier.page import Line, Page
@@ -16,7 +16,8 @@ from streams.lifeline import within
 from streams.watchdog import Watchdog
 
 FETCH = 1 << 20
-"""Bytes that are asked for at once; a record batch that is larger is given whole."""
+"""Bytes that are asked for at once, since what is read here is kept in memory; a record batch that
+is larger is given whole."""
 HANGING = 15.0
 """Seconds that one call may take beyond what it was asked to wait."""
 SILENCE = 10.0
@@ -31,28 +32,13 @@ class LogBegins(Exception):
         self.first = first
 
 
-def reader(kafka: str, fetch: int = FETCH) -> AIOKafkaConsumer:
-    """As streams.clients.reader, with smaller fetches: what is read here is kept in memory."""
-    return AIOKafkaConsumer(
-        bootstrap_servers=kafka,
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        isolation_level="read_committed",
-        max_partition_fetch_bytes=fetch,
-        fetch_max_bytes=fetch,
-        request_timeout_ms=10_000,
-        check_crcs=True,
-    )
-
-
 class Pages:
     """Reads on where it stands, or from another offset. Raises Hung, LogBegins or a KafkaError;
     after that it is closed and another one is made."""
 
     def __init__(self, kafka: str, topic: str, partition: int, clock: Clock) -> None:
         self._tp = TopicPartition(topic, partition)
-        self._consumer = reader(kafka)
+        self._consumer = clients.reader(kafka, fetch=FETCH)
         self._dog = Watchdog(SILENCE, clock)
         self._next = -1
 

@@ -11,7 +11,6 @@ import msgspec
 
 from pricer import prices, webhooks
 from pricer.change import Change, Refusal, kept_at, refused
-from pricer.change import entry_record as entry_record
 from schemas import config, objects, state
 from schemas.commands import (
     ChangeWebhook,

@@ -6,7 +6,18 @@ is in the record or in the shard's state, so replaying the log gives the same by
 
 import msgspec
 
-from pricer import closing, configuration, idempotency, installing, metering, outcomes, refusing, voiding, webhooks
+from pricer import (
+    change,
+    closing,
+    configuration,
+    idempotency,
+    installing,
+    metering,
+    outcomes,
+    refusing,
+    voiding,
+    webhooks,
+)
 from schemas import commands, entries, ids
 from schemas.commands import Command, Expire, InstallPrice, Meter, ReadOutcome, Register, ReplayWebhook, Resolve, Void
 from schemas.entries import Entry
@@ -112,4 +123,4 @@ def _rejected(record: Input, reason: str) -> bytes | None:
         return refusing.rejection(command, record, reason)
     if isinstance(command, Expire | ReadOutcome):
         return None  # it is a question, and nothing that was asked for is lost with it
-    return configuration.entry_record(record, [Entry("rejected", reason=reason)])
+    return change.entry_record(record, [Entry("rejected", reason=reason)])

@@ -21,6 +21,7 @@ from schemas.commands import (
     encode,
 )
 from schemas.config import Webhook
+from schemas.deliveries import REPLAY
 from schemas.entries import Entry
 from schemas.state import SEPARATOR
 from schemas.topics import partition_of
@@ -29,7 +30,6 @@ from streams.types import Decision, Input, Outgoing
 
 MAX_WEBHOOKS = 100
 """Endpoints of one customer."""
-REPLAY = "webhook.replay"
 _decode = msgspec.json.Decoder(Webhook).decode
 _decode_ids = msgspec.json.Decoder(list[int]).decode
 _encode_any = msgspec.json.Encoder().encode
@@ -101,15 +101,15 @@ class WebhookChange(Change):
         where the customer's own events are."""
         found = self._webhook(command.id, command.customer_id)
         self.result, self.status = webhook_object(found), 202
-        detail = replay_detail(command)
+        sent = encode(command)
         here = self.record.partition
         there = partition_of(found.customer_id.encode(), self.partitions)
         wanted = {here, there} if command.partition is None else {command.partition} & {here, there}
         if not wanted:
             raise Refusal(404, "not_found", "no such delivery of this webhook")
-        self.enter(REPLAY if here in wanted else "webhook.replayed", command.actor, detail)
+        self.enter(REPLAY if here in wanted else "webhook.replayed", command.actor, msgspec.Raw(sent))
         if there in wanted - {here}:
-            self.outgoing.append(Outgoing((there,), found.customer_id.encode(), encode(command)))
+            self.outgoing.append(Outgoing((there,), found.customer_id.encode(), sent))
 
     def _webhook(self, id: int, customer_id: str) -> Webhook:
         kept = self.get(kept_at(config.webhook_key(id)))
@@ -134,13 +134,8 @@ class WebhookChange(Change):
 def meet(command: ReplayWebhook, record: Input) -> Decision:
     """A replay that the configuration shard sent on, in the customer's shard. It may arrive more
     than once: what is delivered again once more has the same id."""
-    entry = Entry("config", type=REPLAY, actor=command.actor, detail=replay_detail(command))
+    entry = Entry("config", type=REPLAY, actor=command.actor, detail=msgspec.Raw(encode(command)))
     return Decision(entries=entry_record(record, [entry]))
-
-
-def replay_detail(command: ReplayWebhook) -> msgspec.Raw:
-    """The command itself, as the notifier reads it in the entry."""
-    return msgspec.Raw(encode(command))
 
 
 def _ids_key(customer_id: str) -> bytes:

@@ -25,6 +25,9 @@ TYPES = (
 )
 """Every domain event that an endpoint can subscribe to, beside EVERY."""
 EVERY = "*"
+REPLAY = "webhook.replay"
+"""Type of the config entry that asks the notifier to deliver again; its ``detail`` is the command
+(schemas.commands.ReplayWebhook)."""
 KEPT = 36 * DAY
 """ms that events and attempts are kept, and can be replayed."""
 _NAMESPACE = uuid.UUID("6f0f7b0e-3c0e-4f53-9a3c-6d1b1f0c7a52")

@@ -1,7 +1,5 @@
 """/v1/webhooks/{id}/deliveries: every attempt; /v1/webhooks/{id}/replay: deliver again."""
 
-from collections.abc import Awaitable, Callable
-
 import msgspec
 from aiohttp import hdrs, web
 
@@ -14,7 +12,7 @@ from ingest.incoming import query_of
 from ingest.problems import Invalid, NotFound
 from ingest.reads import cursors, params
 from ingest.reads.rows import DeliveryRow, Place
-from ingest.routing import Auth, Handler, Operation, Route
+from ingest.routing import Auth, Operation, Route, bound
 from ingest.webhooks.endpoints import ACTOR, ONE, NotActive, asked, webhook_of
 from ingest.webhooks.requests import ReplayBody, since_of
 from ingest.writing import QUERY
@@ -62,22 +60,16 @@ class DeliveryList(msgspec.Struct, frozen=True):
 def routes(context: Context) -> list[Route]:
     """The routes of this room."""
 
-    def handler(function: Callable[[Context, web.Request], Awaitable[web.Response]]) -> Handler:
-        async def handle(request: web.Request) -> web.Response:
-            return await function(context, request)
-
-        return handle
-
     keys, again = Auth.KEY, {202: WebhookObject}
     where, listed = ONE + "/deliveries", {200: DeliveryList}
     return [
         Route(
             Operation(hdrs.METH_GET, where, "Every attempt, newest first.", keys, listed, None, LIST_QUERY),
-            handler(_list),
+            bound(context, _list),
         ),
         Route(
             Operation(hdrs.METH_POST, ONE + "/replay", "Deliver again.", keys, again, ReplayBody, QUERY),
-            handler(_replay),
+            bound(context, _replay),
         ),
     ]
 

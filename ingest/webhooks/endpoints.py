@@ -1,6 +1,5 @@
 """/v1/webhooks: make, list, change, delete, rotate and try out a customer's endpoints."""
 
-from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from aiohttp import hdrs, web
@@ -15,7 +14,7 @@ from ingest.boundary import answer
 from ingest.context import Context
 from ingest.incoming import query_of
 from ingest.problems import Invalid, NotFound, Problem
-from ingest.routing import Auth, Handler, Operation, Route
+from ingest.routing import Auth, Operation, Route, bound
 from ingest.validation import decode
 from ingest.webhooks.requests import (
     ChangeBody,
@@ -52,27 +51,24 @@ class WebhooksOff(Problem):
 def routes(context: Context) -> list[Route]:
     """The routes of this room."""
 
-    def handler(function: Callable[[Context, web.Request], Awaitable[web.Response]]) -> Handler:
-        async def handle(request: web.Request) -> web.Response:
-            return await function(context, request)
-
-        return handle
-
     keys = Auth.KEY
     post, made, shown = hdrs.METH_POST, {201: WebhookMade}, {200: WebhookObject}
     listed, done, rotated = {200: WebhookList}, {200: Done}, {200: WebhookMade}
     return [
         Route(
-            Operation(post, PATH, "Make an endpoint; its secret, once.", keys, made, WebhookBody, QUERY), handler(_make)
+            Operation(post, PATH, "Make an endpoint; its secret, once.", keys, made, WebhookBody, QUERY),
+            bound(context, _make),
         ),
-        Route(Operation(hdrs.METH_GET, PATH, "Your endpoints.", keys, listed, None, LIST_QUERY), handler(_list)),
-        Route(Operation(hdrs.METH_GET, ONE, "One endpoint.", keys, shown, None, QUERY), handler(_show)),
-        Route(Operation(hdrs.METH_PATCH, ONE, "Change it.", keys, shown, ChangeBody, QUERY), handler(_change)),
-        Route(Operation(hdrs.METH_DELETE, ONE, "Delete it.", keys, done, None, QUERY), handler(_delete)),
-        Route(Operation(post, ONE + "/rotate", "A new secret.", keys, rotated, EmptyBody, QUERY), handler(_rotate)),
+        Route(Operation(hdrs.METH_GET, PATH, "Your endpoints.", keys, listed, None, LIST_QUERY), bound(context, _list)),
+        Route(Operation(hdrs.METH_GET, ONE, "One endpoint.", keys, shown, None, QUERY), bound(context, _show)),
+        Route(Operation(hdrs.METH_PATCH, ONE, "Change it.", keys, shown, ChangeBody, QUERY), bound(context, _change)),
+        Route(Operation(hdrs.METH_DELETE, ONE, "Delete it.", keys, done, None, QUERY), bound(context, _delete)),
+        Route(
+            Operation(post, ONE + "/rotate", "A new secret.", keys, rotated, EmptyBody, QUERY), bound(context, _rotate)
+        ),
         Route(
             Operation(post, ONE + "/test", "Send it a test.", keys, {202: WebhookObject}, EmptyBody, QUERY),
-            handler(_test),
+            bound(context, _test),
         ),
     ]
 

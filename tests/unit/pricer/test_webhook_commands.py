@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from pricer.memory import MemoryLog
-from pricer.webhooks import MAX_WEBHOOKS, REPLAY
+from pricer.webhooks import MAX_WEBHOOKS
 from schemas import config, entries
 from schemas.commands import (
     Configure,
@@ -19,6 +19,7 @@ from schemas.commands import (
     RotateWebhook,
     UpdateWebhook,
 )
+from schemas.deliveries import REPLAY
 from schemas.entries import Entry
 from schemas.prices import DEFAULTS
 from schemas.replies import Configured, Refused
