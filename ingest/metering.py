@@ -9,7 +9,7 @@ from ingest.bodies import BatchBody, EventBody
 from ingest.boundary import answer
 from ingest.context import Context
 from ingest.problems import Invalid
-from ingest.routing import Auth, Operation, Route
+from ingest.routing import Auth, Operation, Route, bound
 from ingest.validation import Bounds, decode_batch, decode_event, event_of, events_of, failed
 from ingest.writing import QUERY, REPLAYED, given_key, location, one_key, received, waits
 from schemas.answers import MeterAnswer, metered
@@ -23,12 +23,6 @@ from schemas.replies import BatchCharged, Charged, IndexedError
 def routes(context: Context) -> list[Route]:
     """The routes of this room."""
 
-    async def meter(request: web.Request) -> web.Response:
-        return await one(context, request)
-
-    async def batch(request: web.Request) -> web.Response:
-        return await many(context, request)
-
     return [
         Route(
             Operation(
@@ -40,7 +34,7 @@ def routes(context: Context) -> list[Route]:
                 EventBody,
                 QUERY,
             ),
-            meter,
+            bound(context, one),
         ),
         Route(
             Operation(
@@ -52,7 +46,7 @@ def routes(context: Context) -> list[Route]:
                 BatchBody,
                 QUERY,
             ),
-            batch,
+            bound(context, many),
         ),
     ]
 

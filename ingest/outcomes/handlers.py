@@ -15,7 +15,7 @@ from ingest.outcomes.requests import OUTCOME_PREFIX, is_target, outcome_body, re
 from ingest.outcomes.views import with_standing
 from ingest.problems import NotFound
 from ingest.reads import ReadsUnavailable
-from ingest.routing import Auth, Operation, Route
+from ingest.routing import Auth, Operation, Route, bound
 from ingest.submitting import told
 from ingest.writing import QUERY, REPLAYED, location, one_key, received, waits
 from schemas.commands import ReadOutcome, Register, Resolve
@@ -53,15 +53,6 @@ class AcceptedVerdict(msgspec.Struct, frozen=True):
 def routes(context: Context) -> list[Route]:
     """The routes of this room."""
 
-    async def open_one(request: web.Request) -> web.Response:
-        return await register(context, request)
-
-    async def close_one(request: web.Request) -> web.Response:
-        return await resolve(context, request)
-
-    async def show_one(request: web.Request) -> web.Response:
-        return await read(context, request)
-
     post, keys = hdrs.METH_POST, Auth.KEY
     opened = {201: OutcomeObject, 202: AcceptedOutcome}
     closed = {200: OutcomeObject, 202: AcceptedVerdict}
@@ -69,9 +60,9 @@ def routes(context: Context) -> list[Route]:
     shown = "An outcome as it stands after every write that was answered, by its id or its task's."
     return [
         Route(Operation(post, PATH, "Register a task with a price that depends on its result.", keys, opened,
-                        OutcomeBody, QUERY), open_one),
-        Route(Operation(post, ONE + "/resolve", words, keys, closed, ResolveBody, QUERY), close_one),
-        Route(Operation(hdrs.METH_GET, ONE, shown, keys, {200: OutcomeObject}, None, QUERY), show_one),
+                        OutcomeBody, QUERY), bound(context, register)),
+        Route(Operation(post, ONE + "/resolve", words, keys, closed, ResolveBody, QUERY), bound(context, resolve)),
+        Route(Operation(hdrs.METH_GET, ONE, shown, keys, {200: OutcomeObject}, None, QUERY), bound(context, read)),
     ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from ingest.context import Context
 from ingest.incoming import query_of
 from ingest.outcomes.views import OutcomeList, page
 from ingest.reads import params
-from ingest.routing import Auth, Operation, Route
+from ingest.routing import Auth, Operation, Route, bound
 
 QUERY = {
     "customer_id": "The customer, with a platform key.",
@@ -25,12 +25,12 @@ QUERY = {
 def routes(context: Context) -> list[Route]:
     """The routes of this room."""
 
-    async def show(request: web.Request) -> web.Response:
-        return await outcome_list(context, request)
-
     listed = {200: OutcomeList}
     return [
-        Route(Operation(hdrs.METH_GET, "/v1/outcomes", "Outcomes, newest first.", Auth.KEY, listed, None, QUERY), show)
+        Route(
+            Operation(hdrs.METH_GET, "/v1/outcomes", "Outcomes, newest first.", Auth.KEY, listed, None, QUERY),
+            bound(context, outcome_list),
+        )
     ]
 
 

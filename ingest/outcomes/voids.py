@@ -17,7 +17,7 @@ from ingest.problems import MaybeRecorded, NotFound, NothingCharged, Unanswered
 from ingest.reads.handlers import event_address, evidence
 from ingest.reads.rows import EntryRow
 from ingest.reads.standing import Standing, standing
-from ingest.routing import Auth, Operation, Route
+from ingest.routing import Auth, Operation, Route, bound
 from ingest.submitting import told
 from schemas.commands import EMPTY, EventOutcome, MeterEvent, OnExpiry, PriceRef, Rates, ReadOutcome, Void
 from schemas.commands import encode as encode_command
@@ -33,17 +33,17 @@ ON_ITS_WAY = "it is not in the ledger yet; try again"
 def routes(context: Context) -> list[Route]:
     """The routes of this room."""
 
-    async def event(request: web.Request) -> web.Response:
-        return await void_event(context, request)
-
-    async def outcome(request: web.Request) -> web.Response:
-        return await void_outcome(context, request)
-
     post, admins = hdrs.METH_POST, Auth.ADMIN
     made = {200: VoidObject, 201: VoidObject}
     return [
-        Route(Operation(post, EVENTS, "Take an event or a charge back, once.", admins, made, VoidBody), event),
-        Route(Operation(post, OUTCOMES, "Take an outcome's charge back, once.", admins, made, VoidBody), outcome),
+        Route(
+            Operation(post, EVENTS, "Take an event or a charge back, once.", admins, made, VoidBody),
+            bound(context, void_event),
+        ),
+        Route(
+            Operation(post, OUTCOMES, "Take an outcome's charge back, once.", admins, made, VoidBody),
+            bound(context, void_outcome),
+        ),
     ]
 
 
