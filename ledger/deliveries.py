@@ -2,6 +2,9 @@
 
 At least once, in order; a record that is written twice is replaced, since its place in the
 topic is its key. Goes on from the highest place in the table, or from the log's beginning.
+A record that can never be a row goes to rev.dead and the copy goes on: unlike the ledger's own
+rows (ledger/writer.py) later ones mean the same without it. After a restart the last records of
+a partition may go there once more, under the same address.
 """
 
 import asyncio
@@ -9,14 +12,15 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from ledger import metrics
 from ledger.blocks import Record
 from ledger.clickhouse import ClickHouse
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, Refused, TooLarge
 from ledger.sqltext import read
-from ledger.writer import IDLE, Source
+from ledger.writer import IDLE, Bury, Source
 
 log = structlog.get_logger("ledger.deliveries")
 
@@ -65,21 +69,33 @@ class DeliveryTable:
 
 
 def line(partition: int, record: Record) -> bytes:
-    """A record with its place. Raises ValueError for what is no JSON object."""
+    """A record with its place. Raises Refused for what is no JSON object."""
     value = record.value.strip()
     if not (value.startswith(b"{") and value.endswith(b"}") and len(value) > 2):
-        raise ValueError(f"rev.deliveries {partition}/{record.offset} is no JSON object")
+        raise Refused("no JSON object")
     return b'{"log_partition":%d,"log_offset":%d,' % (partition, record.offset) + value[1:]
 
 
+def names(value: bytes) -> dict[str, object]:
+    """The ids that a record tells, as far as it can be read, for the log."""
+    try:
+        found = msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return {}
+    wanted = ("webhook_id", "delivery_id", "event_id")
+    return {name: found[name] for name in wanted if name in found} if isinstance(found, dict) else {}
+
+
 class DeliveryWriter:
-    """Copies one partition until stopped (streams.team.Worker)."""
+    """Copies one partition until stopped (streams.team.Worker). ``bury`` raises a LedgerError when the
+    dead letter does not stand; then the record is tried again."""
 
     def __init__(
         self,
         partition: int,
         shelf: Shelf,
         source: Callable[[], Source],
+        bury: Bury,
         flush: float = FLUSH,
         pause: float = PAUSE,
     ) -> None:
@@ -87,6 +103,9 @@ class DeliveryWriter:
         self.trouble: str | None = None
         self._shelf = shelf
         self._source = source
+        self._bury = bury
+        self._passed = -1
+        """Highest offset that was written or buried: a dead letter leaves no trace in the table."""
         self._flush = flush
         self._between = pause
         self._stopping = asyncio.Event()
@@ -109,7 +128,7 @@ class DeliveryWriter:
 
     async def _follow(self, source: Source) -> None:
         bounds = await source.open()
-        after = await self._shelf.last(self.partition)
+        after = max(await self._shelf.last(self.partition), self._passed)
         await source.seek(min(max(after + 1, bounds.begin), bounds.end))
         while not self._stopping.is_set():
             records = list(await source.read(IDLE))
@@ -121,16 +140,28 @@ class DeliveryWriter:
             await self._put(records)
 
     async def _put(self, records: Sequence[Record]) -> None:
-        lines = []
-        for record in records:
-            try:
-                lines.append(line(self.partition, record))
-            except ValueError as error:
-                metrics.DELIVERY_UNREADABLE.inc()
-                log.error("delivery_unreadable", partition=self.partition, offset=record.offset, error=str(error))
-        if lines:
-            await self._shelf.put(b"\n".join(lines))
-            metrics.DELIVERIES.inc(len(lines))
+        """In order. What is refused is halved until the record that is to blame is alone; what the server
+        has no memory for, until it fits."""
+        try:
+            await self._shelf.put(b"\n".join(line(self.partition, record) for record in records))
+        except (Refused, TooLarge) as error:
+            if len(records) > 1:
+                half = len(records) // 2
+                await self._put(records[:half])
+                await self._put(records[half:])
+                return
+            if isinstance(error, TooLarge):
+                raise
+            await self._give_up(records[0], str(error))
+        else:
+            metrics.DELIVERIES.inc(len(records))
+        self._passed = records[-1].offset
+
+    async def _give_up(self, record: Record, reason: str) -> None:
+        await self._bury(self.partition, record, reason)
+        metrics.DELIVERIES_REFUSED.inc()
+        place = {"partition": self.partition, "offset": record.offset}
+        log.error("delivery_refused", **place, **names(record.value), error=reason[:300])
 
     async def _pause(self, seconds: float) -> None:
         """Sleeps, but wakes up when stopped."""

@@ -6,6 +6,8 @@ outage is a number of calls that fail.
 
 from collections.abc import Callable
 
+import msgspec
+
 from ledger.blocks import Block
 from ledger.errors import Fenced, Refused, TooLarge, Unavailable
 
@@ -71,3 +73,29 @@ class MemoryTable:
         if self._rows.outages:
             self._rows.outages -= 1
             raise Unavailable("an outage")
+
+
+class MemoryShelf:
+    """The table of attempts in memory; see ledger.deliveries.Shelf. ``rows``: partition and offset of each.
+    ``refuses`` and ``memory`` as in MemoryRows; ``outages``: puts that fail."""
+
+    def __init__(self, refuses: Callable[[bytes], bool] = lambda line: False) -> None:
+        self.rows: list[tuple[int, int]] = []
+        self.refuses = refuses
+        self.memory: int | None = None
+        self.outages = 0
+
+    async def last(self, partition: int) -> int:
+        return max((offset for at, offset in self.rows if at == partition), default=-1)
+
+    async def put(self, lines: bytes) -> None:
+        if self.outages:
+            self.outages -= 1
+            raise Unavailable("an outage")
+        found = lines.split(b"\n")
+        if self.memory is not None and len(found) > self.memory:
+            raise TooLarge("no memory for so much at once")
+        if any(self.refuses(line) for line in found):
+            raise Refused("a record that can never be stored")
+        places = [msgspec.json.decode(line) for line in found]
+        self.rows += [(place["log_partition"], place["log_offset"]) for place in places]

@@ -16,4 +16,6 @@ HALTED = Gauge("rev_ledger_halted", "1: the partition stands still at a record t
 WRONG_LOG = Gauge("rev_ledger_wrong_log", "1: the ledger does not belong to this log; nothing is written")
 DELIVERIES = Counter("rev_ledger_deliveries", "Attempts at webhook deliveries written to rev.deliveries")
 DELIVERY_RETRIES = Counter("rev_ledger_delivery_retries", "Times the copy of the attempts began again", ["error"])
-DELIVERY_UNREADABLE = Counter("rev_ledger_delivery_unreadable", "Records of rev.deliveries that are no attempts")
+DELIVERIES_REFUSED = Counter(
+    "rev_ledger_deliveries_refused", "Records of rev.deliveries that can never be rows; they are in rev.dead"
+)

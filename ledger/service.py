@@ -141,7 +141,10 @@ class Ledger:
             assign=team.assign,
         )
         shelf = DeliveryTable(db)
-        copyists = Team("deliveries", lambda partition: DeliveryWriter(partition, shelf, self._deliveries(partition)))
+        copyists = Team(
+            "deliveries",
+            lambda partition: DeliveryWriter(partition, shelf, self._deliveries(partition), self._bury_delivery),
+        )
         copying = Membership(
             self._settings.kafka,
             group=DELIVERY_GROUP,
@@ -172,15 +175,27 @@ class Ledger:
         return lambda: KafkaSource(self._settings.kafka, partition, now=wall_ms, topic=DELIVERIES)
 
     async def _bury(self, partition: int, record: Record, reason: str) -> None:
-        """A dead letter says where the record is and why; the record itself stays in rev.entries too."""
+        """The writer stands still at the record, so it does so too when there is no dead letter."""
+        try:
+            await self._dead_letter(ENTRIES, partition, record, reason)
+        except StreamError as error:
+            log.error("ledger_dead_letter_failed", partition=partition, offset=record.offset, error=repr(error))
+
+    async def _bury_delivery(self, partition: int, record: Record, reason: str) -> None:
+        """The copy goes on without the record, so the dead letter has to stand. Raises Silent."""
+        try:
+            await self._dead_letter(DELIVERIES, partition, record, reason)
+        except StreamError as error:
+            raise Silent(f"rev.dead: {error!r}") from error
+
+    async def _dead_letter(self, topic: str, partition: int, record: Record, reason: str) -> None:
+        """It says where the record is and why; the record itself stays in its topic too. Raises StreamError."""
         appender = Appender(self._settings.kafka, append_timeout=self._settings.append_timeout, topic=DEAD)
-        address = f"{ENTRIES}/{partition}/{record.offset}".encode()
+        address = f"{topic}/{partition}/{record.offset}".encode()
         try:
             await appender.start()
             headers = [("reason", reason[:1000].encode()), ("by", SERVICE.encode())]
             await appender.append(address, record.value, headers, partition=0)
-        except StreamError as error:
-            log.error("ledger_dead_letter_failed", partition=partition, offset=record.offset, error=repr(error))
         finally:
             await appender.stop()
 

@@ -1,19 +1,17 @@
 """ledger.deliveries on the real engine: attempts and gaps become rows, one for each record."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from ledger.blocks import Record
 from ledger.clickhouse import ClickHouse
 from ledger.deliveries import DeliveryTable, DeliveryWriter
-from ledger.errors import Silent
 from ledger.migrate import migrate
-from ledger.writer import Bounds
 from schemas.deliveries import Attempt, Gap, encode
+from tests.unit.ledger.tape import Tape
 
 pytestmark = pytest.mark.integration
 
@@ -25,53 +23,22 @@ GAP = Gap(7, "acme", 2, 50, 60, AT - 5, AT, AT, "the backlog was over its limit"
 Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 
 
-class Tape:
-    """A partition of rev.deliveries in a list; it fails once where it is told to."""
-
-    def __init__(self, values: Sequence[bytes], fails_at: int = -1) -> None:
-        self.values = values
-        self.fails_at = fails_at
-        self.next = 0
-        self.more = asyncio.Event()
-
-    async def open(self) -> Bounds:
-        return Bounds(0, len(self.values))
-
-    async def seek(self, offset: int) -> None:
-        self.next = offset
-
-    async def read(self, timeout: float) -> Sequence[Record]:
-        if self.next == self.fails_at:
-            self.fails_at = -1
-            raise Silent("the broker is away")
-        if self.next == len(self.values):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.more.wait(), timeout)
-            return []
-        self.next += 1
-        return [Record(self.next - 1, AT, self.values[self.next - 1])]
-
-    async def position(self) -> int:
-        return self.next
-
-    def end(self) -> int:
-        return len(self.values)
-
-    async def close(self) -> None:
-        pass
-
-
 async def rows(db: ClickHouse, columns: str) -> list[list[str]]:
     return await db.execute(f"SELECT {columns} FROM rev._deliveries FINAL WHERE webhook_id = 7 ORDER BY log_offset")
 
 
 async def test_every_record_is_one_row(db: ClickHouse, eventually: Eventually) -> None:
     """An attempt and a gap are there with all their columns, once each, although the log failed
-    in the middle and the copy began again; what is no JSON is left out and counted."""
+    in the middle and the copy began again; what is no attempt is buried."""
     await migrate(db)
     tape = Tape([encode(ATTEMPT), b"no json", encode(GAP), encode(ATTEMPT)], fails_at=3)
     shelf = DeliveryTable(db)
-    writer = DeliveryWriter(3, shelf, lambda: tape, flush=0, pause=0)
+    buried: list[tuple[int, bytes]] = []
+
+    async def bury(partition: int, record: Record, reason: str) -> None:
+        buried.append((record.offset, record.value))
+
+    writer = DeliveryWriter(3, shelf, lambda: tape, bury, flush=0, pause=0)
     task = asyncio.create_task(writer.run())
 
     async def all_there() -> bool:
@@ -81,6 +48,7 @@ async def test_every_record_is_one_row(db: ClickHouse, eventually: Eventually) -
     await shelf.put(b'{"log_partition":3,"log_offset":0,' + encode(ATTEMPT)[1:])
     writer.stop()
     await task
+    assert buried == [(1, b"no json")]
     columns = "log_offset, delivery_id, outcome, status, error, answer, at, latency, attempt, gap"
     attempt = ["d-1", "retry", "500", "no", "oops", str(AT), "12", "1", "false"]
     gap = ["", "", "ᴺᵁᴸᴸ", "", "", str(AT), "0", "0", "true"]
@@ -91,3 +59,40 @@ async def test_every_record_is_one_row(db: ClickHouse, eventually: Eventually) -
     assert places == [attempt, gap, attempt]
     shown = await db.execute("SELECT result, http_status, why FROM rev.webhook_deliveries ORDER BY why")
     assert shown == [["retry", "500", "no"]] * 2 + [["gap", "ᴺᵁᴸᴸ", "the backlog was over its limit"]]
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        b'{"webhook_id":"seven"}',
+        b'{"webhook_id":7,"at":1e400}',
+        b'{"webhook_id":7,"replay":[1]}',
+        b'{"webhook_id":7,"error":"\xff',
+        b'{"webhook_id":{"a":"}',
+    ],
+)
+async def test_what_the_engine_refuses_is_buried(db: ClickHouse, eventually: Eventually, poison: bytes) -> None:
+    """One record among good ones that the engine never takes: it alone is buried, with the engine's
+    reason, and the others are rows."""
+    await migrate(db)
+    await db.execute("TRUNCATE TABLE rev._deliveries")
+    good = [encode(ATTEMPT)] * 3
+    tape = Tape([*good, poison, *good])
+    buried: list[tuple[int, int, str]] = []
+
+    async def bury(partition: int, record: Record, reason: str) -> None:
+        buried.append((partition, record.offset, reason))
+
+    shelf = DeliveryTable(db)
+    writer = DeliveryWriter(4, shelf, lambda: tape, bury, flush=0, pause=0)
+    task = asyncio.create_task(writer.run())
+
+    async def all_there() -> bool:
+        return await shelf.last(4) == 6
+
+    await eventually(all_there)
+    writer.stop()
+    await task
+    ((partition, offset, reason),) = buried
+    assert (partition, offset) == (4, 3) and reason
+    assert [row[0] for row in await rows(db, "log_offset")] == ["0", "1", "2", "4", "5", "6"]

@@ -12,13 +12,17 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiokafka import TopicPartition
 
 from deploy import bootstrap
 from deploy.children import spawn
 from ledger.clickhouse import ClickHouse
 from ledger.errors import Unavailable
+from schemas.deliveries import Attempt, encode
 from schemas.settings import Settings, read
-from schemas.topics import ENTRIES
+from schemas.topics import DEAD, DELIVERIES, ENTRIES
+from streams.appends import Appender
+from streams.clients import reader
 from tests.integration.ledger.engine import Engine
 from tests.integration.ledger.entries_log import Log
 
@@ -224,3 +228,36 @@ async def test_another_log_is_not_written_to(
     finally:
         await db.execute("TRUNCATE TABLE rev._log")
         await db.insert("INSERT INTO rev._log (epoch) VALUES ('aa')")
+
+
+async def test_an_attempt_that_cannot_be_a_row_is_a_dead_letter(
+    services: Services, settings: Settings, db: ClickHouse, eventually: Eventually
+) -> None:
+    """A record of rev.deliveries that ClickHouse refuses: it goes to rev.dead with its address and the
+    reason, is counted, and what follows it is copied."""
+    attempt = Attempt(7, "acme", "d-1", "evt_9", "meter.created", 0, 4, 0, 1, time.time_ns() // 1_000_000, "delivered")
+    bad = b'{"webhook_id":"seven","delivery_id":"d-0"}'
+    await bootstrap.ensure(settings, "aa")
+    appender = Appender(settings.kafka, append_timeout=settings.append_timeout, topic=DELIVERIES)
+    await appender.start()
+    places = [await appender.append(b"7", value, partition=0) for value in (bad, encode(attempt))]
+    await appender.stop()
+    service = services.start()
+
+    async def copied() -> bool:
+        return await db.execute("SELECT log_offset FROM rev._deliveries") == [[str(places[1].offset)]]
+
+    await eventually(copied, timeout=60)
+    _, metrics = await service.get("/metrics")
+    assert "rev_ledger_deliveries_refused_total 1.0" in metrics
+    consumer = reader(settings.kafka, gather=100)
+    await consumer.start()
+    try:
+        consumer.assign([dead := TopicPartition(DEAD, 0)])
+        consumer.seek(dead, 0)
+        letter = await asyncio.wait_for(consumer.getone(dead), 30)
+    finally:
+        await consumer.stop()
+    assert (letter.key, letter.value) == (f"rev.deliveries/0/{places[0].offset}".encode(), bad)
+    headers = dict(letter.headers)
+    assert headers["by"] == b"ledger" and b"webhook_id" in headers["reason"]
