@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 import uvloop
 
+from notifier import descriptors
 from notifier.budget import Budget
 from notifier.desk import Rules
 from notifier.endpoints import Endpoints
@@ -42,6 +43,7 @@ log = structlog.get_logger("notifier.service")
 def main(settings: Settings) -> None:
     """Blocks until SIGTERM or SIGINT."""
     setup(SERVICE)
+    descriptors.raise_limit()
     uvloop.run(_until_signalled(settings))
 
 
