@@ -68,9 +68,10 @@ async def listen(args: argparse.Namespace, console: Console) -> None:
         port = runner.addresses[0][1]
         async with _endpoint(args, f"http://{HOST}:{port}/") as made:
             secrets.append(made["secret"])
-            console.print(
+            words = (
                 f"listening at {made['url']} as webhook {made['id']} of {escape(made['customer_id'])}; Ctrl-C ends it"
             )
+            _say(console, words)
             await stop.wait()
     finally:
         await runner.cleanup()
@@ -109,14 +110,16 @@ def tell(console: Console, shown: Shown, full: bool) -> None:
     """One delivery on the terminal."""
     when = time.strftime("%H:%M:%S")
     if shown.problem is not None:
-        console.print(f"{when}  [{BAD}]not verified[/]  {escape(shown.problem)}", highlight=False)
+        _say(console, f"{when}  [{BAD}]not verified[/]  {escape(shown.problem)}")
         return
-    console.print(
-        f"{when}  [{GOOD}]{escape(shown.type)}[/]  {escape(shown.event_id)}  {escape(gist(shown.body))}",
-        highlight=False,
-    )
+    _say(console, f"{when}  [{GOOD}]{escape(shown.type)}[/]  {escape(shown.event_id)}  {escape(gist(shown.body))}")
     if full:
         console.print_json(shown.body.decode(errors="replace"))
+
+
+def _say(console: Console, words: str) -> None:
+    """One line, which stays one in a pipe too."""
+    console.print(words, highlight=False, soft_wrap=True)
 
 
 def gist(body: bytes) -> str:

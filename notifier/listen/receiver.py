@@ -25,12 +25,14 @@ class Shown(msgspec.Struct, frozen=True):
 def application(
     secrets: Callable[[], list[str]], show: Callable[[Shown], None], now: Callable[[], float]
 ) -> web.Application:
-    """Answers 204 to what verifies and 400 to what does not. ``secrets``: those in force;
-    ``now``: seconds since the epoch."""
+    """Answers 204 to what verifies and 400 to what does not. ``secrets``: those in force, none while the
+    endpoint is being made: what comes already is to come again. ``now``: seconds since the epoch."""
 
     async def receive(request: web.Request) -> web.Response:
         body = await request.read()
         given = request.headers
+        if not secrets():
+            return web.Response(status=503, text="not ready yet")
         problem = None
         try:
             signing.verify(secrets(), given, body, now())

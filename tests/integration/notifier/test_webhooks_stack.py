@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from bench.running import Running
+from deploy.children import spawn
 from schemas.signing import verify, verify_body
 from tests.integration.notifier.site import Receiver
 
@@ -147,6 +150,52 @@ async def test_deleted_means_silence(product: Running, receiver: Receiver, event
         assert "meter.created" not in types(receiver)
     finally:
         await other.stop()
+
+
+class Listening:
+    """`rev webhooks listen` as a process of its own."""
+
+    def __init__(self, product: Running, key: str, output: Path) -> None:
+        self._output = output
+        command = [sys.executable, "-m", "deploy.cli", "webhooks", "listen", "--url", product.http, "--key", key]
+        with output.open("wb") as written:
+            self.process: subprocess.Popen[bytes] = spawn(command, stdout=written, stderr=written)
+
+    @property
+    def lines(self) -> list[str]:
+        return self._output.read_text().splitlines()
+
+    def shows(self, words: str) -> bool:
+        return any(words in line for line in self.lines)
+
+    def interrupt(self) -> int:
+        """Ctrl-C; the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(30)
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+async def test_listening_in_a_terminal(product: Running, tmp_path: Path, eventually: Eventually) -> None:
+    """`rev webhooks listen` shows a metered event, verified, in one line with its price; Ctrl-C takes its
+    endpoint away and ends it well."""
+    key = await asyncio.to_thread(product.make_key, "developer")
+    listening = Listening(product, key, tmp_path / "listen.log")
+    try:
+        await eventually(lambda: listening.shows("listening at http://127.0.0.1:"), 60)
+        (hook,) = (await call(product, "GET", "/v1/webhooks", key=key))["webhooks"]
+        assert listening.shows(f"as webhook {hook['id']} of developer")
+        metered = await call(product, "POST", "/v1/meter", {"agent_id": "copilot", "action": "chat"}, key)
+        line = f"meter.created  evt_{metered['event_id']}  copilot  chat  {metered['price']['total_cents']} cents"
+        await eventually(lambda: listening.shows(line), 60)
+        assert listening.interrupt() == 0
+    finally:
+        listening.kill()
+    assert (await call(product, "GET", "/v1/webhooks", key=key))["webhooks"] == []
+    assert len(listening.lines) == 2, listening.lines
 
 
 def test_the_secret_key_is_the_owners_alone(product: Running) -> None:

@@ -109,6 +109,32 @@ async def test_only_what_verifies_is_trusted(age: int, status: int) -> None:
     assert (one.type, one.event_id, one.body, one.problem is None) == ("meter.created", "evt_1", BODY, age == 0)
 
 
+async def test_before_the_secret_is_known_it_asks_to_be_tried_again() -> None:
+    """A delivery may overtake the answer that tells the secret: 503 is tried again, 400 would be the end."""
+    shown: list[Shown] = []
+    secrets: list[str] = []
+    runner = web.AppRunner(application(lambda: secrets, shown.append, lambda: NOW))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    headers = signing.headers([SECRET], "evt_1", "meter.created", "d", NOW, BODY)
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    try:
+        assert (await post(url, headers), shown) == (503, [])
+        secrets.append(SECRET)
+        assert await post(url, headers) == 204
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("width", [20, 200])
+def test_a_delivery_is_one_line(width: int) -> None:
+    """In however narrow a terminal, or a pipe."""
+    output = io.StringIO()
+    command.tell(Console(file=output, width=width), Shown("meter.created", "evt_1", "d", BODY), full=False)
+    (line,) = output.getvalue().splitlines()
+    assert line.endswith("meter.created  evt_1  copilot  chat  1.47 cents")
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
