@@ -1,0 +1,265 @@
+// Types of revgrid. Fields have the names of the HTTP API. Amounts are JavaScript numbers: about
+// 15 significant digits; see README.md.
+
+/** A Date, or ISO 8601 text with Z or an offset. */
+export type Time = Date | string;
+/** Cents: a number, or decimal text for what a number cannot hold exactly. */
+export type Cents = number | string;
+export type Json = Record<string, unknown>;
+
+export interface RevOptions {
+  /** Default: the environment's REVGRID_API_KEY. */
+  apiKey?: string;
+  /** Default: the environment's REV_URL, else http://127.0.0.1:8080. */
+  baseUrl?: string;
+  /** Of one try; 10,000. */
+  timeoutMs?: number;
+  /** After its begin a call may be tried again for so long; 30,000. 0: never. */
+  retryForMs?: number;
+  fetch?: typeof globalThis.fetch;
+  /** For tests. */
+  sleep?: (ms: number) => Promise<unknown>;
+  now?: () => number;
+  random?: () => number;
+  newKey?: () => string;
+}
+
+export interface WriteOptions {
+  /** Made when absent; the same over all tries. */
+  idempotencyKey?: string;
+  /** Do not wait for the decision. */
+  respondAsync?: boolean;
+}
+
+export interface MeterEvent {
+  agent_id: string;
+  action: string;
+  tokens?: number;
+  tokens_input?: number;
+  tokens_output?: number;
+  tokens_in?: number;
+  tokens_out?: number;
+  outcome?: 'success' | 'failure' | 'pending';
+  /** Of a pending event. */
+  expires_at?: Time;
+  on_expiry?: 'success' | 'failure';
+  metadata?: Json;
+  idempotency_key?: string;
+  timestamp?: Time;
+  task_id?: string;
+  model?: string;
+  provider?: string;
+  trace_id?: string;
+  customer_id?: string;
+}
+
+export interface Price {
+  total_cents: number;
+  breakdown: { base_rate_cents: number; token_charge_cents: number; outcome_bonus_cents: number };
+  config: Rates & { is_default: boolean };
+}
+
+export interface Rates {
+  action_type: string;
+  base_rate_cents: number;
+  token_rate_cents: number;
+  outcome_bonus_cents: number;
+}
+
+export interface EventSubject {
+  customer_id: string;
+  agent_id: string;
+  action: string;
+  tokens: number;
+  tokens_input: number | null;
+  tokens_output: number | null;
+  outcome: string | null;
+}
+
+export interface MeterResponse {
+  event_id: number;
+  /** 'accepted': durable, not priced yet; price and what follows from it are null. */
+  status: 'priced' | 'accepted';
+  price: Price | null;
+  /** Dollars. */
+  price_charged: number | null;
+  price_breakdown: { base: number; tokens: number; outcome: number } | null;
+  currency: string;
+  /** Of a pending event. */
+  outcome_id: string | null;
+  event: EventSubject;
+  created_at: string;
+  /** The answer to an earlier request with the same key. */
+  replayed: boolean;
+}
+
+export interface BatchResponse {
+  status: 'priced' | 'accepted';
+  results: Array<{
+    event_id: number;
+    total_cents: number | null;
+    status?: string;
+    outcome_id?: string;
+    replayed?: boolean;
+  }>;
+  total_cents: number | null;
+  currency: string;
+}
+
+export interface EventState extends Omit<MeterResponse, 'status' | 'event' | 'created_at' | 'replayed'> {
+  status: 'priced' | 'accepted' | 'rejected' | 'voided';
+  event: EventSubject | null;
+  created_at: string | null;
+  error: string | null;
+  timestamp: string | null;
+  metadata: Json | null;
+  expires_at: string | null;
+  idempotency_key: string | null;
+  task_id: string | null;
+  model: string | null;
+  provider: string | null;
+  trace_id: string | null;
+  test: boolean;
+}
+
+export interface NewOutcome {
+  task_id: string;
+  agent_id: string;
+  price_on_success: Cents;
+  price_on_failure?: Cents;
+  expires_at: Time;
+  /** Whose price an expiry charges; 'failure'. */
+  on_expiry?: 'success' | 'failure';
+  success_criteria?: Json;
+  idempotency_key?: string;
+  customer_id?: string;
+}
+
+export interface Verdict {
+  success?: boolean;
+  outcome?: 'success' | 'failure';
+  evidence?: Json;
+  metadata?: Json;
+  idempotency_key?: string;
+  customer_id?: string;
+}
+
+/** Of an 'accepted' one only some fields are there. */
+export interface Outcome {
+  status: 'pending' | 'succeeded' | 'failed' | 'expired' | 'accepted';
+  task_id: string | null;
+  outcome_id: string | null;
+  success?: boolean | null;
+  charge_cents?: number | null;
+  evidence?: Json | null;
+  resolved_at?: string | null;
+  event_id?: number;
+  customer_id?: string;
+  agent_id?: string;
+  action?: string;
+  success_criteria?: Json | null;
+  price_on_success_cents?: number;
+  price_on_failure_cents?: number;
+  on_expiry?: 'success' | 'failure';
+  expires_at?: string;
+  created_at?: string;
+  voided?: boolean;
+  test?: boolean;
+  replayed?: boolean;
+}
+
+export interface OfCustomer {
+  /** With a platform key. */
+  customer_id?: string;
+}
+
+export interface UsageQuery extends OfCustomer {
+  period?: '24h' | '7d' | '30d' | '90d';
+  from?: Time;
+  to?: Time;
+  agent_id?: string;
+  action?: string;
+  model?: string;
+  group_by?: 'day' | 'hour' | 'agent' | 'action' | 'model';
+}
+
+export interface UsageRow {
+  event_count: number;
+  total_cents: number;
+  total_dollars: number;
+  total_tokens: number;
+  charge_count: number;
+  action?: string;
+  agent_id?: string;
+  model?: string;
+  day?: string;
+  hour?: string;
+}
+
+export interface Usage {
+  customer_id: string;
+  period: string;
+  from: string;
+  to: string;
+  summary: {
+    total_events: number;
+    total_cents: number;
+    total_dollars: number;
+    total_tokens: number;
+    unique_agents: number;
+    charge_count: number;
+    charge_cents: number;
+    pending_cents: number;
+    currency: string;
+  };
+  by_action: UsageRow[];
+  by_agent: UsageRow[];
+  group_by: string | null;
+  groups: UsageRow[];
+}
+
+export interface Webhook {
+  id: number;
+  customer_id: string;
+  url: string;
+  events: string[];
+  active: boolean;
+  disabled: string | null;
+  created_at: string;
+  rotated_at: string | null;
+}
+
+export class Rev {
+  constructor(options?: RevOptions);
+  readonly baseUrl: string;
+  meter(event: MeterEvent, options?: WriteOptions): Promise<MeterResponse>;
+  meterBatch(events: MeterEvent[], options?: WriteOptions & { customerId?: string }): Promise<BatchResponse>;
+  registerOutcome(outcome: NewOutcome, options?: WriteOptions): Promise<Outcome>;
+  resolveOutcome(id: string, verdict: Verdict, options?: WriteOptions): Promise<Outcome>;
+  outcome(id: string, query?: OfCustomer): Promise<Outcome>;
+  event(id: number, query?: OfCustomer): Promise<EventState>;
+  usage(query?: UsageQuery): Promise<Usage>;
+  pricing(query?: OfCustomer): Promise<{ customer_id: string; configs: Array<Rates & { is_custom: boolean }> }>;
+  createWebhook(webhook: { url: string; events: string[]; customer_id?: string }): Promise<Webhook & { secret: string }>;
+  webhooks(query?: OfCustomer): Promise<{ webhooks: Webhook[]; next_cursor: string | null }>;
+  deleteWebhook(id: number, query?: OfCustomer): Promise<{ success: boolean; deleted_id: number }>;
+  verifyWebhook(rawBody: string | Uint8Array, signature: string | null | undefined, secret: string): void;
+}
+
+export function verifyWebhook(rawBody: string | Uint8Array, signature: string | null | undefined, secret: string): void;
+
+export class RevError extends Error {
+  /** What the request carried, given or made; repeat with it after an error that leaves things open. */
+  readonly idempotencyKey: string | null;
+}
+export class NoAnswerError extends RevError {}
+export class SignatureError extends RevError {}
+export class RefusedError extends RevError {
+  readonly status: number;
+  readonly code: string | null;
+  readonly requestId: string | null;
+  readonly errors: Array<{ index: number; error: string }>;
+  readonly outcome: Outcome | null;
+}
+
+export const VERSION: string;

@@ -1,0 +1,292 @@
+"""The requests: one function for each thing that can be asked, the same for both clients. Pure.
+
+A function checks what only the caller's side can know, and returns a Call; nothing is sent here.
+What is None is left out. No key is made and no clock is read here: that is the client's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Any, Generic, TypeVar, Union
+from urllib.parse import quote, urlencode
+
+from .models import BatchResponse, Deleted, Event, MeterResponse, Outcome, Pricing, Usage, Webhook, WebhookList
+
+T = TypeVar("T")
+Cents = Union[int, Decimal, str]
+"""An amount in cents: a whole number, a Decimal, or decimal text. A float is refused."""
+Time = Union[datetime, str]
+"""An aware datetime, or ISO 8601 text with Z or an offset."""
+ALL = 1000
+"""Items of one page; a customer cannot have as many webhooks."""
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """A request and the type of its answer.
+
+    ``keyed``: it carries an Idempotency-Key (``key``, or one that the client makes), so that
+    its repeats do nothing. ``safe``: its repeats do nothing by themselves. ``gone``: the answer
+    to a repeat that finds nothing left to do.
+    """
+
+    method: str
+    path: str
+    kind: type[T]
+    body: bytes | None = None
+    key: str | None = None
+    keyed: bool = False
+    safe: bool = True
+    gone: T | None = None
+    respond_async: bool = False
+
+
+def meter(
+    *,
+    agent_id: str,
+    action: str,
+    tokens: int | None = None,
+    tokens_input: int | None = None,
+    tokens_output: int | None = None,
+    tokens_in: int | None = None,
+    tokens_out: int | None = None,
+    outcome: str | None = None,
+    expires_at: Time | None = None,
+    on_expiry: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    timestamp: Time | None = None,
+    task_id: str | None = None,
+    model: str | None = None,
+    provider: str | None = None,
+    trace_id: str | None = None,
+    customer_id: str | None = None,
+    idempotency_key: str | None = None,
+    respond_async: bool = False,
+) -> Call[MeterResponse]:
+    """Meter one thing that an agent did; returns its exact price, committed.
+
+    ``outcome``: ``success`` adds the action's bonus, ``failure`` does not, ``pending`` waits for
+    it (then ``expires_at`` and ``on_expiry`` may be given, and the answer has an outcome_id).
+    ``timestamp``: when it happened, if not now. ``respond_async``: do not wait for the price.
+    ``customer_id``: with a platform key.
+    """
+    fields = {
+        "agent_id": agent_id,
+        "action": action,
+        "tokens": tokens,
+        "tokens_input": tokens_input,
+        "tokens_output": tokens_output,
+        "tokens_in": tokens_in,
+        "tokens_out": tokens_out,
+        "outcome": outcome,
+        "expires_at": expires_at,
+        "on_expiry": on_expiry,
+        "metadata": metadata,
+        "timestamp": timestamp,
+        "task_id": task_id,
+        "model": model,
+        "provider": provider,
+        "trace_id": trace_id,
+        "customer_id": customer_id,
+    }
+    return _write("/v1/meter", MeterResponse, fields, idempotency_key, respond_async)
+
+
+def meter_batch(
+    events: Sequence[Mapping[str, Any]],
+    *,
+    customer_id: str | None = None,
+    idempotency_key: str | None = None,
+    respond_async: bool = False,
+) -> Call[BatchResponse]:
+    """Meter 1 to 1,000 events, all or none: mappings with the fields of ``meter``, of which each
+    may have an idempotency_key of its own."""
+    shown = [{name: value for name, value in event.items() if value is not None} for event in events]
+    return _write(
+        "/v1/meter/batch",
+        BatchResponse,
+        {"events": shown, "customer_id": customer_id},
+        idempotency_key,
+        respond_async,
+    )
+
+
+def event(event_id: int, *, customer_id: str | None = None) -> Call[Event]:
+    """What became of an event. It is in the ledger within a second of its acceptance; until then
+    its status is ``accepted``."""
+    return _get(f"/v1/events/{int(event_id)}", Event, {"customer_id": customer_id})
+
+
+def usage(
+    *,
+    period: str | None = None,
+    start: Time | None = None,
+    end: Time | None = None,
+    agent_id: str | None = None,
+    action: str | None = None,
+    model: str | None = None,
+    group_by: str | None = None,
+    customer_id: str | None = None,
+) -> Call[Usage]:
+    """Totals of a period (``24h``, ``7d``, ``30d``, ``90d``) or of [start, end), at most a second
+    old. ``group_by``: ``day``, ``hour``, ``agent``, ``action`` or ``model``."""
+    query = {
+        "period": period,
+        "from": None if start is None else _plain(start),
+        "to": None if end is None else _plain(end),
+        "agent_id": agent_id,
+        "action": action,
+        "model": model,
+        "group_by": group_by,
+        "customer_id": customer_id,
+    }
+    return _get("/v1/usage", Usage, query)
+
+
+def pricing(*, customer_id: str | None = None) -> Call[Pricing]:
+    """What each action costs now."""
+    return _get("/v1/pricing", Pricing, {"customer_id": customer_id})
+
+
+def register_outcome(
+    *,
+    task_id: str,
+    agent_id: str,
+    price_on_success: Cents,
+    expires_at: Time,
+    price_on_failure: Cents | None = None,
+    on_expiry: str | None = None,
+    success_criteria: Mapping[str, Any] | None = None,
+    customer_id: str | None = None,
+    idempotency_key: str | None = None,
+    respond_async: bool = False,
+) -> Call[Outcome]:
+    """Register a task whose price, in cents, depends on its result. Nothing is charged yet.
+
+    ``on_expiry``: whose price an expiry charges, ``failure`` (default) or ``success``.
+    """
+    fields = {
+        "task_id": task_id,
+        "agent_id": agent_id,
+        "price_on_success": _cents("price_on_success", price_on_success),
+        "price_on_failure": None if price_on_failure is None else _cents("price_on_failure", price_on_failure),
+        "expires_at": expires_at,
+        "on_expiry": on_expiry,
+        "success_criteria": success_criteria,
+        "customer_id": customer_id,
+    }
+    return _write("/v1/outcomes", Outcome, fields, idempotency_key, respond_async)
+
+
+def resolve_outcome(
+    task_id: str | None = None,
+    *,
+    outcome_id: str | None = None,
+    success: bool | None = None,
+    outcome: str | None = None,
+    evidence: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    customer_id: str | None = None,
+    idempotency_key: str | None = None,
+    respond_async: bool = False,
+) -> Call[Outcome]:
+    """Say how an outcome ended, which charges what its end costs.
+
+    Which one: its task_id, or the outcome_id. How: ``success``, or ``outcome`` (``success`` or
+    ``failure``). ``evidence`` and ``metadata`` are two names of one thing.
+    """
+    target = task_id if outcome_id is None else outcome_id
+    if target is None or (task_id is not None and outcome_id is not None):
+        raise TypeError("resolve_outcome() wants either task_id or outcome_id")
+    if success is None and outcome is None:
+        raise TypeError("resolve_outcome() wants success=True or False, or outcome='success' or 'failure'")
+    fields = {
+        "success": success,
+        "outcome": outcome,
+        "evidence": evidence,
+        "metadata": metadata,
+        "customer_id": customer_id,
+    }
+    return _write(f"/v1/outcomes/{_segment(target)}/resolve", Outcome, fields, idempotency_key, respond_async)
+
+
+def outcome(id: str, *, customer_id: str | None = None) -> Call[Outcome]:
+    """An outcome as it stands, by its task_id or outcome_id."""
+    return _get(f"/v1/outcomes/{_segment(id)}", Outcome, {"customer_id": customer_id})
+
+
+def create_webhook(*, url: str, events: Sequence[str], customer_id: str | None = None) -> Call[Webhook]:
+    """Make an endpoint; its ``secret`` is told by this answer alone."""
+    if isinstance(events, str):
+        raise TypeError("events must be a list of event types")
+    body = _json({"url": url, "events": list(events), "customer_id": customer_id})
+    # no key protects this call: a repeat would make a second endpoint
+    return Call("POST", "/v1/webhooks", Webhook, body, safe=False)
+
+
+def webhooks(*, customer_id: str | None = None) -> Call[WebhookList]:
+    """The customer's endpoints, without their secrets."""
+    return _get("/v1/webhooks", WebhookList, {"limit": str(ALL), "customer_id": customer_id})
+
+
+def delete_webhook(id: int, *, customer_id: str | None = None) -> Call[Deleted]:
+    """Delete an endpoint; nothing more is sent to it."""
+    path = _with_query(f"/v1/webhooks/{int(id)}", {"customer_id": customer_id})
+    return Call("DELETE", path, Deleted, gone=Deleted(True, int(id)))
+
+
+def _get(path: str, kind: type[T], query: Mapping[str, str | None]) -> Call[T]:
+    return Call("GET", _with_query(path, query), kind)
+
+
+def _write(path: str, kind: type[T], fields: Mapping[str, Any], key: str | None, respond_async: bool) -> Call[T]:
+    if key is not None and (not key or key != key.strip() or any(ord(letter) < 32 for letter in key)):
+        raise ValueError("idempotency_key must not be empty, begin or end with a blank, or hold control characters")
+    return Call("POST", path, kind, _json(fields), key, keyed=True, respond_async=respond_async)
+
+
+def _with_query(path: str, query: Mapping[str, str | None]) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def _segment(id: str) -> str:
+    if not id:
+        raise ValueError("the id of an outcome must not be empty")
+    return quote(id, safe="")
+
+
+def _json(fields: Mapping[str, Any]) -> bytes:
+    given = {name: value for name, value in fields.items() if value is not None}
+    return json.dumps(given, default=_plain, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _plain(value: Any) -> Any:
+    """Times and Decimals anywhere in a body, as text. Raises ValueError for a naive time."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, datetime):
+        if value.utcoffset() is None:
+            raise ValueError(f"{value!r} has no time zone; give it one, such as datetime.timezone.utc")
+        return value.astimezone(timezone.utc).isoformat()
+    if isinstance(value, Decimal):
+        return _decimal(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
+
+
+def _cents(name: str, value: Cents) -> int | str:
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
+        raise TypeError(f"{name} must be cents as an int, a Decimal or decimal text, not {type(value).__name__}")
+    return _decimal(value) if isinstance(value, Decimal) else value
+
+
+def _decimal(value: Decimal) -> str:
+    if not value.is_finite():
+        raise ValueError(f"{value} is no amount")
+    return str(value)

@@ -1,0 +1,246 @@
+"""The answers, as frozen dataclasses. Declarations only: reading.py fills them by these types.
+
+Money is Decimal: ``*_cents`` in cents, ``*_dollars``, ``price_charged`` and ``price_breakdown``
+in dollars. Times are aware datetimes in UTC. Fields that a newer Rev adds are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Optional
+
+
+@dataclass(frozen=True)
+class PriceBreakdown:
+    base_rate_cents: Decimal
+    token_charge_cents: Decimal
+    outcome_bonus_cents: Decimal
+
+
+@dataclass(frozen=True)
+class PriceConfig:
+    """The row of the price list that matched."""
+
+    action_type: str
+    base_rate_cents: Decimal
+    token_rate_cents: Decimal
+    outcome_bonus_cents: Decimal
+    is_default: bool
+
+
+@dataclass(frozen=True)
+class Price:
+    total_cents: Decimal
+    breakdown: PriceBreakdown
+    config: PriceConfig
+
+
+@dataclass(frozen=True)
+class DollarBreakdown:
+    base: Decimal
+    tokens: Decimal
+    outcome: Decimal
+
+
+@dataclass(frozen=True)
+class EventSubject:
+    """What was metered, as Rev understood it."""
+
+    customer_id: str
+    agent_id: str
+    action: str
+    tokens: int
+    tokens_input: Optional[int] = None
+    tokens_output: Optional[int] = None
+    outcome: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class MeterResponse:
+    """A metered event. ``status`` ``accepted``: it is durable and will be priced, but is not yet,
+    so that price, price_charged and price_breakdown are None. ``outcome_id``: of a pending
+    event. ``replayed``: this is the answer to an earlier request with the same key."""
+
+    event_id: int
+    event: EventSubject
+    created_at: datetime
+    price: Optional[Price] = None
+    price_charged: Optional[Decimal] = None
+    price_breakdown: Optional[DollarBreakdown] = None
+    outcome_id: Optional[str] = None
+    currency: str = "usd"
+    status: str = "priced"
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """One event of a batch; total_cents is None while it is ``accepted``."""
+
+    event_id: int
+    total_cents: Optional[Decimal] = None
+    outcome_id: Optional[str] = None
+    status: str = "priced"
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
+class BatchResponse:
+    """Results in the order of the request."""
+
+    results: tuple[BatchResult, ...]
+    total_cents: Optional[Decimal] = None
+    currency: str = "usd"
+    status: str = "priced"
+
+
+@dataclass(frozen=True)
+class BatchError:
+    """What is wrong with the event at ``index``."""
+
+    index: int
+    error: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """What became of an event: ``priced``, ``accepted`` (only its id is known), ``rejected``
+    (``error`` says why, nothing was charged) or ``voided``."""
+
+    event_id: int
+    status: str
+    event: Optional[EventSubject] = None
+    created_at: Optional[datetime] = None
+    price: Optional[Price] = None
+    price_charged: Optional[Decimal] = None
+    price_breakdown: Optional[DollarBreakdown] = None
+    outcome_id: Optional[str] = None
+    currency: str = "usd"
+    error: Optional[str] = None
+    timestamp: Optional[datetime] = None
+    metadata: Optional[dict[str, Any]] = None
+    expires_at: Optional[datetime] = None
+    idempotency_key: Optional[str] = None
+    task_id: Optional[str] = None
+    model: Optional[str] = None
+    provider: Optional[str] = None
+    trace_id: Optional[str] = None
+    test: bool = False
+
+
+@dataclass(frozen=True)
+class UsageSummary:
+    total_events: int
+    total_cents: Decimal
+    total_dollars: Decimal
+    total_tokens: int
+    unique_agents: int
+    charge_count: int = 0
+    charge_cents: Decimal = Decimal(0)
+    pending_cents: Decimal = Decimal(0)
+    currency: str = "usd"
+
+
+@dataclass(frozen=True)
+class UsageRow:
+    """Totals of one action, agent, model, day or hour: that field names it."""
+
+    event_count: int
+    total_cents: Decimal
+    total_dollars: Optional[Decimal] = None
+    total_tokens: int = 0
+    charge_count: int = 0
+    action: Optional[str] = None
+    agent_id: Optional[str] = None
+    model: Optional[str] = None
+    day: Optional[str] = None
+    hour: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Totals over [start, end). The rows of each list add up to the summary."""
+
+    customer_id: str
+    period: str
+    summary: UsageSummary
+    by_action: tuple[UsageRow, ...] = ()
+    by_agent: tuple[UsageRow, ...] = ()
+    groups: tuple[UsageRow, ...] = ()
+    group_by: Optional[str] = None
+    start: Optional[datetime] = field(default=None, metadata={"json": "from"})
+    end: Optional[datetime] = field(default=None, metadata={"json": "to"})
+
+
+@dataclass(frozen=True)
+class EffectivePrice:
+    """What an action costs now; ``is_custom``: by a price of this customer's own."""
+
+    action_type: str
+    base_rate_cents: Decimal
+    token_rate_cents: Decimal
+    outcome_bonus_cents: Decimal
+    is_custom: bool
+
+
+@dataclass(frozen=True)
+class Pricing:
+    customer_id: str
+    configs: tuple[EffectivePrice, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An outcome: ``pending``, ``succeeded``, ``failed`` or ``expired``. ``charge_cents`` is None
+    while it is pending. ``status`` ``accepted``: the registration or verdict is durable and
+    will be decided; what is not known before that is None."""
+
+    status: str
+    task_id: Optional[str] = None
+    outcome_id: Optional[str] = None
+    event_id: Optional[int] = None
+    customer_id: Optional[str] = None
+    agent_id: Optional[str] = None
+    action: Optional[str] = None
+    success_criteria: Optional[dict[str, Any]] = None
+    price_on_success_cents: Optional[Decimal] = None
+    price_on_failure_cents: Optional[Decimal] = None
+    on_expiry: Optional[str] = None
+    expires_at: Optional[datetime] = None
+    success: Optional[bool] = None
+    charge_cents: Optional[Decimal] = None
+    evidence: Optional[dict[str, Any]] = None
+    created_at: Optional[datetime] = None
+    resolved_at: Optional[datetime] = None
+    voided: bool = False
+    test: bool = False
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """An endpoint. ``secret`` is told by its creation alone. ``disabled``: why Rev gave it up."""
+
+    id: int
+    customer_id: str
+    url: str
+    events: tuple[str, ...]
+    active: bool
+    created_at: datetime
+    secret: Optional[str] = field(default=None, repr=False)
+    disabled: Optional[str] = None
+    rotated_at: Optional[datetime] = None
+
+
+@dataclass(frozen=True)
+class WebhookList:
+    webhooks: tuple[Webhook, ...]
+    next_cursor: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Deleted:
+    success: bool
+    deleted_id: int

@@ -1,0 +1,131 @@
+"""From an answer's bytes to the dataclasses of models.py, by the types that they declare. Pure.
+
+Numbers with a point are read as Decimal, so an amount is exactly the text that Rev sent. What
+the customer sent as free-form JSON (metadata, evidence) comes back as plain Python instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from .errors import InvalidAnswerError, RefusedError, class_of
+from .models import BatchError, Outcome
+
+T = TypeVar("T")
+REPLAYED = "idempotent-replayed"
+SHOWN = 200
+"""Characters of an unreadable body that an error shows."""
+
+
+class Answer(NamedTuple):
+    """An HTTP answer; names of ``headers`` are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def read(kind: type[T], answer: Answer, key: str | None = None) -> T:
+    """A 2xx answer as a ``kind``. Raises InvalidAnswerError; ``key``: what the request carried."""
+    try:
+        fields = _object(answer.body)
+        made: T = _value(kind, {**fields, "replayed": answer.headers.get(REPLAYED) == "true"})
+    except (ValueError, TypeError) as error:
+        raise InvalidAnswerError(
+            f"the answer ({answer.status}) is not a {kind.__name__}: {error}", status=answer.status, idempotency_key=key
+        ) from error
+    return made
+
+
+def refusal(answer: Answer, key: str | None = None) -> RefusedError:
+    """The error that an answer other than 2xx is."""
+    try:
+        fields = _object(answer.body)
+        errors = _value(tuple[BatchError, ...], fields.get("errors", []))
+        outcome = _value(Outcome, fields["outcome"]) if fields.get("outcome") else None
+        code, asked, message = (fields.get(name) for name in ("code", "request_id", "error"))
+    except (ValueError, TypeError):  # not Rev's: a proxy's page, say. The status still counts.
+        errors, outcome, code, asked, message = (), None, None, None, None
+    return class_of(answer.status)(
+        str(message or answer.body[:SHOWN].decode("utf-8", "replace") or "no reason was given"),
+        status=answer.status,
+        code=code,
+        request_id=asked or answer.headers.get("x-request-id"),
+        errors=errors,
+        outcome=outcome,
+        idempotency_key=key,
+    )
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    fields = json.loads(body, parse_float=Decimal)
+    if not isinstance(fields, dict):
+        raise ValueError("not a JSON object")
+    return fields
+
+
+def _value(kind: Any, value: Any) -> Any:
+    origin = get_origin(kind)
+    if origin is Union:
+        wanted = next(one for one in get_args(kind) if one is not type(None))
+        return None if value is None else _value(wanted, value)
+    if origin is tuple:
+        return tuple(_value(get_args(kind)[0], item) for item in _checked(list, value))
+    if origin is dict:
+        return _plain(_checked(dict, value))
+    if dataclasses.is_dataclass(kind):
+        return _record(kind, _checked(dict, value))
+    if kind is Decimal:
+        return Decimal(value) if type(value) is int else _checked(Decimal, value)
+    if kind is datetime:
+        return _time(_checked(str, value))
+    return _checked(kind, value)
+
+
+def _record(kind: Any, fields: dict[str, Any]) -> Any:
+    made = {}
+    for name, shown, wanted, required in _plan(kind):
+        if shown in fields:
+            made[name] = _value(wanted, fields[shown])
+        elif required:
+            raise ValueError(f"{shown} is missing")
+    return kind(**made)
+
+
+@cache
+def _plan(kind: Any) -> list[tuple[str, str, Any, bool]]:
+    """Of each field: its name, its name in JSON, its type, whether it must be there."""
+    types = get_type_hints(kind)
+    return [
+        (one.name, one.metadata.get("json", one.name), types[one.name], one.default is dataclasses.MISSING)
+        for one in dataclasses.fields(kind)
+    ]
+
+
+def _checked(kind: type[T], value: Any) -> T:
+    if type(value) is not kind:  # exactly: True is no int here
+        raise TypeError(f"{value!r:.40} is not a {kind.__name__}")
+    found: T = value
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _time(text: str) -> datetime:
+    # Python 3.9 knows offsets but not Z
+    moment = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return moment
