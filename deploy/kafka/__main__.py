@@ -1,4 +1,4 @@
-"""`python -m deploy.kafka --data DIR --port N`: the broker alone, until SIGTERM or Ctrl-C.
+"""`python -m deploy.kafka --data DIR --port N`: the broker and its controller, until SIGTERM or Ctrl-C.
 
 Prints one line ``{"port": N}`` on standard output when it serves requests; everything a
 person may want to see goes to standard error. `--fetch` only makes ready for starts without the network.
@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 
@@ -22,6 +23,7 @@ from schemas.settings import SettingError
 
 START_LIMIT = 60.0
 """Seconds in which the broker must have come up."""
+Process = subprocess.Popen[bytes]
 
 
 def main() -> int:
@@ -31,11 +33,13 @@ def main() -> int:
             command = starting.command(os.environ, progress)
         if arguments.fetch:
             return 0
-        port, argv = broker.prepare(arguments.data, arguments.port, command, random.Random())
+        chosen = broker.choose(arguments.data, arguments.port, random.Random())
+        with ThreadPoolExecutor() as pool:
+            argvs = list(pool.map(lambda role: broker.prepare(arguments.data, chosen, command, role), broker.ROLES))
     except (SettingError, jars.JarError, RuntimeError, OSError) as error:
         print(f"kafka: {error}", file=sys.stderr)
         return 2
-    return _run(argv, port)
+    return _run(argvs, chosen.port)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,26 +50,31 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(argv: list[str], port: int) -> int:
-    process = children.spawn(argv, stderr=sys.stderr.buffer)
+def _run(argvs: list[list[str]], port: int) -> int:
+    """Both processes, until the broker ends; the exit code. Killed with -9, this takes both along."""
+    process, controller = (children.spawn(argv, stderr=sys.stderr.buffer) for argv in argvs)
 
     def stop(number: int, frame: FrameType | None) -> None:
         process.terminate()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    if not _comes_up(process, port):
-        process.kill()
-        process.wait()
-        print("kafka: the broker did not come up; its reasons are above", file=sys.stderr)
-        return 1
-    print(json.dumps({"port": port}), flush=True)
-    code = process.wait()
-    # 143: Java's exit code after it has shut down in order because of a SIGTERM.
-    return 0 if code in (0, 143, -signal.SIGTERM) else 1
+    try:
+        if not _comes_up(process, port):
+            process.kill()
+            process.wait()
+            print("kafka: the broker did not come up; its reasons are above", file=sys.stderr)
+            return 1
+        print(json.dumps({"port": port}), flush=True)
+        code = process.wait()
+        # 143: Java's exit code after it has shut down in order because of a SIGTERM.
+        return 0 if code in (0, 143, -signal.SIGTERM) else 1
+    finally:
+        controller.terminate()
+        controller.wait()
 
 
-def _comes_up(process: subprocess.Popen[bytes], port: int) -> bool:
+def _comes_up(process: Process, port: int) -> bool:
     deadline = time.monotonic() + START_LIMIT
     while process.poll() is None and time.monotonic() < deadline:
         if broker.answers(port, timeout=1.0):

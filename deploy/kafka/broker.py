@@ -1,7 +1,9 @@
-"""How the broker is set up, started and known to be ready.
+"""How Kafka is set up, started and known to be ready: a broker, and its controller in a process of its own.
 
 Its settings are chosen for one node that must keep what it acknowledged through a power
-cut, and whose clients are all on this machine.
+cut, and whose clients are all on this machine. The controller is apart because it outlives a
+broker that is killed: it knows when the old one's session is over, and the new one need
+neither start a controller first nor wait for it to learn that (docs/decisions/0008).
 """
 
 import base64
@@ -12,73 +14,99 @@ import shutil
 import socket
 import struct
 import subprocess
-import uuid
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from deploy import ports
 from schemas.limits import MAX_MESSAGE
+from schemas.settings import SettingError
 
-PROPERTIES = "server.properties"
-PORTS = "ports.json"
+CHOICE = "ports.json"
+NODES = {"broker": "1", "controller": "2"}
+Role = Literal["broker", "controller"]
+ROLES: tuple[Role, ...] = ("broker", "controller")
+HEAP = {"broker": ("-Xms128m", "-Xmx512m"), "controller": ("-Xms16m", "-Xmx128m")}
 
 
-def properties(log: Path, port: int, controller_port: int) -> dict[str, str]:
-    """The broker's settings; everything that is not named is Kafka's own default."""
+class Choice(NamedTuple):
+    """What is chosen once for a data directory: two ports, and the cluster's id."""
+
+    port: int
+    controller: int
+    cluster: str
+
+
+COMMON = {
+    "auto.create.topics.enable": "false",
+    "unclean.leader.election.enable": "false",
+    # An acknowledged event survives a power cut, and so does the transaction that priced
+    # it (__transaction_state). rev.replies, a hint, opts out by its topic setting.
+    "log.flush.interval.messages": "1",
+    "message.max.bytes": str(MAX_MESSAGE),
+    "replica.fetch.max.bytes": str(MAX_MESSAGE),
+    # One node: no topic can have more than one replica.
+    "offsets.topic.num.partitions": "8",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.num.partitions": "8",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    # A shard that comes back is assigned at once, and what a dead one left open is
+    # aborted a second after its time-out (10 s, set by the shards).
+    "group.initial.rebalance.delay.ms": "0",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+    "transaction.max.timeout.ms": "60000",
+    "group.min.session.timeout.ms": "1000",
+    # A broker that was killed may not register again before its old session has expired:
+    # with the default of 9 s it serves 11 s after kill -9, with 1 s after 2 s.
+    "broker.session.timeout.ms": "1000",
+    "broker.heartbeat.interval.ms": "200",
+    # Sized for one small machine instead of a server.
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "background.threads": "2",
+    "log.cleaner.dedupe.buffer.size": str(32 << 20),
+    "log.cleaner.backoff.ms": "15000",
+}
+"""What both roles are told: who decides (the controller makes topics) needs it as much as who does it."""
+
+
+def properties(log: Path, chosen: Choice, *roles: Role) -> dict[str, str]:
+    """The settings of a node with these roles; everything that is not named is Kafka's own default."""
     host = ports.LOOPBACK
-    return {
-        "process.roles": "broker,controller",
-        "node.id": "1",
-        "controller.quorum.voters": f"1@{host}:{controller_port}",
-        "listeners": f"PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{host}:{port}",
+    listeners = {
+        "broker": f"PLAINTEXT://{host}:{chosen.port}",
+        "controller": f"CONTROLLER://{host}:{chosen.controller}",
+    }
+    quorum = NODES["broker" if len(roles) > 1 else "controller"]
+    made = {
+        "process.roles": ",".join(roles),
+        "node.id": NODES[roles[0]],
+        "controller.quorum.voters": f"{quorum}@{host}:{chosen.controller}",
+        "listeners": ",".join(listeners[role] for role in roles),
         "controller.listener.names": "CONTROLLER",
-        "inter.broker.listener.name": "PLAINTEXT",
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
         "log.dirs": str(log),
-        "auto.create.topics.enable": "false",
-        "unclean.leader.election.enable": "false",
-        # An acknowledged event survives a power cut, and so does the transaction that priced
-        # it (__transaction_state). rev.replies, a hint, opts out by its topic setting.
-        "log.flush.interval.messages": "1",
-        "message.max.bytes": str(MAX_MESSAGE),
-        "replica.fetch.max.bytes": str(MAX_MESSAGE),
-        # One node: the internal topics cannot have more than one replica.
-        "default.replication.factor": "1",
-        "min.insync.replicas": "1",
-        "offsets.topic.num.partitions": "8",
-        "offsets.topic.replication.factor": "1",
-        "transaction.state.log.num.partitions": "8",
-        "transaction.state.log.replication.factor": "1",
-        "transaction.state.log.min.isr": "1",
-        "share.coordinator.state.topic.num.partitions": "1",
-        "share.coordinator.state.topic.replication.factor": "1",
-        "share.coordinator.state.topic.min.isr": "1",
-        # A shard that comes back is assigned at once, and what a dead one left open is
-        # aborted a second after its time-out (10 s, set by the shards).
-        "group.initial.rebalance.delay.ms": "0",
-        "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
-        "transaction.max.timeout.ms": "60000",
-        "group.min.session.timeout.ms": "1000",
-        # A broker that was killed may not register again before its old session has expired:
-        # with the default of 9 s it serves 11 s after kill -9, with 1 s after 2 s.
-        "broker.session.timeout.ms": "1000",
-        "broker.heartbeat.interval.ms": "200",
-        # Sized for one small machine instead of a server.
-        "num.network.threads": "2",
-        "num.io.threads": "4",
-        "background.threads": "2",
-        "log.cleaner.dedupe.buffer.size": str(32 << 20),
-        "log.cleaner.backoff.ms": "15000",
+        **COMMON,
     }
+    if "controller" in roles:
+        made |= {"default.replication.factor": "1", "min.insync.replicas": "1"}
+    if "broker" in roles:
+        made |= {"advertised.listeners": listeners["broker"], "inter.broker.listener.name": "PLAINTEXT"}
+    return made
 
 
 def jvm(java: Path, jars: list[Path]) -> list[str]:
     """The Java command up to the main class. All jars are on one class path."""
     return [
         str(java),
-        "-Xms128m",
-        "-Xmx512m",
         "-XX:+UseSerialGC",
+        # The first compiler alone. The second takes 40 % of the broker's CPU for its first minutes and as much
+        # of a restart, and what it makes of a broker that mostly waits for the disk is no faster here
+        # (docs/decisions/0007, 0008).
+        "-XX:TieredStopAtLevel=1",
         "-XX:+ExitOnOutOfMemoryError",
         "-Djava.awt.headless=true",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
@@ -89,18 +117,40 @@ def jvm(java: Path, jars: list[Path]) -> list[str]:
     ]
 
 
-def prepare(data: Path, port: int, command: list[str], rng: random.Random) -> tuple[int, list[str]]:
-    """Make the data directory ready for a start; (port, command that is the broker).
+def choose(data: Path, port: int, rng: random.Random) -> Choice:
+    """Ports and cluster id, chosen once and kept in the directory; ``port`` 0 is a free one for the broker.
 
-    ``port`` 0 is a free one, chosen once and kept in the directory. Storage is formatted the
-    first time. Raises RuntimeError when that fails.
+    The controller's port is nobody else's business: it is chosen again when it is taken. So
+    this comes before either is started. Raises SettingError for a directory of the old layout.
     """
+    if (data / "log").exists():
+        raise SettingError(
+            f"{data} was made when broker and controller were one process; begin with an empty directory"
+        )
     data.mkdir(parents=True, exist_ok=True)
-    port, controller = _ports(data, port, rng)
-    settings = properties(data / "log", port, controller)
-    if not (data / "log").exists():
-        _format(data, settings, command)
-    return port, [*command, "kafka.Kafka", str(_write(data / PROPERTIES, settings))]
+    file = data / CHOICE
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    port = port or kept.get("port") or ports.choose(rng, set())
+    controller = kept.get("controller")
+    if not controller or not ports.is_free(controller):
+        controller = ports.choose(rng, {port})
+    cluster = kept.get("cluster") or base64.urlsafe_b64encode(rng.randbytes(16)).decode().rstrip("=")
+    chosen = Choice(port, controller, cluster)
+    file.write_text(json.dumps(chosen._asdict()))
+    return chosen
+
+
+def prepare(data: Path, chosen: Choice, command: list[str], *roles: Role) -> list[str]:
+    """Make the directory ready for a start of a node with these roles; the command that is the node.
+
+    Storage is formatted the first time. Raises RuntimeError when that fails.
+    """
+    name = roles[0]
+    settings = properties(data / name, chosen, *roles)
+    if not (data / name).exists():
+        _format(data / name, chosen.cluster, settings, command)
+    config = _write(data / f"{name}.properties", settings)
+    return [command[0], *HEAP[name], *command[1:], "kafka.Kafka", str(config)]
 
 
 def _write(file: Path, settings: dict[str, str]) -> Path:
@@ -108,38 +158,19 @@ def _write(file: Path, settings: dict[str, str]) -> Path:
     return file
 
 
-def _ports(data: Path, port: int, rng: random.Random) -> tuple[int, int]:
-    file = data / PORTS
-    kept = json.loads(file.read_text()) if file.exists() else {}
-    port = port or kept.get("port") or ports.choose(rng, set())
-    controller = kept.get("controller")
-    if not controller or not ports.is_free(controller):
-        controller = ports.choose(rng, {port})
-    file.write_text(json.dumps({"port": port, "controller": controller}))
-    return port, controller
-
-
-def _format(data: Path, settings: dict[str, str], command: list[str]) -> None:
+def _format(log: Path, cluster: str, settings: dict[str, str], command: list[str]) -> None:
     """Format in a directory aside, so that a log directory that is there is a complete one."""
-    fresh = data / "log.new"
+    fresh = log.with_suffix(".new")
     shutil.rmtree(fresh, ignore_errors=True)
-    config = _write(data / "format.properties", {**settings, "log.dirs": str(fresh)})
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    tool = [
-        command[0],
-        "-XX:TieredStopAtLevel=1",
-        *command[1:],
-        "kafka.tools.StorageTool",
-        "format",
-        f"--cluster-id={cluster}",  # in one word: an id may begin with a dash
-        "--config",
-        str(config),
-    ]
+    config = _write(log.with_suffix(".format"), {**settings, "log.dirs": str(fresh)})
+    tool = [*command, "kafka.tools.StorageTool", "format"]
+    # in one word: an id may begin with a dash
+    tool += [f"--cluster-id={cluster}", "--config", str(config)]
     done = subprocess.run(tool, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
-        raise RuntimeError(f"Kafka could not format {data}: {(done.stderr or done.stdout).strip()}")
+        raise RuntimeError(f"Kafka could not format {log}: {(done.stderr or done.stdout).strip()}")
     config.unlink()
-    fresh.rename(data / "log")
+    fresh.rename(log)
 
 
 def answers(port: int, timeout: float) -> bool:

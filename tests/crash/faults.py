@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from bench.running import Running
 from tests.crash.groups import delete_group
 
-SERVICES = ("gateway", "pricer", "ledger", "kafka", "clickhouse")
+SERVICES = ("gateway", "pricer", "ledger", "kafka", "controller", "clickhouse")
 SECONDS = ("pricer", "ledger")
 GROUP = "pricer"
 OWNED = {"pricer": "rev_shard_position{", "expirer": "rev_expirer_open{"}

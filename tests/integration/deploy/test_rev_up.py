@@ -35,7 +35,7 @@ def test_the_printed_command_answers_with_a_price(stack: dict[str, Any]) -> None
 
 def test_run_json_says_where_everything_is(stack: dict[str, Any]) -> None:
     """Addresses that answer, pids that live, and secrets that only their owner can read."""
-    assert set(stack["pids"]) == set(stack["restarts"]) == {*SERVICES, "clickhouse", "kafka"}
+    assert set(stack["pids"]) == set(stack["restarts"]) == {*SERVICES, "clickhouse", "kafka", "controller"}
     assert {name: directory.birth(pid) for name, pid in stack["pids"].items()} == stack["births"]
     data: Path = stack["data"]
     for name in ("run.json", "admin.token", "secret.key", "demo.key"):

@@ -13,28 +13,53 @@ from deploy.kafka.java import java, major_version
 from schemas.limits import MAX_MESSAGE
 from schemas.settings import SettingError
 
+CHOSEN = broker.Choice(port=9092, controller=9093, cluster="c")
+
 
 def test_the_broker_is_reachable_from_this_machine_only() -> None:
     """Every listener, and the address told to clients, is the loopback address."""
-    found = broker.properties(Path("log"), 9092, 9093)
-    assert found["listeners"] == "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093"
-    assert found["advertised.listeners"] == "PLAINTEXT://127.0.0.1:9092"
+    found = broker.properties(Path("log"), CHOSEN, "broker")
+    assert found["listeners"] == found["advertised.listeners"] == "PLAINTEXT://127.0.0.1:9092"
+    assert broker.properties(Path("log"), CHOSEN, "controller")["listeners"] == "CONTROLLER://127.0.0.1:9093"
 
 
-def test_what_is_acknowledged_is_flushed_and_every_command_fits() -> None:
+@pytest.mark.parametrize("roles", [("broker",), ("controller",), broker.ROLES])
+def test_every_node_knows_the_one_that_votes(roles: tuple[broker.Role, ...]) -> None:
+    """The quorum is the node that has the controller's role, at the address on which it listens."""
+    found = broker.properties(Path("log"), CHOSEN, *roles)
+    votes = broker.properties(Path("log"), CHOSEN, *(roles if "controller" in roles else ("controller",)))
+    assert found["controller.quorum.voters"] == f"{votes['node.id']}@127.0.0.1:9093"
+    assert "CONTROLLER://127.0.0.1:9093" in votes["listeners"]
+
+
+@pytest.mark.parametrize("role", broker.ROLES)
+def test_what_is_acknowledged_is_flushed_and_every_command_fits(role: broker.Role) -> None:
     """Each record is flushed before it is acknowledged, and the largest message passes everywhere."""
-    found = broker.properties(Path("log"), 9092, 9093)
+    found = broker.properties(Path("log"), CHOSEN, role)
     assert found["log.flush.interval.messages"] == "1"
     assert int(found["message.max.bytes"]) == int(found["replica.fetch.max.bytes"]) == MAX_MESSAGE
 
 
-def test_a_port_is_chosen_once(tmp_path: Path) -> None:
-    """Port 0 is a free port that the directory keeps, so that clients find the broker again."""
-    (tmp_path / "log").mkdir()  # formatted: nothing is run
-    first, argv = broker.prepare(tmp_path, 0, ["java"], random.Random(1))
-    again, _ = broker.prepare(tmp_path, 0, ["java"], random.Random(2))
-    assert first == again and argv == ["java", "kafka.Kafka", str(tmp_path / "server.properties")]
-    assert f"advertised.listeners=PLAINTEXT://127.0.0.1:{first}\n" in (tmp_path / "server.properties").read_text()
+def test_ports_and_cluster_are_chosen_once(tmp_path: Path) -> None:
+    """Port 0 is a free port that the directory keeps, so that clients find the broker again; so is the cluster."""
+    first = broker.choose(tmp_path, 0, random.Random(1))
+    assert broker.choose(tmp_path, 0, random.Random(2)) == first
+
+
+def test_a_formatted_directory_is_only_configured(tmp_path: Path) -> None:
+    """A start of what is formatted runs no tool, and the settings are those of the ports of this time."""
+    (tmp_path / "broker").mkdir()
+    argv = broker.prepare(tmp_path, CHOSEN, ["java", "-cp", "jars"], "broker")
+    settings = tmp_path / "broker.properties"
+    assert argv == ["java", *broker.HEAP["broker"], "-cp", "jars", "kafka.Kafka", str(settings)]
+    assert "advertised.listeners=PLAINTEXT://127.0.0.1:9092\n" in settings.read_text()
+
+
+def test_a_directory_of_the_old_layout_is_refused(tmp_path: Path) -> None:
+    """What was written when broker and controller were one process is not silently left aside."""
+    (tmp_path / "log").mkdir()
+    with pytest.raises(SettingError, match="begin with an empty directory"):
+        broker.choose(tmp_path, 0, random.Random(1))
 
 
 @given(st.integers(9, 99), st.integers(0, 99))
