@@ -220,15 +220,18 @@ class Receiver:
         self.fail_every = 0
         self._seen: set[str] = set()
         self.url = ""
+        self._port = 0
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
+        """Also after a stop, at the same place."""
         app = web.Application()
         app.add_routes([web.post("/", self._take)])
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/"
+        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        self._port = self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{self._port}/"
 
     async def stop(self) -> None:
         if self._runner is not None:

@@ -10,21 +10,26 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bench.running import Running
 from deploy.children import spawn
+from notifier.lanes import RETRIES
+from schemas.deliveries import delivery_id
 from schemas.signing import verify, verify_body
 from tests.integration.notifier.site import Receiver
 
 pytestmark = pytest.mark.integration
 Eventually = Callable[..., Awaitable[None]]
+BACKLOG = 50
 
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A `rev up` that may send to this machine."""
-    running = Running(tmp_path_factory.mktemp("webhooks") / "data", {"REV_WEBHOOK_ALLOW_PRIVATE": "1"})
+    """A `rev up` that may send to this machine, and gives an endpoint up that is BACKLOG records behind."""
+    settings = {"REV_WEBHOOK_ALLOW_PRIVATE": "1", "REV_WEBHOOK_BACKLOG": str(BACKLOG)}
+    running = Running(tmp_path_factory.mktemp("webhooks") / "data", settings)
     try:
         running.wait_ready(240)
         yield running
@@ -134,6 +139,77 @@ async def test_killed_and_frozen_notifiers_lose_nothing(
     for event, id, _ in receiver.got:
         delivery.setdefault(event, set()).add(id)
     assert all(len(found) == 1 for found in delivery.values())
+
+
+async def listed(product: Running, hook: int, key: str) -> list[dict[str, Any]]:
+    """All that GET /deliveries has of an endpoint."""
+    found: list[dict[str, Any]] = []
+    path = f"/v1/webhooks/{hook}/deliveries?limit=1000"
+    answer = await call(product, "GET", path, key=key)
+    while answer["next_cursor"]:
+        found += answer["deliveries"]
+        answer = await call(product, "GET", f"{path}&cursor={answer['next_cursor']}", key=key)
+    return found + answer["deliveries"]
+
+
+async def metric(product: Running, name: str) -> float:
+    """Of the notifier."""
+    url = f"{product.run['addresses']['notifier']}/metrics"
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        lines = (await answer.text()).splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith((name + " ", name + "{")))
+
+
+async def test_an_outage_over_the_limit_is_a_gap_that_can_be_replayed(
+    product: Running, receiver: Receiver, eventually: Eventually
+) -> None:
+    """A receiver that is away while more comes in than may wait: inactive with the reason, and everything
+    that was not sent is a listed attempt or lies in the listed gap. Activated, and replayed since the
+    gap's time, the gap is delivered; since the outage, all of it; each under one X-Rev-Delivery."""
+    key, hook = await endpoint(product, "outage", receiver.url)
+    one = f"/v1/webhooks/{hook['id']}"
+    gaps, disabled = (
+        await metric(product, "rev_notifier_gaps_total"),
+        await metric(product, "rev_notifier_disabled_total"),
+    )
+    await receiver.stop()
+    # what fails is kept for retries first, RETRIES of them
+    batch = {"events": [{"agent_id": "a", "action": "chat"}] * 20}
+    ids: list[str] = []
+    for _ in range(RETRIES // 20 + BACKLOG + 20):
+        answer = await call(product, "POST", "/v1/meter/batch", batch, key)
+        ids += [f"evt_{result['event_id']}" for result in answer["results"]]
+    first = (await call(product, "GET", f"/v1/events/{ids[0].removeprefix('evt_')}", key=key))["created_at"]
+
+    async def given_up() -> bool:
+        found = await call(product, "GET", one, key=key)
+        return found["active"] is False and f"more than {BACKLOG} records" in (found["disabled"] or "")
+
+    await eventually(given_up, 90)
+
+    async def gap_listed() -> bool:
+        return any(delivery["outcome"] == "gap" for delivery in await listed(product, hook["id"], key))
+
+    await eventually(gap_listed, 60)
+    seen = await listed(product, hook["id"], key)
+    (gap,) = [delivery for delivery in seen if delivery["outcome"] == "gap"]
+    missed = set(ids) - {delivery["event_id"] for delivery in seen}
+    assert len(missed) > BACKLOG and f"more than {BACKLOG} records" in gap["error"]
+    assert await metric(product, "rev_notifier_gaps_total") > gaps
+    assert await metric(product, "rev_notifier_disabled_total") > disabled
+
+    await receiver.start()
+    await call(product, "PATCH", one, {"active": True}, key)
+    await call(product, "POST", one + "/replay", {"since": gap["since"]}, key)
+    await eventually(lambda: set(receiver.accepted()) >= missed, 90)
+    await call(product, "POST", one + "/replay", {"since": first}, key)
+    await eventually(lambda: set(receiver.accepted()) >= set(ids), 90)
+    number = int(hook["id"])
+    assert {(event, delivery) for event, delivery, _ in receiver.got if event in set(ids)} == {
+        (event, delivery_id(event, number)) for event in ids
+    }
+    tried = {(delivery["event_id"], delivery["delivery_id"]) for delivery in seen if delivery["event_id"] in set(ids)}
+    assert tried == {(event, delivery_id(event, number)) for event in set(ids) - missed}
 
 
 async def test_deleted_means_silence(product: Running, receiver: Receiver, eventually: Eventually) -> None:
