@@ -73,8 +73,8 @@ class HttpTransport:
 
     def _take(self) -> HTTPConnection | None:
         """A kept connection that seems to be alive."""
-        if self._pid != os.getpid():  # forked: what is kept belongs to the parent
-            self._pid, self._lock, self._idle = os.getpid(), threading.Lock(), []
+        if self._pid != os.getpid():
+            self._forget()
         while True:
             with self._lock:
                 if not self._idle:
@@ -83,6 +83,13 @@ class HttpTransport:
             if time.monotonic() - since < IDLE_LIMIT and not _has_ended(connection.sock):
                 return connection
             connection.close()
+
+    def _forget(self) -> None:
+        """After a fork: what is kept is the parent's, who goes on using it."""
+        self._pid, self._lock, idle = os.getpid(), threading.Lock(), self._idle
+        self._idle = []
+        for _, connection in idle:
+            connection.close()  # this process's handle of it alone
 
     def _give_back(self, connection: HTTPConnection, keep: bool) -> None:
         with self._lock:

@@ -25,7 +25,7 @@ class WebhookVerifier:
         body = raw_body.encode() if isinstance(raw_body, str) else bytes(raw_body)
         expected = hmac.new(self._key, body, hashlib.sha256).hexdigest()
         # as bytes: compare_digest refuses text that is not ASCII, and a forger may send anything
-        if not hmac.compare_digest(expected.encode(), (sig_header or "").encode("utf-8", "surrogateescape")):
+        if not hmac.compare_digest(expected.encode(), (sig_header or "").encode("utf-8", "surrogatepass")):
             raise SignatureError("the signature is missing or is not that of this body and secret")
 
     def __repr__(self) -> str:
