@@ -306,6 +306,15 @@ class Desk:
         self._note(lane)
         return result.judgement.outcome
 
+    def not_sent(self, flight: Flight, now: int) -> None:
+        """A try was not made, for a lack on this side."""
+        self._journal.now = now
+        lane = self.lanes[flight.endpoint.id]
+        result = lane.not_sent(flight.item.ref, now, self._jitter())
+        if result is not None:
+            self._journal.attempt(lane, result)
+        self._note(lane)
+
     def _decides(self, endpoint: Endpoint) -> bool:
         """Whether this partition sees enough of the endpoint to give it up."""
         return self.partition == self._home(endpoint) or CONFIGURED.issuperset(endpoint.webhook.events)

@@ -21,6 +21,10 @@ DELAY = Histogram(
     "From the accepted time of an event to the end of its first delivery",
     buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 60, 300, 3600),
 )
+NOT_SENT = Counter(
+    "rev_notifier_not_sent",
+    "Tries that could not be made, this side being out of descriptors or memory; they count for nothing",
+)
 GAPS = Counter("rev_notifier_gaps", "Stretches of the log that an endpoint was not sent; each can be replayed")
 DISABLED = Counter("rev_notifier_disabled", "Endpoints that the notifier gave up")
 FAULTS = Counter("rev_notifier_dead_letters", "Records of rev.entries that cannot be read or rendered")

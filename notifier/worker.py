@@ -252,6 +252,11 @@ class PartitionWorker:
         letter = flight.letter
         answer = await self._try(flight.endpoint, letter)
         now = self._.now()
+        if answer.ours:
+            metrics.NOT_SENT.inc()
+            self._desk.not_sent(flight, now)
+            self._wake.set()
+            return
         first = not flight.item.tries
         outcome = self._desk.answered(flight, answer, now)
         metrics.ATTEMPTS.labels(outcome).inc()

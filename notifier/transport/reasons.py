@@ -28,13 +28,16 @@ TIMEOUT = "timeout"
 INTERNAL = "internal error"
 REFUSED_ADDRESS = "refused: private address"
 OUT_OF_SOMETHING = "not sent: this side is out of connections"
-_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
-"""Of what there is too little on this side."""
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""Of what there is too little on this side, whoever is sent to. EADDRNOTAVAIL is none of them: ports run
+out for one address alone, and on a machine without IPv6 it is the answer to each such address, for ever."""
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 def reason(error: ClientError | OSError | TimeoutError) -> str:
     """Why there is no answer. Order matters: aiohttp's errors are each other's bases."""
+    if is_ours(error):
+        return OUT_OF_SOMETHING
     match error:
         case AnswerTooLong():
             return "the head of the answer is too long"
@@ -55,13 +58,13 @@ def reason(error: ClientError | OSError | TimeoutError) -> str:
         case TimeoutError():
             return TIMEOUT
         case ClientConnectionError() | OSError():
-            return OUT_OF_SOMETHING if is_ours(error) else "connection reset"
+            return "connection reset"
         case _:
             return "the request failed"
 
 
 def is_ours(error: ClientError | OSError | TimeoutError) -> bool:
-    """Whether the cause is a lack of something on this side, which an operator must see."""
+    """Whether the cause is a lack of something on this side, which says nothing of the endpoint."""
     inner = error.os_error if isinstance(error, ClientConnectorError) else error
     return isinstance(inner, OSError) and inner.errno in _OURS
 
@@ -103,7 +106,7 @@ def _name(error: OSError) -> str:
 def _connecting(error: OSError) -> str:
     if isinstance(error, AddressRefused):
         return REFUSED_ADDRESS
-    if error.errno in _OURS:
+    if error.errno == errno.EADDRNOTAVAIL:
         return OUT_OF_SOMETHING
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"

@@ -6,6 +6,7 @@ the request, the one deadline over everything, and what is made of the answer.
 
 import asyncio
 import functools
+import math
 import ssl
 import time
 import traceback
@@ -18,13 +19,15 @@ from yarl import URL
 from notifier.sending import ANSWER_BYTES, DEADLINE, Answer, Delivery
 from notifier.transport.connector import MOST_READ, GuardedConnector
 from notifier.transport.lookup import SystemLookup
-from notifier.transport.reasons import INTERNAL, is_ours, reason, retry_after
+from notifier.transport.reasons import INTERNAL, OUT_OF_SOMETHING, is_ours, reason, retry_after
 from notifier.transport.resolver import GuardedResolver, Lookup
 from schemas.endpoints import EndpointError, parse
 from schemas.signing import headers
 
 USER_AGENT = "Rev-Webhooks/1"
 _KNOWN_URLS = 4096
+_QUIET_S = 1.0
+"""Between two log lines about what this side lacks: it concerns every request at once."""
 _NO_TIMEOUT = ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 _log = structlog.get_logger()
 
@@ -55,6 +58,8 @@ class HttpSender:
     ) -> None:
         self._deadline_s = deadline_s
         self._system = SystemLookup()
+        self._clock = clock
+        self._complained = -math.inf
         self._resolver = GuardedResolver(lookup or self._system, allow_private, clock)
         self._connector = GuardedConnector(self._resolver, allow_private, tls or system_tls(), clock)
         self._session = ClientSession(
@@ -94,12 +99,19 @@ class HttpSender:
             async with asyncio.timeout(self._deadline_s):
                 return await self._post(url, delivery)
         except (ClientError, OSError) as error:
-            if is_ours(error):
-                _log.error("webhook not sent", delivery=delivery.delivery_id, error=str(error))
-            return Answer(None, reason(error))
+            why = reason(error)
+            if why == OUT_OF_SOMETHING:
+                self._complain(delivery, error)
+            return Answer(None, why, ours=is_ours(error))
         except Exception as error:  # a bug, here or below: it is shown, and the delivery is tried again
             _log.error("webhook not sent", delivery=delivery.delivery_id, error=type(error).__name__, at=_where(error))
             return Answer(None, INTERNAL)
+
+    def _complain(self, delivery: Delivery, error: ClientError | OSError) -> None:
+        now = self._clock()
+        if now - self._complained >= _QUIET_S:
+            self._complained = now
+            _log.error("webhook not sent", event_id=delivery.event_id, delivery=delivery.delivery_id, error=str(error))
 
     async def _post(self, url: URL, delivery: Delivery) -> Answer:
         """Until the answer's body has ended, or enough of it has been read."""

@@ -224,6 +224,26 @@ async def test_gone_is_given_up_by_a_command(
     assert len(notifier.received(here)) == sent
 
 
+async def test_what_this_side_could_not_send_is_no_attempt(
+    site: Site, running: Start, customer: str, here: str, eventually: Eventually
+) -> None:
+    """Out of descriptors: it is counted, tried again soon, and in the end each event has one attempt, the first."""
+    await site.hook(customer, here)
+    sender = MemorySender({here: _answer(Answer(None, "not sent", ours=True))})
+    await running(sender)
+    before = REGISTRY.get_sample_value("rev_notifier_not_sent_total") or 0
+    ids = await site.meter(customer, 3)
+    await eventually(lambda: any(times > 1 for times in Counter(d.event_id for d in sender.sent).values()), 60)
+    del sender.behaviours[here]
+    await eventually(everything_written(site, customer, ids), 60)
+    attempts, _ = await site.deliveries()
+    assert sorted((a.event_id, a.attempt, a.outcome) for a in attempts if a.customer_id == customer) == sorted(
+        (id, 1, "delivered") for id in ids
+    )
+    assert (REGISTRY.get_sample_value("rev_notifier_not_sent_total") or 0) > before
+    await eventually(_none_left(site, customer), 60)
+
+
 def _answer(answer: Answer) -> Callable[[Delivery], Awaitable[Answer]]:
     async def give(delivery: Delivery) -> Answer:
         await asyncio.sleep(0)

@@ -8,7 +8,7 @@ from notifier.schedule import WAITS
 from notifier.sending import Answer
 from schemas.commands import ReplayWebhook, encode
 from schemas.limits import DAY
-from tests.unit.notifier.world import DOWN, OK, World
+from tests.unit.notifier.world import DOWN, OK, OURS, World
 
 GOOD = "c"
 
@@ -281,6 +281,55 @@ def test_the_other_sides_wish_to_wait_holds_all_of_it() -> None:
     world.now += 1
     world.settle()
     assert len(world.sent) == 3 and world.left == {}
+
+
+def test_what_this_side_could_not_send_is_no_try() -> None:
+    """Out of descriptors for ten minutes: no attempt, no failure, no smaller window; once there are some
+    all is delivered, at the first try."""
+    world = World()
+    world.hook(1)
+    world.meter(count=20)
+    for _ in range(600):
+        world.settle(OURS)
+        world.now += lanes.SOON
+    assert world.attempts == [] and not world.desk.lanes[1].failing
+    assert 600 <= len(world.sent) <= 600 * lanes.FIRST_WINDOW
+    world.crash()
+    world.settle()
+    world.flush()
+    assert [(a.outcome, a.attempt) for a in world.attempts] == [("delivered", 1)] * 20
+    assert world.left == {}
+
+
+def test_a_retry_that_could_not_be_sent_keeps_its_place() -> None:
+    """The schedule goes on from the try that was made, and the time out of descriptors counts for nothing."""
+    world = World(Rules(lanes.SOON * 2, 10**6, 1))
+    world.hook(1)
+    world.meter()
+    world.settle(DOWN)
+    for _ in range(10):
+        world.now += lanes.SOON
+        world.settle(OURS)
+    assert world.desk.tick(world.now) == []
+    world.now += lanes.SOON
+    world.settle()
+    assert [(a.outcome, a.attempt) for a in world.attempts] == [("retry", 1), ("delivered", 2)]
+    assert world.left == {}
+
+
+def test_deleted_while_it_could_not_be_sent() -> None:
+    """It becomes a dropped attempt like everything that waits."""
+    world = World()
+    world.hook(1)
+    world.meter(count=2)
+    world.tail()
+    world.start()
+    world.answer(world.flights[0], OURS)
+    world.unhook(1)
+    world.answer(world.flights[0], OURS)
+    world.settle()
+    assert [(a.outcome, a.attempt) for a in world.attempts] == [("dropped", 0)] * 2
+    assert world.left == {} and world.desk.lanes == {}
 
 
 def test_black_holes_leave_half_of_everything_to_others() -> None:

@@ -12,9 +12,9 @@ from notifier.sending import Answer
 from schemas.commands import ReplayWebhook, encode
 from schemas.deliveries import Attempt
 from schemas.limits import DAY
-from tests.unit.notifier.world import OK, World
+from tests.unit.notifier.world import OK, OURS, World
 
-ANSWERS = (OK, OK, OK, Answer(500), Answer(None, "timeout"), Answer(400), Answer(429, retry_after_s=7))
+ANSWERS = (OK, OK, OK, Answer(500), Answer(None, "timeout"), Answer(400), Answer(429, retry_after_s=7), OURS)
 STEPS = (0, 1, 900, 1_200, 60_000, 3_600_000)
 
 

@@ -23,6 +23,7 @@ from schemas.topics import CONFIG_KEY
 PRICE = PriceRef(1, "chat", Rates("1.2", "0.0001", "0"), 0)
 OK = Answer(200, latency_ms=3)
 DOWN = Answer(500, latency_ms=3)
+OURS = Answer(None, "not sent", ours=True)
 
 
 def metered(customer: str, raw_offset: int, at: int, count: int = 1) -> bytes:
@@ -147,7 +148,10 @@ class World:
 
     def answer(self, flight: Flight, answer: Answer = OK) -> None:
         self.flights.remove(flight)
-        self.desk.answered(flight, answer, self.now)
+        if answer.ours:
+            self.desk.not_sent(flight, self.now)
+        else:
+            self.desk.answered(flight, answer, self.now)
 
     def flush(self) -> None:
         flush = self.desk.snapshot()

@@ -40,6 +40,8 @@ HANDSHAKE.reason = "SSLV3_ALERT_HANDSHAKE_FAILURE"
         (aiohttp.ClientConnectorError(KEY, OSError(errno.ETIMEDOUT, "no")), "timeout"),
         (aiohttp.ClientConnectorError(KEY, OSError(errno.ECONNRESET, "no")), "connection reset"),
         (aiohttp.ClientConnectorError(KEY, OSError(errno.EMFILE, "no")), OUT_OF_SOMETHING),
+        (aiohttp.ClientConnectorError(KEY, OSError(errno.EADDRNOTAVAIL, "no")), OUT_OF_SOMETHING),
+        (aiohttp.ClientConnectorDNSError(KEY, OSError(errno.EMFILE, "no")), OUT_OF_SOMETHING),
         (aiohttp.ClientConnectorError(KEY, OSError("Multiple exceptions: 10.0.0.7")), "cannot connect"),
         (aiohttp.ClientConnectorError(KEY, AddressRefused("10.0.0.7")), "refused: private address"),
         (aiohttp.ClientConnectorDNSError(KEY, AddressRefused("10.0.0.7")), "refused: private address"),
@@ -64,9 +66,11 @@ def test_every_failure_has_a_short_reason(error: aiohttp.ClientError, text: str)
 
 
 def test_a_lack_on_this_side_is_told_apart() -> None:
-    """An operator must see it; it is not the endpoint's fault."""
+    """It is not the endpoint's fault; a lack that may be one address's alone does not excuse it."""
     assert is_ours(aiohttp.ClientConnectorError(KEY, OSError(errno.EMFILE, "x")))
+    assert is_ours(aiohttp.ClientConnectorDNSError(KEY, OSError(errno.EMFILE, "x")))
     assert is_ours(OSError(errno.ENFILE, "x"))
+    assert not is_ours(aiohttp.ClientConnectorError(KEY, OSError(errno.EADDRNOTAVAIL, "x")))
     assert not is_ours(aiohttp.ClientConnectorError(KEY, OSError(errno.ECONNREFUSED, "x")))
     assert not is_ours(TimeoutError()) and not is_ours(aiohttp.ServerDisconnectedError())
 
