@@ -30,8 +30,13 @@ _Job = tuple[str, "asyncio.Future[list[str]]", asyncio.AbstractEventLoop]
 
 
 def ask_system(name: str) -> list[str]:
-    """Addresses of a name in the order in which they are to be tried. Raises socket.gaierror."""
-    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    """Addresses of a name in the order in which they are to be tried. Raises socket.gaierror, or the OSError
+    of a process that is out of descriptors: getaddrinfo may say of it that there is no such name."""
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    except socket.gaierror:
+        socket.socket().close()
+        raise
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
