@@ -1,0 +1,97 @@
+"""revgrid against the real gateway: what the answers become, and the errors."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+import revgrid
+from tests.integration.sdk.here import Here
+
+pytestmark = pytest.mark.integration
+Eventually = Callable[..., Awaitable[None]]
+TOMORROW = datetime.now(UTC) + timedelta(days=1)
+
+
+def client_of(here: Here, customer: str) -> revgrid.Rev:
+    return revgrid.Rev(api_key=here.key(customer), base_url=here.url)
+
+
+async def test_an_accepted_event_gets_its_price(here: Here, eventually: Eventually) -> None:
+    """Without waiting for the price: accepted, then priced; its metadata and time come back."""
+    at = datetime(2026, 1, 1, tzinfo=UTC).replace(year=TOMORROW.year, month=TOMORROW.month, day=TOMORROW.day)
+    at -= timedelta(days=3)
+    with client_of(here, "sdk-accepted") as client:
+        made = client.meter(
+            agent_id="a", action="completion", tokens=2400, timestamp=at, metadata={"x": 0.5}, respond_async=True
+        )
+        assert (made.status, made.price, made.price_charged, made.event.tokens) == ("accepted", None, None, 2400)
+        await eventually(lambda: client.event(made.event_id).status == "priced")
+        shown = client.event(made.event_id)
+        assert shown.price is not None and shown.price.total_cents == Decimal("1.22")
+        assert (shown.timestamp, shown.metadata) == (at, {"x": 0.5})
+        batch = client.meter_batch([{"agent_id": "a", "action": "chat"}], respond_async=True)
+        assert (batch.status, batch.total_cents, batch.results[0].status) == ("accepted", None, "accepted")
+        days = client.usage(start=at, end=at + timedelta(days=1), group_by="day")
+        assert days.start == at and [row.day for row in days.groups] == [at.date().isoformat()]
+
+
+def test_what_each_action_costs(here: Here) -> None:
+    """The default prices, exactly."""
+    with client_of(here, "sdk-pricing") as client:
+        chat = next(row for row in client.pricing().configs if row.action_type == "chat")
+    assert (str(chat.base_rate_cents), str(chat.token_rate_cents), chat.is_custom) == ("0.1", "0.0001", False)
+
+
+def test_refusals_are_typed_and_tell_why(here: Here) -> None:
+    """400 names the field, 401 and 404 say so, each with code and request id."""
+    with client_of(here, "sdk-refused") as client:
+        with pytest.raises(revgrid.InvalidRequestError, match="no price for action") as raised:
+            client.meter(agent_id="a", action="unheard-of")
+        assert raised.value.code == "invalid_request" and raised.value.request_id
+        with pytest.raises(revgrid.InvalidRequestError) as raised:
+            client.meter_batch([{"agent_id": "a", "action": "chat"}, {"agent_id": "a", "action": "chat", "tokns": 1}])
+        assert [error.index for error in raised.value.errors] == [1] and "tokens" in raised.value.errors[0].error
+        with pytest.raises(revgrid.NotFoundError):
+            client.outcome("no/such?task")
+        with pytest.raises(revgrid.NotFoundError):
+            client.delete_webhook(999_999)
+        with pytest.raises(revgrid.ForbiddenError):
+            client.usage(customer_id="somebody-else")
+    with revgrid.Rev(api_key="rg_unknown", base_url=here.url) as client, pytest.raises(revgrid.UnauthorizedError):
+        client.pricing()
+
+
+def test_conflicts_carry_the_current_state(here: Here) -> None:
+    """A key with another body; a task that exists; a verdict against the one that was given."""
+    with client_of(here, "sdk-conflict") as client:
+        client.meter(agent_id="a", action="chat", idempotency_key="Schlüssel ☃")
+        with pytest.raises(revgrid.ConflictError) as raised:
+            client.meter(agent_id="a", action="search", idempotency_key="Schlüssel ☃")
+        assert raised.value.code == "idempotency_conflict" and raised.value.idempotency_key == "Schlüssel ☃"
+        opened = client.register_outcome(task_id="t/1?", agent_id="a", price_on_success=500, expires_at=TOMORROW)
+        assert opened.expires_at is not None and abs(opened.expires_at - TOMORROW) < timedelta(milliseconds=1)
+        with pytest.raises(revgrid.ConflictError) as raised:
+            client.register_outcome(task_id="t/1?", agent_id="a", price_on_success=1, expires_at=TOMORROW)
+        assert raised.value.outcome is not None and raised.value.outcome.outcome_id == opened.outcome_id
+        assert client.resolve_outcome("t/1?", success=True).charge_cents == 500
+        assert client.resolve_outcome("t/1?", success=True).charge_cents == 500
+        with pytest.raises(revgrid.ConflictError) as raised:
+            client.resolve_outcome("t/1?", success=False)
+        assert raised.value.code == "outcome_closed" and raised.value.outcome is not None
+        assert (raised.value.outcome.status, raised.value.outcome.charge_cents) == ("succeeded", 500)
+
+
+def test_a_platform_key_names_the_customer(here: Here) -> None:
+    """Everywhere: in bodies and in queries."""
+    with client_of(here, "*") as client:
+        made = client.meter(agent_id="a", action="chat", customer_id="sdk-tenant")
+        assert made.event.customer_id == "sdk-tenant"
+        assert client.event(made.event_id, customer_id="sdk-tenant").event_id == made.event_id
+        assert client.pricing(customer_id="sdk-tenant").customer_id == "sdk-tenant"
+        client.register_outcome(
+            task_id="t", agent_id="a", price_on_success=0, expires_at=TOMORROW, customer_id="sdk-tenant"
+        )
+        assert client.resolve_outcome("t", success=False, customer_id="sdk-tenant").status == "failed"
+        assert client.outcome("t", customer_id="sdk-tenant").customer_id == "sdk-tenant"
