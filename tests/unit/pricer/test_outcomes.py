@@ -1,4 +1,4 @@
-"""pricer.outcomes: register, resolve, expire and read, one by one."""
+"""pricer.outcomes: what a register, a verdict, a reminder and a look bring about and charge."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,94 +6,42 @@ from typing import Any
 import msgspec
 import pytest
 
-from pricer.closing import REMEMBERED
 from pricer.machine import STATUS, TABLE, Row
 from pricer.memory import MemoryLog
-from schemas import entries, ids, state
+from schemas import entries
 from schemas.commands import (
-    Expire,
-    Genesis,
-    Meter,
     MeterEvent,
     Rates,
     ReadOutcome,
     Register,
     Resolve,
-    SeedPrice,
     SetPrice,
 )
-from schemas.entries import EntryRecord
-from schemas.replies import Charged, Refused, Told
+from schemas.replies import Told
 from schemas.settings import MAX_TTL
-from schemas.state import ClosedOutcome, OpenOutcome
-from schemas.topics import CONFIG_KEY, partition_of
+from schemas.topics import CONFIG_KEY
 from streams.types import Decision
-
-PARTITIONS = 4
-WINDOW = 1000
-NOW = 1_774_915_200_000
-EXPIRES = NOW + 5000
-ACME = "acme"
-SHARD = partition_of(ACME.encode(), PARTITIONS)
-NEIGHBOUR = next(name for name in map(str, range(99)) if partition_of(name.encode(), PARTITIONS) == SHARD)
-"""Another customer of the same shard."""
+from tests.unit.pricer.outcome_steps import (
+    ACME,
+    EXPIRES,
+    NOW,
+    SHARD,
+    WINDOW,
+    expire,
+    pending,
+    priced_log,
+    read,
+    refused,
+    register,
+    resolve,
+    told,
+    written,
+)
 
 
 @pytest.fixture
 def log() -> MemoryLog:
-    """A log at accepted time NOW, with a price for the guides' e-mail."""
-    made = MemoryLog(PARTITIONS)
-    made.now = NOW
-    made.append(CONFIG_KEY, Genesis("e", [SeedPrice("email.sent", Rates("1", "0", "500"))]))
-    return made
-
-
-def register(log: MemoryLog, task: str = "task_abc123", customer: str = ACME, **fields: Any) -> Decision:
-    """The reference's contract: $49 if it succeeds."""
-    given: dict[str, Any] = {"price_on_success": "4900", "expires_at": EXPIRES, "idempotency_window": WINDOW}
-    return log.append(customer.encode(), Register(customer, 3, task, "agent-legal", **given | fields))
-
-
-def pending(log: MemoryLog, **fields: Any) -> str:
-    """The guides' e-mail; the id of its outcome."""
-    event = MeterEvent("mailer", "email.sent", outcome="pending", expires_at=EXPIRES, **fields)
-    reply = log.append(ACME.encode(), Meter(ACME, 3, [event], WINDOW, 10**9)).reply
-    assert isinstance(reply, Charged)
-    assert reply.receipt.outcome_id is not None
-    return reply.receipt.outcome_id
-
-
-def resolve(log: MemoryLog, target: str, success: bool = True, customer: str = ACME, **fields: Any) -> Decision:
-    """A verdict, given with key 4."""
-    return log.append(customer.encode(), Resolve(customer, 4, target, success, WINDOW, **fields))
-
-
-def read(log: MemoryLog, target: str, customer: str = ACME) -> Decision:
-    """A look."""
-    return log.append(customer.encode(), ReadOutcome(customer, target))
-
-
-def expire(log: MemoryLog, outcome_id: str) -> Decision:
-    """A reminder."""
-    return log.append(ACME.encode(), Expire(ACME, outcome_id))
-
-
-def written(decision: Decision) -> EntryRecord:
-    """The decision's entry record."""
-    assert decision.entries is not None
-    return entries.decode(decision.entries)
-
-
-def told(decision: Decision) -> Any:
-    """The object of the answer."""
-    assert isinstance(decision.reply, Told)
-    return msgspec.json.decode(decision.reply.result)
-
-
-def refused(decision: Decision) -> Refused:
-    """The refusal."""
-    assert isinstance(decision.reply, Refused)
-    return decision.reply
+    return priced_log()
 
 
 def test_the_references_contract_is_charged_once_it_succeeds(log: MemoryLog) -> None:
@@ -264,93 +212,6 @@ def test_one_verdict_of_a_hundred(log: MemoryLog) -> None:
     assert [(entry.kind, entry.verdict) for entry in ends] == [("waived", "failed")]
 
 
-def test_keys_are_one_namespace(log: MemoryLog) -> None:
-    """A key that a meter event, a registration or a verdict was given with stands for nothing
-    else, in any order; another customer's key is another key.
-    """
-    used = "idempotency_conflict"
-    event = MeterEvent("a", "email.sent", idempotency_key="event")
-    log.append(ACME.encode(), Meter(ACME, 3, [event], WINDOW, 10**9))
-    register(log, idempotency_key="task")
-    resolve(log, "task_abc123", idempotency_key="verdict")
-    for key in ("event", "verdict"):
-        assert refused(register(log, "other", idempotency_key=key)).code == used
-    for key in ("event", "task"):
-        assert refused(resolve(log, "task_abc123", idempotency_key=key)).code == used
-    for key in ("task", "verdict"):
-        again = msgspec.structs.replace(event, idempotency_key=key)
-        assert refused(log.append(ACME.encode(), Meter(ACME, 3, [again], WINDOW, 10**9))).code == used
-    assert told(register(log, customer=NEIGHBOUR, idempotency_key="event"))["status"] == "pending"
-
-
-def test_a_registrations_retry_gets_the_first_answer(log: MemoryLog) -> None:
-    """Pending, 201 and replayed, although the task has been resolved since; nothing is left."""
-    first = register(log, idempotency_key="k")
-    resolve(log, "task_abc123")
-    log.now += WINDOW - 1
-    again = register(log, idempotency_key="k")
-    assert isinstance(again.reply, Told)
-    assert (again.reply.status, again.reply.replayed) == (201, True)
-    assert told(again) == told(first)
-    assert again == Decision(reply=again.reply)
-    log.now += 1
-    assert refused(register(log, idempotency_key="k")).code == "task_exists"
-
-
-def test_a_verdicts_retry_may_use_either_address(log: MemoryLog) -> None:
-    """The same outcome by its task or its id is the same body; another outcome is not."""
-    outcome_id = told(register(log))["outcome_id"]
-    other = told(register(log, "other"))["outcome_id"]
-    first = resolve(log, "task_abc123", idempotency_key="k")
-    again = resolve(log, outcome_id, idempotency_key="k")
-    assert isinstance(again.reply, Told)
-    assert (told(again), again.reply.replayed, again.entries) == (told(first), True, None)
-    for target, success in ((other, True), ("unknown", True), (outcome_id, False)):
-        assert refused(resolve(log, target, success, idempotency_key="k")).code == "idempotency_conflict"
-
-
-def test_another_customers_outcome_is_not_found(log: MemoryLog) -> None:
-    """Although it is in the same shard, whichever way it is asked for, and nothing is told of it."""
-    outcome_id = told(register(log))["outcome_id"]
-    for target in (outcome_id, "task_abc123"):
-        for decision in (resolve(log, target, customer=NEIGHBOUR), read(log, target, NEIGHBOUR)):
-            assert (refused(decision).status, refused(decision).outcome) == (404, msgspec.Raw(b""))
-    log.now = EXPIRES
-    assert log.append(NEIGHBOUR.encode(), Expire(NEIGHBOUR, outcome_id)) == Decision()
-    assert told(register(log, customer=NEIGHBOUR, expires_at=EXPIRES + 1))["status"] == "pending"
-
-
-def test_an_outcome_is_whole_until_the_ledger_has_it_for_weeks(log: MemoryLog) -> None:
-    """35 days after its end the shard says what it keeps for ever, and which row has the rest."""
-    register(log, success_criteria=msgspec.Raw(b'{"a":1}'))
-    closed = resolve(log, "task_abc123", evidence=msgspec.Raw(b'{"b":2}'))
-    log.now = NOW + REMEMBERED - 1
-    assert told(read(log, "task_abc123")) == told(closed)
-    log.now += 1
-    for decision in (read(log, "task_abc123"), resolve(log, "task_abc123")):
-        assert isinstance(decision.reply, Told)
-        assert decision.reply.elsewhere == ids.event_id(SHARD, written(closed).raw_offset)
-        assert told(decision) == {
-            name: value
-            for name, value in told(closed).items()
-            if name in ("task_id", "outcome_id", "status", "success", "charge_cents", "resolved_at", "voided")
-        }
-
-
-def test_a_closed_outcome_shrinks(log: MemoryLog) -> None:
-    """The state of one that ended holds no criteria, whatever it was opened with."""
-    big = msgspec.Raw(b'{"text":"' + b"x" * 16_000 + b'"}')
-    outcome_id = told(register(log, success_criteria=big))["outcome_id"]
-    stored = log.shards[SHARD].get(state.outcome_key(outcome_id))
-    assert stored is not None
-    assert isinstance(state.decode_outcome(stored), OpenOutcome)
-    resolve(log, outcome_id, evidence=big)
-    stored = log.shards[SHARD].get(state.outcome_key(outcome_id))
-    assert stored is not None
-    assert isinstance(state.decode_outcome(stored), ClosedOutcome)
-    assert len(stored) < 250
-
-
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
@@ -383,20 +244,6 @@ def test_the_largest_prices_are_charged_exactly(log: MemoryLog) -> None:
     register(log, "two", price_on_success="1000000000", price_on_failure="0.000000000001")
     assert written(resolve(log, "task_abc123")).entries[0].total == "999999999.999999999999"
     assert written(resolve(log, "two", success=False)).entries[0].total == "0.000000000001"
-
-
-@pytest.mark.parametrize("task", ["oc_5", "oc_", ".", "..", "a/b?c#d", "é" * 256])
-def test_odd_task_names_break_nothing(log: MemoryLog, task: str) -> None:
-    """The gateway lets no task_id pass that reads as an outcome_id or path; if one came, it would
-    be reachable by its outcome_id.
-    """
-    outcome_id = told(register(log, task))["outcome_id"]
-    assert refused(register(log, task)).code == "task_exists"
-    if task.startswith("oc_"):
-        assert refused(read(log, task)).code == "not_found"
-    else:
-        assert told(read(log, task))["outcome_id"] == outcome_id
-    assert told(resolve(log, outcome_id))["task_id"] == task
 
 
 def test_nobody_waiting_means_no_answer(log: MemoryLog) -> None:
