@@ -20,8 +20,7 @@ def client_of(here: Here, customer: str) -> revgrid.Rev:
 
 async def test_an_accepted_event_gets_its_price(here: Here, eventually: Eventually) -> None:
     """Without waiting for the price: accepted, then priced; its metadata and time come back."""
-    at = datetime(2026, 1, 1, tzinfo=UTC).replace(year=TOMORROW.year, month=TOMORROW.month, day=TOMORROW.day)
-    at -= timedelta(days=3)
+    at = TOMORROW.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=3)
     with client_of(here, "sdk-accepted") as client:
         made = client.meter(
             agent_id="a", action="completion", tokens=2400, timestamp=at, metadata={"x": 0.5}, respond_async=True
@@ -80,7 +79,7 @@ def test_conflicts_carry_the_current_state(here: Here) -> None:
         with pytest.raises(revgrid.ConflictError) as raised:
             client.resolve_outcome("t/1?", success=False)
         assert raised.value.code == "outcome_closed" and raised.value.outcome is not None
-        assert (raised.value.outcome.status, raised.value.outcome.charge_cents) == ("succeeded", 500)
+        assert raised.value.outcome.status == "succeeded" and raised.value.outcome.charge_cents == 500
 
 
 def test_a_platform_key_names_the_customer(here: Here) -> None:

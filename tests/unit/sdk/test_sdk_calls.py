@@ -117,7 +117,7 @@ def test_a_verdict_wants_one_target_and_an_end() -> None:
         {"task_id": "t", "outcome_id": "oc_1", "success": True},
     ):
         with pytest.raises(TypeError):
-            calls.resolve_outcome(**wrong)  # type: ignore[arg-type]
+            calls.resolve_outcome(**wrong)
     with pytest.raises(ValueError, match="empty"):
         calls.outcome("")
 

@@ -33,7 +33,7 @@ MAKE: dict[str, Any] = {
 }
 ANSWER = {"meter": METERED, "batch": BATCH, "register": OUTCOME, "resolve": OUTCOME}
 WRITES = pytest.mark.parametrize("write", MAKE)
-UNSETTLED = [BROKEN, NEVER_THERE, refused(429), refused(500), refused(502), refused(503, "unknown"), refused(504)]
+UNSETTLED: list[Came] = [BROKEN, NEVER_THERE, refused(503, "unknown"), *map(refused, (429, 500, 502, 504))]
 
 
 @WRITES

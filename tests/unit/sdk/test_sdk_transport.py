@@ -105,7 +105,12 @@ def test_connections_are_kept(site: Site, transport: HttpTransport) -> None:
 
 def test_a_connection_that_the_server_closed_is_not_used(site: Site, transport: HttpTransport) -> None:
     """A kept connection that ended meanwhile is replaced before anything is sent on it."""
-    site.behave = lambda handler: setattr(handler, "close_connection", True) or False
+
+    def close_after(handler: BaseHTTPRequestHandler) -> bool:
+        handler.close_connection = True
+        return False
+
+    site.behave = close_after
     for _ in range(3):
         assert isinstance(transport(POST), Answer)
         assert site.hung_up.acquire(timeout=30)
