@@ -14,6 +14,10 @@ from deploy.kafka import broker
 from deploy.supervisor import directory, probes
 from deploy.supervisor.plan import SERVICES
 
+READY, DEGRADED = "ready", "degraded"
+COLOURS = {READY: "green", DEGRADED: "yellow"}
+MOST = 200
+"""Characters of reasons in the table."""
 PATHS = {**dict.fromkeys(SERVICES, "/readyz"), "clickhouse": "/ping"}
 
 
@@ -26,16 +30,21 @@ class Row(NamedTuple):
     restarts: int
     address: str
 
+    @property
+    def kind(self) -> str:
+        """The state without its reasons."""
+        return self.state.partition(":")[0]
+
 
 def run(data: Path, console: Console) -> int:
-    """Print the table; 0 when everything is ready, 1 when not, 3 when nothing runs there."""
+    """Print the table; 0 when everything is ready, degraded or not, 1 when not, 3 when nothing runs there."""
     found = directory.read_json(data / directory.RUN)
     if not directory.is_owned(data) or not found:
         console.print(f"No `rev up` is running on {data}.")
         return 3
     rows = [row(found, name) for name in found["addresses"]]
     console.print(table(rows))
-    return 0 if all(each.state == "ready" for each in rows) else 1
+    return 0 if all(each.kind in COLOURS for each in rows) else 1
 
 
 def row(found: dict[str, Any], name: str) -> Row:
@@ -59,7 +68,7 @@ def table(rows: list[Row]) -> Table:
         made.add_column(name, no_wrap=name != "state", justify="right" if name in ("pid", "restarts") else "left")
     for each in rows:
         since = "" if each.since is None else f"{datetime.fromtimestamp(each.since, UTC):%Y-%m-%d %H:%M:%S}"
-        state = Text(each.state, style="green" if each.state == "ready" else "red")
+        state = Text(each.state, style=COLOURS.get(each.kind, "red"))
         pid = "" if each.pid is None else str(each.pid)
         made.add_row(each.name, state, pid, since, str(each.restarts), each.address)
     return made
@@ -67,16 +76,19 @@ def table(rows: list[Row]) -> Table:
 
 def _answer(name: str, address: str) -> str:
     if name not in PATHS:
-        return "ready" if broker.answers(int(address.rpartition(":")[2]), probes.PATIENCE) else "not ready"
+        return READY if broker.answers(int(address.rpartition(":")[2]), probes.PATIENCE) else "not ready"
     url = urlsplit(address)
     status, body = probes.get(url.hostname or "", url.port or 80, PATHS[name])
-    return "ready" if status == 200 else f"not ready: {reasons(body)}"
+    if status != 200:
+        return f"not ready: {told(body, 'reasons') or body[:MOST]}"
+    lacking = told(body, DEGRADED)
+    return f"{DEGRADED}: {lacking}" if lacking else READY
 
 
-def reasons(body: str) -> str:
-    """What a /readyz answer says is missing, shortened to what fits a table."""
+def told(body: str, member: str) -> str:
+    """What a /readyz answer lists there, shortened to what fits a table; nothing when it has no such list."""
     try:
-        found = json.loads(body)["reasons"]
+        found = json.loads(body)[member]
     except (ValueError, KeyError, TypeError):
-        found = [body]
-    return "; ".join(map(str, found))[:200]
+        return ""
+    return "; ".join(map(str, found))[:MOST]
