@@ -84,7 +84,7 @@ class Bench:
             self.median("latency at 500/s", lambda n: scenarios.latency(running, keys, 500, 20 / part, n))
             self.median("event to queryable", lambda n: scenarios.visibility(running, keys, 100 // part, n))
             self.keep("memory after load, MiB", _total(processes.memory(running)))
-            for name in ("gateway", "pricer", "ledger", "clickhouse", "kafka"):
+            for name in ("gateway", "pricer", "ledger", "clickhouse", "kafka", "controller"):
                 measure = functools.partial(scenarios.restart, running, keys[0], name)
                 self.median(f"kill -9 of {name} to priced", lambda _, measure=measure: measure())
         finally:

@@ -15,6 +15,10 @@ from bench import load, processes, traffic
 from bench.running import Running, wait_until
 
 Figures = dict[str, float]
+CONNECTIONS = 256
+"""Each with one request under way: the agents of one machine's customers."""
+SETTLED = 5.0
+"""Seconds after which the supervisor starts a dead child without a longer pause than the first."""
 
 
 def _rows(running: Running) -> int:
@@ -33,7 +37,7 @@ def batch(running: Running, keys: list[str], count: int, seed: int, keyed: bool 
     """Batches of 100, priced and committed in the answer, until the last is queryable."""
     messages = traffic.batches(running.http, keys, count, 100, seed, keyed)
     before, rows, began = processes.cpu(running), _rows(running), time.perf_counter()
-    answers = asyncio.run(load.closed_loop(running.http, iter(messages), 32))
+    answers = asyncio.run(load.closed_loop(running.http, iter(messages), CONNECTIONS))
     answered = time.perf_counter() - began
     _check(answers, 201)
     wait_until(lambda: _rows(running) >= rows + count * 100, "batch rows queryable", 120, 0.05)
@@ -52,11 +56,11 @@ def batch(running: Running, keys: list[str], count: int, seed: int, keyed: bool 
 
 
 def single(running: Running, keys: list[str], count: int, seed: int, asynchronous: bool) -> Figures:
-    """Single events as fast as 64 connections go; asynchronous: answered after the append."""
+    """Single events as fast as CONNECTIONS go; asynchronous: answered after the append."""
     headers = ("Prefer: respond-async",) if asynchronous else ()
     messages = traffic.singles(running.http, keys, count, seed, headers)
     before, rows, began = processes.cpu(running), _rows(running), time.perf_counter()
-    answers = asyncio.run(load.closed_loop(running.http, iter(messages), 256))
+    answers = asyncio.run(load.closed_loop(running.http, iter(messages), CONNECTIONS))
     answered = time.perf_counter() - began
     _check(answers, 202 if asynchronous else 201)
     wait_until(lambda: _rows(running) >= rows + count, "single rows queryable", 120, 0.05)
@@ -106,8 +110,9 @@ def cold_start(where: Path) -> tuple[Running, Figures]:
 
 
 def restart(running: Running, key: str, name: str) -> Figures:
-    """kill -9 of one process, to the next single event that is answered with its price."""
+    """kill -9 of one process that has settled, to the next single event that is answered with its price."""
     before = running.wait_pid(name)
+    wait_until(lambda: time.time() > running.run["since"][name] + SETTLED, f"{name} has settled")
     os.kill(before, signal.SIGKILL)
     began = time.monotonic()
 

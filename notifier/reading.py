@@ -15,6 +15,8 @@ from streams.errors import Hung
 from streams.lifeline import within
 from streams.watchdog import Watchdog
 
+GATHER = 50
+"""ms that the broker may wait for more: a fetch for each transaction of a shard costs both more than that gains."""
 FETCH = 1 << 20
 """Bytes that are asked for at once, since what is read here is kept in memory; a record batch that
 is larger is given whole."""
@@ -38,7 +40,7 @@ class Pages:
 
     def __init__(self, kafka: str, topic: str, partition: int, clock: Clock) -> None:
         self._tp = TopicPartition(topic, partition)
-        self._consumer = clients.reader(kafka, fetch=FETCH)
+        self._consumer = clients.reader(kafka, fetch=FETCH, gather=GATHER)
         self._dog = Watchdog(SILENCE, clock)
         self._next = -1
 
