@@ -25,7 +25,7 @@ from bench.running import Running, wait_until
 from bench.scenarios import Figures
 from schemas import commands
 from schemas.limits import DAY
-from schemas.topics import RAW, partition_of
+from schemas.topics import RAW
 
 CUSTOMERS = 500
 RATE = 100
@@ -44,7 +44,7 @@ def registers(count: int, prefix: str, expires_at: Iterable[int]) -> list[tuple[
     return made
 
 
-async def append(running: Running, records: list[tuple[bytes, bytes]], partitions: int = 4) -> None:
+async def append(running: Running, records: list[tuple[bytes, bytes]]) -> None:
     """All of them, in large batches."""
     producer = AIOKafkaProducer(
         bootstrap_servers=running.run["kafka"], enable_idempotence=True, linger_ms=20, max_batch_size=1 << 20
@@ -53,7 +53,7 @@ async def append(running: Running, records: list[tuple[bytes, bytes]], partition
     try:
         waits = []
         for key, value in records:
-            waits.append(await producer.send(RAW, value, key, partition=partition_of(key, partitions)))
+            waits.append(await producer.send(RAW, value, key))
         await asyncio.gather(*waits)
     finally:
         await producer.stop()

@@ -14,6 +14,7 @@ from typing import Any
 RUN = "run.json"
 LOCK = "lock"
 PORTS = "ports.json"
+LOG = "log.json"
 GONE_WITHIN = 5.0
 """Seconds that the processes of a killed supervisor get to be gone by themselves."""
 

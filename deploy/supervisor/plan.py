@@ -16,6 +16,7 @@ from schemas.settings import SettingError, Settings
 
 SERVICES = ("gateway", "notifier", "expirer", "pricer", "ledger")
 """In the order in which they are stopped."""
+MOST_SHARDS = 4
 READERS = {"expirer": 600.0}
 """Seconds to get ready in, for a service that first reads all that the log has kept for it."""
 
@@ -55,6 +56,17 @@ def choose_ports(data: Path, wanted: Mapping[str, int], rng: random.Random) -> d
             port = old
         chosen[name] = port or ports.choose(rng, set(chosen.values()))
     directory.write_json(data / directory.PORTS, chosen)
+    return chosen
+
+
+def shards(data: Path, settings: Settings, env: Mapping[str, str], cores: int) -> int:
+    """How many partitions the embedded log has: what REV_PARTITIONS says, else what it was made with, else as many
+    as the machine has cores, at most MOST_SHARDS. One more than there are cores to work on them only makes every
+    transaction smaller (docs/decisions/0007)."""
+    kept = directory.read_json(data / directory.LOG)
+    chosen = settings.partitions if env.get("REV_PARTITIONS") else int(kept.get("partitions", min(cores, MOST_SHARDS)))
+    if not kept:
+        directory.write_json(data / directory.LOG, {"partitions": chosen})
     return chosen
 
 

@@ -30,6 +30,9 @@ def run(settings: Settings, wanted: Mapping[str, int], env: Mapping[str, str], s
         screen.starting(settings.data)
         directory.bury(directory.read_json(settings.data / directory.RUN))
         (settings.data / directory.RUN).unlink(missing_ok=True)
+        if plan.is_embedded(env):
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            settings = settings._replace(partitions=plan.shards(settings.data, settings, env, cores))
         rng = random.Random()
         made = plan.make(settings, plan.choose_ports(settings.data, wanted, rng), env, rng)
         token = directory.kept_secret(settings.data / "admin.token", settings.admin_token)
@@ -107,6 +110,7 @@ class Up:
             "REV_DATA": str(self._plan.data),
             "REV_ADMIN_TOKEN": self._token,
             "REV_SECRET_KEY": self._settings.secret_key,
+            "REV_PARTITIONS": str(self._settings.partitions),
         }
         if self._users:
             user = user_of(self._users, "rw")

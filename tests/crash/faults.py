@@ -151,6 +151,7 @@ class Faults:
             "REV_CLICKHOUSE_PASSWORD": users["rev"]["password"],
             "REV_DATA": str(self._running.data),
             "REV_ORDINAL": "1",
+            "REV_PARTITIONS": str(json.loads((self._running.data / "log.json").read_text())["partitions"]),
         }
         command = [sys.executable, "-m", "deploy.cli", name]
         with (self._running.data / "logs" / f"{name}-1.log").open("ab") as log:

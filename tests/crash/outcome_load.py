@@ -35,8 +35,9 @@ class Size(NamedTuple):
 
 
 def skewed(skew: str) -> dict[str, str]:
-    """Environment in which the wall clock of the expirer alone is off (skewed_expirer/)."""
-    return {"PYTHONPATH": f"{SKEWED}:{os.environ.get('PYTHONPATH', '')}", "REV_TEST_SKEW": skew}
+    """Environment with SHARDS partitions in which the wall clock of the expirer alone is off (skewed_expirer/)."""
+    path = f"{SKEWED}:{os.environ.get('PYTHONPATH', '')}"
+    return {"PYTHONPATH": path, "REV_TEST_SKEW": skew, "REV_PARTITIONS": str(SHARDS)}
 
 
 def trial(running: Running, size: Size, grace: int = GRACE) -> Judged:

@@ -57,7 +57,7 @@ def ledger_rows(running: Running) -> list[tuple[str, str, int, Decimal]]:
 
 def test_faults_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     """Every event whose price was answered is in the ledger once, at that price, whatever died meanwhile."""
-    running = Running(tmp_path / "data")
+    running = Running(tmp_path / "data", {"REV_PARTITIONS": "4"})
     book = Book()
     try:
         running.wait_ready()
