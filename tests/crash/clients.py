@@ -98,7 +98,7 @@ class Agent:
                 self._book.errors.append(f"{path}: {status} {answer}")
                 return
             await asyncio.sleep(delay * self._rng.uniform(0.5, 1))
-            delay = min(1.0, delay * 2)
+            delay = min(0.25, delay * 2)  # what a kill costs is measured by these answers
 
     async def _post(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any], bool]:
         try:

@@ -192,15 +192,16 @@ async def test_an_outage_over_the_limit_is_a_gap_that_can_be_replayed(
 
     await eventually(gap_listed, 60)
     seen = await listed(product, hook["id"], key)
-    (gap,) = [delivery for delivery in seen if delivery["outcome"] == "gap"]
+    # one for each shard in which something waited
+    holes = [delivery for delivery in seen if delivery["outcome"] == "gap"]
     missed = set(ids) - {delivery["event_id"] for delivery in seen}
-    assert len(missed) > BACKLOG and f"more than {BACKLOG} records" in gap["error"]
+    assert len(missed) > BACKLOG and any(f"more than {BACKLOG} records" in gap["error"] for gap in holes)
     assert await metric(product, "rev_notifier_gaps_total") > gaps
     assert await metric(product, "rev_notifier_disabled_total") > disabled
 
     await receiver.start()
     await call(product, "PATCH", one, {"active": True}, key)
-    await call(product, "POST", one + "/replay", {"since": gap["since"]}, key)
+    await call(product, "POST", one + "/replay", {"since": min(gap["since"] for gap in holes)}, key)
     await eventually(lambda: set(receiver.accepted()) >= missed, 90)
     await call(product, "POST", one + "/replay", {"since": first}, key)
     await eventually(lambda: set(receiver.accepted()) >= set(ids), 90)

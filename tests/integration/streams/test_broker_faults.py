@@ -35,10 +35,11 @@ class Broker:
         self._stack.close()
 
     def signal(self, number: int) -> None:
-        """To Java itself."""
+        """To the broker itself, not to its controller."""
         pid = self.process.pid
-        (java,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        os.kill(int(java), number)
+        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+            if b"broker.properties" in Path(f"/proc/{child}/cmdline").read_bytes():
+                os.kill(child, number)
 
     def stop(self) -> None:
         if self.process.poll() is None:
