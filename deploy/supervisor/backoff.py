@@ -8,7 +8,7 @@ class Backoff:
     """Doubles from ``first`` to ``longest`` seconds; a child that was up for ``settled``
     seconds begins again at ``first``."""
 
-    first: float = 0.1
+    first: float = 0.02
     longest: float = 5.0
     settled: float = 5.0
     _next: float = 0.0

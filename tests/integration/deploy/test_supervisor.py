@@ -62,7 +62,7 @@ async def test_a_child_that_is_killed_is_started_again(tmp_path: Path, eventuall
         assert directory.birth(before["a"]) is None
         assert group.restarts == {"a": 1, "b": 0} and group.pids["b"] == before["b"]
     assert any(
-        "a was killed by SIGKILL; starting again in 0.1 s" in sentence and "a.log" in sentence for sentence in told
+        "a was killed by SIGKILL; starting again in 0.02 s" in sentence and "a.log" in sentence for sentence in told
     )
 
 
