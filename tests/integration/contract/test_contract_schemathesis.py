@@ -37,7 +37,7 @@ from schemas.objects import iso
 
 pytestmark = pytest.mark.integration
 
-EXAMPLES = 25
+EXAMPLES = 15
 """Random requests of each operation, beside those that cover its schema systematically."""
 SPLIT = {"tokens", "tokens_input", "tokens_output", "tokens_in", "tokens_out"}
 TIMED = {"expires_at", "on_expiry", "timestamp"}

@@ -73,7 +73,17 @@ def express(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     npm = shutil.which("npm")
     if shutil.which("node") is None or npm is None:
         pytest.skip("not run: node is absent")
-    install = [npm, "install", "--prefix", str(where), "--ignore-scripts", "--no-audit", "--no-fund", EXPRESS]
+    install = [
+        npm,
+        "install",
+        "--prefix",
+        str(where),
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--prefer-offline",
+        EXPRESS,
+    ]
     done = subprocess.run(install, capture_output=True, text=True, timeout=180)
     if done.returncode != 0:
         pytest.skip("not run: npm cannot install Express")
