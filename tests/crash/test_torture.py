@@ -18,6 +18,7 @@ from tests.crash.faults import Faults
 pytestmark = pytest.mark.crash
 
 FAULTS = int(os.environ.get("TORTURE_FAULTS", "40"))
+PARTITIONS = os.environ.get("TORTURE_PARTITIONS", "4")
 SEED = int(os.environ.get("TORTURE_SEED", "1"))
 CLIENTS = 8
 
@@ -57,7 +58,7 @@ def ledger_rows(running: Running) -> list[tuple[str, str, int, Decimal]]:
 
 def test_faults_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     """Every event whose price was answered is in the ledger once, at that price, whatever died meanwhile."""
-    running = Running(tmp_path / "data", {"REV_PARTITIONS": "4"})
+    running = Running(tmp_path / "data", {"REV_PARTITIONS": PARTITIONS})
     book = Book()
     try:
         running.wait_ready()
