@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
@@ -41,6 +41,7 @@ class Copy:
         await task
 
 
+@settings(max_examples=25, deadline=None)  # each waits once for an idle log
 @given(st.lists(st.sampled_from([GOOD, BAD, b"no json", b""]), min_size=1, max_size=40))
 def test_each_record_is_a_row_or_a_dead_letter(values: list[bytes]) -> None:
     """Whatever is refused, and wherever it stands: rows and dead letters together are the log, in order,
