@@ -13,12 +13,11 @@ from typing import Any
 
 from bench import load, processes, traffic
 from bench.running import Running, wait_until
+from deploy.supervisor.backoff import Backoff
 
 Figures = dict[str, float]
 CONNECTIONS = 256
 """Each with one request under way: the agents of one machine's customers."""
-SETTLED = 5.0
-"""Seconds after which the supervisor starts a dead child without a longer pause than the first."""
 
 
 def _rows(running: Running) -> int:
@@ -112,7 +111,7 @@ def cold_start(where: Path) -> tuple[Running, Figures]:
 def restart(running: Running, key: str, name: str) -> Figures:
     """kill -9 of one process that has settled, to the next single event that is answered with its price."""
     before = running.wait_pid(name)
-    wait_until(lambda: time.time() > running.run["since"][name] + SETTLED, f"{name} has settled")
+    wait_until(lambda: time.time() > running.run["since"][name] + Backoff.settled, f"{name} has settled")
     os.kill(before, signal.SIGKILL)
     began = time.monotonic()
 

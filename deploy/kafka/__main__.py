@@ -23,7 +23,6 @@ from schemas.settings import SettingError
 
 START_LIMIT = 60.0
 """Seconds in which the broker must have come up."""
-Process = subprocess.Popen[bytes]
 
 
 def main() -> int:
@@ -74,7 +73,7 @@ def _run(argvs: list[list[str]], port: int) -> int:
         controller.wait()
 
 
-def _comes_up(process: Process, port: int) -> bool:
+def _comes_up(process: subprocess.Popen[bytes], port: int) -> bool:
     deadline = time.monotonic() + START_LIMIT
     while process.poll() is None and time.monotonic() < deadline:
         if broker.answers(port, timeout=1.0):

@@ -60,7 +60,7 @@ COMMON = {
     "transaction.max.timeout.ms": "60000",
     "group.min.session.timeout.ms": "1000",
     # A broker that was killed may not register again before its old session has expired:
-    # with the default of 9 s it serves 11 s after kill -9, with 1 s after 2 s.
+    # with the default of 9 s it serves 11 s after kill -9.
     "broker.session.timeout.ms": "1000",
     "broker.heartbeat.interval.ms": "200",
     # Sized for one small machine instead of a server.

@@ -25,12 +25,12 @@ def run(settings: Settings, wanted: Mapping[str, int], env: Mapping[str, str], s
 
     Raises SettingError and directory.Occupied before anything is started.
     """
-    plan.is_embedded(env)
+    embedded = plan.is_embedded(env)
     with directory.owned(settings.data):
         screen.starting(settings.data)
         directory.bury(directory.read_json(settings.data / directory.RUN))
         (settings.data / directory.RUN).unlink(missing_ok=True)
-        if plan.is_embedded(env):
+        if embedded:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             settings = settings._replace(partitions=plan.shards(settings.data, settings, env, cores))
         rng = random.Random()
