@@ -1,7 +1,7 @@
 """How this product opens and closes Kafka clients: every option that matters, in one place.
 
-The only module that touches what aiokafka does not offer publicly: its wait between two
-transactions, and closing a producer whose broker does not answer.
+The only module that touches what aiokafka does not offer publicly: its waits between two
+transactions and two tries to connect, and closing a producer whose broker does not answer.
 """
 
 import asyncio
@@ -15,6 +15,9 @@ from schemas.limits import MAX_MESSAGE
 
 QUICK = 1
 """ms between two tries while the broker verifies a new transaction. As shipped 100 ms."""
+AWAY = 0.025
+"""Seconds before a broker that cannot be connected to is tried again, where QUICK would be far too often:
+a pricer of four shards used half a core that a broker needs to come back."""
 SETTLING = 4
 """ms between two tries while the broker finishes the last one. As shipped 20 ms, which was most of a
 transaction's latency; with 1 ms three of four requests to begin were in vain, each as dear as another."""
@@ -32,11 +35,14 @@ CLOSING = 2.0
 
 Clock = Callable[[], float]
 """Seconds of a clock that only goes forward."""
+Wait = Callable[[float], Coroutine[Any, Any, None]]
+Connect = Callable[..., Coroutine[Any, Any, Any]]
+"""How an aiokafka client connects to a node: the connection, or None when there is nobody."""
 
 
-def transactional(kafka: str, transactional_id: str) -> AIOKafkaProducer:
+def transactional(kafka: str, transactional_id: str, wait: Wait = asyncio.sleep) -> AIOKafkaProducer:
     """A shard's producer; starting it fences every earlier one of the same id."""
-    return AIOKafkaProducer(
+    producer = AIOKafkaProducer(
         bootstrap_servers=kafka,
         transactional_id=transactional_id,
         transaction_timeout_ms=TRANSACTION_TIMEOUT,
@@ -46,6 +52,20 @@ def transactional(kafka: str, transactional_id: str) -> AIOKafkaProducer:
         max_batch_size=BATCH,
         max_request_size=MAX_MESSAGE,
     )
+    producer.client._get_conn = patient(producer.client._get_conn, wait)
+    return producer
+
+
+def patient(connect: Connect, wait: Wait) -> Connect:
+    """``connect``, and AWAY seconds of waiting after each time that it found nobody (None)."""
+
+    async def connect_or_wait(*node: Any, **how: Any) -> Any:
+        connection = await connect(*node, **how)
+        if connection is None:
+            await wait(AWAY)
+        return connection
+
+    return connect_or_wait
 
 
 def idempotent(kafka: str) -> AIOKafkaProducer:
