@@ -25,7 +25,8 @@ def parse(text: str) -> int:
     if match[3] is None:
         raise TimeError("must have a time zone: Z or an offset such as +02:00")
     try:
-        moment = datetime.fromisoformat(text.upper())
-    except ValueError as error:
+        # in UTC, where an offset may put it outside of the years that there are
+        moment = datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise TimeError(f"is not a time that exists ({error})") from None
     return (moment - EPOCH) // MILLISECOND

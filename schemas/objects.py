@@ -5,7 +5,7 @@ audit, lists and webhooks are made. Money is an exact JSON number; a time is ISO
 with milliseconds. No secret may come in: of a key only its mask.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 import msgspec
@@ -21,7 +21,7 @@ Number = Annotated[msgspec.Raw, Meta(description="Exact.", extra_json_schema={"t
 NumberOrNull = Annotated[msgspec.Raw, Meta(description="Exact.", extra_json_schema={"type": ["number", "null"]})]
 Json = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": ["object", "null"]})]
 NULL = msgspec.Raw(b"null")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC, printed without its offset
 _encode = msgspec.json.Encoder().encode
 
 
@@ -118,7 +118,7 @@ class VoidObject(msgspec.Struct, frozen=True, kw_only=True):
 
 def iso(at: int) -> str:
     """``2026-04-26T12:00:00.000Z`` of milliseconds UTC."""
-    return (_EPOCH + timedelta(milliseconds=at)).strftime("%Y-%m-%dT%H:%M:%S") + f".{at % 1000:03d}Z"
+    return (_EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds") + "Z"
 
 
 def number(cents: str) -> msgspec.Raw:

@@ -123,8 +123,9 @@ def moment(text: str, zone: tzinfo) -> int:
     day, clock, fraction, offset = found.groups()
     try:
         naive = datetime.fromisoformat(f"{day}T{clock or '00:00'}")
-        at = naive.replace(tzinfo=_zone(offset) if offset else zone)
-    except ValueError:
+        # in UTC, where an offset may put it outside of the years that there are
+        at = naive.replace(tzinfo=_zone(offset) if offset else zone).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ValueError(f"{text[:40]!r} is not a time that exists") from None
     return (at - START) // timedelta(milliseconds=1) + int((fraction or "0").ljust(3, "0")[:3])
 
@@ -151,9 +152,3 @@ def zone_of(text: str) -> tzinfo:
         return ZoneInfo(text)
     except (KeyError, ValueError, OSError):
         raise ValueError(f"{text!r} is neither an offset such as +02:00 nor a known time zone") from None
-
-
-def iso(at: int) -> str:
-    """ISO 8601 UTC with milliseconds of UTC milliseconds."""
-    when = START + timedelta(milliseconds=at)
-    return when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"

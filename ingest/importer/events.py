@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ingest.importer.cells import BadCell, Cells, iso, name
+from ingest.importer.cells import BadCell, Cells, name
 from ingest.importer.columns import NUMBERS, TIME, Columns, Plan
 from ingest.importer.sources import Row
 from schemas.limits import DAY, HOUR, MAX_EVENTS, MAX_OBJECT, MAX_TOKENS, TIMESTAMP_AHEAD
+from schemas.objects import iso
 
 BATCH_BYTES = 1 << 20
 """Where a batch is cut: half of what one record of the log may hold."""

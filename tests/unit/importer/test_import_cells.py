@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.importer.cells import CsvCells, JsonCells, iso, moment, name, whole, zone_of
+from ingest.importer.cells import CsvCells, JsonCells, moment, name, whole, zone_of
+from schemas.objects import iso
 
 NOON = int(datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp() * 1000)
 
@@ -83,6 +84,21 @@ def test_a_time_survives_being_written_and_read(at: int) -> None:
     """iso is the inverse of moment."""
     assert moment(iso(at), zone_of("+05:30")) == at
     assert moment((datetime(1970, 1, 1) + timedelta(milliseconds=at)).isoformat(), UTC) == at  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("text", "zone"),
+    [
+        ("0001-01-01T00:00:00", "Europe/Berlin"),
+        ("0001-01-01 00:00:00+02:00", "UTC"),
+        ("9999-12-31T23:59:59-02:00", "UTC"),
+    ],
+)
+def test_a_time_outside_of_all_years_is_a_bad_cell(text: str, zone: str) -> None:
+    """The empty date of some exporters, read in a zone ahead of UTC, costs its row and not the import."""
+    with pytest.raises(ValueError, match="not a time that exists"):
+        moment(text, zone_of(zone))
+    assert iso(moment(text[:19], UTC))[:19] == text[:19].replace(" ", "T")
 
 
 @pytest.mark.parametrize("text", ["", "x" * 257, "a\nb", "a\x7fb", "a\x85b"])

@@ -101,10 +101,11 @@ def test_times_survive_any_offset_to_the_millisecond(moment: datetime, zone: tim
 @pytest.mark.parametrize(
     "text",
     ["", "now", "2026-04-26", "2026-04-26T12:00:00", "2026-W17-7T12:00:00Z", "2026-13-01T00:00:00Z",
-     "2026-04-26T25:00:00Z", "2026-04-26 12:00:00Z", "٢٠٢٦-04-26T12:00:00Z", "2026-04-26T12:00:00+99:00"],
+     "2026-04-26T25:00:00Z", "2026-04-26 12:00:00Z", "٢٠٢٦-04-26T12:00:00Z", "2026-04-26T12:00:00+99:00",
+     "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-00:01"],
 )  # fmt: skip
 def test_what_is_no_time_with_an_offset_is_refused(text: str) -> None:
-    """Naive, impossible, other forms of ISO 8601, other digits."""
+    """Naive, impossible, other forms of ISO 8601, other digits, outside of the years that there are in UTC."""
     with pytest.raises(times.TimeError):
         times.parse(text)
 

@@ -205,6 +205,17 @@ async def test_an_empty_period(gateway: Gateway) -> None:
         assert found["summary"]["total_dollars"] == Decimal("0.00")
 
 
+@pytest.mark.parametrize(
+    "ends", ["from=0001-01-01T00:00:00%2B23:59", "from=2026-01-01T00:00:00Z&to=9999-12-31T23:59:59-23:59"]
+)
+async def test_a_time_outside_of_all_years(gateway: Gateway, ends: str) -> None:
+    """A time that no year has in UTC is refused by name; the first and the last that one has are ends of a range."""
+    status, found = await gateway.get(f"/v1/usage?{ends}")
+    assert (status, found["error"].split()[0]) == (400, "to" if "&to" in ends else "from")
+    status, found = await gateway.get("/v1/usage?from=0001-01-01T00:00:00Z&to=9999-12-31T23:59:59.999Z")
+    assert (status, found["from"], found["to"]) == (200, "0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z")
+
+
 async def test_whose_totals(gateway: Gateway) -> None:
     """Test entries are in the usage of a test key, or of a test customer's keys, and nowhere else."""
     gateway.ledger.rows = [event(1), event(2, test=True), event(3, test=True), event(4, customer_id="lab", test=True)]
