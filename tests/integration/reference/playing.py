@@ -1,10 +1,11 @@
 """Runs the examples of the reference documents, as they stand there, against a running stack.
 
-`examples/` holds their text. What is substituted is listed in SUBSTITUTIONS and nowhere else;
-besides, the text dump of the reference had joined the lines of some shell commands, so a
-backslash before a blank is given its line break back.
+`examples/` holds their text, which test_texts.py holds against the reference. What is substituted is
+listed in SUBSTITUTIONS and nowhere else; besides, the text dump of the reference had joined the lines
+of some shell commands, so a backslash before a blank is given its line break back.
 """
 
+import http.client
 import json
 import re
 import shutil
@@ -63,6 +64,21 @@ def python(open_admin: OpenAdmin, name: str) -> str:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def raw(open_admin: OpenAdmin, name: str) -> tuple[int, Any]:
+    """Send an example that is a request as HTTP has it; returns the status and the exact JSON."""
+    head, body = text(name, open_admin.url, open_admin.key).split("\n\n", 1)
+    first, *lines = head.splitlines()
+    method, path = first.split()
+    headers = dict(line.split(": ", 1) for line in lines)
+    connection = http.client.HTTPConnection(open_admin.url.removeprefix("http://"), timeout=60)
+    try:
+        connection.request(method, path, body.encode(), headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read(), parse_float=Decimal)
+    finally:
+        connection.close()
 
 
 def holds(answer: Any, example: Any) -> None:
