@@ -306,11 +306,11 @@ class Desk:
         self._note(lane)
         return result.judgement.outcome
 
-    def not_sent(self, flight: Flight, now: int) -> None:
-        """A try was not made, for a lack on this side."""
+    def not_sent(self, flight: Flight, wait: int, now: int) -> None:
+        """A try was not made, for a lack on this side; another is in ``wait`` ms, up to twice as many."""
         self._journal.now = now
         lane = self.lanes[flight.endpoint.id]
-        result = lane.not_sent(flight.item.ref, now, self._jitter())
+        result = lane.not_sent(flight.item.ref, wait, now, self._jitter())
         if result is not None:
             self._journal.attempt(lane, result)
         self._note(lane)

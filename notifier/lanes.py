@@ -35,7 +35,10 @@ EVICTED = 50
 PROBE = MINUTE
 """A lane that is full of retries tries one at least so often, to see whether the endpoint is back."""
 SOON = 1_000
-"""ms until that is sent again which this side could not send; to the endpoint nothing is sent before."""
+"""ms, up to twice as many, until that is sent again which this side could not send; to the endpoint nothing
+is sent before."""
+SELDOM = MINUTE
+"""…where a person has to mend something first."""
 KEEP = 10_000
 """A body is kept for a retry that is due within so many ms."""
 
@@ -240,16 +243,16 @@ class Lane:
             item.tries += 1
         return Result(item, judgement)
 
-    def not_sent(self, ref: Ref, now: int, jitter: float) -> Result | None:
+    def not_sent(self, ref: Ref, wait: int, now: int, jitter: float) -> Result | None:
         """What :meth:`start` gave could not be sent, for a lack on this side: nothing is held against the
-        endpoint. A result only if it was closed meanwhile."""
+        endpoint. ``wait``: ms. A result only if it was closed meanwhile."""
         item = self.items[ref]
         self.flying.discard(ref)
         self._budget.flights.free(1)
         if self.closed:
             self._remove(item)
             return Result(item, Judgement("dropped", error=self.closed))
-        again = now + SOON + int(SOON * jitter)
+        again = now + wait + int(wait * jitter)
         self.hold = max(self.hold, again)
         self._due(item, again)
         return None

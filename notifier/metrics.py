@@ -23,7 +23,7 @@ DELAY = Histogram(
 )
 NOT_SENT = Counter(
     "rev_notifier_not_sent",
-    "Tries that could not be made, this side being out of descriptors or memory; they count for nothing",
+    "Tries that could not be made, this side being out of descriptors, ports or memory; they count for nothing",
 )
 GAPS = Counter("rev_notifier_gaps", "Stretches of the log that an endpoint was not sent; each can be replayed")
 DISABLED = Counter("rev_notifier_disabled", "Endpoints that the notifier gave up")

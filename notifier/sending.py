@@ -48,7 +48,7 @@ class Answer(NamedTuple):
     final: bool = False
     """The address can never be sent to (a forbidden port, a bad URL): do not try again."""
     ours: bool = False
-    """It could not be sent for a lack of descriptors or memory on this side: no try of the endpoint's."""
+    """It could not be sent for a lack of descriptors, ports or memory on this side: no try of the endpoint's."""
 
 
 class Sender(Protocol):

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 from aiokafka.errors import ProducerFenced
@@ -20,12 +20,13 @@ from notifier.backlog import Position
 from notifier.budget import Budget
 from notifier.desk import Desk, Flight, Rules
 from notifier.endpoints import Endpoint, Endpoints
-from notifier.letters import Letter
+from notifier.lanes import SELDOM, SOON
 from notifier.reading import LogBegins, Pages, everything
 from notifier.schedule import ROTATION
 from notifier.sending import Answer, Delivery, Sender
 from notifier.writing import Writer
 from schemas import deliveries, topics
+from schemas.config import Webhook
 from schemas.secrets import SecretError
 from streams import clients
 from streams.clients import Clock
@@ -107,6 +108,7 @@ class PartitionWorker:
         self._wake = asyncio.Event()
         self._hungry = asyncio.Event()
         self._flights: set[asyncio.Task[None]] = set()
+        self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._written = -1
         self._last_write = setting.clock()
         self._log = log.bind(partition=partition)
@@ -175,7 +177,8 @@ class PartitionWorker:
         # ends by itself when stopped: a transaction must not be cut off in the middle
         writing = asyncio.create_task(self._flush(writer))
         try:
-            done, _ = await asyncio.wait([*tasks, writing], return_when=asyncio.FIRST_COMPLETED)
+            first = asyncio.FIRST_COMPLETED
+            done, _ = await asyncio.wait([*tasks, writing, self._crashed], return_when=first)
             for task in done:
                 task.result()
         except BaseException:
@@ -246,17 +249,31 @@ class PartitionWorker:
     def _fly(self, flight: Flight) -> None:
         task = asyncio.create_task(self._attempt(flight))
         self._flights.add(task)
-        task.add_done_callback(self._flights.discard)
+        task.add_done_callback(self._landed)
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        """A bug of ours in what is made of an answer ends the worker: the next begins from what the log holds."""
+        self._flights.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._log.error("attempt_failed", error=repr(error), exc_info=error)
+            if not self._crashed.done():
+                self._crashed.set_exception(error)
+                self._crashed.exception()  # told already, should nobody wait any more
 
     async def _attempt(self, flight: Flight) -> None:
         letter = flight.letter
-        answer = await self._try(flight.endpoint, letter)
-        now = self._.now()
+        try:
+            secrets = self._secrets(flight.endpoint.webhook)
+        except SecretError as error:
+            metrics.UNREADABLE.inc()
+            self._log.error("secret_unreadable", error=str(error), **_ids(flight))
+            return self._not_sent(flight, SELDOM)
+        answer = await self._try(flight, secrets)
         if answer.ours:
             metrics.NOT_SENT.inc()
-            self._desk.not_sent(flight, now)
-            self._wake.set()
-            return
+            return self._not_sent(flight, SOON)
+        now = self._.now()
         first = not flight.item.tries
         outcome = self._desk.answered(flight, answer, now)
         metrics.ATTEMPTS.labels(outcome).inc()
@@ -265,26 +282,28 @@ class PartitionWorker:
             metrics.DELAY.observe(max(0, now - letter.at) / 1000)
         self._wake.set()
 
-    async def _try(self, endpoint: Endpoint, letter: Letter) -> Answer:
-        hook, now = endpoint.webhook, self._.now()
+    def _secrets(self, hook: Webhook) -> tuple[str, ...]:
+        """What to sign with, in clear. Raises SecretError."""
         sealed = [hook.secret]
-        if hook.previous is not None and hook.rotated_at is not None and now - hook.rotated_at < ROTATION:
+        if hook.previous is not None and hook.rotated_at is not None and self._.now() - hook.rotated_at < ROTATION:
             sealed.append(hook.previous)
+        return tuple(self._.box.decrypt(one) for one in sealed)
+
+    def _not_sent(self, flight: Flight, wait: int) -> None:
+        """Nothing was tried, for a fault on this side."""
+        self._desk.not_sent(flight, wait, self._.now())
+        self._wake.set()
+
+    async def _try(self, flight: Flight, secrets: tuple[str, ...]) -> Answer:
+        hook, letter, ids = flight.endpoint.webhook, flight.letter, _ids(flight)
+        delivery = Delivery(
+            hook.url, ids["event_id"], letter.type, ids["delivery"], letter.body, secrets, self._.now() // 1000
+        )
         try:
-            secrets = tuple(self._.box.decrypt(one) for one in sealed)
-        except SecretError as error:
-            metrics.UNREADABLE.inc()
-            self._log.error("secret_unreadable", webhook=hook.id, error=str(error))
-            return Answer(None, "the signing secret cannot be read")
-        event = deliveries.event_id(letter.event)
-        delivery = deliveries.delivery_id(event, hook.id)
-        try:
-            return await self._.sender.send(
-                Delivery(hook.url, event, letter.type, delivery, letter.body, secrets, now // 1000)
-            )
+            return await self._.sender.send(delivery)
         except Exception as error:
             # a bug of ours; the delivery is tried again, and its owner sees why
-            self._log.error("sender_failed", webhook=hook.id, delivery=delivery, error=repr(error), exc_info=error)
+            self._log.error("sender_failed", error=repr(error), exc_info=error, **ids)
             return Answer(None, "internal error")
 
     async def _flush(self, writer: Writer) -> None:
@@ -313,6 +332,12 @@ class PartitionWorker:
             telling.tell(self.partition, self._desk, self._.budget, now)
             self._wake.set()
             await asyncio.sleep(TICK)
+
+
+def _ids(flight: Flight) -> dict[str, Any]:
+    event = deliveries.event_id(flight.letter.event)
+    id = flight.endpoint.id
+    return {"webhook": id, "event_id": event, "delivery": deliveries.delivery_id(event, id)}
 
 
 async def _until(event: asyncio.Event, seconds: float) -> None:

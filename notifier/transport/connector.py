@@ -6,6 +6,7 @@ This leans on three inner places of aiohttp's client (the connector's ``_factory
 """
 
 import asyncio
+import errno
 import functools
 import socket
 import ssl
@@ -128,9 +129,25 @@ class GuardedConnector(TCPConnector):
         )
 
 
-def _guarded_socket(allow_private: bool, info: tuple[Any, ...]) -> socket.socket:
+def udp_route(address: tuple[Any, ...]) -> None:
+    """Whether this machine has an address to send from to that IPv6 one; nothing is sent. Raises OSError."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        probe.connect(address)
+
+
+def _guarded_socket(
+    allow_private: bool, info: tuple[Any, ...], route: Callable[[tuple[Any, ...]], None] = udp_route
+) -> socket.socket:
     """The socket for one address that is about to be connected to, whether it came from a name
-    or stood in the URL; called for each of several that are tried. Raises AddressRefused."""
+    or stood in the URL; called for each of several that are tried. Raises AddressRefused, and OSError where
+    there is no way: a machine without IPv6 must not look like one whose ports have run out."""
     family, kind, protocol, _, address = info
     check(str(address[0]), allow_private)
+    if family == socket.AF_INET6:
+        try:
+            route(address)
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+            raise OSError(errno.ENETUNREACH, "no IPv6 on this machine") from error
     return socket.socket(family, kind, protocol)

@@ -28,9 +28,10 @@ TIMEOUT = "timeout"
 INTERNAL = "internal error"
 REFUSED_ADDRESS = "refused: private address"
 OUT_OF_SOMETHING = "not sent: this side is out of connections"
-_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-"""Of what there is too little on this side, whoever is sent to. EADDRNOTAVAIL is none of them: ports run
-out for one address alone, and on a machine without IPv6 it is the answer to each such address, for ever."""
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+"""Descriptors, memory, local ports. A machine without IPv6 is no such lack, whatever the system says of it
+(notifier.transport.connector): it would last for ever."""
+_EACH_ERRNO = re.compile(r"\[Errno ([0-9]{1,4})\]")
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
@@ -66,7 +67,11 @@ def reason(error: ClientError | OSError | TimeoutError) -> str:
 def is_ours(error: ClientError | OSError | TimeoutError) -> bool:
     """Whether the cause is a lack of something on this side, which says nothing of the endpoint."""
     inner = error.os_error if isinstance(error, ClientConnectorError) else error
-    return isinstance(inner, OSError) and inner.errno in _OURS
+    if not isinstance(inner, OSError):
+        return False
+    # of several addresses that failed each in its own way only the words of each are left
+    numbers = [inner.errno] if inner.errno is not None else map(int, _EACH_ERRNO.findall(str(inner)))
+    return not _OURS.isdisjoint(numbers)
 
 
 def retry_after(value: str | None, now_s: float) -> float | None:
@@ -106,8 +111,6 @@ def _name(error: OSError) -> str:
 def _connecting(error: OSError) -> str:
     if isinstance(error, AddressRefused):
         return REFUSED_ADDRESS
-    if error.errno == errno.EADDRNOTAVAIL:
-        return OUT_OF_SOMETHING
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
     if isinstance(error, ConnectionError):  # by class: the loops do not always give a number

@@ -1,6 +1,7 @@
 """The notifier over a real log: what is delivered, what is written down, and what survives."""
 
 import asyncio
+import os
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,7 @@ from notifier.sending import Answer, Delivery
 from notifier.testing import MemorySender, never
 from schemas.commands import ReplayWebhook, UpdateWebhook, decode, encode
 from schemas.deliveries import delivery_id
+from schemas.secrets import Box, new_secret
 from tests.integration.notifier.site import Child, Receiver, Running, Site
 
 pytestmark = pytest.mark.integration
@@ -242,6 +244,48 @@ async def test_what_this_side_could_not_send_is_no_attempt(
     )
     assert (REGISTRY.get_sample_value("rev_notifier_not_sent_total") or 0) > before
     await eventually(_none_left(site, customer), 60)
+
+
+async def test_a_bug_makes_the_worker_anew(
+    site: Site, running: Start, customer: str, here: str, eventually: Eventually
+) -> None:
+    """What goes wrong while an answer is judged is counted, and the delivery is made again, not forgotten."""
+    await site.hook(customer, here)
+    broken: Any = "no answer at all"
+    sender = MemorySender({here: _answer(broken)})
+    await running(sender)
+    failures = ("rev_worker_failures_total", {"of": "notifier", "error": "AttributeError"})
+    before = REGISTRY.get_sample_value(*failures) or 0
+    ids = await site.meter(customer, 2)
+    await eventually(lambda: (REGISTRY.get_sample_value(*failures) or 0) > before, 60)
+    del sender.behaviours[here]
+    await eventually(everything_written(site, customer, ids), 60)
+
+
+async def test_an_unreadable_secret_is_no_attempt(
+    site: Site, running: Start, customer: str, here: str, eventually: Eventually, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is sent and nothing held against the endpoint; it shows in a metric and, with ids, in the log.
+    It waits in the log for whoever can read the secret; others are delivered."""
+    stranger = Box(bytes(32)).encrypt(new_secret(os.urandom), os.urandom)
+    hook = await site.hook(customer, here, secret=stranger)
+    await site.hook(customer, "https://other.example")
+    before = REGISTRY.get_sample_value("rev_notifier_unreadable_secrets_total") or 0
+    notifier = await running()
+    ids = await site.meter(customer, 3)
+
+    def told() -> bool:
+        return REGISTRY.get_sample_value("rev_notifier_unreadable_secrets_total") == before + 3
+
+    await eventually(told, 60)
+    await eventually(lambda: notifier.received("https://other.example") == dict.fromkeys(ids, 1), 60)
+    shown = capsys.readouterr()
+    assert all(id in shown.out + shown.err for id in ids)
+    await notifier.stop()
+    assert notifier.received(here) == {}
+    attempts, _ = await site.deliveries()
+    assert [a for a in attempts if a.webhook_id == hook.id] == []
+    assert await site.left(customer) == [b"lane/%d" % hook.id]
 
 
 def _answer(answer: Answer) -> Callable[[Delivery], Awaitable[Answer]]:

@@ -317,6 +317,24 @@ def test_a_retry_that_could_not_be_sent_keeps_its_place() -> None:
     assert world.left == {}
 
 
+def test_what_a_person_has_to_mend_is_tried_seldom() -> None:
+    """While no secret can be read the endpoint costs a few tries a minute, for days, and loses nothing."""
+    world = World(Rules(DAY, 10**6, 1))
+    world.hook(1)
+    world.meter(count=20)
+    for _ in range(2 * DAY // lanes.SELDOM):
+        world.tail()
+        for flight in world.start():
+            world.flights.remove(flight)
+            world.desk.not_sent(flight, lanes.SELDOM, world.now)
+        assert world.start() == [], "nothing more before a minute is over"
+        world.now += lanes.SELDOM
+    assert world.desk.tick(world.now) == [] and not world.desk.lanes[1].failing
+    world.settle()
+    assert [(a.outcome, a.attempt) for a in world.attempts] == [("delivered", 1)] * 20
+    assert world.left == {}
+
+
 def test_deleted_while_it_could_not_be_sent() -> None:
     """It becomes a dropped attempt like everything that waits."""
     world = World()

@@ -10,6 +10,7 @@ from notifier import backlog
 from notifier.budget import Budget
 from notifier.desk import Desk, Flight, Rules
 from notifier.endpoints import Endpoints
+from notifier.lanes import SOON
 from notifier.page import Line, Page
 from notifier.sending import Answer
 from schemas import config, entries
@@ -149,7 +150,7 @@ class World:
     def answer(self, flight: Flight, answer: Answer = OK) -> None:
         self.flights.remove(flight)
         if answer.ours:
-            self.desk.not_sent(flight, self.now)
+            self.desk.not_sent(flight, SOON, self.now)
         else:
             self.desk.answered(flight, answer, self.now)
 

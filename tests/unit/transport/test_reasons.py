@@ -66,11 +66,14 @@ def test_every_failure_has_a_short_reason(error: aiohttp.ClientError, text: str)
 
 
 def test_a_lack_on_this_side_is_told_apart() -> None:
-    """It is not the endpoint's fault; a lack that may be one address's alone does not excuse it."""
+    """Of descriptors, memory or local ports; it is not the endpoint's fault, whatever else failed of it."""
     assert is_ours(aiohttp.ClientConnectorError(KEY, OSError(errno.EMFILE, "x")))
     assert is_ours(aiohttp.ClientConnectorDNSError(KEY, OSError(errno.EMFILE, "x")))
     assert is_ours(OSError(errno.ENFILE, "x"))
-    assert not is_ours(aiohttp.ClientConnectorError(KEY, OSError(errno.EADDRNOTAVAIL, "x")))
+    assert is_ours(aiohttp.ClientConnectorError(KEY, OSError(errno.EADDRNOTAVAIL, "x")))
+    both = "Multiple exceptions: [Errno 111] Connect call failed, [Errno 99] Cannot assign requested address"
+    assert is_ours(aiohttp.ClientConnectorError(KEY, OSError(both)))
+    assert not is_ours(aiohttp.ClientConnectorError(KEY, OSError(both.replace("Errno 99", "Errno 101"))))
     assert not is_ours(aiohttp.ClientConnectorError(KEY, OSError(errno.ECONNREFUSED, "x")))
     assert not is_ours(TimeoutError()) and not is_ours(aiohttp.ServerDisconnectedError())
 

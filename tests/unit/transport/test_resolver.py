@@ -2,8 +2,10 @@
 server holds up nobody else; and no socket is made for an address that is refused."""
 
 import asyncio
+import errno
 import socket
 import threading
+from typing import Any
 
 import pytest
 
@@ -124,8 +126,21 @@ def test_no_socket_is_made_for_a_refused_address(address: str) -> None:
 def test_a_socket_is_made_for_an_allowed_address(address: str, allow_private: bool) -> None:
     """Of the family that was asked for."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with _guarded_socket(allow_private, (family, socket.SOCK_STREAM, 0, "", (address, 443))) as made:
+    info = (family, socket.SOCK_STREAM, 0, "", (address, 443))
+    with _guarded_socket(allow_private, info, lambda address: None) as made:
         assert made.family == family
+
+
+@pytest.mark.parametrize(("said", "told"), [(errno.EADDRNOTAVAIL, errno.ENETUNREACH), (errno.EMFILE, errno.EMFILE)])
+def test_a_machine_without_ipv6_is_not_out_of_ports(said: int, told: int) -> None:
+    """The system says the same of both; without IPv6 the endpoint cannot be reached, and waiting is no use."""
+
+    def route(address: tuple[Any, ...]) -> None:
+        raise OSError(said, "no")
+
+    with pytest.raises(OSError) as found:
+        _guarded_socket(False, (socket.AF_INET6, socket.SOCK_STREAM, 0, "", ("2606:4700::1111", 443, 0, 0)), route)
+    assert found.value.errno == told
 
 
 class Hanging:
