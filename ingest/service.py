@@ -23,7 +23,7 @@ from ingest.view import ConfigView
 from schemas.secrets import Box, read_key
 from schemas.settings import Settings
 from schemas.topics import CONFIG
-from streams import log
+from streams import descriptors, log
 from streams.appends import Appender
 from streams.replies import Replies
 from streams.views import CompactedView
@@ -46,6 +46,7 @@ class Gateway(NamedTuple):
 def main(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     log.setup("ingest")
+    descriptors.raise_limit()
     uvloop.run(_serve(settings))
 
 

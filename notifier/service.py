@@ -14,7 +14,6 @@ from typing import Any
 import structlog
 import uvloop
 
-from notifier import descriptors
 from notifier.budget import Budget
 from notifier.desk import Rules
 from notifier.endpoints import Endpoints
@@ -25,6 +24,7 @@ from notifier.worker import Fenced, PartitionWorker, Setting
 from schemas.secrets import Box, SecretError, read_key
 from schemas.settings import Settings
 from schemas.topics import CONFIG, ENTRIES
+from streams import descriptors
 from streams.appends import Appender
 from streams.errors import Stopped
 from streams.health import HealthServer

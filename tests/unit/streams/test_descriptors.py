@@ -1,4 +1,4 @@
-"""The limit of open files: raised as far as it may be, by the service itself too."""
+"""The limit of open files: raised as far as it may be, by the services themselves too."""
 
 import resource
 import subprocess
@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from deploy.children import spawn
-from notifier.descriptors import WANTED, raised
+from streams.descriptors import WANTED, raised
 
 UNLIMITED = resource.RLIM_INFINITY
-MAIN = "from notifier.service import main; from schemas.settings import read; main(read({}))"
+ALONE = {"notifier": "notifier_stands_still", "ingest": "serving"}
+"""What a service says in the end that finds nobody: a notifier without a key, and a gateway without a log."""
 
 
 @pytest.mark.parametrize(
@@ -32,11 +33,13 @@ def test_as_far_as_the_hard_limit_lets(soft: int, hard: int, limit: int) -> None
     assert raised(soft, hard, 8000) == limit
 
 
-def notifier(hard: int, log: Path) -> "subprocess.Popen[bytes]":
+def start(service: str, hard: int, log: Path) -> "subprocess.Popen[bytes]":
     """One that is let have 256 at first, and ``hard`` at most."""
     limited = f'ulimit -Sn 256; ulimit -Hn {hard}; exec "$@"'
+    nobody = {"REV_KAFKA": "127.0.0.1:1", "REV_HTTP_PORT": "0"}
+    main = f"from {service}.service import main; from schemas.settings import read; main(read({nobody}))"
     with log.open("wb") as errors:
-        return spawn(["/bin/sh", "-c", limited, "sh", sys.executable, "-c", MAIN], stderr=errors)
+        return spawn(["/bin/sh", "-c", limited, "sh", sys.executable, "-c", main], stderr=errors)
 
 
 def limits(pid: int) -> list[int]:
@@ -46,15 +49,15 @@ def limits(pid: int) -> list[int]:
 
 
 @pytest.mark.parametrize(("hard", "limit"), [(WANTED + 1, WANTED), (512, 512)])
-async def test_the_notifier_raises_its_own(
-    hard: int, limit: int, tmp_path: Path, eventually: Callable[..., Awaitable[None]]
+@pytest.mark.parametrize("service", ALONE)
+async def test_a_service_raises_its_own(
+    service: str, hard: int, limit: int, tmp_path: Path, eventually: Callable[..., Awaitable[None]]
 ) -> None:
     """Started with 256 it has what it wants, or all that it may; where that is too little it says so."""
     log = tmp_path / "log"
-    process = notifier(hard, log)
+    process = start(service, hard, log)
     try:
-        # without a key it stands still, and needs nobody
-        await eventually(lambda: "notifier_stands_still" in log.read_text(), 60)
+        await eventually(lambda: ALONE[service] in log.read_text(), 60)
         assert limits(process.pid) == [limit, hard]
         assert ("few_descriptors" in log.read_text()) == (limit < WANTED)
     finally:

@@ -1,6 +1,6 @@
 """How many files and sockets this process may have open: as many as it may need, if it is let.
 
-Many systems give a process 1,024, which this one's requests alone may need. Knows nothing of any service.
+Many systems give a process 1,024, which the connections of a gateway or the requests of a notifier alone may need.
 """
 
 import resource
@@ -10,8 +10,8 @@ import structlog
 log = structlog.get_logger("descriptors")
 
 WANTED = 8192
-"""Twice what 1,024 requests under way (each may try two addresses at once), 1,024 kept connections and
-the Kafka clients of 64 partitions come to."""
+"""For a notifier twice what 1,024 requests under way (each may try two addresses at once), 1,024 kept connections
+and the Kafka clients of 64 partitions come to; for a gateway more connections than one process can serve."""
 
 
 def raise_limit(wanted: int = WANTED) -> int:
