@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from pricer import idempotency, prices
 from schemas import entries, ids, state
-from schemas.commands import Meter, MeterEvent
-from schemas.entries import Entry, EntryRecord, PriceRef
+from schemas.commands import Meter, MeterEvent, PriceRef
+from schemas.entries import Entry, EntryRecord
 from schemas.limits import MAX_EVENTS
 from schemas.replies import BatchCharged, Charged, IndexedError, Receipt, Refused
 from streams.types import Decision, Input, Remembered, StateView

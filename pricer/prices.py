@@ -7,8 +7,7 @@ the only thing here that is not arithmetic; no configuration and no clock may co
 from functools import lru_cache
 from typing import NamedTuple
 
-from schemas.commands import Rates
-from schemas.entries import PriceRef
+from schemas.commands import PriceRef, Rates
 from schemas.limits import MAX_TOKENS
 from schemas.money import MAX_EVENT, MAX_RATE, MoneyError, format_cents, parse_cents
 from schemas.state import decode_price, price_key

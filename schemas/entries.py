@@ -9,8 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from schemas.commands import EMPTY, MeterEvent
-from schemas.commands import PriceRef as PriceRef
+from schemas.commands import EMPTY, MeterEvent, PriceRef
 
 EntryKind = Literal["event", "registered", "charge", "waived", "void", "rejected", "config"]
 Verdict = Literal["succeeded", "failed", "expired"]

@@ -12,7 +12,7 @@ from ingest.boundary import answer
 from ingest.context import Context
 from ingest.incoming import query_of
 from ingest.problems import Invalid
-from ingest.routing import Auth, Operation, Route
+from ingest.routing import Auth, Operation, Route, bound
 from ingest.validation import no_control
 from schemas.commands import UpdateCustomer
 from schemas.objects import CustomerObject, customer_shown
@@ -25,25 +25,25 @@ _body = Decoder(CustomerBody)
 def routes(context: Context) -> list[Route]:
     """The routes of this room."""
 
-    async def show(request: web.Request) -> web.Response:
-        admin(context, request)
-        query = query_of(request, paging.QUERY)
-        customers = context.view.customers.values()
-        shown, cursor = paging.page(customers, lambda one: (one.created_at, one.customer_id), query)
-        return answer(encode(CustomerList([customer_shown(customer) for customer in shown], cursor)))
-
-    async def change(request: web.Request) -> web.Response:
-        return await _change(context, request)
-
     listed, one = {200: CustomerList}, {200: CustomerObject}
     admins = Auth.ADMIN
     return [
-        Route(Operation(hdrs.METH_GET, PATH, "All customers.", admins, listed, None, paging.QUERY), show),
+        Route(
+            Operation(hdrs.METH_GET, PATH, "All customers.", admins, listed, None, paging.QUERY), bound(context, _list)
+        ),
         Route(
             Operation(hdrs.METH_PATCH, PATH + "/{customer_id}", "Change a customer.", admins, one, CustomerBody),
-            change,
+            bound(context, _change),
         ),
     ]
+
+
+async def _list(context: Context, request: web.Request) -> web.Response:
+    admin(context, request)
+    query = query_of(request, paging.QUERY)
+    customers = context.view.customers.values()
+    shown, cursor = paging.page(customers, lambda one: (one.created_at, one.customer_id), query)
+    return answer(encode(CustomerList([customer_shown(customer) for customer in shown], cursor)))
 
 
 async def _change(context: Context, request: web.Request) -> web.Response:

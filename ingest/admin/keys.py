@@ -15,7 +15,7 @@ from ingest.context import Context
 from ingest.incoming import query_of
 from ingest.problems import Invalid
 from ingest.reads import ReadsUnavailable
-from ingest.routing import Auth, Operation, Route
+from ingest.routing import Auth, Operation, Route, bound
 from ingest.validation import no_control
 from schemas.commands import CreateKey, RevokeKey
 from schemas.config import ApiKey
@@ -31,22 +31,11 @@ _log = structlog.get_logger("ingest")
 def routes(context: Context) -> list[Route]:
     """The routes of this room."""
 
-    async def create(request: web.Request) -> web.Response:
-        return await _create(context, request)
-
-    async def show(request: web.Request) -> web.Response:
-        return await _list(context, request)
-
-    async def revoke(request: web.Request) -> web.Response:
-        admin(context, request)
-        query_of(request, ())
-        await configure(context, RevokeKey(id_of(request, "API key"), ACTOR))
-        return answer(encode(Done(True)))
-
-    admins = Auth.ADMIN
+    admins, listed = Auth.ADMIN, {200: KeyList}
+    create, show, revoke = (bound(context, one) for one in (_create, _list, _revoke))
     return [
         Route(Operation(hdrs.METH_POST, PATH, "Make an API key.", admins, {201: KeyCreated}, KeyBody), create),
-        Route(Operation(hdrs.METH_GET, PATH, "All keys, masked.", admins, {200: KeyList}, None, paging.QUERY), show),
+        Route(Operation(hdrs.METH_GET, PATH, "All keys, masked.", admins, listed, None, paging.QUERY), show),
         Route(Operation(hdrs.METH_DELETE, PATH + "/{id}", "Revoke a key.", admins, {200: Done}), revoke),
     ]
 
@@ -63,6 +52,13 @@ async def _create(context: Context, request: web.Request) -> web.Response:
     command = CreateKey(body.customer_id, hash_of(secret), mask_of(secret), body.customer_name, bool(body.test), ACTOR)
     made = _decided.decode((await configure(context, command)).result)
     return answer(encode(KeyCreated(**asdict(made), api_key=secret)), 201)
+
+
+async def _revoke(context: Context, request: web.Request) -> web.Response:
+    admin(context, request)
+    query_of(request, ())
+    await configure(context, RevokeKey(id_of(request, "API key"), ACTOR))
+    return answer(encode(Done(True)))
 
 
 async def _list(context: Context, request: web.Request) -> web.Response:

@@ -13,7 +13,7 @@ from ingest.context import Context
 from ingest.incoming import query_of
 from ingest.problems import Invalid
 from ingest.rates import rates_of
-from ingest.routing import Auth, Operation, Route
+from ingest.routing import Auth, Operation, Route, bound
 from ingest.validation import CHARGE_ACTION, no_control
 from schemas.commands import DeletePrice, SetPrice
 from schemas.config import Price
@@ -28,22 +28,7 @@ _body = Decoder(PriceBody)
 def routes(context: Context) -> list[Route]:
     """The routes of this room."""
 
-    async def create(request: web.Request) -> web.Response:
-        return await _create(context, request)
-
-    async def show(request: web.Request) -> web.Response:
-        return _list(context, request)
-
-    async def delete(request: web.Request) -> web.Response:
-        admin(context, request)
-        query_of(request, ())
-        id = id_of(request, "price")
-        await configure(context, DeletePrice(id, ACTOR))
-        return answer(encode(Done(True, id)))
-
-    async def effective(request: web.Request) -> web.Response:
-        return _effective(context, request)
-
+    create, show, delete, effective = (bound(context, one) for one in (_create, _list, _delete, _effective))
     admins, keys = Auth.ADMIN, Auth.KEY
     shown = {200: EffectivePrices}
     return [
@@ -68,7 +53,15 @@ async def _create(context: Context, request: web.Request) -> web.Response:
     return answer(bytes(decided.result), 201)
 
 
-def _list(context: Context, request: web.Request) -> web.Response:
+async def _delete(context: Context, request: web.Request) -> web.Response:
+    admin(context, request)
+    query_of(request, ())
+    id = id_of(request, "price")
+    await configure(context, DeletePrice(id, ACTOR))
+    return answer(encode(Done(True, id)))
+
+
+async def _list(context: Context, request: web.Request) -> web.Response:
     admin(context, request)
     query = query_of(request, LIST_QUERY)
     history = query.get("history", "0")
@@ -79,7 +72,7 @@ def _list(context: Context, request: web.Request) -> web.Response:
     return answer(encode(PriceList([price_shown(price) for price in shown], cursor)))
 
 
-def _effective(context: Context, request: web.Request) -> web.Response:
+async def _effective(context: Context, request: web.Request) -> web.Response:
     key = key_of(context, request)
     customer_id = customer_of(key, query_of(request, CUSTOMER_QUERY).get("customer_id"))
     view = context.view

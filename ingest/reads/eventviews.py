@@ -11,8 +11,7 @@ from ingest.reads import cursors
 from ingest.reads.params import EVENTS
 from ingest.reads.rows import EventRow
 from schemas.answers import CURRENCY, DollarBreakdown, EventAnswer, MeterAnswer, PriceAnswer, priced
-from schemas.commands import MeterEvent, Rates
-from schemas.entries import PriceRef
+from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.money import format_cents, parse_cents
 from schemas.objects import NULL, Json, NumberOrNull, iso
 from schemas.replies import Receipt

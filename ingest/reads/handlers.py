@@ -15,7 +15,7 @@ from ingest.reads import answers, eventviews, params
 from ingest.reads.ledger import Reads, find_event
 from ingest.reads.rows import EventRow, UsageRow
 from ingest.reads.standing import Evidence, Standing, standing
-from ingest.routing import Auth, Operation, Route
+from ingest.routing import Auth, Operation, Route, bound
 from schemas.ids import Address, address_of
 from schemas.topics import partition_of
 
@@ -44,28 +44,16 @@ USAGE_QUERY = {
 def routes(context: Context) -> list[Route]:
     """The routes of this room."""
 
-    async def event(request: web.Request) -> web.Response:
-        return await one_event(context, request)
-
-    async def events(request: web.Request) -> web.Response:
-        return await event_list(context, request)
-
-    async def usage(request: web.Request) -> web.Response:
-        return await usage_of(context, request)
-
-    async def audit(request: web.Request) -> web.Response:
-        return await audit_trail(context, request)
-
     shown, get = eventviews.EventShown, hdrs.METH_GET
     return [
         Route(Operation(get, "/v1/events", "Events, newest first.", Auth.KEY, {200: eventviews.EventList},
-                        query=EVENTS_QUERY), events),
+                        query=EVENTS_QUERY), bound(context, event_list)),
         Route(Operation(get, "/v1/events/{event_id}", "One event and what became of it.", Auth.KEY,
-                        {200: shown, 202: shown}, query=CUSTOMER), event),
+                        {200: shown, 202: shown}, query=CUSTOMER), bound(context, one_event)),
         Route(Operation(get, "/v1/usage", "Totals of a period.", Auth.KEY, {200: answers.Usage},
-                        query=USAGE_QUERY), usage),
+                        query=USAGE_QUERY), bound(context, usage_of)),
         Route(Operation(get, "/api/admin/audit", "Who changed what when, newest first.", Auth.ADMIN,
-                        {200: answers.Audit}, query=PAGE), audit),
+                        {200: answers.Audit}, query=PAGE), bound(context, audit_trail)),
     ]  # fmt: skip
 
 

@@ -4,8 +4,8 @@ ledger/sql does, in plain Python, for tests of what stands on reads.
 
 from typing import NamedTuple
 
-from schemas.commands import MeterEvent
-from schemas.entries import Entry, EntryKind, EntryRecord, PriceRef
+from schemas.commands import MeterEvent, PriceRef
+from schemas.entries import Entry, EntryKind, EntryRecord
 from schemas.ids import event_id
 from schemas.money import parse_cents
 

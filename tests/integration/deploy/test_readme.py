@@ -1,5 +1,6 @@
-"""What README.md says to paste, pasted."""
+"""What README.md and docs/api.md say to paste, pasted."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -19,6 +20,23 @@ def blocks(heading: str) -> list[str]:
     text = (ROOT / "README.md").read_text()
     under = re.split(r"^##+ ", text.partition(heading)[2], maxsplit=1, flags=re.MULTILINE)[0]
     return re.findall(r"^```\w*\n(.*?)^```", under, re.DOTALL | re.MULTILINE)
+
+
+def test_the_first_lines_give_the_price_they_show(stack: dict[str, Any]) -> None:
+    """README's first event and every curl line of docs/api.md are answered as the page goes on to say."""
+    _, pasted, shown = blocks("## Start")
+    answer = _run(pasted.replace("http://127.0.0.1:8080", stack["http"]).replace(".rev/", f"{stack['data']}/"))
+    price = r'"price": ?\{.*?\}, ?"config": ?\{.*?\}'
+    wanted = re.findall(r"[\w.]+", re.findall(r'"price":.*?\}', shown)[0])
+    assert re.findall(r"[\w.]+", re.findall(price, answer)[0])[: len(wanted)] == wanted
+    page = (ROOT / "docs" / "api.md").read_text()
+    lines = re.findall(r"^    (curl (?:.*\\\n|.*[^']\n(?=           ))*.*)$", page, re.MULTILINE)
+    assert len(lines) == page.count("    curl ") == 3
+    setting = f"KEY=$(cat '{stack['data']}/demo.key'); REV={stack['http']}\n"
+    answers = [json.loads(_run(setting + line.replace("-s ", "-sf ", 1))) for line in lines]
+    assert answers[0]["price"]["total_cents"] == 1.47
+    assert (answers[1]["customer_id"], answers[1]["period"]) == ("demo-corp", "7d")
+    assert (answers[2]["task_id"], answers[2]["status"]) == ("task_abc123", "pending")
 
 
 def test_the_lines_about_outcomes_do_what_they_say(stack: dict[str, Any]) -> None:

@@ -6,8 +6,8 @@ from typing import Self
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
-from schemas.commands import MeterEvent, Rates
-from schemas.entries import Entry, EntryRecord, PriceRef, encode
+from schemas.commands import MeterEvent, PriceRef, Rates
+from schemas.entries import Entry, EntryRecord, encode
 
 PRICE = PriceRef(7, "completion", Rates("0.5", "0.0003", "0.25"), 12, True)
 AT = 1_774_915_200_000

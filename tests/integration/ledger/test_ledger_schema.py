@@ -16,8 +16,8 @@ from ledger.errors import WrongSchema
 from ledger.migrate import applied, migrate, schema
 from ledger.sqltext import migrations, script
 from ledger.store import LedgerTable
-from schemas.commands import MeterEvent, Rates
-from schemas.entries import Entry, EntryRecord, PriceRef, encode
+from schemas.commands import MeterEvent, PriceRef, Rates
+from schemas.entries import Entry, EntryRecord, encode
 
 pytestmark = pytest.mark.integration
 

@@ -12,8 +12,8 @@ from ledger.clickhouse import ClickHouse
 from ledger.errors import Fenced, Refused, TooLarge
 from ledger.memory import MemoryRows, MemoryTable
 from ledger.store import LedgerTable, Store
-from schemas.commands import MeterEvent, Rates
-from schemas.entries import Entry, EntryRecord, PriceRef, encode
+from schemas.commands import MeterEvent, PriceRef, Rates
+from schemas.entries import Entry, EntryRecord, encode
 from schemas.ids import event_id
 
 pytestmark = pytest.mark.integration

@@ -1,15 +1,22 @@
 """What each service promises while its neighbour is down: the table in docs/operations.md."""
 
 import os
+import random
 import signal
+import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import requests
 
 from bench.running import Running, wait_until
+from deploy import ports
+from deploy.children import spawn
+from deploy.supervisor import directory, probes
 
 pytestmark = pytest.mark.integration
 
@@ -139,11 +146,77 @@ def test_a_price_holds_for_every_event_after_its_answer(running: Running) -> Non
         assert (status, answer["price"]["total_cents"]) == (201, cents)
 
 
-def test_a_revoked_key_is_refused(running: Running) -> None:
-    """Revoking twice answers the same; the key is 401 from then on."""
+@contextmanager
+def second_gateway(running: Running) -> Iterator[str]:
+    """The address of another gateway on the same log."""
+    port = ports.choose(random.Random(), set())
+    env = {
+        "REV_KAFKA": running.run["kafka"],
+        "REV_CLICKHOUSE_URL": running.run["clickhouse"],
+        "REV_DATA": str(running.data),
+        "REV_PARTITIONS": str(directory.read_json(running.data / directory.LOG)["partitions"]),
+        "REV_HTTP_PORT": str(port),
+    }
+    process = spawn([sys.executable, "-m", "deploy.cli", "gateway"], env={**os.environ, **env})
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: probes.get("127.0.0.1", port, "/readyz")[0] == 200, "the second gateway is ready")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_a_revoked_key_is_refused_by_every_gateway(running: Running) -> None:
+    """Revoking twice answers the same; the key is 401 from then on, on another gateway within a second;
+    what that gateway cannot know it does not let in."""
     status, made = running.call("POST", "/api/admin/api-keys", {"customer_id": "revoked"})
     assert status == 201
-    assert running.call("POST", "/v1/meter", event(), made["api_key"])[0] == 201
-    assert running.call("DELETE", f"/api/admin/api-keys/{made['id']}") == (200, {"success": True})
-    assert running.call("DELETE", f"/api/admin/api-keys/{made['id']}") == (200, {"success": True})
-    assert running.call("POST", "/v1/meter", event(), made["api_key"])[0] == 401
+    with second_gateway(running) as url:
+
+        def meter() -> int:
+            headers = {"Authorization": f"Bearer {made['api_key']}"}
+            return requests.post(f"{url}/v1/meter", json=event(), headers=headers, timeout=15).status_code
+
+        assert running.call("POST", "/v1/meter", event(), made["api_key"])[0] == 201
+        wait_until(lambda: meter() == 201, "the other gateway knows the key")
+        for _ in range(2):
+            assert running.call("DELETE", f"/api/admin/api-keys/{made['id']}") == (200, {"success": True})
+        revoked = time.monotonic()
+        assert running.call("POST", "/v1/meter", event(), made["api_key"])[0] == 401
+        while (status := meter()) != 401:
+            assert status == 503 or time.monotonic() < revoked + 1
+
+
+def test_a_killed_supervisor_leaves_nothing_and_the_next_one_goes_on(running: Running, key: str) -> None:
+    """kill -9 of `rev up` ends all its children; a new one has the same addresses, secrets and data, and
+    Ctrl-C stops it in order within 5 s."""
+    before, token, name = running.run, running.admin_token, str(uuid.uuid4())
+    priced = running.call("POST", "/v1/meter", event(idempotency_key=name), key)
+    assert priced[0] == 201
+    running.process.kill()
+    running.process.wait()
+    births = before["births"].items()
+    wait_until(lambda: all(directory.birth(before["pids"][n]) != at for n, at in births), "no child is left", 10)
+    again = Running(running.data)
+    try:
+        wait_until(lambda: _run_of(again).get("up"), "the next one is up")
+        for same in ("http", "kafka", "clickhouse", "analyst"):
+            assert again.run[same] == before[same]
+        assert again.admin_token == token
+        assert again.call("POST", "/v1/meter", event(idempotency_key=name), key) == priced
+        wait_until(lambda: rows(again, name) == 1, "the row is in ClickHouse")
+        births = again.run["births"].items()
+        pids = again.run["pids"]
+        again.process.send_signal(signal.SIGINT)
+        assert again.process.wait(5) == 0, "that is the promise, so it may be timed"
+        assert all(directory.birth(pids[n]) != at for n, at in births)
+        assert not (running.data / directory.RUN).exists()
+    finally:
+        again.stop()
+
+
+def _run_of(running: Running) -> dict[str, Any]:
+    """run.json, when it is this supervisor's own."""
+    found = directory.read_json(running.data / directory.RUN)
+    return found if found.get("supervisor") == running.process.pid else {}

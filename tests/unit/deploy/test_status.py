@@ -61,6 +61,18 @@ def test_what_readyz_says(found: dict[str, Any], code: int, body: bytes, state: 
     assert (row.state, row.kind) == (state, kind)
 
 
+def test_a_child_that_keeps_dying_is_seen(found: dict[str, Any]) -> None:
+    """How often it was started again and since when it is up; while it is not there, that it is about to be."""
+    Ready.answer = (200, b"Ok.")
+    found |= {"restarts": {"gateway": 7}, "since": {"gateway": 1_777_204_800.0}}
+    up = status.table([status.row(found, "gateway")])
+    shown = [str(next(iter(column.cells))) for column in up.columns]
+    assert shown[:5] == ["gateway", "ready", str(os.getpid()), "2026-04-26 12:00:00", "7"]
+    for gone in ({"pids": {}}, {"births": {"gateway": 1}}):  # none, or a number that is somebody else's by now
+        row = status.row({**found, **gone}, "gateway")
+        assert (row.kind, row.pid, row.restarts) == ("down, about to be restarted", None, 7)
+
+
 def test_degraded_has_a_colour_of_its_own(found: dict[str, Any]) -> None:
     """Neither green nor red."""
     Ready.answer = (200, b'{"degraded":["clickhouse: away"]}')

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from ingest import render
 from ingest.answers import AcceptedAnswer, AcceptedBatch, BatchAnswer
 from schemas.answers import MeterAnswer, metered
-from schemas.commands import MeterEvent, Rates
-from schemas.entries import PriceRef
+from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.ids import event_id
 from schemas.money import MAX_EVENT, MAX_RATE, format_cents
 from schemas.replies import BatchCharged, Receipt

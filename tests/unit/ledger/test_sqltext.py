@@ -3,8 +3,8 @@
 import msgspec
 
 from ledger.sqltext import migrations, read, script, statements
-from schemas.commands import MeterEvent
-from schemas.entries import Entry, EntryRecord, PriceRef
+from schemas.commands import MeterEvent, PriceRef
+from schemas.entries import Entry, EntryRecord
 
 
 def test_statements_end_at_a_semicolon_at_the_end_of_a_line() -> None:

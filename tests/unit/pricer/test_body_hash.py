@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from pricer import idempotency
 from pricer.idempotency import body_hash
-from schemas.commands import MeterEvent, Rates, Register
-from schemas.entries import PriceRef
+from schemas.commands import MeterEvent, PriceRef, Rates, Register
 from schemas.replies import Receipt
 from streams.state import Checkpoint, MemoryStore
 

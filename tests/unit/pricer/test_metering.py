@@ -7,8 +7,8 @@ import pytest
 
 from pricer.memory import MemoryLog
 from schemas import entries, ids, state
-from schemas.commands import EMPTY, InstallPrice, Meter, MeterEvent, Rates
-from schemas.entries import EntryRecord, PriceRef
+from schemas.commands import EMPTY, InstallPrice, Meter, MeterEvent, PriceRef, Rates
+from schemas.entries import EntryRecord
 from schemas.limits import MAX_TOKENS
 from schemas.prices import DEFAULTS
 from schemas.replies import BatchCharged, Charged, IndexedError, Refused

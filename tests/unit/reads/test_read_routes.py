@@ -20,8 +20,7 @@ from ingest.reads.memory import LedgerRow, MemoryReads
 from ingest.view import ConfigView
 from schemas import config, settings
 from schemas.answers import metered
-from schemas.commands import MeterEvent, Rates
-from schemas.entries import PriceRef
+from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.ids import event_id
 from schemas.limits import DAY
 from schemas.money import MAX_EVENT, PICO

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import commands, entries, ids, money, replies, state
-from schemas.commands import Meter, MeterEvent, Rates
-from schemas.entries import Entry, EntryRecord, PriceRef
+from schemas.commands import Meter, MeterEvent, PriceRef, Rates
+from schemas.entries import Entry, EntryRecord
 from schemas.limits import MAX_TOKENS
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=256)
