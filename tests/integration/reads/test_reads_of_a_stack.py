@@ -87,18 +87,41 @@ async def test_an_accepted_event_is_never_missing(api: Api, eventually: Eventual
 
 
 async def test_changes_of_configuration_are_audited(api: Api, eventually: Eventually) -> None:
-    """A new key is in the audit trail, and after its first event its last use is told."""
-    key = await api.key("reads-audit")
+    """Every change of keys, customers and prices is in the audit trail, in order, with the object after it and
+    who made it; a key's last use is told after its first event."""
+    admin, name = "/api/admin", "reads-audit"
+    key = await api.key(name)
+    price = {"action_type": "chat", "base_rate_cents": 2, "customer_id": name}
+    _, priced = await api.call("POST", f"{admin}/pricing", api.admin, price)
+    assert (await api.call("POST", "/v1/meter", key, {"agent_id": "a", "action": "chat"}))[0] == 201
+    assert (await api.call("DELETE", f"{admin}/pricing/{priced['id']}", api.admin))[0] == 200
+    assert (await api.call("PATCH", f"{admin}/customers/{name}", api.admin, {"name": "Audited"}))[0] == 200
 
-    async def audited() -> bool:
-        _, page = await api.call("GET", "/api/admin/audit", api.admin)
-        return any((change["detail"] or {}).get("customer_id") == "reads-audit" for change in page["entries"])
+    async def mine() -> dict[str, Any]:
+        _, page = await api.call("GET", f"{admin}/api-keys?limit=1000", api.admin)
+        (shown,) = [shown for shown in page["keys"] if shown["customer_id"] == name]
+        return dict(shown)
 
     async def used() -> bool:
-        _, page = await api.call("GET", "/api/admin/api-keys", api.admin)
-        (mine,) = [shown for shown in page["keys"] if shown["customer_id"] == "reads-audit"]
-        return mine["last_used_at"] is not None
+        return (await mine())["last_used_at"] is not None
 
-    await eventually(audited)
-    assert (await api.call("POST", "/v1/meter", key, {"agent_id": "a", "action": "chat"}))[0] == 201
     await eventually(used)
+    assert (await api.call("DELETE", f"{admin}/api-keys/{(await mine())['id']}", api.admin))[0] == 200
+
+    async def changes() -> list[dict[str, Any]]:
+        _, page = await api.call("GET", f"{admin}/audit?limit=1000", api.admin)
+        return [one for one in page["entries"] if (one["detail"] or {}).get("customer_id") == name]
+
+    async def all_there() -> bool:
+        return len(await changes()) == 5
+
+    await eventually(all_there)
+    trail = list(reversed(await changes()))
+    assert [(one["type"], one["actor"]) for one in trail] == [
+        (kind, "admin")
+        for kind in ("key.created", "pricing.updated", "pricing.updated", "customer.updated", "key.revoked")
+    ]
+    created, set_, deleted, renamed, revoked = (one["detail"] for one in trail)
+    assert (created["is_active"], revoked["is_active"], revoked["id"]) == (True, False, created["id"])
+    assert (set_["is_active"], deleted["is_active"], deleted["base_rate_cents"]) == (True, False, 2)
+    assert renamed["name"] == "Audited" and "hash" not in json.dumps(trail, default=str)

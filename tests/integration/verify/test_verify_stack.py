@@ -1,6 +1,7 @@
 """`rev verify` as a process of its own over a whole `rev up` with mixed traffic."""
 
 import json
+import re
 import subprocess
 import sys
 import urllib.request
@@ -109,6 +110,12 @@ def _verify(running: Running, *options: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+def _line(said: str, name: str) -> str:
+    found = re.search(rf"^\s*{name}\s+(\S+)", said, re.M)
+    assert found, said
+    return found[1].replace(",", "")
+
+
 def _caught_up(running: Running) -> None:
     registered, closed, refused, pending, voids = 3, 4, 3, 1, 2
     wanted = 2 + 1 + 1 + 2 + 500 + 100 + 2 + registered + closed + refused + pending + voids
@@ -117,7 +124,8 @@ def _caught_up(running: Running) -> None:
 
 
 def test_log_and_ledger_agree(running: Running, tmp_path: Path) -> None:
-    """Exit 0 over everything and over one customer; the sum is the analyst's to the last digit."""
+    """Exit 0 over everything, and over one customer before and from a moment; rows and sums are the analyst's,
+    to the last digit."""
     _caught_up(running)
     file = tmp_path / "found.json"
     code, said = _verify(running, "--json", str(file))
@@ -126,14 +134,21 @@ def test_log_and_ledger_agree(running: Running, tmp_path: Path) -> None:
     assert found["differences"] == [] and found["summary"]["agree"]
     assert found["summary"]["cents"] == running.sql("SELECT sum(total_cents) FROM rev.entries")
     assert str(found["summary"]["rows"]) == running.sql("SELECT count() FROM rev.entries")
-    code, said = _verify(running, "--customer", CUSTOMER, "--from", "2000-01-01", "--to", "2100-01-01")
-    assert code == 0, said
-    sum_of = f"SELECT sum(total_cents) FROM rev.entries WHERE customer_id = '{CUSTOMER}'"
-    assert running.sql(sum_of) in said
+    theirs = f"FROM rev.entries WHERE customer_id = '{CUSTOMER}'"
+    # the accepted time of a row in the middle, so that both ranges hold rows and share none
+    middle = running.sql(f"SELECT min(recorded_at) {theirs} AND kind = 'registered'")
+    at = middle.replace(" ", "T") + "Z"
+    for option, side in (("--to", "<"), ("--from", ">=")):
+        code, said = _verify(running, "--customer", CUSTOMER, option, at)
+        assert code == 0, said
+        rows, cents = running.sql(
+            f"SELECT count(), sum(total_cents) {theirs} AND recorded_at {side} '{middle}'"
+        ).split()
+        assert int(rows) > 0 and (_line(said, "ledger rows"), _line(said, "sum in cents")) == (rows, cents)
 
 
 def test_a_row_that_was_doubled_in_the_ledger_is_found(running: Running, tmp_path: Path) -> None:
-    """Exit 1 and exactly the one difference, on the screen and in the file."""
+    """Exit 1 and exactly the one difference, on the screen and in the file; 0 for a customer that it is not of."""
     _caught_up(running)
     users = json.loads((running.data / "clickhouse" / "users.json").read_text())
     name = next(name for name, user in users.items() if user["role"] == "rw")
@@ -149,6 +164,8 @@ def test_a_row_that_was_doubled_in_the_ledger_is_found(running: Running, tmp_pat
     (difference,) = json.loads(file.read_text())["differences"]
     assert (difference["what"], str(difference["event_id"])) == ("doubled", doubled)
     assert doubled in said
+    code, said = _verify(running, "--customer", "verify-other")
+    assert code == 0, f"another customer's rows are right:\n{said}"
 
 
 def test_a_directory_without_a_stack_cannot_be_verified(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from schemas import entries
 from schemas.commands import Meter, decode
 from schemas.ids import address_of
 from schemas.topics import partition_of
@@ -256,11 +257,19 @@ async def test_a_lagging_shard_is_not_waited_for_and_then_refused(gateway: Any, 
 
 
 async def test_an_event_that_costs_too_much_is_refused_by_the_pricer(gateway: Any, key: str) -> None:
-    """400, the command is in the log without money."""
+    """400 that says why; nothing is charged, of a batch nothing at all, and the refusal alone is an entry."""
     price = {"action_type": "dear", "token_rate_cents": 1_000_000_000}
     assert (await gateway.call("POST", "/api/admin/pricing", price, "the-admin-token")).status == 201
-    answer = await gateway.call("POST", "/v1/meter", {"agent_id": "a", "action": "dear", "tokens": 10**12}, key)
-    assert answer.status == 400 and answer.json["request_id"]
+    dear = {"agent_id": "a", "action": "dear", "tokens": 10**12}
+    before = len(gateway.log.entries)
+    answer = await gateway.call("POST", "/v1/meter", dear, key)
+    assert answer.status == 400 and answer.json["request_id"] and "1000000000000" in answer.json["error"]
+    batch = await gateway.call("POST", "/v1/meter/batch", {"events": [EVENT, dear]}, key)
+    assert (batch.status, [error["index"] for error in batch.json["errors"]]) == (400, [1])
+    left = [entry for record in gateway.log.entries[before:] for entry in entries.decode(record).entries]
+    assert [(entry.kind, entry.total) for entry in left] == 3 * [("rejected", "0")]
+    most = {"agent_id": "a", "action": "dear", "tokens": 1000}
+    assert (await gateway.call("POST", "/v1/meter", most, key)).json["price"]["total_cents"] == 10**12
 
 
 async def test_gzip_is_accepted(gateway: Any, key: str) -> None:
