@@ -16,13 +16,15 @@ from schemas.objects import Json, Number, iso, number
 
 
 class Sums(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The entries of one agent, action, model, day or hour; which one, the field tells."""
+    """The entries of one agent, action, model, day or hour; which one, the field tells. The last row
+    may be without it: it is of the ``others`` agents, actions or models, all that have no row of their own."""
 
     agent_id: str | None = None
     action: str | None = None
     model: str | None = None
     day: str | None = None
     hour: str | None = None
+    others: int | None = None
     event_count: int
     total_cents: Number
     total_dollars: Number
@@ -107,7 +109,7 @@ def _summary(actions: list[UsageRow], agents: Iterable[UsageRow], pending: int) 
         total_cents=number(format_cents(total)),
         total_dollars=number(dollars_rounded(total)),
         total_tokens=sum(int(row.tokens) for row in actions),
-        unique_agents=sum(row.events > 0 for row in agents),
+        unique_agents=sum(row.active for row in agents),
         charge_count=sum(row.charges for row in actions),
         charge_cents=number(format_cents(sum(parse_cents(row.charged) for row in actions))),
         pending_cents=number(format_cents(pending)),
@@ -122,7 +124,7 @@ def _sums(row: UsageRow, key: str) -> Sums:
         total_dollars=number(dollars_rounded(cents)),
         total_tokens=int(row.tokens),
         charge_count=row.charges,
-        **{key: _name(row.name, key)},
+        **({"others": row.others} if row.others else {key: _name(row.name, key)}),
     )
 
 

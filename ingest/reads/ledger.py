@@ -163,7 +163,7 @@ class LedgerReads:
         return {row.original: row for row in rows}
 
     async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageRow]:
-        parameters = _usage_parameters(query)
+        parameters = {**_usage_parameters(query), "most": query.seats(key)}
         if query.time.on_hours and not query.model and key not in FROM_ROWS_ONLY:
             del parameters["model"]
             return await self._runner.fetch("usage_hours", UsageRow, key=key, **parameters)

@@ -82,7 +82,10 @@ class MemoryReads:
             if row.kind in ("event", "charge", "void") and _is_counted(row, query):
                 groups.setdefault(_KEYS[key](row), []).append(row)
         totals = {name: sum(row.total_cents for row in rows) for name, rows in groups.items()}
-        return [_usage_row(name, groups[name]) for name in sorted(groups, key=lambda name: (-totals[name], name))]
+        ordered = sorted(groups, key=lambda name: (-totals[name], name))
+        seated, others = ordered[: query.seats(key)], ordered[query.seats(key) :]
+        rows = [_usage_row(name, [groups[name]]) for name in seated]
+        return [*rows, _usage_row("", [groups[name] for name in others], len(others))] if others else rows
 
     async def pending(self, query: UsageQuery, now: int) -> int:
         self._check()
@@ -179,7 +182,19 @@ def _is_counted(row: LedgerRow, query: UsageQuery) -> bool:
     )
 
 
-def _usage_row(name: str, rows: list[LedgerRow]) -> UsageRow:
+def _usage_row(name: str, groups: list[list[LedgerRow]], others: int = 0) -> UsageRow:
+    """One row of one name, or of several."""
+    active, sums = 0, [0] * 5
+    for group in groups:
+        found = _summed(group)
+        active += found[0] > 0
+        sums = [sum(pair) for pair in zip(sums, found, strict=True)]
+    events, charges, tokens, total, charged = sums
+    return UsageRow(name, others, active, events, charges, str(tokens), format_cents(total), format_cents(charged))
+
+
+def _summed(rows: list[LedgerRow]) -> tuple[int, int, int, int, int]:
+    """Events, charges, tokens, pico-cents, and those of charges."""
     events = charges = tokens = total = charged = 0
     for row in rows:
         sign = -1 if row.kind == "void" else 1
@@ -190,7 +205,7 @@ def _usage_row(name: str, rows: list[LedgerRow]) -> UsageRow:
         else:
             events += sign
             tokens += sign * row.tokens
-    return UsageRow(name, events, charges, str(tokens), format_cents(total), format_cents(charged))
+    return events, charges, tokens, total, charged
 
 
 def _opens(row: LedgerRow) -> bool:

@@ -11,9 +11,12 @@ import msgspec
 from ingest.reads.periods import EVER, Range
 from schemas.entries import EntryKind
 from schemas.ids import MAX_OFFSET
+from schemas.limits import MAX_LIST
 
 MAX_ID = (MAX_OFFSET << 16) | 0xFFFF
 UsageKey = Literal["action", "agent_id", "model", "hour", "day"]
+EVERY = 2**32 - 1
+"""More names than any total has."""
 
 
 class _Row(msgspec.Struct, frozen=True, gc=False):
@@ -131,14 +134,23 @@ class UsageQuery(NamedTuple):
     agent: str = ""
     action: str = ""
     model: str = ""
+    most: int = MAX_LIST
+    """Names that get a row of their own; the rest, of whom there may be millions, have one together."""
+
+    def seats(self, key: UsageKey) -> int:
+        """How many rows have a name. Hours and days all have one: time bounds them."""
+        return EVERY if key in ("hour", "day") else self.most
 
 
 class UsageRow(msgspec.Struct, frozen=True, gc=False):
     """Sums of the entries with one ``name``: an agent, an action, a model, an hour or a day
-    (``2026-04-26 12:00:00``). Voids are already taken off.
+    (``2026-04-26 12:00:00``); or of the ``others`` names that have no row of their own. Voids are
+    already taken off. ``active``: how many of these names have events left.
     """
 
     name: str
+    others: int
+    active: int
     events: int
     charges: int
     tokens: str

@@ -194,6 +194,8 @@ export interface UsageRow {
   model?: string;
   day?: string;
   hour?: string;
+  /** How many actions, agents or models this last row is of, which have no row of their own. */
+  others?: number;
 }
 
 export interface Usage {

@@ -145,7 +145,8 @@ class UsageSummary:
 
 @dataclass(frozen=True)
 class UsageRow:
-    """Totals of one action, agent, model, day or hour: that field names it."""
+    """Totals of one action, agent, model, day or hour: that field names it. Or of the ``others`` that
+    have no row of their own."""
 
     event_count: int
     total_cents: Decimal
@@ -157,6 +158,7 @@ class UsageRow:
     model: Optional[str] = None
     day: Optional[str] = None
     hour: Optional[str] = None
+    others: int = 0
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,14 @@ async def test_usage_equals_the_reference(filled: Any) -> None:
     rows = generated(seed=1)
     filled.insert(rows)
     memory = MemoryReads(rows)
-    filters = [{}, {"agent": "it's"}, {"agent": AWKWARD[4]}, {"action": "chat"}, {"model": "m1"}, {"agent": "nobody"}]
+    filters: list[dict[str, Any]] = [
+        {},
+        {"agent": "it's"},
+        {"agent": AWKWARD[4]},
+        {"action": "chat"},
+        {"model": "m1"},
+        {"agent": "nobody"},
+    ]
     for time, key, given, test in itertools.product(ranges(), KEYS, filters, (False, True)):
         query = UsageQuery("acme", test, time, **given)
         real, wanted = await filled.reads.usage(query, key), await memory.usage(query, key)
@@ -52,7 +59,24 @@ async def test_usage_equals_the_reference(filled: Any) -> None:
 
 
 def _comparable(rows: list[Any]) -> list[tuple[Any, ...]]:
-    return [(r.name, r.events, r.charges, int(r.tokens), parse_cents(r.total), parse_cents(r.charged)) for r in rows]
+    return [
+        (r.name, r.others, r.active, r.events, r.charges, int(r.tokens), parse_cents(r.total), parse_cents(r.charged))
+        for r in rows
+    ]
+
+
+async def test_names_without_a_seat_are_one_row(filled: Any) -> None:
+    """Beyond the largest names the rest is one last row, so that a million agents are no million rows."""
+    rows = generated(seed=5)
+    filled.insert(rows)
+    memory = MemoryReads(rows)
+    for time, key, most in itertools.product(ranges()[2:5], KEYS, (0, 1, 2, 50)):
+        query = UsageQuery("acme", False, time, most=most)
+        real, whole = await filled.reads.usage(query, key), await filled.reads.usage(query._replace(most=1000), key)
+        assert _comparable(real) == _comparable(await memory.usage(query, key)), (time, key, most)
+        assert len(real) == len(whole) if key in ("hour", "day") else len(real) <= most + 1
+        assert sum(parse_cents(row.total) for row in real) == sum(parse_cents(row.total) for row in whole)
+        assert sum(row.active for row in real) == sum(row.events > 0 for row in whole)
 
 
 async def test_usage_adds_up_by_hand(filled: Any) -> None:
@@ -95,7 +119,16 @@ async def test_usage_by_the_hour_uses_the_projection(filled: Any) -> None:
     """A range of whole hours without a model is answered from the ledger's hourly projection."""
     filled.insert([row for row in generated(seed=3) if row.recorded_at > NOW - 20 * DAY])
     for key in ("action", "agent_id", "hour", "day"):
-        parameters = {"customer": "acme", "test": 0, "start": 0, "end": NOW, "agent": "", "action": "", "key": key}
+        parameters = {
+            "customer": "acme",
+            "test": 0,
+            "start": 0,
+            "end": NOW,
+            "agent": "",
+            "action": "",
+            "key": key,
+            "most": 9,
+        }
         assert "hourly" in filled.explain(query_text("usage_hours"), parameters), key
 
 

@@ -196,6 +196,18 @@ async def test_usage_adds_up(gateway: Gateway) -> None:
     assert [row["model"] for row in models] == ["m1"]
 
 
+async def test_more_agents_than_rows(gateway: Gateway) -> None:
+    """Only the largest agents have rows; the others are one last row, and the rows still add up."""
+    gateway.ledger.rows = [event(n, agent_id=f"a{n:04}", total_cents=n * PICO) for n in range(1, 1004)]
+    found = (await gateway.get("/v1/usage?group_by=agent"))[1]
+    assert found["by_agent"] == found["groups"] and len(found["by_agent"]) == 1001
+    assert [row["agent_id"] for row in found["by_agent"][::999][:2]] == ["a1003", "a0004"]
+    last, summary = found["by_agent"][-1], found["summary"]
+    assert (last["others"], last["event_count"], last["total_cents"], "agent_id" in last) == (3, 3, 6, False)
+    assert sum(row["total_cents"] for row in found["by_agent"]) == summary["total_cents"] == 1003 * 1004 // 2
+    assert (summary["unique_agents"], summary["total_events"]) == (1003, 1003)
+
+
 async def test_an_empty_period(gateway: Gateway) -> None:
     """A period without entries is zeros and empty lists."""
     for query in ("", "?period=24h", "?from=2026-01-01T00:00:00Z&to=2026-01-01T00:00:00Z"):
