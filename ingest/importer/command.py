@@ -23,6 +23,7 @@ from ingest.importer.sources import FileError, Source, digest, open_source
 from ingest.importer.tally import Tally
 
 FINE, SOME_BAD, FAILED = 0, 1, 2
+AGAIN = "Repeat the command: no row is charged twice."
 SHOWN_BAD = 100
 """How many bad rows are told one by one."""
 
@@ -66,6 +67,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         with ExitStack() as opened:
             return asyncio.run(_run(args, opened, console, errors))
+    except KeyboardInterrupt:  # Ctrl-C; what it came to so far is told already
+        errors.print(f"rev import: stopped. {AGAIN}", style="red")
+        return FAILED
     except (UsageError, MappingError, FileError, ImportStopped, OSError, BadCell) as error:
         column = f"{error.column}: " if isinstance(error, BadCell) else ""
         errors.print(f"rev import: {column}{error}", style="red", markup=False, highlight=False, soft_wrap=True)
@@ -113,14 +117,9 @@ async def _run(args: argparse.Namespace, opened: ExitStack, console: Console, er
                 await Sender(client, tally, args.in_flight).run(watched)
             if digest(job.path)[0] != job.file_hash:
                 raise ImportStopped("the file changed while it was read: rows may have been charged with other values")
-        except ImportStopped:
+        except (ImportStopped, asyncio.CancelledError):
             if tally.rows:
-                summary(
-                    console,
-                    tally,
-                    time.monotonic() - began,
-                    ["Not finished. Repeat the command: no row is charged twice."],
-                )
+                summary(console, tally, time.monotonic() - began, [f"Not finished. {AGAIN}"])
             raise
         summary(console, tally, time.monotonic() - began, _notes(args, job, events, client))
     return SOME_BAD if tally.bad else FINE

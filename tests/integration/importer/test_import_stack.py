@@ -3,10 +3,12 @@
 import asyncio
 import json
 import re
+import signal
 import sys
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,10 @@ class Customer:
         """Events and cents by /v1/usage."""
         summary = self._call("GET", "/v1/usage?period=24h", self.key)["summary"]
         return str(summary["total_events"]), str(summary["total_cents"])
+
+    def events(self) -> list[dict[str, Any]]:
+        """What /v1/events lists, newest first."""
+        return list(self._call("GET", "/v1/events", self.key)["events"])
 
     def sql(self) -> tuple[str, str]:
         """Events and cents by the analyst's SQL."""
@@ -113,8 +119,16 @@ async def test_the_azure_trace_is_the_same_in_every_view(stack: dict[str, Any], 
 async def test_an_import_killed_half_way_ends_exact_when_repeated(
     stack: dict[str, Any], azure: Path, eventually: Any
 ) -> None:
-    """kill -9 with some batches charged, one charged without its answer, and some never sent."""
+    """Ctrl-C at the beginning, and kill -9 with some batches charged, one charged without its answer, and some
+    never sent."""
     customer = Customer(stack, "azure-killed")
+    async with _holding(stack["http"], answered=0) as (url, held):
+        process = await customer.imports(azure, *SET, url=url)
+        await asyncio.wait_for(held.wait(), 60)
+        process.send_signal(signal.SIGINT)
+        code, out, err = await _ended(process)
+    assert code == 2 and "Traceback" not in err, err
+    assert "Repeat the command" in err
     async with _holding(stack["http"], answered=3) as (url, held):
         process = await customer.imports(azure, *SET, "--in-flight", "3", url=url)
         await asyncio.wait_for(held.wait(), 60)
@@ -167,18 +181,27 @@ async def _holding(upstream: str, answered: int) -> AsyncIterator[tuple[str, asy
 
 
 async def test_bad_rows_are_told_by_line_and_column(stack: dict[str, Any], tmp_path: Path, eventually: Any) -> None:
-    """Exit 1; what the importer and what the server refuses is named, the rest is charged."""
+    """Exit 1; what the importer and what the server refuses is named, the rest is charged, with mapped columns
+    and with times of the zone that was named."""
     customer = Customer(stack, "import-bad")
     path = tmp_path / "bad.csv"
+    recent = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
+    local = f"{recent.astimezone(timezone(timedelta(hours=5, minutes=30))):%Y-%m-%d %H:%M:%S}"
     path.write_text(
-        "prompt_tokens,agent,action\n10,a,completion\n10.0,a,completion\n10,a,no.such.action\n20,b,completion\n"
+        "ContextTokens,who,action,when\n10,ann,completion,2001-01-01 05:30:00\n10.0,ann,completion,\n"
+        f"10,ann,no.such.action,\n20,bob,completion,{local}\n"
     )
-    code, out, err = await customer.imported(path)
+    columns = ("--map", "agent_id=who,tokens_input=ContextTokens", "--map", "timestamp=when", "--tz", "+05:30")
+    code, out, err = await customer.imported(path, *columns)
     assert code == 1, err
-    assert "line 3 (row 2), column prompt_tokens: '10.0' is not a whole number" in err
+    assert "line 3 (row 2), column ContextTokens: '10.0' is not a whole number" in err
     assert re.search(r"line 4 \(row 3\): .*no\.such\.action", err), err
     assert (_line(out, "imported"), _line(out, "bad"), _line(out, "total_cents")) == ("2", "2", "1.009")
     await eventually(lambda: customer.sql() == ("2", "1.009"))
+    bob, ann = customer.events()
+    assert [(e["event"]["agent_id"], e["event"]["tokens_input"]) for e in (bob, ann)] == [("bob", 20), ("ann", 10)]
+    assert bob["timestamp"] == f"{recent:%Y-%m-%dT%H:%M:%S}.000Z" and bob["metadata"] is None
+    assert ann["timestamp"] == ann["created_at"] and ann["metadata"] == {"source_time": "2001-01-01T00:00:00.000Z"}
 
 
 async def test_another_setting_is_refused(stack: dict[str, Any], tmp_path: Path, eventually: Any) -> None:
