@@ -1,6 +1,7 @@
 """Validation as properties: what is accepted is normalized, anything else is an Invalid."""
 
 import json
+import tracemalloc
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -12,9 +13,9 @@ from hypothesis import strategies as st
 from ingest import times
 from ingest.problems import Invalid
 from ingest.rates import rate
-from ingest.validation import Bounds, decode_event, event_of, json_object
+from ingest.validation import MANY_OBJECTS, Bounds, decode_batch, decode_event, event_of, json_object
 from schemas.commands import MeterEvent
-from schemas.limits import MAX_DEPTH
+from schemas.limits import MAX_DEPTH, MAX_EVENTS
 from schemas.money import MAX_RATE, format_cents, parse_cents
 from schemas.objects import iso
 
@@ -149,3 +150,25 @@ def test_objects_may_be_nested_to_the_limit_and_not_deeper(levels: int) -> None:
     else:
         with pytest.raises(Invalid, match="nested"):
             json_object("metadata", msgspec.Raw(text))
+
+
+@pytest.mark.parametrize("tail", [b"]}", b'],"x":1}', b"]}x"])
+def test_events_beyond_number_are_not_made(tail: bytes) -> None:
+    """A small gzip body of a million empty events takes no memory for them: they are counted first."""
+    count = 100_000
+    body = b'{"events":[' + b",".join([b"{}"] * count) + tail
+    tracemalloc.start()
+    try:
+        with pytest.raises(Invalid):
+            decode_batch(body)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 100 * count  # an event takes more than 150 bytes, its text in the body 3
+
+
+def test_a_batch_may_hold_many_objects() -> None:
+    """Objects within metadata are no events, however many there are."""
+    metadata: dict[str, list[object]] = {"a": [{}] * (2 * MANY_OBJECTS // MAX_EVENTS)}
+    events = [{"agent_id": "a", "action": "chat", "metadata": metadata}] * MAX_EVENTS
+    assert len(decode_batch(json.dumps({"events": events}).encode()).events or ()) == MAX_EVENTS
