@@ -170,7 +170,8 @@ def _ready(data: Path, process: subprocess.Popen[bytes] | None) -> dict[str, Any
     deadline = time.monotonic() + START_LIMIT
     while True:
         found = directory.read_json(data / directory.RUN)
-        if found.get("up"):
+        # what a supervisor that was killed left is of no use: the next one may have other ports
+        if found.get("up") and (process is None or found["supervisor"] == process.pid):
             return found
         if process is not None and process.poll() is not None:
             raise SystemExit(process.returncode or 1)

@@ -1,6 +1,8 @@
 """`rev up` as a person and a script meet it."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 import urllib.request
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bench.running import Running
+from bench.running import Running, wait_until
 from deploy.supervisor import directory
 from deploy.supervisor.plan import SERVICES
 from deploy.supervisor.screen import curl
@@ -26,11 +28,31 @@ def _rev(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
 
 
-def test_the_printed_command_answers_with_a_price(stack: dict[str, Any]) -> None:
-    """The curl line works when it is pasted into a shell: 2400 tokens of a completion cost 1.47 cents."""
-    line = curl(stack["http"], stack["data"] / "demo.key")
+def test_the_terminal_shows_what_is_up_and_a_command_that_answers_with_a_price(stack: dict[str, Any]) -> None:
+    """A line for every process with its address, where everything is, and a curl line that works when it is
+    pasted into a shell: 2400 tokens of a completion cost 1.47 cents."""
+    data: Path = stack["data"]
+    log = data.with_suffix(".log")
+    wait_until(lambda: "Ctrl-C stops everything" in log.read_text(), "all is told")
+    shown = log.read_text()
+    for name, address in stack["addresses"].items():
+        assert re.search(rf"✓ {name} +{re.escape(address)} +\d+\.\d s", shown), name
+    for label, where in {"API": stack["http"], "Kafka": stack["kafka"], "ClickHouse": stack["clickhouse"]}.items():
+        assert re.search(rf"{label} +{re.escape(where)}", shown), label
+    assert "admin.token" in shown and stack["admin_token"] not in shown
+    (line,) = re.findall(r"^curl .*$", shown, re.M)
+    assert line == curl(stack["http"], data / "demo.key")
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
     assert json.loads(done.stdout, parse_float=str)["price"]["total_cents"] == "1.47"
+
+
+def test_the_demo_prices_its_traffic(stack: dict[str, Any]) -> None:
+    """What `make demo` does once everything is up: every event and every outcome of its story is in the ledger."""
+    command = [sys.executable, "-m", "deploy.demo", "--data", str(stack["data"])]
+    env = {**os.environ, "DEMO_ONCE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, stdin=subprocess.DEVNULL, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"All of it is in the ledger: {stack['http']}/v1/usage" in done.stdout
 
 
 def test_run_json_says_where_everything_is(stack: dict[str, Any]) -> None:

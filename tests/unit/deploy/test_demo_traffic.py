@@ -1,12 +1,18 @@
 """The made-up traffic of `make demo`."""
 
+import os
 import random
+import subprocess
+import sys
 from itertools import islice
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.demo import FIRST, HABITS, Answer, cells, table, traffic
+from deploy.demo import FIRST, HABITS, Answer, _ready, cells, table, traffic
+from deploy.supervisor import directory
 from schemas.prices import DEFAULTS
 
 EVENT = {"agent_id": "agent-copilot", "action": "completion", "tokens": 2400, "outcome": "success"}
@@ -27,6 +33,15 @@ def test_the_demo_is_the_same_every_time() -> None:
     assert first == again
     assert len({event["agent_id"] for event in first}) >= 3
     assert {habit.action for habit in HABITS} <= {price.action_type for price in DEFAULTS}
+
+
+def test_what_a_killed_stack_left_is_not_taken_for_the_new_one(tmp_path: Path) -> None:
+    """run.json of another supervisor is no sign that ours is up; ours is, or ends with its exit code."""
+    directory.write_json(tmp_path / directory.RUN, {"up": True, "supervisor": os.getpid()})
+    ends = [sys.executable, "-c", "raise SystemExit(7)"]
+    with subprocess.Popen(ends) as process, pytest.raises(SystemExit, match="7"):
+        _ready(tmp_path, process)
+    assert _ready(tmp_path, None)["supervisor"] == os.getpid()
 
 
 def test_a_row_shows_the_price_as_it_was_answered() -> None:
