@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -11,7 +12,10 @@ from typing import NamedTuple
 from schemas.settings import SettingError, Settings, read, whole
 
 DESCRIPTION = "Revenue infrastructure for AI agents: events in, an exact committed price back, an auditable ledger."
-EPILOG = "Settings are environment variables named REV_*; see docs/operations.md. `rev COMMAND --help` says more."
+SETTINGS = "Settings are environment variables named REV_*; see docs/operations.md."
+EPILOG = f"{SETTINGS} `rev COMMAND --help` says more."
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
 
 
 class Command(NamedTuple):
@@ -25,18 +29,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     parsed = _parser(chosen).parse_args(arguments)
+    # what fails is raised, and told in our words
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         return COMMANDS[parsed.command].run(parsed)
     except SettingError as error:
         print(f"rev {parsed.command}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"rev {parsed.command}: stopped", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _parser(chosen: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rev", description=DESCRIPTION, epilog=EPILOG)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
-        sub = subparsers.add_parser(name, help=command.summary, description=command.summary)
+        sub = subparsers.add_parser(name, help=command.summary, description=command.summary, epilog=SETTINGS)
         if name == chosen:  # only then may it import what its arguments depend on
             command.configure(sub)
     return parser
@@ -64,6 +73,9 @@ def _up(arguments: argparse.Namespace) -> int:
         "kafka": whole("--kafka", arguments.kafka or "9092", 0, 65535),
         "clickhouse": whole("--clickhouse", arguments.clickhouse or "8123", 0, 65535),
     }
+    named = [port for port in wanted.values() if port]
+    if len(named) > len(set(named)):
+        raise SettingError("two of --http, --kafka and --clickhouse are the same port; each needs one of its own")
     return command.up(settings, wanted)
 
 
@@ -90,13 +102,16 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 def _init(arguments: argparse.Namespace) -> int:
     import asyncio
 
-    from aiokafka.errors import KafkaError
+    from aiokafka.errors import KafkaConnectionError, KafkaError
 
     from deploy import bootstrap
 
     settings = _settings(arguments)
     try:
         epoch = asyncio.run(bootstrap.ensure(settings))
+    except KafkaConnectionError:
+        print(f"rev init: no Kafka answers at {settings.kafka}; start it, or set REV_KAFKA", file=sys.stderr)
+        return 1
     except (bootstrap.BootstrapError, KafkaError) as error:
         print(f"rev init: {error}", file=sys.stderr)
         return 1

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import structlog
 import uvloop
-from aiohttp import web
 
 from ingest.app import application
 from ingest.context import Context
@@ -25,6 +24,7 @@ from schemas.settings import Settings
 from schemas.topics import CONFIG
 from streams import descriptors, log
 from streams.appends import Appender
+from streams.listening import listen
 from streams.replies import Replies
 from streams.views import CompactedView
 
@@ -62,7 +62,8 @@ async def _serve(settings: Settings) -> None:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Gateway]:
-    """A gateway that serves while the block runs; requests under way are finished at the end."""
+    """A gateway that serves while the block runs; requests under way are finished at the end.
+    Raises SettingError where it cannot listen."""
     if settings.open_admin:
         _log.warning("REV_OPEN_ADMIN=1: everyone may make keys and set prices")
     view = ConfigView()
@@ -93,12 +94,10 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
     connecting = asyncio.create_task(_connect(follower, appender, replies))
     runner = Runner(application(context, shedder), GRACE + CLOSING)
     await runner.setup()
-    site = web.TCPSite(runner, settings.http_host, settings.http_port)
-    await site.start()
     try:
+        await listen(runner, settings.http_host, settings.http_port, "REV_HTTP_PORT")
         yield Gateway(context, runner.addresses[0][1])
     finally:
-        await site.stop()
         timer = asyncio.get_running_loop().call_later(GRACE, submitter.stop_waiting)
         await runner.cleanup()
         timer.cancel()

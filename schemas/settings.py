@@ -8,8 +8,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from schemas.limits import DAY
+from schemas.secrets import KEY_BYTES, SecretError, read_key
 
 MAX_WINDOW = 35 * DAY
 MAX_TTL = 100 * 365 * DAY
@@ -52,6 +54,30 @@ def flag(name: str, text: str) -> bool:
     if text not in ("0", "1"):
         raise SettingError(f"{name}={text!r}: want 0 or 1")
     return text == "1"
+
+
+def http_url(name: str, text: str) -> str:
+    """The address of an HTTP server. Raises SettingError naming the variable."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port that is no number
+        usable = False
+    if not usable:
+        raise SettingError(f"{name}={text!r}: want http://HOST:PORT")
+    return text
+
+
+def secret_key(name: str, text: str) -> str:
+    """Empty, or what :func:`schemas.secrets.read_key` can read. Raises SettingError naming the variable."""
+    try:
+        if text:
+            read_key(text)
+    except SecretError:
+        raise SettingError(
+            f"{name}: want base64 of {KEY_BYTES} bytes, such as `openssl rand -base64 {KEY_BYTES}` makes"
+        ) from None
+    return text
 
 
 class Settings(NamedTuple):
@@ -102,7 +128,7 @@ def read(env: Mapping[str, str]) -> Settings:
 
     return Settings(
         kafka=of("REV_KAFKA", "127.0.0.1:9092"),
-        clickhouse_url=of("REV_CLICKHOUSE_URL", "http://127.0.0.1:8123"),
+        clickhouse_url=http_url("REV_CLICKHOUSE_URL", of("REV_CLICKHOUSE_URL", "http://127.0.0.1:8123")),
         clickhouse_user=of("REV_CLICKHOUSE_USER", "rev"),
         clickhouse_password=of("REV_CLICKHOUSE_PASSWORD", ""),
         data=Path(of("REV_DATA", "rev-data")),
@@ -121,7 +147,7 @@ def read(env: Mapping[str, str]) -> Settings:
         outcome_ttl=duration("REV_OUTCOME_TTL", of("REV_OUTCOME_TTL", "30d"), MAX_TTL),
         session_timeout=duration("REV_SESSION_TIMEOUT", of("REV_SESSION_TIMEOUT", "6s")),
         webhook_allow_private=flag("REV_WEBHOOK_ALLOW_PRIVATE", of("REV_WEBHOOK_ALLOW_PRIVATE", "0")),
-        secret_key=of("REV_SECRET_KEY", ""),
+        secret_key=secret_key("REV_SECRET_KEY", of("REV_SECRET_KEY", "")),
         webhook_disable_after=duration("REV_WEBHOOK_DISABLE_AFTER", of("REV_WEBHOOK_DISABLE_AFTER", "5d"), MAX_WINDOW),
         webhook_backlog=whole("REV_WEBHOOK_BACKLOG", of("REV_WEBHOOK_BACKLOG", "10000000"), 1, 10**12),
         disk_reserve=whole("REV_DISK_RESERVE", of("REV_DISK_RESERVE", str(256 << 20)), 0, 10**12),

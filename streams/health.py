@@ -8,6 +8,8 @@ from collections.abc import Callable
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from streams.listening import listen
+
 
 class HealthServer:
     """Serves on loopback, or on ``host``. ``ready`` gives the reasons why the service is not
@@ -22,7 +24,7 @@ class HealthServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        """Raises OSError when the port is taken."""
+        """Raises SettingError when the port is taken."""
         if not self._wanted:
             return
         app = web.Application()
@@ -31,7 +33,7 @@ class HealthServer:
         )
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self.port).start()
+        await listen(self._runner, self._host, self.port, "REV_METRICS_PORT")
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:

@@ -5,18 +5,23 @@ import os
 from pathlib import Path
 from typing import IO
 
+from schemas.settings import SettingError
 from streams.errors import InstanceTaken
 
 
 class Instance:
     """``name`` = ``<service>-<ordinal>``: the group's static member, and the name of the
-    state directory under ``data``/state. Raises InstanceTaken when another process has it."""
+    state directory under ``data``/state. Raises InstanceTaken when another process has it, SettingError
+    where nothing can be written."""
 
     def __init__(self, data: Path, service: str, ordinal: int) -> None:
         self.name = f"{service}-{ordinal}"
         self.directory = data / "state" / self.name
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self._file: IO[str] = (self.directory / "lock").open("a+")
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._file: IO[str] = (self.directory / "lock").open("a+")
+        except OSError as error:
+            raise SettingError(f"cannot write to {error.filename} ({error.strerror}); set REV_DATA") from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

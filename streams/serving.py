@@ -22,7 +22,7 @@ from streams.types import Processor
 
 async def serve(settings: Settings, service: str, processor: Processor, stop: asyncio.Event) -> None:
     """Run this process's shards until ``stop`` is set. Raises InstanceTaken when the ordinal is
-    held by a living process, OSError when the metrics port is taken."""
+    held by a living process, SettingError when the metrics port is taken or REV_DATA cannot be used."""
     instance = Instance(settings.data, service, settings.ordinal)
     hosts: list[ShardHost] = []
     health = HealthServer(

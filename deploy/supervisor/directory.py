@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from schemas.settings import SettingError
+
 RUN = "run.json"
 LOCK = "lock"
 PORTS = "ports.json"
@@ -25,9 +27,16 @@ class Occupied(RuntimeError):
 
 @contextmanager
 def owned(data: Path) -> Iterator[None]:
-    """The directory as the only owner. Raises Occupied; the lock goes with the process."""
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (data / LOCK).open("a+") as file:
+    """The directory as the only owner. Raises Occupied, and SettingError where nothing can be written;
+    the lock goes with the process."""
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (data / LOCK).open("a+")
+    except OSError as error:
+        raise SettingError(
+            f"{data} cannot be the data directory ({error.strerror}); name another: --data DIR"
+        ) from error
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -47,7 +56,7 @@ def is_owned(data: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     return False
 
@@ -73,11 +82,15 @@ def kept_secret(path: Path, given: str = "") -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in the file; empty when there is no file."""
+    """The object in the file; empty when there is no file. Raises SettingError for one that nobody here wrote."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
+        found = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
         return {}
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise SettingError(f"{path} is damaged; remove it when no `rev up` runs there, and start again")
     return found
 
 

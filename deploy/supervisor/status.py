@@ -40,7 +40,7 @@ def run(data: Path, console: Console) -> int:
     """Print the table; 0 when everything is ready, degraded or not, 1 when not, 3 when nothing runs there."""
     found = directory.read_json(data / directory.RUN)
     if not directory.is_owned(data) or not found:
-        console.print(f"No `rev up` is running on {data}.")
+        console.print(f"No `rev up` is running on {data}; `rev up --data {data}` starts one.")
         return 3
     rows = [row(found, name) for name in found["addresses"]]
     console.print(table(rows))

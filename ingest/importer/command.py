@@ -71,9 +71,21 @@ def run(args: argparse.Namespace) -> int:
         errors.print(f"rev import: stopped. {AGAIN}", style="red")
         return FAILED
     except (UsageError, MappingError, FileError, ImportStopped, OSError, BadCell) as error:
-        column = f"{error.column}: " if isinstance(error, BadCell) else ""
-        errors.print(f"rev import: {column}{error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        errors.print(
+            f"rev import: {_told(error, args.file)}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
         return FAILED
+
+
+def _told(error: Exception, file: Path) -> str:
+    match error:
+        case BadCell():
+            return f"{error.column}: {error}"
+        case FileError():
+            return f"{file}: {error}"
+        case OSError(strerror=str(why), filename=str(name)):
+            return f"{name} cannot be read: {why}"
+    return str(error)
 
 
 def _prepare(args: argparse.Namespace, opened: ExitStack) -> _Import:

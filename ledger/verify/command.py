@@ -80,10 +80,10 @@ def _where(data: Path | None) -> Where:
         found = json.loads(path.read_text())
         user, password = found["analyst"]
         return Where(found["kafka"], found["clickhouse"], user, password)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise CannotRun(f"{path} is not there: start `rev up`, give --data, or set REV_KAFKA") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise CannotRun(f"{path} does not say where Kafka and ClickHouse are: {error!r}") from None
+        raise CannotRun(f"{path} does not say where Kafka and ClickHouse are; start `rev up` again") from error
 
 
 def _moment(option: str, text: str | None) -> int | None:

@@ -29,7 +29,7 @@ class KafkaLog:
             await self._consumer.start()
         except (KafkaError, OSError) as error:
             await self._consumer.stop()
-            raise CannotRun(f"Kafka at {self._bootstrap}: {error}") from error
+            raise CannotRun(f"no Kafka answers at {self._bootstrap}; start it, or say where it is") from error
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -17,6 +17,7 @@ from rich.markup import escape
 
 from notifier.listen.receiver import Shown, application
 from schemas.deliveries import EVERY, TYPES
+from schemas.settings import http_url, whole
 
 FINE, FAILED = 0, 1
 HOST = "127.0.0.1"
@@ -41,8 +42,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Until Ctrl-C or SIGTERM. 1: it could not listen."""
+    """Until Ctrl-C or SIGTERM. 1: it could not listen. Raises SettingError for options that cannot be used."""
     console, errors = Console(), Console(stderr=True)
+    http_url("--url", args.url)
+    whole("--port", str(args.port), 0, 65535)
     if not args.key:
         errors.print("rev webhooks: --key is needed (or REV_API_KEY)", style=BAD)
         return FAILED
@@ -85,11 +88,17 @@ async def _endpoint(args: argparse.Namespace, url: str) -> AsyncIterator[dict[st
     base = args.url.rstrip("/") + "/v1/webhooks"
     async with aiohttp.ClientSession(headers=headers, timeout=TIMEOUT) as session:
         body = {"url": url, "events": args.events.split(",")}
-        async with session.post(base, json=body, params=query) as response:
-            made = await _json(response)
-            if response.status != 201:
-                hint = " (the gateway needs REV_WEBHOOK_ALLOW_PRIVATE=1)" if "url" in made.get("error", "") else ""
-                raise Refused(f"{response.status}: {made.get('error', 'no JSON came back')}{hint}")
+        try:
+            async with session.post(base, json=body, params=query) as response:
+                made = await _json(response)
+        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
+            why = error.strerror if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__
+            raise Refused(
+                f"no gateway answers at {args.url} ({why}); start one, or say where it is with --url"
+            ) from error
+        if response.status != 201:
+            hint = " (the gateway needs REV_WEBHOOK_ALLOW_PRIVATE=1)" if "url" in made.get("error", "") else ""
+            raise Refused(f"{response.status}: {made.get('error', 'no JSON came back')}{hint}")
         try:
             yield made
         finally:

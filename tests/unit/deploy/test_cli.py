@@ -1,6 +1,7 @@
 """The command line: what a person reads."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -53,3 +54,69 @@ def test_the_printed_command_survives_odd_paths() -> None:
     assert "\n" not in text and text.startswith(r"curl -sSw '\n' http://127.0.0.1:8080/v1/meter ")
     done = subprocess.run(["bash", "-n", "-c", text], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+TAKEN = "the port that the test listens on"
+MISTAKES: list[tuple[list[str], dict[str, str], str]] = [
+    (["up", "--data", "a-file"], {}, "a-file cannot be the data directory (File exists); name another: --data DIR"),
+    (["up", "--data", "a-file/below"], {}, "a-file/below cannot be the data directory (Not a directory)"),
+    (
+        ["up", "--data", "damaged", "--http", "0", "--kafka", "0", "--clickhouse", "0"],
+        {},
+        "run.json is damaged; remove",
+    ),
+    (["up", "--data", "new", "--http", "5000", "--kafka", "5000"], {}, "are the same port; each needs one of its own"),
+    (["up", "--data", "new", "--http", "80000"], {}, "--http='80000': want a whole number from 0 to 65535"),
+    (["up", "--data", "new"], {"REV_SECRET_KEY": "short"}, "REV_SECRET_KEY: want base64 of 32 bytes, such as"),
+    (["status", "--data", "damaged"], {}, "run.json is damaged; remove it when no `rev up` runs there"),
+    (["init"], {}, "no Kafka answers at 127.0.0.1:1; start it, or set REV_KAFKA"),
+    (["gateway"], {"REV_HTTP_PORT": TAKEN}, "(Address already in use); set REV_HTTP_PORT to a free port"),
+    (["gateway"], {"REV_HTTP_HOST": "192.0.2.1"}, "(Cannot assign requested address); set REV_HTTP_PORT"),
+    (["gateway"], {"REV_SECRET_KEY": "short"}, "REV_SECRET_KEY: want base64 of 32 bytes"),
+    *[
+        ([name], {"REV_METRICS_PORT": TAKEN}, "(Address already in use); set REV_METRICS_PORT to a free port")
+        for name in ("pricer", "ledger", "expirer", "notifier")
+    ],
+    (["ledger"], {"REV_CLICKHOUSE_URL": "clickhouse"}, "REV_CLICKHOUSE_URL='clickhouse': want http://HOST:PORT"),
+    (["import", "absent.csv"], {}, "absent.csv cannot be read: No such file or directory"),
+    (["import", "empty.csv"], {}, "empty.csv: it has no header line"),
+    (["import", "usage.csv", "--url", "somewhere"], {}, "--url='somewhere': want http://HOST:PORT"),
+    (["webhooks", "listen", "--url", "somewhere"], {}, "--url='somewhere': want http://HOST:PORT"),
+    (["webhooks", "listen", "--port", "80000"], {}, "--port='80000': want a whole number from 0 to 65535"),
+    (["webhooks", "listen"], {}, "no gateway answers at http://127.0.0.1:1 (Connect call failed"),
+    (["verify"], {}, "no Kafka answers at 127.0.0.1:1; start it, or say where it is"),
+    (["verify", "--data", "empty"], {}, "run.json is not there: start `rev up`, give --data, or set REV_KAFKA"),
+    (["verify", "--data", "damaged"], {}, "does not say where Kafka and ClickHouse are; start `rev up` again"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "env", "words"), MISTAKES, ids=lambda value: " ".join(value)[:40])
+def test_a_common_mistake_is_one_sentence(
+    arguments: list[str], env: dict[str, str], words: str, tmp_path: Path
+) -> None:
+    """What is wrong and what to do, no traceback, and an exit code that a script can see."""
+    (tmp_path / "a-file").touch()
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "usage.csv").write_text("action\ncompletion\n")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "run.json").write_text("{")
+    nobody = "http://127.0.0.1:1"
+    alone = {"REV_KAFKA": "127.0.0.1:1", "REV_CLICKHOUSE_URL": nobody, "REV_URL": nobody, "REV_API_KEY": "rg_1"}
+    if arguments[0] == "up":
+        alone = {}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "deploy.cli", *arguments],
+            env={**os.environ, **alone, **{name: port if value is TAKEN else value for name, value in env.items()}},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    # a service logs as JSON before it ends
+    said = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert done.returncode in (1, 2)
+    assert len(said) == 1 and said[0].startswith(f"rev {arguments[0]}: ") and words in said[0], done.stderr

@@ -13,7 +13,7 @@ from schemas.settings import read
 @pytest.mark.parametrize("key", ["", "short", "!" * 44])
 async def test_without_a_key_it_stands_still_and_says_so(key: str, eventually: Callable[..., Awaitable[None]]) -> None:
     """Secrets that cannot be decrypted mean unsigned webhooks: it is not ready, and ends when told to."""
-    notifier = Notifier(read({"REV_SECRET_KEY": key}), MemorySender)
+    notifier = Notifier(read({})._replace(secret_key=key), MemorySender)
     running = asyncio.create_task(notifier.run())
     await eventually(lambda: any("webhooks are off" in reason for reason in notifier.troubles()))
     if key:

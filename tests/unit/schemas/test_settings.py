@@ -45,9 +45,15 @@ def test_durations_have_units(number: int, unit: str) -> None:
         ("REV_HTTP_PORT", "65536"),
         ("REV_OPEN_ADMIN", "true"),
         ("REV_PUBLIC_DASHBOARD", "no"),
+        ("REV_CLICKHOUSE_URL", "clickhouse"),
+        ("REV_CLICKHOUSE_URL", "http://clickhouse:http"),
+        ("REV_CLICKHOUSE_URL", "clickhouse:8123"),
+        ("REV_SECRET_KEY", "short"),
+        ("REV_SECRET_KEY", "!" * 44),
     ],
 )
 def test_a_value_that_cannot_be_used_names_its_variable(name: str, value: str) -> None:
     """Whoever misspells a setting is told which one, and nothing starts."""
-    with pytest.raises(SettingError, match=name):
+    with pytest.raises(SettingError, match=name) as told:
         read({name: value})
+    assert name != "REV_SECRET_KEY" or value not in str(told.value)

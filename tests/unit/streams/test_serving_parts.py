@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from schemas.replies import Configured, Refused, ReplyRecord, encode
+from schemas.settings import SettingError
 from streams.errors import InstanceTaken
 from streams.health import HealthServer
 from streams.instance import Instance
@@ -92,3 +93,10 @@ def test_instance_lock(tmp_path):
         Instance(tmp_path, "pricer", 2)
     held.release()
     Instance(tmp_path, "pricer", 2).release()
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path):
+    """One sentence that says which setting it is, not a traceback."""
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingError, match=r"cannot write to .*file/state/pricer-0 \(Not a directory\); set REV_DATA"):
+        Instance(tmp_path / "file", "pricer", 0)
