@@ -4,16 +4,19 @@ Decided before anything else of a request is looked at. Secrets are compared as 
 constant time; none may come into a message or a log.
 """
 
+import asyncio
 import hmac
 from hashlib import sha256
 
 from aiohttp import web
+from aiokafka.errors import KafkaError
 
 from ingest.context import Context
 from ingest.problems import Forbidden, Invalid, NotRecordedYet, Unauthorized
 from ingest.validation import has_control
 from schemas.config import ApiKey
 from schemas.limits import MAX_NAME
+from streams.errors import StreamError
 
 PLATFORM = "*"
 """Customer of a key that may act for every customer."""
@@ -21,6 +24,7 @@ RESERVED = "_"
 """Customer ids that begin so belong to Rev."""
 STALE_AFTER = 1.0
 """Seconds without a confirming fetch after which the view might honour a revoked key."""
+STALE = "the gateway's configuration is not up to date; try again"
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
@@ -61,7 +65,17 @@ def require_admin(context: Context, request: web.Request) -> None:
 def require_view(context: Context) -> None:
     """Raises NotRecordedYet while no fetch has confirmed the configuration view for 1 s."""
     if context.follower.confirmed_age() > STALE_AFTER:
-        raise NotRecordedYet("the gateway's configuration is not up to date; try again")
+        raise NotRecordedYet(STALE)
+
+
+async def require_latest(context: Context) -> None:
+    """Returns when the view holds all that any gateway has answered until now. Raises
+    NotRecordedYet when that cannot be known."""
+    try:
+        async with asyncio.timeout(context.settings.reply_timeout / 1000):
+            await context.follower.caught_up()
+    except (StreamError, KafkaError, TimeoutError) as error:
+        raise NotRecordedYet(STALE) from error
 
 
 def customer_of(key: ApiKey, *named: str | None) -> str:

@@ -4,7 +4,7 @@ from aiohttp import hdrs, web
 
 from ingest import render
 from ingest.answers import AcceptedAnswer, AcceptedBatch, BatchAnswer
-from ingest.auth import customer_of
+from ingest.auth import customer_of, require_latest
 from ingest.bodies import BatchBody, EventBody
 from ingest.boundary import answer
 from ingest.context import Context
@@ -57,7 +57,7 @@ async def one(context: Context, request: web.Request) -> web.Response:
     body = decode_event(sent)
     customer_id = customer_of(key, body.customer_id, query.get("customer_id"))
     event = event_of(body, one_key(request, body.idempotency_key), _bounds(context))
-    if context.view.price_for(customer_id, event.action) is None:
+    if context.view.price_for(customer_id, event.action) is None and await _unpriced(context, customer_id, [event]):
         raise Invalid(no_price(event.action))
     command = encode(_command(context, key, customer_id, [event], batch=False))
     submitted = await context.submitter.meter(customer_id, command, 1, waits(request))
@@ -78,7 +78,9 @@ async def many(context: Context, request: web.Request) -> web.Response:
     customer_id = customer_of(key, batch.customer_id, query.get("customer_id"))
     assert batch.events is not None
     events = events_of(batch.events, customer_id, given_key(request), _bounds(context))
-    _require_prices(context, customer_id, events)
+    missing = await _unpriced(context, customer_id, events)
+    if missing:
+        raise failed([IndexedError(index, no_price(action)) for index, action in missing])
     command = encode(_command(context, key, customer_id, events, batch=True))
     submitted = await context.submitter.meter(customer_id, command, len(events), waits(request))
     reply, (partition, offset) = submitted.reply, (submitted.appended.partition, submitted.appended.offset)
@@ -106,11 +108,17 @@ def _bounds(context: Context) -> Bounds:
     return Bounds(context.clock(), context.settings.idempotency_window)
 
 
-def _require_prices(context: Context, customer_id: str, events: list[MeterEvent]) -> None:
-    missing = {
-        action for action in {event.action for event in events} if context.view.price_for(customer_id, action) is None
-    }
+async def _unpriced(context: Context, customer_id: str, events: list[MeterEvent]) -> list[tuple[int, str]]:
+    """Index and action of the events without a price. Another gateway may have set one a moment ago,
+    so none is called so before the view has caught up. Raises NotRecordedYet when it cannot."""
+    missing = _missing(context, customer_id, events)
     if missing:
-        raise failed(
-            [IndexedError(i, no_price(event.action)) for i, event in enumerate(events) if event.action in missing]
-        )
+        await require_latest(context)
+        missing = _missing(context, customer_id, events)
+    return missing
+
+
+def _missing(context: Context, customer_id: str, events: list[MeterEvent]) -> list[tuple[int, str]]:
+    actions = {event.action for event in events}
+    unpriced = {action for action in actions if context.view.price_for(customer_id, action) is None}
+    return [(index, event.action) for index, event in enumerate(events) if event.action in unpriced] if unpriced else []

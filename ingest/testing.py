@@ -116,6 +116,8 @@ class FakeLog:
         """What confirmed_age says, seconds."""
         self.lags_behind = False
         """The view is not fed and reached() never returns."""
+        self.elsewhere = False
+        """Changes are answered by another gateway: the view is fed when it is asked to catch up."""
         self.appends: Counter[bytes] = Counter()
         self._clock = clock
         self._paused = False
@@ -137,6 +139,10 @@ class FakeLog:
     async def reached(self, offset: int) -> None:
         if self.lags_behind:
             await asyncio.get_running_loop().create_future()
+
+    async def caught_up(self) -> None:
+        await self.reached(self._view_offset)
+        self._feed()
 
     def pause(self) -> None:
         """The pricer stops: appends stay unanswered."""
@@ -193,7 +199,11 @@ class FakeLog:
         for key, value in decision.view:
             self._view_offset += 1
             self._unseen.append((key, value, self._view_offset))
-        while self._unseen and not self.lags_behind:
+        if not (self.lags_behind or self.elsewhere):
+            self._feed()
+
+    def _feed(self) -> None:
+        while self._unseen:
             self.view.apply(*self._unseen.popleft())
 
     def _send(self, outgoing: Outgoing) -> None:

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas.limits import MAX_MESSAGE
 from streams import clients, metrics
 from streams.clients import Clock
+from streams.errors import Hung
 from streams.lifeline import Lifeline, within
 from streams.watchdog import Watchdog
 
@@ -62,6 +63,7 @@ class CompactedView:
         self._complete = asyncio.Event()
         self._waiters: dict[asyncio.Future[None], int] = {}
         self._task: asyncio.Task[None] | None = None
+        self._consumer: AIOKafkaConsumer | None = None
         self._stopping = False
 
     @property
@@ -94,6 +96,14 @@ class CompactedView:
         finally:
             self._waiters.pop(waiter, None)
 
+    async def caught_up(self) -> None:
+        """Returns when the view holds everything that was committed before the call. Raises Hung
+        when the log does not tell within HANGING seconds, KafkaError when it cannot."""
+        if self._consumer is None:
+            raise Hung(f"{self._tp.topic} is not followed")
+        ends = await within(HANGING, self._consumer.end_offsets([self._tp]))
+        await self.reached(ends[self._tp] - 1)
+
     async def stop(self) -> None:
         # A word beside the cancelling, which aiokafka swallows while it closes a consumer.
         self._stopping = True
@@ -118,11 +128,13 @@ class CompactedView:
                 metrics.CONSUMER_REBUILT.labels(self._tp.topic, type(error).__name__).inc()
                 await asyncio.sleep(0.1 + random.random() * 0.2)
             finally:
+                self._consumer = None
                 await clients.discard_consumer(consumer)
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         """Read on until the watchdog wants another consumer."""
         await consumer.start()
+        self._consumer = consumer
         consumer.assign([self._tp])
         first = (await consumer.beginning_offsets([self._tp]))[self._tp]
         end = (await consumer.end_offsets([self._tp]))[self._tp]

@@ -167,6 +167,23 @@ def second_gateway(running: Running) -> Iterator[str]:
         process.wait(30)
 
 
+def test_a_new_price_holds_at_every_gateway(running: Running) -> None:
+    """An action that one gateway has just made a price for is priced by the other one, each
+    time; one that nobody made a price for is refused."""
+    key = running.make_key("two-gateways")
+    headers = {"Authorization": f"Bearer {key}"}
+    with second_gateway(running) as url:
+        wait_until(lambda: requests.get(f"{url}/v1/pricing", headers=headers, timeout=15).status_code == 200, "its key")
+        for cents in range(40):
+            body = {"action_type": f"new-{cents}", "base_rate_cents": cents}
+            assert running.call("POST", "/api/admin/pricing", body)[0] == 201
+            sent = {"agent_id": "a", "action": f"new-{cents}"}
+            answer = requests.post(f"{url}/v1/meter", json=sent, headers=headers, timeout=15)
+            assert (answer.status_code, answer.json()["price"]["total_cents"]) == (201, cents)
+        sent = {"agent_id": "a", "action": "nobody-priced-it"}
+        assert requests.post(f"{url}/v1/meter", json=sent, headers=headers, timeout=15).status_code == 400
+
+
 def test_a_revoked_key_is_refused_by_every_gateway(running: Running) -> None:
     """Revoking twice answers the same; the key is 401 from then on, on another gateway within a second;
     what that gateway cannot know it does not let in."""

@@ -182,6 +182,28 @@ async def test_a_batch_header_key_names_its_events(gateway: Any, key: str) -> No
     assert all(result["replayed"] for result in again.json["results"])
 
 
+async def test_a_price_that_another_gateway_answered_for_holds_here(gateway: Any, key: str) -> None:
+    """An action is called without a price only when the view holds all that was ever answered: 503 while
+    that cannot be known, and nothing is recorded; 400 for what has none."""
+    event = {**EVENT, "action": "new"}
+    gateway.log.lags_behind = True
+    before = len(gateway.log.values())
+    for path, body in [("/v1/meter", event), ("/v1/meter/batch", {"events": [EVENT, event]})]:
+        blind = await gateway.call("POST", path, body, key)
+        assert (blind.status, blind.json["code"]) == (503, "not_recorded")
+    assert len(gateway.log.values()) == before
+    gateway.log.lags_behind, gateway.log.elsewhere = False, True
+    for action in ("new", "newer"):
+        made = {"action_type": action, "base_rate_cents": 7}
+        assert (await gateway.call("POST", "/api/admin/pricing", made, "the-admin-token")).status == 201
+        assert gateway.context.view.price_for("acme", action) is None
+    charged = await gateway.call("POST", "/v1/meter", event, key)
+    assert (charged.status, charged.json["price"]["total_cents"]) == (201, 7)
+    batch = await gateway.call("POST", "/v1/meter/batch", {"events": [{**EVENT, "action": "newer"}]}, key)
+    assert (batch.status, batch.json["total_cents"]) == (201, 7)
+    assert (await gateway.call("POST", "/v1/meter", {**EVENT, "action": "newest"}, key)).status == 400
+
+
 async def test_respond_async_is_answered_at_once(gateway: Any, key: str) -> None:
     """202 with Location and no price, although the pricer is there."""
     answer = await gateway.call("POST", "/v1/meter", {**EVENT, "outcome": "pending"}, key, Prefer="respond-async")
