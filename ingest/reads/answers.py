@@ -95,6 +95,11 @@ def usage(
     )
 
 
+def agree(*totals: list[UsageRow]) -> bool:
+    """Whether the rows of each list have the same sums."""
+    return len({_sum(rows) for rows in totals}) == 1
+
+
 def audit(rows: list[AuditRow], limit: int) -> Audit:
     """The answer of GET /api/admin/audit, of up to ``limit`` + 1 rows (one more: there are more)."""
     shown = rows[:limit]
@@ -113,6 +118,16 @@ def _summary(actions: list[UsageRow], agents: Iterable[UsageRow], pending: int) 
         charge_count=sum(row.charges for row in actions),
         charge_cents=number(format_cents(sum(parse_cents(row.charged) for row in actions))),
         pending_cents=number(format_cents(pending)),
+    )
+
+
+def _sum(rows: list[UsageRow]) -> tuple[int, int, int, int]:
+    """Events, charges, tokens and pico-cents."""
+    return (
+        sum(row.events for row in rows),
+        sum(row.charges for row in rows),
+        sum(int(row.tokens) for row in rows),
+        sum(parse_cents(row.total) for row in rows),
     )
 
 

@@ -39,6 +39,8 @@ USAGE_QUERY = {
     "model": "Only of this model.",
     "group_by": "day, hour, agent, action or model: what groups is by.",
 }
+LOOKS = 4
+"""How often totals are asked for until they are of one moment: each is a query of its own, and entries come in."""
 
 
 def routes(context: Context) -> list[Route]:
@@ -92,12 +94,15 @@ async def usage_of(context: Context, request: web.Request) -> web.Response:
     now = context.clock()
     asked = params.usage_request(given, customer, test, now)
     reads = context.ledger()
-    actions, agents, groups, pending = await asyncio.gather(
-        reads.usage(asked.query, "action"),
-        reads.usage(asked.query, "agent_id"),
-        _groups(reads, asked),
-        reads.pending(asked.query, now),
-    )
+    for _ in range(LOOKS):
+        actions, agents, groups, pending = await asyncio.gather(
+            reads.usage(asked.query, "action"),
+            reads.usage(asked.query, "agent_id"),
+            _groups(reads, asked),
+            reads.pending(asked.query, now),
+        )
+        if answers.agree(actions, agents, *([] if asked.group is None else [groups])):
+            break
     return answer(encode(answers.usage(asked, actions, agents, groups, pending)))
 
 

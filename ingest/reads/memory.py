@@ -41,6 +41,8 @@ class MemoryReads:
         self.attempts: dict[int, list[DeliveryRow]] = {}
         """By webhook."""
         self.available = available
+        self.arriving: list[LedgerRow] = []
+        """Of these one comes in after each look at the totals."""
 
     async def events(self, query: EventQuery) -> list[EventRow]:
         self._check()
@@ -85,6 +87,8 @@ class MemoryReads:
         ordered = sorted(groups, key=lambda name: (-totals[name], name))
         seated, others = ordered[: query.seats(key)], ordered[query.seats(key) :]
         rows = [_usage_row(name, [groups[name]]) for name in seated]
+        self.rows += self.arriving[:1]
+        del self.arriving[:1]
         return [*rows, _usage_row("", [groups[name] for name in others], len(others))] if others else rows
 
     async def pending(self, query: UsageQuery, now: int) -> int:

@@ -196,6 +196,15 @@ async def test_usage_adds_up(gateway: Gateway) -> None:
     assert [row["model"] for row in models] == ["m1"]
 
 
+async def test_totals_are_of_one_moment(gateway: Gateway) -> None:
+    """While entries come in the rows of each list still add up to the summary."""
+    gateway.ledger.rows = [event(1)]
+    gateway.ledger.arriving = [event(n) for n in range(2, 9)]
+    found = (await gateway.get("/v1/usage?group_by=day"))[1]
+    counts = [sum(row["event_count"] for row in found[name]) for name in ("by_action", "by_agent", "groups")]
+    assert counts == [found["summary"]["total_events"]] * 3 and counts[0] > 1
+
+
 async def test_more_agents_than_rows(gateway: Gateway) -> None:
     """Only the largest agents have rows; the others are one last row, and the rows still add up."""
     gateway.ledger.rows = [event(n, agent_id=f"a{n:04}", total_cents=n * PICO) for n in range(1, 1004)]
