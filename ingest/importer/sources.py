@@ -161,6 +161,8 @@ def _json_row(number: int, line: int, text: bytes, cut: bool) -> Row:
         return Row(number, line, {}, len(text), BadCell("", "is not UTF-8"))
     except msgspec.MsgspecError as error:
         return Row(number, line, {}, len(text), BadCell("", f"is not a JSON object: {error}"))
+    except RecursionError:
+        return Row(number, line, {}, len(text), BadCell("", "is nested too deeply"))
     # Column names repeat within a file; interning them keeps the plans' cache keys cheap.
     present = {sys.intern(str(column)): cell for column, cell in cells.items() if bytes(cell) != b"null"}
     return Row(number, line, present, len(text))

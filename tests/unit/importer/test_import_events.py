@@ -51,6 +51,14 @@ def test_a_time_within_the_window_is_the_timestamp_and_any_other_is_kept(tmp_pat
     assert before["metadata"] == {"source_time": "2026-03-21T00:00:00.000Z"}
 
 
+def test_a_row_that_is_nested_without_end_costs_itself_alone(tmp_path: Path) -> None:
+    """Deeper than can be read is a bad row, and the import goes on."""
+    deep = "[" * 100_000 + "]" * 100_000
+    (batch,), _ = read(tmp_path / "a.jsonl", f'{{"tokens": 1, "x": {deep}}}\n{{"tokens": 2}}\n')
+    assert [problem.reason for _, problem in batch.bad] == ["is nested too deeply"]
+    assert [event.tokens for event in batch.events] == [2]
+
+
 def test_keys_come_from_the_content_and_the_row(tmp_path: Path) -> None:
     """The same bytes under another name have the same keys; one byte more and all differ."""
     text = "tokens\n1\n2\n"
