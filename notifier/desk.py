@@ -6,10 +6,10 @@ the log holds for each (event, endpoint) that it was delivered or given up, or w
 """
 
 from collections.abc import Callable
-from heapq import heappop, heappush
 from typing import NamedTuple
 
 from notifier import backlog
+from notifier.alarms import Alarms
 from notifier.backlog import Position
 from notifier.budget import Budget
 from notifier.endpoints import Endpoint, Endpoints
@@ -72,13 +72,11 @@ class Desk:
         self._configuration = partition_of(CONFIG_KEY, rules.partitions)
         self._journal = Journal(partition)
         self._seen = -1
-        self._hot: set[int] = set()
+        self._alarms = Alarms()
         self._behind: dict[int, None] = {}
         self._starved: set[int] = set()
         self._dirty: set[int] = set()
         self._known: set[int] = set()
-        self._timers: list[tuple[int, int]] = []
-        self._timed: dict[int, int] = {}
         self._quiet = endpoints.listen(self._changed)
 
     def close(self) -> None:
@@ -263,14 +261,8 @@ class Desk:
     def start(self, now: int) -> list[Flight]:
         """What to send now."""
         self._journal.now = now
-        while self._timers and self._timers[0][0] <= now:
-            due, id = heappop(self._timers)
-            if self._timed.get(id) == due:
-                del self._timed[id]
-                self._hot.add(id)
         flights: list[Flight] = []
-        hot, self._hot = self._hot, set()
-        for id in hot:
+        for id in self._alarms.take(now):
             lane, endpoint = self.lanes.get(id), self._endpoints.active(id)
             if lane is None or endpoint is None:
                 continue
@@ -281,17 +273,13 @@ class Desk:
 
     def next_due(self) -> int | None:
         """When :meth:`start` has to be asked again, unless something happens before."""
-        return self._timers[0][0] if self._timers else None
+        return self._alarms.next()
 
     def _time(self, lane: Lane, now: int) -> None:
         due = lane.next_due()
-        if due is None:
-            return
-        # due already, and not started: there was no room in flight for it; it is looked at again soon
-        due = due if due > now else now + 50
-        if self._timed.get(lane.webhook, NEVER) > due:
-            self._timed[lane.webhook] = due
-            heappush(self._timers, (due, lane.webhook))
+        if due is not None:
+            # due already, and not started: there was no room in flight for it; it is looked at again soon
+            self._alarms.at(lane.webhook, due if due > now else now + 50)
 
     def answered(self, flight: Flight, answer: Answer, now: int) -> deliveries.Outcome:
         """A try has ended."""
@@ -379,7 +367,7 @@ class Desk:
         id = lane.webhook
         if lane.touched or lane.changed:
             self._dirty.add(id)
-        self._hot.add(id)
+        self._alarms.at_once(id)
         self._note_behind(lane)
 
     def _note_behind(self, lane: Lane) -> None:

@@ -1,0 +1,48 @@
+"""Dependencies point one way: services, streams, schemas; services meet in topics alone."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+SERVICES = ("ingest", "pricer", "ledger", "expirer", "notifier")
+MAY = {
+    "schemas": set[str](),
+    "streams": {"schemas"},
+    **{service: {"schemas", "streams"} for service in SERVICES},
+    "deploy": {"schemas", "streams", *SERVICES},
+    "sdk/python/revgrid": set[str](),
+}
+ROOMS = {*MAY, "bench", "tests", "revgrid"}
+
+
+def imported(room: str) -> dict[str, set[str]]:
+    """By the file that does it: which other rooms are imported, also inside functions."""
+    found = dict[str, set[str]]()
+    for path in (ROOT / room).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            others = {name.partition(".")[0] for name in names} & ROOMS - {Path(room).name}
+            found.setdefault(str(path.relative_to(ROOT)), set()).update(others)
+    return found
+
+
+@pytest.mark.parametrize("room", MAY)
+def test_a_room_imports_only_what_is_below_it(room: str) -> None:
+    """No service another, streams no service, schemas nothing, and nobody bench or tests."""
+    found = imported(room)
+    assert found
+    assert {path: wrong for path, others in found.items() if (wrong := others - MAY[room])} == {}
+
+
+def test_the_independent_model_is_independent() -> None:
+    """Of schemas, `rev verify` takes limits, names of topics and settings; nothing that money is computed with."""
+    taken = set[str]()
+    for path in (ROOT / "ledger" / "verify").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("schemas"):
+                taken.add(node.module or "")
+    assert taken == {"schemas.limits", "schemas.topics", "schemas.settings"}
