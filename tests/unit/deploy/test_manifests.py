@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,29 @@ def test_only_known_settings_are_set() -> None:
 def test_containers_run_the_kafka_that_the_tests_run() -> None:
     """Compose and the embedded broker are the same version of Apache Kafka."""
     assert yaml.safe_load(COMPOSE.read_text())["services"]["kafka"]["image"] == f"apache/kafka:{VERSION}"
+
+
+@pytest.mark.parametrize("name", CONSUMERS)
+def test_probes_ask_where_the_service_answers(name: str) -> None:
+    """At the port that the settings give it, for what it serves; its Service leads to the same port."""
+    (config,) = [d["data"] for d in _documents() if d["kind"] == "ConfigMap"]
+    found = [d for d in _documents() if d["metadata"]["name"] == name]
+    (workload,) = [d for d in found if d["kind"] in ("Deployment", "StatefulSet")]
+    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    (port,) = container["ports"]
+    assert str(port["containerPort"]) == config["REV_HTTP_PORT" if name == "gateway" else "REV_METRICS_PORT"]
+    probes = {kind: container[kind]["httpGet"] for kind in ("livenessProbe", "readinessProbe")}
+    assert probes == {
+        "livenessProbe": {"path": "/livez", "port": port["name"]},
+        "readinessProbe": {"path": "/readyz", "port": port["name"]},
+    }
+    (service,) = [d["spec"] for d in found if d["kind"] == "Service"]
+    assert [each["targetPort"] for each in service["ports"]] == [port["name"]]
+    assert service["selector"] == workload["spec"]["selector"]["matchLabels"]
+
+
+def test_the_image_holds_every_package() -> None:
+    """What is installed editable must have been copied."""
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    copied = re.findall(r"^COPY (\w+) \1$", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
+    assert sorted(copied) == sorted(name.rstrip("*") for name in packages)
