@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -58,6 +59,10 @@ class _Wall:
 
 
 _wall = _Wall()
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that runs the tests in the background has Ctrl-C ignored, and every child would ignore it too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.addaudithook(_wall.hook)
 
 
