@@ -224,7 +224,7 @@ class Player:
         assert Decimal(answer.body["total_cents"]) == total
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_any_interleaving_is_as_the_model_says(here: Stack, eventually: Eventually, seed: int) -> None:
     """Same answers, same states, same charges to the last decimal, for three customers beside each other."""
     rng = random.Random(seed)

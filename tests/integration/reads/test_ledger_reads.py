@@ -52,7 +52,8 @@ async def test_usage_equals_the_reference(filled: Any) -> None:
         {"model": "m1"},
         {"agent": "nobody"},
     ]
-    for time, key, given, test in itertools.product(ranges(), KEYS, filters, (False, True)):
+    for number, (time, key, given) in enumerate(itertools.product(ranges(), KEYS, filters)):
+        test = (number + number // len(filters)) % 2 == 1  # each filter with and without
         query = UsageQuery("acme", test, time, **given)
         real, wanted = await filled.reads.usage(query, key), await memory.usage(query, key)
         assert _comparable(real) == _comparable(wanted), (time, key, given, test)
