@@ -109,9 +109,9 @@ def cold_start(where: Path) -> tuple[Running, Figures]:
 
 
 def restart(running: Running, key: str, name: str) -> Figures:
-    """kill -9 of one process that has settled, to the next single event that is answered with its price."""
+    """kill -9 of one process when all have settled, to the next single event that is answered with its price."""
     before = running.wait_pid(name)
-    wait_until(lambda: time.time() > running.run["since"][name] + Backoff.settled, f"{name} has settled")
+    wait_until(lambda: time.time() > max(running.run["since"].values()) + Backoff.settled, "all have settled")
     os.kill(before, signal.SIGKILL)
     began = time.monotonic()
 
