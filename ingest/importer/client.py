@@ -157,8 +157,6 @@ class Client:
                     problem = f"{response.status}: {body[:200].decode(errors='replace')}"
                     asked = _seconds(response.headers.get("Retry-After"))
                     unsure = unsure or (response.status != 429 and b"not_recorded" not in body)
-            except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
-                raise Unreachable(f"--url={self._url!r}: want http://HOST:PORT") from None
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 problem, unsure = f"{type(error).__name__}: {error}", True
             if self._monotonic() - self._heard > self._patience:

@@ -21,6 +21,7 @@ from ingest.importer.report import progress, summary
 from ingest.importer.sending import Sender
 from ingest.importer.sources import FileError, Source, digest, open_source
 from ingest.importer.tally import Tally
+from schemas.settings import http_url
 
 FINE, SOME_BAD, FAILED = 0, 1, 2
 AGAIN = "Repeat the command: no row is charged twice."
@@ -62,7 +63,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: every row is in the ledger; 1: all but the bad rows; 2: it could not be done."""
+    """0: every row is in the ledger; 1: all but the bad rows; 2: it could not be done. Raises SettingError for
+    a --url that is none."""
     console, errors = Console(), Console(stderr=True)
     try:
         with ExitStack() as opened:
@@ -91,6 +93,7 @@ def _told(error: Exception, file: Path) -> str:
 def _prepare(args: argparse.Namespace, opened: ExitStack) -> _Import:
     if not args.url or not args.key:
         raise UsageError("--url and --key are needed (or REV_URL and REV_API_KEY)")
+    http_url("--url", args.url)
     if args.in_flight < 1 or len(args.delimiter) != 1:
         raise UsageError("--in-flight must be at least 1 and --delimiter one character")
     columns = Columns(pairs("--map", args.map), pairs("--set", args.set))
