@@ -6,21 +6,36 @@ ImportStopped     the import cannot go on
 """
 
 import asyncio
+import copy
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
+
+from ingest.importer.answers import Found, Import, Imports, Shown, Voided
+from ingest.importer.pricing import Pricing
 
 AGAIN = (429, 500, 502, 503, 504)
 """Statuses that a later try may change; 5xx other than 503 come from proxies on the way."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between tries: doubled each time, with jitter."""
 REQUEST_LIMIT = 60.0
+PAGE = 1000
+MAX_BODY = 2_000_000
+"""Bytes of a batch that are sent: what one record of the log may hold, less its own fields."""
+
+_encode = msgspec.json.Encoder().encode
+_pricing = msgspec.json.Decoder(Pricing).decode
+_found = _events = msgspec.json.Decoder(Found).decode
+_import = msgspec.json.Decoder(Import).decode
+_imports = msgspec.json.Decoder(Imports).decode
+_voided = msgspec.json.Decoder(Voided).decode
 
 
 class ImportStopped(Exception):
@@ -35,18 +50,15 @@ class Refused(ImportStopped):
     """An answer that repeating cannot change, such as 401."""
 
 
-class Result(msgspec.Struct):
-    """What became of one event of a batch. ``total_cents``: JSON number in cents, or null."""
-
-    event_id: int
-    total_cents: msgspec.Raw = msgspec.Raw(b"null")
-    replayed: bool = False
+class _Batch(msgspec.Struct, omit_defaults=True):
+    events: Sequence[Any]
+    import_id: str
+    customer_id: str | None = None
 
 
-class Charged(msgspec.Struct):
-    """The answer to a batch, in the order of its events."""
-
-    results: list[Result]
+class _Lookup(msgspec.Struct, omit_defaults=True):
+    idempotency_keys: Sequence[str]
+    customer_id: str | None = None
 
 
 class Answer(NamedTuple):
@@ -77,7 +89,6 @@ class Client:
         url: str,
         key: str,
         *,
-        customer: str | None = None,
         patience: float = 120.0,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
@@ -85,8 +96,8 @@ class Client:
         rng: random.Random | None = None,
     ) -> None:
         self._session, self._url = session, url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {key}"}
-        self._customer, self._patience = customer, patience
+        self._key = key
+        self._patience = patience
         self._pause, self._monotonic, self._wall = pause, monotonic, wall
         self._rng = rng or random.Random()
         self._heard = monotonic()
@@ -97,40 +108,91 @@ class Client:
         """UTC milliseconds by the server's clock, as its last answer told it (to 1 s)."""
         return int(self._wall() * 1000) + self._ahead
 
-    async def check(self) -> None:
-        """One harmless call, so that a wrong address or key ends the import before it begins."""
-        await self._settled("GET", "/v1/pricing", self._query({}))
+    async def whose(self, customer: str | None) -> tuple[str | None, Pricing | None]:
+        """The customer of the key and its prices; None, None of a platform's key when ``customer`` is None.
+        A wrong address or key ends the import here, before it begins."""
+        answer = await self._ask("GET", "/v1/pricing", _query(customer), None)
+        if answer.status == 400 and customer is None and "customer_id is required" in answer.error:
+            return None, None
+        pricing = _pricing(self._good("GET /v1/pricing", answer).body)
+        return pricing.customer_id, pricing
 
-    async def find(self, key: str) -> dict[str, Any] | None:
-        """The charged event with this idempotency key, if the ledger shows one."""
-        answer = await self._settled("GET", "/v1/events", self._query({"idempotency_key": key, "limit": "10"}))
-        events: list[dict[str, Any]] = answer.fields().get("events", [])
-        # A refused event keeps its key in the ledger, but was never charged.
-        return next((event for event in events if event.get("status") != "rejected"), None)
+    async def prices(self, customer: str) -> Pricing | None:
+        """What a customer of a platform pays; None when there is no such customer."""
+        answer = await self._ask("GET", "/v1/pricing", _query(customer), None)
+        if answer.status in (400, 404):
+            return None
+        return _pricing(self._good("GET /v1/pricing", answer).body)
 
-    async def meter(self, events: list[dict[str, Any]]) -> Answer:
+    async def meter(self, customer: str | None, import_id: str, events: Sequence[msgspec.Struct]) -> Answer:
         """POST one batch; 201, 202, 400, 409 and 413 are answers, anything else raises."""
-        body: dict[str, Any] = {"events": events}
-        if self._customer is not None:
-            body["customer_id"] = self._customer
-        data = msgspec.json.encode(body)
-        answer = await self._ask("POST", "/v1/meter/batch", {}, data)
+        body = _encode(_Batch(events, import_id, customer))
+        if len(body) > MAX_BODY:
+            return Answer(413, b'{"error": "the batch is too large"}', False)
+        answer = await self._ask("POST", "/v1/meter/batch", {}, body)
         if answer.status not in (201, 202, 400, 409, 413):
             raise self._refused("POST /v1/meter/batch", answer)
         return answer
+
+    async def lookup(self, customer: str | None, keys: Sequence[str]) -> dict[str, Shown]:
+        """The charged events with these idempotency keys (at most 1000), by key."""
+        if not keys:
+            return {}
+        body = _encode(_Lookup(keys, customer))
+        answer = self._good("POST /v1/events/lookup", await self._ask("POST", "/v1/events/lookup", {}, body))
+        return {shown.idempotency_key: shown for shown in _found(answer.body).events}
+
+    async def imported(self, customer: str | None, import_id: str) -> Import | None:
+        """What the ledger has of an import; None when it has nothing."""
+        path = f"/v1/imports/{quote(import_id, safe='')}"
+        answer = await self._ask("GET", path, _query(customer), None)
+        if answer.status == 404 and answer.fields().get("code") == "not_found":
+            return None
+        return _import(self._good(f"GET {path}", answer).body)
+
+    async def imports(self, customer: str | None) -> AsyncIterator[Import]:
+        """All imports, newest first."""
+        async for answer in self._pages("/v1/imports", _query(customer)):
+            for one in _imports(answer.body).imports:
+                yield one
+
+    async def events_of(self, customer: str | None, import_id: str) -> AsyncIterator[list[Shown]]:
+        """The events of an import, in pages."""
+        async for answer in self._pages("/v1/events", {**_query(customer), "import_id": import_id}):
+            yield _events(answer.body).events
+
+    async def void(self, event_ids: Sequence[int], reason: str) -> Voided:
+        """Take events back, each once. The client must carry the admin token."""
+        path = "/api/admin/events/void"
+        answer = await self._ask("POST", path, {}, _encode({"event_ids": event_ids, "reason": reason}))
+        return _voided(self._good(f"POST {path}", answer).body)
+
+    def as_admin(self, token: str) -> "Client":
+        """The same connection with another secret."""
+        other = copy.copy(self)
+        other._key = token
+        return other
 
     async def wait(self, tries: int, asked: float = 0.0) -> None:
         """Pause before try number ``tries`` + 1: backoff with jitter, at least what was asked for."""
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tries, 20))
         await self._pause(max(pause * self._rng.uniform(0.5, 1.0), asked))
 
-    def _query(self, query: dict[str, str]) -> dict[str, str]:
-        return query if self._customer is None else {**query, "customer_id": self._customer}
+    async def _pages(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Answer]:
+        cursor: dict[str, str] = {}
+        while True:
+            answer = self._good(
+                f"GET {path}", await self._ask("GET", path, {**query, **cursor, "limit": str(PAGE)}, None)
+            )
+            yield answer
+            following = answer.fields().get("next_cursor")
+            if not isinstance(following, str):
+                return
+            cursor = {"cursor": following}
 
-    async def _settled(self, method: str, path: str, query: Mapping[str, str]) -> Answer:
-        answer = await self._ask(method, path, query, None)
+    def _good(self, what: str, answer: Answer) -> Answer:
         if answer.status != 200:
-            raise self._refused(f"{method} {path}", answer)
+            raise self._refused(what, answer)
         return answer
 
     def _refused(self, what: str, answer: Answer) -> Refused:
@@ -146,7 +208,10 @@ class Client:
                     self._url + path,
                     params=query,
                     data=data,
-                    headers={**self._headers, **({"Content-Type": "application/json"} if data else {})},
+                    headers={
+                        "Authorization": f"Bearer {self._key}",
+                        **({"Content-Type": "application/json"} if data else {}),
+                    },
                     timeout=aiohttp.ClientTimeout(total=REQUEST_LIMIT),
                 ) as response:
                     body = await response.read()
@@ -180,3 +245,7 @@ class Client:
 def _seconds(retry_after: str | None) -> float:
     """Seconds of a Retry-After header, at most 30; 0 when there is none that we understand."""
     return min(30.0, float(retry_after)) if retry_after and retry_after.isdigit() else 0.0
+
+
+def _query(customer: str | None) -> dict[str, str]:
+    return {} if customer is None else {"customer_id": customer}

@@ -1,13 +1,22 @@
 """Which column of a usage file feeds which field of a meter event. Pure."""
 
+import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 TIME = "timestamp"
-NUMBERS = ("tokens", "tokens_input", "tokens_output")
+KEY = "idempotency_key"
+CUSTOMER = "customer_id"
+TOKENS = "tokens"
+PARTS = ("tokens_input", "tokens_output")
+NUMBERS = (TOKENS, *PARTS)
 NAMES = ("agent_id", "action", "outcome", "task_id", "model", "provider", "trace_id")
-FIELDS = (*NUMBERS, *NAMES, TIME)
+FIELDS = (*NUMBERS, *NAMES, TIME, KEY, CUSTOMER)
+METADATA = "metadata."
+SOURCE_TIME = "source_time"
+"""The name in metadata under which a time is kept that the server would not take."""
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "tokens_input": (
@@ -27,12 +36,19 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "model": ("model", "modelname", "modelid"),
     "provider": ("provider", "vendor"),
     "trace_id": ("traceid",),
+    "customer_id": ("customerid",),
 }  # fmt: skip
-"""For each field the headers that are taken for it, best first, without case or punctuation."""
+"""For each field the headers that are taken for it, best first, without case or punctuation. None stands for
+idempotency_key: a column becomes the key only when --map says so."""
+
+NEAR = 0.85
+"""How alike (difflib's ratio) a name is to another that it is taken for a misspelling of."""
+EDGES = "\ufeff\u200b\u200c\u200d\u200e\u200f\u2060\u00ad"
+"""Characters that nobody sees; str.strip leaves them."""
 
 
 class MappingError(ValueError):
-    """--map or --set asks for something that cannot be."""
+    """--map or --set asks for something that cannot be, or the columns leave open what is meant."""
 
 
 class Plan(NamedTuple):
@@ -41,6 +57,17 @@ class Plan(NamedTuple):
     sources: dict[str, str]
     metadata: dict[str, str]
     unused: list[str]
+
+
+def trimmed(text: str) -> str:
+    """A name without blanks and invisible characters at its ends, in Unicode's composed form (NFC)."""
+    text = text.strip()
+    if text.isascii():
+        return text
+    previous = ""
+    while previous != text:
+        previous, text = text, text.strip(EDGES).strip()
+    return unicodedata.normalize("NFC", text)
 
 
 class Columns:
@@ -52,37 +79,91 @@ class Columns:
 
     def __init__(self, mapped: Mapping[str, str], fixed: Mapping[str, str]) -> None:
         for field in (*mapped, *fixed):
-            if field not in FIELDS and not field.startswith("metadata."):
-                raise MappingError(f"{field!r} is not a field; the fields are {', '.join(FIELDS)}, metadata.*")
+            if field == METADATA + SOURCE_TIME:
+                raise MappingError(f"{field} is where times are kept that the server would not take; use another name")
+            if field not in FIELDS and not field.startswith(METADATA):
+                near = _mean(field, FIELDS)
+                raise MappingError(f"{field!r} is not a field{near}; the fields are {', '.join(FIELDS)}, metadata.*")
+        if KEY in fixed:
+            raise MappingError(f"--set {KEY}: every row needs a key of its own; use --map {KEY}=COLUMN")
         both = sorted(mapped.keys() & fixed.keys())
         if both:
             raise MappingError(f"{both[0]}: either --map or --set, not both")
         self.mapped, self.fixed = dict(mapped), dict(fixed)
 
     def plan(self, columns: Sequence[str]) -> Plan:
-        """The plan for rows with these columns."""
+        """The plan for rows with these columns. Raises MappingError when two columns could be meant."""
         sources = {f: c for f, c in self.mapped.items() if c and f in FIELDS and c in columns}
         taken = set(self.mapped.values())
         by_name = _by_name(c for c in columns if c not in taken)
         for field, names in ALIASES.items():
             if field not in self.mapped and field not in self.fixed:
-                column = next((by_name[n] for n in names if n in by_name), None)
-                if column is not None:
-                    sources[field] = column
-        metadata = {f.removeprefix("metadata."): c for f, c in self.mapped.items() if f not in FIELDS and c in columns}
+                found = next((by_name[n] for n in names if n in by_name), None)
+                if found is not None and len(found) > 1:
+                    raise MappingError(
+                        f"the columns {found[0]!r} and {found[1]!r} could both be {field}: say which,"
+                        f" --map {field}=COLUMN"
+                    )
+                if found is not None:
+                    sources[field] = found[0]
+        metadata = {
+            f.removeprefix(METADATA): c for f, c in self.mapped.items() if c and f not in FIELDS and c in columns
+        }
         used = {*sources.values(), *metadata.values()}
         return Plan(sources, metadata, [c for c in columns if c not in used])
 
-    def missing(self, columns: Sequence[str]) -> list[str]:
-        """Columns that --map names and the header does not have."""
-        return [column for column in self.mapped.values() if column and column not in columns]
+    def missing(self, columns: Iterable[str]) -> str | None:
+        """What to say of the first column that --map names and the file does not have."""
+        there = list(columns)
+        for column in self.mapped.values():
+            if column and column not in there:
+                return f"--map: no column {column!r}{_mean(column, there)}; the columns are {', '.join(there)}"
+        return None
+
+    @property
+    def tokens_told(self) -> bool:
+        """Whether --map or --set says what the tokens are, if only that there are none."""
+        return any(field in self.mapped or field in self.fixed for field in NUMBERS)
+
+    def near_tokens(self, sources: Iterable[str], unused: Iterable[str]) -> tuple[str, str] | None:
+        """A field of tokens without a column, and an unused column that is almost one of its names."""
+        given = {*sources, *self.mapped, *self.fixed}
+        if TOKENS in given:
+            return None
+        for column in unused:
+            name = plain(column)
+            for field in (f for f in NUMBERS if f not in given):
+                if difflib.get_close_matches(name, ALIASES[field], 1, NEAR):
+                    return field, column
+        return None
+
+    def rivals(self, sources: Mapping[str, str], unused: Iterable[str]) -> list[tuple[str, str, str]]:
+        """Field, its column, and an unused column that could have fed it as well."""
+        rest = {plain(column): column for column in unused}
+        return [
+            (field, column, rest[name])
+            for field, column in sources.items()
+            if field not in self.mapped
+            for name in ALIASES.get(field, ())
+            if name in rest
+        ]
 
 
-def _by_name(columns: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def plain(column: str) -> str:
+    """A column's name without case and punctuation."""
+    return re.sub(r"[^a-z0-9]", "", column.lower())
+
+
+def _by_name(columns: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
     for column in columns:
-        found.setdefault(re.sub(r"[^a-z0-9]", "", column.lower()), column)
+        found.setdefault(plain(column), []).append(column)
     return found
+
+
+def _mean(word: str, words: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(words), 1, 0.6)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
@@ -94,5 +175,5 @@ def pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
             raise MappingError(f"{option} {part!r}: want field=value")
         if field.strip() in found:
             raise MappingError(f"{option}: {field.strip()} twice")
-        found[field.strip()] = value.strip()
+        found[field.strip()] = trimmed(value)
     return found

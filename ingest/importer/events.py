@@ -1,195 +1,251 @@
-"""A row of a usage file as a meter event, and rows cut into batches. Pure.
+"""A row of a usage file as a meter event. Pure.
 
-Keys are made of the file's SHA-256 and the row's number, and batches are cut by the file's
-content alone, so a second import of the same file, with whatever options, makes the same
-keys in the same batches.
+The mapping is made into one function for each set of columns, since it runs for every row of every file.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from datetime import tzinfo
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
 
-from ingest.importer.cells import BadCell, Cells, name
-from ingest.importer.columns import NUMBERS, TIME, Columns, Plan
+from ingest.importer.cells import BadCell, Cells, CsvCells, Names, customer, own_key
+from ingest.importer.columns import (
+    CUSTOMER,
+    KEY,
+    METADATA,
+    NUMBERS,
+    PARTS,
+    SOURCE_TIME,
+    TIME,
+    TOKENS,
+    Columns,
+    MappingError,
+    Plan,
+)
 from ingest.importer.sources import Row
-from schemas.limits import DAY, HOUR, MAX_EVENTS, MAX_OBJECT, MAX_TOKENS, TIMESTAMP_AHEAD
+from ingest.importer.times import Times
+from schemas.limits import MAX_OBJECT, MAX_TOKENS
 from schemas.objects import iso
 
-BATCH_BYTES = 1 << 20
-"""Where a batch is cut: half of what one record of the log may hold."""
-ROW_BYTES = 256
-"""What an event's key, names and punctuation take beside the row's own bytes."""
-WINDOW = 35 * DAY - HOUR
-"""How old an event's time may be and still be its ``timestamp``: the server's bound, less an
-hour, so that no event leaves it while its batch is being repeated."""
-SOURCE_TIME = "source_time"
 DEFAULT_AGENT = "import"
 OUTCOMES = ("success", "failure", "pending")
+MAX_PLANS = 10_000
 
 
-class Prepared(NamedTuple):
-    """An event ready to be sent: the fields of POST /v1/meter, key included."""
+class Event(msgspec.Struct, omit_defaults=True):
+    """The fields of POST /v1/meter that an import sets."""
+
+    agent_id: str = ""
+    action: str = ""
+    tokens: int | None = None
+    tokens_input: int | None = None
+    tokens_output: int | None = None
+    outcome: str | None = None
+    metadata: dict[str, Any] | None = None
+    idempotency_key: str | None = None
+    timestamp: str | None = None
+    task_id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    trace_id: str | None = None
+
+
+class Prepared(msgspec.Struct):
+    """A row as an event. ``at``: its time in UTC ms, not yet a field of the event; ``customer``: whom it names;
+    ``total``: the tokens that are charged; ``late``: the server would not take its time as a timestamp."""
 
     row: int
     line: int
-    fields: dict[str, Any]
+    event: Event
+    at: int | None = None
+    customer: str | None = None
+    total: int = 0
+    late: bool = False
 
     @property
     def key(self) -> str:
-        return str(self.fields["idempotency_key"])
+        return self.event.idempotency_key or ""
 
-    @property
-    def tokens(self) -> int:
-        """The total that is charged."""
-        if "tokens" in self.fields:
-            return int(self.fields["tokens"])
-        return int(self.fields.get("tokens_input", 0)) + int(self.fields.get("tokens_output", 0))
+    def placed(self, oldest: int, latest: int) -> Event:
+        """The event as it is sent: its time is its timestamp when the server takes it (from ``oldest`` to
+        ``latest``, UTC ms), and else kept in the metadata."""
+        event, at = self.event, self.at
+        if at is None:
+            return event
+        if oldest <= at <= latest and not self.late:
+            event.timestamp = iso(at)
+            return event
+        return self.kept_time()
 
-    def without_time(self) -> "Prepared":
-        """The same with its timestamp in the metadata: the server holds it out of bounds."""
-        fields = dict(self.fields)
-        metadata = {**fields.get("metadata", {}), SOURCE_TIME: fields.pop(TIME)}
-        return self._replace(fields={**fields, "metadata": metadata})
+    def kept_time(self) -> Event:
+        """The event with its time in the metadata alone."""
+        assert self.at is not None
+        metadata = {**(self.event.metadata or {}), SOURCE_TIME: iso(self.at)}
+        return msgspec.structs.replace(self.event, timestamp=None, metadata=metadata)
+
+
+Make = Callable[[Row], Prepared]
+BESIDE = {TIME: "at", CUSTOMER: "customer"}
+"""Fields that are not read into the event, and where they are kept beside it."""
+
+
+class Fixed(NamedTuple):
+    """What --set puts into every row."""
+
+    fields: dict[str, Any]
+    metadata: dict[str, str]
+    at: int | None
+    customer: str | None
 
 
 class Events:
-    """Makes events of rows. ``header``: the columns of all rows, or None when each row has its
-    own; ``now`` gives UTC ms by the server's clock."""
+    """Makes events of rows. ``header``: the columns of all rows, or None when each row has its own; ``keep``:
+    whether columns that feed no field are kept as metadata."""
 
     def __init__(
-        self,
-        cells: Cells,
-        header: list[str] | None,
-        columns: Columns,
-        zone: tzinfo,
-        keep: bool,
-        file_hash: str,
-        now: Callable[[], int],
+        self, cells: Cells, header: list[str] | None, columns: Columns, times: Times, keep: bool = False
     ) -> None:
-        self._header = None if header is None else tuple(header)
-        self._cells, self._columns, self._zone, self._keep = cells, columns, zone, keep
-        self._hash, self._now = file_hash, now
-        self._plans: dict[tuple[str, ...], Plan] = {}
+        self._cells, self._columns, self._times, self._keep = cells, columns, times, keep
+        self._names = Names()
+        self._plans: dict[tuple[str, ...], Make] = {}
+        self.used: dict[str, str] = {}
+        """Field (``metadata.x`` too) to the column that fed it first, in the order met."""
+        self.unused: dict[str, None] = {}
+        """Columns that feed nothing, in the order met."""
+        self.columns: dict[str, None] = {}
+        """All columns met."""
         self._fixed = self._read_fixed()
-        self.ignored: dict[str, None] = {}
-        """Columns that no field was made of, in the order met."""
-
-    def _read_fixed(self) -> dict[str, Any]:
-        """The values of --set. Raises BadCell for one that no event could hold."""
-        found: dict[str, Any] = {}
-        for field, text in self._columns.fixed.items():
-            try:
-                found[field] = int(text) if field in NUMBERS and text.isascii() and text.isdigit() else name(text)
-            except ValueError as error:
-                raise BadCell(field, str(error)) from None
-            if field in NUMBERS and not isinstance(found[field], int):
-                raise BadCell(field, f"{text!r} is not a whole number")
-        return found
-
-    def plan(self, columns: tuple[str, ...]) -> Plan:
-        """The plan for rows with these columns; what it leaves unused is noted as ignored."""
-        plan = self._plans.get(columns)
-        if plan is None:
-            plan = self._columns.plan(columns)
-            if len(self._plans) < 10_000:
-                self._plans[columns] = plan
-            if not self._keep:
-                self.ignored.update(dict.fromkeys(plan.unused))
-        return plan
+        self._header = None if header is None else self.plan(tuple(header))
 
     def of(self, row: Row) -> Prepared:
-        """Raises BadCell, which names the column."""
+        """The event of a row, without its key. Raises BadCell, which names the column; MappingError."""
         if row.problem is not None:
             raise row.problem
-        plan = self.plan(self._header or tuple(row.cells))
-        fields = {k: v for k, v in self._fixed.items() if not k.startswith("metadata.")}
-        metadata = {k.removeprefix("metadata."): v for k, v in self._fixed.items() if k.startswith("metadata.")}
-        for field, column in plan.sources.items():
-            if column in row.cells:
-                fields[field] = self._field(field, column, row.cells[column])
+        make = self._header
+        if make is None:
+            columns = row.columns or ()
+            make = self._plans.get(columns) or self.plan(columns)
+        return make(row)
+
+    def plan(self, columns: tuple[str, ...]) -> Make:
+        """The function for rows with these columns."""
+        plan = self._columns.plan(columns)
+        if self._keep:
+            plan = self._kept(plan)
+        self.used.update({f: c for f, c in plan.sources.items() if f not in self.used})
+        self.used.update({METADATA + name: c for name, c in plan.metadata.items()})
+        self.unused.update(dict.fromkeys(plan.unused))
+        self.columns.update(dict.fromkeys(columns))
+        make = self._compile(plan, columns)
+        if len(self._plans) < MAX_PLANS:
+            self._plans[columns] = make
+        return make
+
+    def _kept(self, plan: Plan) -> Plan:
+        if SOURCE_TIME in plan.unused:
+            raise MappingError(
+                f"a column is named {SOURCE_TIME}, where times are kept that the server would not take: feed it to"
+                f" timestamp, or keep it under another name (--map metadata.NAME={SOURCE_TIME})"
+            )
+        named = [c for c in plan.unused if c]
+        return plan._replace(
+            metadata={**dict(zip(named, named, strict=True)), **plan.metadata}, unused=[c for c in plan.unused if not c]
+        )
+
+    def _read_fixed(self) -> Fixed:
+        """The values of --set. Raises BadCell for one that no event could hold."""
+        fields: dict[str, Any] = {}
+        metadata: dict[str, str] = {}
+        for field, text in self._columns.fixed.items():
+            try:
+                if field.startswith(METADATA):
+                    metadata[field.removeprefix(METADATA)] = self._names.read(text)
+                else:
+                    fields[field] = self._reader(field, CsvCells())(text)
+            except ValueError as error:
+                raise BadCell(field, f"--set: {error}") from None
+        return Fixed(fields, metadata, fields.pop(TIME, None), fields.pop(CUSTOMER, None))
+
+    def _reader(self, field: str, cells: Cells) -> Callable[[Any], Any]:
+        """What reads a cell for a field. Raises ValueError when called with one that cannot be."""
+        if field in NUMBERS:
+            return cells.whole
+        if field == TIME:
+            times, moment = self._times, cells.moment
+            return lambda cell: moment(cell, times)
+        if field in (KEY, CUSTOMER):
+            read, id = (own_key if field == KEY else customer), cells.id
+            return lambda cell: read(id(cell))
+        if isinstance(cells, CsvCells):
+            return self._names.read
+        names, text = self._names.read, cells.text
+        return lambda cell: names(text(cell))
+
+    def _compile(self, plan: Plan, columns: tuple[str, ...]) -> Make:
+        """One function that makes an event of a row with these columns."""
+        where: dict[str, Any] = dict(zip(columns, columns if self._cells.named else range(len(columns)), strict=True))
+        steps = [(f, where[c], self._reader(f, self._cells), c) for f, c in plan.sources.items() if f not in BESIDE]
+        beside = [
+            (BESIDE[f], where[c], self._reader(f, self._cells), c) for f, c in plan.sources.items() if f in BESIDE
+        ]
+        kept = [(name, where[c], self._cells.json, c) for name, c in plan.metadata.items()]
+        fixed, check = self._fixed, _checker(plan)
+        template = dict(fixed.fields)
         if "agent_id" not in plan.sources and "agent_id" not in self._columns.mapped:
-            fields.setdefault("agent_id", DEFAULT_AGENT)
-        extra = {**({column: column for column in plan.unused} if self._keep else {}), **plan.metadata}
-        for key, column in extra.items():
-            if column in row.cells:
-                metadata[key] = self._cells.json(row.cells[column])
-        self._place_time(fields, metadata)
-        self._check(fields, metadata, plan)
-        if metadata:
-            fields["metadata"] = metadata
-        fields["idempotency_key"] = f"import/{self._hash}/{row.number}"
-        return Prepared(row.number, row.line, fields)
+            template.setdefault("agent_id", DEFAULT_AGENT)
 
-    def _field(self, field: str, column: str, cell: Any) -> Any:
-        try:
-            if field in NUMBERS:
-                return self._cells.whole(cell)
-            if field == TIME:
-                return self._cells.moment(cell, self._zone)
-            return name(self._cells.text(cell))
-        except ValueError as error:
-            raise BadCell(column, str(error)) from None
+        def make(row: Row) -> Prepared:
+            cells = row.cells
+            event = Event(**template)
+            prepared = Prepared(row.number, row.line, event, fixed.at, fixed.customer)
+            column = ""
+            try:
+                for field, place, read, column in steps:
+                    cell = cells[place]
+                    if cell is not None and cell != "":
+                        setattr(event, field, read(cell))
+                for field, place, read, column in beside:
+                    cell = cells[place]
+                    if cell is not None and cell != "":
+                        setattr(prepared, field, read(cell))
+                if kept or fixed.metadata:
+                    metadata: dict[str, Any] = dict(fixed.metadata)
+                    for name, place, read, column in kept:
+                        cell = cells[place]
+                        if cell is not None and cell != "":
+                            metadata[name] = read(cell)
+                    event.metadata = metadata or None
+            except ValueError as error:
+                raise BadCell(column, str(error)) from None
+            prepared.total = check(event)
+            return prepared
 
-    def _place_time(self, fields: dict[str, Any], metadata: dict[str, Any]) -> None:
-        at = fields.pop(TIME, None)
-        if isinstance(at, str):  # of --set
-            at = self._field(TIME, TIME, at)
-        if at is None:
-            return
-        ahead = at - self._now()
-        if -WINDOW <= ahead <= TIMESTAMP_AHEAD:
-            fields[TIME] = iso(at)
-        else:
-            metadata[SOURCE_TIME] = iso(at)
+        return make
 
-    def _check(self, fields: dict[str, Any], metadata: dict[str, Any], plan: Plan) -> None:
-        """What the server would refuse a whole batch for, found here so that it costs one row."""
-        for field in ("agent_id", "action"):
-            if field not in fields:
-                raise BadCell(plan.sources.get(field, field), "is empty" if field in plan.sources else "is missing")
-        if fields.get("outcome", "success") not in OUTCOMES:
-            raise BadCell(plan.sources.get("outcome", "outcome"), f"must be one of {', '.join(OUTCOMES)}")
-        split = [fields[field] for field in NUMBERS[1:] if field in fields]
-        total = fields.get("tokens", sum(split))
-        if split and total != sum(split):
-            raise BadCell(plan.sources.get("tokens", "tokens"), f"{total} is not the sum of its halves, {sum(split)}")
-        if total > MAX_TOKENS:
-            raise BadCell(plan.sources.get(NUMBERS[1], NUMBERS[1]), f"{total} tokens are more than {MAX_TOKENS}")
-        if metadata and len(msgspec.json.encode(metadata)) > MAX_OBJECT:
+
+def _checker(plan: Plan) -> Callable[[Event], int]:
+    """What the server would refuse a whole batch for, found in a row so that it costs that row only. The
+    function gives the tokens that are charged and raises BadCell."""
+    sources = plan.sources
+
+    def check(event: Event) -> int:
+        if not event.agent_id or not event.action:
+            field = "action" if event.agent_id else "agent_id"
+            raise BadCell(sources.get(field, field), "is empty" if field in sources else "is missing")
+        if event.outcome is not None and event.outcome not in OUTCOMES:
+            raise BadCell(sources.get("outcome", "outcome"), f"must be one of {', '.join(OUTCOMES)}")
+        if KEY in sources and event.idempotency_key is None:
+            raise BadCell(sources[KEY], "is empty: the row has no id")
+        total, first, second = event.tokens, event.tokens_input, event.tokens_output
+        if first is not None or second is not None:
+            both = (first or 0) + (second or 0)
+            if total is not None and total != both:
+                raise BadCell(sources.get(TOKENS, TOKENS), f"{total} is not the sum of its halves, {both}")
+            if both > MAX_TOKENS:
+                raise BadCell(sources.get(PARTS[0], PARTS[0]), f"{both} tokens are more than {MAX_TOKENS}")
+            total = both
+        if event.metadata is not None and len(msgspec.json.encode(event.metadata)) > MAX_OBJECT:
             raise BadCell("metadata", f"is longer than {MAX_OBJECT} bytes")
+        return total or 0
 
-
-def is_named(field: str, columns: Columns, header: list[str] | None) -> bool:
-    """Whether --map, --set or an alias in the header gives this field. JSON lines have no
-    header: each row tells for itself."""
-    if field in columns.fixed or columns.mapped.get(field):
-        return True
-    return header is not None and field in columns.plan(header).sources
-
-
-class Batch(NamedTuple):
-    """A range of rows that is sent as one: its events, its bad rows, its share of the file."""
-
-    events: list[Prepared]
-    bad: list[tuple[Row, BadCell]]
-    size: int
-
-
-def batches(rows: Iterable[Row], events: Events) -> Iterator[Batch]:
-    """The rows in batches of at most 1000 rows, cut by what the file holds alone."""
-    cut = Batch([], [], 0)
-    count = 0
-    for row in rows:
-        size = row.size + ROW_BYTES
-        if count == MAX_EVENTS or (count and cut.size + size > BATCH_BYTES):
-            yield cut
-            cut, count = Batch([], [], 0), 0
-        try:
-            cut.events.append(events.of(row))
-        except BadCell as problem:
-            cut.bad.append((row, problem))
-        cut, count = cut._replace(size=cut.size + size), count + 1
-    if count:
-        yield cut
+    return check

@@ -1,95 +1,78 @@
 """Getting a file's batches into the ledger, each wholly or not at all, each once.
 
-Before a batch is sent the ledger is asked for its witnesses: the first and the last event of
-each action in it. The server charges a batch as one, so either all are there (it was imported
-before, however long ago) or none is. What the ledger does not show yet, at most a second
-after its commit, the server itself still remembers by its keys and answers as replayed.
+What of a batch is there already is known before (`ingest.importer.repeats`) and left out. What the ledger did
+not show then, at most a second after its commit, the server itself still remembers by its keys: it answers as
+replayed, or with a conflict, which is settled by looking until the ledger shows it.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import msgspec
 
+from ingest.importer.answers import Charged
+from ingest.importer.batches import Batch
 from ingest.importer.cells import BadCell
-from ingest.importer.client import Answer, Charged, Client, ImportStopped, Refused
+from ingest.importer.client import Answer, Client, ImportStopped, Refused
 from ingest.importer.columns import TIME
-from ingest.importer.events import Batch, Prepared
+from ingest.importer.events import Prepared
+from ingest.importer.keys import again
+from ingest.importer.repeats import OtherImport, There, check_same, standing
 from ingest.importer.tally import Tally
+from schemas.limits import DAY, HOUR, TIMESTAMP_AHEAD
 
-Found = list[tuple[Prepared, dict[str, Any] | None]]
-"""Events, each with what the ledger shows under its key."""
-
-_charged = msgspec.json.Decoder(Charged).decode
+WINDOW = 35 * DAY - HOUR
+"""How old an event's time may be and still be its ``timestamp``: the server's bound, less an
+hour, so that no event leaves it while its batch is being repeated."""
 CONFLICT_TRIES = 12
 """How often the ledger is asked for what a conflict says is there: it may lag by a second."""
-ASKED_AT_ONCE = 50
+
+_charged = msgspec.json.Decoder(Charged).decode
 
 
-class OtherImport(ImportStopped):
-    """The ledger holds this file's rows already, but with other values."""
+def window(now: int) -> tuple[int, int]:
+    """The earliest and the latest time, UTC ms, that is sent as a timestamp."""
+    return now - WINDOW, now + TIMESTAMP_AHEAD
 
 
-class Sender:
-    """Sends batches with ``in_flight`` workers; what became of the rows goes into the tally."""
+async def shared(batches: Iterator[Batch], in_flight: int, work: Callable[[Batch], Awaitable[None]]) -> None:
+    """Runs ``work`` on every batch, so many at once. Raises the first ImportStopped."""
 
-    def __init__(self, client: Client, tally: Tally, in_flight: int) -> None:
-        self._client, self._tally, self._in_flight = client, tally, in_flight
-
-    async def run(self, batches: Iterator[Batch]) -> None:
-        """Returns when every batch is settled. Raises ImportStopped when one cannot be."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(self._in_flight):
-                    group.create_task(self._work(batches))
-        except BaseExceptionGroup as errors:
-            raise _first(errors) from None
-
-    async def _work(self, batches: Iterator[Batch]) -> None:
+    async def worker() -> None:
         # The workers share the iterator: each reads on when it is free, so that no more than
         # one batch a worker is ever in memory.
         for batch in batches:
-            for row, problem in batch.bad:
-                self._tally.note_bad(row.number, row.line, problem)
-            await self._deliver(batch.events)
+            await work(batch)
 
-    async def _deliver(self, events: Sequence[Prepared]) -> None:
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(in_flight):
+                group.create_task(worker())
+    except BaseExceptionGroup as errors:
+        raise _first(errors) from None
+
+
+class Sender:
+    """Sends batches; what became of the rows goes into the tally."""
+
+    def __init__(self, client: Client, import_id: str, tally: Tally, there: There) -> None:
+        self._client, self._import, self._tally, self._there = client, import_id, tally, there
+
+    async def deliver(self, batch: Batch) -> None:
+        """Returns when the batch is settled. Raises ImportStopped when it cannot be."""
+        events = self._there.missing(batch)
+        self._tally.note_already(len(batch.events) - len(events))
+        await self._send(batch.customer, events)
+
+    async def _send(self, customer: str | None, events: Sequence[Prepared]) -> None:
+        """Send until all is charged. ``ours``: what is replayed was charged by this run."""
         if not events:
             return
-        found = await self._find(_witnesses(events))
-        there = sum(shown is not None for _, shown in found)
-        if there == 0:
-            await self._send(events)
-        elif there == len(found):
-            self._tally.note_already(len(events))
-        else:
-            await self._deliver_rest(events)
-
-    async def _deliver_rest(self, events: Sequence[Prepared]) -> None:
-        """Part of the batch is there: an earlier import was refused some of its rows. Ask for each."""
-        found: Found = []
-        for at in range(0, len(events), ASKED_AT_ONCE):
-            found += await self._find(events[at : at + ASKED_AT_ONCE])
-        missing = [event for event, shown in found if shown is None]
-        self._tally.note_already(len(events) - len(missing))
-        if missing:
-            await self._send(missing)
-
-    async def _find(self, events: Sequence[Prepared]) -> Found:
-        """What the ledger shows of these events. Raises OtherImport when it is not what they say."""
-        shown = await asyncio.gather(*(self._client.find(event.key) for event in events))
-        found = list(zip(events, shown, strict=True))
-        for event, entry in found:
-            if entry is not None:
-                _check_same(event, entry)
-        return found
-
-    async def _send(self, events: Sequence[Prepared]) -> None:
-        """Send one batch until it is charged. ``ours``: what is replayed was charged by this run."""
         ours, tries = False, 0
+        oldest, latest = window(self._client.now())
+        placed = [made.placed(oldest, latest) for made in events]
         while True:
-            answer = await self._client.meter([event.fields for event in events])
+            answer = await self._client.meter(customer, self._import, placed)
             ours = ours or answer.unsure
             if answer.status != 202:
                 break
@@ -100,78 +83,75 @@ class Sender:
         if answer.status == 201:
             self._note_charged(events, answer, ours)
         elif answer.status == 409:
-            await self._conflict(events, answer)
+            await self._conflict(customer, events, answer)
         elif answer.status == 413:
-            await self._halve(events)
+            await self._halve(customer, events)
         else:
-            await self._deliver(self._without_refused(events, answer))
+            await self._send(customer, self._without_refused(customer, events, answer))
 
     def _note_charged(self, events: Sequence[Prepared], answer: Answer, ours: bool) -> None:
         results = _charged(answer.body).results
         if len(results) != len(events):
             raise Refused(f"the answer to {len(events)} events holds {len(results)} results")
         for result in results:
-            if result.replayed and not ours:
+            if result.replayed and (not ours or result.status == "voided"):
                 self._tally.note_already(1)
+                self._tally.voided += result.status == "voided"
             else:
-                self._tally.note_imported(bytes(result.total_cents).decode())
+                self._tally.note_imported(bytes(result.total_cents))
 
-    async def _halve(self, events: Sequence[Prepared]) -> None:
+    async def _halve(self, customer: str | None, events: Sequence[Prepared]) -> None:
         if len(events) == 1:
             self._tally.note_bad(events[0].row, events[0].line, BadCell("", "is too large for the server"))
             return
         middle = len(events) // 2
-        await self._deliver(events[:middle])
-        await self._deliver(events[middle:])
+        await self._send(customer, events[:middle])
+        await self._send(customer, events[middle:])
 
-    def _without_refused(self, events: Sequence[Prepared], answer: Answer) -> list[Prepared]:
+    def _without_refused(self, customer: str | None, events: Sequence[Prepared], answer: Answer) -> list[Prepared]:
         """The batch without the events that the server named. Nothing of it was charged."""
         reasons = {int(error["index"]): str(error["error"]) for error in answer.fields().get("errors", [])}
+        if not reasons and events[0].customer is not None:
+            # the customer, whom the rows name, is what is wrong
+            reasons = dict.fromkeys(range(len(events)), answer.error)
         if not reasons:
             raise Refused(f"a batch was refused whole: {answer.error}")
         left: list[Prepared] = []
-        for index, event in enumerate(events):
+        for index, made in enumerate(events):
             reason = reasons.get(index)
             if reason is None:
-                left.append(event)
-            elif TIME in reason and TIME in event.fields:
-                left.append(event.without_time())  # this server's window is shorter than the usual one
+                left.append(made)
+            elif TIME in reason and made.at is not None and not made.late:
+                made.late = True  # this server's window is shorter than the usual one
+                left.append(made)
             else:
-                self._tally.note_bad(event.row, event.line, BadCell("", reason))
+                self._tally.note_bad(made.row, made.line, BadCell("", reason))
         return left
 
-    async def _conflict(self, events: Sequence[Prepared], answer: Answer) -> None:
-        """The server remembers some of these keys with another body. When the ledger shows the
-        same rows, only the place of their time differs (it left the window between two
-        imports), and they are there; otherwise _find says what differs."""
+    async def _conflict(self, customer: str | None, events: Sequence[Prepared], answer: Answer) -> None:
+        """The server remembers some of these keys with another body. When the ledger shows the same rows, only
+        the place of their time differs (it left the window between two imports), and they are there; otherwise
+        it is told what differs."""
+        named = [int(error["index"]) for error in answer.fields().get("errors", [])]
+        keys = [events[index].key for index in named] or [made.key for made in events]
         for tries in range(CONFLICT_TRIES):
-            found = await self._find(_witnesses(events))
-            if all(shown is not None for _, shown in found):
-                self._tally.note_already(len(events))
-                return
+            shown = await standing(self._client, customer, keys)
+            if all(key in shown for key in keys):
+                break
             await self._client.wait(tries, 0.5)
-        raise OtherImport(f"row {events[0].row} and following: {answer.error}")
-
-
-def _witnesses(events: Sequence[Prepared]) -> list[Prepared]:
-    """The first and the last event of each action: a refusal by price hits all of an action."""
-    first: dict[str, Prepared] = {}
-    last: dict[str, Prepared] = {}
-    for event in events:
-        first.setdefault(event.fields["action"], event)
-        last[event.fields["action"]] = event
-    return list({event.row: event for event in (*first.values(), *last.values())}.values())
-
-
-def _check_same(event: Prepared, shown: dict[str, Any]) -> None:
-    ledger: dict[str, Any] = shown.get("event", shown)
-    wanted = {"agent_id": event.fields["agent_id"], "action": event.fields["action"], "tokens": event.tokens}
-    for field, value in wanted.items():
-        if ledger.get(field) != value:
-            raise OtherImport(
-                f"line {event.line}: this file was imported before with {field} {ledger.get(field)!r}, now {value!r};"
-                " import it with the same --map and --set"
-            )
+        else:
+            raise OtherImport(f"row {events[named[0] if named else 0].row}: {answer.error}")
+        left: list[Prepared] = []
+        for made in events:
+            found, undone = shown.get(made.key, (None, 0))
+            if found is None:
+                made.event.idempotency_key = again(made.key, undone)
+                left.append(made)
+            else:
+                check_same(made, found)
+                self._tally.note_already(1)
+                self._tally.voided += found.status == "voided"
+        await self._send(customer, left)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
