@@ -163,7 +163,19 @@ def _configure_import(parser: argparse.ArgumentParser) -> None:
 def _import(arguments: argparse.Namespace) -> int:
     from ingest import importer
 
-    return importer.run(arguments)
+    return importer.run(arguments, importer.on_terminal())
+
+
+def _configure_imports(parser: argparse.ArgumentParser) -> None:
+    from ingest import importer
+
+    importer.configure_list(parser)
+
+
+def _imports(arguments: argparse.Namespace) -> int:
+    from ingest import importer
+
+    return importer.run_list(arguments)
 
 
 def _configure_verify(parser: argparse.ArgumentParser) -> None:
@@ -200,6 +212,7 @@ COMMANDS = {
     "expirer": Command("run an expirer: outcomes whose time has come are closed", _configure_service, _expirer),
     "notifier": Command("run a notifier: signed webhooks with durable retries", _configure_service, _notifier),
     "import": Command("send events from a file", _configure_import, _import),
+    "imports": Command("list what was imported, with its sums", _configure_imports, _imports),
     "webhooks": Command("receive this machine's webhooks and print them", _configure_webhooks, _webhooks),
     "verify": Command("price the log again and compare it with the ledger", _configure_verify, _verify),
 }

@@ -92,7 +92,9 @@ class Cutter:
                     batch = self._open.get(customer) or self._begin(customer)
                     waiting += self._add(batch, made)
                 except BadCell as error:
-                    rest.bad.append(Bad(row.number, row.line, error.column, error.reason, f"{self._prefix}{row.number}"))
+                    rest.bad.append(
+                        Bad(row.number, row.line, error.column, error.reason, f"{self._prefix}{row.number}")
+                    )
                     batch = rest
             batch.rows += 1
             batch.size += row.size + ROW_BYTES
@@ -136,7 +138,9 @@ class Cutter:
                 row, same = earlier
                 if not same:
                     column = self._events.used.get("idempotency_key", "")
-                    raise BadCell(column, f"{event.idempotency_key[:60]!r} is the id of row {row}, which says otherwise")
+                    raise BadCell(
+                        column, f"{event.idempotency_key[:60]!r} is the id of row {row}, which says otherwise"
+                    )
                 batch.repeated.append((made.row, row))
                 return 0
         batch.events.append(made)

@@ -129,20 +129,25 @@ def name(text: str) -> str:
     return text
 
 
-class Names:
-    """`name`, remembering what was read last: agents, actions and models come again and again."""
+class Names(dict[str, str]):
+    """``names[text]`` is `name(text)`; what was read last is remembered, since agents, actions and models come
+    again and again."""
 
-    def __init__(self) -> None:
-        self._known: dict[str, str] = {}
+    def __missing__(self, text: str) -> str:
+        if len(self) >= KEPT:
+            self.clear()
+        made = self[text] = name(text)
+        return made
 
-    def read(self, text: str) -> str:
-        """As `name`."""
-        known = self._known.get(text)
-        if known is None:
-            if len(self._known) >= KEPT:
-                self._known.clear()
-            known = self._known[text] = name(text)
-        return known
+
+class Wholes(dict[str, int]):
+    """``wholes[text]`` is `whole(text)`; short numbers are remembered."""
+
+    def __missing__(self, text: str) -> int:
+        made = whole(text)
+        if len(text) <= 4:
+            self[text] = made
+        return made
 
 
 def customer(text: str) -> str:
@@ -161,4 +166,3 @@ def own_key(text: str) -> str:
     if UNDONE.search(text):
         raise ValueError(f"{text[:40]!r} ends as the keys of rows do that are imported again after an undo")
     return text
-

@@ -104,6 +104,9 @@ class Client:
         self._ahead = 0
         self.retries = 0
 
+    async def close(self) -> None:
+        await self._session.close()
+
     def now(self) -> int:
         """UTC milliseconds by the server's clock, as its last answer told it (to 1 s)."""
         return int(self._wall() * 1000) + self._ahead

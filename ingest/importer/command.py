@@ -1,85 +1,84 @@
-"""The command line of `rev import`: options in, an exit code out."""
+"""`rev import`: what is known and compared before the first charge, the question, then the sending."""
 
 import argparse
 import asyncio
-import os
 import random
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
+import uvloop
 from rich.console import Console
 
-from ingest.importer.cells import BadCell, zone_of
+from ingest.importer import options as typed
+from ingest.importer import undoing
+from ingest.importer.batches import Batch, Whose
+from ingest.importer.cells import BadCell
 from ingest.importer.client import Client, ImportStopped
-from ingest.importer.columns import FIELDS, TIME, Columns, MappingError, pairs
-from ingest.importer.events import Batch, Events, batches, is_named
+from ingest.importer.columns import CUSTOMER, MappingError
+from ingest.importer.doubts import doubts, stops
+from ingest.importer.events import DEFAULT_AGENT
+from ingest.importer.keys import import_id
+from ingest.importer.options import Access, Options, UsageError
+from ingest.importer.preview import PriceList, preview
+from ingest.importer.pricing import Prices
+from ingest.importer.reading import Reading, Subject, reading
+from ingest.importer.repeats import Comparer, There
 from ingest.importer.report import progress, summary
-from ingest.importer.sending import Sender
-from ingest.importer.sources import FileError, Source, digest, open_source
+from ingest.importer.sending import Sender, shared, window
+from ingest.importer.sources import FileError, digest
+from ingest.importer.survey import Survey
 from ingest.importer.tally import Tally
-from schemas.settings import http_url
 
 FINE, SOME_BAD, FAILED = 0, 1, 2
 AGAIN = "Repeat the command: no row is charged twice."
 SHOWN_BAD = 100
 """How many bad rows are told one by one."""
+Ask = Callable[[str], bool]
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
-class UsageError(Exception):
-    """The command as typed cannot be done."""
+def on_terminal() -> Ask | None:
+    """Asks the person at the terminal; None when there is none."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return None
+
+    def ask(question: str) -> bool:
+        try:
+            return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+        except EOFError:
+            return False
+
+    return ask
 
 
-class _Import(NamedTuple):
-    """Everything that is known before the first request."""
-
-    path: Path
-    source: Source
-    columns: Columns
-    file_hash: str
-    lines: int
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `rev import`."""
-    env = os.environ
-    parser.description = (
-        "Import a usage file (.csv, .tsv, .jsonl) through the HTTP API; repeat it as often as you like."
-    )
-    parser.add_argument("file", type=Path, metavar="FILE")
-    parser.add_argument("--url", default=env.get("REV_URL"), help="of the gateway (REV_URL)")
-    parser.add_argument("--key", default=env.get("REV_API_KEY"), help="an API key (REV_API_KEY)")
-    parser.add_argument("--customer", help="with a platform key: the customer that is charged")
-    parser.add_argument("--map", action="append", default=[], metavar="FIELD=COLUMN,…", help=f"{', '.join(FIELDS)}")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE,…", help="the same in every row")
-    parser.add_argument("--tz", default="UTC", help="zone of times without an offset (UTC)")
-    parser.add_argument("--metadata", action="store_true", help="keep unknown columns as metadata")
-    parser.add_argument("--delimiter", default=",", help="between the cells of a .csv")
-    parser.add_argument("--in-flight", type=int, default=6, metavar="N", help="batches sent at once (6)")
-    parser.add_argument("--patience", type=float, default=120.0, metavar="S", help="seconds without any answer (120)")
-
-
-def run(args: argparse.Namespace) -> int:
-    """0: every row is in the ledger; 1: all but the bad rows; 2: it could not be done. Raises SettingError for
-    a --url that is none."""
+def run(args: argparse.Namespace, ask: Ask | None = None) -> int:
+    """0: every row is in the ledger; 1: all but the bad rows; 2: it could not be done. ``ask``: None asks nobody.
+    Raises SettingError for a --url that is none."""
     console, errors = Console(), Console(stderr=True)
     try:
+        access = typed.access(args)
         with ExitStack() as opened:
-            return asyncio.run(_run(args, opened, console, errors))
+            runner = opened.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
+            client = runner.run(_connected(access))
+            opened.callback(lambda: runner.run(client.close()))
+            if args.undo:
+                return undoing.run(args, access, client, runner.run, ask, console)
+            return _Import(typed.options(args), access, client, console, errors).run(runner.run, ask)
     except KeyboardInterrupt:  # Ctrl-C; what it came to so far is told already
         errors.print(f"rev import: stopped. {AGAIN}", style="red")
         return FAILED
     except (UsageError, MappingError, FileError, ImportStopped, OSError, BadCell) as error:
-        errors.print(
-            f"rev import: {_told(error, args.file)}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
+        told = told_of(error, args.file)
+        errors.print(f"rev import: {told}", style="red", markup=False, highlight=False, soft_wrap=True)
         return FAILED
 
 
-def _told(error: Exception, file: Path) -> str:
+def told_of(error: Exception, file: str) -> str:
+    """An error as a sentence."""
     match error:
         case BadCell():
             return f"{error.column}: {error}"
@@ -90,61 +89,134 @@ def _told(error: Exception, file: Path) -> str:
     return str(error)
 
 
-def _prepare(args: argparse.Namespace, opened: ExitStack) -> _Import:
-    if not args.url or not args.key:
-        raise UsageError("--url and --key are needed (or REV_URL and REV_API_KEY)")
-    http_url("--url", args.url)
-    if args.in_flight < 1 or len(args.delimiter) != 1:
-        raise UsageError("--in-flight must be at least 1 and --delimiter one character")
-    columns = Columns(pairs("--map", args.map), pairs("--set", args.set))
-    file_hash, lines = digest(args.file)
-    source = open_source(args.file, args.delimiter)
-    opened.callback(source.close)
-    if source.header is not None:
-        missing = columns.missing(source.header)
-        if missing:
-            raise UsageError(f"--map: no column {missing[0]!r}; the columns are {', '.join(source.header)}")
-        if not is_named("action", columns, source.header):
-            raise UsageError("no column says the action: give --set action=… or --map action=COLUMN")
-    return _Import(args.file, source, columns, file_hash, lines)
+async def _connected(access: Access) -> Client:
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64))
+    return Client(session, access.url, access.key, patience=access.patience, rng=random.Random())
 
 
-async def _run(args: argparse.Namespace, opened: ExitStack, console: Console, errors: Console) -> int:
-    try:
-        zone = zone_of(args.tz)
-    except ValueError as error:
-        raise UsageError(f"--tz: {error}") from None
-    job = _prepare(args, opened)
-    tally = Tally(_teller(errors))
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64)) as session:
-        client = Client(
-            session, args.url, args.key, customer=args.customer, patience=args.patience, rng=random.Random()
-        )
-        events = Events(
-            job.source.cells, job.source.header, job.columns, zone, args.metadata, job.file_hash, client.now
-        )
-        began = time.monotonic()
+class Examined(NamedTuple):
+    """What a file says and what of it is there, before anything is sent."""
+
+    subject: Subject
+    read: Reading
+    survey: Survey
+    prices: PriceList
+    there: There
+    doubts: list[str]
+
+
+class _Import:
+    """One import of one file."""
+
+    def __init__(self, options: Options, access: Access, client: Client, console: Console, errors: Console) -> None:
+        self._options, self._access, self._client = options, access, client
+        self._console, self._errors = console, errors
+        self._tally = Tally(_teller(errors))
+        self._began = time.monotonic()
+
+    def run(self, wait_for: Run, ask: Ask | None) -> int:
+        """The exit code."""
+        options = self._options
+        hashed = digest(options.path)
+        self._id = import_id(hashed.sha256)
+        seen: Examined = wait_for(self._examine(hashed))
+        asking = ask is not None and not options.yes and seen.survey.events > seen.there.rows
+        if options.dry_run or asking:
+            preview(self._console, self._id, options.columns, seen.read.events, seen.survey, seen.prices, seen.there,
+                    seen.doubts)  # fmt: skip
+        if options.dry_run:
+            self._say("Nothing was charged (--dry-run).")
+            return SOME_BAD if self._tally.bad else FINE
+        if asking and ask is not None and not ask(f"Charge {seen.survey.events - seen.there.rows:,} events?"):
+            self._say("Nothing was charged.")
+            return FAILED
+        wait_for(self._send(seen))
+        return SOME_BAD if self._tally.bad else FINE
+
+    async def _examine(self, hashed: Any) -> Examined:
+        """Reads the whole file, asks the server, compares. Raises what forbids the import."""
+        options, client = self._options, self._client
+        named = options.columns.fixed.get(CUSTOMER, self._access.customer)
+        if self._access.customer not in (None, named):
+            raise UsageError("--customer and --set customer_id differ")
+        key, pricing = await client.whose(None)
+        if named is not None:
+            _, pricing = await client.whose(named)
+        subject = Subject(options, hashed, Whose(key, named), client.now())
+        survey = Survey(*window(subject.now))
+        with reading(subject) as read:
+            for bad in survey.read(read.batches):
+                self._tally.note_bad(bad.row, bad.line, BadCell(bad.column, bad.reason))
+        reason = stops(options.columns, read.events, options.no_tokens)
+        if reason is not None:
+            raise UsageError(reason)
+        if key is None and named is None and CUSTOMER not in read.events.used:
+            raise UsageError("a platform key needs --customer, or a column customer_id (--map customer_id=COLUMN)")
+        self._tally.blank, self._tally.repeated = survey.blank, survey.repeated
+        customers = dict.fromkeys(customer for customer, *_ in survey.sums)
+        prices: dict[str | None, Prices | None] = {}
+        for customer in customers:
+            if customer not in (None, named):
+                assert customer is not None
+                pricing = await client.prices(customer)
+            prices[customer] = None if pricing is None else Prices(pricing)
+        there = There()
+        if await self._may_be_there(read, survey, list(customers)):
+            await self._compare(subject, there)
+        told = doubts(options.columns, read.events, survey, read.times, prices)
+        return Examined(subject, read, survey, prices, there, told)
+
+    async def _may_be_there(self, read: Reading, survey: Survey, customers: list[str | None]) -> bool:
+        """Whether rows of the file may be in the ledger: of an earlier import of it, or of whatever has sent the
+        same ids. An import of an earlier release has no id: some of its rows are looked for."""
+        if "idempotency_key" in read.events.used:
+            return True
+        for customer in customers:
+            if await self._client.imported(customer, self._id) is not None:
+                return True
+        return len(customers) == 1 and bool(await self._client.lookup(customers[0], survey.keys))
+
+    async def _compare(self, subject: Subject, there: There) -> None:
+        with reading(subject) as read:
+            await shared(read.batches, self._options.in_flight, Comparer(self._client, there).compare)
+
+    async def _send(self, seen: Examined) -> None:
+        options, tally = self._options, self._tally
+        sender = Sender(self._client, self._id, tally, seen.there)
         try:
-            await client.check()
-            with progress(errors, tally) as bar:
-                task = bar.add_task(job.path.name, total=job.lines)
-                watched = _watched(batches(job.source.rows, events), lambda done: bar.update(task, advance=done))
-                await Sender(client, tally, args.in_flight).run(watched)
-            if digest(job.path)[0] != job.file_hash:
+            with reading(seen.subject) as read, progress(self._errors, tally) as bar:
+                task = bar.add_task(options.path.name, total=seen.survey.rows)
+
+                async def deliver(batch: Batch) -> None:
+                    await sender.deliver(batch)
+                    bar.update(task, advance=batch.rows)
+
+                await shared(read.batches, options.in_flight, deliver)
+            if digest(options.path) != seen.subject.digest:
                 raise ImportStopped("the file changed while it was read: rows may have been charged with other values")
-        except (ImportStopped, asyncio.CancelledError):
+        except (ImportStopped, FileError, asyncio.CancelledError):
             if tally.rows:
-                summary(console, tally, time.monotonic() - began, [f"Not finished. {AGAIN}"])
+                summary(self._console, tally, time.monotonic() - self._began, [f"Not finished. {AGAIN}"])
             raise
-        summary(console, tally, time.monotonic() - began, _notes(args, job, events, client))
-    return SOME_BAD if tally.bad else FINE
+        summary(self._console, tally, time.monotonic() - self._began, self._notes(seen))
 
+    def _notes(self, seen: Examined) -> list[str]:
+        options, events = self._options, seen.read.events
+        notes = [f"import {self._id} (rev import … --undo takes it back)"]
+        if "agent_id" not in {*events.used, *options.columns.fixed}:
+            notes.append(
+                f'agent_id is "{DEFAULT_AGENT}" where no column gave one (--map agent_id=COLUMN or --set agent_id=NAME)'
+            )
+        if seen.read.times.local:
+            notes.append(f"Times without an offset were read in {options.zone} (--tz)")
+        if events.unused:
+            notes.append(f"Ignored columns (--metadata keeps them): {', '.join(filter(None, events.unused))}")
+        if self._client.retries:
+            notes.append(f"{self._client.retries} requests were repeated")
+        return notes + seen.doubts
 
-def _watched(cut: Iterator[Batch], advance: Callable[[float], None]) -> Iterator[Batch]:
-    """The batches; each moves the bar when the next one is asked for."""
-    for batch in cut:
-        yield batch
-        advance(len(batch.events) + len(batch.bad))
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _teller(errors: Console) -> Callable[[str], None]:
@@ -159,16 +231,3 @@ def _teller(errors: Console) -> Callable[[str], None]:
             errors.print(f"… more bad rows than {SHOWN_BAD}: the rest are only counted", style="yellow")
 
     return tell
-
-
-def _notes(args: argparse.Namespace, job: _Import, events: Events, client: Client) -> list[str]:
-    notes = []
-    if not is_named("agent_id", job.columns, job.source.header):
-        notes.append('agent_id is "import" where no column gave one (--map agent_id=COLUMN or --set agent_id=NAME)')
-    if is_named(TIME, job.columns, job.source.header) and args.tz == "UTC":
-        notes.append("Times without an offset were read as UTC (--tz)")
-    if events.ignored:
-        notes.append(f"Ignored columns (--metadata keeps them): {', '.join(events.ignored)}")
-    if client.retries:
-        notes.append(f"{client.retries} requests were repeated")
-    return notes

@@ -7,7 +7,7 @@ wrote the file would be charged; therefore this reader of our own.
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple, TextIO
+from typing import TextIO
 
 MAX_ROW = 4 << 20
 """Characters of one row; a longer one could not be sent."""
@@ -18,16 +18,9 @@ class CsvError(ValueError):
     """The file cannot be read on: where its rows end is unknown."""
 
 
-class Record(NamedTuple):
-    """The cells of one row. ``line``: where it begins; ``lines``: how many it takes; ``problem``: why it is
-    no good row, and in which cell (from 0)."""
-
-    line: int
-    lines: int
-    cells: list[str]
-    size: int
-    problem: str | None = None
-    cell: int = 0
+Record = tuple[int, int, list[str | None], str, str | None, int]
+"""One row: the line where it begins, how many lines it takes, its cells (None where blank), its text, why it is no
+good row (or None), and in which cell (from 0). A plain tuple, since there is one for every row."""
 
 
 class Reader:
@@ -53,47 +46,48 @@ class Reader:
             if '"' in text:
                 yield self._quoted(text)
             else:
-                yield Record(self._line, 1, [cell.strip() for cell in text.split(delimiter)], len(text))
+                yield self._line, 1, [cell.strip() or None for cell in text.split(delimiter)], text, None, 0
 
     def _quoted(self, text: str) -> Record:
         """A record with quotes in it, of which ``text`` is the first line."""
-        first, cells, at = self._line, list[str](), 0
+        first, cells, at = self._line, list[str | None](), 0
         problem: tuple[str, int] | None = None
         text, end = _body(text)
         while True:
             found = self._cell.match(text, at)
-            if found is None and (opened := _opening(text, at)) is not None and text.count('"', opened) % 2:
+            if found is None and (opened := _opening(text, at)) is not None and _closing(text, opened) < 0:
                 text, end = self._longer(text, end, first, opened)
                 found = self._cell.match(text, at)
             if found is not None:
                 inner = found[1]
-                cells.append((found[2] if inner is None else inner.replace('""', '"')).strip())
+                cells.append((found[2] if inner is None else inner.replace('""', '"')).strip() or None)
                 at = found.end()
             else:
                 if _opening(text, at) is not None:
                     raise CsvError(self._after_quote(text, at, first))
                 problem = problem or ("has a quote within a cell that does not begin with one", len(cells))
                 at = _next(text, self._delimiter, at)
-                cells.append("")
+                cells.append(None)
             if at >= len(text):
                 why, where = problem or (None, 0)
-                return Record(first, self._line - first + 1, cells, len(text), why, where)
+                return first, self._line - first + 1, cells, text, why, where
             at += 1
 
     def _longer(self, text: str, end: str, first: int, opened: int) -> tuple[str, str]:
         """The record with the further lines of the quoted cell that begins at ``opened``."""
-        parts, size, quotes = [text], len(text), text.count('"', opened)
-        while quotes % 2:
+        parts, size = [text], len(text)
+        while True:
             more = self._file.readline(MAX_ROW)
             size += len(more)
             if not more or size > MAX_ROW:
                 why = "is never closed" if not more else f"is not closed within {MAX_ROW} characters"
                 raise CsvError(f"{_place(text, opened, first)}: the quote that is opened here {why}")
             self._line += 1
-            quotes += more.count('"')
             parts.append(end)
             body, end = _body(more)
             parts.append(body)
+            if _closing(body, -1) >= 0:
+                break
         return "".join(parts), end
 
     def _after_quote(self, text: str, at: int, first: int) -> str:
@@ -136,5 +130,3 @@ def _place(text: str, at: int, first: int) -> str:
     """Line and column of a position in a record that begins on line ``first``."""
     before = re.split(r"\r\n|\r|\n", text[:at])
     return f"line {first + len(before) - 1}, column {len(before[-1]) + 1}"
-
-

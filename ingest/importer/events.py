@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ingest.importer.cells import BadCell, Cells, CsvCells, Names, customer, own_key
+from ingest.importer.cells import BadCell, Cells, CsvCells, Names, Wholes, customer, own_key
 from ingest.importer.columns import (
     CUSTOMER,
     KEY,
@@ -32,11 +32,11 @@ OUTCOMES = ("success", "failure", "pending")
 MAX_PLANS = 10_000
 
 
-class Event(msgspec.Struct, omit_defaults=True):
+class Event(msgspec.Struct, omit_defaults=True, gc=False):
     """The fields of POST /v1/meter that an import sets."""
 
-    agent_id: str = ""
-    action: str = ""
+    agent_id: str | None = None
+    action: str | None = None
     tokens: int | None = None
     tokens_input: int | None = None
     tokens_output: int | None = None
@@ -50,7 +50,7 @@ class Event(msgspec.Struct, omit_defaults=True):
     trace_id: str | None = None
 
 
-class Prepared(msgspec.Struct):
+class Prepared(msgspec.Struct, gc=False):
     """A row as an event. ``at``: its time in UTC ms, not yet a field of the event; ``customer``: whom it names;
     ``total``: the tokens that are charged; ``late``: the server would not take its time as a timestamp."""
 
@@ -85,8 +85,8 @@ class Prepared(msgspec.Struct):
 
 
 Make = Callable[[Row], Prepared]
-BESIDE = {TIME: "at", CUSTOMER: "customer"}
-"""Fields that are not read into the event, and where they are kept beside it."""
+Step = tuple[str, Any, Callable[[Any], Any], str]
+"""A field, the place of its cell in a row, what reads the cell, and the column."""
 
 
 class Fixed(NamedTuple):
@@ -106,7 +106,7 @@ class Events:
         self, cells: Cells, header: list[str] | None, columns: Columns, times: Times, keep: bool = False
     ) -> None:
         self._cells, self._columns, self._times, self._keep = cells, columns, times, keep
-        self._names = Names()
+        self._names, self._wholes = Names(), Wholes()
         self._plans: dict[tuple[str, ...], Make] = {}
         self.used: dict[str, str] = {}
         """Field (``metadata.x`` too) to the column that fed it first, in the order met."""
@@ -159,7 +159,7 @@ class Events:
         for field, text in self._columns.fixed.items():
             try:
                 if field.startswith(METADATA):
-                    metadata[field.removeprefix(METADATA)] = self._names.read(text)
+                    metadata[field.removeprefix(METADATA)] = self._names[text]
                 else:
                     fields[field] = self._reader(field, CsvCells())(text)
             except ValueError as error:
@@ -168,18 +168,107 @@ class Events:
 
     def _reader(self, field: str, cells: Cells) -> Callable[[Any], Any]:
         """What reads a cell for a field. Raises ValueError when called with one that cannot be."""
+        text = isinstance(cells, CsvCells)
         if field in NUMBERS:
-            return cells.whole
+            return self._wholes.__getitem__ if text else cells.whole
         if field == TIME:
             times, moment = self._times, cells.moment
-            return lambda cell: moment(cell, times)
+            return times.read if text else lambda cell: moment(cell, times)
         if field in (KEY, CUSTOMER):
             read, id = (own_key if field == KEY else customer), cells.id
             return lambda cell: read(id(cell))
-        if isinstance(cells, CsvCells):
-            return self._names.read
-        names, text = self._names.read, cells.text
-        return lambda cell: names(text(cell))
+        names, as_text = self._names.__getitem__, cells.text
+        return names if text else lambda cell: names(as_text(cell))
+
+    def _compile(self, plan: Plan, columns: tuple[str, ...]) -> Make:
+        """One function that makes an event of a row with these columns."""
+        where: dict[str, Any] = dict(zip(columns, columns if self._cells.named else range(len(columns)), strict=True))
+        steps: list[Step] = [(f, where[c], self._reader(f, self._cells), c) for f, c in plan.sources.items()]
+        time = next((step for step in steps if step[0] == TIME), None)
+        customer_step = next((step for step in steps if step[0] == CUSTOMER), None)
+        steps = [step for step in steps if step[0] not in (TIME, CUSTOMER)]
+        kept = [(name, where[c], self._cells.json, c) for name, c in plan.metadata.items()]
+        fixed, check = self._fixed, _checker(plan)
+        template = dict(fixed.fields)
+        if "agent_id" not in plan.sources and "agent_id" not in self._columns.mapped:
+            template.setdefault("agent_id", DEFAULT_AGENT)
+
+        values = [template.get(name) for name in Event.__struct_fields__]
+        places = [(Event.__struct_fields__.index(step[0]), step) for step in steps]
+
+        def make(row: Row) -> Prepared:
+            cells, made = row.cells, values.copy()
+            at, whose = fixed.at, fixed.customer
+            step: Step | None = None
+            try:
+                for number, step in places:
+                    _, place, read, _ = step
+                    cell = cells[place]
+                    if cell is not None:
+                        made[number] = read(cell)
+                if time is not None:
+                    step = time
+                    cell = cells[step[1]]
+                    if cell is not None:
+                        at = step[2](cell)
+                if customer_step is not None:
+                    step = customer_step
+                    cell = cells[step[1]]
+                    if cell is not None:
+                        whose = step[2](cell)
+                event = Event(*made)
+                if kept or fixed.metadata:
+                    metadata: dict[str, Any] = dict(fixed.metadata)
+                    for step in kept:
+                        field, place, read, _ = step
+                        cell = cells[place]
+                        if cell is not None:
+                            metadata[field] = read(cell)
+                    event.metadata = metadata or None
+            except ValueError as error:
+                raise BadCell(step[3] if step else "", str(error)) from None
+            return Prepared(row.number, row.line, event, at, whose, check(event))
+
+        return make
+
+    def _kept(self, plan: Plan) -> Plan:
+        if SOURCE_TIME in plan.unused:
+            raise MappingError(
+                f"a column is named {SOURCE_TIME}, where times are kept that the server would not take: feed it to"
+                f" timestamp, or keep it under another name (--map metadata.NAME={SOURCE_TIME})"
+            )
+        named = [c for c in plan.unused if c]
+        return plan._replace(
+            metadata={**dict(zip(named, named, strict=True)), **plan.metadata}, unused=[c for c in plan.unused if not c]
+        )
+
+    def _read_fixed(self) -> Fixed:
+        """The values of --set. Raises BadCell for one that no event could hold."""
+        fields: dict[str, Any] = {}
+        metadata: dict[str, str] = {}
+        for field, text in self._columns.fixed.items():
+            try:
+                if field.startswith(METADATA):
+                    metadata[field.removeprefix(METADATA)] = self._names[text]
+                else:
+                    fields[field] = self._reader(field, CsvCells())(text)
+            except ValueError as error:
+                raise BadCell(field, f"--set: {error}") from None
+        return Fixed(fields, metadata, fields.pop(TIME, None), fields.pop(CUSTOMER, None))
+
+    def _reader(self, field: str, cells: Cells) -> Callable[[Any], Any]:
+        """What reads a cell for a field. Raises ValueError when called with one that cannot be."""
+        text = isinstance(cells, CsvCells)
+        if field in NUMBERS:
+            return self._wholes.__getitem__ if text else cells.whole
+        if field == TIME:
+            times, moment = self._times, cells.moment
+            return times.read if text else lambda cell: moment(cell, times)
+        if field in (KEY, CUSTOMER):
+            read, id = (own_key if field == KEY else customer), cells.id
+            return lambda cell: read(id(cell))
+        names, as_text = self._names.__getitem__, cells.text
+        return names if text else lambda cell: names(as_text(cell))
 
     def _compile(self, plan: Plan, columns: tuple[str, ...]) -> Make:
         """One function that makes an event of a row with these columns."""
@@ -198,25 +287,28 @@ class Events:
             cells = row.cells
             event = Event(**template)
             prepared = Prepared(row.number, row.line, event, fixed.at, fixed.customer)
-            column = ""
+            step: Step | None = None
             try:
-                for field, place, read, column in steps:
+                for step in steps:
+                    field, place, read, _ = step
                     cell = cells[place]
-                    if cell is not None and cell != "":
+                    if cell is not None:
                         setattr(event, field, read(cell))
-                for field, place, read, column in beside:
+                for step in beside:
+                    field, place, read, _ = step
                     cell = cells[place]
-                    if cell is not None and cell != "":
+                    if cell is not None:
                         setattr(prepared, field, read(cell))
                 if kept or fixed.metadata:
                     metadata: dict[str, Any] = dict(fixed.metadata)
-                    for name, place, read, column in kept:
+                    for step in kept:
+                        field, place, read, _ = step
                         cell = cells[place]
-                        if cell is not None and cell != "":
-                            metadata[name] = read(cell)
+                        if cell is not None:
+                            metadata[field] = read(cell)
                     event.metadata = metadata or None
             except ValueError as error:
-                raise BadCell(column, str(error)) from None
+                raise BadCell(step[3] if step else "", str(error)) from None
             prepared.total = check(event)
             return prepared
 

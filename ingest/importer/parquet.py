@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from ingest.importer.cells import whole
 from ingest.importer.columns import trimmed
@@ -89,5 +89,3 @@ def _values(column: Any) -> list[Any]:
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return [value.strip() or None if value is not None else None for value in values]
     return values
-
-

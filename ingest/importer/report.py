@@ -41,16 +41,20 @@ def summary(console: Console, tally: Tally, seconds: float, notes: list[str]) ->
     table.add_column(style="bold")
     table.add_column(justify="right")
     rate = (tally.imported + tally.already) / seconds if seconds > 0 else 0
-    for name, value in (
-        ("rows", f"{tally.rows:,}"),
-        ("imported", f"{tally.imported:,}"),
-        ("already there", f"{tally.already:,}"),
-        ("bad", f"{tally.bad:,}"),
-        ("total_cents", tally.cents),
-        ("dollars", tally.dollars),
-        ("events/s", f"{rate:,.0f}"),
+    for name, value, always in (
+        ("rows", f"{tally.rows:,}", True),
+        ("imported", f"{tally.imported:,}", True),
+        ("already there", f"{tally.already:,}", True),
+        ("voided since", f"{tally.voided:,}", tally.voided > 0),
+        ("bad", f"{tally.bad:,}", True),
+        ("blank", f"{tally.blank:,}", tally.blank > 0),
+        ("repeated", f"{tally.repeated:,}", tally.repeated > 0),
+        ("total_cents", tally.cents, True),
+        ("dollars", tally.dollars, True),
+        ("events/s", f"{rate:,.0f}", True),
     ):
-        table.add_row(name, value)
+        if always:
+            table.add_row(name, value)
     console.print(table)
     for note in notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)

@@ -13,7 +13,7 @@ import msgspec
 from ingest.importer.answers import Charged
 from ingest.importer.batches import Batch
 from ingest.importer.cells import BadCell
-from ingest.importer.client import Answer, Client, ImportStopped, Refused
+from ingest.importer.client import Answer, Client, Refused
 from ingest.importer.columns import TIME
 from ingest.importer.events import Prepared
 from ingest.importer.keys import again

@@ -25,7 +25,7 @@ class FileError(ValueError):
     """A file that cannot be imported at all."""
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, gc=False):
     """One record of the file. ``number`` counts records from 1, ``line`` is where it begins (0: the format has
     no lines). ``cells``: by the places of its plan, None where absent. ``columns``: their names, when each row
     has its own. ``size``: its bytes, roughly."""
@@ -135,14 +135,14 @@ def _delimiter(file: TextIO, given: str | None) -> tuple[str, int]:
 
 
 def _header(records: Iterator[Record]) -> list[str]:
-    first = next((record for record in records if any(record.cells)), None)
-    if first is None:
-        raise FileError("it has no header line")
-    if first.problem is not None:
-        raise FileError(f"line {first.line}, its header, {first.problem}")
-    header = [trimmed(cell) for cell in first.cells]
-    _check_header(header)
-    return header
+    for line, _, cells, _, problem, _ in records:
+        if problem is not None:
+            raise FileError(f"line {line}, its header, {problem}")
+        if any(cells):
+            header = [trimmed(cell or "") for cell in cells]
+            _check_header(header)
+            return header
+    raise FileError("it has no header line")
 
 
 def _check_header(header: list[str]) -> None:
@@ -161,23 +161,23 @@ def looks_like_data(header: list[str]) -> str | None:
 def _csv_rows(records: Iterator[Record], header: list[str], nul: bool) -> Iterator[Row]:
     number = 0
     width = len(header)
+    again = [cell or None for cell in header]
     try:
-        for record in records:
-            cells = record.cells
-            blank = not any(cells)
+        for line, lines, cells, text, why, place in records:
+            blank = cells[0] is None and not any(cells)
             if blank and len(cells) == 1:
                 continue  # an empty line
             number += 1
             problem = None
-            if record.problem is not None:
-                problem = BadCell(_column(header, record.cell), record.problem)
+            if why is not None:
+                problem = BadCell(_column(header, place), why)
             elif len(cells) != width and not blank:
                 problem = BadCell("", f"has {len(cells)} cells, the header has {width}")
-            elif cells == header:
+            elif cells == again:
                 problem = BadCell("", "is the header again")
-            elif nul or not "".join(cells).isascii():
+            elif nul or not text.isascii():
                 problem = _bad_text(cells, header)
-            yield Row(number, record.line, cells, record.size, None, problem, blank, record.lines)
+            yield Row(number, line, cells, len(text), None, problem, blank, lines)
     except CsvError as error:
         raise FileError(str(error)) from None
 
@@ -186,8 +186,10 @@ def _column(header: list[str], place: int) -> str:
     return header[place] if place < len(header) else ""
 
 
-def _bad_text(cells: list[str], header: list[str]) -> BadCell | None:
+def _bad_text(cells: list[str | None], header: list[str]) -> BadCell | None:
     for place, cell in enumerate(cells):
+        if cell is None:
+            continue
         if _size(cell) is None:
             return BadCell(_column(header, place), "is not UTF-8")
         if "\0" in cell:

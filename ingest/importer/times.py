@@ -146,5 +146,3 @@ def zone_of(text: str) -> tzinfo:
         return ZoneInfo(text)
     except (KeyError, ValueError, OSError):
         raise ValueError(f"{text!r} is neither an offset such as +02:00 nor a known time zone") from None
-
-

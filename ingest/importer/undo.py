@@ -38,15 +38,16 @@ async def undo(client: Client, admin: Client, customer: str | None, import_id: s
     voids = pico = quiet = 0
     for _ in range(TRIES):
         left = 0
-        pages = [ids async for ids in charged(client, customer, import_id)]
-        for ids in pages:
-            answer = await admin.void(ids, UNDO_REASON + import_id)
-            made = [void for void in answer.voids if not void.already]
-            voids += len(made)
-            pico += sum(parse_cents(cents(void.total_cents)) for void in made)
-            left += len(ids)
+        now = await client.imported(customer, import_id)
+        if now is not None and now.events > now.voided_events:
+            for ids in [ids async for ids in charged(client, customer, import_id)]:
+                answer = await admin.void(ids, UNDO_REASON + import_id)
+                made = [void for void in answer.voids if not void.already]
+                voids += len(made)
+                pico += sum(parse_cents(cents(void.total_cents)) for void in made)
+                left += len(ids)
         quiet = 0 if left else quiet + 1
         if quiet == LOOKS:
-            return Undone(voids, pico, await client.imported(customer, import_id))
+            return Undone(voids, pico, now)
         await client.wait(0, PAUSE)
     raise ImportStopped("the ledger still shows events of the import as charged; repeat the command")

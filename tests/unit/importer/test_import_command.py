@@ -49,7 +49,7 @@ class Serving:
     def run(self, path: Path, *options: str) -> int:
         parser = argparse.ArgumentParser()
         configure(parser)
-        return run(parser.parse_args([str(path), "--url", self.url, "--key", "rg_test", *options]))
+        return run(parser.parse_args([str(path), "--url", self.url, "--key", "rg_live", *options]))
 
 
 @pytest.fixture

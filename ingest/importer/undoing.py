@@ -1,0 +1,117 @@
+"""The command lines of `rev import --undo` and of `rev imports`."""
+
+import argparse
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ingest.importer import options as typed
+from ingest.importer.answers import Import, cents
+from ingest.importer.client import Client
+from ingest.importer.columns import CUSTOMER
+from ingest.importer.keys import import_id
+from ingest.importer.options import Access, UsageError
+from ingest.importer.sources import digest, open_source
+from ingest.importer.undo import Undone, undo
+from schemas.money import format_cents
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+NUMBERS = ("events", "voided", "charged", "taken back", "net")
+
+
+def run(
+    args: argparse.Namespace,
+    access: Access,
+    client: Client,
+    wait_for: Run,
+    ask: Callable[[str], bool] | None,
+    console: Console,
+) -> int:
+    """Take an import back. 0: the ledger shows that nothing of it is charged. Raises UsageError, ImportStopped."""
+    if not access.token:
+        raise UsageError("--undo needs --token, the admin token (or REV_ADMIN_TOKEN)")
+    named = typed.is_import_id(args.file)
+    id = args.file if named else import_id(digest(Path(args.file)).sha256)
+    customers = wait_for(_customers(args, access, client, named))
+    known: list[tuple[str | None, Import]] = wait_for(_known(client, customers, id))
+    if not known:
+        raise UsageError(f"there is no import {id}, or the ledger does not show it yet")
+    console.print(table([one for _, one in known]))
+    if args.dry_run:
+        console.print("Nothing was taken back (--dry-run).")
+        return 0
+    if ask is not None and not args.yes and not ask(f"Take back import {id}?"):
+        console.print("Nothing was taken back.")
+        return 2
+    admin = client.as_admin(access.token)
+    for customer, one in known:
+        done: Undone = wait_for(undo(client, admin, customer, id))
+        left = "0" if done.left is None else cents(done.left.total_cents)
+        console.print(
+            f"{one.customer_id}: {done.voids:,} entries taken back, {format_cents(done.pico)} cents; what is left of"
+            f" the import: {left} cents",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
+    return 0
+
+
+async def _customers(args: argparse.Namespace, access: Access, client: Client, named: bool) -> list[str | None]:
+    """Whom an import was charged to: the key's customer, --customer, or all that the file names."""
+    key, _ = await client.whose(None)
+    if key is not None:
+        if access.customer not in (None, key):
+            raise UsageError(f"--customer {access.customer!r} is not the customer of the API key, {key!r}")
+        return [None]
+    if access.customer is not None:
+        return [access.customer]
+    found = [] if named else _named_in(args)
+    if not found:
+        raise UsageError("a platform key needs --customer")
+    return list(found)
+
+
+def _named_in(args: argparse.Namespace) -> list[str]:
+    """The customers that the column customer_id of the file names."""
+    options = typed.options(args)
+    source = open_source(options.path, options.delimiter)
+    found: dict[str, None] = {}
+    try:
+        for row in source.rows:
+            columns = tuple(source.header) if source.header is not None else row.columns or ()
+            column = options.columns.plan(columns).sources.get(CUSTOMER)
+            if column is None or row.problem is not None:
+                continue
+            cell = row.cells[column if source.cells.named else columns.index(column)]
+            if cell is not None:
+                found[source.cells.id(cell)] = None
+    finally:
+        source.close()
+    return list(found)
+
+
+async def _known(client: Client, customers: list[str | None], id: str) -> list[tuple[str | None, Import]]:
+    found = [(customer, await client.imported(customer, id)) for customer in customers]
+    return [(customer, one) for customer, one in found if one is not None]
+
+
+def table(imports: list[Import]) -> Table:
+    """Imports with their sums in cents."""
+    made = Table(box=None)
+    for name in ("import", "customer", "events", "voided", "charged", "taken back", "net", "first", "last"):
+        made.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=True)
+    for one in imports:
+        amounts = (one.charged_cents, one.voided_cents, one.total_cents)
+        whose = one.customer_id + (" (test)" if one.test else "")
+        made.add_row(
+            one.import_id, whose, f"{one.events:,}", f"{one.voided_events:,}", *map(cents, amounts),
+            one.first_at[:19], one.last_at[:19],
+        )  # fmt: skip
+    return made
+
+
+async def list_imports(client: Client, customer: str | None) -> list[Import]:
+    """All imports, newest first."""
+    return [one async for one in client.imports(customer)]
