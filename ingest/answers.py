@@ -24,6 +24,7 @@ class AcceptedAnswer(msgspec.Struct, frozen=True, gc=False):
     event: EventAnswer
     created_at: str
     status: Literal["accepted"]
+    test: bool
 
 
 class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -39,6 +40,7 @@ class BatchAnswer(msgspec.Struct, frozen=True, gc=False):
     results: list[BatchResult]
     total_cents: Number
     currency: str
+    test: bool
 
 
 class AcceptedResult(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -55,6 +57,7 @@ class AcceptedBatch(msgspec.Struct, frozen=True, gc=False):
     total_cents: None
     currency: str
     status: Literal["accepted"]
+    test: bool
 
 
 class KeyCreated(KeyObject, frozen=True):

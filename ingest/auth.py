@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from ingest.context import Context
 from ingest.problems import Forbidden, Invalid, NotRecordedYet, Unauthorized
 from ingest.validation import has_control
+from schemas.commands import Mode
 from schemas.config import ApiKey
 from schemas.limits import MAX_NAME
 from streams.errors import StreamError
@@ -93,6 +94,11 @@ def customer_of(key: ApiKey, *named: str | None) -> str:
         raise Invalid("customer_id is required with a platform key")
     check_customer_id(name)
     return name
+
+
+def mode_of(context: Context, key: ApiKey, customer_id: str) -> Mode:
+    """The mode that a request of this key for this customer belongs to."""
+    return "test" if key.test or context.view.is_test(customer_id) else "live"
 
 
 def check_customer_id(name: str) -> None:

@@ -15,14 +15,14 @@ from schemas.objects import NULL, iso
 from schemas.replies import BatchCharged
 
 
-def accepted(customer_id: str, event: MeterEvent, id: int, at: int) -> bytes:
+def accepted(customer_id: str, event: MeterEvent, id: int, at: int, test: bool) -> bytes:
     """202 of an event that is durable and not priced yet; ``at``: its append time, ms."""
     opened = outcome_id(id) if event.outcome == "pending" else None
     shown = subject(customer_id, event)
-    return encode(AcceptedAnswer(id, None, None, None, CURRENCY, opened, shown, iso(at), "accepted"))
+    return encode(AcceptedAnswer(id, None, None, None, CURRENCY, opened, shown, iso(at), "accepted", test))
 
 
-def batch_metered(partition: int, offset: int, charged: BatchCharged) -> bytes:
+def batch_metered(partition: int, offset: int, charged: BatchCharged, test: bool) -> bytes:
     """201 of a batch whose command stands at (partition, offset)."""
     first, totals, replayed = event_id(partition, offset), charged.totals, charged.replayed
     if replayed or charged.outcomes:
@@ -38,14 +38,14 @@ def batch_metered(partition: int, offset: int, charged: BatchCharged) -> bytes:
         ]
     else:
         results = list(map(BatchResult, range(first, first + len(totals)), map(cents, totals)))
-    return encode(BatchAnswer(results, cents(format_cents(sum(map(pico, totals)))), CURRENCY))
+    return encode(BatchAnswer(results, cents(format_cents(sum(map(pico, totals)))), CURRENCY, test))
 
 
-def batch_accepted(partition: int, offset: int, events: list[MeterEvent]) -> bytes:
+def batch_accepted(partition: int, offset: int, events: list[MeterEvent], test: bool) -> bytes:
     """202 of a batch that is durable and not priced yet."""
     first = event_id(partition, offset)
     results = [
         AcceptedResult(id, NULL, status, outcome_id(id) if event.outcome == "pending" else None)
         for id, event, status in zip(range(first, first + len(events)), events, repeat("accepted"), strict=False)
     ]
-    return encode(AcceptedBatch(results, None, CURRENCY, "accepted"))
+    return encode(AcceptedBatch(results, None, CURRENCY, "accepted", test))

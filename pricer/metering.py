@@ -152,7 +152,8 @@ class Charging:
 
     def _recall(self, key: str) -> idempotency.Memory | None:
         command = self.command
-        return idempotency.recall(self.shard, command.customer_id, key, self.record.at, command.idempotency_window)
+        now, window = self.record.at, command.idempotency_window
+        return idempotency.recall(self.shard, command.customer_id, key, now, window, command.mode)
 
     def _repeat(self, index: int, key: str, memory: idempotency.Memory, hashed: str) -> None:
         receipt = memory.answer
@@ -206,7 +207,8 @@ class Charging:
     def _remember(self, index: int, key: str, hashed: str, entry: Entry) -> None:
         receipt = receipt_of(entry, self.prices[entry.price], self.first_id + index, self.record.at)
         self._keys[key] = idempotency.Memory(hashed, receipt)
-        self.remembered.append(idempotency.remember(self.command.customer_id, key, hashed, receipt))
+        command = self.command
+        self.remembered.append(idempotency.remember(command.customer_id, key, hashed, receipt, command.test))
 
     def _answer(self) -> Charged | BatchCharged:
         n = self.record.request

@@ -122,7 +122,7 @@ def _amounts(command: Void) -> Amounts:
 
 def _check_charge(command: Void, shard: StateView, total: int) -> None:
     """A charge is taken back as the shard knows it, or not at all; its outcome stays closed."""
-    found = standing.find(shard, command.customer_id, command.outcome_id or standing.ADDRESS)
+    found = standing.find(shard, command.customer_id, command.outcome_id or standing.ADDRESS, None)
     closed = None if found is None else found.stored
     if not isinstance(closed, ClosedOutcome) or closed.closed_by != command.event_id:
         raise _unknown(command)

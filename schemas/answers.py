@@ -66,17 +66,18 @@ class MeterAnswer(msgspec.Struct, frozen=True, gc=False):
     outcome_id: str | None
     event: EventAnswer
     created_at: str
+    test: bool = False
 
 
 encode = msgspec.json.Encoder().encode
 
 
-def metered(customer_id: str, event: MeterEvent, receipt: Receipt) -> bytes:
+def metered(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = False) -> bytes:
     """201 of an event that was charged, now or when its key was first used."""
-    return encode(priced(customer_id, event, receipt))
+    return encode(priced(customer_id, event, receipt, test))
 
 
-def priced(customer_id: str, event: MeterEvent, receipt: Receipt) -> MeterAnswer:
+def priced(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = False) -> MeterAnswer:
     """What is answered for a charged event, before it is bytes."""
     base, token, bonus, total = cents(receipt.base), cents(receipt.token), cents(receipt.bonus), receipt.total
     return MeterAnswer(
@@ -88,6 +89,7 @@ def priced(customer_id: str, event: MeterEvent, receipt: Receipt) -> MeterAnswer
         receipt.outcome_id,
         subject(customer_id, event),
         iso(receipt.recorded_at),
+        test,
     )
 
 

@@ -97,9 +97,16 @@ def outcome_key(outcome_id: str) -> bytes:
     return OUTCOME_PREFIX + outcome_id.encode()
 
 
-def task_key(customer_id: str, task_id: str) -> bytes:
-    """Where the id of the outcome that was registered for a task is kept."""
-    return TASK_PREFIX + customer_id.encode() + SEPARATOR + task_id.encode()
+def namespace(customer_id: str, test: bool) -> bytes:
+    """What the names of one mode of a customer begin with. No customer id and no name holds the
+    separator, so that names of two customers or modes cannot collide."""
+    return customer_id.encode() + (SEPARATOR + SEPARATOR if test else SEPARATOR)
+
+
+def task_key(customer_id: str, task_id: str, test: bool = False) -> bytes:
+    """Where the id of the outcome that was registered for a task is kept. In logs from before modes
+    were separate, test tasks are kept among the live ones."""
+    return TASK_PREFIX + namespace(customer_id, test) + task_id.encode()
 
 
 def void_key(event_id: int) -> bytes:

@@ -19,7 +19,7 @@ from ingest.reads.rows import EntryRow
 from ingest.reads.standing import Standing, standing
 from ingest.routing import Auth, Operation, Route, bound
 from ingest.submitting import told
-from schemas.commands import EMPTY, EventOutcome, MeterEvent, OnExpiry, PriceRef, Rates, ReadOutcome, Void
+from schemas.commands import EMPTY, EventOutcome, MeterEvent, Mode, OnExpiry, PriceRef, Rates, ReadOutcome, Void
 from schemas.commands import encode as encode_command
 from schemas.ids import address_of
 from schemas.limits import MAX_BODY
@@ -73,7 +73,8 @@ async def void_outcome(context: Context, request: web.Request) -> web.Response:
         raise NotFound(unknown)
     customer = opener.customer_id
     # the ledger may not have what closed it a moment ago; the shard has
-    read = await context.submitter.read(customer, encode_command(ReadOutcome(customer, id)))
+    mode: Mode = "test" if opener.test else "live"
+    read = await context.submitter.read(customer, encode_command(ReadOutcome(customer, id, mode)))
     stands = decode_standing(read.result)
     if stands.status == "pending" or bytes(stands.charge_cents) == b"0":
         problem = NothingCharged(f"outcome {id} is {stands.status} and charged nothing")

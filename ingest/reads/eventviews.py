@@ -51,9 +51,9 @@ class EventList(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-def accepted(event_id: int) -> EventShown:
+def accepted(event_id: int, test: bool) -> EventShown:
     """A durable event that the ledger does not have yet."""
-    return EventShown(event_id=event_id, price_charged=NULL, status="accepted", metadata=NULL)
+    return EventShown(event_id=event_id, price_charged=NULL, status="accepted", metadata=NULL, test=test)
 
 
 def shown(row: EventRow, voided: bool) -> EventShown:
@@ -102,7 +102,7 @@ def _answer(row: EventRow) -> MeterAnswer:
         total=_canonical(row.total),
         outcome_id=row.outcome_id or None,
     )
-    return priced(row.customer_id, _event(row), receipt)
+    return priced(row.customer_id, _event(row), receipt, row.test)
 
 
 def _event(row: EventRow) -> MeterEvent:

@@ -92,9 +92,9 @@ class Reads(Protocol):
         ...
 
 
-async def find_event(reads: Reads, customer: str, event: int) -> EventRow | None:
-    """The row of one event of a customer, if the ledger has it."""
-    rows = await reads.events(EventQuery(customer, at_least=event, at_most=event, limit=1))
+async def find_event(reads: Reads, customer: str, event: int, test: bool) -> EventRow | None:
+    """The row of one event of a customer and mode, if the ledger has it."""
+    rows = await reads.events(EventQuery(customer, test=test, at_least=event, at_most=event, limit=1))
     return rows[0] if rows else None
 
 

@@ -62,6 +62,7 @@ async def test_the_documented_answer_is_given_exactly(gateway: Any, key: str) ->
             "outcome": "success",
         },
         "created_at": "2026-04-26T12:00:00.000Z",
+        "test": False,
     }
     assert answer.headers["Content-Type"] == "application/json"
 
