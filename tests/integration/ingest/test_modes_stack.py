@@ -36,12 +36,8 @@ class Running:
 
     async def open(self) -> None:
         paths = (await self.call("GET", "/openapi.json", None, "")).json["paths"]
-        keyed = [
-            (m.upper(), path)
-            for path, row in paths.items()
-            for m, one in row.items()
-            if one.get("security") == [{"key": []}]
-        ]
+        rows = [(method.upper(), path, row) for path, one in paths.items() for method, row in one.items()]
+        keyed = [(method, path) for method, path, row in rows if row.get("security") == [{"key": []}]]
         assert len(keyed) > 15
         self.routes = keyed
 
@@ -49,20 +45,19 @@ class Running:
         headers = {"Authorization": f"Bearer {token}"}
         async with self._session.request(method, self._stack["http"] + path, json=body, headers=headers) as response:
             answer = Answer(response.status, await response.text())
-        if (method == POST and path.startswith("/v1/meter?")) or path == "/v1/meter":
-            query = path.partition("?")[2]
-            self._latest[token] = f"/v1/events/{answer.json.get('event_id', 0)}?{query}", token
+        if method == POST and path.partition("?")[0] == "/v1/outcomes" and answer.status == 201:
+            self._latest[token] = path, answer.json["outcome_id"]
         return answer
 
     async def admin(self, method: str, path: str, body: Any) -> Answer:
         return await self.call(method, path, body, self._stack["admin_token"])
 
     async def settle(self) -> None:
-        """The ledger takes a shard's entries in order: when a new event of each key is there, all before is."""
-        for path, token in list(self._latest.values()):
+        """The ledger takes a shard's entries in order: where the last outcome is, all before it is."""
+        for token, (path, id) in list(self._latest.items()):
 
-            async def there(path: str = path, token: str = token) -> bool:
-                return (await self.call("GET", path, None, token)).status == 200
+            async def there(token: str = token, path: str = path, id: str = id) -> bool:
+                return id in (await self.call("GET", path, None, token)).text
 
             await self._eventually(there)
 
