@@ -212,6 +212,7 @@ class CreateWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
     events: list[str]
     secret: str
     actor: str = "customer"
+    test: bool = False
 
 
 class UpdateWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="webhook.update"):

@@ -111,7 +111,7 @@ async def settled(rev: Rev, mode: str, customer: str, key: str, names_customer: 
     unique = await world.call(POST, "/v1/outcomes", task(mark, f"task-{mode}"))
     hook = await world.call(POST, "/v1/webhooks", {"url": f"https://hooks.invalid/{mark}", "events": ["*"]})
     answers = (made, own, pending, many, mine, both, unique, hook)
-    assert [answer.status for answer in answers] == [201] * len(answers), [answer.text for answer in answers]
+    assert [answer.text[:200] for answer in answers if answer.status != 201] == []
     assert {answer.json["test"] for answer in answers} == {mode == "test"}
     ids: Ids = {
         "event_id": tuple(str(one.json["event_id"]) for one in (made, own, pending)),
