@@ -120,7 +120,7 @@ class Voiding:
         return TakenBack(shown.event_id, shown.voided_event_id, shown.total_cents, reply.status == 200, shown.test)
 
     async def charges(self, entries: Sequence[EntryRow]) -> list[EntryRow]:
-        """What the outcomes of these entries, which are voided, had charged before."""
+        """What the outcomes of these entries, which are voided, had charged before, in their order."""
         opened = [entry for entry in entries if entry.kind == "event" and entry.outcome_id]
         closed = await self._closings(opened)
         unknown = [entry for entry in opened if entry.event_id not in closed]
@@ -130,7 +130,8 @@ class Voiding:
         if any(entry.event_id not in closed for entry in late):
             raise Unanswered(ON_ITS_WAY)
         found = await self._context.ledger().entries([id for id in closed.values() if id is not None])
-        return sorted(found, key=lambda entry: entry.event_id)
+        order = {entry.outcome_id: place for place, entry in enumerate(opened)}
+        return sorted(found, key=lambda entry: order[entry.outcome_id])
 
     async def _closings(self, opened: Sequence[EntryRow]) -> dict[int, int | None]:
         """The charge of each outcome that the ledger knows as closed, None of one that charged nothing."""

@@ -14,7 +14,7 @@ from ingest.reads.rows import EventRow
 from ingest.routing import Auth, Operation, Route, bound
 from ingest.validation import decode, no_control
 from ingest.writing import QUERY, received
-from schemas.limits import MAX_BODY, MAX_EVENTS
+from schemas.limits import MAX_BATCH_BODY, MAX_EVENTS
 
 PATH = "/v1/events/lookup"
 _body = msgspec.json.Decoder(LookupBody).decode
@@ -42,7 +42,7 @@ def routes(context: Context) -> list[Route]:
 
 async def lookup(context: Context, request: web.Request) -> web.Response:
     """POST /v1/events/lookup."""
-    query, sent, key = await received(context, request, MAX_BODY)
+    query, sent, key = await received(context, request, MAX_BATCH_BODY)
     body: LookupBody = decode(sent, _body, LookupBody)
     customer = customer_of(key, body.customer_id, query.get("customer_id"))
     test = mode_of(context, key, customer) == "test"

@@ -1,5 +1,6 @@
 """A ledger on the real engine, filled by the test, and the reads over it."""
 
+import re
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
@@ -63,6 +64,12 @@ class Ledger:
     def explain(self, sql: str, parameters: dict[str, Any]) -> str:
         """The engine's plan of a query."""
         return str(self.client.raw_query(f"EXPLAIN projections = 1 {sql}", parameters=parameters, fmt="TSV").decode())
+
+    def granules(self, sql: str, parameters: dict[str, Any]) -> int:
+        """How many granules of the table a query would read after all its indexes."""
+        plan = self.client.raw_query(f"EXPLAIN indexes = 1 {sql}", parameters=parameters, fmt="TSV").decode()
+        read = re.findall(r"Granules: (\d+)/\d+", plan)
+        return int(read[-1]) if read else 0
 
 
 @pytest.fixture
