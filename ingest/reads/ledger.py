@@ -170,7 +170,7 @@ class LedgerReads:
             return {}
         given = sorted(events)
         rows = await self._runner.fetch("voided", VoidedRow, customer=customer, least=given[0], events=given)
-        return {row.event_id: row.reason for row in rows}
+        return {row.original: row.reason for row in rows}
 
     async def entries(self, events: Sequence[int]) -> list[EntryRow]:
         return await self._runner.fetch("entries", EntryRow, customer="", events=sorted(events)) if events else []

@@ -186,9 +186,9 @@ class ImportRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class VoidedRow(msgspec.Struct, frozen=True, gc=False):
-    """An entry that was taken back, and why."""
+    """The void of the entry ``original``: why it was taken back."""
 
-    event_id: int
+    original: int
     reason: str
 
 

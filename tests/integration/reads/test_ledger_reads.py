@@ -216,6 +216,7 @@ async def test_events_equal_the_reference(filled: Any) -> None:
     ids = [row.event_id for row in rows]
     voided = await filled.reads.voided("acme", ids)
     assert voided == await memory.voided("acme", ids) and set(voided.values()) == {"goodwill"}
+    assert [await filled.reads.voided("acme", [id]) for id in voided] == [{id: "goodwill"} for id in voided]
     assert await filled.reads.voided("acme", []) == {}
 
 
