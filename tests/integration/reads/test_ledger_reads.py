@@ -15,7 +15,7 @@ from ingest.reads.logends import KafkaLogEnds
 from ingest.reads.memory import LedgerRow, MemoryReads
 from ingest.reads.params import STATUSES
 from ingest.reads.periods import EVER, Range, named
-from ingest.reads.rows import EventQuery, ImportQuery, OutcomeQuery, Reached, UsageKey, UsageQuery
+from ingest.reads.rows import EventQuery, OutcomeQuery, Reached, UsageKey, UsageQuery
 from schemas.ids import address_of, event_id
 from schemas.limits import DAY, HOUR
 from schemas.money import PICO, parse_cents
@@ -167,7 +167,7 @@ async def test_outcomes_equal_the_reference(filled: Any) -> None:
     ]
     for query in queries:
         real, wanted = await filled.reads.outcomes(query), await memory.outcomes(query)
-        assert [_canonical(row) for row in real] == [_canonical(row) for row in wanted], query
+        assert [canonical(row) for row in real] == [canonical(row) for row in wanted], query
     split = [await memory.outcomes(OutcomeQuery("acme", NOW, status=status, limit=1000)) for status in STATUSES]
     assert sum(map(len, split)) == len(everyone) and all(split)
     opened = [row.event_id for row in everyone]
@@ -184,13 +184,13 @@ async def test_an_entry_of_any_kind_is_found_by_its_id(filled: Any) -> None:
     assert {"event", "registered", "charge", "waived", "void", "rejected"} == {row.kind for row in rows}
     for row in rows[::3]:
         real, wanted = await filled.reads.entry(row.event_id), await memory.entry(row.event_id)
-        assert real is not None and _canonical(real) == _canonical(wanted)
+        assert real is not None and canonical(real) == canonical(wanted)
         assert await filled.reads.entry(row.event_id, row.customer_id) == real
         assert await filled.reads.entry(row.event_id, "nobody") is None
     assert await filled.reads.entry(event_id(3, 10**6)) is await memory.entry(event_id(3, 10**6)) is None
     ids = [row.event_id for row in rows[::2]]
-    many = {row.event_id: _canonical(row) for row in await filled.reads.entries([*ids, event_id(3, 10**6)])}
-    assert many == {row.event_id: _canonical(row) for row in await memory.entries(ids)}
+    many = {row.event_id: canonical(row) for row in await filled.reads.entries([*ids, event_id(3, 10**6)])}
+    assert many == {row.event_id: canonical(row) for row in await memory.entries(ids)}
     assert await filled.reads.entries([]) == []
 
 
@@ -212,7 +212,7 @@ async def test_events_equal_the_reference(filled: Any) -> None:
     ]
     for query in queries:
         real, wanted = await filled.reads.events(query), await memory.events(query)
-        assert [_canonical(row) for row in real] == [_canonical(row) for row in wanted], query
+        assert [canonical(row) for row in real] == [canonical(row) for row in wanted], query
     ids = [row.event_id for row in rows]
     voided = await filled.reads.voided("acme", ids)
     assert voided == await memory.voided("acme", ids) and set(voided.values()) == {"goodwill"}
@@ -220,92 +220,7 @@ async def test_events_equal_the_reference(filled: Any) -> None:
     assert await filled.reads.voided("acme", []) == {}
 
 
-async def test_events_are_looked_up_by_their_keys(filled: Any) -> None:
-    """Those charged events of a customer and mode that have one of the keys, however long and awkward these are."""
-    rows = generated(seed=9)
-    long = [f"{word}{number:03}" + "☃" * 248 for number in range(1000) for word in AWKWARD[:1]]
-    awkward = [
-        LedgerRow("event", event_id(3, 10**6 + place), "acme", idempotency_key=key, recorded_at=NOW, event_time=NOW)
-        for place, key in enumerate([*AWKWARD, long[7], long[993], "twice", "twice"])
-    ]
-    filled.insert([*rows, *awkward])
-    memory = MemoryReads([*rows, *awkward])
-    keys = [row.idempotency_key for row in rows if row.idempotency_key]
-    asked = [keys, keys[:1], ["none"], AWKWARD, long, ["twice"]]
-    for customer, test, some in itertools.product(("acme", "other"), (False, True), asked):
-        real = await filled.reads.lookup(customer, test, some)
-        wanted = await memory.lookup(customer, test, some)
-        assert sorted(map(_canonical, real), key=_id) == sorted(map(_canonical, wanted), key=_id)
-        assert {row.kind for row in real} <= {"event"}
-    found = await filled.reads.lookup("acme", False, ["none", *AWKWARD, *long, "twice"])
-    assert {row.event_id for row in found} == {row.event_id for row in awkward}
-
-
-async def test_a_look_up_does_not_read_all_keys(filled: Any) -> None:
-    """The skip indexes of the keys leave out what cannot hold one, in order or not, and those of an import too."""
-    filled.client.command(
-        "INSERT INTO rev.entries (kind, event_id, customer_id, idempotency_key, import_id, event_time, recorded_at) "
-        "SELECT 'event', number * 65536, 'acme', if(number < 100000, concat('import/f/', toString(number)), "
-        "hex(MD5(toString(number)))), if(number < 100000, 'f', ''), "
-        f"fromUnixTimestamp64Milli(toInt64({NOW}), 'UTC'), fromUnixTimestamp64Milli(toInt64({NOW}), 'UTC') "
-        "FROM numbers(200000)",
-        settings={"max_block_size": 100_000, "min_insert_block_size_rows": 200_000},
-    )
-    for keys in ([f"import/f/{n}" for n in range(50_000, 50_100)], [f"import/g/{n}" for n in range(100)], ["x", "y"]):
-        parameters = {"customer": "acme", "test": 0, "keys": keys}
-        assert filled.granules(query_text("lookup"), parameters) <= 3, keys
-    one = {"customer": "acme", "test": 0, "import_id": "g", "before_time": NOW + 1, "before_id": "", "limit": 1}
-    assert filled.granules(query_text("imports"), one) == 0
-    assert filled.granules(query_text("imports"), {**one, "import_id": "f"}) <= 14
-
-
-async def test_imports_equal_the_reference(filled: Any) -> None:
-    """Sums and order of every import of each mode, page by page, are what plain Python makes of the same rows."""
-    rows = generated(seed=10)
-    filled.insert(rows)
-    memory = MemoryReads(rows)
-    for customer, test in itertools.product(("acme", "other", "nobody"), (False, True)):
-        whole = ImportQuery(customer, test, limit=1000)
-        seen: list[Any] = []
-        while page := await filled.reads.imports(query := whole._replace(limit=2, before=_after(seen, whole))):
-            assert list(map(_import, page)) == list(map(_import, await memory.imports(query)))
-            seen += page
-        assert list(map(_import, seen)) == list(map(_import, await memory.imports(whole)))
-        assert len(seen) == (0 if customer == "nobody" else 6)
-        for row in seen:
-            assert await filled.reads.imports(whole._replace(import_id=row.import_id)) == [row]
-    assert await filled.reads.imports(ImportQuery("acme", False, "imp")) == []
-    taken = [row for row in await filled.reads.imports(ImportQuery("acme", False)) if row.voided]
-    assert taken and all(parse_cents(row.taken) < 0 for row in taken)
-
-
-async def test_sums_of_an_import_do_not_wrap(filled: Any) -> None:
-    """Sums beyond 38 digits of cents are exact."""
-    filled.client.command(
-        "INSERT INTO rev.entries (kind, event_id, customer_id, import_id, total_cents, event_time, recorded_at) "
-        f"SELECT 'event', number * 65536, 'big', 'i', toDecimal128('{10**21}.000000000001', 12), "
-        f"fromUnixTimestamp64Milli(toInt64({NOW}), 'UTC'), fromUnixTimestamp64Milli(toInt64({NOW}), 'UTC') "
-        "FROM numbers(200000)",
-        settings={"max_block_size": 10_000, "min_insert_block_size_rows": 10_000},
-    )
-    (row,) = await filled.reads.imports(ImportQuery("big", False))
-    assert (row.events, parse_cents(row.cents)) == (200_000, 200_000 * (10**21 * PICO + 1))
-
-
-def _after(seen: list[Any], query: ImportQuery) -> tuple[int, str]:
-    return (seen[-1].last, seen[-1].import_id) if seen else query.before
-
-
-def _import(row: Any) -> tuple[Any, ...]:
-    cents = (parse_cents(row.cents), parse_cents(row.taken))
-    return (row.import_id, row.first, row.last, row.events, row.voided, *cents)
-
-
-def _id(row: dict[str, Any]) -> int:
-    return int(row["event_id"])
-
-
-def _canonical(row: Any) -> dict[str, Any]:
+def canonical(row: Any) -> dict[str, Any]:
     money = {"base", "token", "bonus", "total", "price_base", "price_token", "price_bonus"}
     fields = {field: getattr(row, field) for field in row.__struct_fields__}
     return {field: parse_cents(value) if field in money else value for field, value in fields.items()}
