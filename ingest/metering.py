@@ -8,6 +8,7 @@ from ingest.auth import customer_of, mode_of, require_latest
 from ingest.bodies import BatchBody, EventBody
 from ingest.boundary import answer
 from ingest.context import Context
+from ingest.labels import import_id_of
 from ingest.problems import Invalid
 from ingest.routing import Auth, Operation, Route, bound
 from ingest.validation import Bounds, decode_batch, decode_event, event_of, events_of, failed
@@ -79,12 +80,13 @@ async def many(context: Context, request: web.Request) -> web.Response:
     batch = decode_batch(sent)
     customer_id = customer_of(key, batch.customer_id, query.get("customer_id"))
     assert batch.events is not None
+    import_id = import_id_of(batch.import_id)
     events = events_of(batch.events, customer_id, given_key(request), _bounds(context))
     missing = await _unpriced(context, customer_id, events)
     if missing:
         raise failed([IndexedError(index, no_price(action)) for index, action in missing])
     mode = mode_of(context, key, customer_id)
-    command = encode(_command(context, key, customer_id, events, mode, batch=True))
+    command = encode(_command(context, key, customer_id, events, mode, batch=True, import_id=import_id))
     submitted = await context.submitter.meter(customer_id, command, len(events), waits(request))
     reply, (partition, offset) = submitted.reply, (submitted.appended.partition, submitted.appended.offset)
     if isinstance(reply, BatchCharged):
@@ -104,7 +106,13 @@ def no_price(action: str) -> str:
 
 
 def _command(
-    context: Context, key: ApiKey, customer_id: str, events: list[MeterEvent], mode: Mode, batch: bool
+    context: Context,
+    key: ApiKey,
+    customer_id: str,
+    events: list[MeterEvent],
+    mode: Mode,
+    batch: bool,
+    import_id: str | None = None,
 ) -> Meter:
     settings = context.settings
     return Meter(
@@ -116,6 +124,7 @@ def _command(
         batch=batch,
         test=mode == "test",
         mode=mode,
+        import_id=import_id,
     )
 
 

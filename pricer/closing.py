@@ -169,5 +169,6 @@ def _step(
 ) -> Step:
     prices = [] if opened.price is None else [opened.price]
     customer_id = opened.customer_id
-    written = EntryRecord(customer_id, record.offset, record.at, [entry], prices, api_key_id, opened.test)
+    label = opened.import_id
+    written = EntryRecord(customer_id, record.offset, record.at, [entry], prices, api_key_id, opened.test, label)
     return Step(stored, entry, changes, tuple(memories(customer_id, record.at, entry, opened.test)), written)

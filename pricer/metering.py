@@ -200,6 +200,7 @@ class Charging:
             model=event.model,
             provider=event.provider,
             trace_id=event.trace_id,
+            import_id=command.import_id,
         )
         self.outcomes.append(index)
         self.changes.append((state.outcome_key(ids.outcome_id(event_id)), state.encode(outcome)))
@@ -223,5 +224,14 @@ class Charging:
 
 def _encode(command: Meter, record: Input, written: list[Entry], refs: list[PriceRef]) -> bytes:
     return entries.encode(
-        EntryRecord(command.customer_id, record.offset, record.at, written, refs, command.api_key_id, command.test)
+        EntryRecord(
+            command.customer_id,
+            record.offset,
+            record.at,
+            written,
+            refs,
+            command.api_key_id,
+            command.test,
+            command.import_id,
+        )
     )

@@ -71,7 +71,15 @@ def _decision(command: Void, record: Input, amounts: Amounts, voided: OpenOutcom
         detail=shown,
     )
     prices = [] if command.price is None else [command.price]
-    written = EntryRecord(command.customer_id, record.offset, record.at, [entry], prices, test=command.test)
+    written = EntryRecord(
+        command.customer_id,
+        record.offset,
+        record.at,
+        [entry],
+        prices,
+        test=command.test,
+        import_id=command.import_id,
+    )
     changes = [(state.void_key(command.event_id), bytes(memoryview(shown)))]
     if voided is not None:
         changed = msgspec.structs.replace(voided, voided=True)

@@ -58,6 +58,8 @@ class Meter(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field
     batch: bool = False
     test: bool = False
     mode: Mode | None = None
+    import_id: str | None = None
+    """A label of the file that the events came from; it decides nothing."""
 
 
 class Rates(msgspec.Struct, frozen=True, gc=False):
@@ -147,6 +149,8 @@ class Void(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command",
     charge: bool = False
     test: bool = False
     actor: str = "admin"
+    import_id: str | None = None
+    """Of the entry that is taken back."""
 
 
 class SeedPrice(msgspec.Struct, frozen=True, gc=False):

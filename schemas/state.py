@@ -59,6 +59,8 @@ class OpenOutcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag
     criteria: msgspec.Raw = EMPTY
     voided: bool = False
     """The event that opened it was voided: no verdict charges anything."""
+    import_id: str | None = None
+    """Of the event that opened it, for what closes it."""
 
 
 class ClosedOutcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="closed"):

@@ -41,6 +41,7 @@ class EventShown(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     provider: str | None = None
     trace_id: str | None = None
+    import_id: str | None = None
     test: bool = False
 
 
@@ -78,6 +79,7 @@ def shown(row: EventRow, voided: bool) -> EventShown:
         model=row.model or None,
         provider=row.provider or None,
         trace_id=row.trace_id or None,
+        import_id=row.import_id or None,
         test=row.test,
     )
 

@@ -28,6 +28,7 @@ EVENTS_QUERY = {
     **NAMES,
     "outcome": "success, failure or pending.",
     "idempotency_key": "Only the event with this key.",
+    "import_id": "Only of this import.",
     **TIMES,
     **PAGE,
 }

@@ -116,7 +116,8 @@ class Lifecycle:
         closing = self._expiry(offset, at, outcome, command)
         refusal = self._refusal(offset, at, len(closing.rows), command, outcome)
         if closing.rows:
-            refusal["api_key_id"] = 0  # of the whole record, and nobody closed it
+            # of the whole record: nobody closed it, and it is about what is closed
+            refusal |= {"api_key_id": 0, "import_id": closing.rows[0]["import_id"]}
         return Option([*closing.rows, refusal], closing.effect)
 
     def _remind(self, offset: int, at: int, command: Mapping[str, Any]) -> Option:

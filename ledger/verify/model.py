@@ -204,6 +204,7 @@ class Shard:
             "customer_id": command["customer_id"],
             "api_key_id": command["api_key_id"],
             "test": command.get("test", False),
+            "import_id": command.get("import_id") or "",
             "tokens": event.get("tokens", 0),
             "tokens_input": event.get("tokens_input"),
             "tokens_output": event.get("tokens_output"),

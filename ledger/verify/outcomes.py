@@ -14,7 +14,10 @@ from ledger.verify.rows import ZERO, Row, canonical, loads
 
 PRICE = ("price_id", "price_action", "price_base", "price_token", "price_bonus", "price_is_default", "price_offset")
 PROMISED = ("price_on_success", "price_on_failure")
-KEPT = ("customer_id", "agent_id", "action", "task_id", "model", "provider", "trace_id", "test", *PRICE, *PROMISED)
+KEPT = (
+    "customer_id", "agent_id", "action", "task_id", "model", "provider", "trace_id", "test", "import_id", *PRICE,
+    *PROMISED,
+)  # fmt: skip
 """Columns that the rows of an outcome's end repeat of the row that opened it."""
 
 

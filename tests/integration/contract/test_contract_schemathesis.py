@@ -6,7 +6,8 @@ checks are in. What is given way to, and why:
 - Valid data must be accepted, except where a rule cannot be said in JSON Schema
   (`beyond_the_schema`): a cursor is opaque, times are measured against the clock and each
   other, totals against their parts, rates by their decimals, a customer named twice is one,
-  a task's name is no outcome's id, a verdict has one of two forms, a URL must be public.
+  a task's name is no outcome's id, a verdict has one of two forms, a URL must be public, an
+  event id is written without a point.
 - What only fits by chance is made to fit in valid requests (`made_to_fit`): the outcome, event
   and endpoint that a path names, a time that fits, a URL that may be sent to, the key's
   own customer.
@@ -158,11 +159,18 @@ def beyond_the_schema(case: schemathesis.Case) -> bool:
     body = case.body if isinstance(case.body, dict) else {}
     if "customer_id" in query and "customer_id" in body:
         return True
-    events = body.get("events") or [body]
+    if any(isinstance(id, float) for id in _list(body, "event_ids")):
+        return True
+    events = _list(body, "events") or [body]
     path = case.operation.path
     if path.startswith("/v1/webhooks") or path.endswith("/resolve") or str(body.get("task_id", "")).startswith("oc_"):
         return True
     return bool(RATES & body.keys()) or any(_of_event(event) for event in events if isinstance(event, dict))
+
+
+def _list(body: dict[str, Any], name: str) -> list[Any]:
+    found = body.get(name)
+    return found if isinstance(found, list) else []
 
 
 def _of_event(event: dict[str, Any]) -> bool:

@@ -35,6 +35,7 @@ def _rows(partition: int, entries_offset: int, written: entries.EntryRecord) -> 
             "customer_id": written.customer_id,
             "api_key_id": written.api_key_id,
             "test": written.test,
+            "import_id": written.import_id or "",
             "metadata": bytes(event.get("metadata", b"")).decode(),
             "base_cents": Decimal(entry.base),
             "token_cents": Decimal(entry.token),
@@ -117,6 +118,7 @@ def void_of(row: Row, wrong: str | None = None) -> Void:
         outcome_id=row.get("outcome_id") or None,
         charge=closing != (wrong == "charge"),
         test=row["test"],
+        import_id=row["import_id"] or None,
     )
 
 

@@ -157,9 +157,16 @@ OUTCOME = st.one_of(
     st.builds(Aimed, RESOLVE, st.integers(0, 20), st.just(False)),
     st.builds(TakeBack, st.integers(0, 60), st.sampled_from([None] * 6 + ["total", "customer", "charge", "id"])),
 )
+LABELLED = st.builds(
+    lambda command, label: msgspec.structs.replace(command, import_id=label),
+    st.one_of(METER, PENDING),
+    st.sampled_from(["april", "may"]),
+)
+"""Of imports."""
 Step = commands.Command | Aimed | TakeBack
 STEPS = st.lists(
-    st.tuples(st.one_of(METER, CONFIGURE, OUTCOME, OUTCOME), st.sampled_from([0, 0, 0, 1, 90, 400])), max_size=40
+    st.tuples(st.one_of(METER, LABELLED, CONFIGURE, OUTCOME, OUTCOME), st.sampled_from([0, 0, 0, 1, 90, 400])),
+    max_size=40,
 )
 
 
