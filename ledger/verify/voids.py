@@ -37,7 +37,7 @@ def voidable(command: Mapping[str, Any], place: Place, outcomes: Outcomes) -> bo
     if not before or min(parts) < 0 or reduce(add, parts[:3]) != parts[3]:
         return False
     if command.get("charge", False):
-        closed = outcomes.find(command["customer_id"], outcome_id or "")
+        closed = outcomes.find(command["customer_id"], outcome_id or "", None)
         if closed is None or not closed.verdict or closed.closed_by != event_id:
             return False
         charge = closing_price(closed, closed.verdict)

@@ -22,10 +22,10 @@ def rows_of(log: memory.MemoryLog) -> Iterator[Row]:
     """What the ledger makes of rev.entries (ledger/sql/insert.sql)."""
     for partition, records in enumerate(log.entries):
         for record in records:
-            yield from _rows(partition, record.offset, entries.decode(record.value))
+            yield from rows_of_record(partition, record.offset, entries.decode(record.value))
 
 
-def _rows(partition: int, entries_offset: int, written: entries.EntryRecord) -> Iterator[Row]:
+def rows_of_record(partition: int, entries_offset: int, written: entries.EntryRecord) -> Iterator[Row]:
     for entry in written.entries:
         event: dict[str, Any] = {} if entry.event is None else msgspec.structs.asdict(entry.event)
         row = {name: value for name, value in event.items() if value is not None}
