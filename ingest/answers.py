@@ -32,10 +32,12 @@ class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     total_cents: Number
     outcome_id: str | None = None
     replayed: bool = False
+    status: Literal["voided"] | None = None
 
 
 class BatchAnswer(msgspec.Struct, frozen=True, gc=False):
-    """201: the events are in the ledger at these prices, in the order of the request."""
+    """201: the events are in the ledger at these prices, in the order of the request. ``total_cents``: what
+    this request charged; a replayed event adds nothing."""
 
     results: list[BatchResult]
     total_cents: Number

@@ -66,7 +66,9 @@ async def one(context: Context, request: web.Request) -> web.Response:
     submitted = await context.submitter.meter(customer_id, command, 1, waits(request))
     reply, appended = submitted.reply, submitted.appended
     if isinstance(reply, Charged):
-        return answer(metered(customer_id, event, reply.receipt, test), 201, REPLAYED if reply.replayed else None)
+        return answer(
+            metered(customer_id, event, reply.receipt, test, reply.voided), 201, REPLAYED if reply.replayed else None
+        )
     if reply is not None:
         raise TypeError(f"answer to a meter command: {type(reply).__name__}")
     id = event_id(appended.partition, appended.offset)

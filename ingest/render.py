@@ -26,19 +26,21 @@ def batch_metered(partition: int, offset: int, charged: BatchCharged, test: bool
     """201 of a batch whose command stands at (partition, offset)."""
     first, totals, replayed = event_id(partition, offset), charged.totals, charged.replayed
     if replayed or charged.outcomes:
-        opened = set(charged.outcomes)
+        opened, voided = set(charged.outcomes), set(charged.voided)
         results = [
             BatchResult(
                 id := replayed.get(index, first + index),
                 cents(total),
                 outcome_id(id) if index in opened else None,
                 index in replayed,
+                "voided" if index in voided else None,
             )
             for index, total in enumerate(totals)
         ]
     else:
         results = list(map(BatchResult, range(first, first + len(totals)), map(cents, totals)))
-    return encode(BatchAnswer(results, cents(format_cents(sum(map(pico, totals)))), CURRENCY, test))
+    new = [total for index, total in enumerate(totals) if index not in replayed] if replayed else totals
+    return encode(BatchAnswer(results, cents(format_cents(sum(map(pico, new)))), CURRENCY, test))
 
 
 def batch_accepted(partition: int, offset: int, events: list[MeterEvent], test: bool) -> bytes:

@@ -76,6 +76,7 @@ class Charging:
         self.totals: list[str] = []
         self.replayed: dict[int, Receipt] = {}
         self.outcomes: list[int] = []
+        self.voided: list[int] = []
         self.changes: list[tuple[bytes, bytes | None]] = []
         self.remembered: list[Remembered] = []
         self.refusals: dict[int, Refusal] = {}
@@ -161,6 +162,8 @@ class Charging:
             self.refusals[index] = Refusal(CONFLICT, idempotency.conflict(key))
             return
         self.replayed[index] = receipt
+        if self.shard.get(state.void_key(receipt.event_id)) is not None:
+            self.voided.append(index)
         self.totals.append(receipt.total)
         if receipt.outcome_id is not None:
             self.outcomes.append(index)
@@ -215,9 +218,9 @@ class Charging:
         n = self.record.request
         if self.command.batch:
             replayed = {index: receipt.event_id for index, receipt in self.replayed.items()}
-            return BatchCharged(n, self.record.at, self.totals, replayed, self.outcomes)
+            return BatchCharged(n, self.record.at, self.totals, replayed, self.outcomes, self.voided)
         if self.replayed:
-            return Charged(n, self.replayed[0], replayed=True)
+            return Charged(n, self.replayed[0], replayed=True, voided=bool(self.voided))
         entry = self.entries[0]
         return Charged(n, receipt_of(entry, self.prices[entry.price], self.first_id, self.record.at))
 

@@ -5,6 +5,7 @@ Money is ``Raw``: decimal text printed as an exact JSON number, never through a 
 """
 
 from functools import lru_cache
+from typing import Literal
 
 import msgspec
 from msgspec import Raw
@@ -67,14 +68,16 @@ class MeterAnswer(msgspec.Struct, frozen=True, gc=False):
     event: EventAnswer
     created_at: str
     test: bool = False
+    status: Literal["priced", "voided"] = "priced"
 
 
 encode = msgspec.json.Encoder().encode
 
 
-def metered(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = False) -> bytes:
-    """201 of an event that was charged, now or when its key was first used."""
-    return encode(priced(customer_id, event, receipt, test))
+def metered(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = False, voided: bool = False) -> bytes:
+    """201 of an event that was charged, now or when its key was first used; ``voided``: it was taken back since."""
+    shown = priced(customer_id, event, receipt, test)
+    return encode(msgspec.structs.replace(shown, status="voided") if voided else shown)
 
 
 def priced(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = False) -> MeterAnswer:

@@ -72,7 +72,7 @@ def test_replayed_and_opened_events_of_a_batch_are_marked() -> None:
             {"event_id": 777, "total_cents": 2, "outcome_id": "oc_777", "replayed": True},
             {"event_id": first + 2, "total_cents": 3, "outcome_id": f"oc_{first + 2}"},
         ],
-        "total_cents": 6,
+        "total_cents": 4,  # the second was charged before
         "currency": "usd",
         "test": False,
     }
