@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from ingest.names import BLANK, CONTROL, INVISIBLE
 from schemas.commands import OnExpiry
 from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
 
@@ -18,21 +19,24 @@ MAX_REASON = 1000
 MAX_LABEL = 64
 """Characters of an import_id."""
 
-# patterns only describe: what refuses is in ingest.validation and ingest.auth
-_CONTROL = r"\u0000-\u001f\u007f-\u009f"
-NAME_PATTERN = f"^[^{_CONTROL}]+$"
-OWNER_PATTERN = f"^[^_{_CONTROL}][^{_CONTROL}]*$"
+# patterns only describe: what refuses is in ingest.names and ingest.auth
+NAMED = "In NFC, without control or invisible characters or blanks at the ends."
+_END, _WITHIN = BLANK + CONTROL + INVISIBLE, CONTROL + INVISIBLE
+_REST = f"([^{_WITHIN}]*[^{_END}])?$"
+NAME_PATTERN = f"^[^{_END}]{_REST}"
+OWNER_PATTERN = f"^[^_{_END}]{_REST}"
+TEXT_PATTERN = f"^[^{CONTROL}]+$"
 LABEL_PATTERN = r"^(?!\.\.?$)[A-Za-z0-9_.-]+$"
-CUSTOMER_PATTERN = rf"^([^_*{_CONTROL}]|\*[^{_CONTROL}])[^{_CONTROL}]*$"
+CUSTOMER_PATTERN = rf"^([^_*{_END}]{_REST[:-1]}|\*[^{_WITHIN}]*[^{_END}])$"
 
 
 def _text(pattern: str, description: str) -> Meta:
     return Meta(min_length=1, max_length=MAX_NAME, description=description, extra_json_schema={"pattern": pattern})
 
 
-Name = Annotated[str, _text(NAME_PATTERN, "No control characters.")]
-Customer = Annotated[str, _text(CUSTOMER_PATTERN, "Not * and none that begins with _.")]
-Task = Annotated[str, _text(NAME_PATTERN, "No control characters; not . or .. and none that begins with oc_.")]
+Name = Annotated[str, _text(NAME_PATTERN, NAMED)]
+Customer = Annotated[str, _text(CUSTOMER_PATTERN, f"{NAMED} Not * and none that begins with _.")]
+Task = Annotated[str, _text(NAME_PATTERN, f"{NAMED} Not . or .. and none that begins with oc_.")]
 Label = Annotated[
     str,
     Meta(
@@ -41,8 +45,8 @@ Label = Annotated[
     ),
 ]
 Id = Annotated[int, Meta(ge=0)]
-Reason = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_REASON, "pattern": NAME_PATTERN})]
-Owner = Annotated[str, _text(OWNER_PATTERN, "A customer, or * for a platform's key.")]
+Reason = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_REASON, "pattern": TEXT_PATTERN})]
+Owner = Annotated[str, _text(OWNER_PATTERN, f"{NAMED} A customer, or * for a platform's key.")]
 Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
 Time = Annotated[str, Meta(description="ISO 8601 with Z or an offset.", extra_json_schema={"format": "date-time"})]
 Object = Annotated[

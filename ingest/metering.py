@@ -56,7 +56,7 @@ async def one(context: Context, request: web.Request) -> web.Response:
     """POST /v1/meter."""
     query, sent, key = await received(context, request, MAX_BODY)
     body = decode_event(sent)
-    customer_id = customer_of(key, body.customer_id, query.get("customer_id"))
+    customer_id = customer_of(context, key, body.customer_id, query.get("customer_id"))
     event = event_of(body, one_key(request, body.idempotency_key), _bounds(context))
     if context.view.price_for(customer_id, event.action) is None and await _unpriced(context, customer_id, [event]):
         raise Invalid(no_price(event.action))
@@ -80,7 +80,7 @@ async def many(context: Context, request: web.Request) -> web.Response:
     """POST /v1/meter/batch."""
     query, sent, key = await received(context, request, MAX_BATCH_BODY)
     batch = decode_batch(sent)
-    customer_id = customer_of(key, batch.customer_id, query.get("customer_id"))
+    customer_id = customer_of(context, key, batch.customer_id, query.get("customer_id"))
     assert batch.events is not None
     import_id = import_id_of(batch.import_id)
     events = events_of(batch.events, customer_id, given_key(request), _bounds(context))

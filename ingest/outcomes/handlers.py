@@ -72,7 +72,7 @@ async def register(context: Context, request: web.Request) -> web.Response:
     """POST /v1/outcomes."""
     query, sent, key = await received(context, request, MAX_BODY)
     body = outcome_body(sent)
-    customer_id = customer_of(key, body.customer_id, query.get("customer_id"))
+    customer_id = customer_of(context, key, body.customer_id, query.get("customer_id"))
     own_key = one_key(request, body.idempotency_key)
     window = context.settings.idempotency_window
     task = task_of(body, context.clock(), 0 if own_key is None else window)
@@ -106,7 +106,7 @@ async def resolve(context: Context, request: web.Request) -> web.Response:
     """POST /v1/outcomes/{task_id | outcome_id}/resolve."""
     query, sent, key = await received(context, request, MAX_BODY)
     body = resolve_body(sent)
-    customer_id = customer_of(key, body.customer_id, query.get("customer_id"))
+    customer_id = customer_of(context, key, body.customer_id, query.get("customer_id"))
     own_key = one_key(request, body.idempotency_key)
     verdict = verdict_of(body)
     target = _target(request)
@@ -124,7 +124,7 @@ async def resolve(context: Context, request: web.Request) -> web.Response:
 async def read(context: Context, request: web.Request) -> web.Response:
     """GET /v1/outcomes/{task_id | outcome_id}."""
     key = key_of(context, request)
-    customer_id = customer_of(key, query_of(request, QUERY).get("customer_id"))
+    customer_id = customer_of(context, key, query_of(request, QUERY).get("customer_id"))
     command = ReadOutcome(customer_id, _target(request), mode_of(context, key, customer_id))
     return await forwarded(context, customer_id, await context.submitter.read(customer_id, encode_command(command)))
 

@@ -38,7 +38,7 @@ async def outcome_list(context: Context, request: web.Request) -> web.Response:
     """GET /v1/outcomes."""
     key = key_of(context, request)
     given = query_of(request, QUERY)
-    customer = customer_of(key, given.get("customer_id"))
+    customer = customer_of(context, key, given.get("customer_id"))
     test = mode_of(context, key, customer) == "test"
     asked = params.outcome_query(given, customer, test, context.clock())
     reads = context.ledger()

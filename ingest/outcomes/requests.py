@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from ingest import names
 from ingest.bodies import MAX_REASON, OutcomeBody, ResolveBody, VoidBody, VoidsBody
 from ingest.problems import Invalid
 from ingest.rates import rate
@@ -78,8 +79,8 @@ def task_of(body: OutcomeBody, now: int, repeats: int = 0) -> Task:
     _check_task(body.task_id)
     if body.agent_id is None:
         raise Invalid("agent_id is required")
-    no_control("agent_id", body.agent_id)
-    no_control("idempotency_key", body.idempotency_key)
+    names.check("agent_id", body.agent_id)
+    names.check("idempotency_key", body.idempotency_key)
     if body.price_on_success is UNSET or bytes(body.price_on_success) == b"null":
         raise Invalid("price_on_success is required")
     on_success = rate("price_on_success", body.price_on_success)
@@ -93,7 +94,7 @@ def task_of(body: OutcomeBody, now: int, repeats: int = 0) -> Task:
 
 def verdict_of(body: ResolveBody) -> Verdict:
     """The verdict of either form of the body, or of both if they agree. Raises Invalid."""
-    no_control("idempotency_key", body.idempotency_key)
+    names.check("idempotency_key", body.idempotency_key)
     success = None if body.outcome is None else body.outcome == "success"
     if body.success is not None:
         if success is not None and success != body.success:
@@ -128,7 +129,7 @@ def _reason(given: str | None) -> str:
 
 
 def _check_task(task_id: str) -> None:
-    no_control("task_id", task_id)
+    names.check("task_id", task_id)
     if task_id.startswith(OUTCOME_PREFIX):
         raise Invalid(f"task_id must not begin with {OUTCOME_PREFIX}, as the ids of outcomes do")
     if task_id in DOTS:

@@ -63,7 +63,7 @@ def routes(context: Context) -> list[Route]:
 async def one_event(context: Context, request: web.Request) -> web.Response:
     """GET /v1/events/{event_id}."""
     key = key_of(context, request)
-    customer = customer_of(key, query_of(request, CUSTOMER).get("customer_id"))
+    customer = customer_of(context, key, query_of(request, CUSTOMER).get("customer_id"))
     address = event_address(request.match_info["event_id"])
     event_id = int(request.match_info["event_id"])
     test = mode_of(context, key, customer) == "test"
@@ -120,7 +120,7 @@ def _asked(context: Context, request: web.Request, known: dict[str, str]) -> tup
     """The customer, whether its test entries are meant, and the parameters."""
     key = key_of(context, request)
     given = query_of(request, known)
-    customer = customer_of(key, given.get("customer_id"))
+    customer = customer_of(context, key, given.get("customer_id"))
     return customer, mode_of(context, key, customer) == "test", given
 
 

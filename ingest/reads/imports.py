@@ -62,7 +62,7 @@ async def import_list(context: Context, request: web.Request) -> web.Response:
     """GET /v1/imports."""
     key = key_of(context, request)
     given = query_of(request, QUERY)
-    customer = customer_of(key, given.get("customer_id"))
+    customer = customer_of(context, key, given.get("customer_id"))
     asked = params.import_query(given, customer, mode_of(context, key, customer) == "test")
     rows = await context.ledger().imports(asked._replace(limit=asked.limit + 1))
     here = rows[: asked.limit]
@@ -73,7 +73,7 @@ async def import_list(context: Context, request: web.Request) -> web.Response:
 async def one_import(context: Context, request: web.Request) -> web.Response:
     """GET /v1/imports/{import_id}."""
     key = key_of(context, request)
-    customer = customer_of(key, query_of(request, CUSTOMER).get("customer_id"))
+    customer = customer_of(context, key, query_of(request, CUSTOMER).get("customer_id"))
     id = request.match_info["import_id"]
     unknown = NotFound(f"there is no import {id[:64]!r}")
     try:

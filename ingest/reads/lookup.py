@@ -44,7 +44,7 @@ async def lookup(context: Context, request: web.Request) -> web.Response:
     """POST /v1/events/lookup."""
     query, sent, key = await received(context, request, MAX_BATCH_BODY)
     body: LookupBody = decode(sent, _body, LookupBody)
-    customer = customer_of(key, body.customer_id, query.get("customer_id"))
+    customer = customer_of(context, key, body.customer_id, query.get("customer_id"))
     test = mode_of(context, key, customer) == "test"
     reads = context.ledger()
     rows = await reads.lookup(customer, test, _keys(body))

@@ -78,7 +78,7 @@ def routes(context: Context) -> list[Route]:
 async def _list(context: Context, request: web.Request) -> web.Response:
     key = key_of(context, request)
     given = query_of(request, LIST_QUERY)
-    customer_id = customer_of(key, given.get("customer_id"))
+    customer_id = customer_of(context, key, given.get("customer_id"))
     webhook = webhook_of(context, request, customer_id, mode_of(context, key, customer_id))
     limit, cursor = params.limit(given), params.cursor(given, DELIVERIES, 3)
     before = NEWEST if cursor is None else (cursor[0], cursor[1], cursor[2])

@@ -90,7 +90,7 @@ async def _make(context: Context, request: web.Request) -> web.Response:
 async def _list(context: Context, request: web.Request) -> web.Response:
     key = key_of(context, request)
     query = query_of(request, LIST_QUERY)
-    customer_id = customer_of(key, query.get("customer_id"))
+    customer_id = customer_of(context, key, query.get("customer_id"))
     mode = mode_of(context, key, customer_id)
     own = [webhook for webhook in context.view.webhooks.values() if is_of(webhook, customer_id, mode)]
     shown, cursor = paging.page(own, lambda webhook: (webhook.id, ""), query)
@@ -99,7 +99,7 @@ async def _list(context: Context, request: web.Request) -> web.Response:
 
 async def _show(context: Context, request: web.Request) -> web.Response:
     key = key_of(context, request)
-    customer_id = customer_of(key, query_of(request, QUERY).get("customer_id"))
+    customer_id = customer_of(context, key, query_of(request, QUERY).get("customer_id"))
     mode = mode_of(context, key, customer_id)
     return answer(bytes(webhook_object(webhook_of(context, request, customer_id, mode))))
 
@@ -117,7 +117,7 @@ async def _change(context: Context, request: web.Request) -> web.Response:
 
 async def _delete(context: Context, request: web.Request) -> web.Response:
     key = key_of(context, request)
-    customer_id = customer_of(key, query_of(request, QUERY).get("customer_id"))
+    customer_id = customer_of(context, key, query_of(request, QUERY).get("customer_id"))
     webhook = webhook_of(context, request, customer_id, mode_of(context, key, customer_id))
     await configure(context, DeleteWebhook(webhook.id, customer_id, ACTOR))
     return answer(encode(Done(True, webhook.id)))
@@ -151,7 +151,7 @@ async def asked(context: Context, request: web.Request, struct: type[Body]) -> t
     """The body of a request (an empty one counts as {}), its customer and its mode. Raises Problem."""
     query, text, key = await received(context, request, MAX_BODY)
     body: Body = decode(text or b"{}", Decoder(struct).decode, struct)
-    customer_id = customer_of(key, body.customer_id, query.get("customer_id"))
+    customer_id = customer_of(context, key, body.customer_id, query.get("customer_id"))
     return body, customer_id, mode_of(context, key, customer_id)
 
 

@@ -20,6 +20,7 @@ import base64
 import json
 import re
 import time
+import unicodedata
 import urllib.request
 from collections.abc import Iterator
 from typing import Any, cast
@@ -154,6 +155,8 @@ def is_sent(case: schemathesis.Case) -> bool:
 def beyond_the_schema(case: schemathesis.Case) -> bool:
     """Whether a request that fits the schema may still break a rule that no schema can say."""
     query = case.query or {}
+    if not all(unicodedata.is_normalized("NFC", text) for text in _texts([case.body, dict(query)])):
+        return True
     if "cursor" in query or {"from", "to"} & query.keys():
         return True
     body = case.body if isinstance(case.body, dict) else {}
@@ -166,6 +169,15 @@ def beyond_the_schema(case: schemathesis.Case) -> bool:
     if path.startswith("/v1/webhooks") or path.endswith("/resolve") or str(body.get("task_id", "")).startswith("oc_"):
         return True
     return bool(RATES & body.keys()) or any(_of_event(event) for event in events if isinstance(event, dict))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in [*value, *value.values()] if isinstance(value, dict) else value:
+            yield from _texts(part)
 
 
 def _list(body: dict[str, Any], name: str) -> list[Any]:

@@ -209,8 +209,8 @@ NAMES = [
     "resolve",
     "x" * 256,
     "a\\b",
-    "\u3000x",
-    "a\u200bb",
+    "x\u3000y",
+    "a\u200db",
     "\ud7fc",
 ]
 
