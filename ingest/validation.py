@@ -17,8 +17,9 @@ from ingest.names import is_plain
 from ingest.problems import Forbidden, Invalid
 from schemas.commands import EMPTY, MeterEvent
 from schemas.limits import DAY, MAX_DEPTH, MAX_EVENTS, MAX_NAME, MAX_OBJECT, MAX_TOKENS, TIMESTAMP_AHEAD
+from schemas.objects import iso
 from schemas.replies import IndexedError
-from schemas.settings import MAX_TTL
+from schemas.settings import MAX_TTL, spelled
 
 CHARGE_ACTION = "outcome_charge"
 """The action under which outcome charges are shown; nobody may meter it."""
@@ -237,9 +238,12 @@ def _expiry(body: EventBody, bounds: Bounds, key: str | None) -> int | None:
 def _event_time(text: str, bounds: Bounds) -> int:
     at = _time("timestamp", text)
     if at > bounds.latest:
-        raise Invalid("timestamp must be at most 5 minutes ahead")
+        raise Invalid(f"timestamp must be at most 5 minutes ahead; it is {iso(bounds.now)} here")
     if at < bounds.oldest:
-        raise Invalid("timestamp lies too far back")
+        raise Invalid(
+            f"timestamp lies too far back: at most {spelled(bounds.now - bounds.oldest)} are allowed. Leave it out and"
+            " keep it in metadata: then the event counts when it is accepted"
+        )
     return at
 
 
