@@ -75,9 +75,9 @@ class Running:
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"null")
 
-    def make_key(self, customer: str) -> str:
+    def make_key(self, customer: str, test: bool = False) -> str:
         """A new API key of a customer."""
-        status, body = self.call("POST", "/api/admin/api-keys", {"customer_id": customer})
+        status, body = self.call("POST", "/api/admin/api-keys", {"customer_id": customer, "test": test})
         if status != 201:
             raise RuntimeError(f"no key for {customer}: {status} {body}")
         return str(body["api_key"])

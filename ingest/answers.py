@@ -24,6 +24,7 @@ class AcceptedAnswer(msgspec.Struct, frozen=True, gc=False):
     event: EventAnswer
     created_at: str
     status: Literal["accepted"]
+    test: bool
 
 
 class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -31,14 +32,17 @@ class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     total_cents: Number
     outcome_id: str | None = None
     replayed: bool = False
+    status: Literal["voided"] | None = None
 
 
 class BatchAnswer(msgspec.Struct, frozen=True, gc=False):
-    """201: the events are in the ledger at these prices, in the order of the request."""
+    """201: the events are in the ledger at these prices, in the order of the request. ``total_cents``: what
+    this request charged; a replayed event adds nothing."""
 
     results: list[BatchResult]
     total_cents: Number
     currency: str
+    test: bool
 
 
 class AcceptedResult(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -55,6 +59,7 @@ class AcceptedBatch(msgspec.Struct, frozen=True, gc=False):
     total_cents: None
     currency: str
     status: Literal["accepted"]
+    test: bool
 
 
 class KeyCreated(KeyObject, frozen=True):

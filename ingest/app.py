@@ -6,6 +6,7 @@ from ingest import admin, metering, openapi, outcomes, probes, webhooks
 from ingest.boundary import boundary
 from ingest.context import Context
 from ingest.reads import handlers as reads
+from ingest.reads import imports, lookup
 from ingest.routing import Route
 from ingest.shedding import Shedder
 from schemas.limits import MAX_BATCH_BODY
@@ -18,6 +19,8 @@ def table(context: Context, shedder: Shedder) -> list[Route]:
         *outcomes.routes(context),
         *webhooks.routes(context),
         *reads.routes(context),
+        *lookup.routes(context),
+        *imports.routes(context),
         *admin.routes(context),
         *probes.routes(context, shedder),
     ]

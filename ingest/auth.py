@@ -11,9 +11,11 @@ from hashlib import sha256
 from aiohttp import web
 from aiokafka.errors import KafkaError
 
+from ingest import names
 from ingest.context import Context
 from ingest.problems import Forbidden, Invalid, NotRecordedYet, Unauthorized
 from ingest.validation import has_control
+from schemas.commands import Mode
 from schemas.config import ApiKey
 from schemas.limits import MAX_NAME
 from streams.errors import StreamError
@@ -78,7 +80,7 @@ async def require_latest(context: Context) -> None:
         raise NotRecordedYet(STALE) from error
 
 
-def customer_of(key: ApiKey, *named: str | None) -> str:
+def customer_of(context: Context, key: ApiKey, *named: str | None) -> str:
     """The customer that a request is for, of the key and of the customer_id that the body and
     the query name, if they do. Raises Invalid or Forbidden."""
     wanted = {name for name in named if name is not None}
@@ -91,16 +93,24 @@ def customer_of(key: ApiKey, *named: str | None) -> str:
         return key.customer_id
     if name is None:
         raise Invalid("customer_id is required with a platform key")
-    check_customer_id(name)
+    check_customer_id(context, name)
     return name
 
 
-def check_customer_id(name: str) -> None:
-    """Raises Invalid for an id that no customer can have."""
+def mode_of(context: Context, key: ApiKey, customer_id: str) -> Mode:
+    """The mode that a request of this key for this customer belongs to."""
+    return "test" if key.test or context.view.is_test(customer_id) else "live"
+
+
+def check_customer_id(context: Context, name: str) -> None:
+    """Raises Invalid for an id that no new customer can have; one that there is keeps its id."""
+    if name in context.view.customers:
+        return
     if not 1 <= len(name) <= MAX_NAME or has_control(name):
         raise Invalid(f"customer_id must be 1 to {MAX_NAME} characters without control characters")
     if name == PLATFORM or name.startswith(RESERVED):
         raise Invalid("customer_id is reserved: '*' and ids that begin with '_' cannot be customers")
+    names.check("customer_id", name)
 
 
 def _bearer(request: web.Request) -> str | None:

@@ -10,28 +10,43 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from ingest.names import BLANK, CONTROL, INVISIBLE
 from schemas.commands import OnExpiry
 from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
 
 MAX_REASON = 1000
 """Characters of the reason of a void."""
+MAX_LABEL = 64
+"""Characters of an import_id."""
 
-# patterns only describe: what refuses is in ingest.validation and ingest.auth
-_CONTROL = r"\u0000-\u001f\u007f-\u009f"
-NAME_PATTERN = f"^[^{_CONTROL}]+$"
-OWNER_PATTERN = f"^[^_{_CONTROL}][^{_CONTROL}]*$"
-CUSTOMER_PATTERN = rf"^([^_*{_CONTROL}]|\*[^{_CONTROL}])[^{_CONTROL}]*$"
+# patterns only describe: what refuses is in ingest.names and ingest.auth
+NAMED = "In NFC, without control or invisible characters or blanks at the ends."
+_END, _WITHIN = BLANK + CONTROL + INVISIBLE, CONTROL + INVISIBLE
+_REST = f"([^{_WITHIN}]*[^{_END}])?$"
+NAME_PATTERN = f"^[^{_END}]{_REST}"
+OWNER_PATTERN = f"^[^_{_END}]{_REST}"
+TEXT_PATTERN = f"^[^{CONTROL}]+$"
+LABEL_PATTERN = r"^(?!\.\.?$)[A-Za-z0-9_.-]+$"
+CUSTOMER_PATTERN = rf"^([^_*{_END}]{_REST[:-1]}|\*[^{_WITHIN}]*[^{_END}])$"
 
 
 def _text(pattern: str, description: str) -> Meta:
     return Meta(min_length=1, max_length=MAX_NAME, description=description, extra_json_schema={"pattern": pattern})
 
 
-Name = Annotated[str, _text(NAME_PATTERN, "No control characters.")]
-Customer = Annotated[str, _text(CUSTOMER_PATTERN, "Not * and none that begins with _.")]
-Task = Annotated[str, _text(NAME_PATTERN, "No control characters; not . or .. and none that begins with oc_.")]
-Reason = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_REASON, "pattern": NAME_PATTERN})]
-Owner = Annotated[str, _text(OWNER_PATTERN, "A customer, or * for a platform's key.")]
+Name = Annotated[str, _text(NAME_PATTERN, NAMED)]
+Customer = Annotated[str, _text(CUSTOMER_PATTERN, f"{NAMED} Not * and none that begins with _.")]
+Task = Annotated[str, _text(NAME_PATTERN, f"{NAMED} Not . or .. and none that begins with oc_.")]
+Label = Annotated[
+    str,
+    Meta(
+        description="A-Z a-z 0-9 _ . and -, but not . or .. alone.",
+        extra_json_schema={"minLength": 1, "maxLength": MAX_LABEL, "pattern": LABEL_PATTERN},
+    ),
+]
+Id = Annotated[int, Meta(ge=0)]
+Reason = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_REASON, "pattern": TEXT_PATTERN})]
+Owner = Annotated[str, _text(OWNER_PATTERN, f"{NAMED} A customer, or * for a platform's key.")]
 Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
 Time = Annotated[str, Meta(description="ISO 8601 with Z or an offset.", extra_json_schema={"format": "date-time"})]
 Object = Annotated[
@@ -44,6 +59,9 @@ Rate = Annotated[
         extra_json_schema={"type": ["number", "string", "null"], "minimum": 0, "maximum": 10**9},
     ),
 ]
+
+
+MANY = Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_EVENTS})
 
 
 class EventBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -76,8 +94,9 @@ class BatchBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("events",)
 
-    events: Annotated[list[EventBody], Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_EVENTS})] | None = None
+    events: Annotated[list[EventBody], MANY] | None = None
     customer_id: Customer | None = None
+    import_id: Label | None = None
 
 
 class LooseBatchBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -85,6 +104,7 @@ class LooseBatchBody(msgspec.Struct, forbid_unknown_fields=True):
 
     events: list[msgspec.Raw] | None = None
     customer_id: Name | None = None
+    import_id: str | None = None
 
 
 class KeyBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -142,6 +162,24 @@ class ResolveBody(msgspec.Struct, forbid_unknown_fields=True):
     metadata: Object | UnsetType = UNSET
     idempotency_key: Name | None = None
     customer_id: Customer | None = None
+
+
+class LookupBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Which events are asked for, by their idempotency keys."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("idempotency_keys",)
+
+    idempotency_keys: Annotated[list[Name], MANY] | None = None
+    customer_id: Customer | None = None
+
+
+class VoidsBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Which events and charges are taken back, and why."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("event_ids", "reason")
+
+    event_ids: Annotated[list[Id], MANY] | None = None
+    reason: Reason | None = None
 
 
 class VoidBody(msgspec.Struct, forbid_unknown_fields=True):

@@ -3,18 +3,18 @@
 Only for refusals, so speed does not matter here. Pure.
 """
 
-import difflib
 import json
 import re
 from typing import Any
 
 import msgspec
 
+from ingest.hints import hint
 from schemas.limits import MAX_NAME
 
 _AT = re.compile(r" - at `(key in )?\$(.*)`$")
 _EXPECTED = re.compile(r"Expected `(.+?)`, got `(.+?)`$")
-_LENGTH = re.compile(r"Expected `str` of length (<=|>=) \d+$")
+_LENGTH = re.compile(r"Expected `str` of length (<=|>=) (\d+)$")
 _BOUND = re.compile(r"Expected `int` (<=|>=) (-?\d+)$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`$", re.DOTALL)
 _INDEX = re.compile(r"^\.events\[(\d+)\]")
@@ -50,12 +50,6 @@ def index_of(error: Exception) -> int | None:
     return int(index[1]) if index else None
 
 
-def nearest(name: str, known: tuple[str, ...]) -> str:
-    """``; did you mean 'tokens'?`` or nothing."""
-    near = difflib.get_close_matches(name[:100], known, 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
 def _syntax(message: str, body: bytes) -> str:
     if not body.strip():
         return "the body is empty; a JSON object is required"
@@ -79,7 +73,7 @@ def _validation(message: str, struct: type) -> str:
     index = _INDEX.match(path)
     where = (path[index.end() :] if index else path).lstrip(".") or ("the event" if index else "the body")
     if unknown := _UNKNOWN.match(what):
-        return f"unknown field {unknown[1][:100]!r}{nearest(unknown[1], _fields(struct))}"
+        return f"unknown field {unknown[1][:100]!r}{hint(unknown[1], _fields(struct))}"
     return f"{where} {_must(what, where, struct)}"
 
 
@@ -87,8 +81,9 @@ def _must(what: str, where: str, struct: type) -> str:
     if expected := _EXPECTED.match(what):
         wanted = " or ".join(_WANTED.get(part, part) for part in expected[1].split(" | ") if part != "null")
         return f"must be {wanted}, not {_GOT.get(expected[2], expected[2])}"
-    if _LENGTH.match(what):
-        return f"must have 1 to {MAX_NAME} characters"
+    if length := _LENGTH.match(what):
+        most = int(length[2]) if length[1] == "<=" else _max_length(struct, where)
+        return f"must have 1 to {most} characters"
     if bound := _BOUND.match(what):
         return f"must be at {'most' if bound[1] == '<=' else 'least'} {bound[2]}"
     if what.startswith("Invalid enum value "):
@@ -101,6 +96,23 @@ def _must(what: str, where: str, struct: type) -> str:
 
 def _fields(struct: type) -> tuple[str, ...]:
     return tuple(field.encode_name for field in msgspec.structs.fields(struct))
+
+
+def _max_length(struct: type, where: str) -> int:
+    """Characters that a field may have; a name's where the field is not found, as in a list."""
+    for field in msgspec.structs.fields(struct):
+        if field.encode_name == where:
+            found = [limit for limit in _limits(msgspec.inspect.type_info(field.type)) if limit is not None]
+            return min(found, default=MAX_NAME)
+    return MAX_NAME
+
+
+def _limits(info: Any) -> list[int | None]:
+    if isinstance(info, msgspec.inspect.UnionType):
+        return [limit for member in info.types for limit in _limits(member)]
+    if isinstance(info, msgspec.inspect.Metadata):
+        return _limits(info.type)
+    return [info.max_length] if isinstance(info, msgspec.inspect.StrType) else []
 
 
 def _choices(struct: type, name: str) -> list[str]:

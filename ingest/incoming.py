@@ -12,11 +12,13 @@ from collections.abc import Collection
 from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ingest.explain import nearest
+from ingest.hints import hint
 from ingest.problems import Invalid, TooLarge, Unsupported
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Where a request carries its id."""
+MARK = b"\xef\xbb\xbf"
+"""A byte order mark, which some editors and languages put before UTF-8; it says nothing."""
 BODY_TIME = 60.0
 """Seconds that a body may take."""
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -25,8 +27,8 @@ _SLICE = 4096
 
 
 async def body_of(request: web.Request, limit: int, within: float = BODY_TIME) -> bytes:
-    """The body, inflated, if it comes ``within`` so many seconds. Raises Unsupported, TooLarge
-    (above ``limit`` bytes before or after inflating) or Invalid (what says gzip and is not, or
+    """The body, inflated and without a byte order mark, if it comes ``within`` so many seconds. Raises
+    Unsupported, TooLarge (above ``limit`` bytes before or after inflating) or Invalid (what says gzip and is not, or
     is cut off)."""
     content_type = request.headers.get("Content-Type")
     if content_type and content_type.partition(";")[0].strip().lower() != "application/json":
@@ -39,7 +41,9 @@ async def body_of(request: web.Request, limit: int, within: float = BODY_TIME) -
     body = await (request.read() if request.content.is_eof() else _read(request, within))
     if len(body) > limit:
         raise _too_large(limit)
-    return inflate(body, limit) if encoding in ("gzip", "x-gzip") else body
+    if encoding in ("gzip", "x-gzip"):
+        body = inflate(body, limit)
+    return body.removeprefix(MARK)
 
 
 async def _read(request: web.Request, within: float) -> bytes:
@@ -88,7 +92,7 @@ def query_of(request: web.Request, known: Collection[str]) -> dict[str, str]:
     given: dict[str, str] = {}
     for name, value in request.query.items():
         if name not in known:
-            raise Invalid(f"unknown query parameter {name[:100]!r}{nearest(name, tuple(known))}")
+            raise Invalid(f"unknown query parameter {name[:100]!r}{hint(name, tuple(known))}")
         if name in given:
             raise Invalid(f"query parameter {name} is given twice")
         given[name] = value

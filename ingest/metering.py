@@ -4,16 +4,17 @@ from aiohttp import hdrs, web
 
 from ingest import render
 from ingest.answers import AcceptedAnswer, AcceptedBatch, BatchAnswer
-from ingest.auth import customer_of, require_latest
+from ingest.auth import customer_of, mode_of, require_latest
 from ingest.bodies import BatchBody, EventBody
 from ingest.boundary import answer
 from ingest.context import Context
+from ingest.labels import import_id_of
 from ingest.problems import Invalid
 from ingest.routing import Auth, Operation, Route, bound
 from ingest.validation import Bounds, decode_batch, decode_event, event_of, events_of, failed
 from ingest.writing import QUERY, REPLAYED, given_key, location, one_key, received, waits
 from schemas.answers import MeterAnswer, metered
-from schemas.commands import Meter, MeterEvent, encode
+from schemas.commands import Meter, MeterEvent, Mode, encode
 from schemas.config import ApiKey
 from schemas.ids import event_id
 from schemas.limits import MAX_BATCH_BODY, MAX_BODY
@@ -55,42 +56,50 @@ async def one(context: Context, request: web.Request) -> web.Response:
     """POST /v1/meter."""
     query, sent, key = await received(context, request, MAX_BODY)
     body = decode_event(sent)
-    customer_id = customer_of(key, body.customer_id, query.get("customer_id"))
+    customer_id = customer_of(context, key, body.customer_id, query.get("customer_id"))
     event = event_of(body, one_key(request, body.idempotency_key), _bounds(context))
     if context.view.price_for(customer_id, event.action) is None and await _unpriced(context, customer_id, [event]):
         raise Invalid(no_price(event.action))
-    command = encode(_command(context, key, customer_id, [event], batch=False))
+    mode = mode_of(context, key, customer_id)
+    test = mode == "test"
+    command = encode(_command(context, key, customer_id, [event], mode, batch=False))
     submitted = await context.submitter.meter(customer_id, command, 1, waits(request))
     reply, appended = submitted.reply, submitted.appended
     if isinstance(reply, Charged):
-        return answer(metered(customer_id, event, reply.receipt), 201, REPLAYED if reply.replayed else None)
+        return answer(
+            metered(customer_id, event, reply.receipt, test, reply.voided), 201, REPLAYED if reply.replayed else None
+        )
     if reply is not None:
         raise TypeError(f"answer to a meter command: {type(reply).__name__}")
     id = event_id(appended.partition, appended.offset)
     where = location(key, customer_id, "events", str(id))
-    return answer(render.accepted(customer_id, event, id, appended.timestamp_ms), 202, where)
+    return answer(render.accepted(customer_id, event, id, appended.timestamp_ms, test), 202, where)
 
 
 async def many(context: Context, request: web.Request) -> web.Response:
     """POST /v1/meter/batch."""
     query, sent, key = await received(context, request, MAX_BATCH_BODY)
     batch = decode_batch(sent)
-    customer_id = customer_of(key, batch.customer_id, query.get("customer_id"))
+    customer_id = customer_of(context, key, batch.customer_id, query.get("customer_id"))
     assert batch.events is not None
+    import_id = import_id_of(batch.import_id)
     events = events_of(batch.events, customer_id, given_key(request), _bounds(context))
     missing = await _unpriced(context, customer_id, events)
     if missing:
         raise failed([IndexedError(index, no_price(action)) for index, action in missing])
-    command = encode(_command(context, key, customer_id, events, batch=True))
+    mode = mode_of(context, key, customer_id)
+    command = encode(_command(context, key, customer_id, events, mode, batch=True, import_id=import_id))
     submitted = await context.submitter.meter(customer_id, command, len(events), waits(request))
     reply, (partition, offset) = submitted.reply, (submitted.appended.partition, submitted.appended.offset)
     if isinstance(reply, BatchCharged):
         replayed = len(reply.replayed) == len(events)
-        return answer(render.batch_metered(partition, offset, reply), 201, REPLAYED if replayed else None)
+        return answer(
+            render.batch_metered(partition, offset, reply, mode == "test"), 201, REPLAYED if replayed else None
+        )
     if reply is not None:
         raise TypeError(f"answer to a batch: {type(reply).__name__}")
     where = location(key, customer_id, "events", str(event_id(partition, offset)))
-    return answer(render.batch_accepted(partition, offset, events), 202, where)
+    return answer(render.batch_accepted(partition, offset, events, mode == "test"), 202, where)
 
 
 def no_price(action: str) -> str:
@@ -98,10 +107,27 @@ def no_price(action: str) -> str:
     return f"no price for action {action!r}"
 
 
-def _command(context: Context, key: ApiKey, customer_id: str, events: list[MeterEvent], batch: bool) -> Meter:
+def _command(
+    context: Context,
+    key: ApiKey,
+    customer_id: str,
+    events: list[MeterEvent],
+    mode: Mode,
+    batch: bool,
+    import_id: str | None = None,
+) -> Meter:
     settings = context.settings
-    test = key.test or context.view.is_test(customer_id)
-    return Meter(customer_id, key.id, events, settings.idempotency_window, settings.outcome_ttl, batch, test)
+    return Meter(
+        customer_id=customer_id,
+        api_key_id=key.id,
+        events=events,
+        idempotency_window=settings.idempotency_window,
+        outcome_ttl=settings.outcome_ttl,
+        batch=batch,
+        test=mode == "test",
+        mode=mode,
+        import_id=import_id,
+    )
 
 
 def _bounds(context: Context) -> Bounds:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from aiohttp import hdrs, web
 
-from ingest.bodies import Customer, EventBody, Name, Time
+from ingest.bodies import Customer, EventBody, Label, Name, Time
 from ingest.boundary import answer
 from ingest.problems import ErrorBody
 from ingest.reads.params import GROUPS, OUTCOMES, STATUSES
@@ -51,6 +51,7 @@ _PARAMETERS: dict[str, Json] = {
     "history": {"enum": ["0", "1"]},
     "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIST},
     "cursor": {"type": "string"},
+    "import_id": msgspec.json.schema(Label),
     "delivery_id": msgspec.json.schema(Name),
 }
 """What is said of a parameter, in a path or a query, by its name; one name means one thing."""

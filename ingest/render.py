@@ -15,37 +15,39 @@ from schemas.objects import NULL, iso
 from schemas.replies import BatchCharged
 
 
-def accepted(customer_id: str, event: MeterEvent, id: int, at: int) -> bytes:
+def accepted(customer_id: str, event: MeterEvent, id: int, at: int, test: bool) -> bytes:
     """202 of an event that is durable and not priced yet; ``at``: its append time, ms."""
     opened = outcome_id(id) if event.outcome == "pending" else None
     shown = subject(customer_id, event)
-    return encode(AcceptedAnswer(id, None, None, None, CURRENCY, opened, shown, iso(at), "accepted"))
+    return encode(AcceptedAnswer(id, None, None, None, CURRENCY, opened, shown, iso(at), "accepted", test))
 
 
-def batch_metered(partition: int, offset: int, charged: BatchCharged) -> bytes:
+def batch_metered(partition: int, offset: int, charged: BatchCharged, test: bool) -> bytes:
     """201 of a batch whose command stands at (partition, offset)."""
     first, totals, replayed = event_id(partition, offset), charged.totals, charged.replayed
     if replayed or charged.outcomes:
-        opened = set(charged.outcomes)
+        opened, voided = set(charged.outcomes), set(charged.voided)
         results = [
             BatchResult(
                 id := replayed.get(index, first + index),
                 cents(total),
                 outcome_id(id) if index in opened else None,
                 index in replayed,
+                "voided" if index in voided else None,
             )
             for index, total in enumerate(totals)
         ]
     else:
         results = list(map(BatchResult, range(first, first + len(totals)), map(cents, totals)))
-    return encode(BatchAnswer(results, cents(format_cents(sum(map(pico, totals)))), CURRENCY))
+    new = [total for index, total in enumerate(totals) if index not in replayed] if replayed else totals
+    return encode(BatchAnswer(results, cents(format_cents(sum(map(pico, new)))), CURRENCY, test))
 
 
-def batch_accepted(partition: int, offset: int, events: list[MeterEvent]) -> bytes:
+def batch_accepted(partition: int, offset: int, events: list[MeterEvent], test: bool) -> bytes:
     """202 of a batch that is durable and not priced yet."""
     first = event_id(partition, offset)
     results = [
         AcceptedResult(id, NULL, status, outcome_id(id) if event.outcome == "pending" else None)
         for id, event, status in zip(range(first, first + len(events)), events, repeat("accepted"), strict=False)
     ]
-    return encode(AcceptedBatch(results, None, CURRENCY, "accepted"))
+    return encode(AcceptedBatch(results, None, CURRENCY, "accepted", test))

@@ -15,6 +15,9 @@ from aiohttp import web
 from ingest.context import Context
 
 _PARAMETER = re.compile(r"{(\w+)}")
+_ANY = r"[^/]+"
+_OTHER = {"event_id": rf"(?!lookup(?:/|$)){_ANY}"}
+"""Parameters in whose place another path has a word of its own."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -57,5 +60,5 @@ class Route(NamedTuple):
     def definition(self) -> web.RouteDef:
         """The row as aiohttp wants it."""
         # the library's own pattern leaves out names with braces
-        path = _PARAMETER.sub(r"{\1:[^/]+}", self.operation.path)
+        path = _PARAMETER.sub(lambda name: f"{{{name[1]}:{_OTHER.get(name[1], _ANY)}}}", self.operation.path)
         return web.route(self.operation.method, path, self.handler)

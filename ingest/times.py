@@ -13,6 +13,9 @@ MILLISECOND = timedelta(milliseconds=1)
 _SHAPE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?", re.ASCII | re.IGNORECASE)
 
 
+_OFFSET = re.compile(r"[+-](\d\d):?(\d\d)?", re.ASCII)
+
+
 class TimeError(ValueError):
     """A text that is no time; the message says what it must be."""
 
@@ -24,6 +27,8 @@ def parse(text: str) -> int:
         raise TimeError("must be an ISO 8601 time such as 2026-04-26T12:00:00Z")
     if match[3] is None:
         raise TimeError("must have a time zone: Z or an offset such as +02:00")
+    if (offset := _OFFSET.fullmatch(match[3])) and (int(offset[1]) > 23 or int(offset[2] or 0) > 59):
+        raise TimeError(f"has the offset {match[3]}, which is none: offsets go from -23:59 to +23:59")
     try:
         # in UTC, where an offset may put it outside of the years that there are
         moment = datetime.fromisoformat(text.upper()).astimezone(UTC)

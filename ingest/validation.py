@@ -10,14 +10,16 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from ingest import times
+from ingest import names, times
 from ingest.bodies import BatchBody, EventBody, LooseBatchBody
 from ingest.explain import DecodeFailure, explain
+from ingest.names import is_plain
 from ingest.problems import Forbidden, Invalid
 from schemas.commands import EMPTY, MeterEvent
 from schemas.limits import DAY, MAX_DEPTH, MAX_EVENTS, MAX_NAME, MAX_OBJECT, MAX_TOKENS, TIMESTAMP_AHEAD
+from schemas.objects import iso
 from schemas.replies import IndexedError
-from schemas.settings import MAX_TTL
+from schemas.settings import MAX_TTL, spelled
 
 CHARGE_ACTION = "outcome_charge"
 """The action under which outcome charges are shown; nobody may meter it."""
@@ -98,9 +100,9 @@ def event_of(body: EventBody, key: str | None, bounds: Bounds) -> MeterEvent:
         raise Invalid("agent_id is required")
     if action is None:
         raise Invalid("action is required")
-    if not (agent_id.isprintable() and action.isprintable()):
-        _no_control("agent_id", agent_id)
-        _no_control("action", action)
+    if not (is_plain(agent_id) and is_plain(action)):
+        names.check("agent_id", agent_id)
+        names.check("action", action)
     if action == CHARGE_ACTION:
         raise Invalid(f"action {CHARGE_ACTION!r} is reserved")
     tokens, part_in, part_out = body.tokens, body.tokens_input, body.tokens_output
@@ -110,8 +112,8 @@ def event_of(body: EventBody, key: str | None, bounds: Bounds) -> MeterEvent:
         tokens = 0
     own = body.idempotency_key
     if own is not None:
-        if not own.isprintable():
-            _no_control("idempotency_key", own)
+        if not is_plain(own):
+            names.check("idempotency_key", own)
         key = own
     outcome = body.outcome
     expires_at: int | None = None
@@ -169,6 +171,7 @@ def header_key(given: list[str]) -> str | None:
         raise Invalid("Idempotency-Key is given twice")
     if not 1 <= len(given[0]) <= MAX_NAME or has_control(given[0]):
         raise Invalid(f"Idempotency-Key must be 1 to {MAX_NAME} characters without control characters")
+    names.check("Idempotency-Key", given[0])
     return given[0]
 
 
@@ -235,9 +238,12 @@ def _expiry(body: EventBody, bounds: Bounds, key: str | None) -> int | None:
 def _event_time(text: str, bounds: Bounds) -> int:
     at = _time("timestamp", text)
     if at > bounds.latest:
-        raise Invalid("timestamp must be at most 5 minutes ahead")
+        raise Invalid(f"timestamp must be at most 5 minutes ahead; it is {iso(bounds.now)} here")
     if at < bounds.oldest:
-        raise Invalid("timestamp lies too far back")
+        raise Invalid(
+            f"timestamp lies too far back: at most {spelled(bounds.now - bounds.oldest)} are allowed. Leave it out and"
+            " keep it in metadata: then the event counts when it is accepted"
+        )
     return at
 
 
@@ -250,7 +256,7 @@ def _time(name: str, text: str) -> int:
 
 def _labels(body: EventBody) -> None:
     for name in ("task_id", "model", "provider", "trace_id"):
-        no_control(name, getattr(body, name))
+        names.check(name, getattr(body, name))
 
 
 def _depth(value: Any) -> int:

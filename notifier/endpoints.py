@@ -36,7 +36,13 @@ class Endpoint(NamedTuple):
         return self.owns(event) and (event.type in hook.events or EVERY in hook.events)
 
     def owns(self, event: DomainEvent) -> bool:
-        return event.only in (None, self.webhook.id) and event.owner in (None, self.webhook.customer_id)
+        """Whether the event is of its customer and mode."""
+        hook = self.webhook
+        return (
+            event.only in (None, hook.id)
+            and event.owner in (None, hook.customer_id)
+            and event.test in (None, hook.test)
+        )
 
 
 Changed = Callable[[int, Endpoint | None, Endpoint | None], None]

@@ -18,6 +18,7 @@ from schemas.objects import iso
 from schemas.replies import Receipt
 
 TEST = "webhook.test"
+PRICED = "pricing.updated"
 EVERYBODY = None
 
 
@@ -26,6 +27,7 @@ class Named(msgspec.Struct, frozen=True):
 
     customer_id: str | None = None
     id: int | None = None
+    test: bool = False
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -37,6 +39,7 @@ class Refusal(msgspec.Struct, frozen=True):
     error: str
     event: EventAnswer
     created_at: str
+    test: bool
 
 
 class DomainEvent(NamedTuple):
@@ -50,6 +53,8 @@ class DomainEvent(NamedTuple):
     """The customer; None: everybody."""
     only: int | None
     """The one endpoint that it is for, if it is for one."""
+    test: bool | None
+    """Its mode; None: it concerns both, as prices do."""
     at: int
     entry: Entry
     record: EntryRecord
@@ -95,11 +100,24 @@ def domain_events(partition: int, offset: int, record: EntryRecord) -> Iterator[
             continue
         owner: str | None = record.customer_id
         only = None
+        test: bool | None = record.test
         if entry.kind == "config":
             named = _named(entry.detail)
             owner = named.customer_id
             only = named.id if type == TEST else None
-        yield DomainEvent(offset, entry.index, type, owner, only, record.recorded_at, entry, record, partition)
+            test = None if type == PRICED else named.test
+        yield DomainEvent(
+            offset=offset,
+            place=entry.index,
+            type=type,
+            owner=owner,
+            only=only,
+            test=test,
+            at=record.recorded_at,
+            entry=entry,
+            record=record,
+            partition=partition,
+        )
 
 
 def replays(offset: int, record: EntryRecord) -> Iterator[ReplayJob]:
@@ -130,13 +148,12 @@ def _data(event: DomainEvent) -> bytes:
     entry, record = event.entry, event.record
     if event.type == "meter.created":
         assert entry.event is not None
-        return metered(record.customer_id, entry.event, _receipt(event))
+        return metered(record.customer_id, entry.event, _receipt(event), record.test)
     if event.type == "event.rejected":
         assert entry.event is not None
         asked = subject(record.customer_id, entry.event)
-        return _encode(
-            Refusal(event.number, record.customer_id, "rejected", entry.reason or "", asked, iso(record.recorded_at))
-        )
+        at, why = iso(record.recorded_at), entry.reason or ""
+        return _encode(Refusal(event.number, record.customer_id, "rejected", why, asked, at, record.test))
     return bytes(entry.detail) or b"{}"
 
 

@@ -48,8 +48,9 @@ class Step(NamedTuple):
     """Of the entry alone."""
 
 
-def opening(command: Register, record: Input, body_hash: str | None) -> Step:
-    """A registered outcome. Raises ValueError for an address beyond the last event id."""
+def opening(command: Register, record: Input, body_hash: str | None, displaced: Changes = ()) -> Step:
+    """A registered outcome; ``displaced``: what has to make room for its task. Raises ValueError for
+    an address beyond the last event id."""
     event_id = ids.event_id(record.partition, record.offset)
     id = ids.outcome_id(event_id)
     opened = OpenOutcome(
@@ -87,7 +88,8 @@ def opening(command: Register, record: Input, body_hash: str | None) -> Step:
     )
     changes: Changes = (
         (state.outcome_key(id), state.encode(opened)),
-        (state.task_key(command.customer_id, command.task_id), id.encode()),
+        *displaced,
+        (state.task_key(command.customer_id, command.task_id, command.mode == "test"), id.encode()),
     )
     return _step(opened, opened, entry, changes, record, command.api_key_id)
 
@@ -134,15 +136,15 @@ def closing(opened: OpenOutcome, verdict: Verdict, charge: str, record: Input, b
     return _step(opened, closed, entry, changes, record, by.api_key_id)
 
 
-def memories(customer_id: str, recorded_at: int, entry: Entry) -> list[Remembered]:
+def memories(customer_id: str, recorded_at: int, entry: Entry, test: bool) -> list[Remembered]:
     """What is to be remembered of an entry that opened or closed an outcome: the first answer
-    under its key, and of a closed one the whole object. Follows from the entry alone."""
+    under its key, and of a closed one the whole object. Follows from the entry and its record alone."""
     found = []
     event = entry.event
     if event is not None and event.idempotency_key is not None and entry.body_hash is not None:
         shown = Shown(OPENED if entry.kind == "registered" else CLOSED, entry.detail)
         key, hashed = event.idempotency_key, entry.body_hash
-        found.append(idempotency.remember_shown(customer_id, key, hashed, shown, recorded_at))
+        found.append(idempotency.remember_shown(customer_id, key, hashed, shown, recorded_at, test))
     if entry.kind != "registered" and entry.outcome_id is not None:
         found.append(Remembered(state.outcome_key(entry.outcome_id), bytes(memoryview(entry.detail)), recorded_at))
     return found
@@ -167,5 +169,6 @@ def _step(
 ) -> Step:
     prices = [] if opened.price is None else [opened.price]
     customer_id = opened.customer_id
-    written = EntryRecord(customer_id, record.offset, record.at, [entry], prices, api_key_id, opened.test)
-    return Step(stored, entry, changes, tuple(memories(customer_id, record.at, entry)), written)
+    label = opened.import_id
+    written = EntryRecord(customer_id, record.offset, record.at, [entry], prices, api_key_id, opened.test, label)
+    return Step(stored, entry, changes, tuple(memories(customer_id, record.at, entry, opened.test)), written)

@@ -1,6 +1,6 @@
 """Idempotency: what makes two bodies the same, and what is remembered of the first.
 
-A memory is a key (customer and idempotency key; one namespace for meter events and outcomes),
+A memory is a key (customer, mode and idempotency key; one namespace for meter events and outcomes),
 the hash of the validated body, and the first answer. It is restored from the ledger entries,
 so everything in it must follow from them. Nothing of a refusal is ever remembered.
 """
@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from schemas.commands import EMPTY, MeterEvent, Register
+from schemas.commands import EMPTY, MeterEvent, Mode, Register
 from schemas.replies import Receipt
-from schemas.state import SEPARATOR
+from schemas.state import namespace
 from streams.types import Remembered, StateView
 
 HASH_LENGTH = 32
@@ -107,26 +107,36 @@ def _canonical(metadata: msgspec.Raw) -> bytes:
         return bytes(memoryview(metadata))
 
 
-def memory_key(customer_id: str, key: str) -> bytes:
-    """One namespace per customer. No customer id holds the separator, so keys cannot collide."""
-    return customer_id.encode() + SEPARATOR + key.encode()
+def memory_key(customer_id: str, key: str, test: bool) -> bytes:
+    """One namespace per customer and mode."""
+    return namespace(customer_id, test) + key.encode()
 
 
-def remember(customer_id: str, key: str, hashed: str, receipt: Receipt) -> Remembered:
-    """What is to be remembered of a charged event."""
+def remember(customer_id: str, key: str, hashed: str, receipt: Receipt, test: bool) -> Remembered:
+    """What is to be remembered of a charged event; ``test``: of its entry."""
     value = hashed.encode() + _encode_receipt(receipt)
-    return Remembered(memory_key(customer_id, key), value, receipt.recorded_at)
+    return Remembered(memory_key(customer_id, key, test), value, receipt.recorded_at)
 
 
-def remember_shown(customer_id: str, key: str, hashed: str, shown: Shown, at: int) -> Remembered:
+def remember_shown(customer_id: str, key: str, hashed: str, shown: Shown, at: int, test: bool) -> Remembered:
     """What is to be remembered of a command that opened or closed an outcome at ``at``."""
     value = hashed.encode() + b"%d" % shown.status + bytes(memoryview(shown.result))
-    return Remembered(memory_key(customer_id, key), value, at)
+    return Remembered(memory_key(customer_id, key, test), value, at)
 
 
-def recall(state: StateView, customer_id: str, key: str, now: int, window: int) -> Memory | None:
-    """The memory behind a key if it is younger than ``window`` ms at the accepted time ``now``."""
-    remembered = state.recall(memory_key(customer_id, key))
+def recall(
+    state: StateView, customer_id: str, key: str, now: int, window: int, mode: Mode | None = None
+) -> Memory | None:
+    """The memory behind a key if it is younger than ``window`` ms at the accepted time ``now``.
+
+    Without a mode (a command from before modes were separate) it is the later one of both modes:
+    there was one place for it then, and the later one took it.
+    """
+    if mode is None:
+        both = [state.recall(memory_key(customer_id, key, test)) for test in (False, True)]
+        remembered = max((one for one in both if one is not None), key=lambda one: one.at, default=None)
+    else:
+        remembered = state.recall(memory_key(customer_id, key, mode == "test"))
     if remembered is None or now - remembered.at >= window:
         return None
     hashed, answer = remembered.value[:HASH_LENGTH].decode(), remembered.value[HASH_LENGTH:]

@@ -76,6 +76,7 @@ class Charging:
         self.totals: list[str] = []
         self.replayed: dict[int, Receipt] = {}
         self.outcomes: list[int] = []
+        self.voided: list[int] = []
         self.changes: list[tuple[bytes, bytes | None]] = []
         self.remembered: list[Remembered] = []
         self.refusals: dict[int, Refusal] = {}
@@ -152,7 +153,8 @@ class Charging:
 
     def _recall(self, key: str) -> idempotency.Memory | None:
         command = self.command
-        return idempotency.recall(self.shard, command.customer_id, key, self.record.at, command.idempotency_window)
+        now, window = self.record.at, command.idempotency_window
+        return idempotency.recall(self.shard, command.customer_id, key, now, window, command.mode)
 
     def _repeat(self, index: int, key: str, memory: idempotency.Memory, hashed: str) -> None:
         receipt = memory.answer
@@ -160,6 +162,8 @@ class Charging:
             self.refusals[index] = Refusal(CONFLICT, idempotency.conflict(key))
             return
         self.replayed[index] = receipt
+        if self.shard.get(state.void_key(receipt.event_id)) is not None:
+            self.voided.append(index)
         self.totals.append(receipt.total)
         if receipt.outcome_id is not None:
             self.outcomes.append(index)
@@ -199,6 +203,7 @@ class Charging:
             model=event.model,
             provider=event.provider,
             trace_id=event.trace_id,
+            import_id=command.import_id,
         )
         self.outcomes.append(index)
         self.changes.append((state.outcome_key(ids.outcome_id(event_id)), state.encode(outcome)))
@@ -206,20 +211,30 @@ class Charging:
     def _remember(self, index: int, key: str, hashed: str, entry: Entry) -> None:
         receipt = receipt_of(entry, self.prices[entry.price], self.first_id + index, self.record.at)
         self._keys[key] = idempotency.Memory(hashed, receipt)
-        self.remembered.append(idempotency.remember(self.command.customer_id, key, hashed, receipt))
+        command = self.command
+        self.remembered.append(idempotency.remember(command.customer_id, key, hashed, receipt, command.test))
 
     def _answer(self) -> Charged | BatchCharged:
         n = self.record.request
         if self.command.batch:
             replayed = {index: receipt.event_id for index, receipt in self.replayed.items()}
-            return BatchCharged(n, self.record.at, self.totals, replayed, self.outcomes)
+            return BatchCharged(n, self.record.at, self.totals, replayed, self.outcomes, self.voided)
         if self.replayed:
-            return Charged(n, self.replayed[0], replayed=True)
+            return Charged(n, self.replayed[0], replayed=True, voided=bool(self.voided))
         entry = self.entries[0]
         return Charged(n, receipt_of(entry, self.prices[entry.price], self.first_id, self.record.at))
 
 
 def _encode(command: Meter, record: Input, written: list[Entry], refs: list[PriceRef]) -> bytes:
     return entries.encode(
-        EntryRecord(command.customer_id, record.offset, record.at, written, refs, command.api_key_id, command.test)
+        EntryRecord(
+            command.customer_id,
+            record.offset,
+            record.at,
+            written,
+            refs,
+            command.api_key_id,
+            command.test,
+            command.import_id,
+        )
     )

@@ -17,8 +17,8 @@ from pricer.idempotency import Shown
 from pricer.machine import Row, Stimulus
 from pricer.metering import CONFLICT, INVALID
 from pricer.refusing import Refusal
-from pricer.standing import Found, find, voided
-from schemas import entries, objects, state
+from pricer.standing import Found, displaced_by, find, of_task, voided
+from schemas import entries, objects
 from schemas.commands import Expire, Outcome, ReadOutcome, Register, Resolve
 from schemas.money import MAX_RATE, MoneyError, format_cents, parse_cents
 from schemas.replies import Refused, Reply, Told
@@ -52,19 +52,19 @@ class Handling:
             repeat = self._repeat(command, command.idempotency_key, hashed)
             if repeat is not None:
                 return repeat
-        id = self.shard.get(state.task_key(command.customer_id, command.task_id))
-        found = None if id is None else find(self.shard, command.customer_id, id.decode())
+        task = (self.shard, command.customer_id, command.task_id, command.mode)
+        found = of_task(*task)
         row = self._row("register", found)
         if row.answer == "task_exists":
             return self._refuse(command, row, found, command.task_id)
         wrong = _wrong(command, self.record.at)
         if wrong is not None:
             return refusing.decision(command, self.record, Refusal(400, INVALID, wrong))
-        return self._done(closing.opening(command, self.record, hashed), row)
+        return self._done(closing.opening(command, self.record, hashed, displaced_by(*task)), row)
 
     @decide.register
     def _(self, command: Resolve) -> Decision:
-        found = find(self.shard, command.customer_id, command.target)
+        found = find(self.shard, command.customer_id, command.target, command.mode)
         hashed = None
         if command.idempotency_key is not None:
             id = command.target if found is None else found.id
@@ -83,7 +83,7 @@ class Handling:
 
     @decide.register
     def _(self, command: Expire) -> Decision:
-        found = find(self.shard, command.customer_id, command.outcome_id)
+        found = find(self.shard, command.customer_id, command.outcome_id, None)
         row = self._row("expire", found)
         if row.to == row.state:
             return Decision()
@@ -91,7 +91,7 @@ class Handling:
 
     @decide.register
     def _(self, command: ReadOutcome) -> Decision:
-        found = find(self.shard, command.customer_id, command.target)
+        found = find(self.shard, command.customer_id, command.target, command.mode)
         row = self._row("read", found)
         if row.answer == "not_found":
             refusal, n = _unknown(command.target), self.record.request
@@ -131,7 +131,7 @@ class Handling:
         """The first answer to a key that was seen with this body, a refusal with another one,
         None for a key that stands for nothing."""
         now, window = self.record.at, command.idempotency_window
-        memory = idempotency.recall(self.shard, command.customer_id, key, now, window)
+        memory = idempotency.recall(self.shard, command.customer_id, key, now, window, command.mode)
         if memory is None:
             return None
         answer = memory.answer

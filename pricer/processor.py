@@ -88,14 +88,14 @@ class Pricer:
         for entry in written.entries:
             event = entry.event
             if entry.kind in ("registered", "charge", "waived"):
-                found += closing.memories(written.customer_id, written.recorded_at, entry)
+                found += closing.memories(written.customer_id, written.recorded_at, entry, written.test)
                 continue
             if entry.kind != "event" or event is None or event.idempotency_key is None or entry.body_hash is None:
                 continue
             price = written.prices[entry.price]
             receipt = metering.receipt_of(entry, price, first_id + entry.index, written.recorded_at)
-            remembered = idempotency.remember(written.customer_id, event.idempotency_key, entry.body_hash, receipt)
-            found.append(remembered)
+            key, hashed = event.idempotency_key, entry.body_hash
+            found.append(idempotency.remember(written.customer_id, key, hashed, receipt, written.test))
         return found
 
     def _check_address(self, command: Command, record: Input) -> None:

@@ -47,13 +47,20 @@ def decision(
 
 
 def rejection(command: Refusable, record: Input, reason: str, found: Found | None = None) -> bytes:
-    """The entry record of a refused command. A verdict's test flag is its outcome's."""
+    """The entry record of a refused command. A verdict's test flag is its outcome's, or says the mode
+    in which there is none."""
     api_key_id = 0 if isinstance(command, Void) else command.api_key_id
-    test = (found is not None and found.stored.test) if isinstance(command, Resolve) else command.test
+    test = _is_test(command, found)
     entry = _entry(command, reason, found)
     return entries.encode(
         EntryRecord(command.customer_id, record.offset, record.at, [entry], api_key_id=api_key_id, test=test)
     )
+
+
+def _is_test(command: Refusable, found: Found | None) -> bool:
+    if not isinstance(command, Resolve):
+        return command.test
+    return command.mode == "test" if found is None else found.stored.test
 
 
 def _entry(command: Refusable, reason: str, found: Found | None, index: int = 0) -> Entry:

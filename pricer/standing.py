@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from schemas import state
+from schemas.commands import Mode
 from schemas.ids import outcome_id
 from schemas.objects import VoidObject
 from schemas.state import ClosedOutcome, OpenOutcome
@@ -26,18 +27,44 @@ class Found(NamedTuple):
     stored: OpenOutcome | ClosedOutcome
 
 
-def find(shard: StateView, customer_id: str, target: str) -> Found | None:
-    """By outcome_id or task_id; None when it is unknown or another customer's."""
-    if not target.startswith(ADDRESS):
-        id = shard.get(state.task_key(customer_id, target))
-        if id is None:
-            return None
-        target = id.decode()
-    stored = shard.get(state.outcome_key(target))
+def find(shard: StateView, customer_id: str, target: str, mode: Mode | None) -> Found | None:
+    """By outcome_id or task_id; None when it is unknown, another customer's or the other mode's.
+    Without a mode, an outcome of either is found."""
+    return (
+        _by_id(shard, customer_id, target, mode)
+        if target.startswith(ADDRESS)
+        else of_task(shard, customer_id, target, mode)
+    )
+
+
+def of_task(shard: StateView, customer_id: str, task_id: str, mode: Mode | None) -> Found | None:
+    """The outcome that was registered for a task. Test tasks of before modes were separate stand
+    among the live ones, as long as no live task took the place."""
+    for test in (True, False) if mode == "test" else (False,):
+        id = shard.get(state.task_key(customer_id, task_id, test))
+        found = None if id is None else _by_id(shard, customer_id, id.decode(), mode)
+        if found is not None:
+            return found
+    return None
+
+
+def displaced_by(
+    shard: StateView, customer_id: str, task_id: str, mode: Mode | None
+) -> tuple[tuple[bytes, bytes], ...]:
+    """What is to be written before a live task takes its place: a test task that stands there moves
+    to where test tasks belong, unless another one is there."""
+    there = shard.get(state.task_key(customer_id, task_id)) if mode == "live" else None
+    own = state.task_key(customer_id, task_id, test=True)
+    return () if there is None or shard.get(own) is not None else ((own, there),)
+
+
+def _by_id(shard: StateView, customer_id: str, id: str, mode: Mode | None) -> Found | None:
+    stored = shard.get(state.outcome_key(id))
     if stored is None:
         return None
     outcome = state.decode_outcome(stored)
-    return Found(target, outcome) if outcome.customer_id == customer_id else None
+    here = outcome.customer_id == customer_id and (mode is None or outcome.test == (mode == "test"))
+    return Found(id, outcome) if here else None
 
 
 def void_of(shard: StateView, event_id: int) -> VoidObject | None:

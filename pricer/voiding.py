@@ -71,7 +71,15 @@ def _decision(command: Void, record: Input, amounts: Amounts, voided: OpenOutcom
         detail=shown,
     )
     prices = [] if command.price is None else [command.price]
-    written = EntryRecord(command.customer_id, record.offset, record.at, [entry], prices, test=command.test)
+    written = EntryRecord(
+        command.customer_id,
+        record.offset,
+        record.at,
+        [entry],
+        prices,
+        test=command.test,
+        import_id=command.import_id,
+    )
     changes = [(state.void_key(command.event_id), bytes(memoryview(shown)))]
     if voided is not None:
         changed = msgspec.structs.replace(voided, voided=True)
@@ -122,7 +130,7 @@ def _amounts(command: Void) -> Amounts:
 
 def _check_charge(command: Void, shard: StateView, total: int) -> None:
     """A charge is taken back as the shard knows it, or not at all; its outcome stays closed."""
-    found = standing.find(shard, command.customer_id, command.outcome_id or standing.ADDRESS)
+    found = standing.find(shard, command.customer_id, command.outcome_id or standing.ADDRESS, None)
     closed = None if found is None else found.stored
     if not isinstance(closed, ClosedOutcome) or closed.closed_by != command.event_id:
         raise _unknown(command)

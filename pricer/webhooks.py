@@ -29,7 +29,7 @@ from schemas.webhooks import webhook_object
 from streams.types import Decision, Input, Outgoing
 
 MAX_WEBHOOKS = 100
-"""Endpoints of one customer."""
+"""Endpoints of one customer and mode."""
 _decode = msgspec.json.Decoder(Webhook).decode
 _decode_ids = msgspec.json.Decoder(list[int]).decode
 _encode_any = msgspec.json.Encoder().encode
@@ -45,13 +45,21 @@ class WebhookChange(Change):
 
     @make.register
     def _(self, command: CreateWebhook) -> None:
-        ids = self._ids(command.customer_id)
+        ids = self._ids(command.customer_id, command.test)
         if len(ids) >= MAX_WEBHOOKS:
             raise Refusal(409, "too_many_webhooks", f"a customer may have {MAX_WEBHOOKS} webhooks; delete one first")
         self.count(webhook=self.counters.webhook + 1)
         id = self.counters.webhook
-        self._put_ids(command.customer_id, [*ids, id])
-        made = Webhook(id, command.customer_id, command.url, command.events, command.secret, self.record.at)
+        self._put_ids(command.customer_id, command.test, [*ids, id])
+        made = Webhook(
+            id=id,
+            customer_id=command.customer_id,
+            url=command.url,
+            events=command.events,
+            secret=command.secret,
+            created_at=self.record.at,
+            test=command.test,
+        )
         self._keep("webhook.created", command.actor, made)
 
     @make.register
@@ -84,7 +92,8 @@ class WebhookChange(Change):
     @make.register
     def _(self, command: DeleteWebhook) -> None:
         before = self._webhook(command.id, command.customer_id)
-        self._put_ids(before.customer_id, [id for id in self._ids(before.customer_id) if id != before.id])
+        left = [id for id in self._ids(before.customer_id, before.test) if id != before.id]
+        self._put_ids(before.customer_id, before.test, left)
         self.put_viewed(config.webhook_key(before.id), None)
         self.result, self.status = objects.deleted(before.id), 200
         self.enter("webhook.deleted", command.actor, webhook_object(before))
@@ -123,12 +132,12 @@ class WebhookChange(Change):
         self.result = webhook_object(webhook)
         self.enter(type, actor, self.result)
 
-    def _ids(self, customer_id: str) -> list[int]:
-        kept = self.get(_ids_key(customer_id))
+    def _ids(self, customer_id: str, test: bool) -> list[int]:
+        kept = self.get(_ids_key(customer_id, test))
         return [] if kept is None else _decode_ids(kept)
 
-    def _put_ids(self, customer_id: str, ids: list[int]) -> None:
-        self.put(_ids_key(customer_id), _encode_any(ids) if ids else None)
+    def _put_ids(self, customer_id: str, test: bool, ids: list[int]) -> None:
+        self.put(_ids_key(customer_id, test), _encode_any(ids) if ids else None)
 
 
 def meet(command: ReplayWebhook, record: Input) -> Decision:
@@ -138,5 +147,5 @@ def meet(command: ReplayWebhook, record: Input) -> Decision:
     return Decision(entries=entry_record(record, [entry]))
 
 
-def _ids_key(customer_id: str) -> bytes:
-    return b"config/webhooks" + SEPARATOR + customer_id.encode()
+def _ids_key(customer_id: str, test: bool) -> bytes:
+    return b"config/webhooks" + (SEPARATOR + SEPARATOR if test else SEPARATOR) + customer_id.encode()

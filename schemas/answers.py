@@ -5,6 +5,7 @@ Money is ``Raw``: decimal text printed as an exact JSON number, never through a 
 """
 
 from functools import lru_cache
+from typing import Literal
 
 import msgspec
 from msgspec import Raw
@@ -66,17 +67,20 @@ class MeterAnswer(msgspec.Struct, frozen=True, gc=False):
     outcome_id: str | None
     event: EventAnswer
     created_at: str
+    test: bool = False
+    status: Literal["priced", "voided"] = "priced"
 
 
 encode = msgspec.json.Encoder().encode
 
 
-def metered(customer_id: str, event: MeterEvent, receipt: Receipt) -> bytes:
-    """201 of an event that was charged, now or when its key was first used."""
-    return encode(priced(customer_id, event, receipt))
+def metered(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = False, voided: bool = False) -> bytes:
+    """201 of an event that was charged, now or when its key was first used; ``voided``: it was taken back since."""
+    shown = priced(customer_id, event, receipt, test)
+    return encode(msgspec.structs.replace(shown, status="voided") if voided else shown)
 
 
-def priced(customer_id: str, event: MeterEvent, receipt: Receipt) -> MeterAnswer:
+def priced(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = False) -> MeterAnswer:
     """What is answered for a charged event, before it is bytes."""
     base, token, bonus, total = cents(receipt.base), cents(receipt.token), cents(receipt.bonus), receipt.total
     return MeterAnswer(
@@ -88,6 +92,7 @@ def priced(customer_id: str, event: MeterEvent, receipt: Receipt) -> MeterAnswer
         receipt.outcome_id,
         subject(customer_id, event),
         iso(receipt.recorded_at),
+        test,
     )
 
 

@@ -14,6 +14,10 @@ EMPTY = msgspec.Raw(b"")
 
 EventOutcome = Literal["success", "failure", "pending"]
 OnExpiry = Literal["failure", "success"]
+Mode = Literal["live", "test"]
+"""A namespace of its own for each customer: idempotency keys, task ids, outcomes, events, endpoints
+and totals of one mode are unknown to the other. A command without a mode was written before modes
+were separate, and is decided as it was then (docs/decisions/0027-test-and-live.md)."""
 
 
 class MeterEvent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -53,6 +57,9 @@ class Meter(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field
     """When a pending event without expires_at expires, ms after its accepted time."""
     batch: bool = False
     test: bool = False
+    mode: Mode | None = None
+    import_id: str | None = None
+    """A label of the file that the events came from; it decides nothing."""
 
 
 class Rates(msgspec.Struct, frozen=True, gc=False):
@@ -91,6 +98,7 @@ class Register(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comma
     """The sender's own JSON text, or empty."""
     idempotency_key: str | None = None
     test: bool = False
+    mode: Mode | None = None
 
 
 class Resolve(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="resolve"):
@@ -103,6 +111,7 @@ class Resolve(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     idempotency_window: int
     evidence: msgspec.Raw = EMPTY
     idempotency_key: str | None = None
+    mode: Mode | None = None
 
 
 class Expire(msgspec.Struct, frozen=True, tag_field="command", tag="expire"):
@@ -112,11 +121,12 @@ class Expire(msgspec.Struct, frozen=True, tag_field="command", tag="expire"):
     outcome_id: str
 
 
-class ReadOutcome(msgspec.Struct, frozen=True, tag_field="command", tag="read"):
+class ReadOutcome(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="read"):
     """A look at an outcome, in order with all that changes it. It closes one whose time has come."""
 
     customer_id: str
     target: str
+    mode: Mode | None = None
 
 
 class Void(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="void"):
@@ -139,6 +149,8 @@ class Void(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command",
     charge: bool = False
     test: bool = False
     actor: str = "admin"
+    import_id: str | None = None
+    """Of the entry that is taken back."""
 
 
 class SeedPrice(msgspec.Struct, frozen=True, gc=False):
@@ -204,6 +216,7 @@ class CreateWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
     events: list[str]
     secret: str
     actor: str = "customer"
+    test: bool = False
 
 
 class UpdateWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="webhook.update"):

@@ -59,6 +59,8 @@ class Webhook(msgspec.Struct, frozen=True, omit_defaults=True):
     rotated_at: int | None = None
     disabled: str | None = None
     """Why the notifier gave it up, while inactive for that."""
+    test: bool = False
+    """Whose events it gets: of test mode or of live. One from before modes were separate is live."""
 
 
 def key_key(id: int) -> bytes:

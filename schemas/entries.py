@@ -68,6 +68,8 @@ class EntryRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     prices: list[PriceRef] = []
     api_key_id: int = 0
     test: bool = False
+    import_id: str | None = None
+    """Of the meter command, or of what this record closes or takes back."""
 
 
 encode = msgspec.json.Encoder().encode

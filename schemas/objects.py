@@ -98,6 +98,7 @@ class OutcomeStanding(msgspec.Struct, frozen=True, kw_only=True):
     charge_cents: NumberOrNull = field(default_factory=_null)
     resolved_at: str | None = None
     voided: bool = False
+    test: bool = False
 
 
 class VoidObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,9 +213,12 @@ def standing(id: str, stored: OpenOutcome | ClosedOutcome, voided: bool) -> msgs
             charge_cents=number(stored.charge),
             resolved_at=iso(stored.resolved_at),
             voided=voided,
+            test=stored.test,
         )
     else:
-        shown = OutcomeStanding(task_id=stored.task_id, outcome_id=id, status="pending", voided=voided)
+        shown = OutcomeStanding(
+            task_id=stored.task_id, outcome_id=id, status="pending", voided=voided, test=stored.test
+        )
     return msgspec.Raw(_encode(shown))
 
 

@@ -31,11 +31,14 @@ class Charged(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_fie
     n: int
     receipt: Receipt
     replayed: bool = False
+    voided: bool = False
+    """Of a replayed one: the event was taken back since."""
 
 
 class BatchCharged(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="batch"):
     """Answer to a batch: totals in cents by index; event ids follow from the address but for
-    the replayed ones, given by index. ``outcomes`` lists the indexes that opened an outcome.
+    the replayed ones, given by index. ``outcomes`` lists the indexes that opened an outcome,
+    ``voided`` those of replayed events that were taken back since.
     ``recorded_at`` is the accepted time of the command that answered.
     """
 
@@ -44,6 +47,7 @@ class BatchCharged(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, ta
     totals: list[str]
     replayed: dict[int, int] = {}
     outcomes: list[int] = []
+    voided: list[int] = []
 
 
 class IndexedError(msgspec.Struct, frozen=True, gc=False):

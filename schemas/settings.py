@@ -34,6 +34,13 @@ def duration(name: str, text: str, most: int | None = None) -> int:
     return found
 
 
+def spelled(milliseconds: int) -> str:
+    """A duration in words, in the largest unit that divides it: ``35 days``, ``90 minutes``."""
+    names = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
+    unit = next(unit for unit in names if milliseconds % UNITS[unit] == 0)
+    return f"{milliseconds // UNITS[unit]} {names[unit]}"
+
+
 def window(name: str, text: str) -> int:
     """A duration of at most MAX_WINDOW: beyond it the log forgets keys, and retries would charge twice."""
     found = duration(name, text)

@@ -59,6 +59,8 @@ class OpenOutcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag
     criteria: msgspec.Raw = EMPTY
     voided: bool = False
     """The event that opened it was voided: no verdict charges anything."""
+    import_id: str | None = None
+    """Of the event that opened it, for what closes it."""
 
 
 class ClosedOutcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="closed"):
@@ -97,9 +99,16 @@ def outcome_key(outcome_id: str) -> bytes:
     return OUTCOME_PREFIX + outcome_id.encode()
 
 
-def task_key(customer_id: str, task_id: str) -> bytes:
-    """Where the id of the outcome that was registered for a task is kept."""
-    return TASK_PREFIX + customer_id.encode() + SEPARATOR + task_id.encode()
+def namespace(customer_id: str, test: bool) -> bytes:
+    """What the names of one mode of a customer begin with. No customer id and no name holds the
+    separator, so that names of two customers or modes cannot collide."""
+    return customer_id.encode() + (SEPARATOR + SEPARATOR if test else SEPARATOR)
+
+
+def task_key(customer_id: str, task_id: str, test: bool = False) -> bytes:
+    """Where the id of the outcome that was registered for a task is kept. In logs from before modes
+    were separate, test tasks are kept among the live ones."""
+    return TASK_PREFIX + namespace(customer_id, test) + task_id.encode()
 
 
 def void_key(event_id: int) -> bytes:

@@ -20,6 +20,7 @@ class WebhookObject(msgspec.Struct, frozen=True, kw_only=True):
     disabled: str | None
     created_at: str
     rotated_at: str | None
+    test: bool = False
 
 
 def webhook_shown(webhook: Webhook) -> WebhookObject:
@@ -33,6 +34,7 @@ def webhook_shown(webhook: Webhook) -> WebhookObject:
         disabled=webhook.disabled,
         created_at=iso(webhook.created_at),
         rotated_at=None if webhook.rotated_at is None else iso(webhook.rotated_at),
+        test=webhook.test,
     )
 
 

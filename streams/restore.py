@@ -13,7 +13,7 @@ from schemas.limits import DAY
 from streams import clients, metrics, position
 from streams.errors import LogMismatch
 from streams.names import STANDARD, Names
-from streams.state import REMEMBER_FOR, Checkpoint, Store
+from streams.state import FORMAT, REMEMBER_FOR, Checkpoint, Store
 from streams.types import Input, Processor, Remembered
 
 log = structlog.get_logger("streams.restore")
@@ -44,6 +44,8 @@ def misfit(checkpoint: Checkpoint, epoch: str, state: Ends, entries: Ends, now: 
     """Why a checkpoint cannot be used, or None. ``now``: ms, the later of every clock known."""
     if checkpoint.epoch != epoch:
         return "epoch"
+    if checkpoint.format != FORMAT:
+        return "format"
     if checkpoint.state > state.end or checkpoint.entries > entries.end:
         return "beyond"
     return "old" if now - checkpoint.at > OLDEST else None
@@ -101,7 +103,7 @@ class Restore:
         start = self._start(found, ends[self._raw])
         at = 0 if found is None else found.at
         await self._read_entries(consumer, ends, checkpoint, at)
-        final = Checkpoint(self._epoch, ends[self._state].end, ends[self._entries].end, at)
+        final = Checkpoint(self._epoch, ends[self._state].end, ends[self._entries].end, at, FORMAT)
         self._store.write({}, (), final)
         return Restored(start, at, final)
 
@@ -143,7 +145,7 @@ class Restore:
                 changes = {record.key: record.value for record in records}
                 # Its time is that of what was read, not of now: interrupted here and taken up
                 # much later, it counts as old.
-                upto = Checkpoint(self._epoch, records[-1].offset + 1, entries, records[-1].timestamp)
+                upto = Checkpoint(self._epoch, records[-1].offset + 1, entries, records[-1].timestamp, FORMAT)
                 self._beat()
                 self._store.write(changes, (), upto)
         consumer.pause(tp)
@@ -161,7 +163,7 @@ class Restore:
         consumer.resume(tp)
         while await consumer.position(tp) < end:
             for records in (await consumer.getmany(tp, timeout_ms=POLL)).values():
-                upto = Checkpoint(self._epoch, ends[self._state].end, records[-1].offset + 1, at)
+                upto = Checkpoint(self._epoch, ends[self._state].end, records[-1].offset + 1, at, FORMAT)
                 self._beat()
                 self._store.write({}, self._recollected(records), upto)
         consumer.pause(tp)

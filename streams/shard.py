@@ -28,7 +28,7 @@ from streams.outbox import Outbox, Sender
 from streams.position import Position
 from streams.rejects import TRIES, Refusals, RejectLimit
 from streams.restore import Restore, Wall
-from streams.state import REMEMBER_FOR, Checkpoint, Store
+from streams.state import FORMAT, REMEMBER_FOR, Checkpoint, Store
 from streams.transaction import commit
 from streams.types import Processor
 from streams.watchdog import Watchdog
@@ -92,7 +92,7 @@ class Shard:
         self._refusals = refusals
         self._tries = 0
         self._at = 0
-        self._reached = Checkpoint(setting.epoch, 0, 0, 0)
+        self._reached = Checkpoint(setting.epoch, 0, 0, 0, FORMAT)
         self._count = metrics.SHARD_RECORDS.labels(partition)
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
@@ -262,6 +262,7 @@ class Shard:
             self._reached.state if state is None else state,
             self._reached.entries if entries is None else entries,
             reached.at,
+            FORMAT,
         )
         self._store.write(work.overlay.changes, work.overlay.remembered.values(), self._reached)
         self.next, self._at = reached.next, reached.at

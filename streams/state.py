@@ -18,14 +18,20 @@ BUCKETS = 2
 cheaper (each costs 0.6 us), more keep less beyond the window."""
 
 
+FORMAT = 1
+"""How what is remembered is kept. A checkpoint of another format is thrown away; it rises when a
+processor remembers the same entry under another key (1: by mode, docs/decisions/0027)."""
+
+
 class Checkpoint(NamedTuple):
     """How far into the log the state is: next offsets of rev.state and rev.entries, the
-    shard's time at that point (ms), and the log it is of."""
+    shard's time at that point (ms), the log it is of, and the FORMAT (0: from before there was one)."""
 
     epoch: str
     state: int
     entries: int
     at: int
+    format: int = 0
 
 
 class Store(Protocol):

@@ -3,7 +3,7 @@
 from aiohttp import hdrs, web
 from msgspec.json import Decoder
 
-from ingest import paging
+from ingest import names, paging
 from ingest.admin.asking import ACTOR, admin, admin_body, configure
 from ingest.answers import CustomerList, encode
 from ingest.auth import check_customer_id
@@ -13,7 +13,6 @@ from ingest.context import Context
 from ingest.incoming import query_of
 from ingest.problems import Invalid
 from ingest.routing import Auth, Operation, Route, bound
-from ingest.validation import no_control
 from schemas.commands import UpdateCustomer
 from schemas.objects import CustomerObject, customer_shown
 
@@ -50,12 +49,13 @@ async def _change(context: Context, request: web.Request) -> web.Response:
     body = await admin_body(context, request, _body)
     query_of(request, ())
     customer_id = request.match_info["customer_id"]
-    check_customer_id(customer_id)
-    no_control("name", body.name)
+    check_customer_id(context, customer_id)
+    names.check("name", body.name)
     if body.external_ids is not None:
         if len(body.external_ids) > MAX_EXTERNAL:
             raise Invalid(f"external_ids must be at most {MAX_EXTERNAL}")
         for system, id in body.external_ids.items():
-            no_control("external_ids", system + id)
+            names.check("external_ids", system)
+            names.check("external_ids", id)
     command = UpdateCustomer(customer_id, body.name, body.external_ids, body.test, ACTOR)
     return answer(bytes((await configure(context, command)).result))

@@ -5,7 +5,7 @@ from aiohttp import hdrs, web
 from msgspec.json import Decoder
 from msgspec.structs import asdict
 
-from ingest import paging
+from ingest import names, paging
 from ingest.admin.asking import ACTOR, admin, admin_body, configure, id_of
 from ingest.answers import Done, KeyCreated, KeyList, KeyShown, encode
 from ingest.auth import PLATFORM, check_customer_id, hash_of, mask_of
@@ -16,7 +16,6 @@ from ingest.incoming import query_of
 from ingest.problems import Invalid
 from ingest.reads import ReadsUnavailable
 from ingest.routing import Auth, Operation, Route, bound
-from ingest.validation import no_control
 from schemas.commands import CreateKey, RevokeKey
 from schemas.config import ApiKey
 from schemas.objects import KeyObject, iso, key_shown
@@ -46,8 +45,8 @@ async def _create(context: Context, request: web.Request) -> web.Response:
     if body.customer_id is None:
         raise Invalid("customer_id is required")
     if body.customer_id != PLATFORM:
-        check_customer_id(body.customer_id)
-    no_control("customer_name", body.customer_name)
+        check_customer_id(context, body.customer_id)
+    names.check("customer_name", body.customer_name)
     secret = ("rg_test_" if body.test else "rg_") + context.token(RANDOM_BYTES)
     command = CreateKey(body.customer_id, hash_of(secret), mask_of(secret), body.customer_name, bool(body.test), ACTOR)
     made = _decided.decode((await configure(context, command)).result)

@@ -3,7 +3,7 @@
 from aiohttp import hdrs, web
 from msgspec.json import Decoder
 
-from ingest import paging
+from ingest import names, paging
 from ingest.admin.asking import ACTOR, admin, admin_body, configure, id_of
 from ingest.answers import Done, EffectivePrice, EffectivePrices, PriceList, encode
 from ingest.auth import check_customer_id, customer_of, key_of
@@ -14,7 +14,7 @@ from ingest.incoming import query_of
 from ingest.problems import Invalid
 from ingest.rates import rates_of
 from ingest.routing import Auth, Operation, Route, bound
-from ingest.validation import CHARGE_ACTION, no_control
+from ingest.validation import CHARGE_ACTION
 from schemas.commands import DeletePrice, SetPrice
 from schemas.config import Price
 from schemas.objects import PriceObject, number, price_shown
@@ -44,11 +44,11 @@ async def _create(context: Context, request: web.Request) -> web.Response:
     query_of(request, ())
     if body.action_type is None:
         raise Invalid("action_type is required")
-    no_control("action_type", body.action_type)
+    names.check("action_type", body.action_type)
     if body.action_type == CHARGE_ACTION:
         raise Invalid(f"action_type {CHARGE_ACTION!r} is reserved")
     if body.customer_id is not None:
-        check_customer_id(body.customer_id)
+        check_customer_id(context, body.customer_id)
     decided = await configure(context, SetPrice(body.action_type, rates_of(body), body.customer_id, ACTOR))
     return answer(bytes(decided.result), 201)
 
@@ -74,7 +74,7 @@ async def _list(context: Context, request: web.Request) -> web.Response:
 
 async def _effective(context: Context, request: web.Request) -> web.Response:
     key = key_of(context, request)
-    customer_id = customer_of(key, query_of(request, CUSTOMER_QUERY).get("customer_id"))
+    customer_id = customer_of(context, key, query_of(request, CUSTOMER_QUERY).get("customer_id"))
     view = context.view
     rows = [(action, view.price_for(customer_id, action)) for action in view.actions_of(customer_id)]
     configs = [_effective_row(action, price) for action, price in rows if price is not None]

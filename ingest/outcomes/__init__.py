@@ -5,10 +5,15 @@ what it can see to be wrong, asks, and passes the answer on. Only lists come fro
 """
 
 from ingest.context import Context
-from ingest.outcomes import handlers, listing, voids
+from ingest.outcomes import handlers, listing, manyvoids, voids
 from ingest.routing import Route
 
 
 def routes(context: Context) -> list[Route]:
     """The routes of this room."""
-    return [*handlers.routes(context), *listing.routes(context), *voids.routes(context)]
+    return [
+        *handlers.routes(context),
+        *listing.routes(context),
+        *voids.routes(context),
+        *manyvoids.routes(context),
+    ]

@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from ingest.answers import encode
-from ingest.auth import customer_of, key_of
+from ingest.auth import customer_of, key_of, mode_of
 from ingest.bodies import OutcomeBody, ResolveBody
 from ingest.boundary import answer
 from ingest.context import Context
@@ -38,6 +38,7 @@ class AcceptedOutcome(msgspec.Struct, frozen=True):
     agent_id: str
     expires_at: str
     created_at: str
+    test: bool
     status: Literal["accepted"] = "accepted"
 
 
@@ -47,6 +48,7 @@ class AcceptedVerdict(msgspec.Struct, frozen=True):
     task_id: str | None
     outcome_id: str | None
     success: bool
+    test: bool
     status: Literal["accepted"] = "accepted"
 
 
@@ -70,30 +72,33 @@ async def register(context: Context, request: web.Request) -> web.Response:
     """POST /v1/outcomes."""
     query, sent, key = await received(context, request, MAX_BODY)
     body = outcome_body(sent)
-    customer_id = customer_of(key, body.customer_id, query.get("customer_id"))
+    customer_id = customer_of(context, key, body.customer_id, query.get("customer_id"))
     own_key = one_key(request, body.idempotency_key)
     window = context.settings.idempotency_window
     task = task_of(body, context.clock(), 0 if own_key is None else window)
+    mode = mode_of(context, key, customer_id)
     command = Register(
-        customer_id,
-        key.id,
-        task.task_id,
-        task.agent_id,
-        task.price_on_success,
-        task.expires_at,
-        window,
-        task.price_on_failure,
-        task.on_expiry,
-        task.criteria,
-        own_key,
-        key.test or context.view.is_test(customer_id),
+        customer_id=customer_id,
+        api_key_id=key.id,
+        task_id=task.task_id,
+        agent_id=task.agent_id,
+        price_on_success=task.price_on_success,
+        expires_at=task.expires_at,
+        idempotency_window=window,
+        price_on_failure=task.price_on_failure,
+        on_expiry=task.on_expiry,
+        success_criteria=task.criteria,
+        idempotency_key=own_key,
+        test=mode == "test",
+        mode=mode,
     )
     submitted = await context.submitter.decide(customer_id, encode_command(command), waits(request))
     if submitted.reply is not None:
         return await forwarded(context, customer_id, told(submitted.reply))
     partition, offset, at = submitted.appended.partition, submitted.appended.offset, submitted.appended.timestamp_ms
     id = outcome_id(event_id(partition, offset))
-    shown = AcceptedOutcome(task.task_id, id, customer_id, task.agent_id, iso(task.expires_at), iso(at))
+    expires_at = iso(task.expires_at)
+    shown = AcceptedOutcome(task.task_id, id, customer_id, task.agent_id, expires_at, iso(at), command.test)
     return answer(encode(shown), 202, location(key, customer_id, "outcomes", id))
 
 
@@ -101,25 +106,26 @@ async def resolve(context: Context, request: web.Request) -> web.Response:
     """POST /v1/outcomes/{task_id | outcome_id}/resolve."""
     query, sent, key = await received(context, request, MAX_BODY)
     body = resolve_body(sent)
-    customer_id = customer_of(key, body.customer_id, query.get("customer_id"))
+    customer_id = customer_of(context, key, body.customer_id, query.get("customer_id"))
     own_key = one_key(request, body.idempotency_key)
     verdict = verdict_of(body)
     target = _target(request)
     window = context.settings.idempotency_window
-    command = Resolve(customer_id, key.id, target, verdict.success, window, verdict.evidence, own_key)
+    mode = mode_of(context, key, customer_id)
+    command = Resolve(customer_id, key.id, target, verdict.success, window, verdict.evidence, own_key, mode)
     submitted = await context.submitter.decide(customer_id, encode_command(command), waits(request))
     if submitted.reply is not None:
         return await forwarded(context, customer_id, told(submitted.reply))
     task, id = (None, target) if target.startswith(OUTCOME_PREFIX) else (target, None)
     where = location(key, customer_id, "outcomes", target)
-    return answer(encode(AcceptedVerdict(task, id, verdict.success)), 202, where)
+    return answer(encode(AcceptedVerdict(task, id, verdict.success, mode == "test")), 202, where)
 
 
 async def read(context: Context, request: web.Request) -> web.Response:
     """GET /v1/outcomes/{task_id | outcome_id}."""
     key = key_of(context, request)
-    customer_id = customer_of(key, query_of(request, QUERY).get("customer_id"))
-    command = ReadOutcome(customer_id, _target(request))
+    customer_id = customer_of(context, key, query_of(request, QUERY).get("customer_id"))
+    command = ReadOutcome(customer_id, _target(request), mode_of(context, key, customer_id))
     return await forwarded(context, customer_id, await context.submitter.read(customer_id, encode_command(command)))
 
 

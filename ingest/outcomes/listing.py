@@ -3,7 +3,7 @@
 from aiohttp import hdrs, web
 
 from ingest.answers import encode
-from ingest.auth import customer_of, key_of
+from ingest.auth import customer_of, key_of, mode_of
 from ingest.boundary import answer
 from ingest.context import Context
 from ingest.incoming import query_of
@@ -38,8 +38,8 @@ async def outcome_list(context: Context, request: web.Request) -> web.Response:
     """GET /v1/outcomes."""
     key = key_of(context, request)
     given = query_of(request, QUERY)
-    customer = customer_of(key, given.get("customer_id"))
-    test = key.test or context.view.is_test(customer)
+    customer = customer_of(context, key, given.get("customer_id"))
+    test = mode_of(context, key, customer) == "test"
     asked = params.outcome_query(given, customer, test, context.clock())
     reads = context.ledger()
     rows = await reads.outcomes(asked._replace(limit=asked.limit + 1))

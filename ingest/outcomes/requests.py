@@ -6,12 +6,13 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ingest.bodies import MAX_REASON, OutcomeBody, ResolveBody, VoidBody
+from ingest import names
+from ingest.bodies import MAX_REASON, OutcomeBody, ResolveBody, VoidBody, VoidsBody
 from ingest.problems import Invalid
 from ingest.rates import rate
 from ingest.validation import decode, expiry, has_control, json_object, no_control
 from schemas.commands import EMPTY, OnExpiry
-from schemas.limits import MAX_NAME
+from schemas.limits import MAX_EVENTS, MAX_NAME
 
 OUTCOME_PREFIX = "oc_"
 """How outcome ids begin, and so no task id may."""
@@ -20,6 +21,7 @@ DOTS = (".", "..")
 _body = msgspec.json.Decoder(OutcomeBody).decode
 _resolve = msgspec.json.Decoder(ResolveBody).decode
 _void = msgspec.json.Decoder(VoidBody).decode
+_voids = msgspec.json.Decoder(VoidsBody).decode
 _event = re.compile(r"oc_(0|[1-9][0-9]{0,15})").fullmatch
 
 
@@ -57,12 +59,16 @@ def resolve_body(body: bytes) -> ResolveBody:
 def reason_of(body: bytes) -> str:
     """Why something is voided. Raises Invalid."""
     made: VoidBody = decode(body, _void, VoidBody)
-    if made.reason is None:
-        raise Invalid("reason is required")
-    if not 1 <= len(made.reason) <= MAX_REASON:
-        raise Invalid(f"reason must have 1 to {MAX_REASON} characters")
-    no_control("reason", made.reason)
-    return made.reason
+    return _reason(made.reason)
+
+
+def voids_body(body: bytes) -> tuple[list[int], str]:
+    """The ids of what is voided, each once, and why. Raises Invalid."""
+    made: VoidsBody = decode(body, _voids, VoidsBody)
+    ids = made.event_ids or []
+    if not 1 <= len(ids) <= MAX_EVENTS:
+        raise Invalid(f"event_ids is required: a list of 1 to {MAX_EVENTS} ids")
+    return list(dict.fromkeys(ids)), _reason(made.reason)
 
 
 def task_of(body: OutcomeBody, now: int, repeats: int = 0) -> Task:
@@ -73,8 +79,8 @@ def task_of(body: OutcomeBody, now: int, repeats: int = 0) -> Task:
     _check_task(body.task_id)
     if body.agent_id is None:
         raise Invalid("agent_id is required")
-    no_control("agent_id", body.agent_id)
-    no_control("idempotency_key", body.idempotency_key)
+    names.check("agent_id", body.agent_id)
+    names.check("idempotency_key", body.idempotency_key)
     if body.price_on_success is UNSET or bytes(body.price_on_success) == b"null":
         raise Invalid("price_on_success is required")
     on_success = rate("price_on_success", body.price_on_success)
@@ -88,7 +94,7 @@ def task_of(body: OutcomeBody, now: int, repeats: int = 0) -> Task:
 
 def verdict_of(body: ResolveBody) -> Verdict:
     """The verdict of either form of the body, or of both if they agree. Raises Invalid."""
-    no_control("idempotency_key", body.idempotency_key)
+    names.check("idempotency_key", body.idempotency_key)
     success = None if body.outcome is None else body.outcome == "success"
     if body.success is not None:
         if success is not None and success != body.success:
@@ -113,8 +119,17 @@ def opened_by(outcome_id: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def _reason(given: str | None) -> str:
+    if given is None:
+        raise Invalid("reason is required")
+    if not 1 <= len(given) <= MAX_REASON:
+        raise Invalid(f"reason must have 1 to {MAX_REASON} characters")
+    no_control("reason", given)
+    return given
+
+
 def _check_task(task_id: str) -> None:
-    no_control("task_id", task_id)
+    names.check("task_id", task_id)
     if task_id.startswith(OUTCOME_PREFIX):
         raise Invalid(f"task_id must not begin with {OUTCOME_PREFIX}, as the ids of outcomes do")
     if task_id in DOTS:

@@ -19,12 +19,13 @@ from ingest.reads.rows import EntryRow
 from ingest.reads.standing import Standing, standing
 from ingest.routing import Auth, Operation, Route, bound
 from ingest.submitting import told
-from schemas.commands import EMPTY, EventOutcome, MeterEvent, OnExpiry, PriceRef, Rates, ReadOutcome, Void
+from schemas.commands import EMPTY, EventOutcome, MeterEvent, Mode, OnExpiry, PriceRef, Rates, ReadOutcome, Void
 from schemas.commands import encode as encode_command
 from schemas.ids import address_of
 from schemas.limits import MAX_BODY
 from schemas.money import format_cents, parse_cents
 from schemas.objects import VoidObject, decode_standing
+from schemas.replies import Told
 
 EVENTS, OUTCOMES = "/api/admin/events/{event_id}/void", "/api/admin/outcomes/{outcome_id}/void"
 ON_ITS_WAY = "it is not in the ledger yet; try again"
@@ -73,7 +74,8 @@ async def void_outcome(context: Context, request: web.Request) -> web.Response:
         raise NotFound(unknown)
     customer = opener.customer_id
     # the ledger may not have what closed it a moment ago; the shard has
-    read = await context.submitter.read(customer, encode_command(ReadOutcome(customer, id)))
+    mode: Mode = "test" if opener.test else "live"
+    read = await context.submitter.read(customer, encode_command(ReadOutcome(customer, id, mode)))
     stands = decode_standing(read.result)
     if stands.status == "pending" or bytes(stands.charge_cents) == b"0":
         problem = NothingCharged(f"outcome {id} is {stands.status} and charged nothing")
@@ -112,31 +114,36 @@ async def _entry(context: Context, event_id: int, unknown: str) -> EntryRow:
 
 
 async def _void(context: Context, entry: EntryRow, reason: str) -> web.Response:
+    return await forwarded(context, entry.customer_id, await taken_back(context, entry, reason))
+
+
+async def taken_back(context: Context, entry: EntryRow, reason: str) -> Told:
+    """The shard's answer: the void, with 201 now and 200 ever after. Raises as Submitter.decide does."""
     command = void_of(entry, reason)
     submitted = await context.submitter.decide(entry.customer_id, encode_command(command), True)
     if submitted.reply is None:
         raise MaybeRecorded("the void is recorded but not confirmed yet; repeat it, it is made only once")
-    return await forwarded(context, entry.customer_id, told(submitted.reply))
+    return told(submitted.reply)
 
 
 def void_of(entry: EntryRow, reason: str) -> Void:
     """The command that takes an entry back: everything of it, amounts as they were. Pure."""
     event = MeterEvent(
-        entry.agent_id,
-        entry.action,
-        entry.tokens,
-        entry.tokens_input,
-        entry.tokens_output,
-        msgspec.convert(entry.outcome or None, EventOutcome | None),
-        entry.expires_at,
-        msgspec.convert(entry.on_expiry or None, OnExpiry | None),
-        msgspec.Raw(entry.metadata.encode()) if entry.metadata else EMPTY,
-        entry.idempotency_key or None,
-        entry.event_time,
-        entry.task_id or None,
-        entry.model or None,
-        entry.provider or None,
-        entry.trace_id or None,
+        agent_id=entry.agent_id,
+        action=entry.action,
+        tokens=entry.tokens,
+        tokens_input=entry.tokens_input,
+        tokens_output=entry.tokens_output,
+        outcome=msgspec.convert(entry.outcome or None, EventOutcome | None),
+        expires_at=entry.expires_at,
+        on_expiry=msgspec.convert(entry.on_expiry or None, OnExpiry | None),
+        metadata=msgspec.Raw(entry.metadata.encode()) if entry.metadata else EMPTY,
+        idempotency_key=entry.idempotency_key or None,
+        event_time=entry.event_time,
+        task_id=entry.task_id or None,
+        model=entry.model or None,
+        provider=entry.provider or None,
+        trace_id=entry.trace_id or None,
     )
     return Void(
         customer_id=entry.customer_id,
@@ -152,6 +159,7 @@ def void_of(entry: EntryRow, reason: str) -> Void:
         charge=entry.kind == "charge",
         test=entry.test,
         actor=ACTOR,
+        import_id=entry.import_id or None,
     )
 
 

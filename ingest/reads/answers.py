@@ -59,6 +59,7 @@ class Usage(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
     by_agent: Sequence[Sums]
     group_by: str | None
     groups: Sequence[Sums]
+    test: bool
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -92,6 +93,7 @@ def usage(
         by_agent=[_sums(row, "agent_id") for row in agents],
         group_by=asked.group,
         groups=[] if asked.group is None else [_sums(row, GROUPS[asked.group]) for row in groups],
+        test=asked.query.test,
     )
 
 

@@ -21,7 +21,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from ingest.problems import RETRY_AFTER, Problem
 
 Row = TypeVar("Row")
-Value = str | int | bool | Sequence[int]
+Value = str | int | bool | Sequence[int] | Sequence[str]
 
 CONNECT_TIMEOUT = 2.0
 """Seconds."""

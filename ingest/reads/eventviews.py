@@ -41,6 +41,7 @@ class EventShown(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     provider: str | None = None
     trace_id: str | None = None
+    import_id: str | None = None
     test: bool = False
 
 
@@ -51,9 +52,9 @@ class EventList(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-def accepted(event_id: int) -> EventShown:
+def accepted(event_id: int, test: bool) -> EventShown:
     """A durable event that the ledger does not have yet."""
-    return EventShown(event_id=event_id, price_charged=NULL, status="accepted", metadata=NULL)
+    return EventShown(event_id=event_id, price_charged=NULL, status="accepted", metadata=NULL, test=test)
 
 
 def shown(row: EventRow, voided: bool) -> EventShown:
@@ -78,6 +79,7 @@ def shown(row: EventRow, voided: bool) -> EventShown:
         model=row.model or None,
         provider=row.provider or None,
         trace_id=row.trace_id or None,
+        import_id=row.import_id or None,
         test=row.test,
     )
 
@@ -102,7 +104,7 @@ def _answer(row: EventRow) -> MeterAnswer:
         total=_canonical(row.total),
         outcome_id=row.outcome_id or None,
     )
-    return priced(row.customer_id, _event(row), receipt)
+    return priced(row.customer_id, _event(row), receipt, row.test)
 
 
 def _event(row: EventRow) -> MeterEvent:

@@ -6,7 +6,7 @@ import re
 from aiohttp import hdrs, web
 
 from ingest.answers import encode
-from ingest.auth import customer_of, key_of, require_admin
+from ingest.auth import customer_of, key_of, mode_of, require_admin
 from ingest.boundary import answer
 from ingest.context import Context
 from ingest.incoming import query_of
@@ -28,6 +28,7 @@ EVENTS_QUERY = {
     **NAMES,
     "outcome": "success, failure or pending.",
     "idempotency_key": "Only the event with this key.",
+    "import_id": "Only of this import.",
     **TIMES,
     **PAGE,
 }
@@ -62,17 +63,18 @@ def routes(context: Context) -> list[Route]:
 async def one_event(context: Context, request: web.Request) -> web.Response:
     """GET /v1/events/{event_id}."""
     key = key_of(context, request)
-    customer = customer_of(key, query_of(request, CUSTOMER).get("customer_id"))
+    customer = customer_of(context, key, query_of(request, CUSTOMER).get("customer_id"))
     address = event_address(request.match_info["event_id"])
     event_id = int(request.match_info["event_id"])
+    test = mode_of(context, key, customer) == "test"
     reads = context.ledger()
-    row = await find_event(reads, customer, event_id)
+    row = await find_event(reads, customer, event_id, test)
     if row is None:
         seen = await evidence(context, partition_of(customer.encode(), context.settings.partitions))
         # it may have come in while the evidence was collected
-        row = await find_event(reads, customer, event_id)
+        row = await find_event(reads, customer, event_id, test)
         if row is None and standing(address, seen) is Standing.ACCEPTED:
-            return answer(encode(eventviews.accepted(event_id)), 202, {"Retry-After": RETRY_AFTER})
+            return answer(encode(eventviews.accepted(event_id, test)), 202, {"Retry-After": RETRY_AFTER})
     if row is None:
         raise _unknown(request.match_info["event_id"])
     return answer(encode(eventviews.shown(row, bool(await reads.voided(customer, [event_id])))))
@@ -118,8 +120,8 @@ def _asked(context: Context, request: web.Request, known: dict[str, str]) -> tup
     """The customer, whether its test entries are meant, and the parameters."""
     key = key_of(context, request)
     given = query_of(request, known)
-    customer = customer_of(key, given.get("customer_id"))
-    return customer, key.test or context.view.is_test(customer), given
+    customer = customer_of(context, key, given.get("customer_id"))
+    return customer, mode_of(context, key, customer) == "test", given
 
 
 async def _groups(reads: Reads, asked: params.UsageRequest) -> list[UsageRow]:

@@ -2,6 +2,7 @@
 what they look like in HTTP is not known here.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -15,6 +16,8 @@ from ingest.reads.rows import (
     EntryRow,
     EventQuery,
     EventRow,
+    ImportQuery,
+    ImportRow,
     LastUse,
     Number,
     OutcomeQuery,
@@ -24,12 +27,15 @@ from ingest.reads.rows import (
     UsageKey,
     UsageQuery,
     UsageRow,
+    VoidedRow,
 )
 from schemas.money import parse_cents
 from schemas.settings import Settings
 
 FROM_ROWS_ONLY = ("model",)
 """Keys that the hourly projection does not have."""
+MOST_KEYS = 100_000
+"""Bytes of keys in one query: a server takes no more than 128 KiB for a parameter."""
 
 
 class Reads(Protocol):
@@ -39,8 +45,20 @@ class Reads(Protocol):
         """At most ``query.limit`` events, newest first."""
         ...
 
-    async def voided(self, customer: str, events: Sequence[int]) -> set[int]:
-        """Those of a customer's events that have been voided."""
+    async def lookup(self, customer: str, test: bool, keys: Sequence[str]) -> list[EventRow]:
+        """The charged events of a customer and mode that have one of these idempotency keys, each named once."""
+        ...
+
+    async def imports(self, query: ImportQuery) -> list[ImportRow]:
+        """Sums of at most ``query.limit`` imports, the one that was added to last first."""
+        ...
+
+    async def voided(self, customer: str, events: Sequence[int]) -> dict[int, str]:
+        """Those of a customer's events that have been voided, and why."""
+        ...
+
+    async def entries(self, events: Sequence[int]) -> list[EntryRow]:
+        """The entries with these ids, of anyone."""
         ...
 
     async def entry(self, event: int, customer: str = "") -> EntryRow | None:
@@ -92,9 +110,9 @@ class Reads(Protocol):
         ...
 
 
-async def find_event(reads: Reads, customer: str, event: int) -> EventRow | None:
-    """The row of one event of a customer, if the ledger has it."""
-    rows = await reads.events(EventQuery(customer, at_least=event, at_most=event, limit=1))
+async def find_event(reads: Reads, customer: str, event: int, test: bool) -> EventRow | None:
+    """The row of one event of a customer and mode, if the ledger has it."""
+    rows = await reads.events(EventQuery(customer, test=test, at_least=event, at_most=event, limit=1))
     return rows[0] if rows else None
 
 
@@ -124,19 +142,41 @@ class LedgerReads:
             action=query.action,
             outcome=query.outcome,
             idempotency_key=query.idempotency_key,
+            import_id=query.import_id,
             start=time.start,
             end=time.end,
             limit=query.limit,
         )
 
-    async def voided(self, customer: str, events: Sequence[int]) -> set[int]:
+    async def lookup(self, customer: str, test: bool, keys: Sequence[str]) -> list[EventRow]:
+        parts = _parts(keys)
+        found = [self._runner.fetch("lookup", EventRow, customer=customer, test=test, keys=part) for part in parts]
+        return [row for rows in await asyncio.gather(*found) for row in rows]
+
+    async def imports(self, query: ImportQuery) -> list[ImportRow]:
+        return await self._runner.fetch(
+            "imports",
+            ImportRow,
+            customer=query.customer,
+            test=query.test,
+            import_id=query.import_id,
+            before_time=query.before[0],
+            before_id=query.before[1],
+            limit=query.limit,
+        )
+
+    async def voided(self, customer: str, events: Sequence[int]) -> dict[int, str]:
         if not events:
-            return set()
-        rows = await self._runner.fetch("voided", Number, customer=customer, least=min(events), events=sorted(events))
-        return {row.number for row in rows}
+            return {}
+        given = sorted(events)
+        rows = await self._runner.fetch("voided", VoidedRow, customer=customer, least=given[0], events=given)
+        return {row.original: row.reason for row in rows}
+
+    async def entries(self, events: Sequence[int]) -> list[EntryRow]:
+        return await self._runner.fetch("entries", EntryRow, customer="", events=sorted(events)) if events else []
 
     async def entry(self, event: int, customer: str = "") -> EntryRow | None:
-        rows = await self._runner.fetch("entry", EntryRow, event=event, customer=customer)
+        rows = await self._runner.fetch("entries", EntryRow, events=[event], customer=customer)
         return rows[0] if rows else None
 
     async def outcomes(self, query: OutcomeQuery) -> list[OutcomeRow]:
@@ -206,6 +246,20 @@ class LedgerReads:
     async def close(self) -> None:
         await self._runner.close()
         await self._ends.close()
+
+
+def _parts(keys: Sequence[str]) -> list[list[str]]:
+    """The keys in lists of at most MOST_KEYS bytes as they are sent, quoted and escaped."""
+    parts: list[list[str]] = []
+    room = 0
+    for key in keys:
+        size = 2 * len(key.encode()) if "'" in key or "\\" in key else len(key.encode())
+        if size + 4 > room:
+            parts.append([])
+            room = MOST_KEYS
+        parts[-1].append(key)
+        room -= size + 4
+    return parts
 
 
 def _usage_parameters(query: UsageQuery) -> dict[str, Value]:

@@ -56,6 +56,7 @@ class LedgerRow(NamedTuple):
     actor: str = ""
     detail: str = ""
     entries_offset: int = 0
+    import_id: str = ""
 
 
 def rows_of(record: EntryRecord, partition: int, entries_offset: int) -> list[LedgerRow]:
@@ -102,6 +103,7 @@ def _row(record: EntryRecord, entry: Entry, partition: int) -> LedgerRow:
         config_type=entry.type or "",
         actor=entry.actor or "",
         detail=bytes(entry.detail).decode(),
+        import_id=record.import_id or "",
     )
     return row if entry.price < 0 else _priced(row, record.prices[entry.price])
 

@@ -19,6 +19,8 @@ from ingest.reads.rows import (
     EntryRow,
     EventQuery,
     EventRow,
+    ImportQuery,
+    ImportRow,
     OutcomeQuery,
     OutcomeRow,
     Place,
@@ -50,10 +52,29 @@ class MemoryReads:
         wanted.sort(key=lambda row: -row.event_id)
         return [_event_row(row) for row in wanted[: query.limit]]
 
-    async def voided(self, customer: str, events: Sequence[int]) -> set[int]:
+    async def lookup(self, customer: str, test: bool, keys: Sequence[str]) -> list[EventRow]:
         self._check()
-        voids = {row.original or 0 for row in self.rows if row.kind == "void" and row.customer_id == customer}
-        return voids.intersection(events)
+        mine = [row for row in self.rows if (row.kind, row.customer_id, row.test) == ("event", customer, test)]
+        return [_event_row(row) for row in mine if row.idempotency_key and row.idempotency_key in keys]
+
+    async def imports(self, query: ImportQuery) -> list[ImportRow]:
+        self._check()
+        mine = [row for row in self.rows if row.customer_id == query.customer and row.test == query.test]
+        names = {row.import_id for row in mine if row.kind == "event" and row.import_id}
+        found = [_import_row(name, [row for row in mine if row.import_id == name]) for name in names]
+        wanted = [row for row in found if query.import_id in ("", row.import_id)]
+        wanted = [row for row in wanted if (row.last, row.import_id) < query.before]
+        wanted.sort(key=lambda row: (row.last, row.import_id), reverse=True)
+        return wanted[: query.limit]
+
+    async def voided(self, customer: str, events: Sequence[int]) -> dict[int, str]:
+        self._check()
+        voids = [row for row in self.rows if row.kind == "void" and row.customer_id == customer]
+        return {row.original: row.reason for row in voids if row.original is not None and row.original in events}
+
+    async def entries(self, events: Sequence[int]) -> list[EntryRow]:
+        self._check()
+        return [_entry_row(row) for row in self.rows if row.event_id in events]
 
     async def entry(self, event: int, customer: str = "") -> EntryRow | None:
         self._check()
@@ -165,6 +186,7 @@ def _is_wanted(row: LedgerRow, query: EventQuery) -> bool:
         (query.action, row.action),
         (query.outcome, row.outcome),
         (query.idempotency_key, row.idempotency_key),
+        (query.import_id, row.import_id),
     ]
     return (
         (row.kind == "event" or (row.kind == "rejected" and not row.config_type))
@@ -184,6 +206,15 @@ def _is_counted(row: LedgerRow, query: UsageQuery) -> bool:
         and query.time.start <= row.event_time < query.time.end
         and all(wanted in ("", found) for wanted, found in exact)
     )
+
+
+def _import_row(name: str, rows: list[LedgerRow]) -> ImportRow:
+    events = [row.recorded_at for row in rows if row.kind == "event"]
+    voids = [row for row in rows if row.kind == "void"]
+    cents = sum(row.total_cents for row in rows if row.kind in ("event", "charge"))
+    taken = sum(row.total_cents for row in voids)
+    voided = sum(row.config_type != "charge" for row in voids)
+    return ImportRow(name, min(events), max(events), len(events), voided, format_cents(cents), format_cents(taken))
 
 
 def _usage_row(name: str, groups: list[list[LedgerRow]], others: int = 0) -> UsageRow:

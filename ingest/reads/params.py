@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import NamedTuple, get_args
 
 from ingest import times
+from ingest.labels import import_id_of
 from ingest.problems import Invalid
 from ingest.reads import cursors
 from ingest.reads.periods import CUSTOM, DEFAULT_PERIOD, EVER, PERIODS, Range, named, since
-from ingest.reads.rows import MAX_ID, EventQuery, OutcomeQuery, UsageKey, UsageQuery
+from ingest.reads.rows import MAX_ID, EventQuery, ImportQuery, OutcomeQuery, UsageKey, UsageQuery
 from schemas.commands import EventOutcome
 from schemas.entries import Verdict
 from schemas.limits import DEFAULT_LIST, MAX_LIST, MAX_NAME
@@ -17,8 +18,9 @@ GROUPS: dict[str, UsageKey] = {"day": "day", "hour": "hour", "agent": "agent_id"
 """group_by -> what the ledger is grouped by."""
 OUTCOMES: tuple[str, ...] = get_args(EventOutcome)
 STATUSES = ("pending", *get_args(Verdict))
-EVENTS, AUDIT, OUTCOME_LIST = "events", "audit", "outcomes"
+EVENTS, AUDIT, OUTCOME_LIST, IMPORTS = "events", "audit", "outcomes", "imports"
 """Whose cursor it is."""
+NO_CURSOR = "cursor must be the next_cursor of an earlier answer of this list"
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -51,10 +53,22 @@ def event_query(given: Given, customer: str, test: bool) -> EventQuery:
         action=name(given, "action"),
         outcome=choice(given, "outcome", OUTCOMES) or "",
         idempotency_key=name(given, "idempotency_key"),
+        import_id=import_id_of(given.get("import_id")) or "",
         time=_list_range(given),
         at_most=MAX_ID if most is None else most[0] - 1,
         limit=limit(given),
     )
+
+
+def import_query(given: Given, customer: str, test: bool) -> ImportQuery:
+    """Of GET /v1/imports. Raises Invalid."""
+    query = ImportQuery(customer, test, limit=limit(given))
+    if "cursor" not in given:
+        return query
+    try:
+        return query._replace(before=cursors.decode_named(IMPORTS, given["cursor"]))
+    except cursors.BadCursor as error:
+        raise Invalid(NO_CURSOR) from error
 
 
 def outcome_query(given: Given, customer: str, test: bool, now: int) -> OutcomeQuery:
@@ -119,9 +133,9 @@ def cursor(given: Given, kind: str, length: int) -> tuple[int, ...] | None:
     try:
         position = cursors.decode(kind, given["cursor"], length)
     except cursors.BadCursor as error:
-        raise Invalid("cursor must be the next_cursor of an earlier answer of this list") from error
+        raise Invalid(NO_CURSOR) from error
     if position[-1] > MAX_ID or position[0] < 1:
-        raise Invalid("cursor must be the next_cursor of an earlier answer of this list")
+        raise Invalid(NO_CURSOR)
     return position
 
 

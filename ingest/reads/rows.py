@@ -53,6 +53,7 @@ class _Row(msgspec.Struct, frozen=True, gc=False):
     event_time: int
     recorded_at: int
     reason: str
+    import_id: str
 
 
 class EventRow(_Row, frozen=True, gc=False):
@@ -109,6 +110,18 @@ class EventQuery(NamedTuple):
     at_least: int = 0
     at_most: int = MAX_ID
     limit: int = 50
+    import_id: str = ""
+
+
+class ImportQuery(NamedTuple):
+    """Which imports: of one customer and mode, from the one on whose last event was accepted last; those
+    ``before`` a place in that order, (ms, import_id). '' means any."""
+
+    customer: str
+    test: bool
+    import_id: str = ""
+    before: tuple[int, str] = (EVER.end, "")
+    limit: int = 50
 
 
 class OutcomeQuery(NamedTuple):
@@ -157,6 +170,26 @@ class UsageRow(msgspec.Struct, frozen=True, gc=False):
     total: str
     charged: str
     """The part of ``total`` that outcome charges make."""
+
+
+class ImportRow(msgspec.Struct, frozen=True, gc=False):
+    """Sums of an import. ``first`` and ``last``: when events of it were accepted; ``voided``: of its
+    events, how many were taken back; ``cents`` without and ``taken`` of the voids alone."""
+
+    import_id: str
+    first: int
+    last: int
+    events: int
+    voided: int
+    cents: str
+    taken: str
+
+
+class VoidedRow(msgspec.Struct, frozen=True, gc=False):
+    """The void of the entry ``original``: why it was taken back."""
+
+    original: int
+    reason: str
 
 
 class Amount(msgspec.Struct, frozen=True, gc=False):

@@ -5,7 +5,7 @@ from aiohttp import hdrs, web
 
 from ingest.admin.asking import configure
 from ingest.answers import encode
-from ingest.auth import customer_of, key_of
+from ingest.auth import customer_of, key_of, mode_of
 from ingest.boundary import answer
 from ingest.context import Context
 from ingest.incoming import query_of
@@ -50,6 +50,7 @@ class DeliveryShown(msgspec.Struct, frozen=True, kw_only=True):
     replay: bool
     since: str | None
     until: str | None
+    test: bool
 
 
 class DeliveryList(msgspec.Struct, frozen=True):
@@ -77,19 +78,20 @@ def routes(context: Context) -> list[Route]:
 async def _list(context: Context, request: web.Request) -> web.Response:
     key = key_of(context, request)
     given = query_of(request, LIST_QUERY)
-    webhook = webhook_of(context, request, customer_of(key, given.get("customer_id")))
+    customer_id = customer_of(context, key, given.get("customer_id"))
+    webhook = webhook_of(context, request, customer_id, mode_of(context, key, customer_id))
     limit, cursor = params.limit(given), params.cursor(given, DELIVERIES, 3)
     before = NEWEST if cursor is None else (cursor[0], cursor[1], cursor[2])
     delivery = params.name(given, "delivery_id")
     rows = await context.ledger().deliveries(webhook.id, before, limit + 1, delivery)
     here = rows[:limit]
     more = cursors.encode(DELIVERIES, *here[-1].place) if len(rows) > limit else None
-    return answer(encode(DeliveryList([shown(row) for row in here], more)))
+    return answer(encode(DeliveryList([shown(row, webhook.test) for row in here], more)))
 
 
 async def _replay(context: Context, request: web.Request) -> web.Response:
-    body, customer_id = await asked(context, request, ReplayBody)
-    webhook = webhook_of(context, request, customer_id)
+    body, customer_id, mode = await asked(context, request, ReplayBody)
+    webhook = webhook_of(context, request, customer_id, mode)
     if (body.delivery_id is None) == (body.since is None):
         raise Invalid("want either delivery_id or since")
     if not webhook.active:
@@ -107,8 +109,8 @@ async def _replay(context: Context, request: web.Request) -> web.Response:
     return answer(bytes((await configure(context, command)).result), 202)
 
 
-def shown(row: DeliveryRow) -> DeliveryShown:
-    """A row as people see it."""
+def shown(row: DeliveryRow, test: bool) -> DeliveryShown:
+    """A row as people see it; ``test``: of its endpoint."""
     return DeliveryShown(
         delivery_id=row.delivery_id or None,
         event_id=row.event_id or None,
@@ -124,4 +126,5 @@ def shown(row: DeliveryRow) -> DeliveryShown:
         replay=row.replay,
         since=iso(row.since) if row.gap else None,
         until=iso(row.until) if row.gap else None,
+        test=test,
     )

@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 from ingest import paging
 from ingest.admin.asking import configure, id_of
 from ingest.answers import Done, encode
-from ingest.auth import customer_of, key_of
+from ingest.auth import customer_of, key_of, mode_of
 from ingest.boundary import answer
 from ingest.context import Context
 from ingest.incoming import query_of
@@ -27,7 +27,7 @@ from ingest.webhooks.requests import (
     url_of,
 )
 from ingest.writing import QUERY, received
-from schemas.commands import CreateWebhook, DeleteWebhook, ProbeWebhook, RotateWebhook, UpdateWebhook
+from schemas.commands import CreateWebhook, DeleteWebhook, Mode, ProbeWebhook, RotateWebhook, UpdateWebhook
 from schemas.config import Webhook
 from schemas.limits import MAX_BODY
 from schemas.replies import Configured
@@ -74,7 +74,7 @@ def routes(context: Context) -> list[Route]:
 
 
 async def _make(context: Context, request: web.Request) -> web.Response:
-    body, customer_id = await asked(context, request, WebhookBody)
+    body, customer_id, mode = await asked(context, request, WebhookBody)
     if body.url is None:
         raise Invalid("url is required")
     if body.events is None:
@@ -83,28 +83,30 @@ async def _make(context: Context, request: web.Request) -> web.Response:
     events = types_of(body.events)
     secret = new_secret(context.random_bytes)
     sealed = _box(context).encrypt(secret, context.random_bytes)
-    decided = await configure(context, CreateWebhook(customer_id, url, events, sealed, ACTOR))
+    decided = await configure(context, CreateWebhook(customer_id, url, events, sealed, ACTOR, mode == "test"))
     return answer(_with_secret(decided, secret), 201)
 
 
 async def _list(context: Context, request: web.Request) -> web.Response:
     key = key_of(context, request)
     query = query_of(request, LIST_QUERY)
-    customer_id = customer_of(key, query.get("customer_id"))
-    own = [webhook for webhook in context.view.webhooks.values() if webhook.customer_id == customer_id]
+    customer_id = customer_of(context, key, query.get("customer_id"))
+    mode = mode_of(context, key, customer_id)
+    own = [webhook for webhook in context.view.webhooks.values() if is_of(webhook, customer_id, mode)]
     shown, cursor = paging.page(own, lambda webhook: (webhook.id, ""), query)
     return answer(encode(WebhookList([webhook_shown(webhook) for webhook in shown], cursor)))
 
 
 async def _show(context: Context, request: web.Request) -> web.Response:
     key = key_of(context, request)
-    customer_id = customer_of(key, query_of(request, QUERY).get("customer_id"))
-    return answer(bytes(webhook_object(webhook_of(context, request, customer_id))))
+    customer_id = customer_of(context, key, query_of(request, QUERY).get("customer_id"))
+    mode = mode_of(context, key, customer_id)
+    return answer(bytes(webhook_object(webhook_of(context, request, customer_id, mode))))
 
 
 async def _change(context: Context, request: web.Request) -> web.Response:
-    body, customer_id = await asked(context, request, ChangeBody)
-    webhook = webhook_of(context, request, customer_id)
+    body, customer_id, mode = await asked(context, request, ChangeBody)
+    webhook = webhook_of(context, request, customer_id, mode)
     if body.url is None and body.events is None and body.active is None:
         raise Invalid("want at least one of url, events and active")
     url = None if body.url is None else url_of(body.url, context.settings.webhook_allow_private)
@@ -115,15 +117,15 @@ async def _change(context: Context, request: web.Request) -> web.Response:
 
 async def _delete(context: Context, request: web.Request) -> web.Response:
     key = key_of(context, request)
-    customer_id = customer_of(key, query_of(request, QUERY).get("customer_id"))
-    webhook = webhook_of(context, request, customer_id)
+    customer_id = customer_of(context, key, query_of(request, QUERY).get("customer_id"))
+    webhook = webhook_of(context, request, customer_id, mode_of(context, key, customer_id))
     await configure(context, DeleteWebhook(webhook.id, customer_id, ACTOR))
     return answer(encode(Done(True, webhook.id)))
 
 
 async def _rotate(context: Context, request: web.Request) -> web.Response:
-    _, customer_id = await asked(context, request, EmptyBody)
-    webhook = webhook_of(context, request, customer_id)
+    _, customer_id, mode = await asked(context, request, EmptyBody)
+    webhook = webhook_of(context, request, customer_id, mode)
     secret = new_secret(context.random_bytes)
     sealed = _box(context).encrypt(secret, context.random_bytes)
     decided = await configure(context, RotateWebhook(webhook.id, customer_id, sealed, ACTOR))
@@ -131,8 +133,8 @@ async def _rotate(context: Context, request: web.Request) -> web.Response:
 
 
 async def _test(context: Context, request: web.Request) -> web.Response:
-    _, customer_id = await asked(context, request, EmptyBody)
-    webhook = webhook_of(context, request, customer_id)
+    _, customer_id, mode = await asked(context, request, EmptyBody)
+    webhook = webhook_of(context, request, customer_id, mode)
     if not webhook.active:
         raise NotActive("the webhook is not active; nothing is sent to it")
     decided = await configure(context, ProbeWebhook(webhook.id, customer_id, ACTOR))
@@ -145,18 +147,24 @@ class NotActive(Problem):
     status, code = 409, "webhook_inactive"
 
 
-async def asked(context: Context, request: web.Request, struct: type[Body]) -> tuple[Body, str]:
-    """The body of a request (an empty one counts as {}) and its customer. Raises Problem."""
+async def asked(context: Context, request: web.Request, struct: type[Body]) -> tuple[Body, str, Mode]:
+    """The body of a request (an empty one counts as {}), its customer and its mode. Raises Problem."""
     query, text, key = await received(context, request, MAX_BODY)
     body: Body = decode(text or b"{}", Decoder(struct).decode, struct)
-    return body, customer_of(key, body.customer_id, query.get("customer_id"))
+    customer_id = customer_of(context, key, body.customer_id, query.get("customer_id"))
+    return body, customer_id, mode_of(context, key, customer_id)
 
 
-def webhook_of(context: Context, request: web.Request, customer_id: str) -> Webhook:
-    """The customer's endpoint that the path names. Raises NotFound."""
+def is_of(webhook: Webhook, customer_id: str, mode: Mode) -> bool:
+    """Whether an endpoint belongs to a customer's mode."""
+    return webhook.customer_id == customer_id and webhook.test == (mode == "test")
+
+
+def webhook_of(context: Context, request: web.Request, customer_id: str, mode: Mode) -> Webhook:
+    """The endpoint of a customer's mode that the path names. Raises NotFound."""
     id = id_of(request, "webhook")
     webhook = context.view.webhooks.get(id)
-    if webhook is None or webhook.customer_id != customer_id:
+    if webhook is None or not is_of(webhook, customer_id, mode):
         raise NotFound(f"no webhook {id}")
     return webhook
 

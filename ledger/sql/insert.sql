@@ -55,10 +55,11 @@ SELECT
     raw_partition,
     raw_offset,
     `entry.index` AS raw_index,
-    entries_offset
+    entries_offset,
+    import_id
 FROM
 (
-    SELECT raw_partition, entries_offset, customer_id, api_key_id, test, length(prices) AS priced,
+    SELECT raw_partition, entries_offset, customer_id, api_key_id, test, import_id, length(prices) AS priced,
         assumeNotNull(s.raw_offset) AS raw_offset, assumeNotNull(s.recorded_at) AS recorded_ms,
         untuple(e) AS entry, untuple(e.event) AS event, untuple(prices[ifNull(e.price, -1) + 1]) AS price
     FROM ({staged}) AS s

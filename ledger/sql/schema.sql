@@ -107,8 +107,12 @@ CREATE TABLE rev.entries
     `raw_offset` UInt64,
     `raw_index` UInt16,
     `entries_offset` UInt64 COMMENT 'offset of the record in the same partition of rev.entries',
+    `import_id` LowCardinality(String) COMMENT 'label of the import that the event came with; the same of its charge and of voids',
     INDEX by_event_time event_time TYPE minmax GRANULARITY 1,
     INDEX by_event_id event_id TYPE minmax GRANULARITY 1,
+    INDEX by_import_id import_id TYPE set(16) GRANULARITY 1,
+    INDEX by_key_range idempotency_key TYPE minmax GRANULARITY 1,
+    INDEX by_key idempotency_key TYPE bloom_filter(0.0001) GRANULARITY 1,
     PROJECTION hourly
     (
         SELECT

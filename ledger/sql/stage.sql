@@ -9,6 +9,7 @@ CREATE TABLE {stage}
     recorded_at Nullable(Int64),
     api_key_id UInt64,
     test Bool,
+    import_id String,
     prices Array(Tuple(
         id UInt64,
         action_type String,

@@ -97,7 +97,7 @@ class Check:
             return Shard(partition, keys, outcomes, Tariffs(), configuration)
         began = await self._ledger.began(partition, span.first)
         async for old in self._ledger.old_keys(partition, span.first, began - MAX_WINDOW):
-            keys.remember(old.customer, old.key, Known(b"", old.at))
+            keys.remember(old.customer, old.key, Known(b"", old.at), old.test)
         await self._inherit(partition, span.first, outcomes)
         inherited = await self._ledger.inherited(partition, span.first)
         self._check_inherited(partition, inherited)

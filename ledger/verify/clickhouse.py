@@ -92,13 +92,13 @@ class ClickHouseLedger:
         return sorted(tariffs, key=lambda tariff: (tariff.offset, tariff.id))
 
     async def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
-        columns = "customer_id, idempotency_key, toString(toUnixTimestamp64Milli(recorded_at))"
+        columns = "customer_id, idempotency_key, toString(toUnixTimestamp64Milli(recorded_at)), test"
         where = (
             f"raw_partition = {partition} AND raw_offset < {first} AND kind IN {KEYED} AND idempotency_key != ''"
             f" AND recorded_at >= {_moment(since)}"
         )
-        async for customer, key, at in self._stream(f"SELECT {columns} FROM rev.entries WHERE {where}"):
-            yield OldKey(customer, key, int(at))
+        async for customer, key, at, test in self._stream(f"SELECT {columns} FROM rev.entries WHERE {where}"):
+            yield OldKey(customer, key, int(at), bool(test))
 
     async def _all(self, query: str) -> list[list[Any]]:
         return [row async for row in self._stream(query)]

@@ -8,7 +8,7 @@ from ledger.verify.rows import Row
 COMMANDS = ("create", "update", "rotate", "delete", "test", "replay")
 REPLAY = "webhook.replay"
 MAX_ENDPOINTS = 100
-"""Of one customer."""
+"""Of one customer and mode."""
 Endpoint = dict[str, Any]
 
 
@@ -34,12 +34,13 @@ class Endpoints:
         return [_told("webhook.rotated" if name == "rotate" else "webhook.test", command, found)]
 
     def _create(self, command: Mapping[str, Any]) -> list[Row]:
-        theirs = [known for known in self._known.values() if known["customer_id"] == command["customer_id"]]
+        whose = command["customer_id"], command.get("test", False)
+        theirs = [known for known in self._known.values() if (known["customer_id"], known["test"]) == whose]
         if len(theirs) >= MAX_ENDPOINTS:
             return [_refused(command)]
         self._made += 1
         shown = {name: command[name] for name in ("customer_id", "url", "events")}
-        made = {"id": self._made, **shown, "active": True, "disabled": None}
+        made = {"id": self._made, **shown, "active": True, "disabled": None, "test": whose[1]}
         self._known[self._made] = made
         return [_told("webhook.created", command, made)]
 
@@ -73,8 +74,10 @@ def replayed(command: Mapping[str, Any]) -> Row:
 
 
 def _told(type: str, command: Mapping[str, Any], endpoint: Endpoint) -> Row:
-    known = endpoint or {name: command[name] for name in ("id", "customer_id")}
-    return {"kind": "config", "config_type": type, "actor": command.get("actor", "customer"), "detail": dict(known)}
+    known = dict(endpoint or {name: command[name] for name in ("id", "customer_id")})
+    if not known.get("test", True):
+        del known["test"]  # rows from before modes were separate do not have it
+    return {"kind": "config", "config_type": type, "actor": command.get("actor", "customer"), "detail": known}
 
 
 def _refused(command: Mapping[str, Any]) -> Row:

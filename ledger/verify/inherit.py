@@ -24,7 +24,7 @@ def inherit(outcomes: Outcomes, row: Row) -> Iterator[Difference]:
             yield Difference("value", *at, "original", "what was not voided before", row["original"])
         outcomes.void(row["original"] or 0, row["customer_id"], charge=row["config_type"] == "charge")
     else:
-        outcomes.put(opened_by(row, criteria_of(row["detail"]), inherited=True))
+        outcomes.inherit(opened_by(row, criteria_of(row["detail"]), inherited=True))
 
 
 def _closing(outcome: Outcome | None, row: Row) -> Iterator[tuple[str, Any]]:

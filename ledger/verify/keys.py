@@ -21,13 +21,20 @@ class Keys:
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.execute("CREATE TABLE known (name BLOB PRIMARY KEY, body BLOB, at INTEGER) WITHOUT ROWID")
 
-    def recall(self, customer: str, key: str) -> Known | None:
-        found = self._db.execute("SELECT body, at FROM known WHERE name = ?", (_name(customer, key),)).fetchone()
-        return None if found is None else Known(*found)
+    def recall(self, customer: str, key: str, mode: str | None) -> Known | None:
+        """What a key stands for in a mode; to a command without one, whatever it last stood for in either."""
+        modes = [mode] if mode is not None else ["live", "test"]
+        found = [known for one in modes if (known := self._of(_name(customer, key, one == "test"))) is not None]
+        return max(found, key=lambda known: known.at, default=None)
 
-    def remember(self, customer: str, key: str, known: Known) -> None:
-        """What was charged last under the key."""
-        self._db.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?)", (_name(customer, key), known.body, known.at))
+    def remember(self, customer: str, key: str, known: Known, test: bool) -> None:
+        """What was charged last under the key; ``test``: of its row."""
+        name = _name(customer, key, test)
+        self._db.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?)", (name, known.body, known.at))
+
+    def _of(self, name: bytes) -> Known | None:
+        found = self._db.execute("SELECT body, at FROM known WHERE name = ?", (name,)).fetchone()
+        return None if found is None else Known(*found)
 
     def close(self) -> None:
         self._db.close()
@@ -38,5 +45,7 @@ def body_of(canonical: str) -> bytes:
     return sha256(canonical.encode()).digest()
 
 
-def _name(customer: str, key: str) -> bytes:
-    return sha256(f"{len(customer)}:{customer}{key}".encode("utf-8", "surrogatepass")).digest()
+def _name(customer: str, key: str, test: bool) -> bytes:
+    return sha256(
+        f"{'test' if test else 'live'}:{len(customer)}:{customer}{key}".encode("utf-8", "surrogatepass")
+    ).digest()

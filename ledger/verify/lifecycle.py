@@ -46,7 +46,7 @@ def nothing() -> None:
 
 
 class Lifecycle:
-    """The outcomes of one partition. ``keys`` is the one namespace that meter events share."""
+    """The outcomes of one partition. ``keys``: the namespaces that meter events share."""
 
     def __init__(self, partition: int, keys: Keys, outcomes: Outcomes) -> None:
         self._partition, self._keys, self._outcomes = partition, keys, outcomes
@@ -63,17 +63,17 @@ class Lifecycle:
         }[command["command"]]
         return self._repeated(offset, at, command) or [rule(offset, at, command)]
 
-    def opened(self, row: Row, criteria: Any = None) -> None:
-        """A row opens an outcome."""
-        self._outcomes.put(opened_by(row, None if criteria is None else canonical(criteria)))
+    def opened(self, row: Row, criteria: Any = None, mode: str | None = None) -> None:
+        """A row opens an outcome; ``mode``: of the command."""
+        self._outcomes.open(opened_by(row, None if criteria is None else canonical(criteria)), mode)
 
     def _repeated(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Option]:
         """The options of a command whose key is remembered; none when it is new."""
         name = command.get("idempotency_key")
-        known = None if name is None else self._keys.recall(command["customer_id"], name)
+        known = None if name is None else self._keys.recall(command["customer_id"], name, command.get("mode"))
         if known is None or at - known.at >= command["idempotency_window"]:
             return []
-        outcome = self._outcomes.find(command["customer_id"], command.get("target", ""))
+        outcome = self._find(command, command.get("target", ""))
         refused = Option([self._refusal(offset, at, 0, command, outcome)], nothing)
         if known.body == b"":
             return [Option([], nothing), refused]
@@ -84,31 +84,31 @@ class Lifecycle:
         fields = BODIES[command["command"]]
         body = {name: command.get(name, absent) for name, absent in fields.items()}
         if command["command"] == "resolve":
-            outcome = self._outcomes.find(command["customer_id"], command["target"])
+            outcome = self._find(command, command["target"])
             body["target"] = command["target"] if outcome is None else outcome.id
         return body_of(canonical({"command": command["command"], **body}))
 
     def _register(self, offset: int, at: int, command: Mapping[str, Any]) -> Option:
-        taken = self._outcomes.of_task(command["customer_id"], command["task_id"])
+        taken = self._outcomes.of_task(command["customer_id"], command["task_id"], command.get("mode"))
         if taken is not None or not _can_open(command, at):
             return Option([self._refusal(offset, at, 0, command, taken)], nothing)
         row = self._registered(offset, at, command)
 
         def effect() -> None:
-            self.opened(row, command.get("success_criteria"))
-            self._remember(at, command)
+            self.opened(row, command.get("success_criteria"), command.get("mode"))
+            self._remember(at, command, row["test"])
 
         return Option([row], effect)
 
     def _resolve(self, offset: int, at: int, command: Mapping[str, Any]) -> Option:
-        outcome = self._outcomes.find(command["customer_id"], command["target"])
+        outcome = self._find(command, command["target"])
         verdict = "succeeded" if command["success"] else "failed"
         if outcome is not None and not outcome.verdict and at < outcome.expires_at:
             row = self._closing(offset, at, outcome, verdict, command)
 
             def effect() -> None:
                 self._outcomes.put(outcome._replace(verdict=verdict, closed_by=row["event_id"]))
-                self._remember(at, command)
+                self._remember(at, command, row["test"])
 
             return Option([row], effect)
         if outcome is not None and outcome.verdict == verdict:
@@ -116,13 +116,14 @@ class Lifecycle:
         closing = self._expiry(offset, at, outcome, command)
         refusal = self._refusal(offset, at, len(closing.rows), command, outcome)
         if closing.rows:
-            refusal["api_key_id"] = 0  # of the whole record, and nobody closed it
+            # of the whole record: nobody closed it, and it is about what is closed
+            refusal |= {"api_key_id": 0, "import_id": closing.rows[0]["import_id"]}
         return Option([*closing.rows, refusal], closing.effect)
 
     def _remind(self, offset: int, at: int, command: Mapping[str, Any]) -> Option:
         """An expirer's reminder, or a look at the outcome."""
         target = command["target"] if command["command"] == "read" else command["outcome_id"]
-        return self._expiry(offset, at, self._outcomes.find(command["customer_id"], target), command)
+        return self._expiry(offset, at, self._find(command, target), command)
 
     def _expiry(self, offset: int, at: int, outcome: Outcome | None, command: Mapping[str, Any]) -> Option:
         if outcome is None or outcome.verdict or at < outcome.expires_at:
@@ -143,10 +144,13 @@ class Lifecycle:
         effect = partial(self._outcomes.void, command["event_id"], command["customer_id"], charge=charge)
         return Option([{**row, "detail": void_shown(row)}], effect)
 
-    def _remember(self, at: int, command: Mapping[str, Any]) -> None:
+    def _find(self, command: Mapping[str, Any], target: str) -> Outcome | None:
+        return self._outcomes.find(command["customer_id"], target, command.get("mode"))
+
+    def _remember(self, at: int, command: Mapping[str, Any], test: bool) -> None:
         name = command.get("idempotency_key")
         if name is not None:
-            self._keys.remember(command["customer_id"], name, Known(self._body(command), at))
+            self._keys.remember(command["customer_id"], name, Known(self._body(command), at), test)
 
     def misplaced(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Row]:
         """What a command under another key than its customer's leaves."""
@@ -213,9 +217,16 @@ class Lifecycle:
             "kind": "rejected",
             "config_type": command["command"],
             "outcome_id": "" if outcome is None else outcome.id,
-            "test": outcome.kept["test"] if outcome and command["command"] == "resolve" else command.get("test", False),
+            "test": _is_test(command, outcome),
             "actor": command.get("actor", "admin") if command["command"] == "void" else "",
         }
+
+
+def _is_test(command: Mapping[str, Any], outcome: Outcome | None) -> bool:
+    """Of a refusal: a verdict has no flag of its own, but its outcome's, or else its mode's."""
+    if command["command"] != "resolve":
+        return bool(command.get("test", False))
+    return command.get("mode") == "test" if outcome is None else bool(outcome.kept["test"])
 
 
 def _can_open(command: Mapping[str, Any], at: int) -> bool:

@@ -66,7 +66,7 @@ class MemoryLedger:
         for row in self._of(partition):
             old = row["kind"] in KEYED and row["raw_offset"] < first and row["recorded_at"] >= since
             if old and row["idempotency_key"]:
-                yield OldKey(row["customer_id"], row["idempotency_key"], row["recorded_at"])
+                yield OldKey(row["customer_id"], row["idempotency_key"], row["recorded_at"], row["test"])
 
     def _of(self, partition: int) -> list[Row]:
         rows = [row for row in self.all if row["raw_partition"] == partition]

@@ -156,13 +156,14 @@ class Shard:
         return self._expected(offset, rows, len(events))
 
     def _recall(self, command: Mapping[str, Any], name: str) -> bytes | None:
-        known = self._keys.recall(command["customer_id"], name)
+        known = self._keys.recall(command["customer_id"], name, command.get("mode"))
         return known.body if known is not None and self._at - known.at < command["idempotency_window"] else None
 
     def _remember(self, at: int, command: Mapping[str, Any], charges: list[_Charge]) -> None:
         for charge in charges:
             if charge.key is not None:
-                self._keys.remember(command["customer_id"], charge.key, Known(charge.body, at))
+                known = Known(charge.body, at)
+                self._keys.remember(command["customer_id"], charge.key, known, charge.row["test"])
             if charge.row["outcome"] == "pending":
                 self._lifecycle.opened(charge.row)
 
@@ -204,6 +205,7 @@ class Shard:
             "customer_id": command["customer_id"],
             "api_key_id": command["api_key_id"],
             "test": command.get("test", False),
+            "import_id": command.get("import_id") or "",
             "tokens": event.get("tokens", 0),
             "tokens_input": event.get("tokens_input"),
             "tokens_output": event.get("tokens_output"),

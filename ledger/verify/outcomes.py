@@ -14,7 +14,10 @@ from ledger.verify.rows import ZERO, Row, canonical, loads
 
 PRICE = ("price_id", "price_action", "price_base", "price_token", "price_bonus", "price_is_default", "price_offset")
 PROMISED = ("price_on_success", "price_on_failure")
-KEPT = ("customer_id", "agent_id", "action", "task_id", "model", "provider", "trace_id", "test", *PRICE, *PROMISED)
+KEPT = (
+    "customer_id", "agent_id", "action", "task_id", "model", "provider", "trace_id", "test", "import_id", *PRICE,
+    *PROMISED,
+)  # fmt: skip
 """Columns that the rows of an outcome's end repeat of the row that opened it."""
 
 
@@ -56,23 +59,46 @@ class Outcomes:
         self._db.execute("CREATE TABLE void (id INTEGER PRIMARY KEY, customer TEXT)")
 
     def put(self, outcome: Outcome) -> None:
-        """Keep an outcome as it now is; a registered one under its task too."""
+        """Keep an outcome as it now is."""
         body = pickle.dumps(tuple(outcome))
         self._db.execute("INSERT OR REPLACE INTO outcome VALUES (?, ?)", (outcome.event_id, body))
+
+    def open(self, outcome: Outcome, mode: str | None) -> None:
+        """Keep an outcome that a command of a mode opens, a registered one under its task too. A live task
+        takes the place of a test one from before modes were separate, which moves to those of test."""
+        self.put(outcome)
         if outcome.registered:
-            name = _task(outcome.kept["customer_id"], outcome.kept["task_id"])
-            self._db.execute("INSERT OR IGNORE INTO task VALUES (?, ?)", (name, outcome.event_id))
+            customer, task = outcome.kept["customer_id"], outcome.kept["task_id"]
+            before = self._task(customer, task, test=False)
+            if mode == "live" and before is not None:
+                self._take(customer, task, True, before, instead=False)
+            self._take(customer, task, mode == "test", outcome.event_id, instead=True)
+
+    def inherit(self, outcome: Outcome) -> None:
+        """Keep an outcome that is older than the log. Of a test task it is not known when it was made: it
+        stands where those of test do, and where those of before stood unless a live one does."""
+        self.put(outcome)
+        if outcome.registered:
+            customer, task, id = outcome.kept["customer_id"], outcome.kept["task_id"], outcome.event_id
+            if outcome.kept["test"]:
+                self._take(customer, task, True, id, instead=False)
+                self._take(customer, task, False, id, instead=False)
+            else:
+                self._take(customer, task, False, id, instead=True)
 
     def of_event(self, event_id: int) -> Outcome | None:
         """The outcome that an event or registration opened."""
         found = self._db.execute("SELECT body FROM outcome WHERE id = ?", (event_id,)).fetchone()
         return None if found is None else Outcome(*pickle.loads(found[0]))
 
-    def find(self, customer: str, target: str) -> Outcome | None:
-        """By task_id or outcome_id; None when it is unknown or another customer's."""
+    def find(self, customer: str, target: str, mode: str | None) -> Outcome | None:
+        """By task_id or outcome_id; None when it is unknown, another customer's or the other mode's."""
         event_id = _number(target) if target.startswith("oc_") else None
-        outcome = self.of_task(customer, target) if event_id is None else self.of_event(event_id)
-        return outcome if outcome is not None and outcome.kept["customer_id"] == customer else None
+        if event_id is None:
+            return self.of_task(customer, target, mode)
+        outcome = self.of_event(event_id)
+        here = outcome is not None and outcome.kept["customer_id"] == customer and _is_of(outcome, mode)
+        return outcome if here else None
 
     def voided(self, event_id: int) -> str | None:
         """Whose entry was taken back; None if it was not."""
@@ -89,10 +115,24 @@ class Outcomes:
     def close(self) -> None:
         self._db.close()
 
-    def of_task(self, customer: str, task: str) -> Outcome | None:
-        """The outcome that a task was registered for."""
-        found = self._db.execute("SELECT id FROM task WHERE name = ?", (_task(customer, task),)).fetchone()
-        return None if found is None else self.of_event(found[0])
+    def of_task(self, customer: str, task: str, mode: str | None) -> Outcome | None:
+        """The outcome that a task was registered for, as a command of this mode (None: of before) sees it."""
+        for test in (True, False) if mode == "test" else (False,):
+            id = self._task(customer, task, test)
+            outcome = None if id is None else self.of_event(id)
+            if outcome is not None and _is_of(outcome, mode):
+                return outcome
+        return None
+
+    def _task(self, customer: str, task: str, test: bool) -> int | None:
+        name = _task(customer, task, test)
+        found = self._db.execute("SELECT id FROM task WHERE name = ?", (name,)).fetchone()
+        return None if found is None else int(found[0])
+
+    def _take(self, customer: str, task: str, test: bool, id: int, instead: bool) -> None:
+        """Put an outcome in a task's place, ``instead`` of another one or only where there is none."""
+        how = "REPLACE" if instead else "IGNORE"
+        self._db.execute(f"INSERT OR {how} INTO task VALUES (?, ?)", (_task(customer, task, test), id))
 
 
 def opened_by(row: Row, criteria: str | None = None, inherited: bool = False) -> Outcome:
@@ -135,5 +175,11 @@ def _number(target: str) -> int | None:
     return int(digits) if canonical_number and len(digits) <= 16 else None
 
 
-def _task(customer: str, task: str) -> bytes:
-    return sha256(f"{len(customer)}:{customer}{task}".encode("utf-8", "surrogatepass")).digest()
+def _is_of(outcome: Outcome, mode: str | None) -> bool:
+    return mode is None or outcome.kept["test"] == (mode == "test")
+
+
+def _task(customer: str, task: str, test: bool) -> bytes:
+    return sha256(
+        f"{'test' if test else 'live'}:{len(customer)}:{customer}{task}".encode("utf-8", "surrogatepass")
+    ).digest()

@@ -21,7 +21,7 @@ MONEY = (
 TEXTS = (
     "kind", "customer_id", "agent_id", "action", "outcome", "price_action", "model", "provider", "trace_id", "task_id",
     "outcome_id", "on_expiry", "verdict", "idempotency_key", "body_hash", "metadata", "reason", "config_type", "actor",
-    "detail",
+    "detail", "import_id",
 )  # fmt: skip
 WHOLES = (
     "event_id", "api_key_id", "tokens_input", "tokens_output", "tokens", "price_id", "price_offset", "original",

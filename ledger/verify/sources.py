@@ -53,6 +53,7 @@ class OldKey(NamedTuple):
     customer: str
     key: str
     at: int
+    test: bool
 
 
 class Log(Protocol):

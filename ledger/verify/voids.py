@@ -15,7 +15,7 @@ TEXTS = (
 )  # fmt: skip
 REPEATED = (
     "customer_id", "agent_id", "action", "tokens", "tokens_input", "tokens_output", "model", "provider", "trace_id",
-    "task_id", "outcome_id", "test", "event_time", *PRICE,
+    "task_id", "outcome_id", "test", "event_time", "import_id", *PRICE,
 )  # fmt: skip
 """What a void has in common with what it takes back."""
 VOIDABLE = ("event", "charge")
@@ -37,7 +37,7 @@ def voidable(command: Mapping[str, Any], place: Place, outcomes: Outcomes) -> bo
     if not before or min(parts) < 0 or reduce(add, parts[:3]) != parts[3]:
         return False
     if command.get("charge", False):
-        closed = outcomes.find(command["customer_id"], outcome_id or "")
+        closed = outcomes.find(command["customer_id"], outcome_id or "", None)
         if closed is None or not closed.verdict or closed.closed_by != event_id:
             return False
         charge = closing_price(closed, closed.verdict)
@@ -68,6 +68,7 @@ def void_row(command: Mapping[str, Any]) -> Row:
         "test": command.get("test", False),
         "actor": command.get("actor", "admin"),
         "reason": command["reason"],
+        "import_id": command.get("import_id") or "",
     }
     return {**row, **_price(command.get("price"))}
 

@@ -18,7 +18,7 @@ STEP = "torture.step"
 
 @dataclass
 class Book:
-    """Everything that was answered, by customer and key: (event id, total in cents)."""
+    """Everything that was answered, by customer/mode and key: (event id, total in cents)."""
 
     prices: dict[tuple[str, str], tuple[int, Decimal]] = field(default_factory=dict)
     acknowledged: int = 0
@@ -41,12 +41,14 @@ class Book:
 
 
 class Agent:
-    """One client of one customer. Sends until told to stop, then settles what is open."""
+    """One client of one customer and mode. Sends until told to stop, then settles what is open. The clients of
+    both modes of a customer use the same idempotency keys."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, url: str, customer: str, key: str, book: Book, seed: int
+        self, session: aiohttp.ClientSession, url: str, customer: str, mode: str, key: str, book: Book, seed: int
     ) -> None:
-        self._session, self._url, self._customer, self._book = session, url, customer, book
+        self._session, self._url, self._book = session, url, book
+        self._customer, self._name = customer, f"{customer}/{mode}"
         self._headers = {"Authorization": f"Bearer {key}"}
         self._rng = random.Random(seed)
         self._sent: list[tuple[str, dict[str, Any]]] = []
@@ -118,10 +120,10 @@ class Agent:
         if "results" in answer:
             for event, result in zip(body["events"], answer["results"], strict=True):
                 total = Decimal(result["total_cents"])
-                self._book.note(self._customer, event["idempotency_key"], result["event_id"], total)
+                self._book.note(self._name, event["idempotency_key"], result["event_id"], total)
             return
         total = Decimal(answer["price"]["total_cents"])
-        self._book.note(self._customer, body["idempotency_key"], answer["event_id"], total)
+        self._book.note(self._name, body["idempotency_key"], answer["event_id"], total)
         if body["action"] == STEP and not replayed:
             base = int(answer["price"]["config"]["base_rate_cents"])
             if base < floor:

@@ -26,16 +26,16 @@ CLIENTS = 8
 async def torment(running: Running, book: Book) -> Faults:
     """Load from several clients that retry, prices that change, and faults; then everything is sent again."""
     token = running.admin_token
-    customers = [f"torture-{number}" for number in range(CLIENTS)]
-    keys = [running.make_key(customer) for customer in customers]
+    modes = [(f"torture-{number // 2}", ("live", "test")[number % 2]) for number in range(CLIENTS)]
+    keys = [running.make_key(customer, test=mode == "test") for customer, mode in modes]
     status, _ = running.call("POST", "/api/admin/pricing", {"action_type": STEP, "base_rate_cents": 0})
     assert status == 201
     timeout = aiohttp.ClientTimeout(total=10)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         stop = asyncio.Event()
         agents = [
-            Agent(session, running.http, customer, key, book, SEED * 1000 + number)
-            for number, (customer, key) in enumerate(zip(customers, keys, strict=True))
+            Agent(session, running.http, customer, mode, key, book, SEED * 1000 + number)
+            for number, ((customer, mode), key) in enumerate(zip(modes, keys, strict=True))
         ]
         tasks = [asyncio.create_task(agent.run(stop)) for agent in agents]
         tasks.append(asyncio.create_task(raise_price(session, running.http, token, book, stop)))
@@ -49,8 +49,8 @@ async def torment(running: Running, book: Book) -> Faults:
 
 def ledger_rows(running: Running) -> list[tuple[str, str, int, Decimal]]:
     rows = running.sql(
-        "SELECT customer_id, idempotency_key, event_id, toString(total_cents) FROM rev.entries"
-        " WHERE kind = 'event' AND startsWith(customer_id, 'torture-') FORMAT TSV"
+        "SELECT concat(customer_id, if(test, '/test', '/live')), idempotency_key, event_id, toString(total_cents)"
+        " FROM rev.entries WHERE kind = 'event' AND startsWith(customer_id, 'torture-') FORMAT TSV"
     )
     split = (line.split("\t") for line in rows.splitlines())
     return [(customer, key, int(event), Decimal(total)) for customer, key, event, total in split]

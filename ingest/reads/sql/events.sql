@@ -15,7 +15,7 @@ SELECT
     toUnixTimestamp64Milli(entries.expires_at) AS expires_at,
     toUnixTimestamp64Milli(entries.event_time) AS event_time,
     toUnixTimestamp64Milli(entries.recorded_at) AS recorded_at,
-    reason
+    reason, import_id
 FROM rev.entries AS entries
 WHERE customer_id = {customer:String}
     AND event_id >= {at_least:UInt64}
@@ -26,6 +26,7 @@ WHERE customer_id = {customer:String}
     AND ({action:String} = '' OR action = {action:String})
     AND ({outcome:String} = '' OR outcome = {outcome:String})
     AND ({idempotency_key:String} = '' OR idempotency_key = {idempotency_key:String})
+    AND ({import_id:String} = '' OR import_id = {import_id:String})
     AND entries.event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
     AND entries.event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
 ORDER BY event_id DESC

@@ -56,7 +56,7 @@ async def charged(db: ClickHouse) -> None:
     waived = Entry("waived", event=task, original=786432, outcome_id="oc_786432", verdict="expired")
     changed = msgspec.Raw(b'{"id":9,"customer_id":"acme","action_type":"chat"}')
     records = [
-        EntryRecord("acme", 5, now, entries, [own]),
+        EntryRecord("acme", 5, now, entries, [own], import_id="april"),
         EntryRecord("acme", 7, now, [promised]),
         EntryRecord("acme", 8, now, [charge]),
         EntryRecord("acme", 9, now, [taken]),

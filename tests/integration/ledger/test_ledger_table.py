@@ -211,7 +211,7 @@ async def test_every_column_of_a_row(db: ClickHouse, partition: int) -> None:
         verdict="expired",
     )
     prices = [PriceRef(1, "*", Rates("1", "2", "3"), 1), PRICE]
-    value = encode(EntryRecord("acme", 2**36, AT, [entry], prices, api_key_id=5, test=True))
+    value = encode(EntryRecord("acme", 2**36, AT, [entry], prices, api_key_id=5, test=True, import_id="april"))
     await store_one(db, partition, value)
     (row,) = await rows_of(db, partition, "*")
     assert row == [
@@ -230,7 +230,7 @@ async def test_every_column_of_a_row(db: ClickHouse, partition: int) -> None:
             "2026-03-30 00:00:00.123",
         ),
         *("2026-03-31 00:00:00.123", "why", "77", "pricing.updated", "admin", '{"b":[]}'),
-        *(str(partition), str(2**36), "1023", "0"),
+        *(str(partition), str(2**36), "1023", "0", "april"),
     ]
 
 
@@ -238,9 +238,9 @@ async def test_what_is_absent_is_the_default(db: ClickHouse, partition: int) -> 
     """An entry without an event, a price or any optional field has empty strings, zeros and NULLs."""
     await store_one(db, partition, encode(EntryRecord("acme", 3, AT, [Entry("config")])))
     columns = "kind, agent_id, tokens, tokens_input, outcome, total_cents, price_id, price_action, price_is_default, "
-    columns += "metadata, expires_at, original, detail, test, event_time = recorded_at"
+    columns += "metadata, expires_at, original, detail, test, event_time = recorded_at, import_id"
     (row,) = await rows_of(db, partition, columns)
-    assert row == ["config", "", "0", NULL, "", "0", "0", "", "false", "", NULL, NULL, "", "false", "1"]
+    assert row == ["config", "", "0", NULL, "", "0", "0", "", "false", "", NULL, NULL, "", "false", "1", ""]
 
 
 @pytest.mark.parametrize(

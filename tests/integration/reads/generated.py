@@ -47,9 +47,14 @@ def generated(seed: int, count: int = 600) -> list[LedgerRow]:
             reason="no price" if kind == "rejected" else "",
             config_type=rng.choice(["", "resolve"]) if kind == "rejected" else "",
             entries_offset=2 * offset,
+            import_id=_label(rng.random()) if kind in ("event", "rejected") else "",
         )
         rows.append(_later(kind, rows, row, rng))
     return rows
+
+
+def _label(chance: float) -> str:
+    return "" if chance < 0.4 else f"imp-{int(chance * 10)}"
 
 
 def _later(kind: str, rows: list[LedgerRow], row: LedgerRow, rng: random.Random) -> LedgerRow:
@@ -69,7 +74,17 @@ def _later(kind: str, rows: list[LedgerRow], row: LedgerRow, rng: random.Random)
 
 def _closing_of(opened: LedgerRow, row: LedgerRow, rng: random.Random) -> LedgerRow:
     """What closes an outcome, with money or without; a late expiry does not show in what it cost."""
-    same = ("customer_id", "agent_id", "action", "model", "test", "outcome_id", "expires_at", "price_bonus")
+    same = (
+        "customer_id",
+        "agent_id",
+        "action",
+        "model",
+        "test",
+        "outcome_id",
+        "expires_at",
+        "price_bonus",
+        "import_id",
+    )
     charge = rng.choice([0, rng.randrange(1, 10**15), MAX_EVENT])
     return row._replace(
         kind="charge" if charge else "waived",
@@ -86,7 +101,7 @@ def _closing_of(opened: LedgerRow, row: LedgerRow, rng: random.Random) -> Ledger
 
 def _void_of(original: LedgerRow, row: LedgerRow) -> LedgerRow:
     """A void counts where the original did, and says whether that was a charge."""
-    same = ("customer_id", "agent_id", "action", "tokens", "model", "test", "event_time", "outcome_id")
+    same = ("customer_id", "agent_id", "action", "tokens", "model", "test", "event_time", "outcome_id", "import_id")
     return row._replace(
         kind="void",
         original=original.event_id,

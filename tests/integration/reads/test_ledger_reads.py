@@ -167,7 +167,7 @@ async def test_outcomes_equal_the_reference(filled: Any) -> None:
     ]
     for query in queries:
         real, wanted = await filled.reads.outcomes(query), await memory.outcomes(query)
-        assert [_canonical(row) for row in real] == [_canonical(row) for row in wanted], query
+        assert [canonical(row) for row in real] == [canonical(row) for row in wanted], query
     split = [await memory.outcomes(OutcomeQuery("acme", NOW, status=status, limit=1000)) for status in STATUSES]
     assert sum(map(len, split)) == len(everyone) and all(split)
     opened = [row.event_id for row in everyone]
@@ -184,10 +184,14 @@ async def test_an_entry_of_any_kind_is_found_by_its_id(filled: Any) -> None:
     assert {"event", "registered", "charge", "waived", "void", "rejected"} == {row.kind for row in rows}
     for row in rows[::3]:
         real, wanted = await filled.reads.entry(row.event_id), await memory.entry(row.event_id)
-        assert real is not None and _canonical(real) == _canonical(wanted)
+        assert real is not None and canonical(real) == canonical(wanted)
         assert await filled.reads.entry(row.event_id, row.customer_id) == real
         assert await filled.reads.entry(row.event_id, "nobody") is None
     assert await filled.reads.entry(event_id(3, 10**6)) is await memory.entry(event_id(3, 10**6)) is None
+    ids = [row.event_id for row in rows[::2]]
+    many = {row.event_id: canonical(row) for row in await filled.reads.entries([*ids, event_id(3, 10**6)])}
+    assert many == {row.event_id: canonical(row) for row in await memory.entries(ids)}
+    assert await filled.reads.entries([]) == []
 
 
 async def test_events_equal_the_reference(filled: Any) -> None:
@@ -201,19 +205,22 @@ async def test_events_equal_the_reference(filled: Any) -> None:
         EventQuery("acme", test=True, at_most=rows[300].event_id, limit=10),
         EventQuery("acme", outcome="pending", limit=1000),
         EventQuery("acme", idempotency_key="key-17"),
+        EventQuery("acme", test=False, import_id="imp-5", limit=1000),
         EventQuery("acme", time=Range(NOW - 30 * DAY + 1, NOW - 3 * HOUR), limit=1000),
         EventQuery("nobody"),
         *(EventQuery("acme", agent=agent, limit=1000) for agent in AWKWARD),
     ]
     for query in queries:
         real, wanted = await filled.reads.events(query), await memory.events(query)
-        assert [_canonical(row) for row in real] == [_canonical(row) for row in wanted], query
+        assert [canonical(row) for row in real] == [canonical(row) for row in wanted], query
     ids = [row.event_id for row in rows]
-    assert await filled.reads.voided("acme", ids) == await memory.voided("acme", ids)
-    assert await filled.reads.voided("acme", []) == set()
+    voided = await filled.reads.voided("acme", ids)
+    assert voided == await memory.voided("acme", ids) and set(voided.values()) == {"goodwill"}
+    assert [await filled.reads.voided("acme", [id]) for id in voided] == [{id: "goodwill"} for id in voided]
+    assert await filled.reads.voided("acme", []) == {}
 
 
-def _canonical(row: Any) -> dict[str, Any]:
+def canonical(row: Any) -> dict[str, Any]:
     money = {"base", "token", "bonus", "total", "price_base", "price_token", "price_bonus"}
     fields = {field: getattr(row, field) for field in row.__struct_fields__}
     return {field: parse_cents(value) if field in money else value for field, value in fields.items()}
@@ -224,14 +231,14 @@ async def test_one_event_is_found_by_its_customer_only(filled: Any) -> None:
     batch = [LedgerRow("event", event_id(1, 10, i), "acme", total_cents=i) for i in range(3)]
     refused = LedgerRow("rejected", event_id(1, 11, 0), "acme", reason="conflict")
     filled.insert([*batch, refused])
-    found = await find_event(filled.reads, "acme", event_id(1, 10, 2))
+    found = await find_event(filled.reads, "acme", event_id(1, 10, 2), False)
     assert found is not None
     assert (found.event_id, found.kind, parse_cents(found.total)) == (event_id(1, 10, 2), "event", 2)
-    late = await find_event(filled.reads, "acme", event_id(1, 11))
+    late = await find_event(filled.reads, "acme", event_id(1, 11), False)
     assert late is not None
     assert (late.kind, late.reason) == ("rejected", "conflict")
-    assert await find_event(filled.reads, "other", event_id(1, 10, 2)) is None
-    assert await find_event(filled.reads, "acme", event_id(1, 10, 3)) is None
+    assert await find_event(filled.reads, "other", event_id(1, 10, 2), False) is None
+    assert await find_event(filled.reads, "acme", event_id(1, 10, 3), False) is None
 
 
 async def test_audit_pages_through_every_change_once(filled: Any) -> None:

@@ -11,7 +11,7 @@ from streams.errors import NotRecorded
 from streams.rejects import RejectLimit
 from streams.replies import Replies
 from streams.rocks import RocksStore
-from streams.state import Checkpoint, MemoryStore
+from streams.state import FORMAT, Checkpoint, MemoryStore
 from streams.types import Remembered
 
 pytestmark = pytest.mark.integration
@@ -159,10 +159,14 @@ async def test_checkpoint_equals_rebuild(new_log, hosted, eventually, tmp_path):
 
 
 async def test_checkpoint_of_another_log(new_log, hosted, eventually):
-    """Point 8: a checkpoint of another epoch, or beyond the log's end, is thrown away and rebuilt."""
+    """Point 8: a checkpoint of another epoch or format, or beyond the log's end, is thrown away and rebuilt."""
     log = await new_log()
     await log.send(count(6))
-    for checkpoint in (Checkpoint("another", 0, 0, 2**62), Checkpoint("e1", 10**6, 0, 2**62)):
+    for checkpoint in (
+        Checkpoint("another", 0, 0, 2**62, FORMAT),
+        Checkpoint("e1", 0, 0, 2**62),
+        Checkpoint("e1", 10**6, 0, 2**62, FORMAT),
+    ):
         store = MemoryStore()
         store.write({b"count/k0": b"999"}, (), checkpoint)
         host, stop = await hosted(log, lambda p, store=store: store)

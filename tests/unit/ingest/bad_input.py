@@ -64,7 +64,7 @@ EVENTS = [
     Bad("malformed", 400, "not valid JSON", b"{agent_id}"),
     Bad("truncated", 400, "ends too early", b'{"agent_id": "a'),
     Bad("trailing text", 400, "not valid JSON", b'{"agent_id":"a","action":"chat"} x'),
-    Bad("byte order mark", 400, "not valid JSON", b"\xef\xbb\xbf{}"),
+    Bad("byte order mark twice", 400, "not valid JSON", b"\xef\xbb\xbf\xef\xbb\xbf{}"),
     Bad("not UTF-8", 400, "UTF-8", b'{"agent_id":"\xff","action":"chat"}'),
     Bad("encoded surrogate", 400, "UTF-8", b'{"agent_id":"\xed\xa0\x80","action":"chat"}'),
     Bad("lone surrogate", 400, "surrogate", b'{"agent_id":"\\ud800","action":"chat"}'),

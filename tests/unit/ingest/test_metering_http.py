@@ -15,6 +15,7 @@ from schemas.topics import partition_of
 from streams.errors import NotRecorded, Unknown
 from tests.unit.ingest.malformed_http import BODY, exchange
 
+ADMIN = "the-admin-token"
 EVENT = {"agent_id": "agent-copilot", "action": "completion", "tokens": 2400, "outcome": "success"}
 
 
@@ -62,6 +63,8 @@ async def test_the_documented_answer_is_given_exactly(gateway: Any, key: str) ->
             "outcome": "success",
         },
         "created_at": "2026-04-26T12:00:00.000Z",
+        "test": False,
+        "status": "priced",
     }
     assert answer.headers["Content-Type"] == "application/json"
 
@@ -328,3 +331,44 @@ async def test_the_request_id_is_echoed_or_made(gateway: Any, key: str) -> None:
     assert echoed.headers["X-Request-Id"] == echoed.json["request_id"] == "mine-1"
     made = await gateway.call("POST", "/v1/meter", EVENT, key, X_Request_Id="not mine")
     assert made.headers["X-Request-Id"] not in ("", "not mine")
+
+
+@pytest.mark.parametrize(
+    ("keys", "wanted"),
+    [
+        (["k", "k"], "1.47"), (["k", "k", "k"], "1.47"), (["k", "l", "k"], "2.94"), ([None, None], "2.94"),
+        (["old", "k"], "1.47"), (["old", "old"], "0"), (["old"], "0"), (["old", None, "k", "k"], "2.94"),
+    ],
+)  # fmt: skip
+async def test_the_total_of_a_batch_is_what_it_charged(gateway: Any, key: str, keys: list[Any], wanted: str) -> None:
+    """A repeat adds nothing, in the batch or of before; its result shows the first price and says replayed."""
+    await gateway.call("POST", "/v1/meter", {**EVENT, "idempotency_key": "old"}, key)
+    events = [{**EVENT, **({} if one is None else {"idempotency_key": one})} for one in keys]
+    answer = await gateway.call("POST", "/v1/meter/batch", {"events": events}, key)
+    assert answer.status == 201
+    assert answer.json["total_cents"] == Decimal(wanted)
+    results = answer.json["results"]
+    assert [one["total_cents"] for one in results] == [Decimal("1.47")] * len(keys)
+    assert sum(one["total_cents"] for one in results if "replayed" not in one) == Decimal(wanted)
+
+
+async def test_the_key_of_a_voided_event_says_so(gateway: Any, key: str) -> None:
+    """Alone and in a batch, by either way to send it; nothing is charged again, and other keys say nothing."""
+    sent = {**EVENT, "idempotency_key": "k"}
+    made = (await gateway.call("POST", "/v1/meter", sent, key)).json
+    assert made["status"] == "priced"
+    gateway.settle()
+    voided = await gateway.call("POST", f"/api/admin/events/{made['event_id']}/void", {"reason": "r"}, ADMIN)
+    assert voided.status == 201
+    again = await gateway.call("POST", "/v1/meter", sent, key)
+    assert (again.status, again.headers["Idempotent-Replayed"]) == (201, "true")
+    assert again.json == {**made, "status": "voided"}
+    batch = await gateway.call("POST", "/v1/meter/batch", {"events": [sent, {**EVENT, "idempotency_key": "l"}]}, key)
+    first, second = batch.json["results"]
+    assert first == {
+        "event_id": made["event_id"],
+        "total_cents": Decimal("1.47"),
+        "replayed": True,
+        "status": "voided",
+    }
+    assert "status" not in second and batch.json["total_cents"] == Decimal("1.47")

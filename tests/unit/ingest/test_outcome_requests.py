@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.names import check
 from ingest.outcomes.requests import (
     Task,
     is_target,
@@ -24,7 +25,17 @@ from schemas.objects import iso
 from schemas.settings import MAX_TTL
 
 NOW = 1_777_204_800_000
-names = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20)
+
+
+def is_name(text: str) -> bool:
+    try:
+        check("n", text)
+    except Invalid:
+        return False
+    return True
+
+
+names = st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Z"]), min_size=1, max_size=20).filter(is_name)
 objects = st.none() | st.dictionaries(st.text(max_size=5), st.none() | st.booleans() | st.integers(), max_size=3)
 
 

@@ -209,8 +209,8 @@ NAMES = [
     "resolve",
     "x" * 256,
     "a\\b",
-    "\u3000x",
-    "a\u200bb",
+    "x\u3000y",
+    "a\u200db",
     "\ud7fc",
 ]
 
@@ -223,7 +223,13 @@ async def test_a_task_of_any_name_is_found_by_it(gateway: Any, key: str, name: s
     assert (await gateway.call("GET", path, None, key)).json == shown
     accepted = await resolved(gateway, key, name, {"success": True}, Prefer="respond-async")
     assert accepted.status == 202 and accepted.headers["Location"] == path
-    assert accepted.json == {"task_id": name, "outcome_id": None, "success": True, "status": "accepted"}
+    assert accepted.json == {
+        "task_id": name,
+        "outcome_id": None,
+        "success": True,
+        "test": False,
+        "status": "accepted",
+    }
     read = await gateway.call("GET", path, None, key)
     assert (read.json["status"], read.json["task_id"]) == ("succeeded", name)
 
@@ -271,6 +277,7 @@ async def test_without_the_pricer_writes_are_accepted_and_reads_are_503(gateway:
         "agent_id": "agent-legal",
         "expires_at": "2026-04-30T00:00:00.000Z",
         "created_at": AT,
+        "test": False,
         "status": "accepted",
     }
     place = next(shard for shard in range(4) if any(record.key == b"acme-corp" for record in gateway.log.raw[shard]))
@@ -331,10 +338,11 @@ async def test_an_append_that_fails_says_whether_it_may_be_recorded(
 
 
 async def test_a_test_keys_outcomes_are_test_outcomes(gateway: Any, key: str) -> None:
-    """Whoever resolves them."""
+    """And nobody else's: a live key neither finds nor resolves them."""
     trial = await gateway.make_key("acme-corp", test=True)
     assert (await registered(gateway, trial))["test"] is True
-    assert (await resolved(gateway, key, "task_abc123")).json["test"] is True
+    assert (await resolved(gateway, key, "task_abc123")).status == 404
+    assert (await resolved(gateway, trial, "task_abc123")).json["test"] is True
 
 
 async def test_times_and_prices_at_their_bounds_are_taken(gateway: Any, key: str) -> None:

@@ -51,7 +51,7 @@ def test_a_batch_adds_up_exactly_and_its_ids_are_addresses(totals: list[int], of
     """The sum of what is shown is the total, beyond the precision of any default context."""
     assert getcontext().prec == 28
     reply = BatchCharged(1, 0, [format_cents(total) for total in totals])
-    shown = exact(render.batch_metered(partition, offset, reply))
+    shown = exact(render.batch_metered(partition, offset, reply, False))
     assert isinstance(shown, dict)
     with localcontext() as context:
         context.prec = 60
@@ -64,7 +64,7 @@ def test_a_batch_adds_up_exactly_and_its_ids_are_addresses(totals: list[int], of
 def test_replayed_and_opened_events_of_a_batch_are_marked() -> None:
     """A replayed event has its first id, also in its outcome id."""
     reply = BatchCharged(1, 0, ["1", "2", "3"], {1: 777}, [1, 2])
-    body = render.batch_metered(0, 1, reply)
+    body = render.batch_metered(0, 1, reply, False)
     first = event_id(0, 1)
     assert json.loads(body) == {
         "results": [
@@ -72,18 +72,19 @@ def test_replayed_and_opened_events_of_a_batch_are_marked() -> None:
             {"event_id": 777, "total_cents": 2, "outcome_id": "oc_777", "replayed": True},
             {"event_id": first + 2, "total_cents": 3, "outcome_id": f"oc_{first + 2}"},
         ],
-        "total_cents": 6,
+        "total_cents": 4,  # the second was charged before
         "currency": "usd",
+        "test": False,
     }
     assert len(msgspec.json.decode(body, type=BatchAnswer).results) == 3
 
 
 def test_accepted_answers_have_the_fields_of_priced_ones() -> None:
     """202 has every field of the 201, null where the price is, and its status."""
-    accepted = json.loads(render.accepted("c", EVENT, 42, 0))
+    accepted = json.loads(render.accepted("c", EVENT, 42, 0, False))
     receipt = Receipt(42, 0, PriceRef(1, "*", Rates("0", "0", "0"), 0), "0", "0", "0", "0")
     assert accepted.keys() == json.loads(metered("c", EVENT, receipt)).keys() | {"status"}
     assert accepted["price"] is None and accepted["created_at"] == "1970-01-01T00:00:00.000Z"
-    msgspec.json.decode(render.accepted("c", EVENT, 42, 0), type=AcceptedAnswer)
-    batch = msgspec.json.decode(render.batch_accepted(0, 1, [EVENT, EVENT]), type=AcceptedBatch)
+    msgspec.json.decode(render.accepted("c", EVENT, 42, 0, False), type=AcceptedAnswer)
+    batch = msgspec.json.decode(render.batch_accepted(0, 1, [EVENT, EVENT], False), type=AcceptedBatch)
     assert [result.event_id for result in batch.results] == [event_id(0, 1), event_id(0, 1) + 1]

@@ -57,7 +57,7 @@ async def test_a_webhook_shows_its_secret_once(gateway: Gateway) -> None:
     key = await gateway.make_key("acme")
     made = await make(gateway, key)
     assert set(made) == {
-        "id", "customer_id", "url", "events", "active", "disabled", "created_at", "rotated_at", "secret",
+        "id", "customer_id", "url", "events", "active", "disabled", "created_at", "rotated_at", "test", "secret",
     }  # fmt: skip
     assert (made["customer_id"], made["url"], made["events"], made["active"]) == ("acme", URL, BODY["events"], True)
     secret = made["secret"]
@@ -169,6 +169,7 @@ async def test_what_was_delivered_is_listed_by_pages(gateway: Gateway) -> None:
                 "replay": False,
                 "since": None,
                 "until": None,
+                "test": False,
             }
         ],
         "next_cursor": None,

@@ -90,7 +90,7 @@ class Outcome:
 
     def standing(self) -> Json:
         """What a refusal tells."""
-        names = ("task_id", "outcome_id", "status", "success", "charge_cents", "resolved_at", "voided")
+        names = ("task_id", "outcome_id", "status", "success", "charge_cents", "resolved_at", "voided", "test")
         return {name: self.shown()[name] for name in names}
 
 

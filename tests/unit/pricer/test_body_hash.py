@@ -1,6 +1,7 @@
 """pricer.idempotency: when two bodies are the same body."""
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -115,21 +116,43 @@ RECEIPT = Receipt(1 << 16, 1000, PriceRef(1, "chat", Rates("1", "0", "0"), 4), "
 def test_a_key_is_remembered_for_its_window(now: int, found: bool) -> None:
     """From the accepted time until just before the window has passed."""
     shard = MemoryStore()
-    memory = idempotency.remember("acme", "k", "f" * 32, RECEIPT)
+    memory = idempotency.remember("acme", "k", "f" * 32, RECEIPT, False)
     shard.write({}, [memory], Checkpoint("e", 0, 0, now))
-    recalled = idempotency.recall(shard, "acme", "k", now, 100)
+    recalled = idempotency.recall(shard, "acme", "k", now, 100, "live")
     assert recalled == (idempotency.Memory("f" * 32, RECEIPT) if found else None)
-    assert idempotency.recall(shard, "other", "k", now, 100) is None
+    assert idempotency.recall(shard, "other", "k", now, 100, "live") is None
 
 
-@pytest.mark.parametrize("outcome_key", ["outcome/oc_1", "\x1f", ""])
+@pytest.mark.parametrize(
+    ("mode", "at_live", "at_test", "found"),
+    [
+        ("live", 10, 20, "live"), ("live", 10, None, "live"), ("live", None, 20, None),
+        ("test", 10, 20, "test"), ("test", 10, None, None), ("test", None, 20, "test"),
+        (None, 10, 20, "test"), (None, 20, 10, "live"), (None, 10, None, "live"), (None, None, 20, "test"),
+        (None, None, None, None),
+    ],
+)  # fmt: skip
+def test_a_key_belongs_to_a_mode(mode: Any, at_live: int | None, at_test: int | None, found: str | None) -> None:
+    """One mode never meets the other's key; a command of before modes were separate meets the later one."""
+    shard = MemoryStore()
+    memories = [
+        idempotency.remember("acme", "k", word * 8, msgspec.structs.replace(RECEIPT, recorded_at=at), word == "test")
+        for word, at in (("live", at_live), ("test", at_test))
+        if at is not None
+    ]
+    shard.write({}, memories, Checkpoint("e", 0, 0, 20))
+    recalled = idempotency.recall(shard, "acme", "k", 25, 100, mode)
+    assert (None if recalled is None else recalled.body_hash[:4]) == found
+
+
+@pytest.mark.parametrize("outcome_key", ["outcome/oc_1", "k", ""])
 def test_an_answer_about_an_outcome_is_remembered_like_a_receipt(outcome_key: str) -> None:
     """Status and text come back as they were; a receipt of an older release is still a receipt."""
     shown = idempotency.Shown(201, msgspec.Raw(b'{"a": 1.50}'))
-    memory = idempotency.remember_shown("acme", outcome_key, "f" * 32, shown, 1000)
+    memory = idempotency.remember_shown("acme", outcome_key, "f" * 32, shown, 1000, False)
     shard = MemoryStore()
     shard.write({}, [memory], Checkpoint("e", 0, 0, 1000))
-    recalled = idempotency.recall(shard, "acme", outcome_key, 1000, 100)
+    recalled = idempotency.recall(shard, "acme", outcome_key, 1000, 100, "live")
     assert recalled is not None
     assert isinstance(recalled.answer, idempotency.Shown)
     assert (recalled.body_hash, recalled.answer.status) == ("f" * 32, 201)

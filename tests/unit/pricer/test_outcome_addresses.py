@@ -105,7 +105,7 @@ def test_an_outcome_is_whole_until_the_ledger_has_it_for_weeks(log: MemoryLog) -
         assert told(decision) == {
             name: value
             for name, value in told(closed).items()
-            if name in ("task_id", "outcome_id", "status", "success", "charge_cents", "resolved_at", "voided")
+            if name in ("task_id", "outcome_id", "status", "success", "charge_cents", "resolved_at", "voided", "test")
         }
 
 

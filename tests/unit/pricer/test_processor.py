@@ -231,7 +231,7 @@ def test_memories_of_outcomes_are_restored_from_the_entries() -> None:
     )
     assert [one.key.decode() for one in restored] == [
         "acme\x1fevent",
-        "acme\x1ftask",
+        "acme\x1f\x1ftask",  # of a test task
         "acme\x1fverdict",
         f"outcome/{by_event}",
         f"outcome/{(by_task or b'').decode()}",

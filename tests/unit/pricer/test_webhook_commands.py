@@ -89,6 +89,7 @@ def test_a_webhook_is_made_and_its_secret_shown_to_nobody(log: MemoryLog) -> Non
         "disabled": None,
         "created_at": "2026-04-26T12:00:00.000Z",
         "rotated_at": None,
+        "test": False,
     }
     assert viewed(log, 1) == config.Webhook(1, FAR, CREATE.url, CREATE.events, "v1:sealed", NOON)
     assert decision.entries is not None and b"sealed" not in decision.entries

@@ -13,7 +13,7 @@ from streams.answers import address
 from streams.intake import Intake
 from streams.rejects import TRIES, Refusals, RejectLimit
 from streams.restore import OLDEST, Ends, misfit
-from streams.state import Checkpoint
+from streams.state import FORMAT, Checkpoint
 from streams.watchdog import SILENT, STUCK, Watchdog
 
 
@@ -145,11 +145,12 @@ def test_watchdog():
 
 
 def test_checkpoints_that_do_not_fit():
-    """Point 8: another epoch, beyond the end, older than 3 days; anything else fits."""
+    """Point 8: another epoch, another format, beyond the end, older than 3 days; anything else fits."""
     ends, now = Ends(5, 100), 10 * DAY
-    good = Checkpoint("e", 100, 90, now - OLDEST)
+    good = Checkpoint("e", 100, 90, now - OLDEST, FORMAT)
     assert misfit(good, "e", ends, ends, now) is None
     assert misfit(good, "f", ends, ends, now) == "epoch"
+    assert misfit(good._replace(format=0), "e", ends, ends, now) == "format"
     assert misfit(good._replace(state=101), "e", ends, ends, now) == "beyond"
     assert misfit(good._replace(entries=101), "e", ends, ends, now) == "beyond"
     assert misfit(good._replace(at=good.at - 1), "e", ends, ends, now) == "old"

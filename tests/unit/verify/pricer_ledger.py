@@ -22,10 +22,10 @@ def rows_of(log: memory.MemoryLog) -> Iterator[Row]:
     """What the ledger makes of rev.entries (ledger/sql/insert.sql)."""
     for partition, records in enumerate(log.entries):
         for record in records:
-            yield from _rows(partition, record.offset, entries.decode(record.value))
+            yield from rows_of_record(partition, record.offset, entries.decode(record.value))
 
 
-def _rows(partition: int, entries_offset: int, written: entries.EntryRecord) -> Iterator[Row]:
+def rows_of_record(partition: int, entries_offset: int, written: entries.EntryRecord) -> Iterator[Row]:
     for entry in written.entries:
         event: dict[str, Any] = {} if entry.event is None else msgspec.structs.asdict(entry.event)
         row = {name: value for name, value in event.items() if value is not None}
@@ -35,6 +35,7 @@ def _rows(partition: int, entries_offset: int, written: entries.EntryRecord) -> 
             "customer_id": written.customer_id,
             "api_key_id": written.api_key_id,
             "test": written.test,
+            "import_id": written.import_id or "",
             "metadata": bytes(event.get("metadata", b"")).decode(),
             "base_cents": Decimal(entry.base),
             "token_cents": Decimal(entry.token),
@@ -117,6 +118,7 @@ def void_of(row: Row, wrong: str | None = None) -> Void:
         outcome_id=row.get("outcome_id") or None,
         charge=closing != (wrong == "charge"),
         test=row["test"],
+        import_id=row["import_id"] or None,
     )
 
 

@@ -245,7 +245,7 @@ def test_a_command_under_a_foreign_key_is_refused(log: Log) -> None:
 
 def test_a_key_from_before_the_log_leaves_both_answers_open(log: Log) -> None:
     """Its body is unknown: a replay and a refusal are right, and neither opens anything."""
-    log.keys.remember("acme", "old", Known(b"", T0))
+    log.keys.remember("acme", "old", Known(b"", T0), False)
     command = {"command": "register", "customer_id": "acme", "api_key_id": 7, "task_id": "a", "agent_id": "x"}
     command |= {"price_on_success": "1", "expires_at": SOON, "idempotency_window": WINDOW, "idempotency_key": "old"}
     expected = log.put("acme", command)

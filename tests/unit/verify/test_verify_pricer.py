@@ -1,7 +1,7 @@
 """The real pricer's ledger, on random logs, agrees with the model that knows nothing of it."""
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from hypothesis import given, settings
@@ -18,6 +18,7 @@ from schemas.commands import (
     Genesis,
     Meter,
     MeterEvent,
+    Mode,
     ProbeWebhook,
     Rates,
     ReadOutcome,
@@ -51,12 +52,26 @@ EVENT = st.builds(
     event_time=st.sampled_from([None, 7]),
     model=st.sampled_from([None, "m"]),
 )
+
+
+def moded(command: Any, mode: Mode | None) -> Any:
+    """A command as a gateway of today sends it in a mode; None: as it stands, from before modes were separate."""
+    if mode is None:
+        return command
+    more = {"test": mode == "test"} if isinstance(command, Meter | Register) else {}
+    return msgspec.structs.replace(command, mode=mode, **more)
+
+
+MODE = st.sampled_from([None, "live", "test"])
 METER = st.builds(
-    lambda customer, events, test, window: Meter(customer, 1, events, window, 50, len(events) > 1, test),
+    lambda customer, events, test, window, mode: moded(
+        Meter(customer, 1, events, window, 50, len(events) > 1, test), mode
+    ),
     st.sampled_from(CUSTOMERS),
     st.lists(EVENT, min_size=1, max_size=4),
     st.booleans(),
     st.sampled_from([100, 100_000]),
+    MODE,
 )
 ENDPOINT = st.integers(1, 3)
 CONFIGURE = st.one_of(
@@ -68,7 +83,12 @@ CONFIGURE = st.one_of(
     st.builds(RevokeKey, st.integers(1, 4)),
     st.builds(Update, st.sampled_from(CUSTOMERS), st.sampled_from([None, "n"]), test=st.sampled_from([None, True])),
     st.builds(
-        CreateWebhook, st.sampled_from(CUSTOMERS), st.just("https://x.example"), st.just(["*"]), st.just("secret")
+        CreateWebhook,
+        st.sampled_from(CUSTOMERS),
+        st.just("https://x.example"),
+        st.just(["*"]),
+        st.just("secret"),
+        test=st.booleans(),
     ),
     st.builds(
         UpdateWebhook,
@@ -92,7 +112,7 @@ CONFIGURE = st.one_of(
 )
 CUSTOMER, KEY = st.sampled_from(CUSTOMERS[:2]), st.sampled_from([None, None, "k1", "k2", "k3"])
 TASK = st.sampled_from(["t1", "t2", "t3", "oc_7"])
-REGISTER = st.builds(
+OLD_REGISTER = st.builds(
     Register,
     CUSTOMER,
     st.just(2),
@@ -107,14 +127,19 @@ REGISTER = st.builds(
     idempotency_key=KEY,
     test=st.booleans(),
 )
+REGISTER = st.builds(moded, OLD_REGISTER, MODE)
 PENDING = st.builds(
-    lambda customer, tokens, key, on_expiry, at: Meter(
-        customer,
-        1,
-        [MeterEvent("agent", "chat", tokens, None, None, "pending", at, on_expiry, idempotency_key=key, model="m")],
-        1000,
-        90,
+    lambda mode, customer, tokens, key, on_expiry, at: moded(
+        Meter(
+            customer,
+            1,
+            [MeterEvent("agent", "chat", tokens, None, None, "pending", at, on_expiry, idempotency_key=key, model="m")],
+            1000,
+            90,
+        ),
+        mode,
     ),
+    MODE,
     CUSTOMER,
     st.sampled_from([0, 7]),
     KEY,
@@ -122,7 +147,8 @@ PENDING = st.builds(
     st.sampled_from([None, 491]),
 )
 RESOLVE = st.builds(
-    lambda target, customer, *rest: Resolve(customer, 3, target, *rest),
+    lambda mode, target, customer, *rest: moded(Resolve(customer, 3, target, *rest), mode),
+    MODE,
     TASK,
     CUSTOMER,
     st.booleans(),
@@ -130,7 +156,7 @@ RESOLVE = st.builds(
     st.one_of(st.just(commands.EMPTY), METADATA.map(msgspec.Raw)),
     KEY,
 )
-TARGETED = st.one_of(RESOLVE, RESOLVE, st.builds(Expire, CUSTOMER, TASK), st.builds(ReadOutcome, CUSTOMER, TASK))
+TARGETED = st.one_of(RESOLVE, RESOLVE, st.builds(Expire, CUSTOMER, TASK), st.builds(ReadOutcome, CUSTOMER, TASK, MODE))
 
 
 class Aimed(NamedTuple):
@@ -157,9 +183,16 @@ OUTCOME = st.one_of(
     st.builds(Aimed, RESOLVE, st.integers(0, 20), st.just(False)),
     st.builds(TakeBack, st.integers(0, 60), st.sampled_from([None] * 6 + ["total", "customer", "charge", "id"])),
 )
+LABELLED = st.builds(
+    lambda command, label: msgspec.structs.replace(command, import_id=label),
+    st.one_of(METER, PENDING),
+    st.sampled_from(["april", "may"]),
+)
+"""Of imports."""
 Step = commands.Command | Aimed | TakeBack
 STEPS = st.lists(
-    st.tuples(st.one_of(METER, CONFIGURE, OUTCOME, OUTCOME), st.sampled_from([0, 0, 0, 1, 90, 400])), max_size=40
+    st.tuples(st.one_of(METER, LABELLED, CONFIGURE, OUTCOME, OUTCOME), st.sampled_from([0, 0, 0, 1, 90, 400])),
+    max_size=40,
 )
 
 

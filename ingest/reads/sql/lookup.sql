@@ -1,4 +1,5 @@
--- One entry with everything that it holds, of a customer or ('') of anyone.
+-- The charged events of one customer and mode that have one of these idempotency keys. Only the skip indexes keep
+-- this from reading all keys of the customer.
 SELECT
     kind, event_id, customer_id, agent_id, action, tokens, tokens_input, tokens_output, outcome,
     toString(base_cents) AS base,
@@ -13,7 +14,10 @@ SELECT
     toUnixTimestamp64Milli(entries.expires_at) AS expires_at,
     toUnixTimestamp64Milli(entries.event_time) AS event_time,
     toUnixTimestamp64Milli(entries.recorded_at) AS recorded_at,
-    reason, on_expiry, detail
+    reason, import_id
 FROM rev.entries AS entries
-WHERE event_id = {event:UInt64} AND ({customer:String} = '' OR customer_id = {customer:String})
-LIMIT 1
+WHERE customer_id = {customer:String}
+    AND kind = 'event'
+    AND test = {test:Bool}
+    AND idempotency_key IN {keys:Array(String)}
+ORDER BY event_id

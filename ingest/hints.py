@@ -1,0 +1,91 @@
+"""Which field somebody means who names one that Rev does not have. Pure.
+
+First the field's own name in another spelling (tokensInput), then the names that providers and other
+meters use (prompt_tokens), then the nearest spelling.
+"""
+
+import difflib
+import re
+
+MEANT: dict[str, tuple[str, ...]] = {
+    "tokens_input": (
+        "inputtokens", "prompttokens", "contexttokens", "inputtokencount", "prompttokencount", "tokensprompt",
+        "numinputtokens", "numprompttokens", "promptevalcount", "tokensin", "usageinputtokens",
+    ),
+    "tokens_output": (
+        "outputtokens", "completiontokens", "generatedtokens", "outputtokencount", "completiontokencount",
+        "candidatestokencount", "tokenscompletion", "numoutputtokens", "numcompletiontokens", "evalcount", "tokensout",
+    ),
+    "tokens": ("totaltokens", "totaltokencount", "tokencount", "numtokens", "tokentotal", "tokensused", "tokenstotal"),
+    "customer_id": (
+        "customer", "customername", "userid", "user", "subject", "accountid", "tenantid", "organizationid",
+        "organizationname", "externalcustomerid", "externalsubscriptionid", "subscriberid",
+    ),
+    "agent_id": ("agent", "agentname"),
+    "action": (
+        "event", "eventtype", "eventname", "type", "operation", "operationtype", "operationname", "actiontype", "code",
+        "metercode", "tasktype", "actionname",
+    ),
+    "timestamp": (
+        "time", "ts", "createdat", "occurredat", "eventtime", "requesttime", "datetime", "date", "created", "at",
+    ),
+    "metadata": ("properties", "data", "attributes", "meta", "tags", "labels", "extra", "payload", "dimensions"),
+    "idempotency_key": ("id", "transactionid", "eventid", "requestid", "uuid", "key", "dedupekey", "messageid"),
+    "task_id": ("task", "jobid", "taskname", "externalid"),
+    "trace_id": ("trace", "correlationid"),
+    "model": ("modelname", "modelid", "requestmodel", "responsemodel"),
+    "provider": ("vendor", "system", "providername", "modelprovider"),
+    "outcome": ("status", "success", "result"),
+    "success": ("status", "result", "verdict"),
+    "evidence": ("proof", "data", "payload"),
+    "expires_at": ("expires", "deadline", "expiry", "expiration", "dueat", "duedate", "validuntil"),
+    "price_on_success": ("price", "successprice", "priceonsuccesscents", "amount", "value"),
+    "price_on_failure": ("failureprice", "priceonfailurecents"),
+    "success_criteria": ("criteria",),
+    "action_type": ("action", "type", "event", "code"),
+    "base_rate_cents": ("base", "baserate", "price", "baseprice", "rate", "amount", "cents"),
+    "token_rate_cents": ("token", "tokenrate", "tokenprice", "pertoken"),
+    "outcome_bonus_cents": ("bonus", "outcomebonus", "successbonus"),
+    "customer_name": ("name",),
+    "url": ("endpoint", "endpointurl", "targeturl", "webhookurl", "target"),
+    "events": ("eventtypes", "types", "enabledevents", "subscriptions", "data", "items", "records"),
+    "reason": ("why", "comment", "note", "description", "message"),
+}  # fmt: skip
+"""For each field the names that others give it, without case and punctuation."""
+
+_CACHED = (
+    "cachereadinputtokens", "cachedtokens", "cachedinputtokens", "cachereadtokens", "cachereadtokencount",
+    "cachecreationinputtokens", "cachecreationtokencount", "cachewritetokens", "cachedcontenttokencount",
+    "tokenscacheread", "tokenscachewrite", "inputcachedtokens",
+)  # fmt: skip
+_REASONING = ("reasoningtokens", "reasoningtokencount", "thoughtstokencount", "thinkingtokens", "tokensreasoning")
+_USAGE = ("usage", "usagemetadata", "tokenusage")
+NO_FIELD: dict[str, str] = {
+    **dict.fromkeys(_CACHED, (
+        "; cached tokens have no field of their own: they count in tokens_input. OpenAI's prompt_tokens hold them"
+        " already, Anthropic's input_tokens do not"
+    )),
+    **dict.fromkeys(_REASONING, (
+        "; reasoning tokens have no field of their own: they count in tokens_output. OpenAI's completion_tokens hold"
+        " them already"
+    )),
+    **dict.fromkeys(_USAGE, "; give the counts as tokens_input and tokens_output"),
+}  # fmt: skip
+"""What is said of names that stand for something that Rev has no field for."""
+
+
+def hint(name: str, known: tuple[str, ...]) -> str:
+    """``; did you mean 'tokens'?``, where such a thing belongs, or nothing."""
+    folded = _folded(name)
+    meant = next((field for field in known if _folded(field) == folded), None)
+    if meant is None:
+        meant = next((field for field, names in MEANT.items() if field in known and folded in names), None)
+    if meant is None and "tokens_input" in known and folded in NO_FIELD:
+        return NO_FIELD[folded]
+    if meant is None:
+        meant = next(iter(difflib.get_close_matches(name[:100], known, 1)), None)
+    return "" if meant is None else f"; did you mean {meant!r}?"
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name[:100].lower())

@@ -1,0 +1,15 @@
+"""Labels of imports: what one may look like. Pure."""
+
+import re
+
+from ingest.bodies import LABEL_PATTERN, MAX_LABEL
+from ingest.problems import Invalid
+
+_label = re.compile(LABEL_PATTERN).fullmatch
+
+
+def import_id_of(given: str | None) -> str | None:
+    """The label of an import, None when it is not given. Raises Invalid for one that no import can have."""
+    if given is not None and (len(given) > MAX_LABEL or not _label(given)):
+        raise Invalid(f"import_id must be 1 to {MAX_LABEL} characters of A-Z a-z 0-9 _ . - and not . or .. alone")
+    return given
