@@ -7,6 +7,7 @@ Money is ``Raw``: decimal text printed as an exact JSON number, never through a 
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from schemas.answers import EventAnswer
 from schemas.objects import CustomerObject, Json, KeyObject, Number, PriceObject
@@ -25,6 +26,7 @@ class AcceptedAnswer(msgspec.Struct, frozen=True, gc=False):
     created_at: str
     status: Literal["accepted"]
     test: bool
+    warnings: list[str] | UnsetType = UNSET
 
 
 class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -43,6 +45,7 @@ class BatchAnswer(msgspec.Struct, frozen=True, gc=False):
     total_cents: Number
     currency: str
     test: bool
+    warnings: list[str] | UnsetType = UNSET
 
 
 class AcceptedResult(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -60,6 +63,7 @@ class AcceptedBatch(msgspec.Struct, frozen=True, gc=False):
     currency: str
     status: Literal["accepted"]
     test: bool
+    warnings: list[str] | UnsetType = UNSET
 
 
 class KeyCreated(KeyObject, frozen=True):

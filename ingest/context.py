@@ -4,8 +4,9 @@ Made once, in ingest.service; tests make it of the fakes in ingest.testing. Noth
 started here.
 """
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ingest.ports import Appender, Follower, Replies
 from ingest.reads import Reads, ReadsUnavailable
@@ -36,6 +37,8 @@ class Context:
     random_bytes: RandomBytes
     box: Box | None = None
     clickhouse: Reads | None = None
+    newcomers: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
+    """Customers that are being listed, so that each is asked for once at a time."""
 
     def ledger(self) -> Reads:
         """The ledger's reader. Raises ReadsUnavailable without one."""

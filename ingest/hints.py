@@ -83,8 +83,13 @@ def hint(name: str, known: tuple[str, ...]) -> str:
     if meant is None and "tokens_input" in known and folded in NO_FIELD:
         return NO_FIELD[folded]
     if meant is None:
-        meant = next(iter(difflib.get_close_matches(name[:100], known, 1)), None)
+        meant = next(iter(near(name, known)), None)
     return "" if meant is None else f"; did you mean {meant!r}?"
+
+
+def near(name: str, known: tuple[str, ...]) -> list[str]:
+    """The nearest spelling among what is known, if any is near."""
+    return difflib.get_close_matches(name[:100], known, 1)
 
 
 def _folded(name: str) -> str:

@@ -9,6 +9,7 @@ from ingest.bodies import BatchBody, EventBody
 from ingest.boundary import answer
 from ingest.context import Context
 from ingest.labels import import_id_of
+from ingest.newcomers import admit, warned
 from ingest.problems import Invalid
 from ingest.routing import Auth, Operation, Route, bound
 from ingest.validation import Bounds, decode_batch, decode_event, event_of, events_of, failed
@@ -60,20 +61,21 @@ async def one(context: Context, request: web.Request) -> web.Response:
     event = event_of(body, one_key(request, body.idempotency_key), _bounds(context))
     if context.view.price_for(customer_id, event.action) is None and await _unpriced(context, customer_id, [event]):
         raise Invalid(no_price(event.action))
+    warnings = await admit(context, key, customer_id)
     mode = mode_of(context, key, customer_id)
     test = mode == "test"
     command = encode(_command(context, key, customer_id, [event], mode, batch=False))
     submitted = await context.submitter.meter(customer_id, command, 1, waits(request))
     reply, appended = submitted.reply, submitted.appended
     if isinstance(reply, Charged):
-        return answer(
-            metered(customer_id, event, reply.receipt, test, reply.voided), 201, REPLAYED if reply.replayed else None
-        )
+        shown = metered(customer_id, event, reply.receipt, test, reply.voided)
+        return answer(warned(shown, warnings), 201, REPLAYED if reply.replayed else None)
     if reply is not None:
         raise TypeError(f"answer to a meter command: {type(reply).__name__}")
     id = event_id(appended.partition, appended.offset)
     where = location(key, customer_id, "events", str(id))
-    return answer(render.accepted(customer_id, event, id, appended.timestamp_ms, test), 202, where)
+    shown = render.accepted(customer_id, event, id, appended.timestamp_ms, test)
+    return answer(warned(shown, warnings), 202, where)
 
 
 async def many(context: Context, request: web.Request) -> web.Response:
@@ -87,19 +89,20 @@ async def many(context: Context, request: web.Request) -> web.Response:
     missing = await _unpriced(context, customer_id, events)
     if missing:
         raise failed([IndexedError(index, no_price(action)) for index, action in missing])
+    warnings = await admit(context, key, customer_id)
     mode = mode_of(context, key, customer_id)
     command = encode(_command(context, key, customer_id, events, mode, batch=True, import_id=import_id))
     submitted = await context.submitter.meter(customer_id, command, len(events), waits(request))
     reply, (partition, offset) = submitted.reply, (submitted.appended.partition, submitted.appended.offset)
     if isinstance(reply, BatchCharged):
         replayed = len(reply.replayed) == len(events)
-        return answer(
-            render.batch_metered(partition, offset, reply, mode == "test"), 201, REPLAYED if replayed else None
-        )
+        shown = render.batch_metered(partition, offset, reply, mode == "test")
+        return answer(warned(shown, warnings), 201, REPLAYED if replayed else None)
     if reply is not None:
         raise TypeError(f"answer to a batch: {type(reply).__name__}")
     where = location(key, customer_id, "events", str(event_id(partition, offset)))
-    return answer(render.batch_accepted(partition, offset, events, mode == "test"), 202, where)
+    shown = render.batch_accepted(partition, offset, events, mode == "test")
+    return answer(warned(shown, warnings), 202, where)
 
 
 def no_price(action: str) -> str:

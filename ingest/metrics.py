@@ -17,6 +17,14 @@ UNANSWERED = Counter(
 SHED = Counter("rev_ingest_shed_total", "Requests that were not served in full because a shard lags.", ["how"])
 NOT_RECORDED = Counter("rev_ingest_not_recorded_total", "Requests answered 503 not_recorded, by reason.", ["reason"])
 UNKNOWN = Counter("rev_ingest_unknown_total", "Requests answered 503 unknown: the command may be in the log.")
+LOOKALIKES = Counter(
+    "rev_ingest_lookalike_customers_total",
+    "Requests for a customer that nobody made and that looks like an older one; their answers warn.",
+)
+NOT_LISTED = Counter(
+    "rev_ingest_customers_not_listed_total",
+    "Requests for a new customer that could not be listed at once; the next request tries again.",
+)
 BUGS = Counter(
     "rev_ingest_unexpected_errors_total", "Requests answered 500; each is a bug, its traceback is in the log."
 )

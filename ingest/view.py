@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from ingest.lookalikes import skeleton
 from schemas.config import EPOCH, ApiKey, Customer, Price, Webhook
 
 ANY = "*"
@@ -30,6 +31,8 @@ class ConfigView:
         self.prices: dict[int, Price] = {}
         self.webhooks: dict[int, Webhook] = {}
         self._active: dict[tuple[str | None, str], Price] = {}
+        self._alike: dict[str, dict[str, None]] = {}
+        """Customers by what those that look alike have in common, in the order in which they came."""
 
     def apply(self, key: bytes, value: bytes | None, offset: int) -> None:
         """Take one record of rev.config; None is a tombstone. Raises msgspec.DecodeError or
@@ -62,8 +65,10 @@ class ConfigView:
     def _apply_customer(self, id: str, value: bytes | None) -> None:
         if value is None:
             self.customers.pop(id, None)
+            self._alike.get(skeleton(id), {}).pop(id, None)
         else:
             self.customers[id] = _customer(value)
+            self._alike.setdefault(skeleton(id), {})[id] = None
 
     def _apply_price(self, id: int, value: bytes | None) -> None:
         before = self.prices.pop(id, None)
@@ -98,6 +103,10 @@ class ConfigView:
 
     def active_prices(self) -> Iterable[Price]:
         return self._active.values()
+
+    def alike(self, customer_id: str) -> list[str]:
+        """The other customers whose ids a person takes for this one."""
+        return [other for other in self._alike.get(skeleton(customer_id), ()) if other != customer_id]
 
     def is_test(self, customer_id: str) -> bool:
         """Whether the customer's events are kept out of the totals."""

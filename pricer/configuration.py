@@ -17,6 +17,7 @@ from schemas.commands import (
     Configure,
     CreateKey,
     DeletePrice,
+    EnsureCustomer,
     Genesis,
     InstallPrice,
     Rates,
@@ -83,10 +84,12 @@ class ConfigChange(Change):
             customer = self._customer(customer_id)
             if customer is None:
                 self._put_customer(config.Customer(customer_id, self.record.at, name))
-            elif customer.name is None and name is not None:
-                self._put_customer(msgspec.structs.replace(customer, name=name))
-            elif name is None:
-                name = customer.name
+            else:
+                kept = name if customer.name is None else customer.name
+                after = msgspec.structs.replace(customer, name=kept, metered=False)
+                if after != customer:
+                    self._put_customer(after)
+                name = kept if name is None else name
         self.count(key=self.counters.key + 1)
         key = config.ApiKey(
             self.counters.key, customer_id, command.hash, command.mask, self.record.at, name, command.test
@@ -144,11 +147,25 @@ class ConfigChange(Change):
             before.name if command.name is None else command.name,
             before.external_ids if command.external_ids is None else command.external_ids,
             before.test if command.test is None else command.test,
+            metered=False,
         )
         self.result, self.status = objects.customer_object(after), 200
         if after != before:
             self.enter("customer.updated", command.actor, self.result)
         self._put_customer(after)
+
+    @make.register
+    def _(self, command: EnsureCustomer) -> None:
+        """A customer that is there stays as it is."""
+        _check_customer(command.customer_id)
+        customer = self._customer(command.customer_id)
+        if customer is None:
+            customer = config.Customer(command.customer_id, self.record.at, metered=True)
+            self.result = objects.customer_object(customer)
+            self.enter("customer.created", command.actor, self.result)
+        else:
+            self.result, self.status = objects.customer_object(customer), 200
+        self._put_customer(customer)
 
     def _set_price(self, customer_id: str | None, action_type: str, rates: Rates, actor: str) -> config.Price:
         """A new price in force; the one before it of the same customer and action ends."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Literal
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from schemas.commands import MeterEvent, PriceRef
 from schemas.money import dollars_exact, format_cents, parse_cents
@@ -69,6 +69,7 @@ class MeterAnswer(msgspec.Struct, frozen=True, gc=False):
     created_at: str
     test: bool = False
     status: Literal["priced", "voided"] = "priced"
+    warnings: list[str] | UnsetType = UNSET
 
 
 encode = msgspec.json.Encoder().encode

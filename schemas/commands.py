@@ -207,6 +207,13 @@ class UpdateCustomer(msgspec.Struct, frozen=True, omit_defaults=True, tag_field=
     actor: str = "admin"
 
 
+class EnsureCustomer(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="customer.ensure"):
+    """List a customer that a platform's key names and that nobody made; ``actor``: the key."""
+
+    customer_id: str
+    actor: str = "platform"
+
+
 class CreateWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="webhook.create"):
     """A new endpoint. ``secret`` is encrypted by the gateway (schemas.secrets); the log never
     holds it in clear."""
@@ -284,7 +291,7 @@ class InstallPrice(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="c
 
 
 ChangeWebhook = CreateWebhook | UpdateWebhook | RotateWebhook | DeleteWebhook | ProbeWebhook | ReplayWebhook
-Configure = Genesis | CreateKey | RevokeKey | SetPrice | DeletePrice | UpdateCustomer | ChangeWebhook
+Configure = Genesis | CreateKey | RevokeKey | SetPrice | DeletePrice | UpdateCustomer | EnsureCustomer | ChangeWebhook
 Outcome = Register | Resolve | Expire | ReadOutcome
 Command = Meter | Outcome | Void | Configure | InstallPrice
 

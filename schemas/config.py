@@ -29,6 +29,8 @@ class Customer(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str | None = None
     external_ids: dict[str, str] = {}
     test: bool = False
+    metered: bool = False
+    """First named by a platform's key, and by nobody who administers since."""
 
 
 class Price(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -10,8 +10,9 @@ MAX_DEPTH = 64
 MAX_BODY = 1 << 20
 MAX_BATCH_BODY = 8 << 20
 MAX_EVENTS = 1000
-MAX_RECORD = 2 << 20
-"""One encoded command in rev.raw; never split, since a record is the unit that is atomic."""
+MAX_RECORD = 9 << 20
+"""One encoded command in rev.raw; never split, since a record is the unit that is atomic. What a body of
+MAX_BATCH_BODY can become, each event with a key of its own (docs/decisions/0029)."""
 MAX_MESSAGE = 16 << 20
 """Topics, producers and fetches."""
 MAX_TRANSACTION_RAW = 4 << 20

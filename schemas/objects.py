@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, field
+from msgspec import UNSET, Meta, UnsetType, field
 
 from schemas.commands import OnExpiry, Void
 from schemas.config import ApiKey, Customer, Price
@@ -60,6 +60,7 @@ class CustomerObject(msgspec.Struct, frozen=True):
     external_ids: dict[str, str]
     test: bool
     created_at: str
+    metered: bool = False
 
 
 class OutcomeObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +87,8 @@ class OutcomeObject(msgspec.Struct, frozen=True, kw_only=True):
     resolved_at: str | None = None
     voided: bool = False
     test: bool = False
+    warnings: list[str] | UnsetType = UNSET
+    """Of the answer to a registration alone."""
 
 
 class OutcomeStanding(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,7 +151,12 @@ def price_shown(price: Price) -> PriceObject:
 
 def customer_shown(customer: Customer) -> CustomerObject:
     return CustomerObject(
-        customer.customer_id, customer.name, customer.external_ids, customer.test, iso(customer.created_at)
+        customer_id=customer.customer_id,
+        name=customer.name,
+        external_ids=customer.external_ids,
+        test=customer.test,
+        created_at=iso(customer.created_at),
+        metered=customer.metered,
     )
 
 

@@ -87,6 +87,13 @@ def secret_key(name: str, text: str) -> str:
     return text
 
 
+def choice(name: str, text: str, words: tuple[str, ...]) -> str:
+    """One of a few words. Raises SettingError naming the variable."""
+    if text not in words:
+        raise SettingError(f"{name}={text!r}: want {' or '.join(words)}")
+    return text
+
+
 class Settings(NamedTuple):
     """What the services need to know; `rev up` fills in the addresses for its children."""
 
@@ -115,6 +122,8 @@ class Settings(NamedTuple):
     idempotency_window: int
     outcome_ttl: int
     session_timeout: int
+    unknown_customers: str
+    """REV_UNKNOWN_CUSTOMERS: accept or refuse what a platform's key names and nobody made."""
     webhook_allow_private: bool
     """REV_WEBHOOK_ALLOW_PRIVATE: development alone; allows http, port 80 and private addresses."""
     secret_key: str
@@ -153,6 +162,7 @@ def read(env: Mapping[str, str]) -> Settings:
         idempotency_window=window("REV_IDEMPOTENCY_WINDOW", of("REV_IDEMPOTENCY_WINDOW", "35d")),
         outcome_ttl=duration("REV_OUTCOME_TTL", of("REV_OUTCOME_TTL", "30d"), MAX_TTL),
         session_timeout=duration("REV_SESSION_TIMEOUT", of("REV_SESSION_TIMEOUT", "6s")),
+        unknown_customers=choice("REV_UNKNOWN_CUSTOMERS", of("REV_UNKNOWN_CUSTOMERS", "accept"), ("accept", "refuse")),
         webhook_allow_private=flag("REV_WEBHOOK_ALLOW_PRIVATE", of("REV_WEBHOOK_ALLOW_PRIVATE", "0")),
         secret_key=secret_key("REV_SECRET_KEY", of("REV_SECRET_KEY", "")),
         webhook_disable_after=duration("REV_WEBHOOK_DISABLE_AFTER", of("REV_WEBHOOK_DISABLE_AFTER", "5d"), MAX_WINDOW),

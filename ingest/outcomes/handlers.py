@@ -1,9 +1,11 @@
 """POST /v1/outcomes, its resolve, and GET of one outcome: asked of the shard, answered by it."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 from aiohttp import hdrs, web
+from msgspec import UNSET, UnsetType
 
 from ingest.answers import encode
 from ingest.auth import customer_of, key_of, mode_of
@@ -11,6 +13,7 @@ from ingest.bodies import OutcomeBody, ResolveBody
 from ingest.boundary import answer
 from ingest.context import Context
 from ingest.incoming import query_of
+from ingest.newcomers import admit, warned
 from ingest.outcomes.requests import OUTCOME_PREFIX, is_target, outcome_body, resolve_body, task_of, verdict_of
 from ingest.outcomes.views import with_standing
 from ingest.problems import NotFound
@@ -40,6 +43,7 @@ class AcceptedOutcome(msgspec.Struct, frozen=True):
     created_at: str
     test: bool
     status: Literal["accepted"] = "accepted"
+    warnings: list[str] | UnsetType = UNSET
 
 
 class AcceptedVerdict(msgspec.Struct, frozen=True):
@@ -76,6 +80,7 @@ async def register(context: Context, request: web.Request) -> web.Response:
     own_key = one_key(request, body.idempotency_key)
     window = context.settings.idempotency_window
     task = task_of(body, context.clock(), 0 if own_key is None else window)
+    warnings = await admit(context, key, customer_id)
     mode = mode_of(context, key, customer_id)
     command = Register(
         customer_id=customer_id,
@@ -94,12 +99,12 @@ async def register(context: Context, request: web.Request) -> web.Response:
     )
     submitted = await context.submitter.decide(customer_id, encode_command(command), waits(request))
     if submitted.reply is not None:
-        return await forwarded(context, customer_id, told(submitted.reply))
+        return await forwarded(context, customer_id, told(submitted.reply), warnings)
     partition, offset, at = submitted.appended.partition, submitted.appended.offset, submitted.appended.timestamp_ms
     id = outcome_id(event_id(partition, offset))
     expires_at = iso(task.expires_at)
     shown = AcceptedOutcome(task.task_id, id, customer_id, task.agent_id, expires_at, iso(at), command.test)
-    return answer(encode(shown), 202, location(key, customer_id, "outcomes", id))
+    return answer(warned(encode(shown), warnings), 202, location(key, customer_id, "outcomes", id))
 
 
 async def resolve(context: Context, request: web.Request) -> web.Response:
@@ -129,7 +134,7 @@ async def read(context: Context, request: web.Request) -> web.Response:
     return await forwarded(context, customer_id, await context.submitter.read(customer_id, encode_command(command)))
 
 
-async def forwarded(context: Context, customer_id: str, reply: Told) -> web.Response:
+async def forwarded(context: Context, customer_id: str, reply: Told, warnings: Sequence[str] = ()) -> web.Response:
     """The shard's answer as the response. Raises ReadsUnavailable when the rest of it is in the
     ledger and that cannot be read."""
     body = bytes(reply.result)
@@ -138,7 +143,7 @@ async def forwarded(context: Context, customer_id: str, reply: Told) -> web.Resp
         if entry is None:
             raise ReadsUnavailable("the ledger does not have the outcome yet")
         body = with_standing(entry.detail, body)
-    return answer(body, reply.status, REPLAYED if reply.replayed else None)
+    return answer(warned(body, warnings), reply.status, REPLAYED if reply.replayed else None)
 
 
 def _target(request: web.Request) -> str:

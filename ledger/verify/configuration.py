@@ -50,6 +50,7 @@ class Configuration:
             "price.set": self._set_price,
             "price.delete": self._delete_price,
             "customer.update": self._update_customer,
+            "customer.ensure": self._ensure_customer,
         }
         return rules[command["command"]](command)
 
@@ -82,7 +83,8 @@ class Configuration:
         if customer != "*":
             if not _is_customer(customer):
                 return [_refused(command)]
-            known = self._customers.setdefault(customer, {"name": None, "external_ids": {}, "test": False})
+            known = self._customers.setdefault(customer, _customer())
+            known["metered"] = False
             if known["name"] is None:
                 known["name"] = command.get("customer_name")
         id = len(self._keys) + 1
@@ -120,11 +122,21 @@ class Configuration:
         known = self._customers.get(command["customer_id"])
         if known is None:
             return [_refused(command)]
-        wanted = {k: command[k] for k in known if command.get(k) is not None}
+        wanted = {k: command[k] for k in known if command.get(k) is not None} | {"metered": False}
         if all(known[k] == v for k, v in wanted.items()):
             return []
         known.update(wanted)
         return [_changed("customer.updated", _actor(command), {"customer_id": command["customer_id"]})]
+
+    def _ensure_customer(self, command: Mapping[str, Any]) -> list[Row]:
+        customer = command["customer_id"]
+        if not _is_customer(customer):
+            return [_refused(command)]
+        if customer in self._customers:
+            return []
+        self._customers[customer] = {**_customer(), "metered": True}
+        shown = {"customer_id": customer, "metered": True}
+        return [_changed("customer.created", str(command.get("actor", "platform")), shown)]
 
     def _new_price(self, customer: str | None, action: str, rates: Mapping[str, str], actor: str) -> Row:
         price = {"id": len(self._prices) + 1, "customer_id": customer, "action_type": action, "rates": _cents(rates)}
@@ -137,6 +149,10 @@ class Configuration:
         rates = {RATES[part]: rate for part, rate in price["rates"].items()}
         shown = {name: price[name] for name in ("id", "customer_id", "action_type")}
         return _changed("pricing.updated", actor, {**shown, **rates, "is_active": price["active"]})
+
+
+def _customer() -> dict[str, Any]:
+    return {"name": None, "external_ids": {}, "test": False, "metered": False}
 
 
 def _cents(rates: Mapping[str, str]) -> dict[str, Decimal]:

@@ -21,7 +21,7 @@ MAX_CENTS = 10**12
 MAX_TOKENS = 10**12
 MAX_EVENTS = 1000
 PRICE_KEY = b"_price"
-CONFIGURE = {"genesis", "key.create", "key.revoke", "price.set", "price.delete", "customer.update"}
+CONFIGURE = {"genesis", "key.create", "key.revoke", "price.set", "price.delete", "customer.update", "customer.ensure"}
 CONFIGURE |= {f"webhook.{name}" for name in endpoints.COMMANDS}
 
 

@@ -11,6 +11,7 @@ from schemas.commands import (
     Configure,
     CreateKey,
     DeletePrice,
+    EnsureCustomer,
     Genesis,
     Meter,
     MeterEvent,
@@ -294,12 +295,29 @@ def test_a_customer_is_changed_where_it_is_said(log: MemoryLog) -> None:
         "external_ids": {"stripe": "cus_1"},
         "test": False,
         "created_at": "2026-04-26T12:00:00.000Z",
+        "metered": False,
     }
     assert result(decision, 200) == shown
     assert detail(decision) == ("customer.updated", "ann", shown)
     assert json.loads(log.view[b"customer/acme"])["external_ids"] == {"stripe": "cus_1"}
     renamed = result(configure(log, UpdateCustomer("acme", name="New", test=True)), 200)
     assert (renamed["name"], renamed["test"], renamed["external_ids"]) == ("New", True, {"stripe": "cus_1"})
+
+
+def test_a_metered_customer_is_listed_once_until_somebody_makes_it(log: MemoryLog) -> None:
+    """One entry with the key as actor; a repeat changes nothing; a key or an update makes it one of ours."""
+    decision = configure(log, EnsureCustomer("acme", "key 7"))
+    shown = result(decision)
+    assert (shown["customer_id"], shown["metered"], shown["name"]) == ("acme", True, None)
+    assert detail(decision) == ("customer.created", "key 7", shown)
+    again = configure(log, EnsureCustomer("acme", "key 8"))
+    assert (result(again, 200), again.entries) == (shown, None)
+    configure(log, CreateKey("acme", "00", "m", "Acme"))
+    made = result(configure(log, EnsureCustomer("acme", "key 7")), 200)
+    assert (made["metered"], made["name"]) == (False, "Acme")
+    configure(log, EnsureCustomer("globex", "key 7"))
+    assert result(configure(log, UpdateCustomer("globex", name="G")), 200)["metered"] is False
+    assert refusal(configure(log, EnsureCustomer("_x", "key 7")), 400)
 
 
 def test_an_update_without_a_change_is_no_change(log: MemoryLog) -> None:

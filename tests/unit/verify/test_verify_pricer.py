@@ -14,6 +14,7 @@ from schemas.commands import (
     CreateWebhook,
     DeletePrice,
     DeleteWebhook,
+    EnsureCustomer,
     Expire,
     Genesis,
     Meter,
@@ -81,6 +82,7 @@ CONFIGURE = st.one_of(
     st.builds(DeletePrice, st.integers(1, 6)),
     st.builds(CreateKey, st.sampled_from([*CUSTOMERS, "*", "_x"]), st.just("h"), st.just("m")),
     st.builds(RevokeKey, st.integers(1, 4)),
+    st.builds(EnsureCustomer, st.sampled_from([*CUSTOMERS, "_x"]), st.just("key 1")),
     st.builds(Update, st.sampled_from(CUSTOMERS), st.sampled_from([None, "n"]), test=st.sampled_from([None, True])),
     st.builds(
         CreateWebhook,

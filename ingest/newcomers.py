@@ -1,0 +1,83 @@
+"""Customers that only a platform's key names: made known before their first event, or refused.
+
+A typo makes a customer of its own, so it must at least be seen: it is listed, it is in the audit
+trail, and the answer warns of an older id that looks alike.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+
+from ingest import metrics
+from ingest.auth import PLATFORM, require_latest
+from ingest.context import Context
+from ingest.hints import near
+from ingest.problems import Invalid, Problem
+from schemas.commands import EnsureCustomer, encode
+from schemas.config import ApiKey
+
+_log = structlog.get_logger("ingest")
+
+
+async def admit(context: Context, key: ApiKey, customer_id: str) -> list[str]:
+    """Called before the first append for a customer; what the answer should warn of. Raises Invalid where
+    REV_UNKNOWN_CUSTOMERS=refuse and nobody made the customer."""
+    if key.customer_id != PLATFORM:
+        return []
+    if customer_id not in context.view.customers:
+        if context.settings.unknown_customers == "refuse":
+            await _refuse(context, customer_id)
+        else:
+            await _make_known(context, key, customer_id)
+    warnings = _warnings(context, customer_id)
+    if warnings:
+        metrics.LOOKALIKES.inc()
+    return warnings
+
+
+def warned(body: bytes, warnings: Sequence[str]) -> bytes:
+    """A JSON object with ``warnings`` as its last field, if there are any."""
+    return body[:-1] + b',"warnings":' + msgspec.json.encode(warnings) + b"}" if warnings else body
+
+
+async def _refuse(context: Context, customer_id: str) -> None:
+    await require_latest(context)
+    if customer_id in context.view.customers:
+        return
+    alike = context.view.alike(customer_id) or near(customer_id, tuple(context.view.customers))
+    known = f"; did you mean {alike[0]!r}?" if alike else ""
+    raise Invalid(f"customer_id {customer_id!r} is not known here{known} Make it an API key first")
+
+
+async def _make_known(context: Context, key: ApiKey, customer_id: str) -> None:
+    """The event is metered whether or not this succeeds: the next one tries again."""
+    pending = context.newcomers
+    task = pending.get(customer_id)
+    if task is None:
+        command = encode(EnsureCustomer(customer_id, f"key {key.id}"))
+        task = pending[customer_id] = asyncio.create_task(_send(context, command))
+        task.add_done_callback(lambda _: pending.pop(customer_id, None))
+    try:
+        async with asyncio.timeout(context.settings.reply_timeout / 1000):
+            await asyncio.shield(task)
+    except (Problem, TimeoutError) as error:
+        metrics.NOT_LISTED.inc()
+        _log.warning("customer not listed yet", customer_id=customer_id, key=key.id, error=repr(error))
+
+
+async def _send(context: Context, command: bytes) -> None:
+    await context.submitter.configure(command, context.follower)
+
+
+def _warnings(context: Context, customer_id: str) -> list[str]:
+    """Of a customer that nobody made, and an older one that looks alike."""
+    known = context.view.customers.get(customer_id)
+    if known is not None and not known.metered:
+        return []
+    return [
+        f"customer_id {customer_id!r} looks like {other!r}, which was here before; ids are compared letter by letter"
+        for other in context.view.alike(customer_id)
+        if known is None or context.view.customers[other].created_at <= known.created_at
+    ]
