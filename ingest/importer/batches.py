@@ -14,7 +14,7 @@ from ingest.importer.sources import Row
 from schemas.limits import MAX_EVENTS
 
 BATCH_BYTES = 1 << 20
-"""Where a batch is cut: half of what one record of the log may hold."""
+"""Where a batch is cut: small enough to be quick, whatever its rows hold."""
 ROW_BYTES = 256
 """What an event's key, names and punctuation take beside the row's own bytes."""
 OPEN_ROWS = 20_000

@@ -20,6 +20,7 @@ import msgspec
 
 from ingest.importer.answers import Found, Import, Imports, Shown, Voided
 from ingest.importer.pricing import Pricing
+from schemas.limits import MAX_BATCH_BODY
 
 AGAIN = (429, 500, 502, 503, 504)
 """Statuses that a later try may change; 5xx other than 503 come from proxies on the way."""
@@ -27,8 +28,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between tries: doubled each time, with jitter."""
 REQUEST_LIMIT = 60.0
 PAGE = 1000
-MAX_BODY = 2_000_000
-"""Bytes of a batch that are sent: what one record of the log may hold, less its own fields."""
 
 _encode = msgspec.json.Encoder().encode
 _pricing = msgspec.json.Decoder(Pricing).decode
@@ -130,7 +129,7 @@ class Client:
     async def meter(self, customer: str | None, import_id: str, events: Sequence[msgspec.Struct]) -> Answer:
         """POST one batch; 201, 202, 400, 409 and 413 are answers, anything else raises."""
         body = _encode(_Batch(events, import_id, customer))
-        if len(body) > MAX_BODY:
+        if len(body) > MAX_BATCH_BODY:
             return Answer(413, b'{"error": "the batch is too large"}', False)
         answer = await self._ask("POST", "/v1/meter/batch", {}, body)
         if answer.status not in (201, 202, 400, 409, 413):

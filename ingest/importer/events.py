@@ -190,8 +190,8 @@ class Events:
         kept = [(name, where[c], self._cells.json, c) for name, c in plan.metadata.items()]
         fixed, check = self._fixed, _checker(plan)
         template = dict(fixed.fields)
-        if "agent_id" not in plan.sources and "agent_id" not in self._columns.mapped:
-            template.setdefault("agent_id", DEFAULT_AGENT)
+        if "agent_id" not in self._columns.mapped and ("agent_id" not in plan.sources or self._cells.named):
+            template.setdefault("agent_id", DEFAULT_AGENT)  # in JSON, null is as absent
 
         values = [template.get(name) for name in Event.__struct_fields__]
         places = [(Event.__struct_fields__.index(step[0]), step) for step in steps]
@@ -228,89 +228,6 @@ class Events:
             except ValueError as error:
                 raise BadCell(step[3] if step else "", str(error)) from None
             return Prepared(row.number, row.line, event, at, whose, check(event))
-
-        return make
-
-    def _kept(self, plan: Plan) -> Plan:
-        if SOURCE_TIME in plan.unused:
-            raise MappingError(
-                f"a column is named {SOURCE_TIME}, where times are kept that the server would not take: feed it to"
-                f" timestamp, or keep it under another name (--map metadata.NAME={SOURCE_TIME})"
-            )
-        named = [c for c in plan.unused if c]
-        return plan._replace(
-            metadata={**dict(zip(named, named, strict=True)), **plan.metadata}, unused=[c for c in plan.unused if not c]
-        )
-
-    def _read_fixed(self) -> Fixed:
-        """The values of --set. Raises BadCell for one that no event could hold."""
-        fields: dict[str, Any] = {}
-        metadata: dict[str, str] = {}
-        for field, text in self._columns.fixed.items():
-            try:
-                if field.startswith(METADATA):
-                    metadata[field.removeprefix(METADATA)] = self._names[text]
-                else:
-                    fields[field] = self._reader(field, CsvCells())(text)
-            except ValueError as error:
-                raise BadCell(field, f"--set: {error}") from None
-        return Fixed(fields, metadata, fields.pop(TIME, None), fields.pop(CUSTOMER, None))
-
-    def _reader(self, field: str, cells: Cells) -> Callable[[Any], Any]:
-        """What reads a cell for a field. Raises ValueError when called with one that cannot be."""
-        text = isinstance(cells, CsvCells)
-        if field in NUMBERS:
-            return self._wholes.__getitem__ if text else cells.whole
-        if field == TIME:
-            times, moment = self._times, cells.moment
-            return times.read if text else lambda cell: moment(cell, times)
-        if field in (KEY, CUSTOMER):
-            read, id = (own_key if field == KEY else customer), cells.id
-            return lambda cell: read(id(cell))
-        names, as_text = self._names.__getitem__, cells.text
-        return names if text else lambda cell: names(as_text(cell))
-
-    def _compile(self, plan: Plan, columns: tuple[str, ...]) -> Make:
-        """One function that makes an event of a row with these columns."""
-        where: dict[str, Any] = dict(zip(columns, columns if self._cells.named else range(len(columns)), strict=True))
-        steps = [(f, where[c], self._reader(f, self._cells), c) for f, c in plan.sources.items() if f not in BESIDE]
-        beside = [
-            (BESIDE[f], where[c], self._reader(f, self._cells), c) for f, c in plan.sources.items() if f in BESIDE
-        ]
-        kept = [(name, where[c], self._cells.json, c) for name, c in plan.metadata.items()]
-        fixed, check = self._fixed, _checker(plan)
-        template = dict(fixed.fields)
-        if "agent_id" not in plan.sources and "agent_id" not in self._columns.mapped:
-            template.setdefault("agent_id", DEFAULT_AGENT)
-
-        def make(row: Row) -> Prepared:
-            cells = row.cells
-            event = Event(**template)
-            prepared = Prepared(row.number, row.line, event, fixed.at, fixed.customer)
-            step: Step | None = None
-            try:
-                for step in steps:
-                    field, place, read, _ = step
-                    cell = cells[place]
-                    if cell is not None:
-                        setattr(event, field, read(cell))
-                for step in beside:
-                    field, place, read, _ = step
-                    cell = cells[place]
-                    if cell is not None:
-                        setattr(prepared, field, read(cell))
-                if kept or fixed.metadata:
-                    metadata: dict[str, Any] = dict(fixed.metadata)
-                    for step in kept:
-                        field, place, read, _ = step
-                        cell = cells[place]
-                        if cell is not None:
-                            metadata[field] = read(cell)
-                    event.metadata = metadata or None
-            except ValueError as error:
-                raise BadCell(step[3] if step else "", str(error)) from None
-            prepared.total = check(event)
-            return prepared
 
         return make
 

@@ -65,7 +65,7 @@ def _price(made: Prepared, prices: PriceList) -> str:
     known = prices.get(made.customer)
     if known is None:
         return "price unknown"
-    pico = known.total(made.event.action, 1, made.total, made.event.outcome == "success")
+    pico = known.total(made.event.action or "", 1, made.total, made.event.outcome == "success")
     return "no price: it will be refused" if pico is None else f"{format_cents(pico)} cents"
 
 

@@ -72,7 +72,7 @@ class Survey:
         for made in events:
             event, at = made.event, made.at
             total = made.total
-            entry = sums.setdefault((event.action, event.outcome == "success"), [0, 0])
+            entry = sums.setdefault((event.action or "", event.outcome == "success"), [0, 0])
             entry[0] += 1
             entry[1] += total
             if not total and event.tokens is None and event.tokens_input is None and event.tokens_output is None:

@@ -1,6 +1,6 @@
 """What one cell may say."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.importer.cells import CsvCells, JsonCells, moment, name, whole, zone_of
+from ingest.importer.cells import CsvCells, JsonCells, name, own_key, whole
+from ingest.importer.times import Times, zone_of
+from schemas.limits import DAY
 from schemas.objects import iso
 
 NOON = int(datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp() * 1000)
@@ -24,7 +26,7 @@ def test_a_token_count_is_a_whole_number(text: str) -> None:
 @given(st.integers(0, 10**12))
 def test_every_whole_number_is_read_as_it_is(number: int) -> None:
     """What is written in digits is what is billed, in both formats."""
-    assert CsvCells().whole(f" {number} ") == number
+    assert CsvCells().whole(str(number)) == number
     assert JsonCells().whole(msgspec.Raw(str(number).encode())) == number
 
 
@@ -57,6 +59,10 @@ def test_json_lines_want_json_integers(cell: bytes) -> None:
 def test_times_as_files_write_them(text: str, at: int) -> None:
     """ISO 8601 in its common spellings and epoch numbers of four units are understood."""
     assert moment(text, UTC) == at
+
+
+def moment(text: str, zone: tzinfo) -> int:
+    return Times(NOON + 300 * DAY, zone).read(text)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-02-30 12:00:00", "2026-01-31T25:00:00Z", "", "31/01/2026"])
@@ -107,3 +113,59 @@ def test_names_are_bounded(text: str) -> None:
     with pytest.raises(ValueError):
         name(text)
     assert name("ünï" * 80) == "ünï" * 80
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("20261120", "write it so"), ("202611201200", "write it so"), ("45982", "--excel-dates"),
+        ("45982.5", "--excel-dates"), ("0", "no epoch"), ("1", "no epoch"), ("978307199", "no epoch"), ("9" * 20, "no epoch"),
+        ("2958465", "no epoch"), ("4102444800", "no epoch"), ("-5", "not a time"), ("1.77E+09", "shortened"), ("1.7e12", "shortened"),
+    ],
+)  # fmt: skip
+def test_a_number_that_is_no_plausible_epoch_is_refused(text: str, hint: str) -> None:
+    """Neither 1970 nor 2612: from 2001 to a year ahead, in whichever unit; what it may be is said."""
+    with pytest.raises(ValueError, match=hint):
+        moment(text, UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [("978307200", "2001-01-01T00:00:00.000Z"), ("978307200000", "2001-01-01T00:00:00.000Z"),
+     ("1764158400.5", "2025-11-26T12:00:00.500Z"), ("1764158400000000000", "2025-11-26T12:00:00.000Z")],
+)  # fmt: skip
+def test_a_plausible_epoch_is_read_in_its_unit(text: str, at: str) -> None:
+    """Seconds, milliseconds, microseconds and nanoseconds cannot be taken for one another within these years."""
+    assert iso(moment(text, UTC)) == at
+
+
+def test_a_serial_date_is_read_only_when_told() -> None:
+    """A spreadsheet's day number, in the zone of --tz, with its fraction of a day."""
+    times = Times(NOON + 300 * DAY, zone_of("+02:00"), serials=True)
+    assert iso(times.read("46053.5")) == "2026-01-31T10:00:00.000Z"
+    assert iso(times.read("46053")) == "2026-01-30T22:00:00.000Z"
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Sydney"])
+def test_an_hour_that_the_clocks_skip_or_repeat_is_not_guessed(zone: str) -> None:
+    """The skipped hour is no time; the repeated one wants --dst, and each of both is right."""
+    skipped, repeated, first, second = {
+        "Europe/Berlin": ("2026-03-29 02:30", "2025-10-26 02:30", "2025-10-26T00:30", "2025-10-26T01:30"),
+        "America/New_York": ("2026-03-08 02:30", "2025-11-02 01:30", "2025-11-02T05:30", "2025-11-02T06:30"),
+        "Australia/Sydney": ("2025-10-05 02:30", "2026-04-05 02:30", "2026-04-04T15:30", "2026-04-04T16:30"),
+    }[zone]
+    for dst in (None, "earlier", "later"):
+        with pytest.raises(ValueError, match="does not exist"):
+            Times(NOON + 300 * DAY, zone_of(zone), dst).read(skipped)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="--dst"):
+        moment(repeated, zone_of(zone))
+    read = [iso(Times(NOON + 300 * DAY, zone_of(zone), dst).read(repeated))[:16] for dst in ("earlier", "later")]  # type: ignore[arg-type]
+    assert read == [first, second]
+    assert moment(repeated + "+00:00", zone_of(zone)) == moment(repeated + "Z", UTC)
+
+
+@pytest.mark.parametrize("text", ["1.77E+12", "9e5", "a#undo1", ""])
+def test_what_cannot_be_an_id(text: str) -> None:
+    """A number that a spreadsheet has shortened stands for many ids; our own suffix is ours."""
+    with pytest.raises(ValueError):
+        own_key(text)

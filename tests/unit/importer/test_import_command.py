@@ -204,7 +204,7 @@ def test_the_same_file_with_other_settings_is_refused(
     path = usage(tmp_path / "a.csv", 10)
     assert serving.run(path, *SET) == 0
     assert serving.run(path, "--set", "action=chat") == 2
-    assert "imported before with action 'completion', now 'chat'" in capsys.readouterr().err
+    assert "imported before with action 'completion', now it has 'chat'" in capsys.readouterr().err
     assert len(serving.gateway.charged) == 10
 
 

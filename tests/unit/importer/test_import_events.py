@@ -3,39 +3,60 @@
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 
+from ingest.importer.batches import Bad, Batch, Cutter, Whose
 from ingest.importer.cells import BadCell
 from ingest.importer.columns import Columns, MappingError, pairs
-from ingest.importer.events import Batch, Events, batches
+from ingest.importer.events import Events, Prepared
+from ingest.importer.sending import window
 from ingest.importer.sources import FileError, digest, open_source
+from ingest.importer.times import Times
 
 NOW = int(datetime(2026, 4, 26, 12, tzinfo=UTC).timestamp() * 1000)
 
 
+class Read(NamedTuple):
+    """What a file came to: its batches' events and bad rows, and what its columns were taken for."""
+
+    events: list[Prepared]
+    bad: list[Bad]
+    batches: list[Batch]
+    of: Events
+
+    @property
+    def sent(self) -> list[dict[str, Any]]:
+        """The fields of the events as they are sent."""
+        placed = [made.placed(*window(NOW)) for made in self.events]
+        return [{k: v for k, v in msgspec.structs.asdict(one).items() if v is not None} for one in placed]
+
+
 def read(
     path: Path, content: str | bytes, mapped: str = "", fixed: str = "action=completion", keep: bool = False
-) -> tuple[list[Batch], Events]:
+) -> Read:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     columns = Columns(pairs("--map", [mapped] if mapped else []), pairs("--set", [fixed] if fixed else []))
-    source = open_source(path)
+    found = digest(path)
+    source = open_source(path, nul=found.nul)
     with closing(source):
-        events = Events(source.cells, source.header, columns, UTC, keep, digest(path)[0], lambda: NOW)
-        return list(batches(source.rows, events)), events
+        events = Events(source.cells, source.header, columns, Times(NOW), keep)
+        cut = list(Cutter(events, Whose("acme"), found.sha256).batches(source.rows))
+    return Read([made for b in cut for made in b.events], [bad for b in cut for bad in b.bad], cut, events)
 
 
 def test_common_headers_need_no_map(tmp_path: Path) -> None:
     """The headers of the Azure trace and of an OpenAI usage log are recognised."""
-    (batch,), _ = read(tmp_path / "a.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.97,4808,10\n")
-    fields = batch.events[0].fields
+    (fields,) = read(
+        tmp_path / "a.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.97,4808,10\n"
+    ).sent
     assert (fields["tokens_input"], fields["tokens_output"]) == (4808, 10)
     assert (fields["agent_id"], fields["action"]) == ("import", "completion")
-    (batch,), _ = read(
+    (fields,) = read(
         tmp_path / "b.jsonl", '{"created": 1777204800, "model": "m", "prompt_tokens": 5, "completion_tokens": 7}\n'
-    )
-    fields = batch.events[0].fields
+    ).sent
     assert (fields["tokens_input"], fields["tokens_output"], fields["model"]) == (5, 7, "m")
     assert fields["timestamp"] == "2026-04-26T12:00:00.000Z"
 
@@ -43,8 +64,7 @@ def test_common_headers_need_no_map(tmp_path: Path) -> None:
 def test_a_time_within_the_window_is_the_timestamp_and_any_other_is_kept(tmp_path: Path) -> None:
     """35 days back and 5 minutes ahead become timestamp, the rest metadata.source_time."""
     text = "timestamp,tokens\n2026-04-26T12:05:00Z,1\n2026-04-26T12:05:01Z,1\n2026-03-23T12:00:00Z,1\n2026-03-21,1\n"
-    (batch,), _ = read(tmp_path / "a.csv", text)
-    first, ahead, inside, before = (event.fields for event in batch.events)
+    first, ahead, inside, before = read(tmp_path / "a.csv", text).sent
     assert first["timestamp"] == "2026-04-26T12:05:00.000Z" and "metadata" not in first
     assert "timestamp" not in ahead and ahead["metadata"] == {"source_time": "2026-04-26T12:05:01.000Z"}
     assert inside["timestamp"] == "2026-03-23T12:00:00.000Z"
@@ -54,34 +74,33 @@ def test_a_time_within_the_window_is_the_timestamp_and_any_other_is_kept(tmp_pat
 def test_a_row_that_is_nested_without_end_costs_itself_alone(tmp_path: Path) -> None:
     """Deeper than can be read is a bad row, and the import goes on."""
     deep = "[" * 100_000 + "]" * 100_000
-    (batch,), _ = read(tmp_path / "a.jsonl", f'{{"tokens": 1, "x": {deep}}}\n{{"tokens": 2}}\n')
-    assert [problem.reason for _, problem in batch.bad] == ["is nested too deeply"]
-    assert [event.tokens for event in batch.events] == [2]
+    found = read(tmp_path / "a.jsonl", f'{{"tokens": 1, "x": {deep}}}\n{{"tokens": 2}}\n')
+    assert [bad.reason for bad in found.bad] == ["is nested too deeply"]
+    assert [made.total for made in found.events] == [2]
 
 
 def test_keys_come_from_the_content_and_the_row(tmp_path: Path) -> None:
     """The same bytes under another name have the same keys; one byte more and all differ."""
     text = "tokens\n1\n2\n"
-    keys = [[e.key for e in read(tmp_path / name, text)[0][0].events] for name in ("a.csv", "b.csv")]
+    keys = [[made.key for made in read(tmp_path / name, text).events] for name in ("a.csv", "b.csv")]
     assert keys[0] == keys[1] and keys[0][0] != keys[0][1]
-    assert keys[0][0] not in [e.key for e in read(tmp_path / "c.csv", text + "3\n")[0][0].events]
+    assert keys[0][0] not in [made.key for made in read(tmp_path / "c.csv", text + "3\n").events]
 
 
 def test_batches_do_not_depend_on_options_or_bad_rows(tmp_path: Path) -> None:
-    """Rows are cut by the file alone: a bad row keeps its place."""
+    """The rows of a file keep their keys, whatever is wrong with others and whatever is kept."""
     text = "tokens,note\n" + "".join(f"{'x' if i % 7 == 0 else i},n\n" for i in range(2500))
-    plain, _ = read(tmp_path / "a.csv", text)
-    kept, _ = read(tmp_path / "a.csv", text, keep=True)
-    assert [len(b.events) + len(b.bad) for b in plain] == [1000, 1000, 500]
-    assert [[e.key for e in b.events] for b in plain] == [[e.key for e in b.events] for b in kept]
+    plain, kept = read(tmp_path / "a.csv", text), read(tmp_path / "a.csv", text, keep=True)
+    assert len(plain.events) + len(plain.bad) == 2500 and max(b.rows for b in plain.batches) == 1000
+    assert [made.key for made in plain.events] == [made.key for made in kept.events]
 
 
 def test_a_batch_is_cut_before_it_is_too_large_for_the_log(tmp_path: Path) -> None:
     """Long metadata makes shorter batches, each below 2 MiB as JSON."""
     text = "tokens,note\n" + "".join(f"{i},{'n' * 8000}\n" for i in range(400))
-    cut, _ = read(tmp_path / "a.csv", text, keep=True)
+    cut = read(tmp_path / "a.csv", text, keep=True).batches
     assert len(cut) > 2 and sum(len(b.events) for b in cut) == 400
-    assert all(len(msgspec.json.encode([e.fields for e in b.events])) < 2 << 20 for b in cut)
+    assert all(len(msgspec.json.encode([made.event for made in b.events])) < 2 << 20 for b in cut)
 
 
 @pytest.mark.parametrize(
@@ -98,25 +117,24 @@ def test_a_batch_is_cut_before_it_is_too_large_for_the_log(tmp_path: Path) -> No
 def test_a_bad_row_is_told_by_line_and_column(tmp_path: Path, row: str, column: str, why: str) -> None:
     """The row is left out with its line, column and reason, and the others stay."""
     text = f'prompt_tokens,completion_tokens,agent\n1,2,"two\nlines"\n1,2,ok\n{row}\n3,4,ok\n'.replace("\nlines", "")
-    (batch,), _ = read(tmp_path / "a.csv", text)
-    ((bad, problem),) = batch.bad
-    assert (bad.line, bad.number, problem.column) == (4, 3, column)
-    assert why in problem.reason
-    assert len(batch.events) == 3
+    found = read(tmp_path / "a.csv", text)
+    (bad,) = found.bad
+    assert (bad.line, bad.row, bad.column) == (4, 3, column)
+    assert why in bad.reason
+    assert len(found.events) == 3
 
 
 def test_lines_are_counted_through_quoted_line_breaks(tmp_path: Path) -> None:
     """A cell over two lines moves the line number, not the row number."""
-    (batch,), _ = read(tmp_path / "a.csv", 'tokens,note\n1,"a\nb"\nx,c\n')
-    ((bad, _),) = batch.bad
-    assert (bad.line, bad.number) == (4, 2)
+    (bad,) = read(tmp_path / "a.csv", 'tokens,note\n1,"a\nb"\nx,c\n').bad
+    assert (bad.line, bad.row) == (4, 2)
 
 
 def test_bytes_that_are_not_utf8_cost_one_row(tmp_path: Path) -> None:
     """A Latin-1 cell is a bad cell; a byte order mark is no part of the header."""
-    (batch,), _ = read(tmp_path / "a.csv", b"\xef\xbb\xbftokens,agent\n1,caf\xe9\n2,caf\xc3\xa9\n")
-    assert [(r.line, p.column) for r, p in batch.bad] == [(2, "agent")]
-    assert batch.events[0].fields["agent_id"] == "café"
+    found = read(tmp_path / "a.csv", b"\xef\xbb\xbftokens,agent\n1,caf\xe9\n2,caf\xc3\xa9\n")
+    assert [(bad.line, bad.column) for bad in found.bad] == [(2, "agent")]
+    assert found.sent[0]["agent_id"] == "café"
 
 
 @pytest.mark.parametrize(
@@ -134,28 +152,26 @@ def test_bytes_that_are_not_utf8_cost_one_row(tmp_path: Path) -> None:
 )
 def test_bad_json_lines(tmp_path: Path, line: str, column: str) -> None:
     """A line of the wrong type or syntax is told, blank lines and nulls are nothing."""
-    (batch,), _ = read(tmp_path / "a.jsonl", f'\n{line}\n{{"tokens": 5, "agent": null}}\n')
-    ((bad, problem),) = batch.bad
-    assert (bad.line, problem.column) == (2, column)
-    assert batch.events[0].fields["tokens"] == 5
+    found = read(tmp_path / "a.jsonl", f'\n{line}\n{{"tokens": 5, "agent": null}}\n')
+    (bad,) = found.bad
+    assert (bad.line, bad.column) == (2, column)
+    assert found.sent[0]["tokens"] == 5
 
 
 def test_unknown_columns_are_ignored_or_kept(tmp_path: Path) -> None:
     """Without --metadata they are listed once; with it they are kept as they were written."""
     text = '{"tokens": 5, "cost": 0.10, "user": "u"}\n{"tokens": 6, "user": "v"}\n'
-    _, events = read(tmp_path / "a.jsonl", text)
-    assert list(events.ignored) == ["cost", "user"]
-    (batch,), events = read(tmp_path / "a.jsonl", text, keep=True)
-    assert msgspec.json.encode(batch.events[0].fields["metadata"]) == b'{"cost":0.10,"user":"u"}'
-    assert not events.ignored
+    assert list(read(tmp_path / "a.jsonl", text).of.unused) == ["cost", "user"]
+    found = read(tmp_path / "a.jsonl", text, keep=True)
+    assert msgspec.json.encode(found.events[0].event.metadata) == b'{"cost":0.10,"user":"u"}'
+    assert not found.of.unused
 
 
 def test_map_and_set_come_before_the_aliases(tmp_path: Path) -> None:
     """--map takes the named column, an empty --map takes none, --set fills every row."""
     text = "who,tokens,total,region\nann,1,2,eu\n"
     mapped = "agent_id=who,tokens=total,metadata.region=region,model="
-    (batch,), _ = read(tmp_path / "a.csv", text, mapped, "action=chat,provider=p,metadata.run=7")
-    fields = batch.events[0].fields
+    (fields,) = read(tmp_path / "a.csv", text, mapped, "action=chat,provider=p,metadata.run=7").sent
     assert (fields["agent_id"], fields["tokens"], fields["action"], fields["provider"]) == ("ann", 2, "chat", "p")
     assert fields["metadata"] == {"run": "7", "region": "eu"}
 
@@ -173,8 +189,8 @@ def test_a_mapping_that_cannot_be_is_refused(mapped: str, fixed: str) -> None:
 def test_a_fixed_value_is_checked_like_a_cell(tmp_path: Path, fixed: str) -> None:
     """--set cannot send what a cell could not."""
     with pytest.raises(BadCell):
-        cut, _ = read(tmp_path / "a.csv", "tokens_in\n1\n", fixed=f"action=chat,{fixed}")
-        raise cut[0].bad[0][1]
+        bad = read(tmp_path / "a.csv", "tokens_in\n1\n", fixed=f"action=chat,{fixed}").bad[0]
+        raise BadCell(bad.column, bad.reason)
 
 
 @pytest.mark.parametrize(

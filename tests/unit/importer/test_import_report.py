@@ -12,7 +12,7 @@ from ingest.importer.tally import Tally
 def tally() -> Tally:
     """Two events charged now, one before."""
     made = Tally(lambda _: None)
-    for cents in ("123.456789012345", "0.1"):
+    for cents in (b"123.456789012345", b"0.1"):
         made.note_imported(cents)
     made.note_already(1)
     return made
