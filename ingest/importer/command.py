@@ -25,11 +25,11 @@ from ingest.importer.keys import import_id
 from ingest.importer.options import Access, Options, UsageError
 from ingest.importer.preview import PriceList, preview
 from ingest.importer.pricing import Prices
-from ingest.importer.reading import Reading, Subject, reading
+from ingest.importer.reading import Reading, Subject, examined, reading
 from ingest.importer.repeats import Comparer, There
 from ingest.importer.report import progress, summary
 from ingest.importer.sending import Sender, shared, window
-from ingest.importer.sources import FileError, digest
+from ingest.importer.sources import Digest, FileError, digest
 from ingest.importer.survey import Survey
 from ingest.importer.tally import Tally
 
@@ -61,13 +61,15 @@ def run(args: argparse.Namespace, ask: Ask | None = None) -> int:
     console, errors = Console(), Console(stderr=True)
     try:
         access = typed.access(args)
+        options = None if args.undo else typed.options(args)
+        hashed = None if options is None else examined(options)
         with ExitStack() as opened:
             runner = opened.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
             client = runner.run(_connected(access))
             opened.callback(lambda: runner.run(client.close()))
-            if args.undo:
+            if options is None or hashed is None:
                 return undoing.run(args, access, client, runner.run, ask, console)
-            return _Import(typed.options(args), access, client, console, errors).run(runner.run, ask)
+            return _Import(options, hashed, access, client, console, errors).run(runner.run, ask)
     except KeyboardInterrupt:  # Ctrl-C; what it came to so far is told already
         errors.print(f"rev import: stopped. {AGAIN}", style="red")
         return FAILED
@@ -108,8 +110,11 @@ class Examined(NamedTuple):
 class _Import:
     """One import of one file."""
 
-    def __init__(self, options: Options, access: Access, client: Client, console: Console, errors: Console) -> None:
-        self._options, self._access, self._client = options, access, client
+    def __init__(
+        self, options: Options, hashed: Digest, access: Access, client: Client, console: Console, errors: Console
+    ) -> None:
+        self._options, self._hashed, self._access, self._client = options, hashed, access, client
+        self._id = import_id(hashed.sha256)
         self._console, self._errors = console, errors
         self._tally = Tally(_teller(errors))
         self._began = time.monotonic()
@@ -117,9 +122,7 @@ class _Import:
     def run(self, wait_for: Run, ask: Ask | None) -> int:
         """The exit code."""
         options = self._options
-        hashed = digest(options.path)
-        self._id = import_id(hashed.sha256)
-        seen: Examined = wait_for(self._examine(hashed))
+        seen: Examined = wait_for(self._examine())
         asking = ask is not None and not options.yes and seen.survey.events > seen.there.rows
         if options.dry_run or asking:
             preview(self._console, self._id, options.columns, seen.read.events, seen.survey, seen.prices, seen.there,
@@ -133,7 +136,7 @@ class _Import:
         wait_for(self._send(seen))
         return SOME_BAD if self._tally.bad else FINE
 
-    async def _examine(self, hashed: Any) -> Examined:
+    async def _examine(self) -> Examined:
         """Reads the whole file, asks the server, compares. Raises what forbids the import."""
         options, client = self._options, self._client
         named = options.columns.fixed.get(CUSTOMER, self._access.customer)
@@ -142,7 +145,7 @@ class _Import:
         key, pricing = await client.whose(None)
         if named is not None:
             _, pricing = await client.whose(named)
-        subject = Subject(options, hashed, Whose(key, named), client.now())
+        subject = Subject(options, self._hashed, Whose(key, named), client.now())
         survey = Survey(*window(subject.now))
         with reading(subject) as read:
             for bad in survey.read(read.batches):

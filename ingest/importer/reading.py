@@ -9,7 +9,7 @@ from ingest.importer.batches import Batch, Cutter, Whose
 from ingest.importer.columns import Columns
 from ingest.importer.events import Events
 from ingest.importer.options import Options
-from ingest.importer.sources import Digest, FileError, looks_like_data, open_source
+from ingest.importer.sources import Digest, FileError, digest, looks_like_data, open_source
 from ingest.importer.times import Times
 
 
@@ -43,6 +43,19 @@ def reading(subject: Subject) -> Iterator[Reading]:
         yield Reading(Cutter(events, subject.whose, subject.digest.sha256).batches(source.rows), events, times)
     finally:
         source.close()
+
+
+def examined(options: Options) -> Digest:
+    """The file's digest. What is wrong with its beginning is told here, before any server is asked: raises as
+    `reading` does."""
+    found = digest(options.path)
+    source = open_source(options.path, options.delimiter, found.nul)
+    try:
+        if source.header is not None:
+            check_header(source.header, options.columns, options.no_tokens or options.keep)
+    finally:
+        source.close()
+    return found
 
 
 def check_header(header: list[str], columns: Columns, loose: bool) -> None:

@@ -153,7 +153,7 @@ async def _holding(upstream: str, answered: int) -> AsyncIterator[tuple[str, asy
         nonlocal batches
         body = await request.read()
         number = 0
-        if request.method == "POST":
+        if request.path == "/v1/meter/batch":
             batches += 1
             number = batches
         if number > answered + 1:

@@ -1,77 +1,15 @@
 """`rev import` against a gateway in memory, from the command line to the exit code."""
 
-import argparse
 import asyncio
-import re
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
-from ingest.importer import command, configure, run
+from ingest.importer import command
 from ingest.importer.client import Client
-from ingest.importer.memory import MemoryGateway
+from tests.unit.importer.serving import Lines, Serving
 
 AZURE = Path(__file__).parents[4] / "shared" / "data" / "azure_llm_code.csv"
-
-
-class Serving:
-    """A MemoryGateway on a free port, in a thread of its own, since `run` has its own loop."""
-
-    def __init__(self, gateway: MemoryGateway) -> None:
-        self.gateway = gateway
-        self._loop = asyncio.new_event_loop()
-        self._up = threading.Event()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-        assert self._up.wait(30)
-
-    def _serve(self) -> None:
-        async def start() -> web.AppRunner:
-            runner = web.AppRunner(self.gateway.app(), shutdown_timeout=1)
-            await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            return runner
-
-        runner = self._loop.run_until_complete(start())
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        self._up.set()
-        self._loop.run_forever()
-        self._loop.run_until_complete(runner.cleanup())
-        self._loop.close()
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(30)
-
-    def run(self, path: Path, *options: str) -> int:
-        parser = argparse.ArgumentParser()
-        configure(parser)
-        return run(parser.parse_args([str(path), "--url", self.url, "--key", "rg_live", *options]))
-
-
-@pytest.fixture
-def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
-    monkeypatch.setenv("COLUMNS", "200")
-    served = Serving(MemoryGateway())
-    yield served
-    served.stop()
-
-
-Lines = Callable[[str], dict[str, str]]
-
-
-@pytest.fixture
-def told() -> Lines:
-    """The summary's table as a dict."""
-
-    def parse(text: str) -> dict[str, str]:
-        names = "rows|imported|already there|bad|total_cents|dollars|events/s"
-        return {m[1]: m[2] for m in re.finditer(rf"^\s*({names})\s+(\S+)\s*$", text, re.M)}
-
-    return parse
 
 
 def usage(path: Path, rows: int) -> Path:

@@ -1,0 +1,28 @@
+"""The gateway that imports are tried against, and how their summary is read."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from ingest.importer.memory import MemoryGateway
+from tests.unit.importer.serving import Lines, Serving
+
+
+@pytest.fixture
+def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
+    monkeypatch.setenv("COLUMNS", "200")
+    served = Serving(MemoryGateway())
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def told() -> Lines:
+    """The summary's table as a dict."""
+
+    def parse(text: str) -> dict[str, str]:
+        names = "rows|imported|already there|bad|total_cents|dollars|events/s"
+        return {m[1]: m[2] for m in re.finditer(rf"^\s*({names})\s+(\S+)\s*$", text, re.M)}
+
+    return parse
