@@ -46,11 +46,6 @@ class There:
         """A row was charged and undone so many times."""
         self._undone[row] = times
 
-    @property
-    def undone(self) -> int:
-        """Rows that an undo took back, and that may be charged again."""
-        return len(self._undone)
-
     def missing(self, batch: Batch) -> list[Prepared]:
         """The events of a batch that are to be sent, with the keys that they are to be sent under."""
         there = self._there.get(batch.number, 0)
@@ -75,7 +70,7 @@ class Comparer:
             if undone:
                 self._there.note_undone(made.row, undone)
             if found is not None:
-                check_same(made, found, undone_too=self._there.undone > 0)
+                check_same(made, found)
                 self._there.note(batch.number, place, found.status == "voided")
         await self._check_bad(batch.customer, batch.bad)
 
@@ -111,12 +106,12 @@ async def standing(client: Client, customer: str | None, keys: Sequence[str]) ->
     return found
 
 
-def check_same(made: Prepared, shown: Shown, undone_too: bool = False) -> None:
+def check_same(made: Prepared, shown: Shown) -> None:
     """Raises OtherImport, which names the first field that differs."""
     for field, old, new in differences(made, shown):
-        hint = "import it with the same options as before, or undo the import first (--undo)"
-        if undone_too:
-            hint = "an undo of this import is not finished: repeat it first (--undo)"
+        hint = (
+            "import it with the same options as before, or undo the import first (--undo; repeat one that was cut off)"
+        )
         raise OtherImport(
             f"line {made.line} (row {made.row}): this row was imported before with {field} {_told(old)}, now it has"
             f" {_told(new)}; {hint}"
