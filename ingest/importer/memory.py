@@ -6,7 +6,7 @@ requests have come. No file, no clock, no randomness: what goes wrong is a list 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -68,6 +68,17 @@ class MemoryGateway:
     def forget(self) -> None:
         """The idempotency window passes."""
         self._remembered.clear()
+
+    def lose(self, keys: Collection[str], forget: bool) -> None:
+        """As if events with these keys had never come, after ``charged`` was cut to the others."""
+        numbers = {event["idempotency_key"]: number for number, event in enumerate(self.charged)}
+        for number, event in enumerate(self.charged):
+            event["event_id"] = number
+        self._remembered = {
+            (space, key): (body, numbers[key])
+            for (space, key), (body, _) in ({} if forget else self._remembered).items()
+            if key not in keys
+        }
 
     def settle(self) -> None:
         """The ledger catches up."""

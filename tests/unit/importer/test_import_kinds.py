@@ -359,7 +359,7 @@ class TestUndo:
             event["void"] = f"undo of import {id}"
         serving.gateway.forget()
         assert serving.run(path, *self.RIGHT) == 2
-        assert "not finished" in capsys.readouterr().err
+        assert "repeat one that was cut off" in capsys.readouterr().err
         assert len(serving.gateway.charged) == 2500
 
     def test_a_row_that_was_voided_for_another_reason_stays_so(
