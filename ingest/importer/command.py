@@ -27,6 +27,7 @@ from ingest.importer.preview import PriceList, preview
 from ingest.importer.pricing import Prices
 from ingest.importer.reading import Reading, Subject, examined, reading
 from ingest.importer.repeats import Comparer, There
+from ingest.importer.report import console as printing
 from ingest.importer.report import progress, summary
 from ingest.importer.sending import Sender, shared, window
 from ingest.importer.sources import Digest, FileError, digest
@@ -58,7 +59,7 @@ def on_terminal() -> Ask | None:
 def run(args: argparse.Namespace, ask: Ask | None = None) -> int:
     """0: every row is in the ledger; 1: all but the bad rows; 2: it could not be done. ``ask``: None asks nobody.
     Raises SettingError for a --url that is none."""
-    console, errors = Console(), Console(stderr=True)
+    console, errors = printing(), printing(stderr=True)
     try:
         access = typed.access(args)
         options = None if args.undo else typed.options(args)

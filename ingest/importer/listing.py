@@ -5,18 +5,18 @@ import asyncio
 import random
 
 import aiohttp
-from rich.console import Console
 
 from ingest.importer import options as typed
 from ingest.importer.answers import Import
 from ingest.importer.client import Client, ImportStopped
 from ingest.importer.options import Access, UsageError
+from ingest.importer.report import console as printing
 from ingest.importer.undoing import list_imports, table
 
 
 def run(args: argparse.Namespace) -> int:
     """0, or 2 when they cannot be had. Raises SettingError for a --url that is none."""
-    console, errors = Console(), Console(stderr=True)
+    console, errors = printing(), printing(stderr=True)
     try:
         found = asyncio.run(_list(typed.access(args)))
     except (UsageError, ImportStopped) as error:

@@ -21,6 +21,16 @@ class _Live(ProgressColumn):
         return Text(f"{settled:,} events  {rate:,.0f}/s  ${self._tally.dollars}")
 
 
+PLAIN_WIDTH = 200
+"""Columns where nobody's terminal says how many there are: what goes into a file or a pipe is not cut."""
+
+
+def console(stderr: bool = False) -> Console:
+    """Where a command prints."""
+    made = Console(stderr=stderr)
+    return made if made.is_terminal else Console(stderr=stderr, width=PLAIN_WIDTH)
+
+
 def progress(console: Console, tally: Tally) -> Progress:
     """A bar by lines; drawn on a terminal only."""
     return Progress(

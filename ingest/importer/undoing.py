@@ -19,6 +19,8 @@ from ingest.importer.undo import Undone, undo
 from schemas.money import format_cents
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
+ID_WIDTH = 24
+"""Of an import's id, which is copied from the table and must not be cut."""
 NUMBERS = ("events", "voided", "charged", "taken back", "net")
 
 
@@ -101,7 +103,8 @@ def table(imports: list[Import]) -> Table:
     """Imports with their sums in cents."""
     made = Table(box=None)
     for name in ("import", "customer", "events", "voided", "charged", "taken back", "net", "first", "last"):
-        made.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=True)
+        wide = ID_WIDTH if name == "import" else None
+        made.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=True, min_width=wide)
     for one in imports:
         amounts = (one.charged_cents, one.voided_cents, one.total_cents)
         whose = one.customer_id + (" (test)" if one.test else "")
