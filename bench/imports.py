@@ -1,0 +1,93 @@
+"""`python -m bench.imports`: rows a second of `rev import`, first and repeated, beside the server.
+
+Everything runs on one machine. The time is that of the whole command: start, both readings of the file,
+sending until every row has its price.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from bench import processes, scenarios
+from bench.__main__ import RESULTS, commit, console, show
+from bench.running import Running, wait_until
+from bench.scenarios import Figures
+
+ROWS = 200_000
+TURNS = 3
+
+
+def usage(path: Path, rows: int, turn: int) -> Path:
+    """A usage file as a gateway's log has them: time, model, agent and a split of tokens. ``turn``: makes it new."""
+    day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 2 * 86_400))
+    with path.open("w") as file:
+        file.write("timestamp,model,agent,prompt_tokens,completion_tokens,request_id\n")
+        for n in range(rows):
+            at = f"{day} {n // 3600 % 24:02d}:{n // 60 % 60:02d}:{n % 60:02d}"
+            file.write(f"{at},gpt-{n % 5},agent-{n % 50},{n % 4000},{n % 700},req-{turn}-{n}\n")
+    return path
+
+
+def seconds(running: Running, key: str, path: Path, *options: str) -> float:
+    """Of one import."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "deploy.cli", "import", str(path), "--url", running.http, "--key", key, *options]
+    subprocess.run([*command, "--set", "action=completion"], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def measure(running: Running, where: Path, rows: int) -> Figures:
+    """Medians of TURNS, each with a customer and a file of its own."""
+    first, again, own = [], [], []
+    before = processes.cpu(running)
+    for turn in range(TURNS):
+        path, key = usage(where / "usage.csv", rows, turn), running.make_key(f"import-{turn}")
+        first.append(seconds(running, key, path))
+        _settle(running, f"import-{turn}", rows)
+        again.append(seconds(running, key, path))
+        key = running.make_key(f"import-ids-{turn}")
+        own.append(seconds(running, key, path, "--map", "idempotency_key=request_id"))
+        _settle(running, f"import-ids-{turn}", rows)
+    used = {name: value - before[name] for name, value in processes.cpu(running).items() if name in before}
+    return {
+        "rows": rows,
+        "first_rows_per_s": round(rows / median(first)),
+        "own_ids_rows_per_s": round(rows / median(own)),
+        "repeated_rows_per_s": round(rows / median(again)),
+        "server_cpu_us_per_row": round(sum(used.values()) / (2 * TURNS * rows) * 1e6, 1),
+    }
+
+
+def _settle(running: Running, customer: str, rows: int) -> None:
+    counted = f"SELECT count() FROM rev.entries WHERE customer_id = '{customer}' AND kind = 'event'"
+    wait_until(lambda: int(running.sql(counted)) == rows, "the ledger has all rows", 120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.imports", description=__doc__)
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--keep", action="store_true", help="write the figures to bench/results")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="rev-bench-") as where:
+        running = Running(Path(where) / "data")
+        try:
+            running.wait_ready()
+            figures = measure(running, Path(where), args.rows)
+        finally:
+            running.stop()
+    show("imports", figures)
+    if args.keep:
+        asked = commit()
+        kept = RESULTS / f"{time.strftime('%Y-%m-%d')}-{asked}-imports.json"
+        found = {"commit": asked, "machine": scenarios.machine(), "figures": {"imports": figures}}
+        kept.write_text(json.dumps(found, indent=1) + "\n")
+        console.print(f"kept in {kept.name}")
+
+
+if __name__ == "__main__":
+    main()
