@@ -17,17 +17,18 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.shared import beside
+
 pytestmark = pytest.mark.integration
 
-AZURE = Path(__file__).parents[4] / "shared" / "data" / "azure_llm_code.csv"
+AZURE = "data/azure_llm_code.csv"
 EXACT = ("8819", "9901.261")
 SET = ("--set", "action=completion")
 
 
 @pytest.fixture
 def azure() -> Path:
-    assert AZURE.exists(), f"{AZURE} is not there: the shared test data must lie beside the repository"
-    return AZURE
+    return beside(AZURE)
 
 
 class Customer:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.shared import beside
+
 TESTS = Path(__file__).parents[2]
-REFERENCE = TESTS.parents[1] / "shared" / "reference"
 PLAYED = ("meter", "usage", "pricing", "outcomes", "api/admin")
 """Endpoints whose every example is held; of the others (webhooks, dashboard) other rooms see to it."""
 EXAMPLES = sorted(file for file in TESTS.glob("integration/*/examples/*") if file.is_file())
@@ -19,8 +20,9 @@ def one_line(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def reference() -> str:
-    assert REFERENCE.is_dir(), f"{REFERENCE} is not there: the reference must lie beside the repository"
-    return one_line("\n".join(file.read_text(encoding="utf-8") for file in sorted(REFERENCE.glob("*.txt"))))
+    texts = sorted(beside("reference").glob("*.txt"))
+    assert texts
+    return one_line("\n".join(file.read_text(encoding="utf-8") for file in texts))
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: f"{file.parts[-3]}/{file.name}")

@@ -20,6 +20,7 @@ OTHERS = {
     "REV_JAVA": "of the embedded Kafka alone",
     "REV_URL": "of the clients' command lines",
     "REV_API_KEY": "of the clients' command lines",
+    "REV_RUN_ALL": "of the tests",
 }
 each = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 

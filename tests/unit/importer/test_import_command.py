@@ -7,9 +7,10 @@ import pytest
 
 from ingest.importer import command
 from ingest.importer.client import Client
+from tests.shared import beside
 from tests.unit.importer.serving import Lines, Serving
 
-AZURE = Path(__file__).parents[4] / "shared" / "data" / "azure_llm_code.csv"
+AZURE = "data/azure_llm_code.csv"
 
 
 def usage(path: Path, rows: int) -> Path:
@@ -29,15 +30,15 @@ def test_the_azure_trace_comes_to_its_exact_total(
     serving: Serving, capsys: pytest.CaptureFixture[str], told: Lines
 ) -> None:
     """8,819 rows are 8,819 events and 9901.261 cents, and a second import adds nothing."""
-    assert AZURE.exists(), f"{AZURE} is not there: the shared test data must lie beside the repository"
-    assert serving.run(AZURE, *SET) == 0
+    azure = beside(AZURE)
+    assert serving.run(azure, *SET) == 0
     summary = told(capsys.readouterr().out)
     assert (summary["rows"], summary["imported"], summary["bad"]) == ("8,819", "8,819", "0")
     assert (summary["total_cents"], summary["dollars"]) == ("9901.261", "99.01261")
     assert (len(serving.gateway.charged), serving.gateway.pico) == (8819, 9_901_261_000_000_000)
     serving.gateway.forget()
     batches = serving.gateway.batches
-    assert serving.run(AZURE, *SET) == 0
+    assert serving.run(azure, *SET) == 0
     summary = told(capsys.readouterr().out)
     assert (summary["imported"], summary["already there"], summary["total_cents"]) == ("0", "8,819", "0")
     assert len(serving.gateway.charged) == 8819
