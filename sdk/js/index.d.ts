@@ -3,9 +3,20 @@
 
 /** A Date, or ISO 8601 text with Z or an offset. */
 export type Time = Date | string;
-/** Cents: a number, or decimal text for what a number cannot hold exactly. */
-export type Cents = number | string;
-export type Json = Record<string, unknown>;
+/** A decimal of decimal.js, big.js, bignumber.js or the like; it is sent as a number with all its digits. */
+export interface DecimalLike {
+  toFixed(places?: number): string;
+  toJSON(): string;
+}
+/** Cents: a number, or a decimal or decimal text for what a number cannot hold exactly. */
+export type Cents = number | bigint | string | DecimalLike;
+/** An object or a Map with text as keys. A bigint or a DecimalLike is sent as a number with all its digits; what JSON
+ * cannot say (a Set, NaN, a function) is refused. */
+export type Json = Record<string, unknown> | Map<string, unknown>;
+/** What came back: parsed JSON, in which a number has about 15 digits. */
+export type Parsed = Record<string, unknown>;
+/** A whole number. */
+export type Whole = number | bigint;
 
 export interface RevOptions {
   /** Default: the environment's REVGRID_API_KEY. */
@@ -34,11 +45,11 @@ export interface WriteOptions {
 export interface MeterEvent {
   agent_id: string;
   action: string;
-  tokens?: number;
-  tokens_input?: number;
-  tokens_output?: number;
-  tokens_in?: number;
-  tokens_out?: number;
+  tokens?: Whole;
+  tokens_input?: Whole;
+  tokens_output?: Whole;
+  tokens_in?: Whole;
+  tokens_out?: Whole;
   outcome?: 'success' | 'failure' | 'pending';
   /** Of a pending event. */
   expires_at?: Time;
@@ -78,8 +89,9 @@ export interface EventSubject {
 
 export interface MeterResponse {
   event_id: number;
-  /** 'accepted': durable, not priced yet; price and what follows from it are null. */
-  status: 'priced' | 'accepted';
+  /** 'accepted': durable, not priced yet; price and what follows from it are null. 'voided': the key's event was
+   * taken back since. */
+  status: 'priced' | 'accepted' | 'voided';
   price: Price | null;
   /** Dollars. */
   price_charged: number | null;
@@ -89,37 +101,46 @@ export interface MeterResponse {
   outcome_id: string | null;
   event: EventSubject;
   created_at: string;
+  /** In test mode. */
+  test: boolean;
+  /** What looks wrong, such as a new customer whose id is much like another's. */
+  warnings?: string[];
   /** The answer to an earlier request with the same key. */
   replayed: boolean;
 }
 
-export interface BatchResponse {
-  status: 'priced' | 'accepted';
-  results: Array<{
-    event_id: number;
-    total_cents: number | null;
-    status?: string;
-    outcome_id?: string;
-    replayed?: boolean;
-  }>;
+export interface BatchResult {
+  event_id: number;
   total_cents: number | null;
-  currency: string;
+  status?: 'accepted' | 'voided';
+  outcome_id?: string;
+  replayed?: boolean;
 }
 
-export interface EventState extends Omit<MeterResponse, 'status' | 'event' | 'created_at' | 'replayed'> {
+export interface BatchResponse {
+  status: 'priced' | 'accepted';
+  results: BatchResult[];
+  /** What this request charged; a replayed event adds nothing. */
+  total_cents: number | null;
+  currency: string;
+  test: boolean;
+  warnings?: string[];
+}
+
+export interface EventState extends Omit<MeterResponse, 'status' | 'event' | 'created_at' | 'warnings' | 'replayed'> {
   status: 'priced' | 'accepted' | 'rejected' | 'voided';
   event: EventSubject | null;
   created_at: string | null;
   error: string | null;
   timestamp: string | null;
-  metadata: Json | null;
+  metadata: Parsed | null;
   expires_at: string | null;
   idempotency_key: string | null;
   task_id: string | null;
   model: string | null;
   provider: string | null;
   trace_id: string | null;
-  test: boolean;
+  import_id: string | null;
 }
 
 export interface NewOutcome {
@@ -151,13 +172,13 @@ export interface Outcome {
   outcome_id: string | null;
   success?: boolean | null;
   charge_cents?: number | null;
-  evidence?: Json | null;
+  evidence?: Parsed | null;
   resolved_at?: string | null;
   event_id?: number;
   customer_id?: string;
   agent_id?: string;
   action?: string;
-  success_criteria?: Json | null;
+  success_criteria?: Parsed | null;
   price_on_success_cents?: number;
   price_on_failure_cents?: number;
   on_expiry?: 'success' | 'failure';
@@ -165,6 +186,7 @@ export interface Outcome {
   created_at?: string;
   voided?: boolean;
   test?: boolean;
+  warnings?: string[];
   replayed?: boolean;
 }
 
@@ -198,26 +220,29 @@ export interface UsageRow {
   others?: number;
 }
 
+export interface UsageSummary {
+  total_events: number;
+  total_cents: number;
+  total_dollars: number;
+  total_tokens: number;
+  unique_agents: number;
+  charge_count: number;
+  charge_cents: number;
+  pending_cents: number;
+  currency: string;
+}
+
 export interface Usage {
   customer_id: string;
   period: string;
   from: string;
   to: string;
-  summary: {
-    total_events: number;
-    total_cents: number;
-    total_dollars: number;
-    total_tokens: number;
-    unique_agents: number;
-    charge_count: number;
-    charge_cents: number;
-    pending_cents: number;
-    currency: string;
-  };
+  summary: UsageSummary;
   by_action: UsageRow[];
   by_agent: UsageRow[];
   group_by: string | null;
   groups: UsageRow[];
+  test: boolean;
 }
 
 export interface Webhook {
@@ -229,6 +254,13 @@ export interface Webhook {
   disabled: string | null;
   created_at: string;
   rotated_at: string | null;
+  /** It is told of test events only, else of live ones only. */
+  test: boolean;
+}
+
+export interface Pricing {
+  customer_id: string;
+  configs: Array<Rates & { is_custom: boolean }>;
 }
 
 export class Rev {
@@ -241,7 +273,7 @@ export class Rev {
   outcome(id: string, query?: OfCustomer): Promise<Outcome>;
   event(id: number, query?: OfCustomer): Promise<EventState>;
   usage(query?: UsageQuery): Promise<Usage>;
-  pricing(query?: OfCustomer): Promise<{ customer_id: string; configs: Array<Rates & { is_custom: boolean }> }>;
+  pricing(query?: OfCustomer): Promise<Pricing>;
   createWebhook(webhook: { url: string; events: string[]; customer_id?: string }): Promise<Webhook & { secret: string }>;
   webhooks(query?: OfCustomer): Promise<{ webhooks: Webhook[]; next_cursor: string | null }>;
   deleteWebhook(id: number, query?: OfCustomer): Promise<{ success: boolean; deleted_id: number }>;

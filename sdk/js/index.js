@@ -13,6 +13,7 @@ export const VERSION = '0.1.0';
 const DEFAULT_URL = 'http://127.0.0.1:8080';
 const FIRST_PAUSE_MS = 100; // doubled each time, the half of it by chance
 const LONGEST_PAUSE_MS = 5000;
+const DEEPEST = 200; // lists and objects inside each other; Rev takes fewer, and what contains itself ends here
 const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT']);
 const NO_TRUST = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY/; // codes of a certificate that is refused
 
@@ -116,7 +117,7 @@ export class Rev {
 
   /** The customer's endpoints, without their secrets. */
   async webhooks(query) {
-    return this.#call('GET', withQuery('/v1/webhooks', { limit: 1000, ...query }));
+    return this.#call('GET', withQuery('/v1/webhooks', { limit: 1000, ...Object.fromEntries(entries(query ?? {}, 'the query')) }));
   }
 
   /** Delete an endpoint; nothing more is sent to it. */
@@ -130,7 +131,8 @@ export class Rev {
     verifyWebhook(rawBody, signature, secret);
   }
 
-  async #write(path, body, { idempotencyKey, respondAsync = false } = {}) {
+  async #write(path, given, { idempotencyKey, respondAsync = false } = {}) {
+    const body = Object.fromEntries(entries(given, 'the body'));
     const key = idempotencyKey ?? body.idempotency_key ?? this.#deps.newKey();
     return this.#call('POST', path, { text: encode(body), key, respondAsync });
   }
@@ -215,17 +217,46 @@ function object(text) {
   }
 }
 
-/** JSON, with dates as ISO text. JSON.stringify would send what is no date or number as null, which Rev takes for absent. */
-function encode(body) {
-  return JSON.stringify(body, function (name, value) {
-    if (this[name] instanceof Date && value === null) throw new RangeError(`${name} is an invalid date`);
-    if (typeof value === 'number' && !Number.isFinite(value)) throw new RangeError(`${name} is ${value}`);
-    return value;
-  });
+/** JSON of what the caller gave. Nothing becomes silently another thing, as with JSON.stringify, to which a Map is {},
+ * NaN is null and a function nothing: a Map is an object, a bigint or a decimal (decimal.js, big.js, bignumber.js) the
+ * number of the same digits, a Date ISO text, and what JSON cannot say is an error that names the place. */
+function encode(value, name = 'the body', depth = 0) {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return JSON.stringify(value);
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) throw new RangeError(`${name} is ${value}`);
+    return JSON.stringify(value);
+  }
+  if (typeof value !== 'object') throw new TypeError(`${name} is ${value === undefined ? 'undefined' : `a ${typeof value}`}, which JSON cannot say`);
+  if (depth === DEEPEST) throw new RangeError(`${name} is nested too deep, or contains itself`);
+  if (Array.isArray(value)) return `[${Array.from(value, (item, i) => encode(item, `${name}[${i}]`, depth + 1))}]`;
+  if (typeof value.toJSON === 'function') return encodeShown(value.toJSON(), value, name, depth);
+  const members = entries(value, name).map(([key, item]) => `${JSON.stringify(key)}:${encode(item, depth ? `${name}.${key}` : key, depth + 1)}`);
+  return `{${members}}`;
 }
 
-function withQuery(path, query = {}) {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
+/** What the toJSON of an object gave. One with toFixed is a decimal: it gives text, which keeps its digits; as JSON they
+ * are a number. Other text stays text, such as an id that happens to be all digits. */
+function encodeShown(shown, value, name, depth) {
+  if (value instanceof Date && shown === null) throw new RangeError(`${name} is an invalid date`);
+  if (typeof value.toFixed !== 'function') return encode(shown, name, depth + 1);
+  if (!/^-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?$/i.test(shown)) throw new RangeError(`${name} is ${shown}`);
+  return String(shown);
+}
+
+/** The members of an object or a Map, without those that are undefined. */
+function entries(value, name) {
+  const isMap = value instanceof Map;
+  const tag = Object.prototype.toString.call(value).slice(8, -1);
+  if (!isMap && tag !== 'Object') throw new TypeError(`${name} is of type ${tag}, which JSON cannot say`);
+  const found = isMap ? [...value] : Object.entries(value);
+  const odd = found.find(([key]) => typeof key !== 'string');
+  if (odd) throw new TypeError(`${name} has the key ${String(odd[0])}; keys must be text`);
+  return found.filter(([, item]) => item !== undefined);
+}
+
+function withQuery(path, query) {
+  const given = entries(query ?? {}, 'the query').filter(([, value]) => value !== null);
   const shown = given.map(([name, value]) => [name, value instanceof Date ? value.toISOString() : String(value)]);
   return given.length ? `${path}?${new URLSearchParams(shown)}` : path;
 }

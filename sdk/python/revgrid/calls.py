@@ -6,15 +6,15 @@ What is None is left out. No key is made and no clock is read here: that is the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar, Union
 from urllib.parse import quote, urlencode
 
 from .models import BatchResponse, Deleted, Event, MeterResponse, Outcome, Pricing, Usage, Webhook, WebhookList
+from .writing import finite, instant, to_json
 
 T = TypeVar("T")
 Cents = Union[int, Decimal, str]
@@ -136,8 +136,8 @@ def usage(
     old. ``group_by``: ``day``, ``hour``, ``agent``, ``action`` or ``model``."""
     query = {
         "period": period,
-        "from": None if start is None else _plain(start),
-        "to": None if end is None else _plain(end),
+        "from": None if start is None else _time(start),
+        "to": None if end is None else _time(end),
         "agent_id": agent_id,
         "action": action,
         "model": model,
@@ -261,32 +261,15 @@ def _segment(id: str) -> str:
 
 
 def _json(fields: Mapping[str, Any]) -> bytes:
-    given = {name: value for name, value in fields.items() if value is not None}
-    return json.dumps(given, default=_plain, allow_nan=False, separators=(",", ":")).encode()
+    return to_json({name: value for name, value in fields.items() if value is not None}).encode()
 
 
-def _plain(value: Any) -> Any:
-    """Times and Decimals anywhere in a body, as text. Raises ValueError for a naive time."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, datetime):
-        if value.utcoffset() is None:
-            raise ValueError(f"{value!r} has no time zone; give it one, such as datetime.timezone.utc")
-        return value.astimezone(timezone.utc).isoformat()
-    if isinstance(value, Decimal):
-        return _decimal(value)
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
+def _time(value: Time) -> str:
+    return value if isinstance(value, str) else instant(value)
 
 
-def _cents(name: str, value: Cents) -> int | str:
+def _cents(name: str, value: Cents) -> Cents:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
         raise TypeError(f"{name} must be cents as an int, a Decimal or decimal text, not {type(value).__name__}")
-    return _decimal(value) if isinstance(value, Decimal) else value
-
-
-def _decimal(value: Decimal) -> str:
-    if not value.is_finite():
-        raise ValueError(f"{value} is no amount")
-    return str(value)
+    # as text: a Decimal may have more digits than another reader of JSON keeps
+    return str(finite(name, value)) if isinstance(value, Decimal) else value

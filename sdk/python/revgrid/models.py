@@ -60,8 +60,10 @@ class EventSubject:
 @dataclass(frozen=True)
 class MeterResponse:
     """A metered event. ``status`` ``accepted``: it is durable and will be priced, but is not yet,
-    so that price, price_charged and price_breakdown are None. ``outcome_id``: of a pending
-    event. ``replayed``: this is the answer to an earlier request with the same key."""
+    so that price, price_charged and price_breakdown are None; ``voided``: the key's event was taken
+    back since. ``outcome_id``: of a pending event. ``replayed``: this is the answer to an earlier request
+    with the same key. ``test``: in test mode. ``warnings``: what looks wrong, such as a new customer
+    whose id is much like another's."""
 
     event_id: int
     event: EventSubject
@@ -73,11 +75,14 @@ class MeterResponse:
     currency: str = "usd"
     status: str = "priced"
     replayed: bool = False
+    test: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class BatchResult:
-    """One event of a batch; total_cents is None while it is ``accepted``."""
+    """One event of a batch; total_cents is None while it is ``accepted``. ``status``: ``priced``, ``accepted``
+    or ``voided`` (its key's event was taken back since)."""
 
     event_id: int
     total_cents: Optional[Decimal] = None
@@ -88,12 +93,15 @@ class BatchResult:
 
 @dataclass(frozen=True)
 class BatchResponse:
-    """Results in the order of the request."""
+    """Results in the order of the request. ``total_cents``: what this request charged; a replayed event adds
+    nothing."""
 
     results: tuple[BatchResult, ...]
     total_cents: Optional[Decimal] = None
     currency: str = "usd"
     status: str = "priced"
+    test: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,7 @@ class Event:
     model: Optional[str] = None
     provider: Optional[str] = None
     trace_id: Optional[str] = None
+    import_id: Optional[str] = None
     test: bool = False
 
 
@@ -163,7 +172,7 @@ class UsageRow:
 
 @dataclass(frozen=True)
 class Usage:
-    """Totals over [start, end). The rows of each list add up to the summary."""
+    """Totals over [start, end), of the mode of the key. The rows of each list add up to the summary."""
 
     customer_id: str
     period: str
@@ -174,6 +183,7 @@ class Usage:
     group_by: Optional[str] = None
     start: Optional[datetime] = field(default=None, metadata={"json": "from"})
     end: Optional[datetime] = field(default=None, metadata={"json": "to"})
+    test: bool = False
 
 
 @dataclass(frozen=True)
@@ -218,12 +228,14 @@ class Outcome:
     resolved_at: Optional[datetime] = None
     voided: bool = False
     test: bool = False
+    warnings: tuple[str, ...] = ()
     replayed: bool = False
 
 
 @dataclass(frozen=True)
 class Webhook:
-    """An endpoint. ``secret`` is told by its creation alone. ``disabled``: why Rev gave it up."""
+    """An endpoint. ``secret`` is told by its creation alone. ``disabled``: why Rev gave it up.
+    ``test``: it is told of test events only, else of live ones only."""
 
     id: int
     customer_id: str
@@ -234,6 +246,7 @@ class Webhook:
     secret: Optional[str] = field(default=None, repr=False)
     disabled: Optional[str] = None
     rotated_at: Optional[datetime] = None
+    test: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """From an answer's bytes to the dataclasses of models.py, by the types that they declare. Pure.
 
 Numbers with a point are read as Decimal, so an amount is exactly the text that Rev sent. What
-the customer sent as free-form JSON (metadata, evidence) comes back as plain Python instead.
+the customer sent as free-form JSON (metadata, evidence) comes back as plain Python instead, but
+for numbers that no float holds.
 """
 
 from __future__ import annotations
@@ -120,7 +121,10 @@ def _plain(value: Any) -> Any:
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
-    return float(value) if isinstance(value, Decimal) else value
+    if not isinstance(value, Decimal):
+        return value
+    near = float(value)
+    return near if Decimal(repr(near)) == value else value  # one with more digits than a float stays
 
 
 def _time(text: str) -> datetime:

@@ -94,3 +94,38 @@ def test_a_platform_key_names_the_customer(here: Here) -> None:
         )
         assert client.resolve_outcome("t", success=False, customer_id="sdk-tenant").status == "failed"
         assert client.outcome("t", customer_id="sdk-tenant").customer_id == "sdk-tenant"
+
+
+async def test_the_callers_own_numbers_come_back_with_all_their_digits(here: Here, eventually: Eventually) -> None:
+    """Through the log and the ledger: Decimals, also such as no float holds."""
+    own = {
+        "cost": Decimal("12345678901234567890.123456789012"),
+        "tiny": Decimal("1E-30"),
+        "half": Decimal("0.5"),
+        "n": 7,
+    }
+    with client_of(here, "sdk-numbers") as client:
+        made = client.meter(agent_id="a", action="chat", metadata=own)
+        await eventually(lambda: client.event(made.event_id).metadata is not None)
+        shown = client.event(made.event_id).metadata
+        assert shown == {"cost": own["cost"], "tiny": 1e-30, "half": 0.5, "n": 7}
+        opened = client.register_outcome(
+            task_id="t",
+            agent_id="a",
+            price_on_success=Decimal("500.123456789012"),
+            expires_at=TOMORROW,
+            success_criteria=own,
+        )
+        assert opened.price_on_success_cents == Decimal("500.123456789012") and opened.success_criteria == shown
+
+
+def test_mode_and_warnings_are_told(here: Here) -> None:
+    """A live key's answers say test False; a platform key's near miss of a known customer is told."""
+    with client_of(here, "sdk-modes") as client:
+        made = client.meter(agent_id="a", action="chat")
+        assert (made.test, made.warnings, client.usage().test) == (False, (), False)
+    with client_of(here, "*") as client:
+        near = client.meter(agent_id="a", action="chat", customer_id="sdk-Modes")
+        assert len(near.warnings) == 1 and "sdk-modes" in near.warnings[0]
+        batch = client.meter_batch([{"agent_id": "a", "action": "chat"}], customer_id="SDK-modes")
+        assert len(batch.warnings) == 2 and batch.test is False

@@ -125,11 +125,115 @@ test('dates become ISO text, also in metadata and queries', async () => {
   assert.equal(wire.sent[1].url, 'http://rev/v1/usage?from=2027-01-02T03%3A04%3A05.678Z&group_by=day');
 });
 
-test('what JSON would turn into null is refused before it is sent', async () => {
-  for (const wrong of [{ expires_at: new Date('soon') }, { tokens: NaN }, { metadata: { x: Infinity } }]) {
+// decimal.js, big.js and bignumber.js by their shape: toFixed, and a toJSON that gives text
+class Decimal {
+  constructor(text) { this.text = text; }
+  toFixed() { return this.text; }
+  toJSON() { return this.text; }
+}
+class Point {
+  constructor() { this.x = 1; }
+}
+const at = new Date('2027-01-02T03:04:05.678Z');
+const itself = {};
+itself.again = [itself];
+
+test('what JSON can say is sent as it is, a Map as an object, a bigint and a decimal as a number', async () => {
+  for (const [value, text] of [
+    [new Map([['a', new Map([['b', 1]])]]), '{"a":{"b":1}}'],
+    [new Map(), '{}'],
+    [new Map([['__proto__', 1]]), '{"__proto__":1}'],
+    [12345678901234567890n, '12345678901234567890'],
+    [-1n, '-1'],
+    [new Decimal('12345678901234567890.123456789012'), '12345678901234567890.123456789012'],
+    [new Decimal('1e-9'), '1e-9'],
+    [new Decimal('-0.10'), '-0.10'],
+    [{ toJSON: () => '650000000000000000000012' }, '"650000000000000000000012"'],
+    [{ toJSON: () => ({ n: 5n }) }, '{"n":5}'],
+    [new URL('http://a/b'), '"http://a/b"'],
+    [at, '"2027-01-02T03:04:05.678Z"'],
+    [[1, [at], null], '[1,["2027-01-02T03:04:05.678Z"],null]'],
+    [{ gone: undefined, kept: null }, '{"kept":null}'],
+    [Object.assign(Object.create(null), { a: 1 }), '{"a":1}'],
+    [new Point(), '{"x":1}'],
+    ['0.10', '"0.10"'],
+    ['\u2028"\n', JSON.stringify('\u2028"\n')],
+    [0.1, '0.1'],
+    [1e300, '1e+300'],
+    [true, 'true'],
+  ]) {
     const wire = scripted(answer(201, METERED));
-    await assert.rejects(wire.rev.meter({ ...EVENT, ...wrong }), RangeError);
+    await wire.rev.meter({ ...EVENT, metadata: { x: value } });
+    await wire.rev.meterBatch([{ ...EVENT, metadata: { x: value } }]);
+    await wire.rev.resolveOutcome('t', { success: true, evidence: { x: value } });
+    assert.equal(wire.sent[0].body, `{"agent_id":"a","action":"chat","metadata":{"x":${text}}}`);
+    assert.equal(wire.sent[1].body, `{"events":[{"agent_id":"a","action":"chat","metadata":{"x":${text}}}]}`);
+    assert.equal(wire.sent[2].body, `{"success":true,"evidence":{"x":${text}}}`);
+  }
+});
+
+test('what JSON cannot say is refused before it is sent, with its place', async () => {
+  for (const [value, type, told] of [
+    [new Date('soon'), RangeError, 'metadata.x is an invalid date'],
+    [NaN, RangeError, 'metadata.x is NaN'],
+    [-Infinity, RangeError, 'metadata.x is -Infinity'],
+    [[{ y: Infinity }], RangeError, 'metadata.x[0].y is Infinity'],
+    [new Map([['y', NaN]]), RangeError, 'metadata.x.y is NaN'],
+    [new Decimal('NaN'), RangeError, 'metadata.x is NaN'],
+    [new Decimal('-Infinity'), RangeError, 'metadata.x is -Infinity'],
+    [new Map([[1, 'one']]), TypeError, 'metadata.x has the key 1; keys must be text'],
+    [new Map([[Symbol('s'), 1]]), TypeError, 'metadata.x has the key Symbol(s); keys must be text'],
+    [new Set([1]), TypeError, 'metadata.x is of type Set, which JSON cannot say'],
+    [new Uint8Array(1), TypeError, 'metadata.x is of type Uint8Array, which JSON cannot say'],
+    [new ArrayBuffer(1), TypeError, 'metadata.x is of type ArrayBuffer, which JSON cannot say'],
+    [/x/, TypeError, 'metadata.x is of type RegExp, which JSON cannot say'],
+    [new Error('x'), TypeError, 'metadata.x is of type Error, which JSON cannot say'],
+    [Promise.resolve(1), TypeError, 'metadata.x is of type Promise, which JSON cannot say'],
+    [new WeakMap(), TypeError, 'metadata.x is of type WeakMap, which JSON cannot say'],
+    [new Number(5), TypeError, 'metadata.x is of type Number, which JSON cannot say'],
+    [() => 1, TypeError, 'metadata.x is a function, which JSON cannot say'],
+    [Symbol('s'), TypeError, 'metadata.x is a symbol, which JSON cannot say'],
+    [[undefined], TypeError, 'metadata.x[0] is undefined, which JSON cannot say'],
+  ]) {
+    const wire = scripted(answer(201, METERED));
+    const refused = (error) => error instanceof type && error.message === told;
+    await assert.rejects(wire.rev.meter({ ...EVENT, metadata: { x: value } }), refused);
+    await assert.rejects(wire.rev.resolveOutcome('t', { success: true, metadata: { x: value } }), refused);
+    await assert.rejects(wire.rev.meterBatch([EVENT, { ...EVENT, metadata: { x: value } }]), (error) => error.message === `events[1].${told}`);
     assert.equal(wire.sent.length, 0);
+  }
+  const wire = scripted(answer(201, METERED));
+  await assert.rejects(wire.rev.meter({ ...EVENT, metadata: itself }), /nested too deep, or contains itself/);
+  await assert.rejects(wire.rev.meter({ ...EVENT, tokens: NaN }), /^RangeError: tokens is NaN$/);
+  await assert.rejects(wire.rev.meter([EVENT]), /the body is of type Array/);
+  await assert.rejects(wire.rev.usage([]), /the query is of type Array/);
+  assert.equal(wire.sent.length, 0);
+});
+
+test('an event and a query may be a Map, and tokens a bigint', async () => {
+  const wire = scripted(answer(201, METERED));
+  await wire.rev.meter(new Map(Object.entries({ ...EVENT, tokens: 5n, idempotency_key: 'own' })));
+  assert.equal(wire.sent[0].body, '{"agent_id":"a","action":"chat","tokens":5,"idempotency_key":"own"}');
+  assert.equal(wire.sent[0].headers['idempotency-key'], 'own');
+  await wire.rev.usage(new Map([['customer_id', 'c']]));
+  await wire.rev.webhooks(new Map([['customer_id', 'c']]));
+  assert.deepEqual(wire.sent.slice(1).map(({ url }) => url), ['http://rev/v1/usage?customer_id=c', 'http://rev/v1/webhooks?limit=1000&customer_id=c']);
+});
+
+test('any JSON is written as JSON.stringify writes it', async () => {
+  const random = (seed) => () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+  const chance = random(11);
+  const any = (depth) => {
+    const kind = Math.floor(chance() * (depth ? 8 : 6));
+    if (kind < 6) return [null, true, '', 'ü"\\\u0007\ud83d', chance() * 1e9, -Math.floor(chance() * 1e15)][kind];
+    const items = Array.from({ length: Math.floor(chance() * 4) }, () => any(depth - 1));
+    return kind === 6 ? items : Object.fromEntries(items.map((item, i) => [`k"${i}`, item]));
+  };
+  for (let i = 0; i < 300; i++) {
+    const wire = scripted(answer(201, METERED));
+    const metadata = { x: any(4) };
+    await wire.rev.meter({ ...EVENT, metadata });
+    assert.equal(wire.sent[0].body, JSON.stringify({ ...EVENT, metadata }));
   }
 });
 

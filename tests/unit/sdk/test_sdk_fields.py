@@ -1,0 +1,58 @@
+"""Both clients know every field that the gateway answers."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import ingest.answers as posted
+from ingest.reads import answers as reads
+from ingest.reads.eventviews import EventShown
+from revgrid import models
+from schemas import answers, objects, webhooks
+
+TYPES = (Path(__file__).parents[3] / "sdk" / "js" / "index.d.ts").read_text()
+
+# what the gateway answers, the dataclass, the TypeScript interface
+SAME = [
+    (answers.MeterAnswer, models.MeterResponse, "MeterResponse"),
+    (posted.AcceptedAnswer, models.MeterResponse, "MeterResponse"),
+    (answers.PriceAnswer, models.Price, "Price"),
+    (answers.AppliedPrice, models.PriceConfig, None),
+    (answers.Breakdown, models.PriceBreakdown, None),
+    (answers.DollarBreakdown, models.DollarBreakdown, None),
+    (answers.EventAnswer, models.EventSubject, "EventSubject"),
+    (posted.BatchAnswer, models.BatchResponse, "BatchResponse"),
+    (posted.AcceptedBatch, models.BatchResponse, "BatchResponse"),
+    (posted.BatchResult, models.BatchResult, "BatchResult"),
+    (posted.AcceptedResult, models.BatchResult, "BatchResult"),
+    (EventShown, models.Event, "EventState"),
+    (reads.Usage, models.Usage, "Usage"),
+    (reads.Summary, models.UsageSummary, "UsageSummary"),
+    (reads.Sums, models.UsageRow, "UsageRow"),
+    (posted.EffectivePrice, models.EffectivePrice, None),
+    (posted.EffectivePrices, models.Pricing, "Pricing"),
+    (objects.OutcomeObject, models.Outcome, "Outcome"),
+    (webhooks.WebhookObject, models.Webhook, "Webhook"),
+]
+
+
+@pytest.mark.parametrize(("answered", "model", "interface"), SAME, ids=[f"{one[0].__name__}" for one in SAME])
+def test_every_field_of_an_answer_is_known(answered: Any, model: Any, interface: str | None) -> None:
+    fields = {one.encode_name for one in msgspec.structs.fields(answered)}
+    assert fields <= {one.metadata.get("json", one.name) for one in dataclasses.fields(model)}
+    if interface:
+        assert fields <= typed(interface)
+
+
+def typed(interface: str) -> set[str]:
+    """The fields of an interface of index.d.ts, those that it extends included."""
+    head, body = re.search(rf"^export interface {interface}\b(.*?) \{{\n(.*?)^\}}", TYPES, re.M | re.S).groups()  # type: ignore[union-attr]
+    fields = set(re.findall(r"^  (\w+)\??:", body, re.M))
+    for parent in re.findall(r"(?:extends|<|, )\s*([A-Z]\w+)", head):
+        if parent != "Omit":
+            fields |= typed(parent)
+    return fields
