@@ -36,6 +36,7 @@ class Shown(msgspec.Struct):
     status: str
     event: Subject | None = None
     idempotency_key: str = ""
+    import_id: str | None = None
     created_at: str | None = None
     timestamp: str | None = None
     metadata: msgspec.Raw = msgspec.Raw(b"null")

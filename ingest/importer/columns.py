@@ -137,6 +137,18 @@ class Columns:
                     return field, column
         return None
 
+    def lacks_tokens(self, plan: Plan) -> str | None:
+        """What is wrong with a row of these columns, in a file of which other rows say their tokens: None, or a
+        sentence. JSON names its columns row by row, and in some of them misspelt."""
+        near = self.near_tokens(plan.sources, plan.unused)
+        if near is not None:
+            field, column = near
+            return f"has a column {column!r}, which looks like {field}, misspelt"
+        told = any(field in self.fixed or self.mapped.get(field) == "" for field in NUMBERS)
+        if not told and not any(field in plan.sources for field in NUMBERS):
+            return "says no tokens (--no-tokens charges such rows their base price alone)"
+        return None
+
     def rivals(self, sources: Mapping[str, str], unused: Iterable[str]) -> list[tuple[str, str, str]]:
         """Field, its column, and an unused column that could have fed it as well."""
         rest = {plain(column): column for column in unused}

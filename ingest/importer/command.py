@@ -5,7 +5,7 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -15,9 +15,10 @@ from rich.console import Console
 
 from ingest.importer import options as typed
 from ingest.importer import undoing
+from ingest.importer.answers import Import
 from ingest.importer.batches import Batch, Whose
 from ingest.importer.cells import BadCell
-from ingest.importer.client import Client, ImportStopped
+from ingest.importer.client import Client, ImportStopped, Unreachable
 from ingest.importer.columns import CUSTOMER, MappingError
 from ingest.importer.doubts import doubts, stops
 from ingest.importer.events import DEFAULT_AGENT
@@ -26,7 +27,7 @@ from ingest.importer.options import Access, Options, UsageError
 from ingest.importer.preview import PriceList, preview
 from ingest.importer.pricing import Prices
 from ingest.importer.reading import Reading, Subject, examined, reading
-from ingest.importer.repeats import Comparer, There
+from ingest.importer.repeats import Comparer, OtherImport, There
 from ingest.importer.report import console as printing
 from ingest.importer.report import progress, summary
 from ingest.importer.sending import Sender, shared, window
@@ -36,6 +37,8 @@ from ingest.importer.tally import Tally
 
 FINE, SOME_BAD, FAILED = 0, 1, 2
 AGAIN = "Repeat the command: no row is charged twice."
+SHOWN_TRIES, SHOWN_PAUSE = 50, 0.2
+"""How often, and after how many seconds each time, the ledger is asked whether it shows the import."""
 SHOWN_BAD = 100
 """How many bad rows are told one by one."""
 Ask = Callable[[str], bool]
@@ -104,8 +107,14 @@ class Examined(NamedTuple):
     read: Reading
     survey: Survey
     prices: PriceList
+    known: Mapping[str | None, Import]
     there: There
     doubts: list[str]
+
+    @property
+    def customers(self) -> list[str | None]:
+        """Whom the rows name that can be charged."""
+        return [customer for customer, prices in self.prices.items() if prices is not None]
 
 
 class _Import:
@@ -117,7 +126,8 @@ class _Import:
         self._options, self._hashed, self._access, self._client = options, hashed, access, client
         self._id = import_id(hashed.sha256)
         self._console, self._errors = console, errors
-        self._tally = Tally(_teller(errors))
+        self._tell = _Teller(errors)
+        self._tally = Tally(self._tell)
         self._began = time.monotonic()
 
     def run(self, wait_for: Run, ask: Ask | None) -> int:
@@ -157,32 +167,57 @@ class _Import:
         if key is None and named is None and CUSTOMER not in read.events.used:
             raise UsageError("a platform key needs --customer, or a column customer_id (--map customer_id=COLUMN)")
         self._tally.blank, self._tally.repeated = survey.blank, survey.repeated
-        customers = dict.fromkeys(customer for customer, *_ in survey.sums)
+        self._tell.release()
+        customers = list(dict.fromkeys(customer for customer, *_ in survey.sums))
         prices: dict[str | None, Prices | None] = {}
         for customer in customers:
             if customer not in (None, named):
                 assert customer is not None
                 pricing = await client.prices(customer)
             prices[customer] = None if pricing is None else Prices(pricing)
+        real = [customer for customer in customers if prices[customer] is not None]
+        known = await self._known(key, real)
         there = There()
-        if await self._may_be_there(read, survey, list(customers)):
-            await self._compare(subject, there)
+        if await self._may_be_there(read, survey, known, real):
+            refused = [customer for customer in customers if prices[customer] is None]
+            await self._compare(subject, Comparer(client, there, self._id, known, refused))
         told = doubts(options.columns, read.events, survey, read.times, prices)
-        return Examined(subject, read, survey, prices, there, told)
+        return Examined(subject, read, survey, prices, known, there, told)
 
-    async def _may_be_there(self, read: Reading, survey: Survey, customers: list[str | None]) -> bool:
+    async def _known(self, key: str | None, customers: list[str | None]) -> dict[str | None, Import]:
+        """What the ledger has of this import, by customer as requests name them. Raises OtherImport when it was
+        charged to a customer whom the file does not name now, unless that was told."""
+        if key is not None:
+            one = await self._client.imported(None, self._id)
+            return {} if one is None else {None: one}
+        everyone = {one.customer_id: one async for one in self._client.imports(None, self._id)}
+        found: dict[str | None, Import] = {}
+        for customer in customers:
+            one = everyone.pop(customer or "", None) or await self._client.imported(customer, self._id)
+            if one is not None:
+                found[customer] = one
+        others = [one.customer_id for one in everyone.values() if one.events > one.voided_events]
+        if others and not self._options.other_customer:
+            raise OtherImport(
+                f"this file was charged to {others[0]!r}{' and others' if others[1:] else ''} before, whom it does not"
+                " name now: undo that first (--undo --customer), or say --other-customer if it is meant to be charged"
+                " again"
+            )
+        return found
+
+    async def _may_be_there(
+        self, read: Reading, survey: Survey, known: Collection[str | None], customers: list[str | None]
+    ) -> bool:
         """Whether rows of the file may be in the ledger: of an earlier import of it, or of whatever has sent the
         same ids. An import of an earlier release has no id: some of its rows are looked for."""
-        if "idempotency_key" in read.events.used:
+        if known or "idempotency_key" in read.events.used:
             return True
-        for customer in customers:
-            if await self._client.imported(customer, self._id) is not None:
-                return True
         return len(customers) == 1 and bool(await self._client.lookup(customers[0], survey.keys))
 
-    async def _compare(self, subject: Subject, there: There) -> None:
+    async def _compare(self, subject: Subject, comparer: Comparer) -> None:
         with reading(subject) as read:
-            await shared(read.batches, self._options.in_flight, Comparer(self._client, there).compare)
+            await shared(read.batches, self._options.in_flight, comparer.compare)
+        comparer.check_whole()
 
     async def _send(self, seen: Examined) -> None:
         options, tally = self._options, self._tally
@@ -202,7 +237,25 @@ class _Import:
             if tally.rows:
                 summary(self._console, tally, time.monotonic() - self._began, [f"Not finished. {AGAIN}"])
             raise
-        summary(self._console, tally, time.monotonic() - self._began, self._notes(seen))
+        took = time.monotonic() - self._began
+        notes = self._notes(seen)
+        if tally.imported and not await self._shown(seen):
+            notes.append("The ledger does not show all of it yet: wait for it (rev imports) before you import again.")
+        summary(self._console, tally, took, notes)
+
+    async def _shown(self, seen: Examined) -> bool:
+        """Waits until the ledger shows what this run charged, which is what a repeat with other options is held
+        against."""
+        wanted = sum(one.events for one in seen.known.values()) + self._tally.imported
+        try:
+            for _ in range(SHOWN_TRIES):
+                found = [await self._client.imported(customer, self._id) for customer in seen.customers]
+                if sum(one.events for one in found if one is not None) >= wanted:
+                    return True
+                await self._client.wait(0, SHOWN_PAUSE)
+        except Unreachable:
+            pass  # all rows are charged; what is not known is told
+        return False
 
     def _notes(self, seen: Examined) -> list[str]:
         options, events = self._options, seen.read.events
@@ -223,15 +276,27 @@ class _Import:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _teller(errors: Console) -> Callable[[str], None]:
-    told = 0
+class _Teller:
+    """Tells of bad rows on stderr, the first ones each; nothing before `release`."""
 
-    def tell(line: str) -> None:
-        nonlocal told
-        told += 1
-        if told <= SHOWN_BAD:
-            errors.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
-        elif told == SHOWN_BAD + 1:
-            errors.print(f"… more bad rows than {SHOWN_BAD}: the rest are only counted", style="yellow")
+    def __init__(self, errors: Console) -> None:
+        self._errors = errors
+        self._held: list[str] | None = []
+        self._told = 0
 
-    return tell
+    def __call__(self, line: str) -> None:
+        self._told += 1
+        if self._told > SHOWN_BAD + 1:
+            return
+        if self._told == SHOWN_BAD + 1:
+            line = f"… more bad rows than {SHOWN_BAD}: the rest are only counted"
+        if self._held is None:
+            self._errors.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        else:
+            self._held.append(line)
+
+    def release(self) -> None:
+        """The file is fit to be imported: what is wrong with single rows is worth telling."""
+        held, self._held = self._held or [], None
+        for line in held:
+            self._errors.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)

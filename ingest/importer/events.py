@@ -100,12 +100,20 @@ class Fixed(NamedTuple):
 
 class Events:
     """Makes events of rows. ``header``: the columns of all rows, or None when each row has its own; ``keep``:
-    whether columns that feed no field are kept as metadata."""
+    whether columns that feed no field are kept as metadata; ``no_tokens``: whether a row may have no column of
+    tokens."""
 
     def __init__(
-        self, cells: Cells, header: list[str] | None, columns: Columns, times: Times, keep: bool = False
+        self,
+        cells: Cells,
+        header: list[str] | None,
+        columns: Columns,
+        times: Times,
+        keep: bool = False,
+        no_tokens: bool = False,
     ) -> None:
         self._cells, self._columns, self._times, self._keep = cells, columns, times, keep
+        self._no_tokens = no_tokens
         self._names, self._wholes = Names(), Wholes()
         self._plans: dict[tuple[str, ...], Make] = {}
         self.used: dict[str, str] = {}
@@ -136,7 +144,8 @@ class Events:
         self.used.update({METADATA + name: c for name, c in plan.metadata.items()})
         self.unused.update(dict.fromkeys(plan.unused))
         self.columns.update(dict.fromkeys(columns))
-        make = self._compile(plan, columns)
+        lack = None if self._no_tokens else self._columns.lacks_tokens(plan)
+        make = self._compile(plan, columns) if lack is None else _refusing(lack)
         if len(self._plans) < MAX_PLANS:
             self._plans[columns] = make
         return make
@@ -230,6 +239,15 @@ class Events:
             return Prepared(row.number, row.line, event, at, whose, check(event))
 
         return make
+
+
+def _refusing(reason: str) -> Make:
+    """The function for rows that cannot be told from their columns."""
+
+    def make(row: Row) -> Prepared:
+        raise BadCell("", reason)
+
+    return make
 
 
 def _checker(plan: Plan) -> Callable[[Event], int]:

@@ -36,6 +36,7 @@ class Options(NamedTuple):
     excel_dates: bool
     keep: bool
     no_tokens: bool
+    other_customer: bool
     delimiter: str | None
     in_flight: int
     dry_run: bool
@@ -53,6 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--map", action="append", default=[], metavar="FIELD=COLUMN,…", help=f"{', '.join(FIELDS)}")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE,…", help="the same in every row")
     parser.add_argument("--no-tokens", action="store_true", help="the file has none: base prices only")
+    parser.add_argument("--other-customer", action="store_true", help="charge it though another customer was charged")
     parser.add_argument("--tz", default="UTC", help="zone of times without an offset (UTC)")
     parser.add_argument("--dst", choices=("earlier", "later"), help="of a local time that the clocks repeat")
     parser.add_argument("--excel-dates", action="store_true", help="numbers such as 45982.5 are a spreadsheet's dates")
@@ -107,6 +109,7 @@ def options(args: argparse.Namespace) -> Options:
         args.excel_dates,
         args.metadata,
         args.no_tokens,
+        args.other_customer,
         args.delimiter,
         args.in_flight,
         args.dry_run,

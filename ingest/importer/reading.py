@@ -39,7 +39,7 @@ def reading(subject: Subject) -> Iterator[Reading]:
         if source.header is not None:
             check_header(source.header, options.columns, options.no_tokens or options.keep)
         times = Times(subject.now, options.zone, options.dst, options.excel_dates)
-        events = Events(source.cells, source.header, options.columns, times, options.keep)
+        events = Events(source.cells, source.header, options.columns, times, options.keep, options.no_tokens)
         yield Reading(Cutter(events, subject.whose, subject.digest.sha256).batches(source.rows), events, times)
     finally:
         source.close()

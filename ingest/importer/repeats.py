@@ -6,12 +6,13 @@ be charged again, under its next key; one that was voided for another reason may
 """
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from ingest.importer.answers import Shown
+from ingest.importer.answers import Import, Shown
 from ingest.importer.batches import Bad, Batch
 from ingest.importer.client import Client, ImportStopped
 from ingest.importer.columns import SOURCE_TIME
@@ -35,6 +36,8 @@ class There:
         self._there: dict[int, int] = {}
         self._undone: dict[int, int] = {}
         self.rows = self.voided = 0
+        self.of_import: Counter[str | None] = Counter()
+        """By customer: events that are there, are of this very import, and stand."""
 
     def note(self, batch: int, place: int, voided: bool) -> None:
         """The event at a place of a batch is charged already."""
@@ -57,13 +60,24 @@ class There:
 
 
 class Comparer:
-    """Looks batches up and compares them."""
+    """Looks batches up and compares them. ``known``: what the ledger has of this import, by customer; ``refused``:
+    customers that the server has none of, since none can be called so."""
 
-    def __init__(self, client: Client, there: There) -> None:
-        self._client, self._there = client, there
+    def __init__(
+        self,
+        client: Client,
+        there: There,
+        import_id: str,
+        known: Mapping[str | None, Import],
+        refused: Collection[str | None],
+    ) -> None:
+        self._client, self._there, self._id = client, there, import_id
+        self._known, self._refused = known, refused
 
     async def compare(self, batch: Batch) -> None:
         """Notes what is there of a batch. Raises OtherImport."""
+        if batch.customer in self._refused:
+            return
         shown = await standing(self._client, batch.customer, [made.key for made in batch.events])
         for place, made in enumerate(batch.events):
             found, undone = shown.get(made.key, (None, 0))
@@ -72,7 +86,22 @@ class Comparer:
             if found is not None:
                 check_same(made, found)
                 self._there.note(batch.number, place, found.status == "voided")
-        await self._check_bad(batch.customer, batch.bad)
+                if found.import_id == self._id and found.status != "voided":
+                    self._there.of_import[batch.customer] += 1
+        for customer in self._known if batch.bad else ():
+            await self._check_bad(customer, batch.bad)
+
+    def check_whole(self) -> None:
+        """When all batches were compared. Raises OtherImport when the import has charged more than the rows were
+        recognised as: they had other keys then, and would be charged again."""
+        for customer, one in self._known.items():
+            unknown = one.events - one.voided_events - self._there.of_import[customer]
+            if unknown > 0:
+                raise OtherImport(
+                    f"{unknown:,} events of this file were charged to {one.customer_id!r} under other keys or from"
+                    " other rows than now: --map idempotency_key or customer_id was another then. Import it with the"
+                    " same options as before, or undo the import first (--undo)"
+                )
 
     async def _check_bad(self, customer: str | None, bad: Sequence[Bad]) -> None:
         shown = await standing(self._client, customer, [row.key for row in bad])

@@ -1,6 +1,7 @@
 """Reading a usage file: its hash, then its rows one by one. Never the whole file in memory, but a .json."""
 
 import hashlib
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -261,10 +262,24 @@ def _json_row(number: int, line: int, text: bytes, cut: bool) -> Row:
     except RecursionError:
         return _bad_row(number, line, len(text), "is nested too deeply")
     # Column names repeat within a file; interning them keeps the plans' cache keys cheap.
-    cells = {sys.intern(column): None if bytes(cell) == NULL else cell for column, cell in found.items()}
+    cells: dict[str, msgspec.Raw | None] = {}
+    quotes = 2 * len(found)
+    for column, cell in found.items():
+        value = bytes(cell)
+        quotes += value.count(b'"')
+        cells[sys.intern(column)] = None if value == NULL else cell
+    # A name that stands twice leaves quotes that no name and no value accounts for.
+    if text.count(b'"') != quotes and (twice := _twice(text)) is not None:
+        return _bad_row(number, line, len(text), "stands twice", twice)
     blank = not any(cell is not None for cell in cells.values())
     return Row(number, line, cells, len(text), tuple(cells), None, blank)
 
 
-def _bad_row(number: int, line: int, size: int, reason: str) -> Row:
-    return Row(number, line, {}, size, (), BadCell("", reason))
+def _twice(text: bytes) -> str | None:
+    """The first name that a JSON object has more than once."""
+    names = [name for name, _ in json.loads(text, object_pairs_hook=list)]
+    return next((name for place, name in enumerate(names) if name in names[:place]), None)
+
+
+def _bad_row(number: int, line: int, size: int, reason: str, column: str = "") -> Row:
+    return Row(number, line, {}, size, (), BadCell(column, reason))

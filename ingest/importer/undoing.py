@@ -11,10 +11,9 @@ from rich.table import Table
 from ingest.importer import options as typed
 from ingest.importer.answers import Import, cents
 from ingest.importer.client import Client
-from ingest.importer.columns import CUSTOMER
 from ingest.importer.keys import import_id
 from ingest.importer.options import Access, UsageError
-from ingest.importer.sources import digest, open_source
+from ingest.importer.sources import digest
 from ingest.importer.undo import Undone, undo
 from schemas.money import format_cents
 
@@ -35,10 +34,8 @@ def run(
     """Take an import back. 0: the ledger shows that nothing of it is charged. Raises UsageError, ImportStopped."""
     if not access.token:
         raise UsageError("--undo needs --token, the admin token (or REV_ADMIN_TOKEN)")
-    named = typed.is_import_id(args.file)
-    id = args.file if named else import_id(digest(Path(args.file)).sha256)
-    customers = wait_for(_customers(args, access, client, named))
-    known: list[tuple[str | None, Import]] = wait_for(_known(client, customers, id))
+    id = args.file if typed.is_import_id(args.file) else import_id(digest(Path(args.file)).sha256)
+    known: list[tuple[str | None, Import]] = wait_for(_known(access, client, id))
     if not known:
         raise UsageError(f"there is no import {id}, or the ledger does not show it yet")
     console.print(table([one for _, one in known]))
@@ -60,43 +57,17 @@ def run(
     return 0
 
 
-async def _customers(args: argparse.Namespace, access: Access, client: Client, named: bool) -> list[str | None]:
-    """Whom an import was charged to: the key's customer, --customer, or all that the file names."""
+async def _known(access: Access, client: Client, id: str) -> list[tuple[str | None, Import]]:
+    """Whom an import was charged to, as requests name them, and how much: the key's customer, --customer, or, with a
+    platform key, everyone."""
     key, _ = await client.whose(None)
-    if key is not None:
-        if access.customer not in (None, key):
-            raise UsageError(f"--customer {access.customer!r} is not the customer of the API key, {key!r}")
-        return [None]
-    if access.customer is not None:
-        return [access.customer]
-    found = [] if named else _named_in(args)
-    if not found:
-        raise UsageError("a platform key needs --customer")
-    return list(found)
-
-
-def _named_in(args: argparse.Namespace) -> list[str]:
-    """The customers that the column customer_id of the file names."""
-    options = typed.options(args)
-    source = open_source(options.path, options.delimiter)
-    found: dict[str, None] = {}
-    try:
-        for row in source.rows:
-            columns = tuple(source.header) if source.header is not None else row.columns or ()
-            column = options.columns.plan(columns).sources.get(CUSTOMER)
-            if column is None or row.problem is not None:
-                continue
-            cell = row.cells[column if source.cells.named else columns.index(column)]
-            if cell is not None:
-                found[source.cells.id(cell)] = None
-    finally:
-        source.close()
-    return list(found)
-
-
-async def _known(client: Client, customers: list[str | None], id: str) -> list[tuple[str | None, Import]]:
-    found = [(customer, await client.imported(customer, id)) for customer in customers]
-    return [(customer, one) for customer, one in found if one is not None]
+    if key is not None and access.customer not in (None, key):
+        raise UsageError(f"--customer {access.customer!r} is not the customer of the API key, {key!r}")
+    if key is None and access.customer is None:
+        return [(one.customer_id, one) async for one in client.imports(None, id)]
+    customer = None if key is not None else access.customer
+    one = await client.imported(customer, id)
+    return [] if one is None else [(customer, one)]
 
 
 def table(imports: list[Import]) -> Table:

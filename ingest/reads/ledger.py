@@ -162,6 +162,7 @@ class LedgerReads:
             import_id=query.import_id,
             before_time=query.before[0],
             before_id=query.before[1],
+            before_customer=query.before[2],
             limit=query.limit,
         )
 

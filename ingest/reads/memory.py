@@ -59,12 +59,14 @@ class MemoryReads:
 
     async def imports(self, query: ImportQuery) -> list[ImportRow]:
         self._check()
-        mine = [row for row in self.rows if row.customer_id == query.customer and row.test == query.test]
-        names = {row.import_id for row in mine if row.kind == "event" and row.import_id}
-        found = [_import_row(name, [row for row in mine if row.import_id == name]) for name in names]
+        mine: dict[tuple[str, str], list[LedgerRow]] = {}
+        for row in self.rows:
+            if query.customer in ("", row.customer_id) and row.test == query.test and row.import_id:
+                mine.setdefault((row.customer_id, row.import_id), []).append(row)
+        found = [_import_row(*names, rows) for names, rows in mine.items() if any(row.kind == "event" for row in rows)]
         wanted = [row for row in found if query.import_id in ("", row.import_id)]
-        wanted = [row for row in wanted if (row.last, row.import_id) < query.before]
-        wanted.sort(key=lambda row: (row.last, row.import_id), reverse=True)
+        wanted = [row for row in wanted if (row.last, row.import_id, row.customer_id) < query.before]
+        wanted.sort(key=lambda row: (row.last, row.import_id, row.customer_id), reverse=True)
         return wanted[: query.limit]
 
     async def voided(self, customer: str, events: Sequence[int]) -> dict[int, str]:
@@ -208,13 +210,14 @@ def _is_counted(row: LedgerRow, query: UsageQuery) -> bool:
     )
 
 
-def _import_row(name: str, rows: list[LedgerRow]) -> ImportRow:
+def _import_row(customer: str, name: str, rows: list[LedgerRow]) -> ImportRow:
     events = [row.recorded_at for row in rows if row.kind == "event"]
     voids = [row for row in rows if row.kind == "void"]
     cents = sum(row.total_cents for row in rows if row.kind in ("event", "charge"))
     taken = sum(row.total_cents for row in voids)
     voided = sum(row.config_type != "charge" for row in voids)
-    return ImportRow(name, min(events), max(events), len(events), voided, format_cents(cents), format_cents(taken))
+    sums = format_cents(cents), format_cents(taken)
+    return ImportRow(customer, name, min(events), max(events), len(events), voided, *sums)
 
 
 def _usage_row(name: str, groups: list[list[LedgerRow]], others: int = 0) -> UsageRow:

@@ -9,7 +9,7 @@ from ingest.labels import import_id_of
 from ingest.problems import Invalid
 from ingest.reads import cursors
 from ingest.reads.periods import CUSTOM, DEFAULT_PERIOD, EVER, PERIODS, Range, named, since
-from ingest.reads.rows import MAX_ID, EventQuery, ImportQuery, OutcomeQuery, UsageKey, UsageQuery
+from ingest.reads.rows import MAX_ID, EventQuery, ImportQuery, ImportRow, OutcomeQuery, UsageKey, UsageQuery
 from schemas.commands import EventOutcome
 from schemas.entries import Verdict
 from schemas.limits import DEFAULT_LIST, MAX_LIST, MAX_NAME
@@ -61,14 +61,21 @@ def event_query(given: Given, customer: str, test: bool) -> EventQuery:
 
 
 def import_query(given: Given, customer: str, test: bool) -> ImportQuery:
-    """Of GET /v1/imports. Raises Invalid."""
-    query = ImportQuery(customer, test, limit=limit(given))
+    """Of GET /v1/imports; ``customer`` '' is all. Raises Invalid."""
+    query = ImportQuery(customer, test, import_id_of(given.get("import_id")) or "", limit=limit(given))
     if "cursor" not in given:
         return query
     try:
-        return query._replace(before=cursors.decode_named(IMPORTS, given["cursor"]))
-    except cursors.BadCursor as error:
+        at, name = cursors.decode_named(IMPORTS, given["cursor"])
+        import_id, _, customer_hex = name.partition("/")
+        return query._replace(before=(at, import_id, bytes.fromhex(customer_hex).decode()))
+    except ValueError as error:
         raise Invalid(NO_CURSOR) from error
+
+
+def import_cursor(last: ImportRow) -> str:
+    """Where the page after this row begins."""
+    return cursors.encode_named(IMPORTS, last.last, f"{last.import_id}/{last.customer_id.encode().hex()}")
 
 
 def outcome_query(given: Given, customer: str, test: bool, now: int) -> OutcomeQuery:

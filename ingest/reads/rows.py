@@ -115,12 +115,12 @@ class EventQuery(NamedTuple):
 
 class ImportQuery(NamedTuple):
     """Which imports: of one customer and mode, from the one on whose last event was accepted last; those
-    ``before`` a place in that order, (ms, import_id). '' means any."""
+    ``before`` a place in that order, (ms, import_id, customer_id). '' means any."""
 
     customer: str
     test: bool
     import_id: str = ""
-    before: tuple[int, str] = (EVER.end, "")
+    before: tuple[int, str, str] = (EVER.end, "", "")
     limit: int = 50
 
 
@@ -176,6 +176,7 @@ class ImportRow(msgspec.Struct, frozen=True, gc=False):
     """Sums of an import. ``first`` and ``last``: when events of it were accepted; ``voided``: of its
     events, how many were taken back; ``cents`` without and ``taken`` of the voids alone."""
 
+    customer_id: str
     import_id: str
     first: int
     last: int

@@ -167,3 +167,35 @@ async def test_a_dry_run_on_a_stack_charges_nothing(rev: Rev, tmp_path: Path) ->
     code, out = await rev.run("import", str(path), "--dry-run", *SET, key=key)
     assert code == 0 and bool(re.search(r"total_cents +1\.9\b", out)) and "Nothing was charged" in out, out
     assert rev.cents(key) == (0, 0)
+
+
+@pytest.mark.parametrize("first", [(), ("--map", "idempotency_key=id")])
+async def test_other_keys_right_after_the_first_are_refused(rev: Rev, tmp_path: Path, first: Any) -> None:
+    """The first command ends when the ledger shows its import, so the next one sees it."""
+    key = rev.key(f"import-keys-{len(first)}")
+    path = tmp_path / "a.csv"
+    path.write_text("id,tokens\n" + "".join(f"e{n},{n}\n" for n in range(1500)))
+    second = () if first else ("--map", "idempotency_key=id")
+    code, out = await rev.run("import", str(path), *SET, *first, key=key)
+    assert code == 0, out
+    code, out = await rev.run("import", str(path), *SET, *second, key=key)
+    assert code == 2 and "1,500 events of this file were charged" in out, out
+    assert rev.cents(key)[0] == 1500
+
+
+async def test_a_platform_repeats_undoes_and_never_doubles(rev: Rev, tmp_path: Path) -> None:
+    """A row without a customer, a name that no customer can have, other customers the second time."""
+    key = rev.key("*")
+    path = tmp_path / "a.csv"
+    path.write_text("customer_id,who,tokens\nplat-a,plat-c,1000\n,plat-c,5\nplat-b,plat-c,2000\n_x,plat-c,7\n")
+    wanted = [("plat-a", 1, Decimal("0.8")), ("plat-b", 1, Decimal("1.1")), ("plat-c", 0, 0)]
+    for _ in range(2):
+        code, out = await rev.run("import", str(path), *SET, key=key)
+        assert code == 1, out
+        assert [(name, *rev.cents(key, name)) for name, *_ in wanted] == wanted
+    for other in (("--map", "customer_id=who"), ("--map", "customer_id=", "--customer", "plat-c")):
+        code, out = await rev.run("import", str(path), *SET, *other, key=key)
+        assert code == 2 and "undo that first" in out, out
+    code, out = await rev.run("import", str(path), "--undo", "--token", rev.token, key=key)
+    assert code == 0 and "plat-a" in out and "plat-b" in out, out
+    assert [rev.cents(key, name) for name, *_ in wanted] == [(0, 0)] * 3

@@ -1,10 +1,13 @@
 """The gateway that imports are tried against, and how their summary is read."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 
 import pytest
 
+from ingest.importer import command
+from ingest.importer.client import Client
 from ingest.importer.memory import MemoryGateway
 from tests.unit.importer.serving import Lines, Serving
 
@@ -26,3 +29,14 @@ def told() -> Lines:
         return {m[1]: m[2] for m in re.finditer(rf"^\s*({names})\s+(\S+)\s*$", text, re.M)}
 
     return parse
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses between tries that take no time."""
+
+    class Quick(Client):
+        async def wait(self, tries: int, asked: float = 0.0) -> None:
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(command, "Client", Quick)

@@ -1,12 +1,9 @@
 """`rev import` against a gateway in memory, from the command line to the exit code."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
-from ingest.importer import command
-from ingest.importer.client import Client
 from tests.shared import beside
 from tests.unit.importer.serving import Lines, Serving
 
@@ -55,17 +52,6 @@ def test_faults_are_repeated_until_every_row_is_charged_once(
     assert (summary["imported"], summary["already there"]) == ("3,500", "0")
     assert serving.gateway.pico == cents(3500)
     assert summary["total_cents"] == f"{cents(3500) / 10**12:.4f}".rstrip("0").rstrip(".")
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses between tries that take no time."""
-
-    class Quick(Client):
-        async def wait(self, tries: int, asked: float = 0.0) -> None:
-            await asyncio.sleep(0)
-
-    monkeypatch.setattr(command, "Client", Quick)
 
 
 def test_an_import_that_was_cut_off_is_completed_by_repeating_it(

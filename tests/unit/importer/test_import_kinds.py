@@ -10,6 +10,8 @@ import pytest
 
 from tests.unit.importer.serving import Lines, Serving
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 SET = ("--set", "action=completion")
 TOKENS = "tokens,agent\n"
 

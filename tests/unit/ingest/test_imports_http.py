@@ -130,9 +130,31 @@ async def test_imports_are_of_one_customer_and_mode(gateway: Any, key: str) -> N
         assert [(one["import_id"], one["events"]) for one in found] == wanted
         assert {one["test"] for one in found} <= {secret == test}
     assert (await gateway.call("GET", "/v1/imports/b", None, key)).status == 404
-    assert (await gateway.call("GET", "/v1/imports", None, platform)).status == 400
+    assert (await gateway.call("GET", "/v1/imports/a", None, platform)).status == 400
     mine = await get(gateway, "/v1/imports/a?customer_id=acme-corp", platform)
     assert mine["events"] == 1
+
+
+async def test_a_platform_key_lists_the_imports_of_all_customers(gateway: Any, key: str) -> None:
+    """Of its own mode, of one import if it likes, page by page, each customer's once."""
+    platform, test = await gateway.make_key("*"), await gateway.make_key("*", test=True)
+    customers = ["acme-corp", "café: 1", "z"]
+    for customer in customers:
+        for label in ("a", "b"):
+            await send(gateway, platform, label, EVENT, customer_id=customer)
+    await send(gateway, test, "a", EVENT, EVENT, customer_id="z")
+    seen, path = [], "/v1/imports?limit=1"
+    while path:
+        page = await get(gateway, path, platform)
+        seen += [(one["import_id"], one["customer_id"], one["events"], one["test"]) for one in page["imports"]]
+        path = page["next_cursor"] and f"/v1/imports?limit=1&cursor={page['next_cursor']}"
+    assert seen == [(label, customer, 1, False) for label in "ba" for customer in reversed(customers)]
+    for secret, wanted in ((platform, [("z", 1), ("café: 1", 1), ("acme-corp", 1)]), (test, [("z", 2)])):
+        found = (await get(gateway, "/v1/imports?import_id=a", secret))["imports"]
+        assert [(one["customer_id"], one["events"]) for one in found] == wanted
+    assert [one["import_id"] for one in (await get(gateway, "/v1/imports?import_id=b", key))["imports"]] == ["b"]
+    named = (await get(gateway, "/v1/imports?customer_id=z", platform))["imports"]
+    assert [(one["customer_id"], one["import_id"]) for one in named] == [("z", "b"), ("z", "a")]
 
 
 @pytest.mark.parametrize(
@@ -144,6 +166,9 @@ async def test_imports_are_of_one_customer_and_mode(gateway: Any, key: str) -> N
         ("/v1/imports?cursor=ZXZlbnRzOjc3", 400),
         ("/v1/imports?cursor=aW1wb3J0czo5OTk5OTk5OTk5OTk5OTp4", 400),
         ("/v1/imports?cursor=aW1wb3J0czrDqTp4", 400),
+        ("/v1/imports?cursor=aW1wb3J0czoxOmEvenp6", 400),
+        ("/v1/imports?cursor=aW1wb3J0czoxOmEvZmY", 400),
+        ("/v1/imports?import_id=a%20b", 400),
         ("/v1/imports?from=2026-01-01T00:00:00Z", 400),
         ("/v1/imports/a?limit=1", 400),
         ("/v1/imports/a%20b", 404),
