@@ -1,4 +1,4 @@
-"""POST /v1/meter and POST /v1/meter/batch: events in, exact committed prices out."""
+"""POST /v1/meter and POST /v1/meter/batch: events in, exact prices out."""
 
 from aiohttp import hdrs, web
 
@@ -30,7 +30,7 @@ def routes(context: Context) -> list[Route]:
             Operation(
                 hdrs.METH_POST,
                 "/v1/meter",
-                "Record one event; the answer holds its exact price, committed.",
+                "Record one event; the answer holds its exact price, which no crash changes.",
                 Auth.KEY,
                 {201: MeterAnswer, 202: AcceptedAnswer},
                 EventBody,

@@ -1,6 +1,6 @@
 """The one road to the log: append a command, await the pricer's answer.
 
-What is acknowledged is on disk; what is answered is committed. No command is made here and
+What is acknowledged is on disk; what is answered is decided by what is on disk. No command is made here and
 no answer is rendered.
 """
 

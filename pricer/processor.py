@@ -38,12 +38,18 @@ _OF_OUTCOMES = (Register, Resolve, Expire, ReadOutcome)
 _OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, Void)
 
 
+VERSION = 1
+"""Of the rules: raised by every change that decides a command of an existing log otherwise (docs/decisions/0031)."""
+
+
 class Misaddressed(ValueError):
     """A command under a key or in a partition where it must not be decided."""
 
 
 class Pricer:
     """Decides every command of a shard. ``partitions`` is the number of shards of the log."""
+
+    version = VERSION
 
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions

@@ -1,4 +1,4 @@
-"""Answers: the values of rev.replies, written after the commit. A hint; the truth is the entry.
+"""Answers: the values of rev.replies, sent when a command is decided. A hint; the truth is the log.
 
 One record answers any number of requests of one gateway boot (the record's key; ``*`` is
 for every gateway). It also tells how far the shard is, by which gateways shed load.
@@ -96,11 +96,13 @@ Reply = Charged | BatchCharged | Refused | Configured | Told
 
 
 class ReplyRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """Answers of one shard after one commit. ``position`` is the next raw offset it will read."""
+    """Answers of one shard. ``position`` is the next raw offset after what is committed, ``decided`` that after
+    what is decided (-1: the same, of a pricer that commits first)."""
 
     shard: int
     position: int
     replies: list[Reply] = []
+    decided: int = -1
 
 
 encode = msgspec.json.Encoder().encode

@@ -117,6 +117,8 @@ class Settings(NamedTuple):
     public_dashboard: bool
     partitions: int
     replication: int
+    reply_host: str
+    """REV_REPLY_HOST: address of this machine at which pricers reach this gateway; empty: Kafka brings the answers."""
     reply_timeout: int
     append_timeout: int
     idempotency_window: int
@@ -157,6 +159,7 @@ def read(env: Mapping[str, str]) -> Settings:
         public_dashboard=flag("REV_PUBLIC_DASHBOARD", of("REV_PUBLIC_DASHBOARD", "0")),
         partitions=whole("REV_PARTITIONS", of("REV_PARTITIONS", "4"), 1, 64),
         replication=whole("REV_REPLICATION", of("REV_REPLICATION", "1"), 1, 7),
+        reply_host=of("REV_REPLY_HOST", ""),
         reply_timeout=duration("REV_REPLY_TIMEOUT", of("REV_REPLY_TIMEOUT", "2s")),
         append_timeout=duration("REV_APPEND_TIMEOUT", of("REV_APPEND_TIMEOUT", "5s")),
         idempotency_window=window("REV_IDEMPOTENCY_WINDOW", of("REV_IDEMPOTENCY_WINDOW", "35d")),

@@ -1,7 +1,9 @@
-"""Answers of this host's shards, sent after the commit by a plain producer: hints, never awaited."""
+"""Answers of this host's shards, sent straight to the gateway or by a plain producer: hints, never awaited."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -9,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.replies import Reply, ReplyRecord, encode
 from streams import clients, metrics
+from streams.direct import Lines
 from streams.replies import EVERYONE
 
 log = structlog.get_logger("streams.answers")
@@ -17,20 +20,37 @@ PENDING = 10_000
 """Records in flight beyond which answers are dropped: their requests get a 202."""
 PROBE = 0.5
 
-MAX_HEADER = 64
+MAX_HEADER = 128
 """Bytes of the longest ``reply`` header that a gateway writes."""
-To = tuple[bytes, int]
-"""A gateway's boot id and its partition of the replies topic."""
+
+
+class Progress(NamedTuple):
+    """How far a shard is: the next raw offset after what is committed, and that after what is decided."""
+
+    committed: int
+    decided: int
+
+
+class To(NamedTuple):
+    """A gateway: its boot id, its partition of the replies topic, and where it takes answers past Kafka
+    (``host:port``; empty: nowhere)."""
+
+    boot: bytes
+    partition: int
+    address: bytes = b""
 
 
 def address(header: bytes | None) -> tuple[To, int] | None:
     """Who waits, and the request's number, of a ``reply`` header; None when it is no such header."""
     if header is None or len(header) > MAX_HEADER:
         return None
-    parts = header.split(b":")
-    if len(parts) != 3 or not parts[1].isdigit() or not parts[2].isdigit():
+    parts = header.split(b":", 3)
+    if len(parts) < 3 or not parts[1].isdigit() or not parts[2].isdigit():
         return None
-    return (parts[0], int(parts[2])), int(parts[1])
+    where = parts[3] if parts[3:] else b""
+    if parts[3:] and b":" not in where:
+        return None
+    return To(parts[0], int(parts[2]), where), int(parts[1])
 
 
 class Answers:
@@ -44,6 +64,7 @@ class Answers:
         self._pending: set[asyncio.Future[object]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._opening: asyncio.Task[None] | None = None
+        self._lines = Lines(time.monotonic)
 
     async def start(self) -> None:
         self._opening = asyncio.create_task(self._open())
@@ -52,22 +73,26 @@ class Answers:
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait([self._opening])
+        await self._lines.stop()
         if self._pending:
             await asyncio.wait(set(self._pending), timeout=1.0)
         if self._producer is not None:
             await clients.discard_producer(self._producer)
 
-    async def answer(self, shard: int, position: int, replies: Mapping[To, list[Reply]]) -> None:
-        """One record for each gateway that waits. ``position``: next raw offset of the shard."""
-        for (boot, partition), some in replies.items():
-            if partition in self._partitions:
-                await self._send(boot, encode(ReplyRecord(shard, position, some)), partition)
+    async def answer(self, shard: int, progress: Progress, replies: Mapping[To, list[Reply]]) -> None:
+        """One record for each gateway that waits."""
+        for to, some in replies.items():
+            value = encode(ReplyRecord(shard, progress.committed, some, progress.decided))
+            if to.address and self._lines.send(to.boot, to.address, value):
+                continue
+            if to.partition in self._partitions:
+                await self._send(to.boot, value, to.partition)
             else:
                 metrics.REPLIES_DROPPED.inc(len(some))
 
-    async def tell(self, positions: Iterable[tuple[int, int]]) -> None:
-        """Tell every gateway how far these shards are: (shard, next raw offset)."""
-        values = [encode(ReplyRecord(shard, position)) for shard, position in positions]
+    async def tell(self, shards: Iterable[tuple[int, Progress]]) -> None:
+        """Tell every gateway how far these shards are."""
+        values = [encode(ReplyRecord(shard, at.committed, decided=at.decided)) for shard, at in shards]
         for partition in self._partitions:
             for value in values:
                 await self._send(EVERYONE, value, partition)

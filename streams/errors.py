@@ -6,6 +6,7 @@ StreamError
 ├── Hung            a Kafka client gave no sign of life and was left behind; a new one is made
 ├── Stopped         a shard may not go on; a person has to look
 │   ├── LogMismatch     state and log do not belong together
+│   ├── OtherVersion    what another version of the rules has answered is not committed
 │   └── TooManyRejects  so many records cannot be applied that it is an outage, not a queue
 └── InstanceTaken   another process has this instance's lock
 """
@@ -37,6 +38,11 @@ class LogMismatch(Stopped):
 
 class TooManyRejects(Stopped):
     """More records of a short run were rejected than the limit allows."""
+
+
+class OtherVersion(Stopped):
+    """The shard was left by a processor of another version, with answers given that are not committed yet: this
+    one might decide them otherwise."""
 
 
 class InstanceTaken(StreamError):

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from streams import clients, metrics
+from streams.answers import Progress
 from streams.errors import Hung, Stopped
 from streams.lifeline import Lifeline
 from streams.rejects import Refusals
@@ -33,6 +34,7 @@ HANGING = 15.0
 QUIET = 2.0
 """Seconds that an open transaction gets to end when the group takes its partition away. With
 the closing of its clients this must stay below the session time-out."""
+NOWHERE = Progress(-1, -1)
 JOINING = 30.0
 """Seconds without an assignment after which the group's consumer is replaced."""
 
@@ -70,7 +72,7 @@ class ShardHost:
         self._rejoin = asyncio.Event()
         self._line = Lifeline(HANGING, setting.clock)
         self._failures = 0
-        self._told: dict[int, tuple[int, float]] = {}
+        self._told: dict[int, tuple[Progress, float]] = {}
 
     def reasons(self) -> list[str]:
         """Why this host does not do all of its work now (empty: it does)."""
@@ -81,8 +83,11 @@ class ShardHost:
         return reasons + [f"shard {p} is not running" for p in sorted(self._assigned - running - set(self._stopped))]
 
     def shards(self) -> dict[int, int]:
-        """Next raw offset of every shard that runs here."""
-        return {partition: life.shard.next for partition, life in self._lives.items() if life.shard.running}
+        """Next raw offset to decide of every shard that runs here."""
+        return {partition: at.decided for partition, at in self._progress().items()}
+
+    def _progress(self) -> dict[int, Progress]:
+        return {partition: life.shard.progress for partition, life in self._lives.items() if life.shard.running}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns when ``stop`` is set and every shard has finished its transaction."""
@@ -217,8 +222,8 @@ class ShardHost:
             now = self._setting.clock()
             due = [
                 (partition, at)
-                for partition, at in self.shards().items()
-                if self._told.get(partition, (-1, 0.0))[0] != at or now - self._told[partition][1] >= TELL_ANYWAY
+                for partition, at in self._progress().items()
+                if self._told.get(partition, (NOWHERE, 0.0))[0] != at or now - self._told[partition][1] >= TELL_ANYWAY
             ]
             for partition, at in due:
                 self._told[partition] = at, now

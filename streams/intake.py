@@ -1,9 +1,10 @@
-"""What a shard has read and not yet applied, cut into transactions. No I/O."""
+"""What a shard has read and not yet decided. No I/O."""
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from schemas.limits import MAX_TRANSACTION_EVENTS, MAX_TRANSACTION_RAW
+from schemas.limits import MAX_TRANSACTION_RAW
 from schemas.topics import REPLY_HEADER
 from streams.answers import To, address
 from streams.types import Input, Processor
@@ -13,11 +14,12 @@ READ_AHEAD = 2000
 
 
 class Item(NamedTuple):
-    """A record to apply, who waits for the answer if anybody, and its size in bytes."""
+    """A record to apply, who waits for the answer if anybody, its size in bytes and its weight in events."""
 
     input: Input
     to: To | None
     size: int
+    weight: int
 
 
 class Intake:
@@ -50,25 +52,15 @@ class Intake:
                         to, request = found
             key, value = record.key or b"", record.value or b""
             self._bytes += len(key) + len(value)
-            self._items.append(
-                Item(Input(record.partition, record.offset, key, value, self._at, request), to, len(key) + len(value))
-            )
+            input = Input(record.partition, record.offset, key, value, self._at, request)
+            self._items.append(Item(input, to, len(key) + len(value), self._weigh(input)))
 
-    def batch(self, ceiling: int | None = None) -> list[Item]:
-        """The records of the next transaction, within the bounds but at least one. They stay
-        here until :meth:`done`. ``ceiling``: at most so many."""
-        batch: list[Item] = []
-        raw = events = 0
-        for item in self._items:
-            raw += item.size
-            events += self._weigh(item.input)
-            if batch and (raw > MAX_TRANSACTION_RAW or events > MAX_TRANSACTION_EVENTS or len(batch) == ceiling):
-                break
-            batch.append(item)
-        return batch
+    def __iter__(self) -> Iterator[Item]:
+        """In order; they stay here until :meth:`done`."""
+        return iter(self._items)
 
     def done(self, count: int) -> None:
-        """The first so many are committed."""
+        """The first so many are decided."""
         for _ in range(count):
             self._bytes -= self._items.popleft().size
 

@@ -10,6 +10,7 @@ APPENDER_READY = Gauge("rev_appender_ready", "1 while appends are taken", ["topi
 CONSUMER_REBUILT = Counter("rev_consumer_rebuilt", "Consumers replaced, by what they read and why", ["of", "why"])
 VIEW_POSITION = Gauge("rev_view_position", "Next offset that a compacted view will read", ["topic", "partition"])
 
+DIRECT_FAILURES = Counter("rev_replies_not_direct", "Times that a gateway could not be reached past Kafka")
 REPLIES_DROPPED = Counter("rev_replies_dropped", "Answers that could not be sent; their requests get a 202")
 
 SHARD_STATE = Gauge("rev_shard_state", "0 none, 1 restoring, 2 running, 3 failed, 4 stopped with an alarm", ["shard"])

@@ -1,4 +1,5 @@
-"""A shard's state as the record being applied sees it: the store and this transaction's changes.
+"""A shard's state as the record being applied sees it: the changes of this transaction, over those of the one that is
+being committed, over the store.
 
 Pure but for the store that it reads.
 """
@@ -6,8 +7,7 @@ Pure but for the store that it reads.
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from streams.state import Store
-from streams.types import Decision, Remembered
+from streams.types import Decision, Remembered, StateView
 
 HOST = b"!"
 """Keys that begin so are the host's, and no processor's."""
@@ -21,29 +21,33 @@ class HostKey(ValueError):
 class Overlay:
     """``changes`` and ``remembered`` are what the transaction will write, last value first seen order."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, below: StateView) -> None:
         self.changes: dict[bytes, bytes | None] = {}
         self.remembered: dict[bytes, Remembered] = {}
-        self._store = store
+        self.below = below
         self._keys: list[bytes] = []
         self._sorted = True
 
+    def rest_on(self, below: StateView) -> None:
+        """What was below is committed: read through to this instead."""
+        self.below = below
+
     def get(self, key: bytes) -> bytes | None:
         value = self.changes.get(key, _ABSENT)
-        return self._store.get(key) if value is _ABSENT else value  # type: ignore[return-value]
+        return self.below.get(key) if value is _ABSENT else value  # type: ignore[return-value]
 
     def recall(self, key: bytes) -> Remembered | None:
         found = self.remembered.get(key)
-        return self._store.recall(key) if found is None else found
+        return self.below.recall(key) if found is None else found
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Committed and changed pairs in one order. A snapshot of the changes at the call."""
         changed = self._changed(prefix)
         if not changed:
-            yield from self._store.scan(prefix)
+            yield from self.below.scan(prefix)
             return
         place = 0
-        for key, value in self._store.scan(prefix):
+        for key, value in self.below.scan(prefix):
             while place < len(changed) and changed[place][0] < key:
                 yield from _present(changed[place])
                 place += 1

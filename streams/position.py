@@ -7,11 +7,14 @@ KEY = b"!position"
 
 class Position(msgspec.Struct, frozen=True):
     """``next``: the next offset of rev.raw to apply. ``at``: the shard's time in ms, monotone.
-    ``epoch``: of the log that both belong to."""
+    ``epoch``: of the log that both belong to. ``version``: of the processor that got here.
+    ``clean``: nothing after this position has been answered, as it was always before there was this field."""
 
     next: int
     at: int
     epoch: str
+    version: int = 0
+    clean: bool = True
 
 
 encode = msgspec.json.Encoder().encode

@@ -1,4 +1,4 @@
-"""The return address of one gateway boot: a partition of rev.replies and numbers to answer to.
+"""The return address of one gateway boot: a partition of rev.replies, an address past Kafka, and numbers to answer to.
 
 A reply is a hint, the truth is the entry: one that is lost costs its request a 202.
 """
@@ -18,6 +18,7 @@ from schemas.replies import Reply, ReplyRecord, decode
 from schemas.topics import REPLIES, REPLY_HEADER
 from streams import clients, metrics
 from streams.clients import Clock
+from streams.direct import Receiver
 from streams.lifeline import Lifeline
 from streams.watchdog import Watchdog
 
@@ -38,13 +39,16 @@ class Expectation(NamedTuple):
 
 
 class Replies:
-    """``ready`` only while the read position is known, so that no answer can be missed."""
+    """``ready`` only while the read position is known, so that no answer can be missed. ``host``: an address of this
+    machine where answers may come past Kafka; empty: they come through Kafka alone."""
 
-    def __init__(self, kafka: str, *, topic: str = REPLIES, clock: Clock = time.monotonic) -> None:
+    def __init__(self, kafka: str, *, topic: str = REPLIES, clock: Clock = time.monotonic, host: str = "") -> None:
         self.boot = secrets.token_hex(8)
         self.ready = False
         self.positions: dict[int, int] = {}
-        """Next raw offset by shard, as far as the shards have told."""
+        """By shard: the next raw offset after what is committed, as far as the shards have told."""
+        self.decided: dict[int, int] = {}
+        """By shard: the next raw offset after what is decided."""
         self._kafka = kafka
         self._topic = topic
         self._dog = Watchdog(SILENCE, clock)
@@ -56,9 +60,16 @@ class Replies:
         self._first = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._host, self._direct = host, ""
+        self._receiver = Receiver(self.boot, self._take)
 
     async def start(self) -> None:
         """Returns when answers can be received."""
+        if self._host:
+            try:
+                self._direct = ":" + await self._receiver.start(self._host)
+            except OSError as error:
+                log.error("no_direct_answers", host=self._host, error=repr(error))
         self._task = asyncio.create_task(self._follow())
         await self._first.wait()
 
@@ -66,6 +77,7 @@ class Replies:
         """Nobody waits for an answer any more: what is expected is cancelled."""
         # A word beside the cancelling, which aiokafka swallows while it closes a consumer.
         self._stopping = True
+        await self._receiver.stop()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -77,7 +89,7 @@ class Replies:
         self._n += 1
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._expected[self._n] = future
-        header = f"{self.boot}:{self._n}:{self._partition}".encode()
+        header = f"{self.boot}:{self._n}:{self._partition}{self._direct}".encode()
         return Expectation(self._n, (REPLY_HEADER, header), future)
 
     def forget(self, n: int) -> None:
@@ -85,8 +97,10 @@ class Replies:
 
     def receive(self, key: bytes | None, value: bytes | None) -> None:
         """Take in one record of the return address; what is of another boot is ignored."""
-        if value is None or (key != EVERYONE and key != self.boot.encode()):
-            return
+        if value is not None and (key == EVERYONE or key == self.boot.encode()):
+            self._take(value)
+
+    def _take(self, value: bytes) -> None:
         try:
             record: ReplyRecord = decode(value)
         except msgspec.MsgspecError as error:
@@ -94,6 +108,7 @@ class Replies:
             metrics.REPLIES_DROPPED.inc()
             return
         self.positions[record.shard] = record.position
+        self.decided[record.shard] = max(record.position, record.decided)
         for reply in record.replies:
             future = self._expected.pop(reply.n, None)
             if future is not None and not future.done():

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.limits import DAY
 from streams import clients, metrics, position
-from streams.errors import LogMismatch
+from streams.errors import LogMismatch, OtherVersion
 from streams.names import STANDARD, Names
 from streams.state import FORMAT, REMEMBER_FOR, Checkpoint, Store
 from streams.types import Input, Processor, Remembered
@@ -38,6 +38,8 @@ class Restored(NamedTuple):
     """Next raw offset to apply."""
     at: int
     checkpoint: Checkpoint
+    prompt: bool
+    """Whether answers may be given before a commit at once: the position says that there may be such."""
 
 
 def misfit(checkpoint: Checkpoint, epoch: str, state: Ends, entries: Ends, now: int) -> str | None:
@@ -79,7 +81,7 @@ class Restore:
         self._entries = TopicPartition(names.entries, partition)
 
     async def run(self) -> Restored:
-        """Raises LogMismatch, KafkaError; the ends are taken here, so call it after the fence."""
+        """Raises LogMismatch, OtherVersion, KafkaError; the ends are taken here, so call it after the fence."""
         consumer = clients.reader(self._kafka)
         try:
             await consumer.start()
@@ -105,7 +107,7 @@ class Restore:
         await self._read_entries(consumer, ends, checkpoint, at)
         final = Checkpoint(self._epoch, ends[self._state].end, ends[self._entries].end, at, FORMAT)
         self._store.write({}, (), final)
-        return Restored(start, at, final)
+        return Restored(start, at, final, found is not None and not found.clean)
 
     def _fitting(
         self, ends: dict[TopicPartition, Ends], now: int, checkpoint: Checkpoint | None = None
@@ -129,6 +131,12 @@ class Restore:
             return 0
         if found.epoch != self._epoch:
             raise LogMismatch(f"{self._raw}: position of log {found.epoch}, this is log {self._epoch}")
+        version = self._processor.version
+        if found.version != version and not found.clean:
+            raise OtherVersion(
+                f"{self._raw}: rules of version {found.version} may have answered records from {found.next} on, and"
+                f" these are of version {version}; start the old release once more and stop it in order"
+            )
         if not raw.first <= found.next <= raw.end:
             raise LogMismatch(f"{self._raw} holds {raw.first} to {raw.end}, the shard's position is {found.next}")
         return found.next

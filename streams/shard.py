@@ -1,4 +1,9 @@
-"""One life of one shard: fence, restore, then apply and commit until something fails.
+"""One life of one shard: fence, restore, then decide, answer and commit until something fails.
+
+What a record is decided to be follows from the log up to it, so it is settled when the record is durable. An answer
+is therefore given when the decision is made, and the commit that writes it down comes later: whoever takes over after a
+crash reads the same records and decides the same. Only what the log does not settle waits for its commit: a rejected
+record, a result that Kafka may refuse as too large, configuration and what is owed to other shards.
 
 A life that failed is never continued: whoever runs it throws it away and begins another one
 from the log. What the records mean may not come in here.
@@ -7,30 +12,28 @@ from the log. What the records mean may not come in here.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from schemas import ids
 from schemas.replies import Configured, Reply
 from streams import clients, metrics
-from streams.answers import Answers, To
-from streams.clients import Clock
-from streams.errors import TooManyRejects
+from streams.answers import Answers, Progress, To
+from streams.clients import Clock, forget
+from streams.commits import HANGING, Commits
+from streams.errors import Hung, TooManyRejects
 from streams.intake import READ_AHEAD, Intake, Item
 from streams.lifeline import Lifeline
 from streams.names import STANDARD, Names
 from streams.outbox import Outbox, Sender
-from streams.position import Position
 from streams.rejects import TRIES, Refusals, RejectLimit
-from streams.restore import Restore, Wall
-from streams.state import FORMAT, REMEMBER_FOR, Checkpoint, Store
-from streams.transaction import commit
-from streams.types import Processor
+from streams.restore import Restore, Restored, Wall
+from streams.state import REMEMBER_FOR, Store
+from streams.types import Processor, StateView
 from streams.watchdog import Watchdog
 from streams.work import Work
 
@@ -39,10 +42,8 @@ log = structlog.get_logger("streams.shard")
 POLL = 100
 """ms that a fetch is waited for before settled appends and pauses are looked at again."""
 SILENCE = 5.0
-HANGING = 20.0
-"""Seconds without a sign of life, longer than a transaction may take, after which a shard is rebuilt."""
-REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError)
-"""Kafka will never take these records, however often it is asked."""
+AT_ONCE = 500
+"""Events that are decided before their answers are sent and others get their turn."""
 
 
 class Setting(NamedTuple):
@@ -63,17 +64,8 @@ class Setting(NamedTuple):
     rejects: Callable[[], RejectLimit] = RejectLimit
 
 
-class Indigestible(Exception):
-    """Applying record ``index`` of a batch raised."""
-
-    def __init__(self, index: int, reason: str) -> None:
-        super().__init__(reason)
-        self.index = index
-        self.reason = reason
-
-
 class Shard:
-    """``next`` is the next raw offset to apply, ``running`` whether it has been restored."""
+    """``next`` is the next raw offset to decide, ``running`` whether it has been restored."""
 
     def __init__(self, setting: Setting, partition: int, store: Store, refusals: Refusals) -> None:
         self.partition = partition
@@ -92,11 +84,16 @@ class Shard:
         self._refusals = refusals
         self._tries = 0
         self._at = 0
-        self._reached = Checkpoint(setting.epoch, 0, 0, 0, FORMAT)
         self._count = metrics.SHARD_RECORDS.labels(partition)
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._outbox: Outbox | None = None
+        self._commits: Commits | None = None
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        return Progress(self.next if self._commits is None else self._commits.next, self.next)
 
     async def run(self) -> None:
         """Returns after :meth:`end` alone. Raises ProducerFenced when another owner has taken over (or the
@@ -117,31 +114,34 @@ class Shard:
                 remember_for=self._.remember_for,
                 beat=self._line.beat,
             )
-            self.next, self._at, self._reached = await self._line.hold(restore.run())
-            self._outbox = Outbox(self.partition, self._.sender)
-            self._outbox.resume(self._store)
+            restored = await self._line.hold(restore.run())
+            self.next, self._at = restored.next, restored.at
+            outbox = self._outbox = Outbox(self.partition, self._.sender)
+            outbox.resume(self._store)
+            commits = self._commits = self._committing(self._producer, outbox, restored)
             self.running = True
             metrics.SHARD_RESTORE.observe(self._.clock() - began)
             metrics.SHARD_STATE.labels(self.partition).set(2)
             log.info("shard_running", shard=self.partition, next=self.next, seconds=round(self._.clock() - began, 3))
-            while not self._ending:
-                await self._line.hold(self._read(self._producer, self._outbox))
+            await self._together(commits.run(), self._decide_all(commits, outbox))
         finally:
             self._ending = True  # for a reader that was left behind
             self.running = False
             await self._close()
 
     async def pause(self) -> None:
-        """Returns when no transaction is open; none is begun before :meth:`resume`."""
+        """Returns when all that was answered is committed; nothing is decided before :meth:`resume`."""
         self._open.clear()
         async with self._turn:
-            return
+            if self._commits is not None and self.running:
+                with contextlib.suppress(Hung):
+                    await self._commits.flush(clean=True)
 
     def resume(self) -> None:
         self._open.set()
 
     def end(self) -> None:
-        """No transaction is begun any more. Beside cancelling :meth:`run`, since a cancellation
+        """Nothing is decided any more. Beside cancelling :meth:`run`, since a cancellation
         that meets aiokafka closing a consumer is swallowed there."""
         self._ending = True
         self._open.set()
@@ -154,8 +154,26 @@ class Shard:
         if self._producer is not None:
             await clients.discard_producer(self._producer)
 
-    async def _read(self, producer: AIOKafkaProducer, outbox: Outbox) -> None:
-        """Apply what one consumer gives, until the watchdog wants another one."""
+    @staticmethod
+    async def _together(commits: Coroutine[Any, Any, None], decisions: Coroutine[Any, Any, None]) -> None:
+        """Until the decisions end, or either raises; what the commits raise comes first, being the cause of the
+        other."""
+        tasks = [asyncio.create_task(commits), asyncio.create_task(decisions)]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
+        finally:
+            for task in tasks:
+                forget(task)
+
+    async def _decide_all(self, commits: Commits, outbox: Outbox) -> None:
+        while not self._ending:
+            await self._line.hold(self._read(commits, outbox))
+
+    async def _read(self, commits: Commits, outbox: Outbox) -> None:
+        """Decide what one consumer gives, until the watchdog wants another one."""
         consumer = self._consumer = clients.reader(self._.kafka)
         await consumer.start()
         consumer.assign([self._raw])
@@ -171,12 +189,14 @@ class Shard:
             for records in fetched.values():
                 intake.add(records)
             outbox.check()
+            if outbox.settled:
+                commits.ask()
             await self._opened()
             if self._ending:
                 return
-            if len(intake) or outbox.settled:
+            if len(intake):
                 async with self._turn:
-                    await self._step(producer, outbox, intake)
+                    await self._decide(commits, intake)
             if fetched or not more:
                 self._dog.reset()
             elif await self._silent(consumer):
@@ -211,99 +231,115 @@ class Shard:
         metrics.SHARD_POSITION.labels(self.partition).set(self.next)
         metrics.SHARD_IDS_USED.labels(self.partition).set(self.next / ids.MAX_OFFSET)
 
-    async def _step(self, producer: AIOKafkaProducer, outbox: Outbox, intake: Intake) -> None:
-        """One transaction, or one failed try at a record that cannot be applied."""
-        began = self._.clock()
-        batch = intake.batch(self._refusals.ceiling)
-        decided = self._decided(producer, batch)
-        if decided is None:
-            return
-        batch, work = decided
-        try:
-            await self._commit(producer, outbox, batch, work)
-        except REFUSED:
-            self._refusals.refused([item.input.offset for item in batch])
-            raise
-        self._tries = 0
-        self._refusals.taken(self.next - 1)
-        self._rejects.passed(len(batch))
-        intake.done(len(batch))
-        await self._publish(outbox, work)
-        metrics.TRANSACTION.observe(self._.clock() - began)
-        self._count.inc(len(batch))
+    async def _decide(self, commits: Commits, intake: Intake) -> None:
+        """Decide and answer what there is room for. A record that fails is tried alone, and then rejected."""
+        apply, pending = self._.processor.apply, commits.pending
+        done = events = 0
+        last: Item | None = None
+        failed: tuple[Item, str] | None = None
+        sure = True
+        for item in intake:
+            if not sure or not commits.room(item) or events >= AT_ONCE:
+                break
+            if item.input.offset == self._refusals.condemned:
+                failed = item, "Kafka refuses to take what it leads to"
+                break
+            try:
+                sure = pending.add(item, apply(item.input, pending.overlay), commits.prompt)
+            except Exception as error:
+                failed = item, repr(error)
+                break
+            last, done, events = item, done + 1, events + item.weight
+        if last is not None:
+            intake.done(done)
+            self.next, self._at = last.input.offset + 1, last.input.at
+            self._tries = 0
+            commits.ask()
+        if failed is not None:
+            pending = self._again(commits)
+        await self._answer(pending)
+        if failed is not None:
+            await self._fail(commits, intake, *failed)
+        elif not sure:
+            await commits.flush()
+        elif last is None:
+            await commits.moved()
 
-    def _decided(self, producer: AIOKafkaProducer, batch: list[Item]) -> tuple[list[Item], Work] | None:
-        """What to commit now: all of the batch, or what comes before a record that fails, or
-        its rejection. None: try it again."""
-        if batch and batch[0].input.offset == self._refusals.condemned:
-            return batch[:1], self._reject(producer, batch[0], "Kafka refuses to take what it leads to")
-        try:
-            return batch, self._decide(producer, batch)
-        except Indigestible as error:
-            if error.index > 0:
-                # Everything before it is committed first, so that it is tried alone.
-                return batch[: error.index], self._decide(producer, batch[: error.index])
-            self._tries += 1
+    def _again(self, commits: Commits) -> Work:
+        """Decide again what is pending, since a decision that failed may have left half of itself there."""
+        items = commits.begin_again()
+        pending = commits.pending
+        for item in items:
+            pending.add(item, self._.processor.apply(item.input, pending.overlay), commits.prompt)
+        return pending
+
+    async def _fail(self, commits: Commits, intake: Intake, item: Item, reason: str) -> None:
+        """A record that failed: everything before it is committed, then it is tried alone a few times, then its
+        rejection is committed."""
+        condemned = item.input.offset == self._refusals.condemned
+        alone = not commits.pending.items
+        await commits.flush()
+        if not condemned:
+            self._tries += alone
             if self._tries < TRIES:
-                return None
-            return batch[:1], self._reject(producer, batch[0], error.reason)
+                return
+        self._reject(commits.pending, item, reason)
+        self._tries = 0
+        intake.done(1)
+        self.next, self._at = item.input.offset + 1, item.input.at
+        await commits.flush()
 
-    async def _commit(self, producer: AIOKafkaProducer, outbox: Outbox, batch: list[Item], work: Work) -> None:
-        """Commit, and only then let the local state know."""
-        settled = list(outbox.settled)
-        last = batch[-1].input if batch else None
-        reached = Position(
-            self.next if last is None else last.offset + 1, self._at if last is None else last.at, self._.epoch
+    async def _answer(self, pending: Work) -> None:
+        """Send the answers that need not wait for the commit. One that was sent before is ignored by its receiver."""
+        prompt, pending.prompt = pending.prompt, []
+        replies: dict[To, list[Reply]] = {}
+        for to, reply in prompt:
+            replies.setdefault(to, []).append(reply)
+        if replies:
+            await self._.answers.answer(self.partition, self.progress, replies)
+
+    def _committing(self, producer: AIOKafkaProducer, outbox: Outbox, restored: Restored) -> Commits:
+        def work(below: StateView) -> Work:
+            return Work(producer, self.partition, self._.partitions, below, self._.names)
+
+        async def committed(work: Work) -> None:
+            self._rejects.passed(len(work.items))
+            self._count.inc(len(work.items))
+            await self._publish(outbox, work)
+
+        return Commits(
+            producer,
+            self._store,
+            outbox,
+            self._refusals,
+            restored,
+            self._.processor.version,
+            work=work,
+            committed=committed,
+            clock=self._.clock,
         )
-        await commit(producer, work.finish(reached, settled))
-        state, entries = work.state.end(), work.entries.end()
-        self._reached = Checkpoint(
-            self._.epoch,
-            self._reached.state if state is None else state,
-            self._reached.entries if entries is None else entries,
-            reached.at,
-            FORMAT,
-        )
-        self._store.write(work.overlay.changes, work.overlay.remembered.values(), self._reached)
-        self.next, self._at = reached.next, reached.at
-        del outbox.settled[: len(settled)]
 
     async def _publish(self, outbox: Outbox, work: Work) -> None:
-        """Answers, after the commit; those of decisions that owe appends after these stand.
+        """Answers that waited for the commit; those of decisions that owe appends wait until these stand, too.
 
         A configuration answer also waits for what earlier ones owe: who holds a key of a new
         log must find the log's first prices in force.
         """
         replies: dict[To, list[Reply]] = {}
-        for answer in work.answers:
+        for answer in work.late:
             reply = work.reply_of(answer)
             if answer.owed or (outbox.busy and isinstance(reply, Configured)):
                 outbox.put(answer.owed, partial(self._later, answer.to, reply))
             elif answer.to is not None and reply is not None:
                 replies.setdefault(answer.to, []).append(reply)
         if replies:
-            await self._.answers.answer(self.partition, self.next, replies)
+            await self._.answers.answer(self.partition, self.progress, replies)
 
     async def _later(self, to: To | None, reply: Reply | None) -> None:
         if to is not None and reply is not None:
-            await self._.answers.answer(self.partition, self.next, {to: [reply]})
+            await self._.answers.answer(self.partition, self.progress, {to: [reply]})
 
-    def _work(self, producer: AIOKafkaProducer) -> Work:
-        return Work(producer, self.partition, self._.partitions, self._store, self._.names)
-
-    def _decide(self, producer: AIOKafkaProducer, batch: list[Item]) -> Work:
-        work = self._work(producer)
-        apply, overlay, add = self._.processor.apply, work.overlay, work.add
-        done = 0
-        try:
-            for item in batch:
-                add(item, apply(item.input, overlay))
-                done += 1
-        except Exception as error:
-            raise Indigestible(done, repr(error)) from error
-        return work
-
-    def _reject(self, producer: AIOKafkaProducer, item: Item, reason: str) -> Work:
+    def _reject(self, work: Work, item: Item, reason: str) -> None:
         """The refusal and the dead letter of one record, in one transaction."""
         if not self._rejects.reject():
             raise TooManyRejects(f"shard {self.partition} at offset {item.input.offset}: {reason}")
@@ -311,7 +347,5 @@ class Shard:
             "record_rejected", shard=self.partition, offset=item.input.offset, key=repr(item.input.key), reason=reason
         )
         metrics.SHARD_REJECTED.labels(self.partition).inc()
-        work = self._work(producer)
-        work.add(item, self._.processor.reject(item.input, reason))
+        work.add(item, self._.processor.reject(item.input, reason), False)
         work.bury(item, reason)
-        return work

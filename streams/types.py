@@ -51,13 +51,14 @@ class Decision(NamedTuple):
     remembered: tuple[Remembered, ...] = ()
     outgoing: tuple[Outgoing, ...] = ()
     reply: Reply | None = None
-    """The answer (None when nobody waits), sent after the commit and after ``outgoing`` is
-    acknowledged. The host fills in Configured.view_offset with the last offset of ``view``."""
+    """The answer (None when nobody waits). One that is about configuration is sent after the commit and after
+    ``outgoing`` is acknowledged, any other at once. The host fills in Configured.view_offset with the last offset
+    of ``view``."""
 
 
 class StateView(Protocol):
-    """A shard's state as the record being applied sees it: earlier records of the same
-    transaction included, nothing uncommitted of anyone else."""
+    """A shard's state as the record being applied sees it: all earlier records of the log
+    included, committed or not."""
 
     def get(self, key: bytes) -> bytes | None: ...
 
@@ -70,8 +71,12 @@ class StateView(Protocol):
 
 class Processor(Protocol):
     """Pure code for one shard. It must not keep state of its own between records other than
-    caches of pure functions: an aborted transaction is applied again from the committed state.
+    caches of pure functions: what was decided and not committed is decided again from the log, and
+    must come out the same, since it may have been answered.
     """
+
+    version: int
+    """Of its rules: raised by every change that decides a record otherwise than before."""
 
     def apply(self, record: Input, state: StateView) -> Decision:
         """Decide one record. Raising means that it fails deterministically: the host tries it

@@ -1,4 +1,4 @@
-"""The decisions of one transaction, as the records that it will write. No I/O."""
+"""The decisions of one transaction, as the records that it will write, and their answers. No I/O."""
 
 from typing import NamedTuple
 
@@ -11,9 +11,12 @@ from streams.answers import To
 from streams.intake import Item
 from streams.names import Names
 from streams.overlay import Overlay
-from streams.state import Store
 from streams.transaction import Draft, Place
-from streams.types import Decision
+from streams.types import Decision, StateView
+
+SURE = 1_000_000
+"""Bytes of an entry record that a broker takes as it comes. Kafka might refuse a larger one, so nothing is answered
+that rests on it before it is committed."""
 
 
 class Answer(NamedTuple):
@@ -26,11 +29,19 @@ class Answer(NamedTuple):
 
 
 class Work:
-    """Drafts of one transaction. An exception of :meth:`add` leaves it unusable."""
+    """Drafts of one transaction. An exception of :meth:`add` leaves it unusable. ``below``: what it is decided on."""
 
-    def __init__(self, producer: AIOKafkaProducer, partition: int, partitions: int, store: Store, names: Names) -> None:
-        self.overlay = Overlay(store)
-        self.answers: list[Answer] = []
+    def __init__(
+        self, producer: AIOKafkaProducer, partition: int, partitions: int, below: StateView, names: Names
+    ) -> None:
+        self.overlay = Overlay(below)
+        self.items: list[Item] = []
+        self.raw = self.events = 0
+        """Bytes and weight of the items."""
+        self.prompt: list[tuple[To, Reply]] = []
+        """Answers to be sent at once."""
+        self.late: list[Answer] = []
+        """Answers to be sent after the commit."""
         self.entries = Draft(producer, names.entries, partition)
         self.state = Draft(producer, names.state, partition)
         self._view = Draft(producer, names.view, 0)
@@ -38,9 +49,13 @@ class Work:
         self._raw = names.raw
         self._partitions = partitions
 
-    def add(self, item: Item, decision: Decision) -> None:
-        """Raises TypeError or HostKey for a decision that cannot be written."""
+    def add(self, item: Item, decision: Decision, prompt: bool) -> bool:
+        """``prompt``: whether its answer may be given before the commit. False: Kafka might refuse this, so commit
+        it before more is decided. Raises TypeError or HostKey for a decision that cannot be written."""
         record = item.input
+        self.items.append(item)
+        self.raw += item.size
+        self.events += item.weight
         self.overlay.absorb(decision)
         if decision.entries is not None:
             self.entries.add(record.key, decision.entries, record.at)
@@ -52,8 +67,14 @@ class Work:
             owed = outbox.owe(record.offset, decision.outgoing, self._partitions)
             for key, one in owed:
                 self.overlay.set(key, outbox.encode(one))
-        if owed or (item.to is not None and decision.reply is not None):
-            self.answers.append(Answer(item.to, decision.reply, place, owed))
+        reply, sure = decision.reply, decision.entries is None or len(decision.entries) <= SURE
+        if owed or (item.to is not None and reply is not None):
+            if prompt and sure and not owed and not isinstance(reply, Configured):
+                assert item.to is not None and reply is not None
+                self.prompt.append((item.to, reply))
+            else:
+                self.late.append(Answer(item.to, reply, place, owed))
+        return sure
 
     def bury(self, item: Item, reason: str) -> None:
         """A dead letter: the record as it was, its address as the key, and why."""

@@ -105,7 +105,9 @@ def _service(name: str, chosen: Mapping[str, int], host: str) -> Spec:
         command=_always(rev(name, "--held")),
         ready=partial(probes.http_ok, where, port, "/readyz"),
         address=f"http://{where}:{port}",
-        env={"REV_HTTP_PORT": str(port)} if is_gateway else {"REV_METRICS_PORT": str(port)},
+        env={"REV_HTTP_PORT": str(port), "REV_REPLY_HOST": ports.LOOPBACK}
+        if is_gateway
+        else {"REV_METRICS_PORT": str(port)},
         held=True,
         within=READERS.get(name, START_LIMIT),
     )

@@ -69,7 +69,7 @@ export class Rev {
     this.#deps = { timeoutMs, retryForMs, fetch, sleep, now, random, newKey };
   }
 
-  /** Meter one thing that an agent did; its price, committed. A 202 has status 'accepted' and price null. */
+  /** Meter one thing that an agent did; its price, which no crash changes. A 202 has status 'accepted' and price null. */
   async meter(event, options) {
     return { status: 'priced', ...(await this.#write('/v1/meter', event, options)) };
   }

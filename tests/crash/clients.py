@@ -21,6 +21,8 @@ class Book:
     """Everything that was answered, by customer/mode and key: (event id, total in cents)."""
 
     prices: dict[tuple[str, str], tuple[int, Decimal]] = field(default_factory=dict)
+    times: dict[int, str] = field(default_factory=dict)
+    """By event id: when single events were accepted, as they were answered."""
     acknowledged: int = 0
     replays: int = 0
     accepted: int = 0
@@ -124,6 +126,8 @@ class Agent:
             return
         total = Decimal(answer["price"]["total_cents"])
         self._book.note(self._name, body["idempotency_key"], answer["event_id"], total)
+        if self._book.times.setdefault(answer["event_id"], answer["created_at"]) != answer["created_at"]:
+            self._book.errors.append(f"{answer['event_id']}: accepted {answer['created_at']}, and at another time")
         if body["action"] == STEP and not replayed:
             base = int(answer["price"]["config"]["base_rate_cents"])
             if base < floor:

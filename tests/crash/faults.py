@@ -18,6 +18,8 @@ from tests.crash.groups import delete_group
 SERVICES = ("gateway", "pricer", "ledger", "kafka", "controller", "clickhouse")
 SECONDS = ("pricer", "ledger")
 GROUP = "pricer"
+ANSWERED = 0.1
+"""Seconds within which what was answered is not committed yet."""
 OWNED = {"pricer": "rev_shard_position{", "expirer": "rev_expirer_open{"}
 """How the metric begins that a process has for each shard that is its own."""
 
@@ -25,7 +27,8 @@ OWNED = {"pricer": "rev_shard_position{", "expirer": "rev_expirer_open{"}
 class Faults:
     """Injects faults one after the other and measures how long no event was priced after each kill.
 
-    ``services`` are killed and stopped, of each of ``seconds`` a second process is started;
+    ``services`` are killed and stopped, the pricer always within ANSWERED seconds of an answer; of each of
+    ``seconds`` a second process is started, at once if no other service than the pricer is meant;
     ``ready`` names services that must be ready before a fault counts as over (``outages``), and
     ``shards`` tells how many answers each shard gave, of which each must give another one.
     """
@@ -63,6 +66,8 @@ class Faults:
         while len(planned) < count:
             planned.append((self._rng.choice(["kill", "kill", "stop"]), self._rng.choice(self._services)))
         self._rng.shuffle(planned)
+        if self._services == ("pricer",):
+            planned.insert(0, ("second", "pricer"))
         for kind, name in planned[: max(count, 1)]:
             await self.one(kind, name)
             await asyncio.sleep(self._rng.uniform(0.5, 3))
@@ -120,6 +125,7 @@ class Faults:
 
     async def _kill(self, name: str) -> None:
         before = await self._pid(name)
+        await self._answered(name)
         os.kill(before, signal.SIGKILL)
         began = time.monotonic()
         await self._until(lambda: self._running.pid(name) not in (0, before), f"{name} replaced")
@@ -132,8 +138,16 @@ class Faults:
         await self._until(lambda: self._running.pid(name) != 0, f"{name} runs")
         return self._running.pid(name)
 
+    async def _answered(self, name: str) -> None:
+        """Until just after an answer, when its commit is still to come."""
+        if name == "pricer":
+            answered = self._acknowledged()
+            await self._until(lambda: self._acknowledged() > answered, "an answer before a fault of the pricer")
+            await asyncio.sleep(self._rng.uniform(0, ANSWERED))
+
     async def _stop(self, name: str) -> None:
         pid = await self._pid(name)
+        await self._answered(name)
         os.kill(pid, signal.SIGSTOP)
         await asyncio.sleep(self._rng.choice([0.3, 1.5, 4, 9]))
         try:

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 import aiohttp
 import pytest
 
 from bench.running import Running, wait_until
 from tests.crash.clients import STEP, Agent, Book, raise_price
+from tests.crash.faults import SERVICES as ALL
 from tests.crash.faults import Faults
 
 pytestmark = pytest.mark.crash
@@ -20,6 +22,8 @@ pytestmark = pytest.mark.crash
 FAULTS = int(os.environ.get("TORTURE_FAULTS", "40"))
 PARTITIONS = os.environ.get("TORTURE_PARTITIONS", "4")
 SEED = int(os.environ.get("TORTURE_SEED", "1"))
+SERVICES = tuple(os.environ.get("TORTURE_SERVICES", ",".join(ALL)).split(","))
+"""Which are killed and stopped: `pricer` alone for faults between answer and commit."""
 CLIENTS = 8
 
 
@@ -39,7 +43,7 @@ async def torment(running: Running, book: Book) -> Faults:
         ]
         tasks = [asyncio.create_task(agent.run(stop)) for agent in agents]
         tasks.append(asyncio.create_task(raise_price(session, running.http, token, book, stop)))
-        faults = Faults(running, random.Random(SEED), lambda: book.acknowledged)
+        faults = Faults(running, random.Random(SEED), lambda: book.acknowledged, SERVICES)
         await faults.inject(FAULTS)
         stop.set()
         await asyncio.gather(*tasks)
@@ -47,13 +51,24 @@ async def torment(running: Running, book: Book) -> Faults:
     return faults
 
 
-def ledger_rows(running: Running) -> list[tuple[str, str, int, Decimal]]:
+class Row(NamedTuple):
+    """An event of the ledger. ``at``: when it was accepted."""
+
+    customer: str
+    key: str
+    event_id: int
+    cents: Decimal
+    at: str
+
+
+def ledger_rows(running: Running) -> list[Row]:
     rows = running.sql(
-        "SELECT concat(customer_id, if(test, '/test', '/live')), idempotency_key, event_id, toString(total_cents)"
+        "SELECT concat(customer_id, if(test, '/test', '/live')), idempotency_key, event_id, toString(total_cents),"
+        " concat(replaceOne(toString(recorded_at, 'UTC'), ' ', 'T'), 'Z')"
         " FROM rev.entries WHERE kind = 'event' AND startsWith(customer_id, 'torture-') FORMAT TSV"
     )
     split = (line.split("\t") for line in rows.splitlines())
-    return [(customer, key, int(event), Decimal(total)) for customer, key, event, total in split]
+    return [Row(customer, key, int(event), Decimal(total), at) for customer, key, event, total, at in split]
 
 
 def test_faults_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
@@ -70,7 +85,8 @@ def test_faults_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -> No
         report(book, faults, len(rows))
         assert book.errors == []
         assert len(rows) == len(book.prices), "every acknowledged event is one row and there are no others"
-        assert {(c, k): (e, t) for c, k, e, t in rows} == book.prices
+        assert {(row.customer, row.key): (row.event_id, row.cents) for row in rows} == book.prices
+        assert {row.event_id: row.at for row in rows if row.event_id in book.times} == book.times
         verify = subprocess.run(
             [sys.executable, "-m", "deploy.cli", "verify", "--data", str(running.data)], check=False
         )

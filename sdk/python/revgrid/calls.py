@@ -67,7 +67,7 @@ def meter(
     idempotency_key: str | None = None,
     respond_async: bool = False,
 ) -> Call[MeterResponse]:
-    """Meter one thing that an agent did; returns its exact price, committed.
+    """Meter one thing that an agent did; returns its exact price, which no crash changes.
 
     ``outcome``: ``success`` adds the action's bonus, ``failure`` does not, ``pending`` waits for
     it (then ``expires_at`` and ``on_expiry`` may be given, and the answer has an outcome_id).

@@ -97,7 +97,8 @@ async def test_imports_equal_the_reference(filled: Any) -> None:
         assert list(map(_import, seen)) == list(map(_import, await memory.imports(whole)))
         assert len(seen) == {"nobody": 0, "": 12}.get(customer, 6)
         for row in seen:
-            assert await filled.reads.imports(whole._replace(import_id=row.import_id)) == [row]
+            same = [one for one in seen if one.import_id == row.import_id]
+            assert await filled.reads.imports(whole._replace(import_id=row.import_id)) == same
     assert await filled.reads.imports(ImportQuery("acme", False, "imp")) == []
     taken = [row for row in await filled.reads.imports(ImportQuery("acme", False)) if row.voided]
     assert taken and all(parse_cents(row.taken) < 0 for row in taken)

@@ -1,6 +1,7 @@
 """A processor that counts, on purpose not idempotent, and a process that hosts it.
 
-Commands are JSON with a ``do``: ``count`` adds one to its key's counter and leaves an entry;
+Commands are JSON with a ``do``: ``count`` adds one to its key's counter and leaves an entry; ``ask``
+does so and answers with the count in ``code``, which need not wait for the commit;
 ``remember`` remembers its ``id``; ``fail`` raises; ``huge`` leaves an entry of ``size`` bytes;
 ``send`` owes ``times`` numbered count commands to every partition and answers; ``view`` writes the view.
 """
@@ -14,7 +15,7 @@ from typing import Any
 
 import uvloop
 
-from schemas.replies import Configured
+from schemas.replies import Configured, Refused
 from streams.answers import Answers
 from streams.appends import Appender
 from streams.host import ShardHost
@@ -30,6 +31,8 @@ SERVICE = "toy"
 
 class Counting:
     """See the module's docstring. ``recollect`` restores what ``remember`` remembered."""
+
+    version = 1
 
     def apply(self, record: Input, state: StateView) -> Decision:
         command = json.loads(record.value)
@@ -47,6 +50,14 @@ class Counting:
         reply = Configured(record.request, status=count) if record.request >= 0 else None
         changes = ((b"count/" + record.key, b"%d" % count),)
         return Decision(json.dumps(entry).encode(), changes, reply=reply)
+
+    def ask(self, record: Input, state: StateView, command: dict[str, Any]) -> Decision:
+        counted = self.count(record, state, command)
+        count = json.loads(counted.entries or b"")["n"]
+        padding = {"padding": "x" * command["size"]} if "size" in command else {}
+        entry = json.dumps({**json.loads(counted.entries or b""), **padding}).encode()
+        reply = Refused(record.request, 200, str(count), "") if record.request >= 0 else None
+        return counted._replace(entries=entry, reply=reply)
 
     def remember(self, record: Input, state: StateView, command: dict[str, Any]) -> Decision:
         key = command["id"].encode()

@@ -50,15 +50,15 @@ def test_manifests_are_valid(path: Path) -> None:
 
 @pytest.mark.parametrize("name", CONSUMERS)
 def test_each_consumer_is_scaled_alone(name: str) -> None:
-    """Each service is a workload of its own; those with shards get an ordinal from their pod."""
+    """Each service is a workload of its own; shards get an ordinal from their pod, gateways their address."""
     workloads = [
         d for d in _documents() if d["kind"] in ("Deployment", "StatefulSet") and d["metadata"]["name"] == name
     ]
     assert len(workloads) == 1
     (container,) = workloads[0]["spec"]["template"]["spec"]["containers"]
     assert container["args"] == [name]
-    ordinal = [each["name"] for each in container.get("env", [])]
-    assert ordinal == ([] if name == "gateway" else ["REV_ORDINAL"])
+    own = [each["name"] for each in container.get("env", [])]
+    assert own == (["REV_REPLY_HOST"] if name == "gateway" else ["REV_ORDINAL"])
     assert {"livenessProbe", "readinessProbe"} <= set(container)
     assert yaml.safe_load(COMPOSE.read_text())["services"][name]["command"] == [name]
 

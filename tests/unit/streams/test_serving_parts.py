@@ -73,7 +73,9 @@ async def test_replies_resolve_their_own():
     replies.receive(mine, encode(ReplyRecord(2, 11, [Configured(unwanted.n), refused])))
     assert wanted.future.result() == refused and not unwanted.future.done()
     replies.receive(b"*", encode(ReplyRecord(1, 5)))
-    assert replies.positions == {2: 11, 1: 5}
+    replies.receive(b"*", encode(ReplyRecord(3, 5, decided=8)))
+    assert replies.positions == {2: 11, 1: 5, 3: 5}
+    assert replies.decided == {2: 11, 1: 5, 3: 8}
 
 
 async def test_stopping_releases_who_waits():

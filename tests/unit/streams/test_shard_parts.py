@@ -7,9 +7,9 @@ from aiokafka.producer import sender
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.limits import DAY, MAX_TRANSACTION_EVENTS, MAX_TRANSACTION_RAW
+from schemas.limits import DAY, MAX_TRANSACTION_RAW
 from streams import clients, position
-from streams.answers import address
+from streams.answers import To, address
 from streams.intake import Intake
 from streams.rejects import TRIES, Refusals, RejectLimit
 from streams.restore import OLDEST, Ends, misfit
@@ -42,27 +42,17 @@ def intake(*records, at=0):
 def test_time_never_goes_back():
     """Accepted times are the append times, made monotone from where the shard was."""
     made = intake(*(Record(i, b"1", ts) for i, ts in enumerate([5, 20, 10, 30])), at=8)
-    assert [item.input.at for item in made.batch()] == [8, 20, 20, 30]
-
-
-def test_bounds_of_a_transaction():
-    """Point 5: a batch stays within raw bytes and events but holds at least one record."""
-    heavy = b"%d" % MAX_TRANSACTION_EVENTS
-    assert len(intake(Record(0, heavy), Record(1, b"1")).batch()) == 1
-    assert len(intake(Record(0, b"%d" % (MAX_TRANSACTION_EVENTS - 1)), Record(1, b"1"), Record(2, b"1")).batch()) == 2
-    big = b"0" * (MAX_TRANSACTION_RAW - 10)
-    assert len(intake(Record(0, big + b"1"), Record(1, b"0" * 20)).batch()) == 1
-    assert len(intake(*(Record(i, b"1") for i in range(5))).batch(ceiling=2)) == 2
+    assert [item.input.at for item in made] == [8, 20, 20, 30]
 
 
 def test_records_stay_until_done():
-    """A batch that was not committed is given again; a record that cannot be weighed is not lost."""
+    """What was not decided is given again; a record that cannot be weighed is not lost."""
     made = intake(Record(0, b"no number"), Record(1, b"1"))
-    assert made.batch() == made.batch()
+    assert [item.input.offset for item in made] == [item.input.offset for item in made] == [0, 1]
     made.done(1)
-    assert [item.input.offset for item in made.batch()] == [1]
+    assert [(item.input.offset, item.weight) for item in made] == [(1, 1)]
     made.done(1)
-    assert (len(made), made.batch()) == (0, [])
+    assert (len(made), list(made)) == (0, [])
 
 
 def test_reading_ahead_is_bounded():
@@ -88,8 +78,8 @@ def test_who_waits():
     """The reply header names who waits; a record without one, or with another's, waits for nobody."""
     given = Record(0, b"1", headers=(("x", b""), ("reply", b"boot:7:3")))
     made = intake(given, Record(1, b"1", headers=(("reply", b"?"),)))
-    first, second = made.batch()
-    assert (first.to, first.input.request) == ((b"boot", 3), 7)
+    first, second = made
+    assert (first.to, first.input.request) == (To(b"boot", 3), 7)
     assert (second.to, second.input.request) == (None, -1)
 
 
@@ -102,7 +92,7 @@ def test_bad_addresses(header):
 @given(n=st.integers(0, 10**9), partition=st.integers(0, 63))
 def test_addresses(n, partition):
     """A return address is boot, number and partition."""
-    assert address(b"b0:%d:%d" % (n, partition)) == ((b"b0", partition), n)
+    assert address(b"b0:%d:%d" % (n, partition)) == (To(b"b0", partition), n)
 
 
 def test_reject_limit_is_of_a_run():
@@ -157,7 +147,9 @@ def test_checkpoints_that_do_not_fit():
 
 
 def test_position_round_trip():
-    """Point 2: the position record keeps offset, time and epoch; no record is no position."""
-    there = position.Position(2**37, 1_700_000_000_000, "abc")
+    """Point 2: the position record keeps all of it; one from before answers came early is clean."""
+    there = position.Position(2**37, 1_700_000_000_000, "abc", 3, False)
     assert position.decode(position.encode(there)) == there
+    old = position.decode(b'{"next":5,"at":7,"epoch":"abc"}')
+    assert old == position.Position(5, 7, "abc", 0, True)
     assert position.decode(None) is None

@@ -1,0 +1,181 @@
+"""What a shard has decided and not committed yet, and committing it. Decisions may not come in here.
+
+Two transactions at most are in memory: one that is being committed, and one that is being decided on top of it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
+
+from schemas.limits import MAX_TRANSACTION_EVENTS, MAX_TRANSACTION_RAW
+from streams import metrics
+from streams.clients import Clock
+from streams.errors import Hung
+from streams.intake import Item
+from streams.lifeline import within
+from streams.outbox import Outbox
+from streams.position import Position
+from streams.rejects import Refusals
+from streams.restore import Restored
+from streams.state import FORMAT, Checkpoint, Store
+from streams.transaction import commit
+from streams.types import StateView
+from streams.work import Work
+
+EVERY = 0.1
+"""Seconds that what is decided waits for company before it is committed, unless somebody waits for that."""
+HANGING = 20.0
+"""Seconds that a commit may take with all that follows from it."""
+REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError)
+"""Kafka will never take these records, however often it is asked."""
+
+
+class Commits:
+    """``version``: of the processor. ``work`` makes a transaction on top of a state, ``committed`` is called with
+    each one when it stands. ``prompt``: whether what is decided may be answered before it is committed: from the
+    first commit on, whose position says so. ``next``: the raw offset after what is committed."""
+
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        store: Store,
+        outbox: Outbox,
+        refusals: Refusals,
+        restored: Restored,
+        version: int,
+        *,
+        work: Callable[[StateView], Work],
+        committed: Callable[[Work], Awaitable[None]],
+        clock: Clock,
+    ) -> None:
+        self.prompt = restored.prompt
+        self.pending = work(store)
+        self._producer, self._store, self._outbox, self._refusals = producer, store, outbox, refusals
+        self._reached = restored.checkpoint
+        self.next, self._at = restored.next, restored.at
+        self._version = version
+        self._work, self._then = work, committed
+        self._clock = clock
+        self._began = 0.0
+        self._busy = False
+        self._closing = False
+        self._over = False
+        self._asked, self._urgent, self._moved = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    def room(self, item: Item) -> bool:
+        """Whether an item may go into the pending transaction: within the bounds, but at least one."""
+        pending = self.pending
+        if not pending.items:
+            return True
+        return (
+            pending.raw + item.size <= MAX_TRANSACTION_RAW
+            and pending.events + item.weight <= MAX_TRANSACTION_EVENTS
+            and (self._refusals.ceiling is None or len(pending.items) < self._refusals.ceiling)
+        )
+
+    def ask(self) -> None:
+        """Something was decided, or is no longer owed: commit it within `EVERY`, at once if an answer waits."""
+        if not self._asked.is_set():
+            self._began = self._clock()
+            self._asked.set()
+        if self.pending.late:
+            self._urgent.set()
+
+    async def moved(self) -> None:
+        """Until the next commit has begun or ended; asks for it. Raises Hung when none can come."""
+        self._push()
+        moved = self._moved
+        await moved.wait()
+        if self._over:
+            raise Hung("the shard's commits have ended")
+
+    async def flush(self, clean: bool = False) -> None:
+        """Returns when all that is decided is committed. ``clean``: and when the position says that nothing else
+        was answered; nothing may be decided meanwhile, and nothing is answered early after it before a commit."""
+        if clean:
+            self._closing = True
+        try:
+            while self._busy or self.pending.items or (clean and self.prompt):
+                await self.moved()
+        finally:
+            if clean:
+                self._closing = False
+
+    def begin_again(self) -> list[Item]:
+        """Throw the pending transaction away; its items, to be decided again."""
+        items = self.pending.items
+        below = self.pending.overlay.below
+        self.pending = self._work(below)
+        return items
+
+    async def run(self) -> None:
+        """Commits what is asked for. Raises what a commit raises: what is not committed then has to be decided
+        again from the log, by another life."""
+        try:
+            while True:
+                await self._asked.wait()
+                left = self._began + EVERY - self._clock()
+                if left > 0:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(left):
+                            await self._urgent.wait()
+                self._asked.clear()
+                self._urgent.clear()
+                await within(HANGING, self._commit())
+        finally:
+            self._over = True
+            self._moved.set()
+
+    def _push(self) -> None:
+        self._asked.set()
+        self._urgent.set()
+
+    async def _commit(self) -> None:
+        """Commit, and only then let the local state know."""
+        work, settled = self.pending, list(self._outbox.settled)
+        clean = self._closing
+        if not work.items and not settled and not (clean and self.prompt):
+            self._move()
+            return
+        began = self._clock()
+        last = work.items[-1].input if work.items else None
+        following = self.next if last is None else last.offset + 1
+        position = Position(following, self._at if last is None else last.at, self._reached.epoch, self._version, clean)
+        drafts = work.finish(position, settled)
+        if clean:
+            self.prompt = False
+        self._busy = True
+        self.pending = self._work(work.overlay)
+        self._move()
+        try:
+            await commit(self._producer, drafts)
+        except REFUSED:
+            self._refusals.refused([item.input.offset for item in work.items])
+            raise
+        state, entries = work.state.end(), work.entries.end()
+        self._reached = Checkpoint(
+            self._reached.epoch,
+            self._reached.state if state is None else state,
+            self._reached.entries if entries is None else entries,
+            position.at,
+            FORMAT,
+        )
+        self._store.write(work.overlay.changes, work.overlay.remembered.values(), self._reached)
+        self.pending.overlay.rest_on(self._store)
+        del self._outbox.settled[: len(settled)]
+        self.next, self._at = position.next, position.at
+        self._busy = False
+        if not clean:
+            self.prompt = True
+        self._refusals.taken(self.next - 1)
+        metrics.TRANSACTION.observe(self._clock() - began)
+        await self._then(work)
+        self._move()
+
+    def _move(self) -> None:
+        """Wake who waits for room, or for the end of a commit."""
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
