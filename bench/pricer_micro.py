@@ -45,7 +45,7 @@ def record(offset: int, size: int, keyed: bool, metadata: bool) -> Input:
         for i in range(size)
     ]
     value = commands.encode(Meter(CUSTOMER, 1, events, WINDOW, WINDOW, batch=size > 1))
-    return Input(0, offset, CUSTOMER.encode(), value, 1_777_000_000_000 + offset, request=offset)
+    return Input(0, offset, CUSTOMER.encode(), value, 1_777_000_000_000 + offset)
 
 
 def measure(size: int, keyed: bool, metadata: bool, seconds: float) -> float:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from ingest.view import ConfigView
-from schemas.replies import Configured, Reply
+from schemas.replies import Configured, Reply, numbered
 from schemas.topics import REPLY_HEADER, partition_of
 from streams.types import Decision, Input, Outgoing, Processor, Remembered
 
@@ -180,8 +180,7 @@ class FakeLog:
         offset = self._next[shard]
         self._next[shard] += 1
         request = next((int(value.split(b":")[1]) for name, value in record.headers if name == REPLY_HEADER), -1)
-        given = Input(shard, offset, record.key, record.value, record.at, request)
-        decision = self.processor.apply(given, self.shards[shard])
+        decision = self.processor.apply(Input(shard, offset, record.key, record.value, record.at), self.shards[shard])
         self.shards[shard].take(decision)
         if decision.entries is not None:
             self.entries.append(decision.entries)
@@ -190,7 +189,7 @@ class FakeLog:
             self._send(outgoing)
         self.replies.positions[shard] = offset + 1
         if decision.reply is not None:
-            reply = decision.reply
+            reply = numbered(decision.reply, request)
             if isinstance(reply, Configured) and decision.view:
                 reply = msgspec.structs.replace(reply, view_offset=self._view_offset)
             self.replies.answer(reply)

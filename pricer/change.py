@@ -30,11 +30,7 @@ def refused(command: Configure, record: Input, refusal: Refusal) -> Decision:
     """A refusal after the append: a rejected entry with the reason, and the answer."""
     actor = None if isinstance(command, Genesis) else command.actor
     entry = Entry("rejected", reason=refusal.error, actor=actor)
-    n = record.request
-    return Decision(
-        entries=entry_record(record, [entry]),
-        reply=Refused(n, refusal.status, refusal.code, refusal.error) if n >= 0 else None,
-    )
+    return Decision(entries=entry_record(record, [entry]), reply=Refused(refusal.status, refusal.code, refusal.error))
 
 
 def entry_record(record: Input, written: list[Entry]) -> bytes:
@@ -63,13 +59,12 @@ class Change:
 
     def decision(self) -> Decision:
         """Everything that the change writes, and its answer."""
-        n = self.record.request
         return Decision(
             entries=entry_record(self.record, self.entries) if self.entries else None,
             changes=tuple(self.changes.items()),
             view=tuple(self.view.items()),
             outgoing=tuple(self.outgoing),
-            reply=Configured(n, self.result, self.status) if n >= 0 else None,
+            reply=Configured(self.result, self.status),
         )
 
     def enter(self, type: str, actor: str, detail: msgspec.Raw) -> None:

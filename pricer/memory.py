@@ -33,7 +33,7 @@ class MemoryLog:
     def append_value(self, partition: int, key: bytes, value: bytes) -> Decision:
         """The same for an encoded command in a given partition. Raises what the pricer raises."""
         log = self.raw[partition]
-        decision = self.decide(Input(partition, len(log), key, value, self.now, request=len(log)))
+        decision = self.decide(Input(partition, len(log), key, value, self.now))
         for sent in decision.outgoing:
             everywhere = tuple(range(len(self.shards)))
             for target in everywhere if sent.partitions is None else sent.partitions:

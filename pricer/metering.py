@@ -129,7 +129,7 @@ class Charging:
             entries=written,
             changes=tuple(self.changes),
             remembered=tuple(self.remembered),
-            reply=self._answer() if self.record.request >= 0 else None,
+            reply=self._answer(),
         )
 
     def refused(self) -> Decision:
@@ -145,10 +145,9 @@ class Charging:
             error, other, errors = refusal.error, "", []
         count = len(self.command.events)
         reasons = [self.refusals[i].error if i in self.refusals else other for i in range(count)]
-        n = self.record.request
         return Decision(
             entries=rejection(self.command, self.record, reasons),
-            reply=Refused(n, STATUS[code], code, error, errors) if n >= 0 else None,
+            reply=Refused(STATUS[code], code, error, errors),
         )
 
     def _recall(self, key: str) -> idempotency.Memory | None:
@@ -215,14 +214,13 @@ class Charging:
         self.remembered.append(idempotency.remember(command.customer_id, key, hashed, receipt, command.test))
 
     def _answer(self) -> Charged | BatchCharged:
-        n = self.record.request
         if self.command.batch:
             replayed = {index: receipt.event_id for index, receipt in self.replayed.items()}
-            return BatchCharged(n, self.record.at, self.totals, replayed, self.outcomes, self.voided)
+            return BatchCharged(self.record.at, self.totals, replayed, self.outcomes, self.voided)
         if self.replayed:
-            return Charged(n, self.replayed[0], replayed=True, voided=bool(self.voided))
+            return Charged(self.replayed[0], replayed=True, voided=bool(self.voided))
         entry = self.entries[0]
-        return Charged(n, receipt_of(entry, self.prices[entry.price], self.first_id, self.record.at))
+        return Charged(receipt_of(entry, self.prices[entry.price], self.first_id, self.record.at))
 
 
 def _encode(command: Meter, record: Input, written: list[Entry], refs: list[PriceRef]) -> bytes:

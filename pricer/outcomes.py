@@ -94,8 +94,8 @@ class Handling:
         found = find(self.shard, command.customer_id, command.target, command.mode)
         row = self._row("read", found)
         if row.answer == "not_found":
-            refusal, n = _unknown(command.target), self.record.request
-            return Decision(reply=Refused(n, refusal.status, refusal.code, refusal.error) if n >= 0 else None)
+            refusal = _unknown(command.target)
+            return Decision(reply=Refused(refusal.status, refusal.code, refusal.error))
         if row.to != row.state:
             return self._done(self._close(found, row), row)
         return Decision(reply=self._look(found))
@@ -116,8 +116,7 @@ class Handling:
     def _done(self, step: Step, row: Row) -> Decision:
         """An outcome opened or closed: everything that it leaves, and the object as answer."""
         entry = step.entry
-        answered = row.answer != "none" and self.record.request >= 0
-        reply = Told(self.record.request, entry.detail, machine.STATUS[row.answer]) if answered else None
+        reply = None if row.answer == "none" else Told(entry.detail, machine.STATUS[row.answer])
         return Decision(
             entries=entries.encode(step.written),
             changes=step.changes,
@@ -138,7 +137,7 @@ class Handling:
         if memory.body_hash != hashed or not isinstance(answer, Shown):
             refusal = Refusal(409, CONFLICT, idempotency.conflict(key))
             return refusing.decision(command, self.record, refusal, found)
-        return Decision(reply=self._told(answer.result, answer.status, replayed=True))
+        return Decision(reply=Told(answer.result, answer.status, replayed=True))
 
     def _refuse(
         self, command: Register | Resolve, row: Row, found: Found | None, target: str, late: Step | None = None
@@ -156,29 +155,24 @@ class Handling:
         """The answer that the verdict was given first, whatever was voided since."""
         assert found is not None and isinstance(found.stored, ClosedOutcome)
         remembered = closing.recall(self.shard, found.id, self.record.at)
-        return self._told(remembered) if remembered is not None else self._elsewhere(found, found.stored)
+        return Told(remembered) if remembered is not None else self._elsewhere(found, found.stored)
 
     def _look(self, found: Found | None) -> Reply | None:
         """The outcome as it is now."""
         assert found is not None
         if isinstance(found.stored, OpenOutcome):
-            return self._told(objects.as_json(objects.outcome_object(found.stored)))
+            return Told(objects.as_json(objects.outcome_object(found.stored)))
         remembered = closing.recall(self.shard, found.id, self.record.at)
         if remembered is None:
             return self._elsewhere(found, found.stored)
         if voided(self.shard, found):
             shown = msgspec.structs.replace(objects.decode_outcome(remembered), voided=True)
             remembered = objects.as_json(shown)
-        return self._told(remembered)
+        return Told(remembered)
 
-    def _elsewhere(self, found: Found, closed: ClosedOutcome) -> Reply | None:
+    def _elsewhere(self, found: Found, closed: ClosedOutcome) -> Reply:
         standing = objects.standing(found.id, closed, voided(self.shard, found))
-        n = self.record.request
-        return Told(n, standing, elsewhere=closed.closed_by) if n >= 0 else None
-
-    def _told(self, result: msgspec.Raw, status: int = 200, replayed: bool = False) -> Reply | None:
-        n = self.record.request
-        return Told(n, result, status, replayed) if n >= 0 else None
+        return Told(standing, elsewhere=closed.closed_by)
 
 
 def _unknown(target: str) -> Refusal:

@@ -74,9 +74,7 @@ class Pricer:
 
     def reject(self, record: Input, reason: str) -> Decision:
         """A visible refusal: rejected entries where the command can be read, and an answer."""
-        n = record.request
-        reply = Refused(n, 400, "rejected", reason) if n >= 0 else None
-        return Decision(entries=_rejected(record, reason), reply=reply)
+        return Decision(entries=_rejected(record, reason), reply=Refused(400, "rejected", reason))
 
     def weight(self, record: Input) -> int:
         """Events in the record, from 1 to 1000, without decoding it; CLOSING_WEIGHT for what may

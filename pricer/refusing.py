@@ -37,8 +37,7 @@ def decision(
 ) -> Decision:
     """``found``: the outcome that it is about; ``late``: its expiry, which the same command
     brought to light; then that is the record's first entry and the refusal its second."""
-    n = record.request
-    reply = Refused(n, refusal.status, refusal.code, refusal.error, outcome=standing) if n >= 0 else None
+    reply = Refused(refusal.status, refusal.code, refusal.error, outcome=standing)
     if late is None:
         return Decision(entries=rejection(command, record, refusal.error, found), reply=reply)
     entry = _entry(command, refusal.error, found, index=1)

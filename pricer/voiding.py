@@ -33,11 +33,10 @@ class Refused(Exception):
 
 def apply(command: Void, record: Input, shard: StateView) -> Decision:
     """Decide a void. Again the same one gets the first answer, with 200."""
-    n = record.request
     try:
         before = _before(command, shard)
         if before is not None:
-            return Decision(reply=Told(n, before) if n >= 0 else None)
+            return Decision(reply=Told(before))
         _check_place(command.event_id, record)
         amounts = _amounts(command)
         voided = None
@@ -84,9 +83,7 @@ def _decision(command: Void, record: Input, amounts: Amounts, voided: OpenOutcom
     if voided is not None:
         changed = msgspec.structs.replace(voided, voided=True)
         changes.append((state.outcome_key(ids.outcome_id(voided.event_id)), state.encode(changed)))
-    n = record.request
-    reply = Told(n, shown, status=201) if n >= 0 else None
-    return Decision(entries=entries.encode(written), changes=tuple(changes), reply=reply)
+    return Decision(entries=entries.encode(written), changes=tuple(changes), reply=Told(shown, status=201))
 
 
 def _before(command: Void, shard: StateView) -> msgspec.Raw | None:

@@ -25,24 +25,28 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     outcome_id: str | None = None
 
 
-class Charged(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="charged"):
+class Numbered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """``n``: of the request that is answered, which the shard's host writes in; -1 until then."""
+
+    n: int = -1
+
+
+class Charged(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="charged"):
     """Answer to a single meter command."""
 
-    n: int
     receipt: Receipt
     replayed: bool = False
     voided: bool = False
     """Of a replayed one: the event was taken back since."""
 
 
-class BatchCharged(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="batch"):
+class BatchCharged(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="batch"):
     """Answer to a batch: totals in cents by index; event ids follow from the address but for
     the replayed ones, given by index. ``outcomes`` lists the indexes that opened an outcome,
     ``voided`` those of replayed events that were taken back since.
     ``recorded_at`` is the accepted time of the command that answered.
     """
 
-    n: int
     recorded_at: int
     totals: list[str]
     replayed: dict[int, int] = {}
@@ -55,10 +59,9 @@ class IndexedError(msgspec.Struct, frozen=True, gc=False):
     error: str
 
 
-class Refused(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="refused"):
+class Refused(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="refused"):
     """The command was refused after its append; ``status`` and ``code`` as HTTP has them."""
 
-    n: int
     status: int
     code: str
     error: str
@@ -67,29 +70,32 @@ class Refused(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_fie
     """Where the state of an outcome is the reason: schemas.objects.OutcomeStanding, JSON."""
 
 
-class Configured(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="configured"):
+class Configured(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="configured"):
     """Answer to a configuration command: the object as the API shows it (JSON), and the
     offset in rev.config that a view must have passed to hold it (-1: nothing was written).
     """
 
-    n: int
     result: msgspec.Raw = EMPTY
     status: int = 201
     view_offset: int = -1
 
 
-class Told(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="told"):
+class Told(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="told"):
     """Answer about an outcome or a void: the object as the API shows it (JSON) and the status.
 
     ``elsewhere``: event id of the ledger row whose ``detail`` is the object, where the shard
     no longer has it (then ``result`` is an OutcomeStanding).
     """
 
-    n: int
     result: msgspec.Raw
     status: int = 200
     replayed: bool = False
     elsewhere: int | None = None
+
+
+def numbered(reply: "Reply", n: int) -> "Reply":
+    """The reply as it goes to who waits for request ``n``."""
+    return msgspec.structs.replace(reply, n=n)
 
 
 Reply = Charged | BatchCharged | Refused | Configured | Told

@@ -14,12 +14,14 @@ READ_AHEAD = 2000
 
 
 class Item(NamedTuple):
-    """A record to apply, who waits for the answer if anybody, its size in bytes and its weight in events."""
+    """A record to apply, its size in bytes and weight in events; who waits for the answer if anybody, and the
+    number of that request."""
 
     input: Input
-    to: To | None
     size: int
     weight: int
+    to: To | None = None
+    request: int = -1
 
 
 class Intake:
@@ -52,8 +54,8 @@ class Intake:
                         to, request = found
             key, value = record.key or b"", record.value or b""
             self._bytes += len(key) + len(value)
-            input = Input(record.partition, record.offset, key, value, self._at, request)
-            self._items.append(Item(input, to, len(key) + len(value), self._weigh(input)))
+            input = Input(record.partition, record.offset, key, value, self._at)
+            self._items.append(Item(input, len(key) + len(value), self._weigh(input), to, request))
 
     def __iter__(self) -> Iterator[Item]:
         """In order; they stay here until :meth:`done`."""

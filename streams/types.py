@@ -14,8 +14,6 @@ class Input(NamedTuple):
     key: bytes
     value: bytes
     at: int
-    request: int = -1
-    """Request number of who waits for an answer; -1: nobody does."""
 
 
 class Outgoing(NamedTuple):
@@ -51,7 +49,7 @@ class Decision(NamedTuple):
     remembered: tuple[Remembered, ...] = ()
     outgoing: tuple[Outgoing, ...] = ()
     reply: Reply | None = None
-    """The answer (None when nobody waits). One that is about configuration is sent after the commit and after
+    """The answer, for who waits if anybody does. One that is about configuration is sent after the commit and after
     ``outgoing`` is acknowledged, any other at once. The host fills in Configured.view_offset with the last offset
     of ``view``."""
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from schemas.replies import Configured, Reply
+from schemas.replies import Configured, Reply, numbered
 from streams import outbox, position
 from streams.answers import To
 from streams.intake import Item
@@ -67,10 +67,12 @@ class Work:
             owed = outbox.owe(record.offset, decision.outgoing, self._partitions)
             for key, one in owed:
                 self.overlay.set(key, outbox.encode(one))
-        reply, sure = decision.reply, decision.entries is None or len(decision.entries) <= SURE
-        if owed or (item.to is not None and reply is not None):
-            if prompt and sure and not owed and not isinstance(reply, Configured):
-                assert item.to is not None and reply is not None
+        sure = decision.entries is None or len(decision.entries) <= SURE
+        reply = None
+        if item.to is not None and decision.reply is not None:
+            reply = numbered(decision.reply, item.request)
+        if owed or reply is not None:
+            if prompt and sure and not owed and item.to is not None and reply and not isinstance(reply, Configured):
                 self.prompt.append((item.to, reply))
             else:
                 self.late.append(Answer(item.to, reply, place, owed))

@@ -47,7 +47,7 @@ class Counting:
             "id": command.get("id"),
             "at": record.at,
         }
-        reply = Configured(record.request, status=count) if record.request >= 0 else None
+        reply = Configured(status=count)
         changes = ((b"count/" + record.key, b"%d" % count),)
         return Decision(json.dumps(entry).encode(), changes, reply=reply)
 
@@ -56,7 +56,7 @@ class Counting:
         count = json.loads(counted.entries or b"")["n"]
         padding = {"padding": "x" * command["size"]} if "size" in command else {}
         entry = json.dumps({**json.loads(counted.entries or b""), **padding}).encode()
-        reply = Refused(record.request, 200, str(count), "") if record.request >= 0 else None
+        reply = Refused(200, str(count), "")
         return counted._replace(entries=entry, reply=reply)
 
     def remember(self, record: Input, state: StateView, command: dict[str, Any]) -> Decision:
@@ -79,11 +79,11 @@ class Counting:
             Outgoing(None, b"sent", json.dumps({"do": "count", "id": f"{record.offset}-{i}"}).encode())
             for i in range(command["times"])
         )
-        reply = Configured(record.request) if record.request >= 0 else None
+        reply = Configured()
         return Decision(view=((b"sent", b"%d" % record.offset),), outgoing=outgoing, reply=reply)
 
     def reject(self, record: Input, reason: str) -> Decision:
-        reply = Configured(record.request, status=400) if record.request >= 0 else None
+        reply = Configured(status=400)
         return Decision(json.dumps({"rejected": reason, "offset": record.offset}).encode(), reply=reply)
 
     def weight(self, record: Input) -> int:

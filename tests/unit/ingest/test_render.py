@@ -50,7 +50,7 @@ def test_every_number_of_a_meter_answer_is_the_receipts(base: int, token: int, b
 def test_a_batch_adds_up_exactly_and_its_ids_are_addresses(totals: list[int], offset: int, partition: int) -> None:
     """The sum of what is shown is the total, beyond the precision of any default context."""
     assert getcontext().prec == 28
-    reply = BatchCharged(1, 0, [format_cents(total) for total in totals])
+    reply = BatchCharged(0, [format_cents(total) for total in totals])
     shown = exact(render.batch_metered(partition, offset, reply, False))
     assert isinstance(shown, dict)
     with localcontext() as context:
@@ -63,7 +63,7 @@ def test_a_batch_adds_up_exactly_and_its_ids_are_addresses(totals: list[int], of
 
 def test_replayed_and_opened_events_of_a_batch_are_marked() -> None:
     """A replayed event has its first id, also in its outcome id."""
-    reply = BatchCharged(1, 0, ["1", "2", "3"], {1: 777}, [1, 2])
+    reply = BatchCharged(0, ["1", "2", "3"], {1: 777}, [1, 2])
     body = render.batch_metered(0, 1, reply, False)
     first = event_id(0, 1)
     assert json.loads(body) == {

@@ -80,20 +80,8 @@ def test_the_references_example_is_priced_exactly(log: MemoryLog) -> None:
     assert decision.reply.receipt.price == price
     assert decision.reply.receipt.total == "1.47"
     assert decision.reply.receipt.event_id == first_id(log)
-    assert decision.reply.n == len(DEFAULTS)
     assert not decision.reply.replayed
     assert (decision.changes, decision.remembered, decision.view, decision.outgoing) == ((), (), (), ())
-
-
-def test_nobody_waiting_means_no_answer(log: MemoryLog) -> None:
-    """Without a request number a decision has no reply but is the same otherwise."""
-    answered = meter(log, event(idempotency_key="k"))
-    fresh = MemoryLog(PARTITIONS)
-    for number, seed in enumerate(DEFAULTS, 1):
-        install(fresh, number, seed.action_type, seed.rates)
-    silent = fresh.pricer.apply(log.raw[SHARD][-1]._replace(request=-1), fresh.shards[SHARD])
-    assert silent.reply is None
-    assert silent == answered._replace(reply=None)
 
 
 def test_a_batch_shares_price_records(log: MemoryLog) -> None:
@@ -108,7 +96,7 @@ def test_a_batch_shares_price_records(log: MemoryLog) -> None:
         (2, 0, "0.101"),
     ]
     assert [entry.event for entry in record.entries] == sent
-    assert decision.reply == BatchCharged(len(DEFAULTS), 10_000, ["0.1", "0.35", "0.101"])
+    assert decision.reply == BatchCharged(10_000, ["0.1", "0.35", "0.101"])
 
 
 def test_actions_without_a_row_of_their_own_share_the_star_row(log: MemoryLog) -> None:
@@ -174,7 +162,7 @@ def test_the_same_key_twice_in_a_batch_is_charged_once(log: MemoryLog) -> None:
     one = event("search", idempotency_key="k")
     decision = meter(log, one, event("chat"), one)
     first = first_id(log)
-    assert decision.reply == BatchCharged(len(DEFAULTS), 10_000, ["0.25", "0.1", "0.25"], replayed={2: first})
+    assert decision.reply == BatchCharged(10_000, ["0.25", "0.1", "0.25"], replayed={2: first})
     assert [entry.index for entry in written(decision).entries] == [0, 1]
     assert len(decision.remembered) == 1
 

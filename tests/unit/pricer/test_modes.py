@@ -53,7 +53,7 @@ class Shard:
         """Decide a record that is appended ``after`` ms."""
         self.now += after
         view = Overlay(self.store)
-        decision = self.pricer.apply(Input(0, self.offset, key, value, self.now, self.offset), view)
+        decision = self.pricer.apply(Input(0, self.offset, key, value, self.now), view)
         view.absorb(decision)
         self.store.write(view.changes, view.remembered.values(), Checkpoint("e", 0, 0, self.now))
         self.offset += 1

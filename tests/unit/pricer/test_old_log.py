@@ -78,7 +78,7 @@ def _after(records: list[Raw], command: commands.Command, customer: str) -> tupl
     """What a command of today comes to at the end of the old log of its shard, a week after."""
     store, _ = decided(records)
     last = records[-1]
-    record = Input(last.partition, last.offset + 1, customer.encode(), commands.encode(command), last.at + 1000, 1)
+    record = Input(last.partition, last.offset + 1, customer.encode(), commands.encode(command), last.at + 1000)
     decision = Pricer(PARTITIONS).apply(record, store)
     return None if decision.entries is None else entries.decode(decision.entries), decision.reply
 

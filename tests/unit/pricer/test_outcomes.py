@@ -12,8 +12,6 @@ from schemas import entries
 from schemas.commands import (
     MeterEvent,
     Rates,
-    ReadOutcome,
-    Register,
     Resolve,
     SetPrice,
 )
@@ -244,20 +242,3 @@ def test_the_largest_prices_are_charged_exactly(log: MemoryLog) -> None:
     register(log, "two", price_on_success="1000000000", price_on_failure="0.000000000001")
     assert written(resolve(log, "task_abc123")).entries[0].total == "999999999.999999999999"
     assert written(resolve(log, "two", success=False)).entries[0].total == "0.000000000001"
-
-
-def test_nobody_waiting_means_no_answer(log: MemoryLog) -> None:
-    """Without a request number a decision is the same but for the answer."""
-    register(log)
-    for command in (
-        Register(ACME, 3, "new", "a", "1", EXPIRES, WINDOW),
-        Register(ACME, 3, "task_abc123", "a", "1", EXPIRES, WINDOW),
-        Resolve(ACME, 4, "task_abc123", True, WINDOW),
-        ReadOutcome(ACME, "task_abc123"),
-        ReadOutcome(ACME, "unknown"),
-    ):
-        record = log.raw[SHARD][-1]._replace(offset=99, value=msgspec.json.encode(command), request=7)
-        answered = log.pricer.apply(record, log.shards[SHARD])
-        silent = log.pricer.apply(record._replace(request=-1), log.shards[SHARD])
-        assert answered.reply is not None
-        assert silent == answered._replace(reply=None)

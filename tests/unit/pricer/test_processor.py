@@ -39,9 +39,9 @@ def log_with_prices() -> MemoryLog:
     return log
 
 
-def raw(command: commands.Command, key: bytes, request: int = 7) -> Input:
+def raw(command: commands.Command, key: bytes) -> Input:
     """A command as the host hands it over, in the partition of its key."""
-    return Input(partition_of(key, 4), 5, key, commands.encode(command), 1000, request)
+    return Input(partition_of(key, 4), 5, key, commands.encode(command), 1000)
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,10 @@ def raw(command: commands.Command, key: bytes, request: int = 7) -> Input:
 )
 def test_what_is_no_command_fails(value: bytes) -> None:
     """The host is told, and what it then writes has no entries but an answer."""
-    record = Input(0, 1, b"acme", value, 5, 3)
+    record = Input(0, 1, b"acme", value, 5)
     with pytest.raises(msgspec.DecodeError):
         PRICER.apply(record, MemoryLog(4).shards[0])
-    assert PRICER.reject(record, "no command") == Decision(reply=Refused(3, 400, "rejected", "no command"))
-    assert PRICER.reject(record._replace(request=-1), "no command") == Decision()
+    assert PRICER.reject(record, "no command") == Decision(reply=Refused(400, "rejected", "no command"))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +90,7 @@ def test_a_rejected_meter_command_shows_every_event() -> None:
     assert [(e.kind, e.index, e.event, e.total, e.reason) for e in record.entries] == [
         ("rejected", index, event, "0", "failed 3 times") for index, event in enumerate(METER.events)
     ]
-    assert decision.reply == Refused(7, 400, "rejected", "failed 3 times")
+    assert decision.reply == Refused(400, "rejected", "failed 3 times")
 
 
 @pytest.mark.parametrize(
@@ -130,14 +129,13 @@ def test_a_rejected_command_about_outcomes_says_which(
     assert (record.customer_id, record.raw_offset, record.recorded_at) == ("acme", 5, 1000)
     assert (record.test, record.api_key_id) == (test, key_id)
     assert record.entries == [entries.Entry("rejected", type=type, reason="failed 3 times", actor=actor)]
-    assert decision == Decision(decision.entries, reply=Refused(7, 400, "rejected", "failed 3 times"))
+    assert decision == Decision(decision.entries, reply=Refused(400, "rejected", "failed 3 times"))
 
 
 @pytest.mark.parametrize("command", [EXPIRE, READ])
 def test_a_rejected_question_leaves_nothing(command: commands.Command) -> None:
     """A reminder and a look change nothing by themselves; who waits is told."""
-    assert PRICER.reject(raw(command, b"acme"), "why") == Decision(reply=Refused(7, 400, "rejected", "why"))
-    assert PRICER.reject(raw(command, b"acme", request=-1), "why") == Decision()
+    assert PRICER.reject(raw(command, b"acme"), "why") == Decision(reply=Refused(400, "rejected", "why"))
 
 
 def test_a_rejection_under_a_key_that_is_no_text_is_still_written() -> None:

@@ -299,11 +299,10 @@ def test_a_neighbours_void_of_the_same_entry_is_not_told(log: MemoryLog) -> None
     assert (decision.reply.status, ACME in decision.reply.error) == (404, False)
 
 
-def test_the_voids_answer_needs_nobody_waiting(log: MemoryLog) -> None:
-    """Without a request number nothing is answered, and everything else is the same."""
+def test_a_void_is_answered_and_takes_back_all(log: MemoryLog) -> None:
+    """Its entry is the event's amount, negative."""
     command = taking_back(meter(log))
     record = log.raw[SHARD][-1]._replace(offset=9, value=msgspec.json.encode(command))
     answered = log.pricer.apply(record, log.shards[SHARD])
-    assert log.pricer.apply(record._replace(request=-1), log.shards[SHARD]) == answered._replace(reply=None)
     assert answered.reply is not None
     assert written(answered).entries[0].total == "-504.5"

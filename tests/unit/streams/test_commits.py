@@ -25,11 +25,11 @@ TO = (b"boot", 0)
 
 
 def item(offset: int, size: int = 10, weight: int = 1) -> Item:
-    return Item(Input(0, offset, b"k", b"v", 1000 + offset, offset), TO, size, weight)
+    return Item(Input(0, offset, b"k", b"v", 1000 + offset), size, weight, TO, offset)
 
 
 def told(offset: int) -> Refused:
-    return Refused(offset, 200, "", "")
+    return Refused(200, "", "", n=offset)
 
 
 class Log:
@@ -204,7 +204,7 @@ async def test_a_clean_end_says_so_without_anything_new(log: Log, producer: Any)
 @pytest.mark.parametrize(
     ("decision", "sure"),
     [
-        ({"reply": Configured(0)}, True),
+        ({"reply": Configured()}, True),
         ({"outgoing": (Outgoing(None, b"k", b"v"),)}, True),
         ({"entries": b"x" * (SURE + 1)}, False),
     ],
@@ -218,11 +218,21 @@ async def test_what_waits_for_its_commit(log: Log, producer: Any, decision: dict
     assert rig.decide(1, entries=b"x" * SURE) and rig.commits.pending.prompt == [(TO, told(1))]
 
 
+async def test_nobody_waiting_means_no_answer(log: Log, producer: Any) -> None:
+    """A decision's answer is dropped where nobody waits for it, and else carries the number of its request."""
+    rig = Rig(log, producer, True)
+    for decision in (Decision(b"{}", reply=Refused(400, "", "")), Decision(b"{}", reply=Configured())):
+        rig.commits.pending.add(item(0)._replace(to=None, request=-1), decision, True)
+    assert (rig.commits.pending.prompt, rig.commits.pending.late) == ([], [])
+    rig.commits.pending.add(item(5), Decision(b"{}", reply=Refused(400, "", "")), True)
+    assert rig.commits.pending.prompt == [(TO, Refused(400, "", "", n=5))]
+
+
 async def test_somebody_who_waits_is_not_kept_waiting(log: Log, producer: Any) -> None:
     """An answer that needs the commit makes it at once; the clock stands still here."""
     rig = Rig(log, producer, True)
     async with running(rig) as task:
-        rig.decide(0, reply=Configured(0))
+        rig.decide(0, reply=Configured())
         while not rig.done:
             assert not task.done()
             await asyncio.sleep(0)

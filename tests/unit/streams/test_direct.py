@@ -159,7 +159,7 @@ async def test_replies_take_answers_past_kafka() -> None:
     to, n = found
     assert (to.boot, to.address[:10], n) == (replies.boot.encode(), b"127.0.0.1:", expected.n)
     while not expected.future.done():
-        await answers.answer(3, Progress(17, 19), {to: [Refused(n, 400, "x", "y")]})
+        await answers.answer(3, Progress(17, 19), {to: [Refused(400, "x", "y", n=n)]})
         await asyncio.sleep(0)
     assert (await expected.future).n == n
     assert (replies.positions, replies.decided) == ({3: 17}, {3: 19})

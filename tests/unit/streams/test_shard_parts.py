@@ -79,8 +79,8 @@ def test_who_waits():
     given = Record(0, b"1", headers=(("x", b""), ("reply", b"boot:7:3")))
     made = intake(given, Record(1, b"1", headers=(("reply", b"?"),)))
     first, second = made
-    assert (first.to, first.input.request) == (To(b"boot", 3), 7)
-    assert (second.to, second.input.request) == (None, -1)
+    assert (first.to, first.request) == (To(b"boot", 3), 7)
+    assert (second.to, second.request) == (None, -1)
 
 
 @pytest.mark.parametrize("header", [b"", b"a:b:c", b"a:1", b"a:1:2:3", b"a:-1:2", b"a:1:"])
