@@ -81,7 +81,12 @@ class Bench:
                 "single, price in the answer", lambda n: scenarios.single(running, keys, 20000 // part, n, False)
             )
             self.median("single, respond-async", lambda n: scenarios.single(running, keys, 30000 // part, n, True))
-            self.median("latency at 500/s", lambda n: scenarios.latency(running, keys, 500, 20 / part, n))
+            for connections in (8, 32):
+                measure = functools.partial(scenarios.batch, running, keys, 600 // part, connections=connections)
+                self.median(f"batches of 100, connections: {connections}", lambda n, measure=measure: measure(20 + n))
+            for rate, seconds in ((20, 10), (100, 10), (500, 20), (1000, 10)):
+                measure = functools.partial(scenarios.latency, running, keys, rate, seconds / part)
+                self.median(f"latency at {rate}/s", lambda n, measure=measure: measure(n))
             self.median("event to queryable", lambda n: scenarios.visibility(running, keys, 100 // part, n))
             self.keep("memory after load, MiB", _total(processes.memory(running)))
             for name in ("gateway", "pricer", "ledger", "clickhouse", "kafka", "controller"):

@@ -32,11 +32,13 @@ def _check(answers: list[load.Answer], wanted: int) -> None:
         )
 
 
-def batch(running: Running, keys: list[str], count: int, seed: int, keyed: bool = False) -> Figures:
-    """Batches of 100, priced and committed in the answer, until the last is queryable."""
+def batch(
+    running: Running, keys: list[str], count: int, seed: int, keyed: bool = False, connections: int = CONNECTIONS
+) -> Figures:
+    """Batches of 100, priced in the answer, until the last is queryable."""
     messages = traffic.batches(running.http, keys, count, 100, seed, keyed)
     before, rows, began = processes.cpu(running), _rows(running), time.perf_counter()
-    answers = asyncio.run(load.closed_loop(running.http, iter(messages), CONNECTIONS))
+    answers = asyncio.run(load.closed_loop(running.http, iter(messages), connections))
     answered = time.perf_counter() - began
     _check(answers, 201)
     wait_until(lambda: _rows(running) >= rows + count * 100, "batch rows queryable", 120, 0.05)
