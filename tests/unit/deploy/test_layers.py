@@ -1,6 +1,7 @@
 """Dependencies point one way: services, streams, schemas; services meet in topics alone."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,13 @@ def test_the_independent_model_is_independent() -> None:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("schemas"):
                 taken.add(node.module or "")
     assert taken == {"schemas.limits", "schemas.topics", "schemas.settings"}
+
+
+def test_the_page_says_the_same() -> None:
+    """docs/architecture.md: what each directory imports."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| `([\w/]+)/` \| .* \| (.*) \|$", page, re.MULTILINE)
+    told = {name: set[str]() if what == "nothing of ours" else set(what.split(", ")) for name, what in rows}
+    everything = {"all of them": MAY["deploy"]}
+    wanted = {name.partition("/")[0]: may for name, may in MAY.items()}
+    assert {name: everything.get(", ".join(what), what) for name, what in told.items()} == wanted
