@@ -51,13 +51,19 @@ class Bench:
     def __init__(self, where: Path, runs: int, part: int) -> None:
         self._where, self._runs, self._part = where, runs, part
         self.taken: dict[str, Figures] = {}
+        self.failed: dict[str, str] = {}
+        """Why a scenario has no figures."""
 
     def keep(self, name: str, figures: Figures) -> None:
         self.taken[name] = figures
         show(name, figures)
 
     def median(self, name: str, measure: Callable[[int], Figures]) -> None:
-        self.keep(name, median_of(self._runs, measure))
+        try:
+            self.keep(name, median_of(self._runs, measure))
+        except (RuntimeError, TimeoutError) as error:  # the other scenarios' figures are worth keeping
+            self.failed[name] = str(error)[:500]
+            console.print(f"{name} failed: {error}", style="red", markup=False)
 
     def cold_start(self) -> None:
         def cold(number: int) -> Figures:
@@ -132,12 +138,15 @@ def main() -> None:
         "machine": scenarios.machine(),
         "runs": args.runs,
         "figures": bench.taken,
+        "failed": bench.failed,
     }
     if not args.quick:
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / f"{result['date']}-{asked}.json"
         path.write_text(json.dumps(result, indent=1) + "\n")
         console.print(f"kept in {path.name}")
+    if bench.failed:
+        raise SystemExit(f"without figures: {', '.join(bench.failed)}")
 
 
 if __name__ == "__main__":
