@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from bench.running import Running
-from tests.crash.groups import delete_group
+from schemas.topics import STATE
+from tests.crash.groups import delete_group, stable_ends
 
 SERVICES = ("gateway", "pricer", "ledger", "kafka", "controller", "clickhouse")
 SECONDS = ("pricer", "ledger")
@@ -30,7 +31,7 @@ class Faults:
     ``services`` are killed and stopped, the pricer always within ANSWERED seconds of an answer; of each of
     ``seconds`` a second process is started, at once if no other service than the pricer is meant;
     ``ready`` names services that must be ready before a fault counts as over (``outages``), and
-    ``shards`` tells how many answers each shard gave, of which each must give another one.
+    ``shards`` tells how many answers each shard gave, of which each must give another one and commit it.
     """
 
     def __init__(
@@ -49,7 +50,8 @@ class Faults:
         self.done: Counter[str] = Counter()
         self.recovery: dict[str, list[float]] = {name: [] for name in services}
         self.outages: list[tuple[float, float]] = []
-        """From a fault to when everything in ``ready`` was ready and every shard answered again, Unix seconds."""
+        """From a fault to when everything in ``ready`` was ready, and every shard had answered again and committed it,
+        Unix seconds."""
 
     async def inject(self, count: int) -> None:
         """``count`` random faults, with every kind of kill among them if there are so many."""
@@ -86,6 +88,7 @@ class Faults:
                 lambda: all(now > then for now, then in zip(self._shards(), answered, strict=True)),
                 f"every shard answers after {kind} {name}",
             )
+            await self._until_committed(f"every shard commits after {kind} {name}")
             for service in self._ready:
                 await self._until_ready(service)
                 if not self._extra:
@@ -112,6 +115,15 @@ class Faults:
         while not await asyncio.to_thread(_is_ready, self._running.run["addresses"][name]):
             if time.monotonic() > until:
                 raise TimeoutError(f"{name} was not ready within {limit} s")
+            await asyncio.sleep(0.02)
+
+    async def _until_committed(self, what: str, limit: float = 90) -> None:
+        """Until every shard has committed something from now on. Answers come before their commits."""
+        kafka, count = self._running.run["kafka"], len(self._shards())
+        first, until = await stable_ends(kafka, STATE, count), time.monotonic() + limit
+        while not all(now > then for now, then in zip(await stable_ends(kafka, STATE, count), first, strict=True)):
+            if time.monotonic() > until:
+                raise TimeoutError(f"{what}: not within {limit} s")
             await asyncio.sleep(0.02)
 
     async def _until_whole(self, name: str, limit: float = 90) -> None:

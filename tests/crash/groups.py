@@ -1,5 +1,6 @@
-"""Deleting a consumer group with everything that the broker remembers of it."""
+"""What the faults ask Kafka for: deleting a group with all that the broker remembers of it, and what is committed."""
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import DeleteGroupsRequest
 
@@ -14,3 +15,17 @@ async def delete_group(kafka: str, group: str) -> bool:
         return all(code == 0 for _, code in response.results)
     finally:
         await admin.close()
+
+
+async def stable_ends(kafka: str, topic: str, partitions: int) -> list[int]:
+    """By partition: the offset below which everything is committed."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka, isolation_level="read_committed", enable_auto_commit=False, group_id=None
+    )
+    await consumer.start()
+    try:
+        tps = [TopicPartition(topic, partition) for partition in range(partitions)]
+        ends = await consumer.end_offsets(tps)
+        return [int(ends[tp]) for tp in tps]
+    finally:
+        await consumer.stop()
