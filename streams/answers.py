@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.replies import Reply, ReplyRecord, encode
 from streams import clients, metrics
-from streams.direct import Lines
+from streams.direct import Connections
 from streams.replies import EVERYONE
 
 log = structlog.get_logger("streams.answers")
@@ -64,7 +64,7 @@ class Answers:
         self._pending: set[asyncio.Future[object]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._opening: asyncio.Task[None] | None = None
-        self._lines = Lines(time.monotonic)
+        self._connections = Connections(time.monotonic)
 
     async def start(self) -> None:
         self._opening = asyncio.create_task(self._open())
@@ -73,7 +73,7 @@ class Answers:
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait([self._opening])
-        await self._lines.stop()
+        await self._connections.stop()
         if self._pending:
             await asyncio.wait(set(self._pending), timeout=1.0)
         if self._producer is not None:
@@ -83,7 +83,7 @@ class Answers:
         """One record for each gateway that waits."""
         for to, some in replies.items():
             value = encode(ReplyRecord(shard, progress.committed, some, progress.decided))
-            if to.address and self._lines.send(to.boot, to.address, value):
+            if to.address and self._connections.send(to.boot, to.address, value):
                 continue
             if to.partition in self._partitions:
                 await self._send(to.boot, value, to.partition)

@@ -100,28 +100,28 @@ class _Incoming(asyncio.Protocol):
         del buffer[:begin]
 
 
-class Lines:
+class Connections:
     """The connections of a shard's process to gateways, made when they are first needed."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lines: dict[tuple[bytes, bytes], _Outgoing] = {}
+        self._connections: dict[tuple[bytes, bytes], _Outgoing] = {}
         self._down: dict[tuple[bytes, bytes], float] = {}
         self._connecting: dict[tuple[bytes, bytes], asyncio.Task[None]] = {}
 
     def send(self, boot: bytes, address: bytes, value: bytes) -> bool:
         """False: it was not sent, and has to go another way."""
-        line = self._lines.get((boot, address))
-        if line is not None:
-            return line.send(value)
+        connection = self._connections.get((boot, address))
+        if connection is not None:
+            return connection.send(value)
         self._connect((boot, address))
         return False
 
     async def stop(self) -> None:
         for task in self._connecting.values():
             task.cancel()
-        for line in list(self._lines.values()):
-            line.close()
+        for connection in list(self._connections.values()):
+            connection.close()
         await asyncio.sleep(0)  # in which they close
 
     def _connect(self, to: tuple[bytes, bytes]) -> None:
@@ -136,8 +136,8 @@ class Lines:
         host, _, port = address.decode("ascii", "replace").rpartition(":")
         try:
             async with asyncio.timeout(CONNECT):
-                _, line = await asyncio.get_running_loop().create_connection(
-                    lambda: _Outgoing(lambda: self._lines.pop(to, None)), host.strip("[]"), int(port)
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: _Outgoing(lambda: self._connections.pop(to, None)), host.strip("[]"), int(port)
                 )
         except (OSError, TimeoutError, ValueError) as error:
             # Answers go through rev.replies until the next try.
@@ -145,8 +145,8 @@ class Lines:
             metrics.DIRECT_FAILURES.inc()
             self._down[to] = self._clock() + RETRY
             return
-        line.send(boot)
-        self._lines[to] = line
+        connection.send(boot)
+        self._connections[to] = connection
 
 
 class _Outgoing(asyncio.Protocol):

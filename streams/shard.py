@@ -24,7 +24,7 @@ from schemas.replies import Configured, Reply
 from streams import clients, metrics
 from streams.answers import Answers, Progress, To
 from streams.clients import Clock, forget
-from streams.commits import HANGING, Commits
+from streams.committer import HANGING, Committer
 from streams.errors import Hung, TooManyRejects
 from streams.intake import READ_AHEAD, Intake, Item
 from streams.lifeline import Lifeline
@@ -88,7 +88,7 @@ class Shard:
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._outbox: Outbox | None = None
-        self._commits: Commits | None = None
+        self._commits: Committer | None = None
 
     @property
     def progress(self) -> Progress:
@@ -168,11 +168,11 @@ class Shard:
             for task in tasks:
                 forget(task)
 
-    async def _decide_all(self, commits: Commits, outbox: Outbox) -> None:
+    async def _decide_all(self, commits: Committer, outbox: Outbox) -> None:
         while not self._ending:
             await self._line.hold(self._read(commits, outbox))
 
-    async def _read(self, commits: Commits, outbox: Outbox) -> None:
+    async def _read(self, commits: Committer, outbox: Outbox) -> None:
         """Decide what one consumer gives, until the watchdog wants another one."""
         consumer = self._consumer = clients.reader(self._.kafka)
         await consumer.start()
@@ -231,7 +231,7 @@ class Shard:
         metrics.SHARD_POSITION.labels(self.partition).set(self.next)
         metrics.SHARD_IDS_USED.labels(self.partition).set(self.next / ids.MAX_OFFSET)
 
-    async def _decide(self, commits: Commits, intake: Intake) -> None:
+    async def _decide(self, commits: Committer, intake: Intake) -> None:
         """Decide and answer what there is room for. A record that fails is tried alone, and then rejected."""
         apply, pending = self._.processor.apply, commits.pending
         done = events = 0
@@ -265,7 +265,7 @@ class Shard:
         elif last is None:
             await commits.moved()
 
-    def _again(self, commits: Commits) -> Work:
+    def _again(self, commits: Committer) -> Work:
         """Decide again what is pending, since a decision that failed may have left half of itself there."""
         items = commits.begin_again()
         pending = commits.pending
@@ -273,7 +273,7 @@ class Shard:
             pending.add(item, self._.processor.apply(item.input, pending.overlay), commits.prompt)
         return pending
 
-    async def _fail(self, commits: Commits, intake: Intake, item: Item, reason: str) -> None:
+    async def _fail(self, commits: Committer, intake: Intake, item: Item, reason: str) -> None:
         """A record that failed: everything before it is committed, then it is tried alone a few times, then its
         rejection is committed."""
         condemned = item.input.offset == self._refusals.condemned
@@ -298,7 +298,7 @@ class Shard:
         if replies:
             await self._.answers.answer(self.partition, self.progress, replies)
 
-    def _committing(self, producer: AIOKafkaProducer, outbox: Outbox, restored: Restored) -> Commits:
+    def _committing(self, producer: AIOKafkaProducer, outbox: Outbox, restored: Restored) -> Committer:
         def work(below: StateView) -> Work:
             return Work(producer, self.partition, self._.partitions, below, self._.names)
 
@@ -307,7 +307,7 @@ class Shard:
             self._count.inc(len(work.items))
             await self._publish(outbox, work)
 
-        return Commits(
+        return Committer(
             producer,
             self._store,
             outbox,

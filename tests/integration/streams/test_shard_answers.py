@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from streams import commits, shard
+from streams import committer, shard
 from streams.replies import Replies
 from streams.state import MemoryStore
 from streams.work import SURE
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def never(monkeypatch):
     """No commit is begun unless somebody waits for one."""
-    monkeypatch.setattr(commits, "EVERY", 3600.0)
+    monkeypatch.setattr(committer, "EVERY", 3600.0)
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ async def test_batch_boundaries_change_nothing(asks, hosted, eventually, monkeyp
     await log.send([(b"k%d" % (n % 4), command) for n, command in enumerate(commands)])
     for at_once, every in ((1, 0.0), (7, 0.001), (500, 0.1)):
         monkeypatch.setattr(shard, "AT_ONCE", at_once)
-        monkeypatch.setattr(commits, "EVERY", every)
+        monkeypatch.setattr(committer, "EVERY", every)
         other = type(log)(log.kafka, 1)
         await other.create()
         await other.send([(line.key, line.value) for line in await log.read(log.names.raw)])

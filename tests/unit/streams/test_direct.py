@@ -9,7 +9,7 @@ import pytest
 from schemas.replies import Refused, ReplyRecord, encode
 from streams import direct
 from streams.answers import Answers, Progress, To, address
-from streams.direct import Lines, Receiver, frame
+from streams.direct import Connections, Receiver, frame
 from streams.replies import Replies
 
 BOOT = "a1b2c3d4e5f60718"
@@ -40,19 +40,19 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 
 @pytest.fixture
-async def lines() -> AsyncIterator[Lines]:
-    made = Lines(asyncio.get_running_loop().time)
+async def connections() -> AsyncIterator[Connections]:
+    made = Connections(asyncio.get_running_loop().time)
     yield made
     await made.stop()
 
 
-async def test_values_arrive_whole_and_in_order(gateway: Gateway, lines: Lines) -> None:
+async def test_values_arrive_whole_and_in_order(gateway: Gateway, connections: Connections) -> None:
     """Of every size; the first one finds no connection yet and goes another way."""
     boot, values = BOOT.encode(), [b"x" * size for size in (0, 1, 3, 4, 5, 70_000, 300_000)]
-    assert not lines.send(boot, gateway.address, b"first")
-    await until(lambda: lines.send(boot, gateway.address, b"open"))
+    assert not connections.send(boot, gateway.address, b"first")
+    await until(lambda: connections.send(boot, gateway.address, b"open"))
     for value in values:
-        assert lines.send(boot, gateway.address, value)
+        assert connections.send(boot, gateway.address, value)
     await until(lambda: gateway.taken[-1:] == values[-1:])
     assert gateway.taken == [b"open", *values]
 
@@ -90,42 +90,44 @@ async def test_frames_that_come_in_pieces(gateway: Gateway) -> None:
 
 
 @pytest.mark.integration  # it connects to a port where nobody listens
-async def test_a_gateway_that_is_away_is_tried_again_later(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_gateway_that_is_away_is_tried_again_later(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not at every answer; when it is there, answers go straight again."""
     now = [0.0]
-    monkeypatch.setattr(lines, "_clock", lambda: now[0])
+    monkeypatch.setattr(connections, "_clock", lambda: now[0])
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     there, boot = f"127.0.0.1:{port}".encode(), BOOT.encode()
-    assert not lines.send(boot, there, b"x")
-    await until(lambda: not lines._connecting)
+    assert not connections.send(boot, there, b"x")
+    await until(lambda: not connections._connecting)
     for _ in range(100):
-        assert not lines.send(boot, there, b"x") and not lines._connecting
+        assert not connections.send(boot, there, b"x") and not connections._connecting
     now[0] += direct.RETRY
-    assert not lines.send(boot, there, b"x") and lines._connecting
-    await until(lambda: not lines._connecting)
+    assert not connections.send(boot, there, b"x") and connections._connecting
+    await until(lambda: not connections._connecting)
 
 
 @pytest.mark.parametrize("where", [b"", b"nowhere", b":1", b"127.0.0.1:x", b"127.0.0.1:99999", b"\xff:1", b"::"])
-async def test_addresses_that_are_none(lines: Lines, where: bytes) -> None:
+async def test_addresses_that_are_none(connections: Connections, where: bytes) -> None:
     """Whatever a header says, it is a failed connection and no crash."""
-    assert not lines.send(b"boot", where, b"x")
-    await until(lambda: not lines._connecting)
-    assert not lines.send(b"boot", where, b"x")
+    assert not connections.send(b"boot", where, b"x")
+    await until(lambda: not connections._connecting)
+    assert not connections.send(b"boot", where, b"x")
 
 
-async def test_a_gateway_that_ends(gateway: Gateway, lines: Lines) -> None:
+async def test_a_gateway_that_ends(gateway: Gateway, connections: Connections) -> None:
     """What is sent after its end goes another way."""
     boot = BOOT.encode()
-    lines.send(boot, gateway.address, b"x")
-    await until(lambda: lines.send(boot, gateway.address, b"open"))
+    connections.send(boot, gateway.address, b"x")
+    await until(lambda: connections.send(boot, gateway.address, b"open"))
     await until(lambda: gateway.taken == [b"open"])
     await gateway.receiver.stop()
-    await until(lambda: not lines.send(boot, gateway.address, b"y"))
+    await until(lambda: not connections.send(boot, gateway.address, b"y"))
     assert gateway.taken == [b"open"]
 
 
-async def test_a_gateway_that_does_not_read(lines: Lines) -> None:
+async def test_a_gateway_that_does_not_read(connections: Connections) -> None:
     """What it leaves unread has a bound, beyond which answers go another way."""
     stuck = asyncio.Event()
 
@@ -135,14 +137,14 @@ async def test_a_gateway_that_does_not_read(lines: Lines) -> None:
 
     server = await asyncio.start_server(ignore, "127.0.0.1", 0, limit=1)
     there = f"127.0.0.1:{server.sockets[0].getsockname()[1]}".encode()
-    lines.send(b"boot", there, b"x")
-    await until(lambda: lines.send(b"boot", there, b"x"))
+    connections.send(b"boot", there, b"x")
+    await until(lambda: connections.send(b"boot", there, b"x"))
     value, sent = b"x" * (1 << 20), 0
-    while lines.send(b"boot", there, value):
+    while connections.send(b"boot", there, value):
         sent += 1
         assert sent < 64
-    for line in lines._lines.values():
-        line.abort()
+    for one in connections._connections.values():
+        one.abort()
     stuck.set()
     server.close()
     await server.wait_closed()
@@ -164,7 +166,7 @@ async def test_replies_take_answers_past_kafka() -> None:
     assert (await expected.future).n == n
     assert (replies.positions, replies.decided) == ({3: 17}, {3: 19})
     await replies._receiver.stop()
-    await answers._lines.stop()
+    await answers._connections.stop()
 
 
 def test_addresses_in_headers() -> None:

@@ -10,8 +10,8 @@ from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced
 
 from schemas.limits import MAX_TRANSACTION_EVENTS, MAX_TRANSACTION_RAW
 from schemas.replies import Configured, Refused
-from streams import clients, commits, position
-from streams.commits import Commits
+from streams import clients, committer, position
+from streams.committer import Committer
 from streams.errors import Hung
 from streams.intake import Item
 from streams.names import STANDARD
@@ -66,7 +66,7 @@ class Outbox:
 
 
 class Rig:
-    """Commits over a store in memory. ``done``: the transactions that stand; ``now``: the clock, s."""
+    """Committer over a store in memory. ``done``: the transactions that stand; ``now``: the clock, s."""
 
     def __init__(self, log: Log, producer: Any, prompt: bool, refusals: Refusals | None = None) -> None:
         self.log, self.store, self.outbox = log, MemoryStore(), Outbox()
@@ -77,7 +77,7 @@ class Rig:
         async def committed(work: Work) -> None:
             self.done.append(work)
 
-        self.commits = Commits(
+        self.commits = Committer(
             producer,
             self.store,
             self.outbox,  # type: ignore[arg-type]
@@ -114,7 +114,7 @@ async def running(rig: Rig) -> AsyncIterator["asyncio.Task[None]"]:
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     made = Log()
-    monkeypatch.setattr(commits, "commit", made)
+    monkeypatch.setattr(committer, "commit", made)
     return made
 
 

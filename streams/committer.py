@@ -33,7 +33,7 @@ REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError)
 """Kafka will never take these records, however often it is asked."""
 
 
-class Commits:
+class Committer:
     """``version``: of the processor. ``work`` makes a transaction on top of a state, ``committed`` is called with
     each one when it stands. ``prompt``: whether what is decided may be answered before it is committed: from the
     first commit on, whose position says so. ``next``: the raw offset after what is committed."""
@@ -112,7 +112,7 @@ class Commits:
         return items
 
     async def run(self) -> None:
-        """Commits what is asked for. Raises what a commit raises: what is not committed then has to be decided
+        """Committer what is asked for. Raises what a commit raises: what is not committed then has to be decided
         again from the log, by another life."""
         try:
             while True:
