@@ -112,7 +112,7 @@ class Committer:
         return items
 
     async def run(self) -> None:
-        """Committer what is asked for. Raises what a commit raises: what is not committed then has to be decided
+        """Commits what is asked for. Raises what a commit raises: what is not committed then has to be decided
         again from the log, by another life."""
         try:
             while True:
@@ -167,12 +167,12 @@ class Committer:
         self.pending.overlay.rest_on(self._store)
         del self._outbox.settled[: len(settled)]
         self.next, self._at = position.next, position.at
-        self._busy = False
         if not clean:
             self.prompt = True
         self._refusals.taken(self.next - 1)
         metrics.TRANSACTION.observe(self._clock() - began)
         await self._then(work)
+        self._busy = False
         self._move()
 
     def _move(self) -> None:

@@ -180,23 +180,16 @@ class _Import:
         there = There()
         if await self._may_be_there(read, survey, known, real):
             refused = [customer for customer in customers if prices[customer] is None]
-            await self._compare(subject, Comparer(client, there, self._id, known, refused))
+            charged = list(known) or (real if len(real) == 1 else [])
+            await self._compare(subject, Comparer(client, there, self._id, known, charged, refused))
         told = doubts(options.columns, read.events, survey, read.times, prices)
         return Examined(subject, read, survey, prices, known, there, told)
 
     async def _known(self, key: str | None, customers: list[str | None]) -> dict[str | None, Import]:
-        """What the ledger has of this import, by customer as requests name them. Raises OtherImport when it was
-        charged to a customer whom the file does not name now, unless that was told."""
-        if key is not None:
-            one = await self._client.imported(None, self._id)
-            return {} if one is None else {None: one}
-        everyone = {one.customer_id: one async for one in self._client.imports(None, self._id)}
-        found: dict[str | None, Import] = {}
-        for customer in customers:
-            one = everyone.pop(customer or "", None) or await self._client.imported(customer, self._id)
-            if one is not None:
-                found[customer] = one
-        others = [one.customer_id for one in everyone.values() if one.events > one.voided_events]
+        """What the ledger has of this import, by customer. Raises OtherImport when it was charged to a customer whom
+        the file does not name now, unless that was told."""
+        found, rest = await self._in_ledger(key, customers)
+        others = [one.customer_id for one in rest if one.events > one.voided_events]
         if others and not self._options.other_customer:
             raise OtherImport(
                 f"this file was charged to {others[0]!r}{' and others' if others[1:] else ''} before, whom it does not"
@@ -204,6 +197,22 @@ class _Import:
                 " again"
             )
         return found
+
+    async def _in_ledger(
+        self, key: str | None, customers: list[str | None]
+    ) -> tuple[dict[str | None, Import], list[Import]]:
+        """What the ledger has of this import: by customer, as requests name them, and of all others. One request,
+        and one more for each customer of a platform who is not among the answer."""
+        if key is not None:
+            one = await self._client.imported(None, self._id)
+            return ({} if one is None else {None: one}), []
+        everyone = {one.customer_id: one async for one in self._client.imports(None, self._id)}
+        found: dict[str | None, Import] = {}
+        for customer in customers:
+            one = everyone.pop(customer or "", None) or await self._client.imported(customer, self._id)
+            if one is not None:
+                found[customer] = one
+        return found, list(everyone.values())
 
     async def _may_be_there(
         self, read: Reading, survey: Survey, known: Collection[str | None], customers: list[str | None]
@@ -249,8 +258,8 @@ class _Import:
         wanted = sum(one.events for one in seen.known.values()) + self._tally.imported
         try:
             for _ in range(SHOWN_TRIES):
-                found = [await self._client.imported(customer, self._id) for customer in seen.customers]
-                if sum(one.events for one in found if one is not None) >= wanted:
+                found, _ = await self._in_ledger(seen.subject.whose.key, seen.customers)
+                if sum(one.events for one in found.values()) >= wanted:
                     return True
                 await self._client.wait(0, SHOWN_PAUSE)
         except Unreachable:
@@ -291,7 +300,7 @@ class _Teller:
         if self._told == SHOWN_BAD + 1:
             line = f"… more bad rows than {SHOWN_BAD}: the rest are only counted"
         if self._held is None:
-            self._errors.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+            self._print(line)
         else:
             self._held.append(line)
 
@@ -299,4 +308,7 @@ class _Teller:
         """The file is fit to be imported: what is wrong with single rows is worth telling."""
         held, self._held = self._held or [], None
         for line in held:
-            self._errors.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        self._errors.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)

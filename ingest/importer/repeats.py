@@ -60,8 +60,9 @@ class There:
 
 
 class Comparer:
-    """Looks batches up and compares them. ``known``: what the ledger has of this import, by customer; ``refused``:
-    customers that the server has none of, since none can be called so."""
+    """Looks batches up and compares them. ``known``: what the ledger has of this import, by customer; ``charged``:
+    to whom rows that are bad now may have been charged; ``refused``: customers that the server has none of, since
+    none can be called so."""
 
     def __init__(
         self,
@@ -69,10 +70,11 @@ class Comparer:
         there: There,
         import_id: str,
         known: Mapping[str | None, Import],
+        charged: Collection[str | None],
         refused: Collection[str | None],
     ) -> None:
         self._client, self._there, self._id = client, there, import_id
-        self._known, self._refused = known, refused
+        self._known, self._charged, self._refused = known, charged, refused
 
     async def compare(self, batch: Batch) -> None:
         """Notes what is there of a batch. Raises OtherImport."""
@@ -88,7 +90,7 @@ class Comparer:
                 self._there.note(batch.number, place, found.status == "voided")
                 if found.import_id == self._id and found.status != "voided":
                     self._there.of_import[batch.customer] += 1
-        for customer in self._known if batch.bad else ():
+        for customer in self._charged if batch.bad else ():
             await self._check_bad(customer, batch.bad)
 
     def check_whole(self) -> None:

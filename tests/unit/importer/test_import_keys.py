@@ -67,6 +67,18 @@ def test_ids_that_another_file_charged_are_no_other_keys(serving: Serving, tmp_p
     assert totals(serving) == [1, 2, 3]
 
 
+def test_a_row_of_an_unlabelled_import_that_is_bad_now_is_told(serving: Serving, tmp_path: Path, capsys: Any) -> None:
+    """Rows of before imports had labels are known by their keys alone; one that was charged cannot become bad."""
+    path = write(tmp_path / "a.csv", "tokens,time\n2,20261120\n1,\n")
+    assert serving.run(path, *SET, "--map", "timestamp=") == 0
+    for event in serving.gateway.charged:
+        event["import_id"] = None
+    serving.gateway.forget()
+    capsys.readouterr()
+    assert serving.run(path, *SET) == 2
+    assert "it was imported before, and now time" in capsys.readouterr().err
+
+
 def test_an_import_that_charged_nothing_leaves_all_ways_open(serving: Serving, tmp_path: Path) -> None:
     """All its rows were there already, so nothing is known of its keys, and nothing is to be held against them."""
     assert serving.run(write(tmp_path / "a.csv", "id,tokens\nx,1\n"), *SET, *BY_ID) == 0

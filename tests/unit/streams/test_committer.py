@@ -66,7 +66,7 @@ class Outbox:
 
 
 class Rig:
-    """Committer over a store in memory. ``done``: the transactions that stand; ``now``: the clock, s."""
+    """A committer over a store in memory. ``done``: the transactions that stand; ``now``: the clock, s."""
 
     def __init__(self, log: Log, producer: Any, prompt: bool, refusals: Refusals | None = None) -> None:
         self.log, self.store, self.outbox = log, MemoryStore(), Outbox()
