@@ -36,7 +36,7 @@ def usage(path: Path, rows: int, turn: int) -> Path:
 def seconds(running: Running, key: str, path: Path, *options: str) -> float:
     """Of one import."""
     began = time.perf_counter()
-    command = [sys.executable, "-m", "deploy.cli", "import", str(path), "--url", running.http, "--key", key, *options]
+    command = [sys.executable, "-m", "tools.cli", "import", str(path), "--url", running.http, "--key", key, *options]
     subprocess.run([*command, "--set", "action=completion"], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
 

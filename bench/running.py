@@ -21,7 +21,7 @@ class Running:
         self.started = time.monotonic()
         self.log = (data.parent / f"{data.name}.log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.cli", "up", "--data", str(data), *FREE_PORTS],
+            [sys.executable, "-m", "tools.cli", "up", "--data", str(data), *FREE_PORTS],
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=subprocess.STDOUT,

@@ -116,7 +116,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     log = data.with_suffix(".log")
     with log.open("wb") as output:
         process = spawn(
-            [sys.executable, "-m", "deploy.cli", "up", "--data", str(data), *ports], stdout=output, stderr=output
+            [sys.executable, "-m", "tools.cli", "up", "--data", str(data), *ports], stdout=output, stderr=output
         )
     try:
         deadline = time.monotonic() + START_LIMIT

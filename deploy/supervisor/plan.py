@@ -93,7 +93,7 @@ def make(settings: Settings, chosen: Mapping[str, int], env: Mapping[str, str], 
 
 def rev(*arguments: str) -> list[str]:
     """The command that runs `rev` with these arguments under this Python."""
-    return [sys.executable, "-m", "deploy.cli", *arguments]
+    return [sys.executable, "-m", "tools.cli", *arguments]
 
 
 def _service(name: str, chosen: Mapping[str, int], host: str) -> Spec:

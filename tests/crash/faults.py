@@ -179,7 +179,7 @@ class Faults:
             "REV_ORDINAL": "1",
             "REV_PARTITIONS": str(json.loads((self._running.data / "log.json").read_text())["partitions"]),
         }
-        command = [sys.executable, "-m", "deploy.cli", name]
+        command = [sys.executable, "-m", "tools.cli", name]
         with (self._running.data / "logs" / f"{name}-1.log").open("ab") as log:
             self._extra.append(subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT))
 

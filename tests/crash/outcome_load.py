@@ -66,7 +66,7 @@ def trial(running: Running, size: Size, grace: int = GRACE) -> Judged:
 
 def verified(running: Running) -> int:
     """Exit code of `rev verify` over everything."""
-    command = [sys.executable, "-m", "deploy.cli", "verify", "--data", str(running.data)]
+    command = [sys.executable, "-m", "tools.cli", "verify", "--data", str(running.data)]
     return subprocess.run(command, check=False).returncode
 
 

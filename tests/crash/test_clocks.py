@@ -35,7 +35,7 @@ def test_created_at_is_the_brokers_time_whatever_the_services_clocks_say(tmp_pat
         body = {"agent_id": "a", "action": "chat", "idempotency_key": "k"}
         first, again = (running.call("POST", "/v1/meter", body, key) for _ in range(2))
         assert first == again and (first[0], first[1]["price"]["total_cents"]) == (201, 3)
-        verify = [sys.executable, "-m", "deploy.cli", "verify", "--data", str(running.data)]
+        verify = [sys.executable, "-m", "tools.cli", "verify", "--data", str(running.data)]
         assert subprocess.run(verify, check=False).returncode == 0
     finally:
         running.stop()

@@ -87,9 +87,7 @@ def test_faults_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -> No
         assert len(rows) == len(book.prices), "every acknowledged event is one row and there are no others"
         assert {(row.customer, row.key): (row.event_id, row.cents) for row in rows} == book.prices
         assert {row.event_id: row.at for row in rows if row.event_id in book.times} == book.times
-        verify = subprocess.run(
-            [sys.executable, "-m", "deploy.cli", "verify", "--data", str(running.data)], check=False
-        )
+        verify = subprocess.run([sys.executable, "-m", "tools.cli", "verify", "--data", str(running.data)], check=False)
         assert verify.returncode == 0, "rev verify agrees"
     finally:
         assert running.stop() == 0, "rev up stops cleanly after all of it"

@@ -24,7 +24,7 @@ Serve = Callable[[str, Path], AbstractContextManager[tuple[dict[str, Any], Any]]
 
 
 def _rev(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "deploy.cli", *arguments]
+    command = [sys.executable, "-m", "tools.cli", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
 
 

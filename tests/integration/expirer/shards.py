@@ -123,7 +123,7 @@ class Expirer:
         self.log = directory / f"expirer-{ordinal}.log"
         with self.log.open("ab") as errors:
             self.process: subprocess.Popen[bytes] = spawn(
-                [sys.executable, "-m", "deploy.cli", "expirer"], env=told, stderr=errors
+                [sys.executable, "-m", "tools.cli", "expirer"], env=told, stderr=errors
             )
 
     async def get(self, path: str) -> tuple[int, str]:

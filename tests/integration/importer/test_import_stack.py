@@ -83,9 +83,7 @@ class Customer:
 
 async def _rev(*arguments: str) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "deploy.cli", *arguments, stdout=pipe, stderr=pipe
-    )
+    return await asyncio.create_subprocess_exec(sys.executable, "-m", "tools.cli", *arguments, stdout=pipe, stderr=pipe)
 
 
 async def _ended(process: asyncio.subprocess.Process) -> tuple[int, str, str]:

@@ -41,7 +41,7 @@ class Rev:
     async def run(self, *arguments: str, key: str) -> tuple[int, str]:
         """A command; its exit code and all that it printed."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "deploy.cli", *arguments, "--url", self.http, "--key", key,
+            sys.executable, "-m", "tools.cli", *arguments, "--url", self.http, "--key", key,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         out, _ = await asyncio.wait_for(process.communicate(), 120)
@@ -91,7 +91,7 @@ async def test_an_undo_that_is_killed_is_finished_by_repeating_it(rev: Rev, tmp_
     assert code == 0, out
     await eventually(lambda: rev.cents(key)[0] == 3000)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "deploy.cli", "import", str(path), "--undo", "--token", rev.token,
+        sys.executable, "-m", "tools.cli", "import", str(path), "--undo", "--token", rev.token,
         "--url", rev.http, "--key", key, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     await eventually(lambda: rev.cents(key)[0] < 3000)

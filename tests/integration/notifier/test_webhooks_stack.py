@@ -234,7 +234,7 @@ class Listening:
 
     def __init__(self, product: Running, key: str, output: Path) -> None:
         self._output = output
-        command = [sys.executable, "-m", "deploy.cli", "webhooks", "listen", "--url", product.http, "--key", key]
+        command = [sys.executable, "-m", "tools.cli", "webhooks", "listen", "--url", product.http, "--key", key]
         with output.open("wb") as written:
             self.process: subprocess.Popen[bytes] = spawn(command, stdout=written, stderr=written)
 

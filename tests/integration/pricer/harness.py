@@ -31,7 +31,7 @@ def start(settings: Settings, partitions: int = PARTITIONS, ordinal: int = 0) ->
         "REV_ORDINAL": str(ordinal),
     }
     with (settings.data / f"pricer-{ordinal}.log").open("ab") as errors:
-        return spawn([sys.executable, "-m", "deploy.cli", "pricer"], env={**os.environ, **env}, stderr=errors)
+        return spawn([sys.executable, "-m", "tools.cli", "pricer"], env={**os.environ, **env}, stderr=errors)
 
 
 def end(process: subprocess.Popen[bytes]) -> int:

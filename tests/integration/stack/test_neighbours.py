@@ -157,7 +157,7 @@ def second_gateway(running: Running) -> Iterator[str]:
         "REV_PARTITIONS": str(directory.read_json(running.data / directory.LOG)["partitions"]),
         "REV_HTTP_PORT": str(port),
     }
-    process = spawn([sys.executable, "-m", "deploy.cli", "gateway"], env={**os.environ, **env})
+    process = spawn([sys.executable, "-m", "tools.cli", "gateway"], env={**os.environ, **env})
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until(lambda: probes.get("127.0.0.1", port, "/readyz")[0] == 200, "the second gateway is ready")

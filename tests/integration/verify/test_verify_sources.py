@@ -13,11 +13,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 from ledger.clickhouse import ClickHouse
 from ledger.migrate import migrate
-from ledger.verify.clickhouse import ClickHouseLedger
-from ledger.verify.kafka import KafkaLog
-from ledger.verify.memory import MemoryLedger, MemoryLog
-from ledger.verify.rows import COLUMNS, EMPTY, Row
-from ledger.verify.sources import CannotRun, RawRecord, Selection, Span
+from tools.verify.clickhouse import ClickHouseLedger
+from tools.verify.kafka import KafkaLog
+from tools.verify.memory import MemoryLedger, MemoryLog
+from tools.verify.rows import COLUMNS, EMPTY, Row
+from tools.verify.sources import CannotRun, RawRecord, Selection, Span
 
 pytestmark = pytest.mark.integration
 

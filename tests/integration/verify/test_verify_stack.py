@@ -102,7 +102,7 @@ def _outcomes(running: Running, key: str) -> None:
 
 def _verify(running: Running, *options: str) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "deploy.cli", "verify", "--data", str(running.data), *options],
+        [sys.executable, "-m", "tools.cli", "verify", "--data", str(running.data), *options],
         capture_output=True,
         text=True,
         timeout=180,
@@ -171,6 +171,6 @@ def test_a_row_that_was_doubled_in_the_ledger_is_found(running: Running, tmp_pat
 def test_a_directory_without_a_stack_cannot_be_verified(tmp_path: Path) -> None:
     """Exit 2 and where it looked."""
     done = subprocess.run(
-        [sys.executable, "-m", "deploy.cli", "verify", "--data", str(tmp_path)], capture_output=True, text=True
+        [sys.executable, "-m", "tools.cli", "verify", "--data", str(tmp_path)], capture_output=True, text=True
     )
     assert done.returncode == 2 and "run.json" in done.stderr

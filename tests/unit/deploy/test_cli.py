@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy import cli
 from deploy.supervisor.plan import SERVICES
 from deploy.supervisor.screen import curl
+from tools import cli
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,7 +29,7 @@ def test_a_setting_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
         ({"REV_KAFKA": "127.0.0.1:1"}, "only REV_KAFKA is set"),
     ]:
         done = subprocess.run(
-            [sys.executable, "-m", "deploy.cli", "up", "--data", str(tmp_path / "data"), "--http", "0"],
+            [sys.executable, "-m", "tools.cli", "up", "--data", str(tmp_path / "data"), "--http", "0"],
             env={**os.environ, **env},
             capture_output=True,
             text=True,
@@ -43,7 +43,7 @@ def test_a_setting_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
 def test_help_loads_no_service() -> None:
     """`rev` is quick because a command's code is loaded when it runs."""
     heavy = "aiokafka aiohttp rich chdb jgo ingest pricer ledger expirer notifier streams"
-    script = f"import sys, deploy.cli; print([m for m in '{heavy}'.split() if m in sys.modules])"
+    script = f"import sys, tools.cli; print([m for m in '{heavy}'.split() if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -108,7 +108,7 @@ def test_a_common_mistake_is_one_sentence(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = subprocess.run(
-            [sys.executable, "-m", "deploy.cli", *arguments],
+            [sys.executable, "-m", "tools.cli", *arguments],
             env={**os.environ, **alone, **{name: port if value is TAKEN else value for name, value in env.items()}},
             cwd=tmp_path,
             capture_output=True,

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import deploy.kafka
-from deploy import cli
 from schemas import settings
 from schemas.settings import read
 from schemas.topics import topics
+from tools import cli
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("sdk/*/README.md")])

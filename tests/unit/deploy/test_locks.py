@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-PACKAGES = ("schemas", "streams", "ingest", "pricer", "ledger", "expirer", "notifier", "deploy")
+PACKAGES = ("schemas", "streams", "ingest", "pricer", "ledger", "expirer", "notifier", "deploy", "tools")
 
 # Imports every module of Rev but the one reader that needs pyarrow, and asks the engine, where what the run lock leaves
 # out, and what only tests use, is not there.
@@ -29,7 +29,7 @@ import importlib
 for package in %r:
     for file in sorted(Path(package).rglob("*.py")):
         name = ".".join(file.with_suffix("").parts).removesuffix(".__init__")
-        if name.endswith("__main__") or name == "ingest.importer.parquet":
+        if name.endswith("__main__") or name == "tools.importer.parquet":
             continue
         importlib.import_module(name)
         print(name)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from ingest.importer import command
-from ingest.importer.client import Client
-from ingest.importer.memory import MemoryGateway
 from tests.unit.importer.serving import Lines, Serving
+from tools.importer import command
+from tools.importer.client import Client
+from tools.importer.memory import MemoryGateway
 
 
 @pytest.fixture

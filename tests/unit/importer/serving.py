@@ -8,9 +8,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ingest.importer import configure, configure_list, run, run_list
-from ingest.importer.command import Ask
-from ingest.importer.memory import MemoryGateway
+from tools.importer import configure, configure_list, run, run_list
+from tools.importer.command import Ask
+from tools.importer.memory import MemoryGateway
 
 Lines = Callable[[str], dict[str, str]]
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.importer.cells import CsvCells, JsonCells, name, own_key, whole
-from ingest.importer.times import Times, zone_of
 from schemas.limits import DAY
 from schemas.objects import iso
+from tools.importer.cells import CsvCells, JsonCells, name, own_key, whole
+from tools.importer.times import Times, zone_of
 
 NOON = int(datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp() * 1000)
 

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from ingest.importer.batches import Bad, Batch, Cutter, Whose
-from ingest.importer.cells import BadCell
-from ingest.importer.columns import Columns, MappingError, pairs
-from ingest.importer.events import Events, Prepared
-from ingest.importer.sending import window
-from ingest.importer.sources import FileError, digest, open_source
-from ingest.importer.times import Times
+from tools.importer.batches import Bad, Batch, Cutter, Whose
+from tools.importer.cells import BadCell
+from tools.importer.columns import Columns, MappingError, pairs
+from tools.importer.events import Events, Prepared
+from tools.importer.sending import window
+from tools.importer.sources import FileError, digest, open_source
+from tools.importer.times import Times
 
 NOW = int(datetime(2026, 4, 26, 12, tzinfo=UTC).timestamp() * 1000)
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.importer.memory import MemoryGateway
 from tests.unit.importer.serving import Serving
+from tools.importer.memory import MemoryGateway
 
 SPELLINGS = {
     "tokens": ["tokens", "total_tokens", "Token Count"],

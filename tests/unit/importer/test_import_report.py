@@ -5,8 +5,8 @@ import re
 
 from rich.console import Console
 
-from ingest.importer.report import progress, summary
-from ingest.importer.tally import Tally
+from tools.importer.report import progress, summary
+from tools.importer.tally import Tally
 
 
 def tally() -> Tally:

@@ -13,9 +13,9 @@ import pytest
 from aiohttp import web
 from rich.console import Console
 
-from notifier.listen import command
-from notifier.listen.receiver import Shown, application
 from schemas import signing
+from tools.listen import command
+from tools.listen.receiver import Shown, application
 
 SECRET = "whsec_" + "QUJD" * 12
 BODY = (

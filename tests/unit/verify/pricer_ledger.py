@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from ledger.verify.check import Check, Totals
-from ledger.verify.compare import Difference
-from ledger.verify.memory import MemoryLedger, MemoryLog
-from ledger.verify.rows import Row
-from ledger.verify.sources import RawRecord, Selection
 from pricer import memory
 from schemas import entries
 from schemas.commands import MeterEvent, PriceRef, Rates, Void
+from tools.verify.check import Check, Totals
+from tools.verify.compare import Difference
+from tools.verify.memory import MemoryLedger, MemoryLog
+from tools.verify.rows import Row
+from tools.verify.sources import RawRecord, Selection
 
 EVERYTHING = Selection()
 

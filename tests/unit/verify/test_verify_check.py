@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from ledger.verify.check import Check, Totals
-from ledger.verify.compare import Difference
-from ledger.verify.memory import MemoryLedger, MemoryLog
-from ledger.verify.rows import FLAGS, MONEY, Row
-from ledger.verify.sources import RawRecord, Selection
+from tools.verify.check import Check, Totals
+from tools.verify.compare import Difference
+from tools.verify.memory import MemoryLedger, MemoryLog
+from tools.verify.rows import FLAGS, MONEY, Row
+from tools.verify.sources import RawRecord, Selection
 
 WINDOW = 35 * 86_400_000
 T0 = 1_777_204_800_000

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from ledger.verify.rows import EMPTY, Row
-from ledger.verify.sources import Selection
 from pricer import memory
 from schemas.commands import Expire, Meter, MeterEvent, Rates, Register, Resolve, SetPrice
 from schemas.topics import partition_of
 from tests.unit.verify.pricer_ledger import check, rows_of, void_of
+from tools.verify.rows import EMPTY, Row
+from tools.verify.sources import Selection
 
 PARTITION = partition_of(b"acme", 4)
 WINDOW = 1_000_000

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ledger.verify.configuration import Configuration
+from tools.verify.configuration import Configuration
 
 RATES = {"base": "1", "token": "0", "bonus": "0"}
 

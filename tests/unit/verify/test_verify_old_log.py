@@ -2,12 +2,12 @@
 
 from decimal import Decimal
 
-from ledger.verify.check import Check
-from ledger.verify.compare import Difference
-from ledger.verify.memory import MemoryLedger, MemoryLog
-from ledger.verify.sources import RawRecord, Selection
 from tests.old_log import by_partition, old_log
 from tests.unit.verify.pricer_ledger import rows_of_record
+from tools.verify.check import Check
+from tools.verify.compare import Difference
+from tools.verify.memory import MemoryLedger, MemoryLog
+from tools.verify.sources import RawRecord, Selection
 
 
 async def test_the_old_log_agrees_with_its_ledger() -> None:

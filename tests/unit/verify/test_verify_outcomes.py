@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from ledger.verify.configuration import Configuration
-from ledger.verify.keys import Keys, Known
-from ledger.verify.model import Expected, Shard
-from ledger.verify.outcomes import Outcomes
-from ledger.verify.rows import Row
-from ledger.verify.tariffs import Tariffs
+from tools.verify.configuration import Configuration
+from tools.verify.keys import Keys, Known
+from tools.verify.model import Expected, Shard
+from tools.verify.outcomes import Outcomes
+from tools.verify.rows import Row
+from tools.verify.tariffs import Tariffs
 
 WINDOW = 35 * 86_400_000
 T0 = 1_777_204_800_000

@@ -253,9 +253,9 @@ def test_the_model_shares_nothing_with_the_pricer() -> None:
     """No module of verify imports the pricer, or the money or price code of schemas."""
     from pathlib import Path
 
-    import ledger.verify
+    import tools.verify
 
-    for path in Path(str(ledger.verify.__file__)).parent.glob("*.py"):
+    for path in Path(str(tools.verify.__file__)).parent.glob("*.py"):
         text = path.read_text()
         for name in ("pricer", "schemas.money", "schemas.prices", "schemas.entries", "schemas.commands", "msgspec"):
             assert f"from {name}" not in text and f"import {name}" not in text, json.dumps([path.name, name])

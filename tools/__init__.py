@@ -1,0 +1,1 @@
+"""Programs for people: the command line, and what it offers beside the services. No service imports them."""

@@ -1,0 +1,221 @@
+"""The command `rev`. What a subcommand needs is imported when it runs, so that `rev` is quick."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from schemas.settings import SettingError, Settings, read, whole
+
+DESCRIPTION = "Revenue infrastructure for AI agents: events in, an exact committed price back, an auditable ledger."
+SETTINGS = "Settings are environment variables named REV_*; see docs/operations.md."
+EPILOG = f"{SETTINGS} `rev COMMAND --help` says more."
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+class Command(NamedTuple):
+    summary: str
+    configure: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; the exit code. 2 is for settings and arguments that cannot be used."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    chosen = next((word for word in arguments if not word.startswith("-")), None)
+    parsed = _parser(chosen).parse_args(arguments)
+    # what fails is raised, and told in our words
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        return COMMANDS[parsed.command].run(parsed)
+    except SettingError as error:
+        print(f"rev {parsed.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"rev {parsed.command}: stopped", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser(chosen: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rev", description=DESCRIPTION, epilog=EPILOG)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        sub = subparsers.add_parser(name, help=command.summary, description=command.summary, epilog=SETTINGS)
+        if name == chosen:  # only then may it import what its arguments depend on
+            command.configure(sub)
+    return parser
+
+
+def _data(parser: argparse.ArgumentParser) -> None:
+    default = Path(os.environ.get("REV_DATA") or "rev-data")
+    parser.add_argument("--data", type=Path, default=default, metavar="DIR", help=f"data directory ({default})")
+
+
+def _configure_up(parser: argparse.ArgumentParser) -> None:
+    _data(parser)
+    parser.add_argument("--http", metavar="PORT", help="port of the API (8080); 0 takes a free one and keeps it")
+    parser.add_argument("--kafka", metavar="PORT", help="port of the embedded Kafka (9092); 0 as above")
+    parser.add_argument("--clickhouse", metavar="PORT", help="port of the embedded ClickHouse (8123); 0 as above")
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    from deploy.supervisor import command
+
+    settings = read(os.environ)._replace(data=arguments.data.absolute())
+    http = arguments.http or os.environ.get("REV_HTTP_PORT") or "8080"
+    wanted = {
+        "http": whole("--http", http, 0, 65535),
+        "kafka": whole("--kafka", arguments.kafka or "9092", 0, 65535),
+        "clickhouse": whole("--clickhouse", arguments.clickhouse or "8123", 0, 65535),
+    }
+    named = [port for port in wanted.values() if port]
+    if len(named) > len(set(named)):
+        raise SettingError("two of --http, --kafka and --clickhouse are the same port; each needs one of its own")
+    return command.up(settings, wanted)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from deploy.supervisor import command
+
+    return command.status(arguments.data.absolute())
+
+
+def _configure_service(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--held", action="store_true", help=argparse.SUPPRESS)
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    """From the environment. When held by a supervisor, wait for its line with the rest of it."""
+    if arguments.held:
+        line = sys.stdin.readline()
+        if not line:
+            raise SettingError("--held: the supervisor went away")
+        os.environ.update(json.loads(line))
+    return read(os.environ)
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    import asyncio
+
+    from aiokafka.errors import KafkaConnectionError, KafkaError
+
+    from deploy import bootstrap
+
+    settings = _settings(arguments)
+    try:
+        epoch = asyncio.run(bootstrap.ensure(settings))
+    except KafkaConnectionError:
+        print(f"rev init: no Kafka answers at {settings.kafka}; start it, or set REV_KAFKA", file=sys.stderr)
+        return 1
+    except (bootstrap.BootstrapError, KafkaError) as error:
+        print(f"rev init: {error}", file=sys.stderr)
+        return 1
+    print(f"ready: {settings.kafka}, log {epoch}")
+    return 0
+
+
+def _gateway(arguments: argparse.Namespace) -> int:
+    from ingest import service
+
+    service.main(_settings(arguments))
+    return 0
+
+
+def _pricer(arguments: argparse.Namespace) -> int:
+    from pricer import service
+
+    service.main(_settings(arguments))
+    return 0
+
+
+def _ledger(arguments: argparse.Namespace) -> int:
+    from ledger import service
+
+    service.main(_settings(arguments))
+    return 0
+
+
+def _expirer(arguments: argparse.Namespace) -> int:
+    from expirer import service
+
+    service.main(_settings(arguments))
+    return 0
+
+
+def _notifier(arguments: argparse.Namespace) -> int:
+    from notifier import service
+
+    service.main(_settings(arguments))
+    return 0
+
+
+def _configure_import(parser: argparse.ArgumentParser) -> None:
+    from tools import importer
+
+    importer.configure(parser)
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from tools import importer
+
+    return importer.run(arguments, importer.on_terminal())
+
+
+def _configure_imports(parser: argparse.ArgumentParser) -> None:
+    from tools import importer
+
+    importer.configure_list(parser)
+
+
+def _imports(arguments: argparse.Namespace) -> int:
+    from tools import importer
+
+    return importer.run_list(arguments)
+
+
+def _configure_verify(parser: argparse.ArgumentParser) -> None:
+    from tools import verify
+
+    verify.configure(parser)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from tools import verify
+
+    return verify.run(arguments)
+
+
+def _configure_webhooks(parser: argparse.ArgumentParser) -> None:
+    from tools import listen
+
+    listen.configure(parser)
+
+
+def _webhooks(arguments: argparse.Namespace) -> int:
+    from tools import listen
+
+    return listen.run(arguments)
+
+
+COMMANDS = {
+    "up": Command("start everything on this machine and keep it up until Ctrl-C", _configure_up, _up),
+    "status": Command("show what runs on a data directory", _data, _status),
+    "init": Command("make a Kafka cluster ready: topics, the log's epoch, default prices", _configure_service, _init),
+    "gateway": Command("run a gateway: the HTTP API", _configure_service, _gateway),
+    "pricer": Command("run a pricer: prices every command of its shards exactly once", _configure_service, _pricer),
+    "ledger": Command("run a ledger writer: every entry exactly one row in ClickHouse", _configure_service, _ledger),
+    "expirer": Command("run an expirer: outcomes whose time has come are closed", _configure_service, _expirer),
+    "notifier": Command("run a notifier: signed webhooks with durable retries", _configure_service, _notifier),
+    "import": Command("send events from a file", _configure_import, _import),
+    "imports": Command("list what was imported, with its sums", _configure_imports, _imports),
+    "webhooks": Command("receive this machine's webhooks and print them", _configure_webhooks, _webhooks),
+    "verify": Command("price the log again and compare it with the ledger", _configure_verify, _verify),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

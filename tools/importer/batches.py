@@ -1,0 +1,147 @@
+"""Rows cut into batches, each of one customer. Pure: the same file and mapping make the same batches, whatever
+options are added and however often it is read.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from schemas.limits import MAX_EVENTS
+from tools.importer.cells import BadCell
+from tools.importer.events import Events, Prepared
+from tools.importer.keys import OwnIds, row_prefix
+from tools.importer.sources import Row
+
+BATCH_BYTES = 1 << 20
+"""Where a batch is cut: small enough to be quick, whatever its rows hold."""
+ROW_BYTES = 256
+"""What an event's key, names and punctuation take beside the row's own bytes."""
+OPEN_ROWS = 20_000
+"""Rows of batches that are not full yet, when a file names its customers row by row."""
+
+
+class Bad(NamedTuple):
+    """A row that cannot be imported. ``key``: what it would be known by, '' when that is its own id."""
+
+    row: int
+    line: int
+    column: str
+    reason: str
+    key: str = ""
+
+
+class Batch(msgspec.Struct):
+    """Rows that are sent as one. ``repeated``: rows that say the same as an earlier one with the same id;
+    ``lines``: lines of rows that take several, with the first such line."""
+
+    number: int
+    customer: str | None = None
+    events: list[Prepared] = msgspec.field(default_factory=list)
+    bad: list[Bad] = msgspec.field(default_factory=list)
+    repeated: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    blank: int = 0
+    rows: int = 0
+    size: int = 0
+    long: list[int] = msgspec.field(default_factory=list)
+
+
+class Whose(NamedTuple):
+    """Whom rows are charged to. ``key``: the customer of the API key, None of a platform's; ``named``: --customer."""
+
+    key: str | None = None
+    named: str | None = None
+
+    def of(self, row: str | None, column: str) -> str | None:
+        """The customer that a request names for a row (None: the key's own). Raises BadCell."""
+        only = self.key or self.named
+        if row is None:
+            if only is None:
+                raise BadCell(column, "is empty: a platform key needs a customer")
+        elif only is not None and row != only:
+            whose = "the API key belongs to" if self.key else "--customer says"
+            raise BadCell(column, f"is {row!r}, but {whose} {only!r}")
+        return None if self.key else row or self.named
+
+
+class Cutter:
+    """Makes batches of the rows of a file."""
+
+    def __init__(self, events: Events, whose: Whose, sha256: str) -> None:
+        self._events, self._whose = events, whose
+        self._prefix = row_prefix(sha256)
+        self._ids = OwnIds()
+        self._open: dict[str | None, Batch] = {}
+        self._number = 0
+
+    def batches(self, rows: Iterator[Row]) -> Iterator[Batch]:
+        """At most 1000 rows and about 1 MiB each. Raises FileError, MappingError."""
+        rest = self._new(None)  # what has no customer: bad rows and blank ones
+        waiting = 0
+        for row in rows:
+            batch = rest
+            if row.lines > 1:
+                rest.long.append(row.line)
+            if row.blank and row.problem is None:
+                rest.blank += 1
+            else:
+                try:
+                    made = self._events.of(row)
+                    customer = self._whose.of(made.customer, self._customer_column)
+                    made.customer = customer
+                    batch = self._open.get(customer) or self._begin(customer)
+                    waiting += self._add(batch, made)
+                except BadCell as error:
+                    rest.bad.append(
+                        Bad(row.number, row.line, error.column, error.reason, f"{self._prefix}{row.number}")
+                    )
+                    batch = rest
+            batch.rows += 1
+            batch.size += row.size + ROW_BYTES
+            if batch.rows >= MAX_EVENTS or batch.size > BATCH_BYTES:
+                waiting -= len(batch.events)
+                yield batch
+                if batch is rest:
+                    rest = self._new(None)
+                else:
+                    del self._open[batch.customer]
+            elif waiting > OPEN_ROWS:
+                largest = max(self._open.values(), key=lambda open: open.rows)
+                waiting -= len(largest.events)
+                yield self._open.pop(largest.customer)
+        yield from self._open.values()
+        self._open.clear()
+        if rest.rows:
+            yield rest
+
+    @property
+    def _customer_column(self) -> str:
+        return self._events.used.get("customer_id", "customer_id")
+
+    def _new(self, customer: str | None) -> Batch:
+        self._number += 1
+        return Batch(self._number, customer)
+
+    def _begin(self, customer: str | None) -> Batch:
+        batch = self._open[customer] = self._new(customer)
+        return batch
+
+    def _add(self, batch: Batch, made: Prepared) -> int:
+        """1 if the event is new; raises BadCell for an id that an earlier, different row has."""
+        event = made.event
+        if event.idempotency_key is None:
+            event.idempotency_key = f"{self._prefix}{made.row}"
+        else:
+            content = hash((msgspec.json.encode(event), made.at))
+            earlier = self._ids.earlier(batch.customer, event.idempotency_key, made.row, content)
+            if earlier is not None:
+                row, same = earlier
+                if not same:
+                    column = self._events.used.get("idempotency_key", "")
+                    raise BadCell(
+                        column, f"{event.idempotency_key[:60]!r} is the id of row {row}, which says otherwise"
+                    )
+                batch.repeated.append((made.row, row))
+                return 0
+        batch.events.append(made)
+        return 1

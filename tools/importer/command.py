@@ -1,0 +1,314 @@
+"""`rev import`: what is known and compared before the first charge, the question, then the sending."""
+
+import argparse
+import asyncio
+import random
+import sys
+import time
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import aiohttp
+import uvloop
+from rich.console import Console
+
+from tools.importer import options as typed
+from tools.importer import undoing
+from tools.importer.answers import Import
+from tools.importer.batches import Batch, Whose
+from tools.importer.cells import BadCell
+from tools.importer.client import Client, ImportStopped, Unreachable
+from tools.importer.columns import CUSTOMER, MappingError
+from tools.importer.doubts import doubts, stops
+from tools.importer.events import DEFAULT_AGENT
+from tools.importer.keys import import_id
+from tools.importer.options import Access, Options, UsageError
+from tools.importer.preview import PriceList, preview
+from tools.importer.pricing import Prices
+from tools.importer.reading import Reading, Subject, examined, reading
+from tools.importer.repeats import Comparer, OtherImport, There
+from tools.importer.report import console as printing
+from tools.importer.report import progress, summary
+from tools.importer.sending import Sender, shared, window
+from tools.importer.sources import Digest, FileError, digest
+from tools.importer.survey import Survey
+from tools.importer.tally import Tally
+
+FINE, SOME_BAD, FAILED = 0, 1, 2
+AGAIN = "Repeat the command: no row is charged twice."
+SHOWN_TRIES, SHOWN_PAUSE = 50, 0.2
+"""How often, and after how many seconds each time, the ledger is asked whether it shows the import."""
+SHOWN_BAD = 100
+"""How many bad rows are told one by one."""
+Ask = Callable[[str], bool]
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+def on_terminal() -> Ask | None:
+    """Asks the person at the terminal; None when there is none."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return None
+
+    def ask(question: str) -> bool:
+        try:
+            return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+        except EOFError:
+            return False
+
+    return ask
+
+
+def run(args: argparse.Namespace, ask: Ask | None = None) -> int:
+    """0: every row is in the ledger; 1: all but the bad rows; 2: it could not be done. ``ask``: None asks nobody.
+    Raises SettingError for a --url that is none."""
+    console, errors = printing(), printing(stderr=True)
+    try:
+        access = typed.access(args)
+        options = None if args.undo else typed.options(args)
+        hashed = None if options is None else examined(options)
+        with ExitStack() as opened:
+            runner = opened.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
+            client = runner.run(_connected(access))
+            opened.callback(lambda: runner.run(client.close()))
+            if options is None or hashed is None:
+                return undoing.run(args, access, client, runner.run, ask, console)
+            return _Import(options, hashed, access, client, console, errors).run(runner.run, ask)
+    except KeyboardInterrupt:  # Ctrl-C; what it came to so far is told already
+        errors.print(f"rev import: stopped. {AGAIN}", style="red")
+        return FAILED
+    except (UsageError, MappingError, FileError, ImportStopped, OSError, BadCell) as error:
+        told = told_of(error, args.file)
+        errors.print(f"rev import: {told}", style="red", markup=False, highlight=False, soft_wrap=True)
+        return FAILED
+
+
+def told_of(error: Exception, file: str) -> str:
+    """An error as a sentence."""
+    match error:
+        case BadCell():
+            return f"{error.column}: {error}"
+        case FileError():
+            return f"{file}: {error}"
+        case OSError(strerror=str(why), filename=str(name)):
+            return f"{name} cannot be read: {why}"
+    return str(error)
+
+
+async def _connected(access: Access) -> Client:
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64))
+    return Client(session, access.url, access.key, patience=access.patience, rng=random.Random())
+
+
+class Examined(NamedTuple):
+    """What a file says and what of it is there, before anything is sent."""
+
+    subject: Subject
+    read: Reading
+    survey: Survey
+    prices: PriceList
+    known: Mapping[str | None, Import]
+    there: There
+    doubts: list[str]
+
+    @property
+    def customers(self) -> list[str | None]:
+        """Whom the rows name that can be charged."""
+        return [customer for customer, prices in self.prices.items() if prices is not None]
+
+
+class _Import:
+    """One import of one file."""
+
+    def __init__(
+        self, options: Options, hashed: Digest, access: Access, client: Client, console: Console, errors: Console
+    ) -> None:
+        self._options, self._hashed, self._access, self._client = options, hashed, access, client
+        self._id = import_id(hashed.sha256)
+        self._console, self._errors = console, errors
+        self._tell = _Teller(errors)
+        self._tally = Tally(self._tell)
+        self._began = time.monotonic()
+
+    def run(self, wait_for: Run, ask: Ask | None) -> int:
+        """The exit code."""
+        options = self._options
+        seen: Examined = wait_for(self._examine())
+        asking = ask is not None and not options.yes and seen.survey.events > seen.there.rows
+        if options.dry_run or asking:
+            preview(self._console, self._id, options.columns, seen.read.events, seen.survey, seen.prices, seen.there,
+                    seen.doubts)  # fmt: skip
+        if options.dry_run:
+            self._say("Nothing was charged (--dry-run).")
+            return SOME_BAD if self._tally.bad else FINE
+        if asking and ask is not None and not ask(f"Charge {seen.survey.events - seen.there.rows:,} events?"):
+            self._say("Nothing was charged.")
+            return FAILED
+        wait_for(self._send(seen))
+        return SOME_BAD if self._tally.bad else FINE
+
+    async def _examine(self) -> Examined:
+        """Reads the whole file, asks the server, compares. Raises what forbids the import."""
+        options, client = self._options, self._client
+        named = options.columns.fixed.get(CUSTOMER, self._access.customer)
+        if self._access.customer not in (None, named):
+            raise UsageError("--customer and --set customer_id differ")
+        key, pricing = await client.whose(None)
+        if named is not None:
+            _, pricing = await client.whose(named)
+        subject = Subject(options, self._hashed, Whose(key, named), client.now())
+        survey = Survey(*window(subject.now))
+        with reading(subject) as read:
+            for bad in survey.read(read.batches):
+                self._tally.note_bad(bad.row, bad.line, BadCell(bad.column, bad.reason))
+        reason = stops(options.columns, read.events, options.no_tokens)
+        if reason is not None:
+            raise UsageError(reason)
+        if key is None and named is None and CUSTOMER not in read.events.used:
+            raise UsageError("a platform key needs --customer, or a column customer_id (--map customer_id=COLUMN)")
+        self._tally.blank, self._tally.repeated = survey.blank, survey.repeated
+        self._tell.release()
+        customers = list(dict.fromkeys(customer for customer, *_ in survey.sums))
+        prices: dict[str | None, Prices | None] = {}
+        for customer in customers:
+            if customer not in (None, named):
+                assert customer is not None
+                pricing = await client.prices(customer)
+            prices[customer] = None if pricing is None else Prices(pricing)
+        real = [customer for customer in customers if prices[customer] is not None]
+        known = await self._known(key, real)
+        there = There()
+        if await self._may_be_there(read, survey, known, real):
+            refused = [customer for customer in customers if prices[customer] is None]
+            charged = list(known) or (real if len(real) == 1 else [])
+            await self._compare(subject, Comparer(client, there, self._id, known, charged, refused))
+        told = doubts(options.columns, read.events, survey, read.times, prices)
+        return Examined(subject, read, survey, prices, known, there, told)
+
+    async def _known(self, key: str | None, customers: list[str | None]) -> dict[str | None, Import]:
+        """What the ledger has of this import, by customer. Raises OtherImport when it was charged to a customer whom
+        the file does not name now, unless that was told."""
+        found, rest = await self._in_ledger(key, customers)
+        others = [one.customer_id for one in rest if one.events > one.voided_events]
+        if others and not self._options.other_customer:
+            raise OtherImport(
+                f"this file was charged to {others[0]!r}{' and others' if others[1:] else ''} before, whom it does not"
+                " name now: undo that first (--undo --customer), or say --other-customer if it is meant to be charged"
+                " again"
+            )
+        return found
+
+    async def _in_ledger(
+        self, key: str | None, customers: list[str | None]
+    ) -> tuple[dict[str | None, Import], list[Import]]:
+        """What the ledger has of this import: by customer, as requests name them, and of all others. One request,
+        and one more for each customer of a platform who is not among the answer."""
+        if key is not None:
+            one = await self._client.imported(None, self._id)
+            return ({} if one is None else {None: one}), []
+        everyone = {one.customer_id: one async for one in self._client.imports(None, self._id)}
+        found: dict[str | None, Import] = {}
+        for customer in customers:
+            one = everyone.pop(customer or "", None) or await self._client.imported(customer, self._id)
+            if one is not None:
+                found[customer] = one
+        return found, list(everyone.values())
+
+    async def _may_be_there(
+        self, read: Reading, survey: Survey, known: Collection[str | None], customers: list[str | None]
+    ) -> bool:
+        """Whether rows of the file may be in the ledger: of an earlier import of it, or of whatever has sent the
+        same ids. An import of an earlier release has no id: some of its rows are looked for."""
+        if known or "idempotency_key" in read.events.used:
+            return True
+        return len(customers) == 1 and bool(await self._client.lookup(customers[0], survey.keys))
+
+    async def _compare(self, subject: Subject, comparer: Comparer) -> None:
+        with reading(subject) as read:
+            await shared(read.batches, self._options.in_flight, comparer.compare)
+        comparer.check_whole()
+
+    async def _send(self, seen: Examined) -> None:
+        options, tally = self._options, self._tally
+        sender = Sender(self._client, self._id, tally, seen.there)
+        try:
+            with reading(seen.subject) as read, progress(self._errors, tally) as bar:
+                task = bar.add_task(options.path.name, total=seen.survey.rows)
+
+                async def deliver(batch: Batch) -> None:
+                    await sender.deliver(batch)
+                    bar.update(task, advance=batch.rows)
+
+                await shared(read.batches, options.in_flight, deliver)
+            if digest(options.path) != seen.subject.digest:
+                raise ImportStopped("the file changed while it was read: rows may have been charged with other values")
+        except (ImportStopped, FileError, asyncio.CancelledError):
+            if tally.rows:
+                summary(self._console, tally, time.monotonic() - self._began, [f"Not finished. {AGAIN}"])
+            raise
+        took = time.monotonic() - self._began
+        notes = self._notes(seen)
+        if tally.imported and not await self._shown(seen):
+            notes.append("The ledger does not show all of it yet: wait for it (rev imports) before you import again.")
+        summary(self._console, tally, took, notes)
+
+    async def _shown(self, seen: Examined) -> bool:
+        """Waits until the ledger shows what this run charged, which is what a repeat with other options is held
+        against."""
+        wanted = sum(one.events for one in seen.known.values()) + self._tally.imported
+        try:
+            for _ in range(SHOWN_TRIES):
+                found, _ = await self._in_ledger(seen.subject.whose.key, seen.customers)
+                if sum(one.events for one in found.values()) >= wanted:
+                    return True
+                await self._client.wait(0, SHOWN_PAUSE)
+        except Unreachable:
+            pass  # all rows are charged; what is not known is told
+        return False
+
+    def _notes(self, seen: Examined) -> list[str]:
+        options, events = self._options, seen.read.events
+        notes = [f"import {self._id} (rev import … --undo takes it back)"]
+        if "agent_id" not in {*events.used, *options.columns.fixed}:
+            notes.append(
+                f'agent_id is "{DEFAULT_AGENT}" where no column gave one (--map agent_id=COLUMN or --set agent_id=NAME)'
+            )
+        if seen.read.times.local:
+            notes.append(f"Times without an offset were read in {options.zone} (--tz)")
+        if events.unused:
+            notes.append(f"Ignored columns (--metadata keeps them): {', '.join(filter(None, events.unused))}")
+        if self._client.retries:
+            notes.append(f"{self._client.retries} requests were repeated")
+        return notes + seen.doubts
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class _Teller:
+    """Tells of bad rows on stderr, the first ones each; nothing before `release`."""
+
+    def __init__(self, errors: Console) -> None:
+        self._errors = errors
+        self._held: list[str] | None = []
+        self._told = 0
+
+    def __call__(self, line: str) -> None:
+        self._told += 1
+        if self._told > SHOWN_BAD + 1:
+            return
+        if self._told == SHOWN_BAD + 1:
+            line = f"… more bad rows than {SHOWN_BAD}: the rest are only counted"
+        if self._held is None:
+            self._print(line)
+        else:
+            self._held.append(line)
+
+    def release(self) -> None:
+        """The file is fit to be imported: what is wrong with single rows is worth telling."""
+        held, self._held = self._held or [], None
+        for line in held:
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        self._errors.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,122 @@
+"""The options of `rev import` and `rev imports`, read and checked."""
+
+import argparse
+import os
+from datetime import tzinfo
+from pathlib import Path
+from typing import NamedTuple
+
+from schemas.settings import http_url
+from tools.importer.columns import FIELDS, Columns, pairs
+from tools.importer.keys import IMPORT
+from tools.importer.times import Dst, zone_of
+
+
+class UsageError(Exception):
+    """The command as typed cannot be done."""
+
+
+class Access(NamedTuple):
+    """The server, and who asks: ``customer`` is --customer; ``token`` the admin token."""
+
+    url: str
+    key: str
+    customer: str | None
+    patience: float
+    token: str | None = None
+
+
+class Options(NamedTuple):
+    """Of one import. ``dst``: which of two times is meant that a change of the clocks repeats."""
+
+    path: Path
+    columns: Columns
+    zone: tzinfo
+    dst: Dst | None
+    excel_dates: bool
+    keep: bool
+    no_tokens: bool
+    other_customer: bool
+    delimiter: str | None
+    in_flight: int
+    dry_run: bool
+    yes: bool
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `rev import`."""
+    parser.description = (
+        "Import a usage file (.csv, .tsv, .jsonl, .json, .parquet) through the HTTP API; repeat it as often as you"
+        " like: no row is charged twice."
+    )
+    parser.add_argument("file", metavar="FILE", help="or, with --undo, the id of an import")
+    _access(parser)
+    parser.add_argument("--map", action="append", default=[], metavar="FIELD=COLUMN,…", help=f"{', '.join(FIELDS)}")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE,…", help="the same in every row")
+    parser.add_argument("--no-tokens", action="store_true", help="the file has none: base prices only")
+    parser.add_argument("--other-customer", action="store_true", help="charge it though another customer was charged")
+    parser.add_argument("--tz", default="UTC", help="zone of times without an offset (UTC)")
+    parser.add_argument("--dst", choices=("earlier", "later"), help="of a local time that the clocks repeat")
+    parser.add_argument("--excel-dates", action="store_true", help="numbers such as 45982.5 are a spreadsheet's dates")
+    parser.add_argument("--metadata", action="store_true", help="keep unknown columns as metadata")
+    parser.add_argument("--delimiter", help="between the cells of a .csv (,)")
+    parser.add_argument("--in-flight", type=int, default=6, metavar="N", help="batches sent at once (6)")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done; charge nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--undo", action="store_true", help="void all that the import charged")
+    token = os.environ.get("REV_ADMIN_TOKEN")
+    parser.add_argument("--token", default=token, help="with --undo: the admin token (REV_ADMIN_TOKEN)")
+
+
+def configure_list(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `rev imports`."""
+    parser.description = "List the imports of a customer with their sums."
+    _access(parser)
+
+
+def _access(parser: argparse.ArgumentParser) -> None:
+    env = os.environ
+    parser.add_argument("--url", default=env.get("REV_URL"), help="of the gateway (REV_URL)")
+    parser.add_argument("--key", default=env.get("REV_API_KEY"), help="an API key (REV_API_KEY)")
+    parser.add_argument("--customer", help="with a platform key: the customer that is charged")
+    parser.add_argument("--patience", type=float, default=120.0, metavar="S", help="seconds without any answer (120)")
+
+
+def access(args: argparse.Namespace) -> Access:
+    """Raises UsageError; SettingError for a --url that is none."""
+    if not args.url or not args.key:
+        raise UsageError("--url and --key are needed (or REV_URL and REV_API_KEY)")
+    http_url("--url", args.url)
+    return Access(args.url, args.key, args.customer, args.patience, getattr(args, "token", None))
+
+
+def options(args: argparse.Namespace) -> Options:
+    """Raises UsageError, MappingError."""
+    if args.in_flight < 1:
+        raise UsageError("--in-flight must be at least 1")
+    if args.delimiter is not None and (len(args.delimiter) != 1 or args.delimiter in '"\r\n'):
+        raise UsageError("--delimiter must be one character, and not a quote")
+    try:
+        zone = zone_of(args.tz)
+    except ValueError as error:
+        raise UsageError(f"--tz: {error}") from None
+    columns = Columns(pairs("--map", args.map), pairs("--set", args.set))
+    return Options(
+        Path(args.file),
+        columns,
+        zone,
+        args.dst,
+        args.excel_dates,
+        args.metadata,
+        args.no_tokens,
+        args.other_customer,
+        args.delimiter,
+        args.in_flight,
+        args.dry_run,
+        args.yes,
+    )
+
+
+def is_import_id(text: str) -> bool:
+    """Whether the FILE of an undo is the id of an import."""
+    return text.startswith(IMPORT) and not Path(text).exists()

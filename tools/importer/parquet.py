@@ -1,0 +1,91 @@
+"""The rows of a Parquet file, with pyarrow. Imported only when such a file is."""
+
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+from tools.importer.cells import whole
+from tools.importer.columns import trimmed
+from tools.importer.times import Times
+
+AT_ONCE = 4096
+"""Rows that are read at once."""
+
+RawRow = tuple[int, int, list[Any], int, None, None, bool]
+
+
+class ParquetError(ValueError):
+    """No Parquet file that can be read."""
+
+
+class ParquetCells:
+    """Cells of Python values."""
+
+    named = False
+
+    def text(self, cell: Any) -> str:
+        if not isinstance(cell, str):
+            raise ValueError(f"{str(cell)[:40]!r} is not a string")
+        return cell
+
+    def id(self, cell: Any) -> str:
+        return str(cell) if type(cell) is int else self.text(cell)
+
+    def whole(self, cell: Any) -> int:
+        if type(cell) is not int:
+            raise ValueError(f"{str(cell)[:40]!r} is not a whole number (its column is of {type(cell).__name__})")
+        return whole(str(cell))
+
+    def moment(self, cell: Any, times: Times) -> int:
+        if isinstance(cell, datetime):
+            return times.read(cell.isoformat(timespec="milliseconds"))
+        if isinstance(cell, date):
+            return times.read(cell.isoformat())
+        if type(cell) is int or isinstance(cell, Decimal):
+            return times.read(str(cell))
+        return times.read(self.text(cell).strip())
+
+    def json(self, cell: Any) -> Any:
+        if isinstance(cell, bytes):
+            raise ValueError("is bytes, which no metadata can hold")
+        if isinstance(cell, Decimal):
+            return msgspec.Raw(format(cell, "f").encode())
+        if isinstance(cell, float) and (cell != cell or cell in (float("inf"), float("-inf"))):
+            raise ValueError(f"{cell} is no number that metadata can hold")
+        return msgspec.Raw(msgspec.json.encode(cell))
+
+
+def open_rows(path: Path) -> tuple[ParquetCells, list[str], Iterator[RawRow], Callable[[], None]]:
+    """Cells, header, rows (as sources.Row) and what closes the file. Raises ParquetError, OSError."""
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ParquetError(f"it cannot be read as Parquet: {error}") from None
+    header = [trimmed(name) for name in file.schema_arrow.names]
+    return ParquetCells(), header, _rows(file), file.close
+
+
+def _rows(file: Any) -> Iterator[RawRow]:
+    number = 0
+    for batch in file.iter_batches(AT_ONCE):
+        columns = [_values(column) for column in batch.columns]
+        for cells in zip(*columns, strict=True):
+            number += 1
+            blank = not any(cell is not None for cell in cells)
+            yield number, 0, list(cells), 32 * len(cells), None, None, blank
+
+
+def _values(column: Any) -> list[Any]:
+    """A column as Python values: times cut to milliseconds, since Python has no nanoseconds."""
+    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
+    values: list[Any] = column.to_pylist()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return [value.strip() or None if value is not None else None for value in values]
+    return values

@@ -1,0 +1,127 @@
+"""What an import would do, shown before it does it: `--dry-run`, and the question on a terminal."""
+
+from collections.abc import Mapping
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from schemas.money import format_cents
+from tools.importer.columns import METADATA, Columns
+from tools.importer.events import DEFAULT_AGENT, Events, Prepared
+from tools.importer.pricing import Prices
+from tools.importer.repeats import There
+from tools.importer.survey import Survey
+from tools.importer.tally import dollars
+
+SHOWN_MONTHS = 24
+PriceList = Mapping[str | None, Prices | None]
+"""By the customer that a request names (None: the key's own)."""
+
+
+def preview(
+    console: Console,
+    import_id: str,
+    columns: Columns,
+    events: Events,
+    survey: Survey,
+    prices: PriceList,
+    there: There,
+    doubts: list[str],
+) -> None:
+    """Prints all of it."""
+    _say(console, f"Import {import_id}: what it would do")
+    _say(console, "")
+    _first_rows(console, survey, prices)
+    _mapping(console, columns, events)
+    _months(console, survey)
+    _totals(console, survey, prices, there)
+    if doubts:
+        _say(console, "What looks wrong, or should be known:")
+        for doubt in doubts:
+            _say(console, f"- {doubt}")
+        _say(console, "")
+
+
+def _first_rows(console: Console, survey: Survey, prices: PriceList) -> None:
+    if not survey.first:
+        return
+    _say(console, "The first rows as events, at the price now:")
+    for made in survey.first:
+        where = f"line {made.line}" if made.line else f"row {made.row}"
+        _say(console, f"  {where}: {_as_sent(made, survey)}  {_price(made, prices)}")
+    _say(console, "")
+
+
+def _as_sent(made: Prepared, survey: Survey) -> str:
+    sent = msgspec.structs.replace(made.placed(survey.oldest, survey.latest))
+    if (sent.idempotency_key or "").startswith("import/"):
+        sent.idempotency_key = None  # our own, and long
+    whose = f'"{made.customer}" ' if made.customer else ""
+    return whose + msgspec.json.encode(sent).decode()
+
+
+def _price(made: Prepared, prices: PriceList) -> str:
+    known = prices.get(made.customer)
+    if known is None:
+        return "price unknown"
+    pico = known.total(made.event.action or "", 1, made.total, made.event.outcome == "success")
+    return "no price: it will be refused" if pico is None else f"{format_cents(pico)} cents"
+
+
+def _mapping(console: Console, columns: Columns, events: Events) -> None:
+    _say(console, "Where each field comes from:")
+    for field, column in events.used.items():
+        how = "--map" if columns.mapped.get(field) == column else "--metadata" if METADATA in field else "its name"
+        _say(console, f"  {field:<16} column {column!r} ({how})")
+    for field, value in columns.fixed.items():
+        _say(console, f"  {field:<16} {value!r} (--set)")
+    if not {"agent_id"} & (events.used.keys() | columns.fixed.keys() | columns.mapped.keys()):
+        _say(console, f"  {'agent_id':<16} {DEFAULT_AGENT!r} (nothing else is given)")
+    if events.unused:
+        _say(console, f"  ignored columns  {', '.join(column or '(without a name)' for column in events.unused)}")
+    _say(console, "")
+
+
+def _months(console: Console, survey: Survey) -> None:
+    months = survey.months()
+    if not months:
+        return
+    _say(console, "Rows by month (UTC):")
+    for month in months[-SHOWN_MONTHS:]:
+        name = month.name or "no time"
+        outside = f", {month.outside:,} of them outside of the window" if month.outside else ""
+        _say(console, f"  {name:<16} {month.rows:,}{outside}")
+    if len(months) > SHOWN_MONTHS:
+        _say(console, f"  … and {len(months) - SHOWN_MONTHS} earlier months")
+    _say(console, "")
+
+
+def _totals(console: Console, survey: Survey, prices: PriceList, there: There) -> None:
+    pico: int | None = 0
+    priced = True
+    for (customer, action, success), sums in survey.sums.items():
+        known = prices.get(customer)
+        cost = None if known is None else known.total(action, sums.events, sums.tokens, sums.events if success else 0)
+        priced = priced and cost is not None
+        pico = (pico or 0) + (cost or 0)
+    table = Table(show_header=False, box=None, title="All of it, at the prices now", title_justify="left")
+    table.add_column()
+    table.add_column(justify="right")
+    for name, value in (
+        ("rows", f"{survey.rows:,}"),
+        ("events", f"{survey.events:,}"),
+        ("bad", f"{survey.bad:,}"),
+        ("tokens", f"{survey.tokens:,}"),
+        ("total_cents", format_cents(pico or 0) + ("" if priced else " and what has no price")),
+        ("dollars", dollars(pico or 0)),
+        ("already there", f"{there.rows:,}"),
+        ("to be charged", f"{survey.events - there.rows:,}"),
+    ):
+        table.add_row(name, value)
+    console.print(table)
+    _say(console, "")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

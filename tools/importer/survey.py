@@ -1,0 +1,117 @@
+"""The first reading of a file: what it would come to, and what looks wrong. Nothing is sent. Pure."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import NamedTuple
+
+from schemas.limits import DAY
+from tools.importer.batches import Bad, Batch
+from tools.importer.events import Prepared
+
+FIRST_ROWS = 5
+SAMPLE = 500
+EPOCH_DAY = date(1970, 1, 1).toordinal()
+EARLIEST = -EPOCH_DAY - 1
+
+
+class Sums(NamedTuple):
+    """Of one customer, action and standing (``success`` or not)."""
+
+    events: int
+    tokens: int
+
+
+class Month(NamedTuple):
+    """Rows of one month (``2026-04``, '' without a time): all, and those outside of the server's window."""
+
+    name: str
+    rows: int
+    outside: int
+
+
+class Survey:
+    """What a whole file says. ``oldest`` and ``latest``: the times that the server takes, UTC ms."""
+
+    def __init__(self, oldest: int, latest: int) -> None:
+        self.oldest, self.latest = oldest, latest
+        self.rows = self.events = self.tokens = self.blank = self.repeated = self.no_tokens = self.bad = 0
+        self.first: list[Prepared] = []
+        self.sums: dict[tuple[str | None, str, bool], Sums] = {}
+        self.keys: list[str] = []
+        """Some keys of rows all over the file."""
+        self.long: list[int] = []
+        """Lines where rows begin that take several."""
+        self.long_count = 0
+        self._days: dict[int | None, list[int]] = {}
+        self._times: dict[int | None, None] = {}
+        self._before: tuple[object, ...] = ()
+        self.equal = 0
+        """Rows with a time that say the same as the row before them."""
+
+    def read(self, batches: Iterator[Batch]) -> Iterator[Bad]:
+        """Reads all; gives the bad rows as they come."""
+        for batch in batches:
+            self.rows += batch.rows
+            self.blank += batch.blank
+            self.repeated += len(batch.repeated)
+            self.bad += len(batch.bad)
+            self.long_count += len(batch.long)
+            self.long += batch.long[: 1 - len(self.long)]
+            yield from batch.bad
+            if batch.events:
+                self._events(batch)
+
+    def _events(self, batch: Batch) -> None:
+        events = batch.events
+        self.events += len(events)
+        self.first += events[: FIRST_ROWS - len(self.first)] if len(self.first) < FIRST_ROWS else []
+        if len(self.keys) < 2 * SAMPLE:
+            self.keys += [made.key for made in (events if not self.keys else events[:1])[:SAMPLE]]
+        sums: dict[tuple[str, bool], list[int]] = {}
+        before = self._before
+        for made in events:
+            event, at = made.event, made.at
+            total = made.total
+            entry = sums.setdefault((event.action or "", event.outcome == "success"), [0, 0])
+            entry[0] += 1
+            entry[1] += total
+            if not total and event.tokens is None and event.tokens_input is None and event.tokens_output is None:
+                self.no_tokens += 1
+            self._note_time(at)
+            if at is not None:
+                now = (at, total, event.action, event.agent_id, event.task_id, event.trace_id, event.metadata)
+                self.equal += now == before
+                before = now
+        self._before = before
+        for (action, success), (count, tokens) in sums.items():
+            old = self.sums.get((batch.customer, action, success), Sums(0, 0))
+            self.sums[batch.customer, action, success] = Sums(old.events + count, old.tokens + tokens)
+            self.tokens += tokens
+
+    def _note_time(self, at: int | None) -> None:
+        if len(self._times) < 2:
+            self._times[at] = None
+        day = self._days.setdefault(None if at is None else at // DAY, [0, 0])
+        day[0] += 1
+        if at is not None and not self.oldest <= at <= self.latest:
+            day[1] += 1
+
+    @property
+    def one_time(self) -> bool:
+        """Whether all rows, of which there are several, have one and the same time."""
+        return self.events > 1 and len(self._times) == 1 and None not in self._times
+
+    def months(self) -> list[Month]:
+        """By time, rows without one first."""
+        found: dict[str, list[int]] = {}
+        for day in sorted(self._days, key=lambda day: EARLIEST if day is None else day):
+            name = "" if day is None else date.fromordinal(EPOCH_DAY + day).isoformat()[:7]
+            month = found.setdefault(name, [0, 0])
+            month[0] += self._days[day][0]
+            month[1] += self._days[day][1]
+        return [Month(name, rows, outside) for name, (rows, outside) in found.items()]
+
+    @property
+    def outside(self) -> int:
+        """Rows whose time the server does not take: they count when they are accepted."""
+        return sum(outside for _, outside in self._days.values())

@@ -1,0 +1,53 @@
+"""`rev import --undo`: what an import charged is voided, once; killable, and repeatable as often as you like."""
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from schemas.money import parse_cents
+from tools.importer.answers import Import, cents
+from tools.importer.client import Client, ImportStopped
+from tools.importer.keys import UNDO_REASON
+
+LOOKS = 3
+"""How often in a row nothing must be left to take back: the ledger is at most a second behind, and an event
+that was accepted before may be priced only now."""
+PAUSE = 0.6
+TRIES = 100
+AT_ONCE = 1000
+
+
+class Undone(NamedTuple):
+    """What an undo came to. ``pico``: the (negative) sum of its voids, in pico-cents; ``left``: what the ledger
+    has of the import now, None of one that it does not know."""
+
+    voids: int
+    pico: int
+    left: Import | None
+
+
+async def charged(client: Client, customer: str | None, import_id: str) -> AsyncIterator[list[int]]:
+    """The ids of the events of an import that stand, in lists of at most 1000."""
+    async for page in client.events_of(customer, import_id):
+        ids = [event.event_id for event in page if event.status == "priced"]
+        if ids:
+            yield ids
+
+
+async def undo(client: Client, admin: Client, customer: str | None, import_id: str) -> Undone:
+    """Void all, and return when the ledger shows it. Raises ImportStopped."""
+    voids = pico = quiet = 0
+    for _ in range(TRIES):
+        left = 0
+        now = await client.imported(customer, import_id)
+        if now is not None and now.events > now.voided_events:
+            for ids in [ids async for ids in charged(client, customer, import_id)]:
+                answer = await admin.void(ids, UNDO_REASON + import_id)
+                made = [void for void in answer.voids if not void.already]
+                voids += len(made)
+                pico += sum(parse_cents(cents(void.total_cents)) for void in made)
+                left += len(ids)
+        quiet = 0 if left else quiet + 1
+        if quiet == LOOKS:
+            return Undone(voids, pico, now)
+        await client.wait(0, PAUSE)
+    raise ImportStopped("the ledger still shows events of the import as charged; repeat the command")

@@ -1,0 +1,232 @@
+"""The whole comparison: partition by partition, chunk by chunk, in bounded memory."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
+from dataclasses import dataclass
+from decimal import Decimal
+
+from schemas.limits import DAY
+from schemas.topics import partition_of
+from tools.verify.compare import Difference, compare
+from tools.verify.configuration import CONFIG_KEY, Configuration
+from tools.verify.derive import derive
+from tools.verify.inherit import inherit
+from tools.verify.keys import Keys, Known
+from tools.verify.model import Expected, Shard
+from tools.verify.outcomes import Outcomes
+from tools.verify.rows import BORROWED, ZERO, Row, add, event_id
+from tools.verify.sources import CannotRun, Ledger, Log, RawRecord, Selection, Span
+from tools.verify.tariffs import Tariff, Tariffs
+from tools.verify.voids import against
+
+CHUNK = 20_000
+"""Rows that are held against each other at once, about."""
+MAX_WINDOW = 400 * DAY
+"""Keys charged this long before the log begins are still asked for; a window is shorter."""
+STEP = 0.1
+"""Seconds between two looks at how far the ledger is."""
+
+
+@dataclass
+class Totals:
+    """What was read and compared. ``cents``: the exact sum of the ledger's rows. ``derived``: rows
+    that are older than the log; ``borrowed``: later ones of which only older rows tell the terms."""
+
+    commands: int = 0
+    events: int = 0
+    rows: int = 0
+    derived: int = 0
+    borrowed: int = 0
+    cents: Decimal = ZERO
+    differences: int = 0
+
+
+class Check:
+    """One comparison. ``tell`` gets every difference; ``pause`` sleeps seconds."""
+
+    def __init__(
+        self,
+        log: Log,
+        ledger: Ledger,
+        selection: Selection,
+        tell: Callable[[Difference], None],
+        *,
+        patience: float = 60.0,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        chunk: int = CHUNK,
+    ) -> None:
+        self._log, self._ledger, self._selection, self._tell = log, ledger, selection, tell
+        self._tries, self._pause, self._chunk = int(patience / STEP), pause, chunk
+        self._reached: dict[int, int] = {}
+        self.totals = Totals()
+
+    async def run(self) -> Totals:
+        """Compare everything that the log held at the start, and what it no longer holds."""
+        spans = await self._log.spans()
+        if not spans:
+            raise CannotRun("the log has no partitions")
+        count = len(spans)
+        home = partition_of(CONFIG_KEY, count)
+        configuration = Configuration(spans[home].first == 0, lambda customer: partition_of(customer.encode(), count))
+        # First the shard that decides prices, so that the others' price records can be checked.
+        order = [home, *(partition for partition in sorted(spans) if partition != home)]
+        if self._selection.customer is not None:
+            theirs = partition_of(self._selection.customer.encode(), count)
+            order = [partition for partition in order if partition in (home, theirs)]
+        for partition in order:
+            await self._partition(partition, spans[partition], configuration)
+        await self._beyond(order, count)
+        return self.totals
+
+    async def _partition(self, partition: int, span: Span, configuration: Configuration) -> None:
+        with closing(Keys()) as keys, closing(Outcomes()) as outcomes:
+            shard = await self._shard(partition, span, configuration, keys, outcomes)
+            await self._older(partition, span.first)
+            start = span.first
+            async for chunk in self._chunks(shard, partition, span):
+                await self._compare(partition, Span(start, chunk[-1].offset + 1), span.first, chunk)
+                start = chunk[-1].offset + 1
+
+    async def _shard(
+        self, partition: int, span: Span, configuration: Configuration, keys: Keys, outcomes: Outcomes
+    ) -> Shard:
+        """The model, with what it inherits from before the log begins."""
+        if span.first == 0:
+            return Shard(partition, keys, outcomes, Tariffs(), configuration)
+        began = await self._ledger.began(partition, span.first)
+        async for old in self._ledger.old_keys(partition, span.first, began - MAX_WINDOW):
+            keys.remember(old.customer, old.key, Known(b"", old.at), old.test)
+        await self._inherit(partition, span.first, outcomes)
+        inherited = await self._ledger.inherited(partition, span.first)
+        self._check_inherited(partition, inherited)
+        return Shard(partition, keys, outcomes, Tariffs(inherited), configuration, began)
+
+    async def _inherit(self, partition: int, first: int, outcomes: Outcomes) -> None:
+        """Outcomes from before the log, whatever times are selected: a later verdict may close one."""
+        everything = Selection(self._selection.customer)
+        async for row in self._ledger.rows(partition, Span(0, first), everything, outcomes=True):
+            for difference in inherit(outcomes, row):
+                if self._selection.holds(row):
+                    self._differ(difference)
+
+    def _check_inherited(self, partition: int, inherited: list[Tariff]) -> None:
+        """Before the log begins at most one price of a customer and action was in force."""
+        known: dict[tuple[str | None, str], Tariff] = {}
+        for tariff in inherited:
+            other = known.setdefault((tariff.customer, tariff.action), tariff)
+            if other != tariff:
+                self._differ(Difference("log", partition, tariff.offset, 0, "price", str(other), str(tariff)))
+
+    async def _older(self, partition: int, first: int) -> None:
+        """Rows whose commands are gone: derived again from themselves."""
+        voids: list[Row] = []
+        async for row in self._ledger.rows(partition, Span(0, first), self._selection):
+            self.totals.derived += 1
+            self._count(row)
+            for difference in derive(row):
+                self._differ(difference)
+            if row["kind"] == "void":
+                voids.append(row)
+            if len(voids) == self._chunk:
+                await self._check_voids(voids, set())
+                voids.clear()
+        await self._check_voids(voids, set())
+
+    async def _check_voids(self, voids: list[Row], told: set[tuple[int, str]]) -> None:
+        """Each void against the row that it takes back; ``told``: event id and column of what is known to differ."""
+        originals = await self._ledger.originals(voids)
+        for void in voids:
+            at = (void["raw_partition"], void["raw_offset"], void["raw_index"])
+            for column, wanted, found in against(void, originals.get(void["original"])):
+                if (void["event_id"], column) not in told:
+                    self._differ(Difference("value", *at, column, wanted, found))
+
+    async def _chunks(self, shard: Shard, partition: int, span: Span) -> AsyncIterator[list[Expected]]:
+        chunk: list[Expected] = []
+        weight = 0
+        async for record in self._log.records(partition, span):
+            expected = self._apply(shard, record)
+            if len(expected.effects) > 1:
+                await self._settle(partition, expected)
+            chunk.append(expected)
+            weight += 1 + expected.events
+            if weight >= self._chunk:
+                yield chunk
+                chunk, weight = [], 0
+        if chunk:
+            yield chunk
+
+    def _apply(self, shard: Shard, record: RawRecord) -> Expected:
+        expected = shard.apply(record.offset, record.timestamp, record.key, record.value)
+        self.totals.commands += 1
+        self.totals.events += expected.events
+        return expected
+
+    async def _settle(self, partition: int, expected: Expected) -> None:
+        """The ledger says which of several right answers was given: later ones depend on it."""
+        await self._caught_up(partition, expected.offset)
+        span = Span(expected.offset, expected.offset + 1)
+        rows = [row async for row in self._ledger.rows(partition, span, Selection())]
+        options = expected.options or ()
+        found = [len(compare(partition, expected._replace(options=(option,)), rows)) for option in options]
+        expected.effects[found.index(min(found))]()
+
+    async def _compare(self, partition: int, span: Span, first: int, chunk: list[Expected]) -> None:
+        leaving = [e.offset for e in chunk if e.options is None or any(e.options)]
+        if leaving:
+            await self._caught_up(partition, leaving[-1])
+        rows: dict[int, list[Row]] = defaultdict(list)
+        voids: dict[int, Row] = {}
+        async for row in self._ledger.rows(partition, span, self._selection):
+            rows[row["raw_offset"]].append(row)
+            self._count(row)
+            if row["kind"] == "void":
+                voids[row["event_id"]] = row
+        told: set[tuple[int, str]] = set()
+        for expected in chunk:
+            chosen = self._chosen(expected)
+            for difference in compare(partition, chosen, rows.pop(expected.offset, [])):
+                told.add((difference.event_id, difference.column))
+                self._differ(difference)
+        # What is left stands at offsets that no record of the log has.
+        for offset, left in rows.items():
+            for difference in compare(partition, Expected(offset, 0, ([],)), left):
+                self._differ(difference)
+        self.totals.borrowed += sum(event_id(partition, first, 0) > void["original"] for void in voids.values())
+        await self._check_voids(list(voids.values()), told)
+
+    def _chosen(self, expected: Expected) -> Expected:
+        if expected.options is None:
+            return expected
+        options = tuple([row for row in option if self._selection.holds(row)] for option in expected.options)
+        self.totals.borrowed += sum(row.get(BORROWED, False) for row in options[0])
+        return expected._replace(options=options)
+
+    async def _caught_up(self, partition: int, offset: int) -> None:
+        """Wait until the ledger has got to an offset, once in vain for each partition at most."""
+        while self._reached.get(partition, -1) < offset and self._tries > 0:
+            self._reached[partition] = await self._ledger.reached(partition)
+            if self._reached[partition] < offset:
+                self._tries -= 1
+                await self._pause(STEP)
+
+    async def _beyond(self, order: list[int], count: int) -> None:
+        """Rows where the log has nothing: beyond its end, or of a partition that it does not have."""
+        reached = {partition: await self._ledger.reached(partition) for partition in order}
+        spans = await self._log.spans()
+        for partition, offset in reached.items():
+            if offset >= spans[partition].end:
+                self._differ(Difference("extra", partition, offset, 0, ledger="a row beyond the end of the log"))
+        for row in await self._ledger.beyond(count):
+            at = (row["raw_partition"], row["raw_offset"], row["raw_index"])
+            self._differ(Difference("extra", *at, ledger="a row of a partition that the log does not have"))
+
+    def _count(self, row: Row) -> None:
+        self.totals.rows += 1
+        self.totals.cents = add(self.totals.cents, row["total_cents"])
+
+    def _differ(self, difference: Difference) -> None:
+        self.totals.differences += 1
+        self._tell(difference)

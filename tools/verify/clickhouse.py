@@ -1,0 +1,188 @@
+"""rev.entries as verify reads it: over ClickHouse's HTTP, in ranges of raw offsets, as text.
+
+A reader's rights suffice. Every number comes as text, so that no client library can round it.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import aiohttp
+
+from tools.verify.rows import COLUMNS, FLAGS, MONEY, TIMES, WHOLES, Row
+from tools.verify.sources import KEYED, OUTCOMES, CannotRun, OldKey, Selection, Span
+from tools.verify.tariffs import Tariff
+
+PAGE = 20_000
+"""Rows in one answer, about. A range of fewer raw offsets than this is asked for at once."""
+ORIGINALS = 2_000
+"""Rows asked for by their ids at once: a query has a length."""
+LIMIT = 600.0
+
+
+class ClickHouseLedger:
+    """``user`` and ``password`` of anyone who may SELECT from rev.entries."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, user: str, password: str) -> None:
+        self._session, self._url = session, url.rstrip("/")
+        self._headers = {"X-ClickHouse-User": user, "X-ClickHouse-Key": password}
+
+    async def reached(self, partition: int) -> int:
+        where = f"raw_partition = {partition}"
+        (row,) = await self._all(f"SELECT toString(count()), toString(max(raw_offset)) FROM rev.entries WHERE {where}")
+        return int(row[1]) if int(row[0]) else -1
+
+    async def beyond(self, partitions: int) -> list[Row]:
+        where = f"raw_partition >= {partitions} LIMIT 1000"
+        return [_row(found) for found in await self._all(f"SELECT {_SELECTED} FROM rev.entries WHERE {where}")]
+
+    async def rows(
+        self, partition: int, span: Span, selection: Selection, outcomes: bool = False
+    ) -> AsyncIterator[Row]:
+        """One query for each page of about PAGE rows, so that the engine never sorts many."""
+        at, more = span.first, _OUTCOMES if outcomes else ""
+        while at < span.end:
+            upto = await self._page_end(partition, Span(at, span.end), more)
+            where = f"raw_partition = {partition} AND raw_offset >= {at} AND raw_offset < {upto}{more}"
+            where += _chosen(selection)
+            order = "ORDER BY raw_offset, raw_index, entries_offset"
+            async for row in self._stream(f"SELECT {_SELECTED} FROM rev.entries WHERE {where} {order}"):
+                yield _row(row)
+            at = upto
+
+    async def originals(self, voids: Sequence[Row]) -> dict[int, Row]:
+        found: dict[int, Row] = {}
+        for start in range(0, len(voids), ORIGINALS):
+            some = voids[start : start + ORIGINALS]
+            customers = ", ".join(sorted({_quoted(void["customer_id"]) for void in some}))
+            ids = ", ".join(str(void["original"]) for void in some if void["original"] is not None)
+            if ids:
+                where = f"customer_id IN ({customers}) AND event_id IN ({ids})"
+                async for row in self._stream(f"SELECT {_SELECTED} FROM rev.entries WHERE {where}"):
+                    made = _row(row)
+                    found[made["event_id"]] = made
+        return {v["original"]: found[v["original"]] for v in voids if _of_the_same(v, found.get(v["original"]))}
+
+    async def _page_end(self, partition: int, span: Span, more: str) -> int:
+        """Where to cut a span so that about PAGE rows are before the cut."""
+        if span.end - span.first <= PAGE:
+            return span.end
+        where = f"raw_partition = {partition} AND raw_offset >= {span.first} AND raw_offset < {span.end}{more}"
+        page = f"SELECT raw_offset FROM rev.entries WHERE {where} ORDER BY raw_offset LIMIT {PAGE}"
+        (found,) = await self._all(f"SELECT toString(count()), toString(max(raw_offset)) FROM ({page})")
+        return int(found[1]) + 1 if int(found[0]) == PAGE else span.end
+
+    async def began(self, partition: int, first: int) -> int:
+        where = f"raw_partition = {partition} AND raw_offset < {first}"
+        latest = "toString(toUnixTimestamp64Milli(max(recorded_at)))"
+        (row,) = await self._all(f"SELECT toString(count()), {latest} FROM rev.entries WHERE {where}")
+        return int(row[1]) if int(row[0]) else 0
+
+    async def inherited(self, partition: int, first: int) -> list[Tariff]:
+        customer = "if(price_is_default, '', customer_id)"
+        columns = f"toString(price_id), {customer}, price_action, {_money('price_base')}, {_money('price_token')}"
+        columns += f", {_money('price_bonus')}, toString(price_offset), price_is_default"
+        where = f"raw_partition = {partition} AND raw_offset >= {first} AND price_offset < {first} AND price_id != 0"
+        found = await self._all(f"SELECT DISTINCT {columns} FROM rev.entries WHERE {where}")
+        tariffs = [
+            Tariff(int(id), None if default else customer, action, Decimal(b), Decimal(t), Decimal(s), int(offset))
+            for id, customer, action, b, t, s, offset, default in found
+        ]
+        return sorted(tariffs, key=lambda tariff: (tariff.offset, tariff.id))
+
+    async def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
+        columns = "customer_id, idempotency_key, toString(toUnixTimestamp64Milli(recorded_at)), test"
+        where = (
+            f"raw_partition = {partition} AND raw_offset < {first} AND kind IN {KEYED} AND idempotency_key != ''"
+            f" AND recorded_at >= {_moment(since)}"
+        )
+        async for customer, key, at, test in self._stream(f"SELECT {columns} FROM rev.entries WHERE {where}"):
+            yield OldKey(customer, key, int(at), bool(test))
+
+    async def _all(self, query: str) -> list[list[Any]]:
+        return [row async for row in self._stream(query)]
+
+    async def _stream(self, query: str) -> AsyncIterator[list[Any]]:
+        """Rows as JSON arrays. Raises CannotRun."""
+        try:
+            async with self._session.post(
+                self._url + "/",
+                params={"wait_end_of_query": "1"},
+                data=f"{query} FORMAT JSONCompactEachRow".encode(),
+                headers=self._headers,
+                timeout=aiohttp.ClientTimeout(total=LIMIT),
+            ) as response:
+                if response.status != 200:
+                    raise CannotRun(f"ClickHouse at {self._url}: {(await response.text())[:500]}")
+                async for line in _lines(response.content):
+                    yield json.loads(line)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise CannotRun(f"ClickHouse at {self._url}: {type(error).__name__}: {error}") from error
+        except json.JSONDecodeError as error:
+            raise CannotRun(f"ClickHouse at {self._url} answered what is no row: {error.doc[:500]}") from error
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length."""
+    rest = b""
+    async for block in content.iter_any():
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            if line:
+                yield line
+    if rest:
+        yield rest
+
+
+def _of_the_same(void: Row, original: Row | None) -> bool:
+    return original is not None and original["customer_id"] == void["customer_id"]
+
+
+def _money(column: str) -> str:
+    return f"toString({column})"
+
+
+def _whole(column: str) -> str:
+    return f"toString({column})"
+
+
+def _time(column: str) -> str:
+    return f"toString(toUnixTimestamp64Milli({column}))"
+
+
+_SELECTED = ", ".join(
+    _money(c) if c in MONEY else _whole(c) if c in WHOLES else _time(c) if c in TIMES else c for c in COLUMNS
+)
+_OUTCOMES = f" AND (kind IN {OUTCOMES} OR kind = 'event' AND outcome = 'pending')"
+_READ: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(MONEY, Decimal),
+    **dict.fromkeys((*WHOLES, *TIMES), int),
+    **dict.fromkeys(FLAGS, bool),
+}
+_READERS = [_READ.get(column, str) for column in COLUMNS]
+
+
+def _row(found: Sequence[Any]) -> Row:
+    triples = zip(COLUMNS, _READERS, found, strict=True)
+    return {column: None if value is None else read(value) for column, read, value in triples}
+
+
+def _chosen(selection: Selection) -> str:
+    text = ""
+    if selection.customer is not None:
+        text += f" AND customer_id = {_quoted(selection.customer)}"
+    if selection.start is not None:
+        text += f" AND recorded_at >= {_moment(selection.start)}"
+    if selection.end is not None:
+        text += f" AND recorded_at < {_moment(selection.end)}"
+    return text
+
+
+def _moment(at: int) -> str:
+    return f"fromUnixTimestamp64Milli(toInt64({at}), 'UTC')"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,0 +1,257 @@
+"""What the commands of outcomes must have left: register, resolve, expire, read, void. Pure but
+for what it keeps in Outcomes and Keys.
+
+Rules (docs/verify.md): the first closing in log order wins, by accepted time against expires_at;
+a key that opened or closed something answers for the same body again; a refusal leaves a row
+without money and is never remembered.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import partial
+from typing import Any, NamedTuple
+
+from schemas.limits import DAY
+from tools.verify.keys import Keys, Known, body_of
+from tools.verify.outcomes import Outcome, Outcomes, closing_price, opened_by
+from tools.verify.rows import BORROWED, EMPTY, Row, canonical, event_id, iso, loads
+from tools.verify.voids import Place, void_row, void_shown, voidable
+
+RESERVED = "outcome_charge"
+"""The action of registered outcomes."""
+MAX_PRICE = 10**9
+MAX_TTL = 100 * 365 * DAY
+COMMANDS = ("register", "resolve", "expire", "read", "void")
+BODIES: dict[str, dict[str, Any]] = {
+    "register": {
+        "task_id": None, "agent_id": None, "price_on_success": None, "price_on_failure": "0", "expires_at": None,
+        "on_expiry": "failure", "success_criteria": None,
+    },
+    "resolve": {"target": None, "success": None, "evidence": None},
+}  # fmt: skip
+"""What makes two commands with one key the same, with what an absent field stands for."""
+
+Effect = Callable[[], None]
+
+
+class Option(NamedTuple):
+    """Rows that a command may have left, and what follows from them for later ones."""
+
+    rows: list[Row]
+    effect: Effect
+
+
+def nothing() -> None:
+    """The effect of a replay or refusal."""
+
+
+class Lifecycle:
+    """The outcomes of one partition. ``keys``: the namespaces that meter events share."""
+
+    def __init__(self, partition: int, keys: Keys, outcomes: Outcomes) -> None:
+        self._partition, self._keys, self._outcomes = partition, keys, outcomes
+
+    def apply(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Option]:
+        """What a command accepted ``at`` (ms) may have left; more than one option only where the
+        body of a key is older than the log."""
+        rule = {
+            "register": self._register,
+            "resolve": self._resolve,
+            "expire": self._remind,
+            "read": self._remind,
+            "void": self._void,
+        }[command["command"]]
+        return self._repeated(offset, at, command) or [rule(offset, at, command)]
+
+    def opened(self, row: Row, criteria: Any = None, mode: str | None = None) -> None:
+        """A row opens an outcome; ``mode``: of the command."""
+        self._outcomes.open(opened_by(row, None if criteria is None else canonical(criteria)), mode)
+
+    def _repeated(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Option]:
+        """The options of a command whose key is remembered; none when it is new."""
+        name = command.get("idempotency_key")
+        known = None if name is None else self._keys.recall(command["customer_id"], name, command.get("mode"))
+        if known is None or at - known.at >= command["idempotency_window"]:
+            return []
+        outcome = self._find(command, command.get("target", ""))
+        refused = Option([self._refusal(offset, at, 0, command, outcome)], nothing)
+        if known.body == b"":
+            return [Option([], nothing), refused]
+        return [Option([], nothing) if known.body == self._body(command) else refused]
+
+    def _body(self, command: Mapping[str, Any]) -> bytes:
+        """What two commands with one key must have in common: an outcome may be named either way."""
+        fields = BODIES[command["command"]]
+        body = {name: command.get(name, absent) for name, absent in fields.items()}
+        if command["command"] == "resolve":
+            outcome = self._find(command, command["target"])
+            body["target"] = command["target"] if outcome is None else outcome.id
+        return body_of(canonical({"command": command["command"], **body}))
+
+    def _register(self, offset: int, at: int, command: Mapping[str, Any]) -> Option:
+        taken = self._outcomes.of_task(command["customer_id"], command["task_id"], command.get("mode"))
+        if taken is not None or not _can_open(command, at):
+            return Option([self._refusal(offset, at, 0, command, taken)], nothing)
+        row = self._registered(offset, at, command)
+
+        def effect() -> None:
+            self.opened(row, command.get("success_criteria"), command.get("mode"))
+            self._remember(at, command, row["test"])
+
+        return Option([row], effect)
+
+    def _resolve(self, offset: int, at: int, command: Mapping[str, Any]) -> Option:
+        outcome = self._find(command, command["target"])
+        verdict = "succeeded" if command["success"] else "failed"
+        if outcome is not None and not outcome.verdict and at < outcome.expires_at:
+            row = self._closing(offset, at, outcome, verdict, command)
+
+            def effect() -> None:
+                self._outcomes.put(outcome._replace(verdict=verdict, closed_by=row["event_id"]))
+                self._remember(at, command, row["test"])
+
+            return Option([row], effect)
+        if outcome is not None and outcome.verdict == verdict:
+            return Option([], nothing)
+        closing = self._expiry(offset, at, outcome, command)
+        refusal = self._refusal(offset, at, len(closing.rows), command, outcome)
+        if closing.rows:
+            # of the whole record: nobody closed it, and it is about what is closed
+            refusal |= {"api_key_id": 0, "import_id": closing.rows[0]["import_id"]}
+        return Option([*closing.rows, refusal], closing.effect)
+
+    def _remind(self, offset: int, at: int, command: Mapping[str, Any]) -> Option:
+        """An expirer's reminder, or a look at the outcome."""
+        target = command["target"] if command["command"] == "read" else command["outcome_id"]
+        return self._expiry(offset, at, self._find(command, target), command)
+
+    def _expiry(self, offset: int, at: int, outcome: Outcome | None, command: Mapping[str, Any]) -> Option:
+        if outcome is None or outcome.verdict or at < outcome.expires_at:
+            return Option([], nothing)
+        row = self._closing(offset, at, outcome, "expired", command)
+        closed = outcome._replace(verdict="expired", closed_by=row["event_id"])
+        return Option([row], partial(self._outcomes.put, closed))
+
+    def _void(self, offset: int, at: int, command: Mapping[str, Any]) -> Option:
+        whose = self._outcomes.voided(command["event_id"])
+        if whose == command["customer_id"]:
+            return Option([], nothing)
+        place = Place(self._partition, offset)
+        if whose is not None or not voidable(command, place, self._outcomes):
+            return Option([self._refusal(offset, at, 0, command)], nothing)
+        row = {**self._plain(offset, at, 0, command), **void_row(command)}
+        charge = command.get("charge", False)
+        effect = partial(self._outcomes.void, command["event_id"], command["customer_id"], charge=charge)
+        return Option([{**row, "detail": void_shown(row)}], effect)
+
+    def _find(self, command: Mapping[str, Any], target: str) -> Outcome | None:
+        return self._outcomes.find(command["customer_id"], target, command.get("mode"))
+
+    def _remember(self, at: int, command: Mapping[str, Any], test: bool) -> None:
+        name = command.get("idempotency_key")
+        if name is not None:
+            self._keys.remember(command["customer_id"], name, Known(self._body(command), at), test)
+
+    def misplaced(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Row]:
+        """What a command under another key than its customer's leaves."""
+        silent = command["command"] in ("expire", "read")
+        return [] if silent else [self._refusal(offset, at, 0, command)]
+
+    def _plain(self, offset: int, at: int, index: int, command: Mapping[str, Any]) -> Row:
+        return {
+            **EMPTY,
+            "event_id": event_id(self._partition, offset, index),
+            "raw_partition": self._partition,
+            "raw_offset": offset,
+            "raw_index": index,
+            "customer_id": command["customer_id"],
+            "api_key_id": command.get("api_key_id", 0),
+            "event_time": at,
+            "recorded_at": at,
+        }
+
+    def _registered(self, offset: int, at: int, command: Mapping[str, Any]) -> Row:
+        row = {
+            **self._plain(offset, at, 0, command),
+            "kind": "registered",
+            "agent_id": command["agent_id"],
+            "action": RESERVED,
+            "outcome": "pending",
+            "task_id": command["task_id"],
+            "expires_at": command["expires_at"],
+            "on_expiry": command.get("on_expiry", "failure"),
+            "price_on_success": Decimal(command["price_on_success"]),
+            "price_on_failure": Decimal(command.get("price_on_failure", "0")),
+            "idempotency_key": command.get("idempotency_key") or "",
+            "test": command.get("test", False),
+        }
+        row["outcome_id"] = f"oc_{row['event_id']}"
+        criteria = command.get("success_criteria")
+        opened = opened_by(row, None if criteria is None else canonical(criteria))
+        return {**row, "detail": shown(opened, at)}
+
+    def _closing(self, offset: int, at: int, outcome: Outcome, verdict: str, command: Mapping[str, Any]) -> Row:
+        charge = closing_price(outcome, verdict)
+        resolving = verdict != "expired"
+        return {
+            **self._plain(offset, at, 0, command),
+            **outcome.kept,
+            "kind": "charge" if charge else "waived",
+            "verdict": verdict,
+            "api_key_id": command["api_key_id"] if resolving else 0,
+            "bonus_cents": charge,
+            "total_cents": charge,
+            "original": outcome.event_id,
+            "outcome_id": outcome.id,
+            "expires_at": outcome.expires_at,
+            "idempotency_key": (command.get("idempotency_key") or "") if resolving else "",
+            "detail": shown(outcome._replace(verdict=verdict), at, command.get("evidence") if resolving else None),
+            BORROWED: outcome.inherited,
+        }
+
+    def _refusal(
+        self, offset: int, at: int, index: int, command: Mapping[str, Any], outcome: Outcome | None = None
+    ) -> Row:
+        return {
+            **self._plain(offset, at, index, command),
+            "kind": "rejected",
+            "config_type": command["command"],
+            "outcome_id": "" if outcome is None else outcome.id,
+            "test": _is_test(command, outcome),
+            "actor": command.get("actor", "admin") if command["command"] == "void" else "",
+        }
+
+
+def _is_test(command: Mapping[str, Any], outcome: Outcome | None) -> bool:
+    """Of a refusal: a verdict has no flag of its own, but its outcome's, or else its mode's."""
+    if command["command"] != "resolve":
+        return bool(command.get("test", False))
+    return command.get("mode") == "test" if outcome is None else bool(outcome.kept["test"])
+
+
+def _can_open(command: Mapping[str, Any], at: int) -> bool:
+    prices = (Decimal(command["price_on_success"]), Decimal(command.get("price_on_failure", "0")))
+    return at < command["expires_at"] <= at + MAX_TTL and all(0 <= price <= MAX_PRICE for price in prices)
+
+
+def shown(outcome: Outcome, at: int, evidence: Any = None) -> dict[str, Any]:
+    """The outcome as the API shows it, at the accepted time of what opened or closed it."""
+    closed = outcome.verdict != ""
+    return {
+        "task_id": outcome.kept["task_id"] or None,
+        "outcome_id": outcome.id,
+        "event_id": outcome.event_id,
+        **{name: outcome.kept[name] for name in ("customer_id", "agent_id", "action", "test")},
+        "success_criteria": None if outcome.criteria is None else loads(outcome.criteria),
+        "price_on_success_cents": outcome.success,
+        "price_on_failure_cents": outcome.failure,
+        "on_expiry": outcome.on_expiry,
+        "expires_at": iso(outcome.expires_at),
+        "status": outcome.verdict or "pending",
+        "success": outcome.verdict == "succeeded" if closed else None,
+        "charge_cents": closing_price(outcome, outcome.verdict) if closed else None,
+        "evidence": evidence,
+        "created_at": iso(outcome.created_at),
+        "resolved_at": iso(at) if closed else None,
+        "voided": outcome.voided,
+    }

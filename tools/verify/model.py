@@ -1,0 +1,228 @@
+"""What one shard's log says the ledger must hold. Pure but for the keys it remembers.
+
+Rules (docs/verify.md): accepted time is the append time made monotone; a command's events are
+charged all or none; a key that was charged within the command's window is answered again or,
+with another body, refuses the command; nothing of a refusal is remembered.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from tools.verify import endpoints
+from tools.verify.configuration import CONFIG_KEY, Configuration
+from tools.verify.keys import Keys, Known, body_of
+from tools.verify.lifecycle import COMMANDS, RESERVED, Effect, Lifecycle, nothing
+from tools.verify.outcomes import Outcomes
+from tools.verify.rows import EMPTY, Row, amounts, canonical, event_id, loads
+from tools.verify.tariffs import Tariff, Tariffs
+
+MAX_CENTS = 10**12
+MAX_TOKENS = 10**12
+MAX_EVENTS = 1000
+PRICE_KEY = b"_price"
+CONFIGURE = {"genesis", "key.create", "key.revoke", "price.set", "price.delete", "customer.update", "customer.ensure"}
+CONFIGURE |= {f"webhook.{name}" for name in endpoints.COMMANDS}
+
+
+class Expected(NamedTuple):
+    """What one record of the log must have left. ``options``: any of them is right; more than
+    one only where the answer depends on what is older than the log; then the one that holds has
+    its effect on later records (``effects``, alike in number) when it is called. None: nothing is known.
+    """
+
+    offset: int
+    at: int
+    options: tuple[list[Row], ...] | None
+    events: int = 0
+    problem: str = ""
+    """What is wrong with the log itself."""
+    effects: tuple[Effect, ...] = ()
+
+
+class _Charge(NamedTuple):
+    row: Row
+    key: str | None
+    body: bytes
+
+
+class Shard:
+    """One partition. Records are applied in the order of their offsets."""
+
+    def __init__(
+        self,
+        partition: int,
+        keys: Keys,
+        outcomes: Outcomes,
+        tariffs: Tariffs,
+        configuration: Configuration,
+        began: int = 0,
+    ) -> None:
+        self.partition, self._keys, self._tariffs, self._configuration = partition, keys, tariffs, configuration
+        self._lifecycle = Lifecycle(partition, keys, outcomes)
+        self._at = began
+
+    def apply(self, offset: int, timestamp: int, key: bytes, value: bytes) -> Expected:
+        """The rows that a record must have left; ``timestamp`` is its append time in ms."""
+        self._at = max(self._at, timestamp)
+        try:
+            command = loads(value)
+            name = command["command"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return Expected(offset, self._at, ([],), problem="no command")
+        if name == "meter":
+            return self._meter(offset, key, command)
+        if name in COMMANDS:
+            return self._outcome(offset, key, command)
+        if name == "price":
+            return self._install(offset, key, command)
+        if name == endpoints.REPLAY and key == command["customer_id"].encode():
+            return self._expected(offset, [{**self._plain(offset, key, "config"), **endpoints.replayed(command)}])
+        if name in CONFIGURE:
+            if key != CONFIG_KEY or not self._configuration.is_home(self.partition):
+                return self._expected(offset, [self._plain(offset, key, "rejected")])
+            rows = self._configuration.apply(command)
+            base = self._plain(offset, key, "config")
+            rows = None if rows is None else [{**base, **row, **self._place(offset, i)} for i, row in enumerate(rows)]
+            return self._expected(offset, rows)
+        return Expected(offset, self._at, ([],), problem=f"unknown command {name!r}")
+
+    def _expected(self, offset: int, rows: list[Row] | None, events: int = 0) -> Expected:
+        return Expected(offset, self._at, None if rows is None else (rows,), events)
+
+    def _outcome(self, offset: int, key: bytes, command: Mapping[str, Any]) -> Expected:
+        if key != command["customer_id"].encode():
+            return self._expected(offset, self._lifecycle.misplaced(offset, self._at, command))
+        options = self._lifecycle.apply(offset, self._at, command)
+        if len(options) == 1:
+            options[0].effect()
+        rows = tuple(option.rows for option in options)
+        return Expected(offset, self._at, rows, effects=tuple(option.effect for option in options))
+
+    def _install(self, offset: int, key: bytes, command: Mapping[str, Any]) -> Expected:
+        if key != PRICE_KEY:
+            return self._expected(offset, [self._plain(offset, key, "rejected")])
+        last = self._tariffs.number
+        problem = ""
+        if self._tariffs.install(command, offset):
+            problem = self._configuration.check_install(command, self.partition, last)
+        return Expected(offset, self._at, ([],), problem=problem)
+
+    def _plain(self, offset: int, key: bytes, kind: str) -> Row:
+        """A row of a command that no customer sent."""
+        row = {**EMPTY, **self._place(offset, 0), "kind": kind, "customer_id": key.decode(errors="replace")}
+        return {**row, "event_time": self._at, "recorded_at": self._at}
+
+    def _place(self, offset: int, index: int) -> Row:
+        return {
+            "event_id": event_id(self.partition, offset, index),
+            "raw_partition": self.partition,
+            "raw_offset": offset,
+            "raw_index": index,
+        }
+
+    def _meter(self, offset: int, key: bytes, command: Mapping[str, Any]) -> Expected:
+        events = command["events"]
+        sane = 1 <= len(events) <= (MAX_EVENTS if command.get("batch") else 1)
+        if not sane or key != command["customer_id"].encode():
+            return self._expected(offset, self._refused(offset, command), len(events))
+        charges: list[_Charge] = []
+        within: dict[str, bytes] = {}
+        refused, unsure = False, False
+        for index, event in enumerate(events):
+            name, body = event.get("idempotency_key"), b""
+            if name is not None:
+                body = body_of(canonical({k: v for k, v in event.items() if k != "idempotency_key"}))
+                known = within.get(name, self._recall(command, name))
+                if known is not None:
+                    unsure = unsure or known == b""
+                    refused = refused or known not in (b"", body)
+                    continue
+            charge = self._charge(offset, index, command, event)
+            if charge is None:
+                refused = True
+                continue
+            charges.append(_Charge(charge, name, body))
+            if name is not None:
+                within[name] = body
+        if refused:
+            return self._expected(offset, self._refused(offset, command), len(events))
+        rows = [charge.row for charge in charges]
+        charged = partial(self._remember, self._at, command, charges)
+        if unsure:
+            options = (rows, self._refused(offset, command))
+            return Expected(offset, self._at, options, len(events), effects=(charged, nothing))
+        charged()
+        return self._expected(offset, rows, len(events))
+
+    def _recall(self, command: Mapping[str, Any], name: str) -> bytes | None:
+        known = self._keys.recall(command["customer_id"], name, command.get("mode"))
+        return known.body if known is not None and self._at - known.at < command["idempotency_window"] else None
+
+    def _remember(self, at: int, command: Mapping[str, Any], charges: list[_Charge]) -> None:
+        for charge in charges:
+            if charge.key is not None:
+                known = Known(charge.body, at)
+                self._keys.remember(command["customer_id"], charge.key, known, charge.row["test"])
+            if charge.row["outcome"] == "pending":
+                self._lifecycle.opened(charge.row)
+
+    def _charge(self, offset: int, index: int, command: Mapping[str, Any], event: Mapping[str, Any]) -> Row | None:
+        """The row of an event that is charged; None when it is refused."""
+        tariff = self._tariffs.of(command["customer_id"], event["action"])
+        tokens, outcome = event.get("tokens", 0), event.get("outcome")
+        if tariff is None or event["action"] == RESERVED or not 0 <= tokens <= MAX_TOKENS:
+            return None
+        base, token, bonus, total = amounts(tariff.base, tariff.token, tariff.bonus, tokens, outcome == "success")
+        if total > MAX_CENTS:
+            return None
+        row = self._event_row("event", offset, index, command, event)
+        if outcome == "pending":
+            row["expires_at"] = event.get("expires_at")
+            if row["expires_at"] is None:
+                row["expires_at"] = self._at + command["outcome_ttl"]
+            elif row["expires_at"] <= self._at:
+                return None
+            row["outcome_id"] = f"oc_{row['event_id']}"
+        row.update(base_cents=base, token_cents=token, bonus_cents=bonus, total_cents=total)
+        row.update(_priced_by(tariff))
+        return row
+
+    def _refused(self, offset: int, command: Mapping[str, Any]) -> list[Row]:
+        return [self._event_row("rejected", offset, i, command, event) for i, event in enumerate(command["events"])]
+
+    def _event_row(
+        self, kind: str, offset: int, index: int, command: Mapping[str, Any], event: Mapping[str, Any]
+    ) -> Row:
+        texts = (
+            "agent_id", "action", "outcome", "model", "provider", "trace_id", "task_id", "on_expiry", "idempotency_key",
+        )  # fmt: skip
+        return {
+            **EMPTY,
+            **self._place(offset, index),
+            **{name: event.get(name) or "" for name in texts},
+            "kind": kind,
+            "customer_id": command["customer_id"],
+            "api_key_id": command["api_key_id"],
+            "test": command.get("test", False),
+            "import_id": command.get("import_id") or "",
+            "tokens": event.get("tokens", 0),
+            "tokens_input": event.get("tokens_input"),
+            "tokens_output": event.get("tokens_output"),
+            "metadata": canonical(event["metadata"]) if "metadata" in event else "",
+            "expires_at": event.get("expires_at"),
+            "event_time": self._at if event.get("event_time") is None else event["event_time"],
+            "recorded_at": self._at,
+        }
+
+
+def _priced_by(tariff: Tariff) -> Row:
+    return {
+        "price_id": tariff.id,
+        "price_action": tariff.action,
+        "price_base": tariff.base,
+        "price_token": tariff.token,
+        "price_bonus": tariff.bonus,
+        "price_is_default": tariff.customer is None,
+        "price_offset": tariff.offset,
+    }

@@ -1,0 +1,101 @@
+"""Where verify reads from, as it sees them: the log and the ledger. No I/O here."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple, Protocol
+
+from tools.verify.rows import Row
+from tools.verify.tariffs import Tariff
+
+KEYED = ("event", "registered", "charge", "waived")
+"""Kinds of row that a key is remembered by."""
+OUTCOMES = ("registered", "charge", "waived", "void")
+"""Kinds of row that tell of outcomes, beside pending events."""
+
+
+class CannotRun(Exception):
+    """Log or ledger cannot be read; the message is for a person."""
+
+
+class Span(NamedTuple):
+    """Offsets that a partition holds: [first, end)."""
+
+    first: int
+    end: int
+
+
+class RawRecord(NamedTuple):
+    """One record of rev.raw; ``timestamp`` is its append time in ms."""
+
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes
+
+
+class Selection(NamedTuple):
+    """Which rows are compared: of one customer, accepted in [start, end) ms; None: no bound."""
+
+    customer: str | None = None
+    start: int | None = None
+    end: int | None = None
+
+    def holds(self, row: Row) -> bool:
+        return (
+            (self.customer is None or row["customer_id"] == self.customer)
+            and (self.start is None or row["recorded_at"] >= self.start)
+            and (self.end is None or row["recorded_at"] < self.end)
+        )
+
+
+class OldKey(NamedTuple):
+    """An idempotency key that was charged before the log begins."""
+
+    customer: str
+    key: str
+    at: int
+    test: bool
+
+
+class Log(Protocol):
+    """rev.raw."""
+
+    async def spans(self) -> dict[int, Span]:
+        """What each partition holds now."""
+        ...
+
+    def records(self, partition: int, span: Span) -> AsyncIterator[RawRecord]:
+        """The records of a span in order."""
+        ...
+
+
+class Ledger(Protocol):
+    """rev.entries in ClickHouse."""
+
+    async def reached(self, partition: int) -> int:
+        """The highest raw offset of any row of the partition; -1 when there is none."""
+        ...
+
+    async def beyond(self, partitions: int) -> list[Row]:
+        """Some rows (at most 1000) whose partition the log does not have."""
+        ...
+
+    def rows(self, partition: int, span: Span, selection: Selection, outcomes: bool = False) -> AsyncIterator[Row]:
+        """Rows whose raw offset is in the span, ordered by raw offset and index. ``outcomes``:
+        only those that opened, closed or took back something (OUTCOMES)."""
+        ...
+
+    async def originals(self, voids: Sequence[Row]) -> dict[int, Row]:
+        """What the voids take back, by event id: rows of the same customers."""
+        ...
+
+    async def began(self, partition: int, first: int) -> int:
+        """The latest accepted time (ms) of a row below a raw offset; 0 when there is none."""
+        ...
+
+    async def inherited(self, partition: int, first: int) -> list[Tariff]:
+        """The prices that rows from a raw offset on were priced with and that were set before it."""
+        ...
+
+    def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
+        """Keys charged below a raw offset and accepted at or after ``since`` (ms)."""
+        ...
