@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import processes, scenarios
-from bench.running import Running
+from bench.running_stack import RunningStack
 from bench.scenarios import Figures
 
 RESULTS = Path(__file__).parent / "results"
@@ -40,7 +40,7 @@ def commit() -> str:
     return asked.stdout.strip()
 
 
-def keys_for(running: Running, count: int = 16) -> list[str]:
+def keys_for(running: RunningStack, count: int = 16) -> list[str]:
     """API keys of customers spread over all shards."""
     return [running.make_key(f"bench-{number}") for number in range(count)]
 
@@ -105,7 +105,7 @@ class Bench:
 
     def growth(self, partitions: int) -> None:
         """Batch throughput with another number of shards."""
-        running = Running(self._where / f"p{partitions}", {"REV_PARTITIONS": str(partitions)})
+        running = RunningStack(self._where / f"p{partitions}", {"REV_PARTITIONS": str(partitions)})
         try:
             running.wait_ready()
             keys = keys_for(running)

@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaProducer
 
 from bench import load, processes, scenarios, traffic
 from bench.__main__ import RESULTS, commit, console, keys_for, show
-from bench.running import Running, wait_until
+from bench.running_stack import RunningStack, wait_until
 from bench.scenarios import Figures
 from schemas import commands
 from schemas.limits import DAY
@@ -44,7 +44,7 @@ def registers(count: int, prefix: str, expires_at: Iterable[int]) -> list[tuple[
     return made
 
 
-async def append(running: Running, records: list[tuple[bytes, bytes]]) -> None:
+async def append(running: RunningStack, records: list[tuple[bytes, bytes]]) -> None:
     """All of them, in large batches."""
     producer = AIOKafkaProducer(
         bootstrap_servers=running.run["kafka"], enable_idempotence=True, linger_ms=20, max_batch_size=1 << 20
@@ -59,7 +59,7 @@ async def append(running: Running, records: list[tuple[bytes, bytes]]) -> None:
         await producer.stop()
 
 
-def metric(running: Running, name: str) -> float:
+def metric(running: RunningStack, name: str) -> float:
     """Sum of an expirer's metric over its labels; 0 while it cannot be asked."""
     try:
         with urllib.request.urlopen(running.run["addresses"]["expirer"] + "/metrics", timeout=5) as answer:
@@ -69,7 +69,7 @@ def metric(running: Running, name: str) -> float:
     return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
 
 
-def ready(running: Running) -> bool:
+def ready(running: RunningStack) -> bool:
     try:
         with urllib.request.urlopen(running.run["addresses"]["expirer"] + "/readyz", timeout=5) as answer:
             return int(answer.status) == 200
@@ -85,7 +85,7 @@ def peak_mib(pid: int) -> float:
     raise ValueError(f"no VmHWM for {pid}")
 
 
-def opened(running: Running, count: int) -> Figures:
+def opened(running: RunningStack, count: int) -> Figures:
     """So many outcomes that expire in 30 to 60 days, until the expirer holds them all."""
     now, rng = time.time_ns() // 1_000_000, random.Random(7)
     began = time.monotonic()
@@ -104,7 +104,7 @@ def opened(running: Running, count: int) -> Figures:
     }
 
 
-def restarted(running: Running, count: int) -> Figures:
+def restarted(running: RunningStack, count: int) -> Figures:
     """kill -9 of the expirer, until it has read everything and is ready."""
     before = running.wait_pid("expirer")
     os.kill(before, signal.SIGKILL)
@@ -123,7 +123,7 @@ def restarted(running: Running, count: int) -> Figures:
     }
 
 
-def lateness(running: Running, prefix: str) -> Figures:
+def lateness(running: RunningStack, prefix: str) -> Figures:
     """From expires_at to the accepted time of the closing, ms, as the ledger has it."""
     late = "toUnixTimestamp64Milli(recorded_at) - toUnixTimestamp64Milli(assumeNotNull(expires_at))"
     names = ("least_ms", "p50_ms", "p99_ms", "most_ms")
@@ -135,12 +135,12 @@ def lateness(running: Running, prefix: str) -> Figures:
     return {"closings": int(row[0]), "outcomes": int(row[1])} | dict(zip(names, map(float, row[2:]), strict=True))
 
 
-def closed(running: Running, prefix: str, count: int) -> float:
+def closed(running: RunningStack, prefix: str, count: int) -> float:
     """Seconds until so many outcomes have expired in the ledger."""
     return wait_until(lambda: lateness(running, prefix)["outcomes"] >= count, f"{prefix} are closed", 120, 0.1)
 
 
-def one_by_one(running: Running, count: int) -> Figures:
+def one_by_one(running: RunningStack, count: int) -> Figures:
     """Outcomes that fall due one after the other over ten seconds, beside all the open ones."""
     now, rng = time.time_ns() // 1_000_000, random.Random(8)
     times = [now + 3000 + rng.randrange(10_000) for _ in range(count)]
@@ -149,7 +149,7 @@ def one_by_one(running: Running, count: int) -> Figures:
     return lateness(running, "one")
 
 
-def metered(running: Running, keys: list[str], seed: int, seconds: int = 6) -> Figures:
+def metered(running: RunningStack, keys: list[str], seed: int, seconds: int = 6) -> Figures:
     """Latency of single meter events at RATE, and how many were not answered with their price in time."""
     messages = traffic.singles(running.http, keys, RATE * seconds, seed)
     answers = asyncio.run(load.open_loop(running.http, messages.__getitem__, RATE, seconds))
@@ -162,7 +162,7 @@ def metered(running: Running, keys: list[str], seed: int, seconds: int = 6) -> F
     }
 
 
-def at_once(running: Running, keys: list[str], count: int) -> Figures:
+def at_once(running: RunningStack, keys: list[str], count: int) -> Figures:
     """So many that fall due in the same millisecond, beside single meter events of others."""
     calm = metered(running, keys, 1)
     due = time.time_ns() // 1_000_000 + int(AHEAD * 1000)

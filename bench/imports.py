@@ -15,7 +15,7 @@ from statistics import median
 
 from bench import processes, scenarios
 from bench.__main__ import RESULTS, commit, console, show
-from bench.running import Running, wait_until
+from bench.running_stack import RunningStack, wait_until
 from bench.scenarios import Figures
 
 ROWS = 200_000
@@ -33,7 +33,7 @@ def usage(path: Path, rows: int, turn: int) -> Path:
     return path
 
 
-def seconds(running: Running, key: str, path: Path, *options: str) -> float:
+def seconds(running: RunningStack, key: str, path: Path, *options: str) -> float:
     """Of one import."""
     began = time.perf_counter()
     command = [sys.executable, "-m", "tools.cli", "import", str(path), "--url", running.http, "--key", key, *options]
@@ -41,7 +41,7 @@ def seconds(running: Running, key: str, path: Path, *options: str) -> float:
     return time.perf_counter() - began
 
 
-def measure(running: Running, where: Path, rows: int) -> Figures:
+def measure(running: RunningStack, where: Path, rows: int) -> Figures:
     """Medians of TURNS, each with a customer and a file of its own."""
     first, again, own = [], [], []
     before = processes.cpu(running)
@@ -63,7 +63,7 @@ def measure(running: Running, where: Path, rows: int) -> Figures:
     }
 
 
-def _settle(running: Running, customer: str, rows: int) -> None:
+def _settle(running: RunningStack, customer: str, rows: int) -> None:
     counted = f"SELECT count() FROM rev.entries WHERE customer_id = '{customer}' AND kind = 'event'"
     wait_until(lambda: int(running.sql(counted)) == rows, "the ledger has all rows", 120)
 
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="write the figures to bench/results")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rev-bench-") as where:
-        running = Running(Path(where) / "data")
+        running = RunningStack(Path(where) / "data")
         try:
             running.wait_ready()
             figures = measure(running, Path(where), args.rows)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 
-class Answer(NamedTuple):
+class LoadResponse(NamedTuple):
     """One finished request. Times are seconds of the monotonic clock."""
 
     status: int
@@ -20,7 +20,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class Connection(asyncio.Protocol):
+class LoadConnection(asyncio.Protocol):
     """One keep-alive connection with one request under way at a time."""
 
     def __init__(self) -> None:
@@ -51,14 +51,14 @@ class Connection(asyncio.Protocol):
         if not self._waiter.done():
             self._waiter.set_result((status, body))
 
-    async def ask(self, request: bytes) -> Answer:
+    async def ask(self, request: bytes) -> LoadResponse:
         """Send one request and wait for its answer. Raises OSError when the connection breaks."""
         assert self._transport is not None
         self._waiter = asyncio.get_running_loop().create_future()
         began = time.perf_counter()
         self._transport.write(request)
         status, body = await self._waiter
-        return Answer(status, began, time.perf_counter() - began, body)
+        return LoadResponse(status, began, time.perf_counter() - began, body)
 
     def close(self) -> None:
         if self._transport is not None:
@@ -79,16 +79,16 @@ def request(url: str, key: str, body: bytes, headers: tuple[str, ...] = ()) -> b
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-async def connect(url: str) -> Connection:
+async def connect(url: str) -> LoadConnection:
     parts = urlsplit(url)
     loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(Connection, parts.hostname, parts.port)
+    _, connection = await loop.create_connection(LoadConnection, parts.hostname, parts.port)
     return connection
 
 
-async def closed_loop(url: str, requests: Iterator[bytes], connections: int) -> list[Answer]:
+async def closed_loop(url: str, requests: Iterator[bytes], connections: int) -> list[LoadResponse]:
     """Every connection sends the next request when its last is answered, until none are left."""
-    answers: list[Answer] = []
+    answers: list[LoadResponse] = []
 
     async def worker() -> None:
         connection = await connect(url)
@@ -100,12 +100,12 @@ async def closed_loop(url: str, requests: Iterator[bytes], connections: int) -> 
     return answers
 
 
-async def open_loop(url: str, make: Callable[[int], bytes], rate: float, seconds: float) -> list[Answer]:
+async def open_loop(url: str, make: Callable[[int], bytes], rate: float, seconds: float) -> list[LoadResponse]:
     """``rate`` requests a second on a fixed schedule; a late answer does not delay the next
     request, and latency counts from the time the request was due."""
     loop = asyncio.get_running_loop()
-    idle: list[Connection] = []
-    answers: list[Answer] = []
+    idle: list[LoadConnection] = []
+    answers: list[LoadResponse] = []
 
     async def one(number: int, due: float) -> None:
         connection = idle.pop() if idle else await connect(url)

@@ -8,14 +8,14 @@ import time
 
 import msgspec
 
-from pricer.memory import MemoryLog
+from pricer.memory import MemoryShard
 from pricer.processor import Pricer
 from schemas import commands
 from schemas.commands import InstallPrice, Meter, MeterEvent
 from schemas.prices import DEFAULTS
 from schemas.topics import PRICE_KEY
 from streams.state import Checkpoint, MemoryStore
-from streams.types import Input
+from streams.types import InputRecord
 
 CUSTOMER = "acme-corp"
 WINDOW = 35 * 86_400_000
@@ -23,13 +23,13 @@ WINDOW = 35 * 86_400_000
 
 def priced() -> MemoryStore:
     """A shard that holds the default prices."""
-    log = MemoryLog(1)
+    log = MemoryShard(1)
     for number, seed in enumerate(DEFAULTS, 1):
         log.append(PRICE_KEY, InstallPrice(number, number, seed.action_type, seed.rates))
     return log.shards[0]
 
 
-def record(offset: int, size: int, keyed: bool, metadata: bool) -> Input:
+def record(offset: int, size: int, keyed: bool, metadata: bool) -> InputRecord:
     """A meter command of ``size`` events that differ in tokens, agent and action."""
     events = [
         MeterEvent(
@@ -45,7 +45,7 @@ def record(offset: int, size: int, keyed: bool, metadata: bool) -> Input:
         for i in range(size)
     ]
     value = commands.encode(Meter(CUSTOMER, 1, events, WINDOW, WINDOW, batch=size > 1))
-    return Input(0, offset, CUSTOMER.encode(), value, 1_777_000_000_000 + offset)
+    return InputRecord(0, offset, CUSTOMER.encode(), value, 1_777_000_000_000 + offset)
 
 
 def measure(size: int, keyed: bool, metadata: bool, seconds: float) -> float:
@@ -61,7 +61,7 @@ def measure(size: int, keyed: bool, metadata: bool, seconds: float) -> float:
         events += size * len(batch)
         for decision in decisions:
             kept = Checkpoint("bench", 0, 0, batch[-1].at)
-            store.write(dict(decision.changes), decision.remembered, kept)
+            store.write(dict(decision.changes), decision.retained, kept)
     return spent / events * 1e6
 
 

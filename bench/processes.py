@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from bench.running import Running
+from bench.running_stack import RunningStack
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -22,14 +22,14 @@ def memory_mib(pid: int) -> float:
     raise ValueError(f"no Pss for {pid}")
 
 
-def pids(running: Running) -> dict[str, int]:
+def pids(running: RunningStack) -> dict[str, int]:
     """Every process of the product by name, the supervisor included."""
     return {**{str(k): int(v) for k, v in running.run["pids"].items()}, "supervisor": running.process.pid}
 
 
-def cpu(running: Running) -> dict[str, float]:
+def cpu(running: RunningStack) -> dict[str, float]:
     return {name: cpu_seconds(pid) for name, pid in pids(running).items()}
 
 
-def memory(running: Running) -> dict[str, float]:
+def memory(running: RunningStack) -> dict[str, float]:
     return {name: round(memory_mib(pid), 1) for name, pid in pids(running).items()}

@@ -28,7 +28,7 @@ class Name:
         self.delays: list[float] = []
 
 
-class Names:
+class SeenNames:
     def __init__(self) -> None:
         self._names: dict[str, Name] = {}
 
@@ -48,8 +48,8 @@ class Names:
         return json.dumps(said).encode()
 
 
-class Connection(asyncio.Protocol):
-    def __init__(self, names: Names) -> None:
+class ReceiverConnection(asyncio.Protocol):
+    def __init__(self, names: SeenNames) -> None:
         self._names = names
         self._buffer = b""
 
@@ -99,8 +99,10 @@ class Connection(asyncio.Protocol):
 
 
 async def serve() -> None:
-    names = Names()
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(names), "127.0.0.1", 0, backlog=4096)
+    names = SeenNames()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: ReceiverConnection(names), "127.0.0.1", 0, backlog=4096
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

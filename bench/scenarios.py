@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import load, processes, traffic
-from bench.running import Running, wait_until
+from bench.running_stack import RunningStack, wait_until
 from deploy.supervisor.backoff import Backoff
 
 Figures = dict[str, float]
@@ -20,11 +20,11 @@ CONNECTIONS = 256
 """Each with one request under way: the agents of one machine's customers."""
 
 
-def _rows(running: Running) -> int:
+def _rows(running: RunningStack) -> int:
     return int(running.sql("SELECT count() FROM rev.entries WHERE kind = 'event'"))
 
 
-def _check(answers: list[load.Answer], wanted: int) -> None:
+def _check(answers: list[load.LoadResponse], wanted: int) -> None:
     odd = [a for a in answers if a.status != wanted]
     if odd:
         raise RuntimeError(
@@ -33,7 +33,7 @@ def _check(answers: list[load.Answer], wanted: int) -> None:
 
 
 def batch(
-    running: Running, keys: list[str], count: int, seed: int, keyed: bool = False, connections: int = CONNECTIONS
+    running: RunningStack, keys: list[str], count: int, seed: int, keyed: bool = False, connections: int = CONNECTIONS
 ) -> Figures:
     """Batches of 100, priced in the answer, until the last is queryable."""
     messages = traffic.batches(running.http, keys, count, 100, seed, keyed)
@@ -56,7 +56,7 @@ def batch(
     }
 
 
-def single(running: Running, keys: list[str], count: int, seed: int, asynchronous: bool) -> Figures:
+def single(running: RunningStack, keys: list[str], count: int, seed: int, asynchronous: bool) -> Figures:
     """Single events as fast as CONNECTIONS go; asynchronous: answered after the append."""
     headers = ("Prefer: respond-async",) if asynchronous else ()
     messages = traffic.singles(running.http, keys, count, seed, headers)
@@ -75,7 +75,7 @@ def single(running: Running, keys: list[str], count: int, seed: int, asynchronou
     }
 
 
-def latency(running: Running, keys: list[str], rate: float, seconds: float, seed: int) -> Figures:
+def latency(running: RunningStack, keys: list[str], rate: float, seconds: float, seed: int) -> Figures:
     """Single events with the price in the answer on a fixed schedule."""
     messages = traffic.singles(running.http, keys, int(rate * seconds), seed)
     answers = asyncio.run(load.open_loop(running.http, messages.__getitem__, rate, seconds))
@@ -84,7 +84,7 @@ def latency(running: Running, keys: list[str], rate: float, seconds: float, seed
     return {f"p{int(q * 1000) / 10:g}_ms": round(load.quantile(took, q), 2) for q in (0.5, 0.9, 0.99, 0.999)}
 
 
-def visibility(running: Running, keys: list[str], count: int, seed: int) -> Figures:
+def visibility(running: RunningStack, keys: list[str], count: int, seed: int) -> Figures:
     """From the answer of one event to its row in ClickHouse, polled every few ms."""
     delays = []
     for number in range(count):
@@ -98,9 +98,9 @@ def visibility(running: Running, keys: list[str], count: int, seed: int) -> Figu
     return {"p50_ms": round(load.quantile(delays, 0.5)), "p99_ms": round(load.quantile(delays, 0.99))}
 
 
-def cold_start(where: Path) -> tuple[Running, Figures]:
+def cold_start(where: Path) -> tuple[RunningStack, Figures]:
     """From `rev up` in an empty directory to the first priced event."""
-    running = Running(where)
+    running = RunningStack(where)
     running.wait_ready()
     ready = time.monotonic() - running.started
     key = running.make_key("bench-first")
@@ -110,7 +110,7 @@ def cold_start(where: Path) -> tuple[Running, Figures]:
     return running, {"ready_s": round(ready, 2), "first_priced_s": round(time.monotonic() - running.started, 2)}
 
 
-def restart(running: Running, key: str, name: str) -> Figures:
+def restart(running: RunningStack, key: str, name: str) -> Figures:
     """kill -9 of one process when all have settled, to the next single event that is answered with its price."""
     before = running.wait_pid(name)
     wait_until(lambda: time.time() > max(running.run["since"].values()) + Backoff.settled, "all have settled")

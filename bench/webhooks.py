@@ -18,11 +18,11 @@ from typing import Any
 
 from bench import load, processes, scenarios, traffic
 from bench.__main__ import RESULTS, commit, console, show
-from bench.running import Running, wait_until
+from bench.running_stack import RunningStack, wait_until
 from bench.scenarios import Figures
 
 
-class Receiver:
+class ReceiverProcess:
     """The other side, and what came there."""
 
     def __init__(self) -> None:
@@ -50,8 +50,8 @@ class Site:
     """A `rev up` with a receiver."""
 
     def __init__(self, where: Path) -> None:
-        self.receiver = Receiver()
-        self.running = Running(where, {"REV_WEBHOOK_ALLOW_PRIVATE": "1"})
+        self.receiver = ReceiverProcess()
+        self.running = RunningStack(where, {"REV_WEBHOOK_ALLOW_PRIVATE": "1"})
         self.running.wait_ready()
 
     def customers(self, prefix: str, count: int) -> dict[str, str]:

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy import children, demo_outcomes, ports
-from deploy.demo_outcomes import Refused
+from deploy.demo_outcomes import DemoRefused
 from deploy.supervisor import demo_key, directory, plan
 
 FIRST = 12
@@ -77,18 +77,18 @@ def traffic(rng: random.Random) -> Iterator[Event]:
         yield event
 
 
-class Answer(NamedTuple):
+class DemoResponse(NamedTuple):
     status: int
     body: dict[str, Any]
     milliseconds: float
 
 
-def send(url: str, key: str, body: Event, idempotency_key: str) -> Answer:
+def send(url: str, key: str, body: Event, idempotency_key: str) -> DemoResponse:
     """One POST; the same key is sent again for as long as nobody can say what became of it."""
     while True:
         began = time.monotonic()
         try:
-            return Answer(*_post(url, key, body, idempotency_key), (time.monotonic() - began) * 1000)
+            return DemoResponse(*_post(url, key, body, idempotency_key), (time.monotonic() - began) * 1000)
         except OSError:  # the gateway is being restarted
             time.sleep(0.2)
 
@@ -100,7 +100,7 @@ def ask(http: str, token: str, path: str, body: Event) -> dict[str, Any]:
     while (answer := send(http + path, token, body, name)).status in (202, 503) and time.monotonic() < until:
         time.sleep(0.2)
     if answer.status not in (200, 201):
-        raise Refused(f"POST {path}: {answer.status} {answer.body}")
+        raise DemoRefused(f"POST {path}: {answer.status} {answer.body}")
     return answer.body
 
 
@@ -138,7 +138,7 @@ def table() -> Table:
 VERDICTS = {"success": "✓", "failure": "✗"}
 
 
-def cells(event: Event, answer: Answer) -> list[str]:
+def cells(event: Event, answer: DemoResponse) -> list[str]:
     """One row: the event, and the parts of its price as the answer has them."""
     verdict = VERDICTS.get(event.get("outcome", ""), "")
     known = [event["agent_id"], event["action"], verdict, f"{event.get('tokens', 0):,}"]
@@ -202,7 +202,7 @@ def main() -> int:
                 _more(run["http"], secret, events, visit, console)
     except KeyboardInterrupt:
         return 0
-    except Refused as error:
+    except DemoRefused as error:
         raise SystemExit(str(error)) from error
     return 0 if done else 1
 
@@ -221,7 +221,7 @@ def _first(http: str, key: str, events: Iterator[Event], visit: str, console: Co
 
 def _outcomes(run: dict[str, Any], key: str, token: str, visit: str, console: Console) -> bool:
     """Tell the story of outcomes, wait for the one that expires; whether the ledger has all of it."""
-    now, shown, outcomes = datetime.now(UTC), demo_outcomes.told_table(), []
+    now, shown, outcomes = datetime.now(UTC), demo_outcomes.received_table(), []
     soon, later = ((now + timedelta(seconds=ahead)).isoformat() for ahead in (3, 7 * 86400))
     customer, admin = partial(ask, run["http"], key), partial(ask, run["http"], token)
     for told in demo_outcomes.story(customer, admin, visit, soon, later):

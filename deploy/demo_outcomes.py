@@ -12,11 +12,11 @@ Ask = Callable[[str, dict[str, Any]], dict[str, Any]]
 """Path and body of a POST; the answer's body. It tries again until there is one. Raises Refused."""
 
 
-class Refused(RuntimeError):
+class DemoRefused(RuntimeError):
     """An answer that the story does not have."""
 
 
-class Told(NamedTuple):
+class ReceivedEvent(NamedTuple):
     """One thing that was done: what, by which request, and what came of it. ``outcome`` is its id."""
 
     words: str
@@ -25,7 +25,7 @@ class Told(NamedTuple):
     outcome: str
 
 
-def story(customer: Ask, admin: Ask, visit: str, soon: str, later: str) -> Iterator[Told]:
+def story(customer: Ask, admin: Ask, visit: str, soon: str, later: str) -> Iterator[ReceivedEvent]:
     """Register, resolve, defer a bonus, let one expire, take a charge back; told as it happens.
 
     ``visit`` makes the task ids new; ``soon`` and ``later``: when outcomes expire, RFC 3339.
@@ -33,34 +33,34 @@ def story(customer: Ask, admin: Ask, visit: str, soon: str, later: str) -> Itera
     contract = {"task_id": f"contract-{visit}", "agent_id": "agent-legal", "price_on_success": 4900}
     criteria = {"clauses": 14, "signed": True}
     made = customer("/v1/outcomes", {**contract, "success_criteria": criteria, "expires_at": later})
-    yield _told("register", "a contract review, $49 if it succeeds", made)
+    yield _received("register", "a contract review, $49 if it succeeds", made)
 
     made = customer(f"/v1/outcomes/contract-{visit}/resolve", {"success": True, "evidence": {"clauses": 14}})
     reviewed = made["outcome_id"]
-    yield _told("resolve", "proven: the charge fires, once", made)
+    yield _received("resolve", "proven: the charge fires, once", made)
 
     email = {"agent_id": "agent-sdr", "action": "email.sent", "outcome": "pending", "expires_at": later}
     made = customer("/v1/meter", email)
-    yield Told("an e-mail: 1 ¢ now, the bonus if there is a reply", "meter", "pending", made["outcome_id"])
+    yield ReceivedEvent("an e-mail: 1 ¢ now, the bonus if there is a reply", "meter", "pending", made["outcome_id"])
 
     made = customer(f"/v1/outcomes/{made['outcome_id']}/resolve", {"outcome": "success", "metadata": {"reply": True}})
-    yield _told("resolve", "a reply: the bonus fires", made)
+    yield _received("resolve", "a reply: the bonus fires", made)
 
     ticket = {"task_id": f"ticket-{visit}", "agent_id": "agent-support", "price_on_success": 300}
     made = customer("/v1/outcomes", {**ticket, "expires_at": soon})
-    yield _told("register", "a ticket that nobody resolves in time", made)
+    yield _received("register", "a ticket that nobody resolves in time", made)
 
     made = admin(f"/api/admin/outcomes/{reviewed}/void", {"reason": "wrong contract"})
-    yield Told("the contract's charge is taken back", "void", f"{made['total_cents']} ¢", reviewed)
+    yield ReceivedEvent("the contract's charge is taken back", "void", f"{made['total_cents']} ¢", reviewed)
 
 
-def _told(request: str, words: str, answer: dict[str, Any]) -> Told:
+def _received(request: str, words: str, answer: dict[str, Any]) -> ReceivedEvent:
     charge = answer["charge_cents"]
     result = answer["status"] + ("" if charge is None else f", {charge} ¢")
-    return Told(words, request, result, answer["outcome_id"])
+    return ReceivedEvent(words, request, result, answer["outcome_id"])
 
 
-def told_table() -> Table:
+def received_table() -> Table:
     made = Table(title="What was promised, proven, and taken back", box=None, padding=(0, 1, 0, 0))
     made.add_column("request", no_wrap=True)
     made.add_column("what")

@@ -34,10 +34,10 @@ class BrokerClock:
         """A heartbeat: our monotonic clock before and after it, ns; the broker's stamp, ms UTC."""
         ahead = stamp * MILLION
         newest = _Bounds(ahead - acknowledged, ahead + MILLION - sent)
-        if any(beat.least > newest.most for beat in self._beats):
+        if any(heartbeat.least > newest.most for heartbeat in self._beats):
             self._beats.clear()  # set back: what was true before is not any more
         self._beats.append(newest)
-        self._least = max(beat.least for beat in self._beats)
+        self._least = max(heartbeat.least for heartbeat in self._beats)
         self._last = acknowledged
 
     @property

@@ -1,4 +1,4 @@
-"""Every metric of this room: its name and what it means."""
+"""The metrics of this service: their names and meanings."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

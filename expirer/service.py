@@ -10,15 +10,15 @@ import signal
 import structlog
 import uvloop
 
-from expirer.heart import Heart
-from expirer.worker import PartitionWorker
+from expirer.heartbeat import Heartbeat
+from expirer.worker import ExpiryWorker
 from schemas.settings import Settings
 from schemas.topics import STATE
 from streams.appends import Appender
 from streams.health import HealthServer
 from streams.log import setup
 from streams.membership import Membership
-from streams.team import Team
+from streams.partition_workers import PartitionWorkers
 
 SERVICE = "expirer"
 GROUP = "rev-expirer"
@@ -38,8 +38,8 @@ class Expirer:
         self._settings = settings
         self._stopping = asyncio.Event()
         self._appender = Appender(settings.kafka, append_timeout=settings.append_timeout)
-        self._heart = Heart(settings.kafka, f"{SERVICE}-{settings.ordinal}", settings.append_timeout)
-        self._team = Team(SERVICE, self._worker)
+        self._heartbeat = Heartbeat(settings.kafka, f"{SERVICE}-{settings.ordinal}", settings.append_timeout)
+        self._workers = PartitionWorkers(SERVICE, self._worker)
         self._membership = Membership(
             settings.kafka,
             group=GROUP,
@@ -47,27 +47,27 @@ class Expirer:
             ordinal=settings.ordinal,
             session_timeout=settings.session_timeout,
             topic=STATE,
-            assign=self._team.assign,
+            assign=self._workers.assign,
         )
 
     def stop(self) -> None:
         self._stopping.set()
 
-    def troubles(self) -> list[str]:
+    def not_ready_reasons(self) -> list[str]:
         """Why it is not ready; nothing when it is."""
         appends = None if self._appender.ready else "rev.raw takes no reminders"
-        reasons = [self._membership.trouble, self._heart.trouble, appends]
-        return [reason for reason in reasons if reason] + self._team.troubles()
+        reasons = [self._membership.not_ready_reason, self._heartbeat.not_ready_reason, appends]
+        return [reason for reason in reasons if reason] + self._workers.not_ready_reasons()
 
     async def run(self) -> None:
         """Until stopped."""
         settings = self._settings
         for sign in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(sign, self.stop)
-        health = HealthServer(settings.metrics_port, self.troubles, settings.http_host)
+        health = HealthServer(settings.metrics_port, self.not_ready_reasons, settings.http_host)
         await health.start()
         log.info("expirer_starts", ordinal=settings.ordinal, kafka=settings.kafka)
-        beating = asyncio.create_task(self._heart.run(), name="expirer-heart")
+        beating = asyncio.create_task(self._heartbeat.run(), name="expirer-heart")
         joined = asyncio.create_task(self._membership.run(), name="expirer-membership")
         stopping = asyncio.create_task(self._stopping.wait())
         try:
@@ -76,12 +76,12 @@ class Expirer:
         finally:
             stopping.cancel()
             self._membership.stop()
-            self._heart.stop()
-            await self._team.stop()
+            self._heartbeat.stop()
+            await self._workers.stop()
             await asyncio.gather(beating, joined)  # one that ended by itself says why
             await self._appender.stop()
             await health.stop()
             log.info("expirer_ends", ordinal=settings.ordinal)
 
-    def _worker(self, partition: int) -> PartitionWorker:
-        return PartitionWorker(self._settings.kafka, partition, self._appender, self._heart.clock)
+    def _worker(self, partition: int) -> ExpiryWorker:
+        return ExpiryWorker(self._settings.kafka, partition, self._appender, self._heartbeat.clock)

@@ -4,7 +4,7 @@ Pure: no I/O and no clock inside. ``now`` is the broker's time in ms UTC, ``tick
 that only goes forward. The pricer decides every outcome; nothing here has to be right for the
 money to be right, only for it to be on time.
 
-Millions of open outcomes must fit. So there is no object for a timer: 12 bytes on a shelf, and
+Millions of open outcomes must fit. So there is no object for a timer: 12 bytes in an IntMap, and
 64 bits in a bucket of 2^17 ms (two minutes) of its time. Such an entry is the low 17 bits of the
 time and the 47 bits of the event id that differ within a partition (schemas.ids).
 """
@@ -14,7 +14,7 @@ from array import array
 from collections import deque
 from typing import NamedTuple
 
-from expirer.shelf import Shelf
+from expirer.int_map import IntMap
 from schemas.ids import MAX_INDEX, MAX_PARTITIONS
 
 WIDTH = 17
@@ -55,7 +55,7 @@ class Timers:
 
     def __init__(self, partition: int) -> None:
         self._partition = partition
-        self._open = Shelf()
+        self._open = IntMap()
         """Number of the customer of every open outcome."""
         self._customers: list[str] = []
         self._numbers: dict[str, int] = {}

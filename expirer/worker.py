@@ -9,7 +9,7 @@ import structlog
 
 from expirer import metrics
 from expirer.clock import MILLION, BrokerClock
-from expirer.reading import Reading
+from expirer.state_reader import StateReader
 from expirer.timers import Reminder, Timers
 from schemas import commands, ids
 from schemas.topics import STATE
@@ -35,8 +35,8 @@ NAMED = 5
 """Outcomes that a log line names."""
 
 
-class PartitionWorker:
-    """See streams.team.Worker. Two at one partition only remind twice. ``ready_clock``: whether
+class ExpiryWorker:
+    """See streams.partition_workers.Worker. Two at one partition only remind twice. ``ready_clock``: whether
     the broker's time is known; until then nothing is sent."""
 
     def __init__(
@@ -53,14 +53,14 @@ class PartitionWorker:
         self._appender = appender
         self._clock = clock
         self._monotonic = monotonic
-        apply = Reading(self.timers).apply
+        apply = StateReader(self.timers).apply
         self._view = CompactedView(kafka, STATE, apply, partition=partition, fetch=FETCH, gather=GATHER)
         self._complete = False
         self._stopping = asyncio.Event()
         self._log = log.bind(partition=partition)
 
     @property
-    def trouble(self) -> str | None:
+    def not_ready_reason(self) -> str | None:
         """Why it does not remind of everything now, or None."""
         if not self._complete:
             return f"partition {self.partition}: reads {STATE}, {self._view.position} records so far"

@@ -3,10 +3,10 @@
 from aiohttp import web
 
 from ingest import admin, metering, openapi, outcomes, probes, webhooks
-from ingest.boundary import boundary
 from ingest.context import Context
+from ingest.middleware import error_middleware
+from ingest.reads import event_lookup, import_lists
 from ingest.reads import handlers as reads
-from ingest.reads import imports, lookup
 from ingest.routing import Route
 from ingest.shedding import Shedder
 from schemas.limits import MAX_BATCH_BODY
@@ -19,8 +19,8 @@ def table(context: Context, shedder: Shedder) -> list[Route]:
         *outcomes.routes(context),
         *webhooks.routes(context),
         *reads.routes(context),
-        *lookup.routes(context),
-        *imports.routes(context),
+        *event_lookup.routes(context),
+        *import_lists.routes(context),
         *admin.routes(context),
         *probes.routes(context, shedder),
     ]
@@ -29,6 +29,6 @@ def table(context: Context, shedder: Shedder) -> list[Route]:
 
 def application(context: Context, shedder: Shedder) -> web.Application:
     """The gateway as an aiohttp application, to be run by ingest.serving."""
-    app = web.Application(middlewares=[boundary], client_max_size=MAX_BATCH_BODY)
+    app = web.Application(middlewares=[error_middleware], client_max_size=MAX_BATCH_BODY)
     app.add_routes([row.definition() for row in table(context, shedder)])
     return app

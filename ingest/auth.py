@@ -11,7 +11,7 @@ from hashlib import sha256
 from aiohttp import web
 from aiokafka.errors import KafkaError
 
-from ingest import names
+from ingest import plain_names
 from ingest.context import Context
 from ingest.problems import Forbidden, Invalid, NotRecordedYet, Unauthorized
 from ingest.validation import has_control
@@ -110,7 +110,7 @@ def check_customer_id(context: Context, name: str) -> None:
         raise Invalid(f"customer_id must be 1 to {MAX_NAME} characters without control characters")
     if name == PLATFORM or name.startswith(RESERVED):
         raise Invalid("customer_id is reserved: '*' and ids that begin with '_' cannot be customers")
-    names.check("customer_id", name)
+    plain_names.check("customer_id", name)
 
 
 def _bearer(request: web.Request) -> str | None:

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from ingest.names import BLANK, CONTROL, INVISIBLE
+from ingest.plain_names import BLANK, CONTROL, INVISIBLE
 from schemas.commands import OnExpiry
 from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
 
@@ -19,7 +19,7 @@ MAX_REASON = 1000
 MAX_LABEL = 64
 """Characters of an import_id."""
 
-# patterns only describe: what refuses is in ingest.names and ingest.auth
+# patterns only describe: what refuses is in ingest.plain_names and ingest.auth
 NAMED = "In NFC, without control or invisible characters or blanks at the ends."
 _END, _WITHIN = BLANK + CONTROL + INVISIBLE, CONTROL + INVISIBLE
 _REST = f"([^{_WITHIN}]*[^{_END}])?$"

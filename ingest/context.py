@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ingest.ports import Appender, Follower, Replies
+from ingest.command_log import CommandLog
+from ingest.config_view import ConfigView
+from ingest.disk_reserve import DiskReserve
+from ingest.ports import CommandAppender, Follower, ReplyPort
 from ingest.reads import Reads, ReadsUnavailable
-from ingest.reserve import DiskReserve
-from ingest.submitting import Submitter
-from ingest.view import ConfigView
-from schemas.secrets import Box, RandomBytes
+from schemas.secrets import RandomBytes, SecretBox
 from schemas.settings import Settings
 
 
@@ -26,16 +26,16 @@ class Context:
     """
 
     settings: Settings
-    appender: Appender
-    replies: Replies
+    appender: CommandAppender
+    replies: ReplyPort
     view: ConfigView
     follower: Follower
-    submitter: Submitter
+    submitter: CommandLog
     reserve: DiskReserve
     clock: Callable[[], int]
     token: Callable[[int], str]
     random_bytes: RandomBytes
-    box: Box | None = None
+    box: SecretBox | None = None
     clickhouse: Reads | None = None
     newcomers: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
     """Customers that are being listed, so that each is asked for once at a time."""

@@ -3,27 +3,27 @@
 from aiohttp import hdrs, web
 
 from ingest import render
-from ingest.answers import AcceptedAnswer, AcceptedBatch, BatchAnswer
 from ingest.auth import customer_of, mode_of, require_latest
 from ingest.bodies import BatchBody, EventBody
-from ingest.boundary import answer
 from ingest.context import Context
 from ingest.labels import import_id_of
-from ingest.newcomers import admit, warned
+from ingest.middleware import http_response
+from ingest.new_customers import admit, warned
 from ingest.problems import Invalid
+from ingest.responses import AcceptedBatch, AcceptedResponse, BatchResponse
 from ingest.routing import Auth, Operation, Route, bound
-from ingest.validation import Bounds, decode_batch, decode_event, event_of, events_of, failed
-from ingest.writing import QUERY, REPLAYED, given_key, location, one_key, received, waits
-from schemas.answers import MeterAnswer, metered
+from ingest.validation import TimeBounds, decode_batch, decode_event, event_of, events_of, failed
+from ingest.write_request import QUERY, REPLAYED, given_key, location, one_key, received, waits
 from schemas.commands import Meter, MeterEvent, Mode, encode
 from schemas.config import ApiKey
 from schemas.ids import event_id
 from schemas.limits import MAX_BATCH_BODY, MAX_BODY
-from schemas.replies import BatchCharged, Charged, IndexedError
+from schemas.meter_responses import MeterResponse, metered
+from schemas.replies import BatchChargedReply, ChargedReply, IndexedError
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this room."""
+    """The routes of this module."""
 
     return [
         Route(
@@ -32,7 +32,7 @@ def routes(context: Context) -> list[Route]:
                 "/v1/meter",
                 "Record one event; the answer holds its exact price, which no crash changes.",
                 Auth.KEY,
-                {201: MeterAnswer, 202: AcceptedAnswer},
+                {201: MeterResponse, 202: AcceptedResponse},
                 EventBody,
                 QUERY,
             ),
@@ -44,7 +44,7 @@ def routes(context: Context) -> list[Route]:
                 "/v1/meter/batch",
                 "Record 1 to 1000 events of one customer, all or none.",
                 Auth.KEY,
-                {201: BatchAnswer, 202: AcceptedBatch},
+                {201: BatchResponse, 202: AcceptedBatch},
                 BatchBody,
                 QUERY,
             ),
@@ -67,15 +67,15 @@ async def one(context: Context, request: web.Request) -> web.Response:
     command = encode(_command(context, key, customer_id, [event], mode, batch=False))
     submitted = await context.submitter.meter(customer_id, command, 1, waits(request))
     reply, appended = submitted.reply, submitted.appended
-    if isinstance(reply, Charged):
+    if isinstance(reply, ChargedReply):
         shown = metered(customer_id, event, reply.receipt, test, reply.voided)
-        return answer(warned(shown, warnings), 201, REPLAYED if reply.replayed else None)
+        return http_response(warned(shown, warnings), 201, REPLAYED if reply.replayed else None)
     if reply is not None:
         raise TypeError(f"answer to a meter command: {type(reply).__name__}")
     id = event_id(appended.partition, appended.offset)
     where = location(key, customer_id, "events", str(id))
     shown = render.accepted(customer_id, event, id, appended.timestamp_ms, test)
-    return answer(warned(shown, warnings), 202, where)
+    return http_response(warned(shown, warnings), 202, where)
 
 
 async def many(context: Context, request: web.Request) -> web.Response:
@@ -94,15 +94,15 @@ async def many(context: Context, request: web.Request) -> web.Response:
     command = encode(_command(context, key, customer_id, events, mode, batch=True, import_id=import_id))
     submitted = await context.submitter.meter(customer_id, command, len(events), waits(request))
     reply, (partition, offset) = submitted.reply, (submitted.appended.partition, submitted.appended.offset)
-    if isinstance(reply, BatchCharged):
+    if isinstance(reply, BatchChargedReply):
         replayed = len(reply.replayed) == len(events)
         shown = render.batch_metered(partition, offset, reply, mode == "test")
-        return answer(warned(shown, warnings), 201, REPLAYED if replayed else None)
+        return http_response(warned(shown, warnings), 201, REPLAYED if replayed else None)
     if reply is not None:
         raise TypeError(f"answer to a batch: {type(reply).__name__}")
     where = location(key, customer_id, "events", str(event_id(partition, offset)))
     shown = render.batch_accepted(partition, offset, events, mode == "test")
-    return answer(warned(shown, warnings), 202, where)
+    return http_response(warned(shown, warnings), 202, where)
 
 
 def no_price(action: str) -> str:
@@ -133,8 +133,8 @@ def _command(
     )
 
 
-def _bounds(context: Context) -> Bounds:
-    return Bounds(context.clock(), context.settings.idempotency_window)
+def _bounds(context: Context) -> TimeBounds:
+    return TimeBounds(context.clock(), context.settings.idempotency_window)
 
 
 async def _unpriced(context: Context, customer_id: str, events: list[MeterEvent]) -> list[tuple[int, str]]:

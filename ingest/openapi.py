@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from ingest.bodies import Customer, EventBody, Label, Name, Time
-from ingest.boundary import answer
+from ingest.middleware import http_response
 from ingest.problems import ErrorBody
 from ingest.reads.params import GROUPS, OUTCOMES, STATUSES
 from ingest.reads.periods import PERIODS
@@ -63,7 +63,7 @@ def route(rows: Sequence[Route]) -> Route:
     body = msgspec.json.encode(document([*(row.operation for row in rows), own]))
 
     async def show(request: web.Request) -> web.Response:
-        return answer(body)
+        return http_response(body)
 
     return Route(own, show)
 

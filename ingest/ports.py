@@ -11,7 +11,7 @@ from schemas.replies import Reply
 Header = tuple[str, bytes]
 
 
-class Appended(Protocol):
+class AppendedAt(Protocol):
     """Where an acknowledged record stands; its append time in ms UTC."""
 
     @property
@@ -22,7 +22,7 @@ class Appended(Protocol):
     def timestamp_ms(self) -> int: ...
 
 
-class Appender(Protocol):
+class CommandAppender(Protocol):
     """Appends to rev.raw. Raises streams.errors.NotRecorded or Unknown."""
 
     @property
@@ -30,10 +30,10 @@ class Appender(Protocol):
 
     async def append(
         self, key: bytes, value: bytes, headers: Sequence[Header] = (), partition: int | None = None
-    ) -> Appended: ...
+    ) -> AppendedAt: ...
 
 
-class Expectation(Protocol):
+class ReplyFuture(Protocol):
     """A number that the pricer answers to, and where the answer will be."""
 
     @property
@@ -44,7 +44,7 @@ class Expectation(Protocol):
     def future(self) -> "asyncio.Future[Reply]": ...
 
 
-class Replies(Protocol):
+class ReplyPort(Protocol):
     """The gateway's return address."""
 
     @property
@@ -52,7 +52,7 @@ class Replies(Protocol):
     @property
     def positions(self) -> dict[int, int]: ...
 
-    def expect(self) -> Expectation: ...
+    def expect(self) -> ReplyFuture: ...
 
     def forget(self, n: int) -> None: ...
 

@@ -6,11 +6,11 @@ from aiohttp import hdrs, web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from ingest import metrics
-from ingest.answers import Readiness, encode
 from ingest.auth import STALE_AFTER
-from ingest.boundary import answer
 from ingest.context import Context
+from ingest.middleware import http_response
 from ingest.reads import ReadsUnavailable
+from ingest.responses import ReadinessResponse, encode
 from ingest.routing import Auth, Operation, Route
 from ingest.shedding import Shedder
 
@@ -19,14 +19,14 @@ PATIENCE = 0.5
 
 
 def routes(context: Context, shedder: Shedder) -> list[Route]:
-    """The routes of this room."""
+    """The routes of this module."""
 
     async def livez(request: web.Request) -> web.Response:
-        return answer(encode(Readiness(True, [], [])))
+        return http_response(encode(ReadinessResponse(True, [], [])))
 
     async def readyz(request: web.Request) -> web.Response:
         why = reasons(context)
-        return answer(encode(Readiness(not why, why, await degraded(context))), 503 if why else 200)
+        return http_response(encode(ReadinessResponse(not why, why, await degraded(context))), 503 if why else 200)
 
     async def figures(request: web.Request) -> web.Response:
         metrics.VIEW_AGE.set(context.follower.confirmed_age())
@@ -35,9 +35,9 @@ def routes(context: Context, shedder: Shedder) -> list[Route]:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     get, none = hdrs.METH_GET, Auth.NONE
-    both = {200: Readiness, 503: Readiness}
+    both = {200: ReadinessResponse, 503: ReadinessResponse}
     return [
-        Route(Operation(get, "/livez", "Whether the process lives.", none, {200: Readiness}), livez),
+        Route(Operation(get, "/livez", "Whether the process lives.", none, {200: ReadinessResponse}), livez),
         Route(Operation(get, "/readyz", "Whether it may be sent traffic, and why not.", none, both), readyz),
         Route(Operation(get, "/metrics", "Prometheus text.", none, {200: None}), figures),
     ]

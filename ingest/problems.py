@@ -14,14 +14,14 @@
       Unanswered     503 + Retry-After, code reads_unavailable: a shard did not answer a read
       Decided        what the pricer refused
 
-Handlers raise these; ingest.boundary turns them into responses. No HTTP library in here.
+Handlers raise these; ingest.middleware turns them into responses. No HTTP library in here.
 """
 
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from schemas.objects import OutcomeStanding
+from schemas.objects import OutcomeStatus
 from schemas.replies import IndexedError
 
 RETRY_AFTER = "1"
@@ -33,7 +33,7 @@ class Problem(Exception):
 
     status: int = 400
     code: str = "invalid_request"
-    outcome: OutcomeStanding | None = None
+    outcome: OutcomeStatus | None = None
     """Where the outcome stands, when that is the reason."""
 
     def __init__(self, error: str, errors: Sequence[IndexedError] = (), headers: Mapping[str, str] | None = None):
@@ -63,7 +63,7 @@ class NothingCharged(Problem):
     status, code = 409, "nothing_charged"
 
 
-class TooLarge(Problem):
+class PayloadTooLarge(Problem):
     status, code = 413, "too_large"
 
 
@@ -101,7 +101,7 @@ class Decided(Problem):
         code: str,
         error: str,
         errors: Sequence[IndexedError] = (),
-        outcome: OutcomeStanding | None = None,
+        outcome: OutcomeStatus | None = None,
     ) -> None:
         super().__init__(error, errors)
         self.status = status
@@ -119,7 +119,7 @@ class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: Sequence[IndexedError] = ()
     outcome_id: str | None = None
     status: str | None = None
-    outcome: OutcomeStanding | None = None
+    outcome: OutcomeStatus | None = None
 
 
 encode = msgspec.json.Encoder().encode

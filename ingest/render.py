@@ -1,28 +1,28 @@
 """The answers of the write path that are no price yet, and those of batches: pure and exact.
 
-The answer of a single charged event is rendered in schemas.answers, since others than the
+The answer of a single charged event is rendered in schemas.meter_responses, since others than the
 gateway show it too.
 """
 
 from itertools import repeat
 
-from ingest.answers import AcceptedAnswer, AcceptedBatch, AcceptedResult, BatchAnswer, BatchResult, encode
-from schemas.answers import CURRENCY, cents, pico, subject
+from ingest.responses import AcceptedBatch, AcceptedResponse, AcceptedResult, BatchResponse, BatchResult, encode
 from schemas.commands import MeterEvent
 from schemas.ids import event_id, outcome_id
+from schemas.meter_responses import CURRENCY, cents, pico, subject
 from schemas.money import format_cents
 from schemas.objects import NULL, iso
-from schemas.replies import BatchCharged
+from schemas.replies import BatchChargedReply
 
 
 def accepted(customer_id: str, event: MeterEvent, id: int, at: int, test: bool) -> bytes:
     """202 of an event that is durable and not priced yet; ``at``: its append time, ms."""
     opened = outcome_id(id) if event.outcome == "pending" else None
     shown = subject(customer_id, event)
-    return encode(AcceptedAnswer(id, None, None, None, CURRENCY, opened, shown, iso(at), "accepted", test))
+    return encode(AcceptedResponse(id, None, None, None, CURRENCY, opened, shown, iso(at), "accepted", test))
 
 
-def batch_metered(partition: int, offset: int, charged: BatchCharged, test: bool) -> bytes:
+def batch_metered(partition: int, offset: int, charged: BatchChargedReply, test: bool) -> bytes:
     """201 of a batch whose command stands at (partition, offset)."""
     first, totals, replayed = event_id(partition, offset), charged.totals, charged.replayed
     if replayed or charged.outcomes:
@@ -40,7 +40,7 @@ def batch_metered(partition: int, offset: int, charged: BatchCharged, test: bool
     else:
         results = list(map(BatchResult, range(first, first + len(totals)), map(cents, totals)))
     new = [total for index, total in enumerate(totals) if index not in replayed] if replayed else totals
-    return encode(BatchAnswer(results, cents(format_cents(sum(map(pico, new)))), CURRENCY, test))
+    return encode(BatchResponse(results, cents(format_cents(sum(map(pico, new)))), CURRENCY, test))
 
 
 def batch_accepted(partition: int, offset: int, events: list[MeterEvent], test: bool) -> bytes:

@@ -1,6 +1,6 @@
 """The table of routes: what is served, to whom, and what /openapi.json says of it.
 
-Each room of the gateway (metering, admin, reads, …) contributes rows; the application and
+Each package of the gateway (metering, admin, reads, …) contributes rows; the application and
 its description are made from the same rows, so that neither can forget one. No handler code
 may come in.
 """

@@ -12,20 +12,20 @@ import structlog
 import uvloop
 
 from ingest.app import application
+from ingest.command_log import CommandLog
+from ingest.config_view import ConfigView
 from ingest.context import Context
+from ingest.disk_reserve import DiskReserve
 from ingest.reads import open_reads
-from ingest.reserve import DiskReserve
-from ingest.serving import Runner
+from ingest.serving import GatewayRunner
 from ingest.shedding import Shedder
-from ingest.submitting import Submitter
-from ingest.view import ConfigView
-from schemas.secrets import Box, read_key
+from schemas.secrets import SecretBox, read_key
 from schemas.settings import Settings
 from schemas.topics import CONFIG
 from streams import descriptors, log
 from streams.appends import Appender
 from streams.listening import listen
-from streams.replies import Replies
+from streams.reply_receiver import ReplyReceiver
 from streams.views import CompactedView
 
 GRACE = 1.0
@@ -69,10 +69,10 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
     view = ConfigView()
     follower = CompactedView(settings.kafka, CONFIG, view.apply)
     appender = Appender(settings.kafka, append_timeout=settings.append_timeout)
-    replies = Replies(settings.kafka, host=settings.reply_host)
+    replies = ReplyReceiver(settings.kafka, host=settings.reply_host)
     shedder = Shedder(time.monotonic, replies.decided)
     reserve = DiskReserve(str(settings.data), settings.disk_reserve)
-    submitter = Submitter(settings, appender, replies, shedder, reserve)
+    submitter = CommandLog(settings, appender, replies, shedder, reserve)
     reads = open_reads(settings)
     context = Context(
         settings=settings,
@@ -85,14 +85,14 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         clock=lambda: time.time_ns() // 1_000_000,
         token=secrets.token_hex,
         random_bytes=secrets.token_bytes,
-        box=Box(read_key(settings.secret_key)) if settings.secret_key else None,
+        box=SecretBox(read_key(settings.secret_key)) if settings.secret_key else None,
         clickhouse=reads,
     )
     reserve.look()
     looking = asyncio.create_task(reserve.keep_looking())
     # served meanwhile, so that /readyz can say what it waits for and intake answers 503
     connecting = asyncio.create_task(_connect(follower, appender, replies))
-    runner = Runner(application(context, shedder), GRACE + CLOSING)
+    runner = GatewayRunner(application(context, shedder), GRACE + CLOSING)
     await runner.setup()
     try:
         await listen(runner, settings.http_host, settings.http_port, "REV_HTTP_PORT")
@@ -107,7 +107,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         await asyncio.gather(appender.stop(), replies.stop(), follower.stop(), reads.close())
 
 
-async def _connect(follower: CompactedView, appender: Appender, replies: Replies) -> None:
+async def _connect(follower: CompactedView, appender: Appender, replies: ReplyReceiver) -> None:
     try:
         await asyncio.gather(follower.start(), appender.start(), replies.start())
     except Exception as error:

@@ -1,7 +1,7 @@
 """The server around the application: what is refused before a handler is found.
 
 Requests that are no HTTP are answered in the one shape of refusals too, and counted. What
-HTTP is, the library decides; what a request means is none of this room's business.
+HTTP is, the library decides; what a request means is decided elsewhere.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,14 +11,14 @@ from uuid import uuid4
 from aiohttp import web
 
 from ingest import metrics
-from ingest.boundary import http_refusal, refusal
+from ingest.middleware import http_refusal, refusal
 
 MAX_WORDS = 200
 """Characters of the parser's explanation that are passed on."""
 
 
-class Runner(web.AppRunner):
-    """Runs the gateway's application; bodies are inflated by ingest.incoming, not by the server.
+class GatewayRunner(web.AppRunner):
+    """Runs the gateway's application; bodies are inflated by ingest.request_body, not by the server.
     ``shutdown_timeout``: seconds > 0 that requests under way have at the end."""
 
     def __init__(self, app: web.Application, shutdown_timeout: float) -> None:

@@ -27,7 +27,7 @@ SILENCE = 1.0
 """Seconds without an append after which older ones say nothing about the shard any more."""
 
 
-class Load(Enum):
+class ShardLoad(Enum):
     """What a request may expect of its shard."""
 
     ANSWER = "answer"
@@ -87,18 +87,18 @@ class Shedder:
         held.forget(self._positions.get(shard, -1), now)
         return now - held.buckets[0].began if held.buckets else 0.0
 
-    def judge(self, shard: int, customer: str) -> Load:
+    def decide(self, shard: int, customer: str) -> ShardLoad:
         """What a new command of the customer may expect. Refused are those who have at least
         the average of what is unanswered: one of many small customers never is."""
         lag = self.lag(shard)
         if lag <= WAIT_UNTIL:
-            return Load.ANSWER
+            return ShardLoad.ANSWER
         held = self._shards[shard]
         if lag <= REFUSE_FROM or held.silence(self._clock()) > PROBE:
-            return Load.ACCEPT
+            return ShardLoad.ACCEPT
         unanswered = held.unanswered
         average_or_more = unanswered[customer] * len(unanswered) >= unanswered.total()
-        return Load.REFUSE if average_or_more else Load.ACCEPT
+        return ShardLoad.REFUSE if average_or_more else ShardLoad.ACCEPT
 
     def due(self, shard: int) -> bool:
         """Whether a command that waits for no answer should ask for one all the same, so that

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from ingest.view import ConfigView
-from schemas.replies import Configured, Reply, numbered
+from ingest.config_view import ConfigView
+from schemas.replies import ConfiguredReply, Reply, numbered
 from schemas.topics import REPLY_HEADER, partition_of
-from streams.types import Decision, Input, Outgoing, Processor, Remembered
+from streams.types import Decision, InputRecord, OutgoingRecord, Processor, RetainedRecord
 
 Header = tuple[str, bytes]
 
@@ -28,7 +28,7 @@ class Placed(NamedTuple):
     timestamp_ms: int
 
 
-class Expected(NamedTuple):
+class FakePendingReply(NamedTuple):
     """A request that waits for an answer."""
 
     n: int
@@ -36,7 +36,7 @@ class Expected(NamedTuple):
     future: "asyncio.Future[Reply]"
 
 
-class Record(NamedTuple):
+class FakeRecord(NamedTuple):
     """One appended record."""
 
     key: bytes
@@ -50,7 +50,7 @@ class FakeState:
 
     def __init__(self) -> None:
         self.pairs: dict[bytes, bytes] = {}
-        self.memory: dict[bytes, Remembered] = {}
+        self.memory: dict[bytes, RetainedRecord] = {}
 
     def get(self, key: bytes) -> bytes | None:
         return self.pairs.get(key)
@@ -58,7 +58,7 @@ class FakeState:
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         return iter(sorted((key, value) for key, value in self.pairs.items() if key.startswith(prefix)))
 
-    def recall(self, key: bytes) -> Remembered | None:
+    def get_retained(self, key: bytes) -> RetainedRecord | None:
         return self.memory.get(key)
 
     def take(self, decision: Decision) -> None:
@@ -68,8 +68,8 @@ class FakeState:
                 self.pairs.pop(key, None)
             else:
                 self.pairs[key] = value
-        for remembered in decision.remembered:
-            self.memory[remembered.key] = remembered
+        for retained in decision.retained:
+            self.memory[retained.key] = retained
 
 
 class FakeReplies:
@@ -81,11 +81,11 @@ class FakeReplies:
         self.waiting: dict[int, asyncio.Future[Reply]] = {}
         self._numbers = count(1)
 
-    def expect(self) -> Expected:
+    def expect(self) -> FakePendingReply:
         n = next(self._numbers)
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self.waiting[n] = future
-        return Expected(n, (REPLY_HEADER, b"boot:%d:0" % n), future)
+        return FakePendingReply(n, (REPLY_HEADER, b"boot:%d:0" % n), future)
 
     def forget(self, n: int) -> None:
         self.waiting.pop(n, None)
@@ -107,7 +107,7 @@ class FakeLog:
         self.processor = processor
         self.view = view
         self.replies = FakeReplies()
-        self.raw: list[list[Record]] = [[] for _ in range(partitions)]
+        self.raw: list[list[FakeRecord]] = [[] for _ in range(partitions)]
         self.entries: list[bytes] = []
         self.ready = True
         self.error: Exception | None = None
@@ -142,7 +142,7 @@ class FakeLog:
 
     async def caught_up(self) -> None:
         await self.reached(self._view_offset)
-        self._feed()
+        self._deliver()
 
     def pause(self) -> None:
         """The pricer stops: appends stay unanswered."""
@@ -160,7 +160,7 @@ class FakeLog:
     def _append(self, key: bytes, value: bytes, headers: tuple[Header, ...], partition: int | None) -> Placed:
         shard = partition_of(key, len(self.raw)) if partition is None else partition
         at = self._clock()
-        self.raw[shard].append(Record(key, value, headers, at))
+        self.raw[shard].append(FakeRecord(key, value, headers, at))
         self.appends[key] += 1
         placed = Placed(shard, len(self.raw[shard]) - 1, at)
         if not self._paused:
@@ -176,11 +176,13 @@ class FakeLog:
                     self._apply(shard, records[self._next[shard]])
                     behind = True
 
-    def _apply(self, shard: int, record: Record) -> None:
+    def _apply(self, shard: int, record: FakeRecord) -> None:
         offset = self._next[shard]
         self._next[shard] += 1
         request = next((int(value.split(b":")[1]) for name, value in record.headers if name == REPLY_HEADER), -1)
-        decision = self.processor.apply(Input(shard, offset, record.key, record.value, record.at), self.shards[shard])
+        decision = self.processor.apply(
+            InputRecord(shard, offset, record.key, record.value, record.at), self.shards[shard]
+        )
         self.shards[shard].take(decision)
         if decision.entries is not None:
             self.entries.append(decision.entries)
@@ -190,7 +192,7 @@ class FakeLog:
         self.replies.positions[shard] = offset + 1
         if decision.reply is not None:
             reply = numbered(decision.reply, request)
-            if isinstance(reply, Configured) and decision.view:
+            if isinstance(reply, ConfiguredReply) and decision.view:
                 reply = msgspec.structs.replace(reply, view_offset=self._view_offset)
             self.replies.answer(reply)
 
@@ -199,13 +201,13 @@ class FakeLog:
             self._view_offset += 1
             self._unseen.append((key, value, self._view_offset))
         if not (self.lags_behind or self.elsewhere):
-            self._feed()
+            self._deliver()
 
-    def _feed(self) -> None:
+    def _deliver(self) -> None:
         while self._unseen:
             self.view.apply(*self._unseen.popleft())
 
-    def _send(self, outgoing: Outgoing) -> None:
+    def _send(self, outgoing: OutgoingRecord) -> None:
         partitions = range(len(self.raw)) if outgoing.partitions is None else outgoing.partitions
         paused, self._paused = self._paused, True
         for partition in partitions:

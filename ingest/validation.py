@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from ingest import names, times
+from ingest import plain_names, times
 from ingest.bodies import BatchBody, EventBody, LooseBatchBody
-from ingest.explain import DecodeFailure, explain
-from ingest.names import is_plain
+from ingest.error_messages import DecodeFailure, explain
+from ingest.plain_names import is_plain
 from ingest.problems import Forbidden, Invalid
 from schemas.commands import EMPTY, MeterEvent
 from schemas.limits import DAY, MAX_DEPTH, MAX_EVENTS, MAX_NAME, MAX_OBJECT, MAX_TOKENS, TIMESTAMP_AHEAD
@@ -34,7 +34,7 @@ MANY_OBJECTS = 10 * MAX_EVENTS
 """In a batch with more, events are counted before they are made: 8 KiB of gzip hold millions of ``{}``."""
 
 
-class Bounds:
+class TimeBounds:
     """What times are measured against: ms UTC, and the ms that a timestamp may lie back."""
 
     __slots__ = ("latest", "now", "oldest")
@@ -74,7 +74,7 @@ def decode_batch(body: bytes) -> BatchBody:
     return batch
 
 
-def events_of(bodies: list[EventBody], customer_id: str, key: str | None, bounds: Bounds) -> list[MeterEvent]:
+def events_of(bodies: list[EventBody], customer_id: str, key: str | None, bounds: TimeBounds) -> list[MeterEvent]:
     """Every event of a batch, normalized; ``key`` is the batch's own. Raises Invalid with the
     error of each event that has one."""
     made: list[MeterEvent] = []
@@ -92,7 +92,7 @@ def events_of(bodies: list[EventBody], customer_id: str, key: str | None, bounds
     return made
 
 
-def event_of(body: EventBody, key: str | None, bounds: Bounds) -> MeterEvent:
+def event_of(body: EventBody, key: str | None, bounds: TimeBounds) -> MeterEvent:
     """One event, normalized. ``key``: what it is known by unless it has a key itself. Raises
     Invalid naming the field."""
     agent_id, action = body.agent_id, body.action
@@ -101,8 +101,8 @@ def event_of(body: EventBody, key: str | None, bounds: Bounds) -> MeterEvent:
     if action is None:
         raise Invalid("action is required")
     if not (is_plain(agent_id) and is_plain(action)):
-        names.check("agent_id", agent_id)
-        names.check("action", action)
+        plain_names.check("agent_id", agent_id)
+        plain_names.check("action", action)
     if action == CHARGE_ACTION:
         raise Invalid(f"action {CHARGE_ACTION!r} is reserved")
     tokens, part_in, part_out = body.tokens, body.tokens_input, body.tokens_output
@@ -113,7 +113,7 @@ def event_of(body: EventBody, key: str | None, bounds: Bounds) -> MeterEvent:
     own = body.idempotency_key
     if own is not None:
         if not is_plain(own):
-            names.check("idempotency_key", own)
+            plain_names.check("idempotency_key", own)
         key = own
     outcome = body.outcome
     expires_at: int | None = None
@@ -171,7 +171,7 @@ def header_key(given: list[str]) -> str | None:
         raise Invalid("Idempotency-Key is given twice")
     if not 1 <= len(given[0]) <= MAX_NAME or has_control(given[0]):
         raise Invalid(f"Idempotency-Key must be 1 to {MAX_NAME} characters without control characters")
-    names.check("Idempotency-Key", given[0])
+    plain_names.check("Idempotency-Key", given[0])
     return given[0]
 
 
@@ -226,7 +226,7 @@ def _same(name: str, value: int | None, other_name: str, other: int | None) -> i
     return value
 
 
-def _expiry(body: EventBody, bounds: Bounds, key: str | None) -> int | None:
+def _expiry(body: EventBody, bounds: TimeBounds, key: str | None) -> int | None:
     field = "expires_at" if body.expires_at is not None else "on_expiry"
     if body.outcome != "pending":
         raise Invalid(f"{field} is only for events with outcome pending")
@@ -235,7 +235,7 @@ def _expiry(body: EventBody, bounds: Bounds, key: str | None) -> int | None:
     return expiry(body.expires_at, bounds.now, 0 if key is None else bounds.now - bounds.oldest)
 
 
-def _event_time(text: str, bounds: Bounds) -> int:
+def _event_time(text: str, bounds: TimeBounds) -> int:
     at = _time("timestamp", text)
     if at > bounds.latest:
         raise Invalid(f"timestamp must be at most 5 minutes ahead; it is {iso(bounds.now)} here")
@@ -256,7 +256,7 @@ def _time(name: str, text: str) -> int:
 
 def _labels(body: EventBody) -> None:
     for name in ("task_id", "model", "provider", "trace_id"):
-        names.check(name, getattr(body, name))
+        plain_names.check(name, getattr(body, name))
 
 
 def _depth(value: Any) -> int:

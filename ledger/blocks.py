@@ -14,7 +14,7 @@ MAX_BYTES = 8 << 20
 ROW_MARK = b'{"kind":"'
 
 
-class Record(NamedTuple):
+class LogRecord(NamedTuple):
     """One record of rev.entries; ``timestamp`` is the accepted time in ms."""
 
     offset: int
@@ -26,7 +26,7 @@ class Block(NamedTuple):
     """Records to write at once. ``after``: the offset that ClickHouse must hold already (-1: none)."""
 
     after: int
-    records: tuple[Record, ...]
+    records: tuple[LogRecord, ...]
 
     @property
     def last(self) -> int:
@@ -58,7 +58,7 @@ class Builder:
         self._after = after
         self._max_rows = max_rows
         self._max_bytes = max_bytes
-        self._records: list[Record] = []
+        self._records: list[LogRecord] = []
         self._rows = self._bytes = 0
         self._month = (0, 0)
 
@@ -69,7 +69,7 @@ class Builder:
     def full(self) -> bool:
         return self._rows >= self._max_rows or self._bytes >= self._max_bytes
 
-    def add(self, record: Record) -> bool:
+    def add(self, record: LogRecord) -> bool:
         """Takes the record, or says False when it must open the next block. An empty builder
         takes everything, so that a record of any size goes through."""
         if record.offset <= self.last:
@@ -97,7 +97,7 @@ class Builder:
         return block
 
 
-def fill(builder: Builder, records: Sequence[Record]) -> int:
+def fill(builder: Builder, records: Sequence[LogRecord]) -> int:
     """How many of the records the builder took; it is ready to be written if not all."""
     for count, record in enumerate(records):
         if not builder.add(record):

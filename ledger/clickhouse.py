@@ -11,7 +11,7 @@ from typing import Self
 import aiohttp
 import msgspec
 
-from ledger.errors import Fenced, Refused, TooLarge, Unavailable
+from ledger.errors import InsertRefused, InsertTooLarge, LedgerFenced, Unavailable
 
 TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
 
@@ -55,10 +55,10 @@ def error_of(code: int, text: str) -> Exception:
     """The error for an exception of the server, by its code."""
     text = text.strip()[:2000]
     if code in FENCING or (code == 395 and "resync:" in text):
-        return Fenced(text)
+        return LedgerFenced(text)
     if code in REFUSING or (code in REFUSING_IF and REFUSING_IF[code] in text):
-        return Refused(text)
-    return TooLarge(text) if code == MEMORY_LIMIT_EXCEEDED else Unavailable(text)
+        return InsertRefused(text)
+    return InsertTooLarge(text) if code == MEMORY_LIMIT_EXCEEDED else Unavailable(text)
 
 
 class ClickHouse:

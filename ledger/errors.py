@@ -12,26 +12,26 @@ LedgerError
 
 
 class LedgerError(Exception):
-    """Base of every error of this room."""
+    """Base of every error of this package."""
 
 
 class Unavailable(LedgerError):
     """Whether it was done is not known; repeating is safe after reading the maximum again."""
 
 
-class Fenced(Unavailable):
+class LedgerFenced(Unavailable):
     """The block was not written, since this writer's picture of the partition is out of date."""
 
 
-class TooLarge(Unavailable):
+class InsertTooLarge(Unavailable):
     """The server had no memory for so much at once."""
 
 
-class Refused(LedgerError):
+class InsertRefused(LedgerError):
     """ClickHouse refuses these records, deterministically. Nothing of them was written."""
 
 
-class Silent(LedgerError):
+class SourceStalled(LedgerError):
     """No fetch was answered for too long."""
 
 

@@ -7,7 +7,7 @@ the ledger is begun. A ledger that was written from another log must not be writ
 from collections.abc import Awaitable, Callable
 
 from ledger.clickhouse import ClickHouse
-from ledger.errors import Silent, WrongLog
+from ledger.errors import SourceStalled, WrongLog
 from schemas.topics import CONFIG
 from streams.epoch import known_epoch
 from streams.errors import Hung
@@ -18,7 +18,7 @@ async def epoch_of_log(kafka: str, topic: str = CONFIG) -> str | None:
     try:
         return await known_epoch(kafka, topic)
     except Hung as error:
-        raise Silent(f"Kafka: {error!r}") from error
+        raise SourceStalled(f"Kafka: {error!r}") from error
 
 
 async def check(clickhouse: ClickHouse, read_epoch: Callable[[], Awaitable[str | None]]) -> str:
@@ -28,7 +28,7 @@ async def check(clickhouse: ClickHouse, read_epoch: Callable[[], Awaitable[str |
     """
     log = await read_epoch()
     if log is None:
-        raise Silent("rev.config holds no epoch yet")
+        raise SourceStalled("rev.config holds no epoch yet")
     stored = [epoch for (epoch,) in await clickhouse.execute("SELECT DISTINCT epoch FROM rev._log")]
     if not stored:
         rows = (await clickhouse.execute("SELECT count() FROM rev.entries"))[0][0]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from ledger.blocks import Block
-from ledger.errors import Fenced, Refused, TooLarge, Unavailable
+from ledger.errors import InsertRefused, InsertTooLarge, LedgerFenced, Unavailable
 
 
 class MemoryRows:
@@ -45,14 +45,14 @@ class MemoryTable:
     async def write(self, partition: int, block: Block) -> int:
         self._fail_in_an_outage()
         if self._tickets.get(partition) is not self._rows.owner.get(partition) or partition not in self._tickets:
-            raise Fenced("another writer took the partition over")
+            raise LedgerFenced("another writer took the partition over")
         if self._rows.memory is not None and len(block.records) > self._rows.memory:
-            raise TooLarge("no memory for so much at once")
+            raise InsertTooLarge("no memory for so much at once")
         if any(self._rows.refuses(record.value) for record in block.records):
-            raise Refused("a record that can never be stored")
+            raise InsertRefused("a record that can never be stored")
         maximum = self._rows.maximum(partition)
         if maximum < block.after:
-            raise Fenced("a gap before the block")
+            raise LedgerFenced("a gap before the block")
         fresh = [(partition, record.offset, record.value) for record in block.records if record.offset > maximum]
         self._rows.rows += fresh
         self._rows.blocks.append(block)
@@ -75,8 +75,8 @@ class MemoryTable:
             raise Unavailable("an outage")
 
 
-class MemoryShelf:
-    """The table of attempts in memory; see ledger.deliveries.Shelf. ``rows``: partition and offset of each.
+class MemoryDeliveryStore:
+    """A ledger.delivery_copier.DeliveryStore in memory. ``rows``: partition and offset of each.
     ``refuses`` and ``memory`` as in MemoryRows; ``outages``: puts that fail."""
 
     def __init__(self, refuses: Callable[[bytes], bool] = lambda line: False) -> None:
@@ -94,8 +94,8 @@ class MemoryShelf:
             raise Unavailable("an outage")
         found = lines.split(b"\n")
         if self.memory is not None and len(found) > self.memory:
-            raise TooLarge("no memory for so much at once")
+            raise InsertTooLarge("no memory for so much at once")
         if any(self.refuses(line) for line in found):
-            raise Refused("a record that can never be stored")
+            raise InsertRefused("a record that can never be stored")
         places = [msgspec.json.decode(line) for line in found]
         self.rows += [(place["log_partition"], place["log_offset"]) for place in places]

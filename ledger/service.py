@@ -17,15 +17,15 @@ import structlog
 import uvloop
 
 from ledger import identity, metrics
-from ledger.blocks import Record
+from ledger.blocks import LogRecord
 from ledger.clickhouse import ClickHouse
-from ledger.deliveries import DeliveryTable, DeliveryWriter
-from ledger.errors import Silent, Unavailable, WrongLog, WrongSchema
+from ledger.delivery_copier import DeliveryCopier, DeliveryTable
+from ledger.errors import SourceStalled, Unavailable, WrongLog, WrongSchema
+from ledger.insert_schedule import InsertSchedule
 from ledger.migrate import migrate
-from ledger.pace import Pace
 from ledger.source import KafkaSource
 from ledger.store import LedgerTable
-from ledger.writer import BACKOFF, Halted, PartitionWriter
+from ledger.writer import BACKOFF, Halted, LedgerWorker
 from schemas.settings import Settings
 from schemas.topics import DEAD, DELIVERIES, ENTRIES
 from streams.appends import Appender
@@ -33,7 +33,7 @@ from streams.errors import StreamError
 from streams.health import HealthServer
 from streams.log import setup
 from streams.membership import Membership
-from streams.team import Team
+from streams.partition_workers import PartitionWorkers
 
 STANDS_STILL = 78
 SERVICE = "ledger"
@@ -56,24 +56,24 @@ class Ledger:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stopping = asyncio.Event()
-        self._trouble: str | None = "starting"
-        self._team: Team | None = None
+        self._not_ready_reason: str | None = "starting"
+        self._workers: PartitionWorkers | None = None
         self._membership: Membership | None = None
 
     def stop(self) -> None:
         self._stopping.set()
 
-    def troubles(self) -> list[str]:
+    def not_ready_reasons(self) -> list[str]:
         """Why it is not ready; nothing when it is."""
-        reasons = [self._trouble, self._membership.trouble if self._membership else None]
-        return [reason for reason in reasons if reason] + (self._team.troubles() if self._team else [])
+        reasons = [self._not_ready_reason, self._membership.not_ready_reason if self._membership else None]
+        return [reason for reason in reasons if reason] + (self._workers.not_ready_reasons() if self._workers else [])
 
     async def run(self) -> int:
         """Until stopped; the exit code."""
         settings = self._settings
         for sign in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(sign, self.stop)
-        health = HealthServer(settings.metrics_port, self.troubles, settings.http_host)
+        health = HealthServer(settings.metrics_port, self.not_ready_reasons, settings.http_host)
         await health.start()
         user, password = settings.clickhouse_user, settings.clickhouse_password
         try:
@@ -93,14 +93,14 @@ class Ledger:
             try:
                 await migrate(db)
                 epoch = await self._check_log(db)
-            except (Unavailable, Silent) as error:
-                self._trouble = str(error)[:300]
+            except (Unavailable, SourceStalled) as error:
+                self._not_ready_reason = str(error)[:300]
                 metrics.RETRIES.labels(type(error).__name__).inc()
-                log.warning("ledger_waits", error=self._trouble)
+                log.warning("ledger_waits", error=self._not_ready_reason)
                 await self._wait(BACKOFF[min(attempt, len(BACKOFF) - 1)])
                 attempt += 1
             else:
-                self._trouble = None
+                self._not_ready_reason = None
                 log.info("ledger_starts", epoch=epoch)
                 return True
         return False
@@ -111,17 +111,17 @@ class Ledger:
     async def _work(self, db: ClickHouse) -> None:
         """Writes the partitions that the group gives us. Raises WrongLog."""
         table = LedgerTable(db, token=lambda: secrets.token_hex(8))
-        pace = Pace(asyncio.get_running_loop().time)
+        schedule = InsertSchedule(asyncio.get_running_loop().time)
 
-        def writer(partition: int) -> PartitionWriter:
-            return PartitionWriter(
+        def writer(partition: int) -> LedgerWorker:
+            return LedgerWorker(
                 partition,
                 store=table,
                 source=lambda: KafkaSource(self._settings.kafka, partition, now=wall_ms),
-                bury=self._bury,
+                dead_letter=self._dead_letter,
                 check_log=lambda: self._check_log(db),
                 now=wall_ms,
-                pace=pace,
+                schedule=schedule,
             )
 
         wrong_log = asyncio.Event()
@@ -130,7 +130,7 @@ class Ledger:
             if isinstance(error, WrongLog):
                 wrong_log.set()
 
-        team = self._team = Team(SERVICE, writer, for_good=(Halted, WrongLog), ended=ended)
+        workers = self._workers = PartitionWorkers(SERVICE, writer, permanent=(Halted, WrongLog), ended=ended)
         membership = self._membership = Membership(
             self._settings.kafka,
             group=GROUP,
@@ -138,12 +138,12 @@ class Ledger:
             ordinal=self._settings.ordinal,
             session_timeout=self._settings.session_timeout,
             topic=ENTRIES,
-            assign=team.assign,
+            assign=workers.assign,
         )
-        shelf = DeliveryTable(db)
-        copyists = Team(
+        store = DeliveryTable(db)
+        copyists = PartitionWorkers(
             "deliveries",
-            lambda partition: DeliveryWriter(partition, shelf, self._deliveries(partition), self._bury_delivery),
+            lambda partition: DeliveryCopier(partition, store, self._deliveries(partition), self._dead_letter_delivery),
         )
         copying = Membership(
             self._settings.kafka,
@@ -159,36 +159,36 @@ class Ledger:
         waits = [asyncio.create_task(event.wait()) for event in (self._stopping, wrong_log)]
         try:
             await asyncio.wait({joined, *waits}, return_when=asyncio.FIRST_COMPLETED)
-            reasons = team.troubles()
+            reasons = workers.not_ready_reasons()
         finally:
             for task in waits:
                 task.cancel()
             membership.stop()
             copying.stop()
-            await asyncio.gather(team.stop(), copyists.stop())
+            await asyncio.gather(workers.stop(), copyists.stop())
             await asyncio.gather(joined, copied)
-            self._team = self._membership = None
+            self._workers = self._membership = None
         if wrong_log.is_set():
             raise WrongLog("; ".join(reasons))
 
     def _deliveries(self, partition: int) -> Callable[[], KafkaSource]:
         return lambda: KafkaSource(self._settings.kafka, partition, now=wall_ms, topic=DELIVERIES)
 
-    async def _bury(self, partition: int, record: Record, reason: str) -> None:
+    async def _dead_letter(self, partition: int, record: LogRecord, reason: str) -> None:
         """The writer stands still at the record, so it does so too when there is no dead letter."""
         try:
-            await self._dead_letter(ENTRIES, partition, record, reason)
+            await self._send_dead_letter(ENTRIES, partition, record, reason)
         except StreamError as error:
             log.error("ledger_dead_letter_failed", partition=partition, offset=record.offset, error=repr(error))
 
-    async def _bury_delivery(self, partition: int, record: Record, reason: str) -> None:
+    async def _dead_letter_delivery(self, partition: int, record: LogRecord, reason: str) -> None:
         """The copy goes on without the record, so the dead letter has to stand. Raises Silent."""
         try:
-            await self._dead_letter(DELIVERIES, partition, record, reason)
+            await self._send_dead_letter(DELIVERIES, partition, record, reason)
         except StreamError as error:
-            raise Silent(f"rev.dead: {error!r}") from error
+            raise SourceStalled(f"rev.dead: {error!r}") from error
 
-    async def _dead_letter(self, topic: str, partition: int, record: Record, reason: str) -> None:
+    async def _send_dead_letter(self, topic: str, partition: int, record: LogRecord, reason: str) -> None:
         """It says where the record is and why; the record itself stays in its topic too. Raises StreamError."""
         appender = Appender(self._settings.kafka, append_timeout=self._settings.append_timeout, topic=DEAD)
         address = f"{topic}/{partition}/{record.offset}".encode()
@@ -201,7 +201,7 @@ class Ledger:
 
     async def _stand_still(self, reason: str) -> int:
         metrics.WRONG_LOG.set(1)
-        self._trouble = reason
+        self._not_ready_reason = reason
         log.error("ledger_stands_still", error=reason)
         await self._stopping.wait()
         return STANDS_STILL

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from ledger.blocks import Record
-from ledger.errors import Silent, WrongLog
-from ledger.writer import Bounds
+from ledger.blocks import LogRecord
+from ledger.errors import SourceStalled, WrongLog
+from ledger.writer import OffsetBounds
 from schemas.topics import ENTRIES
-from streams.clients import discard_consumer, reader
+from streams.clients import discard_consumer, partition_consumer
 from streams.errors import Hung
-from streams.lifeline import within
+from streams.heartbeat_timeout import within
 
 HANGING = 15.0
 """Seconds that one call of the consumer may take beyond what it was asked to wait."""
@@ -40,15 +40,15 @@ class KafkaSource:
         self._answered: int | None = None
         self._since = 0
 
-    async def open(self) -> Bounds:
-        consumer = self._consumer = reader(self._kafka, gather=GATHER)
+    async def open(self) -> OffsetBounds:
+        consumer = self._consumer = partition_consumer(self._kafka, gather=GATHER)
         try:
             await within(HANGING, consumer.start())
             begin = await within(HANGING, consumer.beginning_offsets([self._tp]))
             end = await within(HANGING, consumer.end_offsets([self._tp]))
         except (KafkaError, Hung) as error:
-            raise Silent(f"Kafka: {error!r}") from error
-        return Bounds(begin[self._tp], end[self._tp])
+            raise SourceStalled(f"Kafka: {error!r}") from error
+        return OffsetBounds(begin[self._tp], end[self._tp])
 
     async def seek(self, offset: int) -> None:
         consumer = self._open_consumer
@@ -57,7 +57,7 @@ class KafkaSource:
         consumer.seek(self._tp, offset)
         self._since, self._answered = self._now(), None
 
-    async def read(self, timeout: float) -> Sequence[Record]:
+    async def read(self, timeout: float) -> Sequence[LogRecord]:
         consumer = self._open_consumer
         try:
             reading = consumer.getmany(self._tp, timeout_ms=int(timeout * 1000), max_records=MAX_RECORDS)
@@ -65,16 +65,16 @@ class KafkaSource:
         except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
             raise WrongLog(f"the log does not hold the ledger's next offset: {error!r}") from error
         except (KafkaError, Hung) as error:
-            raise Silent(f"Kafka: {error!r}") from error
+            raise SourceStalled(f"Kafka: {error!r}") from error
         records = found.get(self._tp, [])
         self._watch(bool(records))
-        return [Record(record.offset, record.timestamp, record.value or b"") for record in records]
+        return [LogRecord(record.offset, record.timestamp, record.value or b"") for record in records]
 
     async def position(self) -> int:
         try:
             return int(await within(HANGING, self._open_consumer.position(self._tp)))
         except (KafkaError, Hung) as error:
-            raise Silent(f"Kafka: {error!r}") from error
+            raise SourceStalled(f"Kafka: {error!r}") from error
 
     def end(self) -> int:
         end = self._open_consumer.highwater(self._tp)
@@ -91,7 +91,7 @@ class KafkaSource:
         if got or answered != self._answered:
             self._answered, self._since = answered, self._now()
         elif self._now() - self._since > self._silence:
-            raise Silent(f"no fetch was answered for {self._now() - self._since} ms")
+            raise SourceStalled(f"no fetch was answered for {self._now() - self._since} ms")
 
     @property
     def _open_consumer(self) -> AIOKafkaConsumer:

@@ -1,4 +1,4 @@
-"""The SQL of this room: numbered migrations and the writer's statements, as package data."""
+"""The SQL of this package: numbered migrations and the writer's statements, as package data."""
 
 import re
 from importlib.resources import files

@@ -5,7 +5,7 @@ twice at once for a partition. The fence is the stage that it reads, a table of 
 whoever takes the partition over makes a stage, then drops every other one, and only then reads
 the maximum. DROP … SYNC waits until no statement uses the table, and a later one does not find
 it. Of two that take over at once the one whose stage was made later drops the other's. One
-statement may read several stages, so it carries several partitions (ledger/convoy.py).
+statement may read several stages, so it carries several partitions (ledger/insert_batcher.py).
 No insert_deduplication_token: after a crash of the server it swallows rows.
 """
 
@@ -15,8 +15,8 @@ from typing import Protocol
 
 from ledger.blocks import Block
 from ledger.clickhouse import ClickHouse
-from ledger.convoy import Convoy, Load
-from ledger.errors import Fenced
+from ledger.errors import LedgerFenced
+from ledger.insert_batcher import InsertBatcher, PendingInsert
 from ledger.sqltext import read
 
 READING: dict[str, str | int] = {
@@ -46,7 +46,7 @@ ONE_PART: dict[str, str | int] = {
 }
 
 
-class Store(Protocol):
+class LedgerStore(Protocol):
     """One contract, two implementations: LedgerTable and ledger.memory.MemoryTable."""
 
     async def take_over(self, partition: int) -> int:
@@ -86,7 +86,7 @@ class LedgerTable:
         self._stages: dict[int, str] = {}
         self._create = read("stage")
         self._insert = read("insert")
-        self._convoy = Convoy(self._write_together)
+        self._batcher = InsertBatcher(self._write_together)
 
     async def take_over(self, partition: int) -> int:
         self._stages.pop(partition, None)
@@ -104,10 +104,10 @@ class LedgerTable:
     async def write(self, partition: int, block: Block) -> int:
         stage = self._stages.get(partition)
         if stage is None:
-            raise Fenced(f"partition {partition} was not taken over")
+            raise LedgerFenced(f"partition {partition} was not taken over")
         # what the block before left in the stage makes room by itself
         staging = self._clickhouse.insert(f"INSERT INTO {stage} FORMAT JSONEachRow", block.lines(), READING)
-        return await self._convoy.carry(Load(partition, block, stage), staging)
+        return await self._batcher.submit(PendingInsert(partition, block, stage), staging)
 
     async def note_seen(self, partition: int, after: int, seen: int) -> None:
         await self._clickhouse.insert(
@@ -125,7 +125,7 @@ class LedgerTable:
         if stage is not None:
             await self._clickhouse.execute(f"DROP TABLE IF EXISTS {stage} SYNC")
 
-    async def _write_together(self, loads: Sequence[Load]) -> int:
+    async def _write_together(self, loads: Sequence[PendingInsert]) -> int:
         loads = sorted(loads)
         sql = self._insert.format(
             staged=" UNION ALL ".join(
@@ -146,7 +146,7 @@ class LedgerTable:
         for (name,) in rows:
             writer = name.split("_")[3]
             # only to wait less; not a statement of ours that may carry others' blocks
-            if writer != self._name or self._convoy.idle:
+            if writer != self._name or self._batcher.idle:
                 await self._clickhouse.execute(f"KILL QUERY WHERE query_id = '{query_id(writer)}' SYNC")
             await self._clickhouse.execute(f"DROP TABLE IF EXISTS rev.`{name}` SYNC")
 

@@ -14,10 +14,10 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from ledger import metrics
-from ledger.blocks import Block, Builder, Record
-from ledger.errors import Refused, Silent, TooLarge, Unavailable, WrongLog
-from ledger.pace import Pace
-from ledger.store import Store
+from ledger.blocks import Block, Builder, LogRecord
+from ledger.errors import InsertRefused, InsertTooLarge, SourceStalled, Unavailable, WrongLog
+from ledger.insert_schedule import InsertSchedule
+from ledger.store import LedgerStore
 
 log = structlog.get_logger("ledger.writer")
 
@@ -31,21 +31,21 @@ WRONG_LIMIT = 5
 """A broker that has just restarted may tell an old end for a moment: ask so often."""
 
 
-class Bounds(NamedTuple):
+class OffsetBounds(NamedTuple):
     """What the log holds: offsets [begin, end), end being the first that may come yet."""
 
     begin: int
     end: int
 
 
-class Source(Protocol):
+class EntrySource(Protocol):
     """One partition of rev.entries, committed records only."""
 
-    async def open(self) -> Bounds: ...
+    async def open(self) -> OffsetBounds: ...
 
     async def seek(self, offset: int) -> None: ...
 
-    async def read(self, timeout: float) -> Sequence[Record]:
+    async def read(self, timeout: float) -> Sequence[LogRecord]:
         """Records that follow, in order; none after ``timeout`` seconds. Raises Silent."""
         ...
 
@@ -64,38 +64,38 @@ class Halted(Exception):
     """The partition cannot go on without a human. The message says why."""
 
 
-Bury = Callable[[int, Record, str], Awaitable[None]]
+SendDeadLetter = Callable[[int, LogRecord, str], Awaitable[None]]
 """Writes a dead letter: partition, record, reason."""
 
 
-class PartitionWriter:
+class LedgerWorker:
     """See the module. ``check_log`` raises WrongLog when Kafka's log is not the ledger's (asked
-    again whenever the log was away); ``now`` is wall time in ms, for the delay metric only; ``pace``
+    again whenever the log was away); ``now`` is wall time in ms, for the delay metric only; ``schedule``
     is shared by the writers of a process and goes by ``clock``."""
 
     def __init__(
         self,
         partition: int,
-        store: Store,
-        source: Callable[[], Source],
-        bury: Bury,
+        store: LedgerStore,
+        source: Callable[[], EntrySource],
+        dead_letter: SendDeadLetter,
         check_log: Callable[[], Awaitable[object]],
         now: Callable[[], int],
-        pace: Pace,
+        schedule: InsertSchedule,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] | None = None,
         quiet: float = QUIET,
     ) -> None:
         self.partition = partition
-        self.trouble: str | None = "starting"
+        self.not_ready_reason: str | None = "starting"
         self._store = store
         self._make_source = source
-        self._bury = bury
+        self._dead_letter = dead_letter
         self._check_log = check_log
         self._now = now
         self._sleep = sleep
         self._clock = clock or asyncio.get_running_loop().time
-        self._pace = pace
+        self._schedule = schedule
         self._quiet = quiet
         self._seen = 0
         self._stopping = asyncio.Event()
@@ -114,8 +114,8 @@ class PartitionWriter:
             try:
                 after = await self._begin(source)
                 await self._follow(source, after)
-            except (Unavailable, Silent) as error:
-                self._log_was_away |= isinstance(error, Silent)
+            except (Unavailable, SourceStalled) as error:
+                self._log_was_away |= isinstance(error, SourceStalled)
                 self._failures += 1
                 self._note(error)
                 await self._pause(BACKOFF[min(self._failures, len(BACKOFF)) - 1])
@@ -129,7 +129,7 @@ class PartitionWriter:
                 await source.close()
         await self._let_go()
 
-    async def _begin(self, source: Source) -> int:
+    async def _begin(self, source: EntrySource) -> int:
         """Takes the partition over and stands where the table ends."""
         bounds = await source.open()
         if self._log_was_away:
@@ -143,11 +143,11 @@ class PartitionWriter:
         if after + 1 < bounds.begin and await self._store.seen(self.partition, after) < bounds.begin:
             raise WrongLog(f"{here} needs offset {after + 1}, the log begins at {bounds.begin}")
         await source.seek(max(after + 1, bounds.begin))
-        self.trouble = None
+        self.not_ready_reason = None
         self._log.info("ledger_follows", after=after, end=bounds.end)
         return after
 
-    async def _follow(self, source: Source, after: int) -> None:
+    async def _follow(self, source: EntrySource, after: int) -> None:
         builder, deadline = Builder(after), 0.0
         quiet_until = self._clock() + self._quiet
         while not self._stopping.is_set():
@@ -161,7 +161,7 @@ class PartitionWriter:
                     await self._write(builder.take())
                     builder.add(record)
                 if len(builder) == 1:
-                    deadline = self._pace.due()
+                    deadline = self._schedule.due()
             if builder.full or (len(builder) and self._clock() >= deadline):
                 await self._write(builder.take())
             if records:
@@ -173,7 +173,7 @@ class PartitionWriter:
         if not len(builder):
             await self._note_seen(source, builder.last)
 
-    async def _note_seen(self, source: Source, after: int) -> None:
+    async def _note_seen(self, source: EntrySource, after: int) -> None:
         """Of a quiet partition: how far behind its last record the log was read. When the log's retention
         has taken everything, this tells that the ledger lacks none of it (a commit's marker takes an
         offset, an aborted transaction several)."""
@@ -186,12 +186,12 @@ class PartitionWriter:
         """Writes a block. One that is refused is halved until the record that is to blame is alone, one that
         the server has no memory for until it fits."""
         begin = self._clock()
-        self._pace.begins()
+        self._schedule.begins()
         try:
             rows = await self._store.write(self.partition, block)
-        except (Refused, TooLarge) as error:
+        except (InsertRefused, InsertTooLarge) as error:
             if len(block.records) == 1:
-                if isinstance(error, TooLarge):
+                if isinstance(error, InsertTooLarge):
                     raise
                 await self._halt(block.records[0], str(error))
             self._log.warning("ledger_halves", after=block.after, last=block.last, error=str(error))
@@ -200,23 +200,23 @@ class PartitionWriter:
             return
         # only here: two owners that fence each other must wait longer and longer, or neither gets to write
         self._failures = 0
-        self._pace.took(self._clock() - begin)
+        self._schedule.took(self._clock() - begin)
         now = self._now()
         metrics.ROWS.inc(rows)
         metrics.BLOCKS.inc()
         metrics.DELAY.observe(max(now - block.records[0].timestamp, 0) / 1000)
         metrics.LAST_INSERT.labels(self.partition).set(now / 1000)
 
-    async def _halt(self, record: Record, reason: str) -> None:
+    async def _halt(self, record: LogRecord, reason: str) -> None:
         metrics.HALTED.labels(self.partition).set(1)
         self._log.error("ledger_halted", offset=record.offset, error=reason)
-        await self._bury(self.partition, record, reason)
+        await self._dead_letter(self.partition, record, reason)
         raise Halted(f"partition {self.partition} stands still at offset {record.offset}: {reason[:300]}")
 
     def _note(self, error: Exception) -> None:
         metrics.RETRIES.labels(type(error).__name__).inc()
-        self.trouble = f"partition {self.partition}: {type(error).__name__}: {str(error)[:300]}"
-        self._log.warning("ledger_starts_over", error=self.trouble, failures=self._failures)
+        self.not_ready_reason = f"partition {self.partition}: {type(error).__name__}: {str(error)[:300]}"
+        self._log.warning("ledger_starts_over", error=self.not_ready_reason, failures=self._failures)
 
     async def _pause(self, seconds: float) -> None:
         """Sleeps, but wakes up when stopped."""

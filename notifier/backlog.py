@@ -1,18 +1,18 @@
-"""What of a partition's lanes is durable: the keys and values of rev.backlogs.
+"""What of a partition's queues is durable: the keys and values of rev.backlogs.
 
-``position`` says how far the partition was matched, ``lane/<endpoint>`` what an endpoint has
-left before it, ``retry/<endpoint>/<offset>/<place>/<replay>`` one delivery that failed and is
-tried again. A lane without records has nothing left. References only, never a body. Pure.
+``position`` says how far the partition was matched, ``queue/<endpoint>`` what an endpoint has
+left before it, ``retry/<endpoint>/<offset>/<index>/<replay>`` one delivery that failed and is
+tried again. A queue without records has nothing left. References only, never a body. Pure.
 """
 
 import msgspec
 
 POSITION = b"position"
-LANE = b"lane/"
+QUEUE = b"lane/"  # as the first release wrote it; data directories hold such keys
 RETRY = b"retry/"
 
 
-class Position(msgspec.Struct, frozen=True):
+class BacklogPosition(msgspec.Struct, frozen=True):
     """``next``: offset of rev.entries to be matched next. ``config`` and ``webhook``: how far the
     configuration was known by then: next offset of rev.config, highest endpoint id.
     ``epoch``: of the log."""
@@ -23,31 +23,31 @@ class Position(msgspec.Struct, frozen=True):
     epoch: str
 
 
-class Stretch(msgspec.Struct, frozen=True, array_like=True):
-    """See notifier.lanes.Range."""
+class RangeRecord(msgspec.Struct, frozen=True, array_like=True):
+    """See notifier.delivery.OffsetRange."""
 
     offset: int
-    place: int
+    event_index: int
     end: int | None
     replay: bool
     at: int
     only: int | None
 
 
-class Waiting(msgspec.Struct, frozen=True, array_like=True):
+class WaitingRecord(msgspec.Struct, frozen=True, array_like=True):
     """A first try that has not ended: its reference, and what it is for whoever reads of it."""
 
     offset: int
-    place: int
+    event_index: int
     replay: bool
     event: int
     type: str
 
 
-class LaneRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+class QueueRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     customer_id: str
-    ranges: list[Stretch] = []
-    waiting: list[Waiting] = []
+    ranges: list[RangeRecord] = []
+    waiting: list[WaitingRecord] = []
     failing_since: int | None = None
     failures: int = 0
     hold: int = 0
@@ -62,23 +62,23 @@ class RetryRecord(msgspec.Struct, frozen=True, array_like=True):
     type: str
 
 
-def lane_key(webhook: int) -> bytes:
-    return b"lane/%d" % webhook
+def queue_key(webhook: int) -> bytes:
+    return QUEUE + b"%d" % webhook
 
 
-def retry_key(webhook: int, offset: int, place: int, replay: bool) -> bytes:
-    return b"retry/%d/%d/%d/%d" % (webhook, offset, place, replay)
+def retry_key(webhook: int, offset: int, event_index: int, replay: bool) -> bytes:
+    return b"retry/%d/%d/%d/%d" % (webhook, offset, event_index, replay)
 
 
 def parse_retry_key(key: bytes) -> tuple[int, int, int, bool]:
-    """Endpoint, offset, place, replay. Raises ValueError for any other key."""
-    kind, webhook, offset, place, replay = key.split(b"/")
+    """Endpoint, offset, index, replay. Raises ValueError for any other key."""
+    kind, webhook, offset, event_index, replay = key.split(b"/")
     if kind != b"retry":
         raise ValueError(f"no key of a retry: {key!r}")
-    return int(webhook), int(offset), int(place), replay == b"1"
+    return int(webhook), int(offset), int(event_index), replay == b"1"
 
 
 encode = msgspec.json.Encoder().encode
-decode_position = msgspec.json.Decoder(Position).decode
-decode_lane = msgspec.json.Decoder(LaneRecord).decode
+decode_position = msgspec.json.Decoder(BacklogPosition).decode
+decode_queue = msgspec.json.Decoder(QueueRecord).decode
 decode_retry = msgspec.json.Decoder(RetryRecord).decode

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import msgspec
 
 from schemas import deliveries
-from schemas.answers import EventAnswer, metered, subject
 from schemas.commands import ReplayWebhook
 from schemas.entries import Entry, EntryRecord
 from schemas.ids import event_id
+from schemas.meter_responses import EventResponse, metered, subject
 from schemas.objects import iso
 from schemas.replies import Receipt
 
@@ -30,14 +30,14 @@ class Named(msgspec.Struct, frozen=True):
     test: bool = False
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class RefusedCommand(msgspec.Struct, frozen=True):
     """data of event.rejected."""
 
     event_id: int
     customer_id: str
     status: str
     error: str
-    event: EventAnswer
+    event: EventResponse
     created_at: str
     test: bool
 
@@ -46,7 +46,7 @@ class DomainEvent(NamedTuple):
     """Something that an endpoint can be told. ``at``: accepted time, ms UTC."""
 
     offset: int
-    place: int
+    event_index: int
     """The entry's ``index``: with the raw address it makes the event id."""
     type: str
     owner: str | None
@@ -63,7 +63,7 @@ class DomainEvent(NamedTuple):
     @property
     def number(self) -> int:
         """The event id of the entry."""
-        return event_id(self.partition, self.record.raw_offset, self.place)
+        return event_id(self.partition, self.record.raw_offset, self.event_index)
 
     @property
     def id(self) -> str:
@@ -93,7 +93,7 @@ _replay = msgspec.json.Decoder(ReplayWebhook).decode
 
 
 def domain_events(partition: int, offset: int, record: EntryRecord) -> Iterator[DomainEvent]:
-    """The events of the record at this place of rev.entries, in order."""
+    """The events of the record at this offset of rev.entries, in order."""
     for entry in record.entries:
         type = type_of(entry)
         if type is None:
@@ -108,7 +108,7 @@ def domain_events(partition: int, offset: int, record: EntryRecord) -> Iterator[
             test = None if type == PRICED else named.test
         yield DomainEvent(
             offset=offset,
-            place=entry.index,
+            event_index=entry.index,
             type=type,
             owner=owner,
             only=only,
@@ -153,7 +153,7 @@ def _data(event: DomainEvent) -> bytes:
         assert entry.event is not None
         asked = subject(record.customer_id, entry.event)
         at, why = iso(record.recorded_at), entry.reason or ""
-        return _encode(Refusal(event.number, record.customer_id, "rejected", why, asked, at, record.test))
+        return _encode(RefusedCommand(event.number, record.customer_id, "rejected", why, asked, at, record.test))
     return bytes(entry.detail) or b"{}"
 
 

@@ -1,4 +1,4 @@
-"""Every metric of this room: its name and what it means.
+"""The metrics of this service: their names and meanings.
 
 Endpoints are named only where they lag or fail, the worst TOLD of each partition, so that the
 number of series does not grow with the number of customers.
@@ -25,7 +25,7 @@ NOT_SENT = Counter(
     "rev_notifier_not_sent",
     "Tries that could not be made, this side being out of descriptors, ports or memory; they count for nothing",
 )
-GAPS = Counter("rev_notifier_gaps", "Stretches of the log that an endpoint was not sent; each can be replayed")
+GAPS = Counter("rev_notifier_gaps", "Ranges of the log that an endpoint was not sent; each can be replayed")
 DISABLED = Counter("rev_notifier_disabled", "Endpoints that the notifier gave up")
 FAULTS = Counter("rev_notifier_dead_letters", "Records of rev.entries that cannot be read or rendered")
 WAITING = Gauge("rev_notifier_waiting", "Deliveries in hand that have not ended, retries included", ["partition"])

@@ -14,23 +14,23 @@ from typing import Any
 import structlog
 import uvloop
 
-from notifier.budget import Budget
-from notifier.desk import Rules
+from notifier.disabling import EndpointDisabler
 from notifier.endpoints import Endpoints
-from notifier.giving_up import GivingUp
-from notifier.sending import Sender
-from notifier.transport.sender import HttpSender
-from notifier.worker import Fenced, PartitionWorker, Setting
-from schemas.secrets import Box, SecretError, read_key
+from notifier.resource_limits import ResourceLimits
+from notifier.scheduler import DeliveryRules
+from notifier.sender import WebhookSender
+from notifier.transport.http_sender import HttpSender
+from notifier.worker import DeliveryWorker, NotifierFenced, WorkerConfig
+from schemas.secrets import SecretBox, SecretError, read_key
 from schemas.settings import Settings
 from schemas.topics import CONFIG, ENTRIES
 from streams import descriptors
 from streams.appends import Appender
-from streams.errors import Stopped
+from streams.errors import ShardHalted
 from streams.health import HealthServer
 from streams.log import setup
 from streams.membership import Membership
-from streams.team import Team
+from streams.partition_workers import PartitionWorkers
 from streams.views import CompactedView
 
 SERVICE = "notifier"
@@ -58,14 +58,14 @@ class Notifier:
     """The service in one process; several may run, the group shares the partitions out.
     ``make_sender``: what puts deliveries on the wire."""
 
-    def __init__(self, settings: Settings, make_sender: Callable[[], Sender] | None = None) -> None:
+    def __init__(self, settings: Settings, make_sender: Callable[[], WebhookSender] | None = None) -> None:
         self._settings = settings
         self._make_sender = make_sender or (lambda: HttpSender(allow_private=settings.webhook_allow_private))
         self._stopping = asyncio.Event()
         self._fenced = asyncio.Event()
         self._lost: frozenset[int] = frozenset()
-        self._trouble: str | None = "starting"
-        self._team: Team | None = None
+        self._not_ready_reason: str | None = "starting"
+        self._workers: PartitionWorkers | None = None
         self._membership: Membership | None = None
 
     def stop(self) -> None:
@@ -73,28 +73,28 @@ class Notifier:
 
     def partitions(self) -> frozenset[int]:
         """What this process works on."""
-        return self._team.partitions if self._team else frozenset()
+        return self._workers.partitions if self._workers else frozenset()
 
-    def troubles(self) -> list[str]:
+    def not_ready_reasons(self) -> list[str]:
         """Why it is not ready; nothing when it is."""
-        reasons = [self._trouble, self._membership.trouble if self._membership else None]
-        return [reason for reason in reasons if reason] + (self._team.troubles() if self._team else [])
+        reasons = [self._not_ready_reason, self._membership.not_ready_reason if self._membership else None]
+        return [reason for reason in reasons if reason] + (self._workers.not_ready_reasons() if self._workers else [])
 
     async def run(self) -> None:
         """Until stopped."""
         settings = self._settings
-        health = HealthServer(settings.metrics_port, self.troubles, settings.http_host)
+        health = HealthServer(settings.metrics_port, self.not_ready_reasons, settings.http_host)
         await health.start()
         try:
             await self._serve(_box(settings))
         except SecretError as error:
-            self._trouble = f"webhooks are off: {error}"
+            self._not_ready_reason = f"webhooks are off: {error}"
             log.error("notifier_stands_still", error=str(error))
             await self._stopping.wait()
         finally:
             await health.stop()
 
-    async def _serve(self, box: Box) -> None:
+    async def _serve(self, box: SecretBox) -> None:
         settings, endpoints, complete = self._settings, Endpoints(), asyncio.Event()
 
         def apply(key: bytes, value: bytes | None, offset: int) -> None:
@@ -105,51 +105,51 @@ class Notifier:
         view = CompactedView(settings.kafka, CONFIG, apply)
         appender = Appender(settings.kafka, append_timeout=settings.append_timeout)
         sender = self._make_sender()
-        self._trouble = "the configuration is not known yet"
+        self._not_ready_reason = "the configuration is not known yet"
         try:
             if await self._unless_stopped(view.start()) and await self._unless_stopped(complete.wait()):
                 await appender.start()
-                self._trouble = None
-                rules = Rules(settings.webhook_disable_after, settings.webhook_backlog, settings.partitions)
-                setting = Setting(
+                self._not_ready_reason = None
+                rules = DeliveryRules(settings.webhook_disable_after, settings.webhook_backlog, settings.partitions)
+                config = WorkerConfig(
                     settings.kafka,
                     endpoints,
                     view,
                     sender,
                     box,
-                    GivingUp(appender, time.monotonic),
-                    Budget(),
+                    EndpointDisabler(appender, time.monotonic),
+                    ResourceLimits(),
                     rules,
                     forward_wall(),
                     time.monotonic,
                 )
-                await self._work(setting)
+                await self._work(config)
         finally:
             await sender.close()
             await appender.stop()
             await view.stop()
 
-    async def _work(self, setting: Setting) -> None:
-        team = self._team = Team(
+    async def _work(self, config: WorkerConfig) -> None:
+        workers = self._workers = PartitionWorkers(
             SERVICE,
-            lambda partition: PartitionWorker(partition, setting),
-            for_good=(Fenced, Stopped),
+            lambda partition: DeliveryWorker(partition, config),
+            permanent=(NotifierFenced, ShardHalted),
             ended=self._ended,
         )
         try:
             while not self._stopping.is_set():
-                await self._belong(team)
+                await self._belong(workers)
                 # only what the group assigns from now on may be worked on again
                 self._fenced.clear()
                 lost, self._lost = self._lost, frozenset()
-                await team.assign(team.partitions - lost)
+                await workers.assign(workers.partitions - lost)
                 if not self._stopping.is_set():
                     await self._wait(REJOIN)
         finally:
-            await team.stop()
-            self._team = None
+            await workers.stop()
+            self._workers = None
 
-    async def _belong(self, team: Team) -> None:
+    async def _belong(self, workers: PartitionWorkers) -> None:
         """One membership: until stopped, or until a worker was fenced."""
         settings = self._settings
         membership = self._membership = Membership(
@@ -159,7 +159,7 @@ class Notifier:
             ordinal=settings.ordinal,
             session_timeout=settings.session_timeout,
             topic=ENTRIES,
-            assign=team.assign,
+            assign=workers.assign,
         )
         joined = asyncio.create_task(membership.run(), name="notifier-membership")
         waits = [asyncio.create_task(event.wait()) for event in (self._stopping, self._fenced)]
@@ -173,7 +173,7 @@ class Notifier:
             self._membership = None
 
     def _ended(self, error: Exception) -> None:
-        if isinstance(error, Fenced):
+        if isinstance(error, NotifierFenced):
             self._lost |= {error.partition}
             self._fenced.set()
 
@@ -192,10 +192,10 @@ class Notifier:
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
 
-def _box(settings: Settings) -> Box:
+def _box(settings: Settings) -> SecretBox:
     if not settings.secret_key:
         raise SecretError("REV_SECRET_KEY is not set")
-    return Box(read_key(settings.secret_key))
+    return SecretBox(read_key(settings.secret_key))
 
 
 def forward_wall() -> Callable[[], int]:

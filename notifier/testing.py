@@ -3,17 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from notifier.sending import Answer, Delivery
+from notifier.sender import WebhookRequest, WebhookResponse
 
-OK = Answer(200)
-Behaviour = Callable[[Delivery], Awaitable[Answer]]
+OK = WebhookResponse(200)
+Behaviour = Callable[[WebhookRequest], Awaitable[WebhookResponse]]
 
 
-async def accept(delivery: Delivery) -> Answer:
+async def accept(delivery: WebhookRequest) -> WebhookResponse:
     return OK
 
 
-async def never(delivery: Delivery) -> Answer:
+async def never(delivery: WebhookRequest) -> WebhookResponse:
     """A black hole; ends only when it is cancelled."""
     await asyncio.Event().wait()
     raise AssertionError("not reached")
@@ -23,11 +23,11 @@ class MemorySender:
     """``behaviours``: by URL; any other is answered with 200 at once."""
 
     def __init__(self, behaviours: dict[str, Behaviour] | None = None) -> None:
-        self.sent: list[Delivery] = []
+        self.sent: list[WebhookRequest] = []
         self.behaviours = behaviours or {}
         self.closed = False
 
-    async def send(self, delivery: Delivery) -> Answer:
+    async def send(self, delivery: WebhookRequest) -> WebhookResponse:
         self.sent.append(delivery)
         return await self.behaviours.get(delivery.url, accept)(delivery)
 

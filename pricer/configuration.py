@@ -10,7 +10,7 @@ from functools import singledispatchmethod
 import msgspec
 
 from pricer import prices, webhooks
-from pricer.change import Change, Refusal, kept_at, refused
+from pricer.config_transaction import ConfigRefused, ConfigTransaction, kept_at, refused
 from schemas import config, objects, state
 from schemas.commands import (
     ChangeWebhook,
@@ -29,7 +29,7 @@ from schemas.commands import encode as encode_command
 from schemas.limits import MAX_NAME
 from schemas.money import MoneyError
 from schemas.topics import PRICE_KEY, partition_of
-from streams.types import Decision, Input, Outgoing, StateView
+from streams.types import Decision, InputRecord, OutgoingRecord, StateView
 
 PLATFORM = "*"
 """Customer of a key that may act for every customer."""
@@ -41,9 +41,9 @@ _decode_price = msgspec.json.Decoder(config.Price).decode
 _decode_customer = msgspec.json.Decoder(config.Customer).decode
 
 
-def apply(command: Configure, record: Input, shard: StateView, partitions: int) -> Decision:
+def apply(command: Configure, record: InputRecord, shard: StateView, partitions: int) -> Decision:
     """Decide one configuration command; ``partitions`` is the number of shards."""
-    change: Change
+    change: ConfigTransaction
     try:
         if isinstance(command, ChangeWebhook):
             change = webhooks.WebhookChange(record, shard, partitions)
@@ -51,12 +51,12 @@ def apply(command: Configure, record: Input, shard: StateView, partitions: int) 
         else:
             change = ConfigChange(record, shard, partitions)
             change.make(command)
-    except Refusal as refusal:
+    except ConfigRefused as refusal:
         return refused(command, record, refusal)
     return change.decision()
 
 
-class ConfigChange(Change):
+class ConfigChange(ConfigTransaction):
     """A change of keys, prices or customers."""
 
     @singledispatchmethod
@@ -102,7 +102,7 @@ class ConfigChange(Change):
     def _(self, command: RevokeKey) -> None:
         stored = self.get(kept_at(config.key_key(command.id)))
         if stored is None:
-            raise Refusal(404, "not_found", f"no API key {command.id}")
+            raise ConfigRefused(404, "not_found", f"no API key {command.id}")
         key = _decode_key(stored)
         self.result, self.status = objects.SUCCESS, 200
         if key.is_active:
@@ -117,7 +117,7 @@ class ConfigChange(Change):
             _check_customer(command.customer_id)
         _check_name("action_type", command.action_type)
         if command.action_type == prices.CHARGE_ACTION:
-            raise Refusal(400, "invalid_request", f"action {prices.CHARGE_ACTION!r} is reserved")
+            raise ConfigRefused(400, "invalid_request", f"action {prices.CHARGE_ACTION!r} is reserved")
         price = self._set_price(command.customer_id, command.action_type, _rates(command.rates), command.actor)
         self.result = objects.price_object(price)
 
@@ -125,7 +125,7 @@ class ConfigChange(Change):
     def _(self, command: DeletePrice) -> None:
         stored = self.get(kept_at(config.price_key(command.id)))
         if stored is None:
-            raise Refusal(404, "not_found", f"no price {command.id}")
+            raise ConfigRefused(404, "not_found", f"no price {command.id}")
         price = _decode_price(stored)
         self.result, self.status = objects.deleted(command.id), 200
         if price.is_active:
@@ -140,7 +140,7 @@ class ConfigChange(Change):
     def _(self, command: UpdateCustomer) -> None:
         before = self._customer(command.customer_id)
         if before is None:
-            raise Refusal(404, "not_found", f"no customer {command.customer_id!r}")
+            raise ConfigRefused(404, "not_found", f"no customer {command.customer_id!r}")
         after = config.Customer(
             before.customer_id,
             before.created_at,
@@ -188,7 +188,7 @@ class ConfigChange(Change):
         number, customer = self.counters.number, price.customer_id
         command = InstallPrice(number, price.id, price.action_type, price.rates, customer, price.is_active)
         where = None if customer is None else (partition_of(customer.encode(), self.partitions),)
-        self.outgoing.append(Outgoing(where, PRICE_KEY, encode_command(command)))
+        self.outgoing.append(OutgoingRecord(where, PRICE_KEY, encode_command(command)))
         return msgspec.structs.replace(price, number=number) if price.is_active else price
 
     def _active(self, customer_id: str | None, action_type: str) -> config.Price | None:
@@ -222,15 +222,17 @@ def _rates(rates: Rates) -> Rates:
     try:
         return prices.canonical_rates(rates)
     except MoneyError as error:
-        raise Refusal(400, "invalid_request", str(error)) from None
+        raise ConfigRefused(400, "invalid_request", str(error)) from None
 
 
 def _check_name(field: str, name: str) -> None:
     if not 1 <= len(name) <= MAX_NAME or any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name):
-        raise Refusal(400, "invalid_request", f"{field} must be 1 to {MAX_NAME} characters, no control characters")
+        raise ConfigRefused(
+            400, "invalid_request", f"{field} must be 1 to {MAX_NAME} characters, no control characters"
+        )
 
 
 def _check_customer(customer_id: str) -> None:
     _check_name("customer_id", customer_id)
     if customer_id == PLATFORM or customer_id.startswith("_"):
-        raise Refusal(400, "invalid_request", f"customer id {customer_id!r} is reserved")
+        raise ConfigRefused(400, "invalid_request", f"customer id {customer_id!r} is reserved")

@@ -13,7 +13,7 @@ import msgspec
 from schemas.commands import EMPTY, MeterEvent, Mode, Register
 from schemas.replies import Receipt
 from schemas.state import namespace
-from streams.types import Remembered, StateView
+from streams.types import RetainedRecord, StateView
 
 HASH_LENGTH = 32
 """Characters of a body hash: 128 bits in hex."""
@@ -28,18 +28,18 @@ _encode_receipt = msgspec.json.Encoder().encode
 _decode_receipt = msgspec.json.Decoder(Receipt).decode
 
 
-class Shown(NamedTuple):
+class OutcomeResponse(NamedTuple):
     """The first answer about an outcome: the HTTP status and the object, JSON."""
 
     status: int
     result: msgspec.Raw
 
 
-class Memory(NamedTuple):
+class IdempotencyRecord(NamedTuple):
     """What an idempotency key stands for. The body's hash says which command it was of."""
 
     body_hash: str
-    answer: Receipt | Shown
+    answer: Receipt | OutcomeResponse
 
 
 def body_hash(event: MeterEvent) -> str:
@@ -107,42 +107,44 @@ def _canonical(metadata: msgspec.Raw) -> bytes:
         return bytes(memoryview(metadata))
 
 
-def memory_key(customer_id: str, key: str, test: bool) -> bytes:
+def record_key(customer_id: str, key: str, test: bool) -> bytes:
     """One namespace per customer and mode."""
     return namespace(customer_id, test) + key.encode()
 
 
-def remember(customer_id: str, key: str, hashed: str, receipt: Receipt, test: bool) -> Remembered:
+def receipt_record(customer_id: str, key: str, hashed: str, receipt: Receipt, test: bool) -> RetainedRecord:
     """What is to be remembered of a charged event; ``test``: of its entry."""
     value = hashed.encode() + _encode_receipt(receipt)
-    return Remembered(memory_key(customer_id, key, test), value, receipt.recorded_at)
+    return RetainedRecord(record_key(customer_id, key, test), value, receipt.recorded_at)
 
 
-def remember_shown(customer_id: str, key: str, hashed: str, shown: Shown, at: int, test: bool) -> Remembered:
+def response_record(
+    customer_id: str, key: str, hashed: str, shown: OutcomeResponse, at: int, test: bool
+) -> RetainedRecord:
     """What is to be remembered of a command that opened or closed an outcome at ``at``."""
     value = hashed.encode() + b"%d" % shown.status + bytes(memoryview(shown.result))
-    return Remembered(memory_key(customer_id, key, test), value, at)
+    return RetainedRecord(record_key(customer_id, key, test), value, at)
 
 
-def recall(
+def find(
     state: StateView, customer_id: str, key: str, now: int, window: int, mode: Mode | None = None
-) -> Memory | None:
+) -> IdempotencyRecord | None:
     """The memory behind a key if it is younger than ``window`` ms at the accepted time ``now``.
 
     Without a mode (a command from before modes were separate) it is the later one of both modes:
     there was one place for it then, and the later one took it.
     """
     if mode is None:
-        both = [state.recall(memory_key(customer_id, key, test)) for test in (False, True)]
-        remembered = max((one for one in both if one is not None), key=lambda one: one.at, default=None)
+        both = [state.get_retained(record_key(customer_id, key, test)) for test in (False, True)]
+        retained = max((one for one in both if one is not None), key=lambda one: one.at, default=None)
     else:
-        remembered = state.recall(memory_key(customer_id, key, mode == "test"))
-    if remembered is None or now - remembered.at >= window:
+        retained = state.get_retained(record_key(customer_id, key, mode == "test"))
+    if retained is None or now - retained.at >= window:
         return None
-    hashed, answer = remembered.value[:HASH_LENGTH].decode(), remembered.value[HASH_LENGTH:]
+    hashed, answer = retained.value[:HASH_LENGTH].decode(), retained.value[HASH_LENGTH:]
     if answer.startswith(b"{"):
-        return Memory(hashed, _decode_receipt(answer))
-    return Memory(hashed, Shown(int(answer[:STATUS_LENGTH]), msgspec.Raw(answer[STATUS_LENGTH:])))
+        return IdempotencyRecord(hashed, _decode_receipt(answer))
+    return IdempotencyRecord(hashed, OutcomeResponse(int(answer[:STATUS_LENGTH]), msgspec.Raw(answer[STATUS_LENGTH:])))
 
 
 def conflict(key: str) -> str:

@@ -33,7 +33,7 @@ STATUS: dict[Answer, int] = {
 }
 
 
-class Row(NamedTuple):
+class TransitionRow(NamedTuple):
     """What happens to an outcome in ``state`` when ``stimulus`` comes in."""
 
     state: Status
@@ -44,37 +44,37 @@ class Row(NamedTuple):
     answer: Answer
 
 
-TABLE: tuple[Row, ...] = (
-    Row("none", "register", "always", "pending", "nothing", "created"),
-    Row("none", "pending event", "always", "pending", "nothing", "created"),
-    Row("none", "resolve success", "always", "none", "nothing", "not_found"),
-    Row("none", "resolve failure", "always", "none", "nothing", "not_found"),
-    Row("none", "expire", "always", "none", "nothing", "none"),
-    Row("none", "read", "always", "none", "nothing", "not_found"),
-    Row("pending", "register", "always", "pending", "nothing", "task_exists"),
-    Row("pending", "resolve success", "before", "succeeded", "price_on_success", "shown"),
-    Row("pending", "resolve failure", "before", "failed", "price_on_failure", "shown"),
-    Row("pending", "resolve success", "late", "expired", "on_expiry", "outcome_expired"),
-    Row("pending", "resolve failure", "late", "expired", "on_expiry", "outcome_expired"),
-    Row("pending", "expire", "before", "pending", "nothing", "none"),
-    Row("pending", "expire", "late", "expired", "on_expiry", "none"),
-    Row("pending", "read", "before", "pending", "nothing", "shown"),
-    Row("pending", "read", "late", "expired", "on_expiry", "shown"),
-    Row("succeeded", "register", "always", "succeeded", "nothing", "task_exists"),
-    Row("succeeded", "resolve success", "always", "succeeded", "nothing", "first answer"),
-    Row("succeeded", "resolve failure", "always", "succeeded", "nothing", "outcome_closed"),
-    Row("succeeded", "expire", "always", "succeeded", "nothing", "none"),
-    Row("succeeded", "read", "always", "succeeded", "nothing", "shown"),
-    Row("failed", "register", "always", "failed", "nothing", "task_exists"),
-    Row("failed", "resolve success", "always", "failed", "nothing", "outcome_closed"),
-    Row("failed", "resolve failure", "always", "failed", "nothing", "first answer"),
-    Row("failed", "expire", "always", "failed", "nothing", "none"),
-    Row("failed", "read", "always", "failed", "nothing", "shown"),
-    Row("expired", "register", "always", "expired", "nothing", "task_exists"),
-    Row("expired", "resolve success", "always", "expired", "nothing", "outcome_expired"),
-    Row("expired", "resolve failure", "always", "expired", "nothing", "outcome_expired"),
-    Row("expired", "expire", "always", "expired", "nothing", "none"),
-    Row("expired", "read", "always", "expired", "nothing", "shown"),
+TABLE: tuple[TransitionRow, ...] = (
+    TransitionRow("none", "register", "always", "pending", "nothing", "created"),
+    TransitionRow("none", "pending event", "always", "pending", "nothing", "created"),
+    TransitionRow("none", "resolve success", "always", "none", "nothing", "not_found"),
+    TransitionRow("none", "resolve failure", "always", "none", "nothing", "not_found"),
+    TransitionRow("none", "expire", "always", "none", "nothing", "none"),
+    TransitionRow("none", "read", "always", "none", "nothing", "not_found"),
+    TransitionRow("pending", "register", "always", "pending", "nothing", "task_exists"),
+    TransitionRow("pending", "resolve success", "before", "succeeded", "price_on_success", "shown"),
+    TransitionRow("pending", "resolve failure", "before", "failed", "price_on_failure", "shown"),
+    TransitionRow("pending", "resolve success", "late", "expired", "on_expiry", "outcome_expired"),
+    TransitionRow("pending", "resolve failure", "late", "expired", "on_expiry", "outcome_expired"),
+    TransitionRow("pending", "expire", "before", "pending", "nothing", "none"),
+    TransitionRow("pending", "expire", "late", "expired", "on_expiry", "none"),
+    TransitionRow("pending", "read", "before", "pending", "nothing", "shown"),
+    TransitionRow("pending", "read", "late", "expired", "on_expiry", "shown"),
+    TransitionRow("succeeded", "register", "always", "succeeded", "nothing", "task_exists"),
+    TransitionRow("succeeded", "resolve success", "always", "succeeded", "nothing", "first answer"),
+    TransitionRow("succeeded", "resolve failure", "always", "succeeded", "nothing", "outcome_closed"),
+    TransitionRow("succeeded", "expire", "always", "succeeded", "nothing", "none"),
+    TransitionRow("succeeded", "read", "always", "succeeded", "nothing", "shown"),
+    TransitionRow("failed", "register", "always", "failed", "nothing", "task_exists"),
+    TransitionRow("failed", "resolve success", "always", "failed", "nothing", "outcome_closed"),
+    TransitionRow("failed", "resolve failure", "always", "failed", "nothing", "first answer"),
+    TransitionRow("failed", "expire", "always", "failed", "nothing", "none"),
+    TransitionRow("failed", "read", "always", "failed", "nothing", "shown"),
+    TransitionRow("expired", "register", "always", "expired", "nothing", "task_exists"),
+    TransitionRow("expired", "resolve success", "always", "expired", "nothing", "outcome_expired"),
+    TransitionRow("expired", "resolve failure", "always", "expired", "nothing", "outcome_expired"),
+    TransitionRow("expired", "expire", "always", "expired", "nothing", "none"),
+    TransitionRow("expired", "read", "always", "expired", "nothing", "shown"),
 )
 
 ENDED: dict[Status, Verdict] = {"succeeded": "succeeded", "failed": "failed", "expired": "expired"}
@@ -88,12 +88,12 @@ _ROWS = {
 }
 
 
-def step(state: Status, stimulus: Stimulus, late: bool) -> Row:
+def step(state: Status, stimulus: Stimulus, late: bool) -> TransitionRow:
     """The row that applies; ``late``: the accepted time is at or after expires_at."""
     return _ROWS[state, stimulus, late]
 
 
-def owed(charge: Charge, outcome: OpenOutcome) -> str:
+def amount_due(charge: Charge, outcome: OpenOutcome) -> str:
     """What a row's charge comes to for an outcome, decimal text in cents; nothing once the
     event that opened it was voided."""
     if charge == "nothing" or outcome.voided:

@@ -7,20 +7,20 @@ from pricer.processor import Pricer
 from schemas.commands import Command, encode
 from schemas.topics import partition_of
 from streams.overlay import Overlay
-from streams.state import REMEMBER_FOR, Checkpoint, MemoryStore
-from streams.types import Decision, Input
+from streams.state import RETENTION, Checkpoint, MemoryStore
+from streams.types import Decision, InputRecord
 
 
-class MemoryLog:
+class MemoryShard:
     """All the shards of a log: what was appended, what came of it, and the topics written.
-    ``remember_for``: ms that a shard keeps its memories at least.
+    ``retention``: ms that a shard retains idempotency records at least.
     """
 
-    def __init__(self, partitions: int = 4, remember_for: int = REMEMBER_FOR) -> None:
+    def __init__(self, partitions: int = 4, retention: int = RETENTION) -> None:
         self.pricer = Pricer(partitions)
-        self.shards = [MemoryStore(remember_for) for _ in range(partitions)]
-        self.raw: list[list[Input]] = [[] for _ in range(partitions)]
-        self.entries: list[list[Input]] = [[] for _ in range(partitions)]
+        self.shards = [MemoryStore(retention) for _ in range(partitions)]
+        self.raw: list[list[InputRecord]] = [[] for _ in range(partitions)]
+        self.entries: list[list[InputRecord]] = [[] for _ in range(partitions)]
         """Records of rev.entries, as an Input each."""
         self.view: dict[bytes, bytes] = {}
         self.now = 0
@@ -33,21 +33,21 @@ class MemoryLog:
     def append_value(self, partition: int, key: bytes, value: bytes) -> Decision:
         """The same for an encoded command in a given partition. Raises what the pricer raises."""
         log = self.raw[partition]
-        decision = self.decide(Input(partition, len(log), key, value, self.now))
+        decision = self.decide(InputRecord(partition, len(log), key, value, self.now))
         for sent in decision.outgoing:
             everywhere = tuple(range(len(self.shards)))
             for target in everywhere if sent.partitions is None else sent.partitions:
                 self.append_value(target, sent.key, sent.value)
         return decision
 
-    def decide(self, record: Input) -> Decision:
+    def decide(self, record: InputRecord) -> Decision:
         """Decide one record of the log and keep what it writes; nothing is sent out."""
         self.raw[record.partition].append(record)
         store = self.shards[record.partition]
         seen = Overlay(store)
         decision = self.pricer.apply(record, seen)
-        seen.absorb(decision)
-        store.write(seen.changes, seen.remembered.values(), Checkpoint("memory", 0, 0, record.at))
+        seen.apply(decision)
+        store.write(seen.changes, seen.retained.values(), Checkpoint("memory", 0, 0, record.at))
         for key, value in decision.view:
             if value is None:
                 self.view.pop(key, None)
@@ -55,5 +55,5 @@ class MemoryLog:
                 self.view[key] = value
         if decision.entries is not None:
             written = self.entries[record.partition]
-            written.append(Input(record.partition, len(written), record.key, decision.entries, record.at))
+            written.append(InputRecord(record.partition, len(written), record.key, decision.entries, record.at))
         return decision

@@ -12,30 +12,30 @@ from schemas import entries, ids, state
 from schemas.commands import Meter, MeterEvent, PriceRef
 from schemas.entries import Entry, EntryRecord
 from schemas.limits import MAX_EVENTS
-from schemas.replies import BatchCharged, Charged, IndexedError, Receipt, Refused
-from streams.types import Decision, Input, Remembered, StateView
+from schemas.replies import BatchChargedReply, ChargedReply, IndexedError, Receipt, RefusedReply
+from streams.types import Decision, InputRecord, RetainedRecord, StateView
 
 INVALID = "invalid_request"
 CONFLICT = "idempotency_conflict"
 STATUS = {INVALID: 400, CONFLICT: 409}
 
 
-class Refusal(NamedTuple):
+class EventRefusal(NamedTuple):
     """Why one event cannot be charged; ``code`` as HTTP has it."""
 
     code: str
     error: str
 
 
-class Quote(NamedTuple):
+class PriceMatch(NamedTuple):
     """What applies to one action throughout a command."""
 
-    tariff: prices.Tariff
-    place: int
+    price: prices.ParsedPrice
+    price_index: int
     """Index in the entry record's ``prices``."""
 
 
-def apply(command: Meter, record: Input, shard: StateView) -> Decision:
+def apply(command: Meter, record: InputRecord, shard: StateView) -> Decision:
     """Charge every event of a meter command, or none. Raises ValueError for a command that no
     gateway writes (wrong number of events, an address beyond the last event id).
     """
@@ -43,13 +43,13 @@ def apply(command: Meter, record: Input, shard: StateView) -> Decision:
     if not 1 <= count <= (MAX_EVENTS if command.batch else 1):
         raise ValueError(f"a meter command with {count} events (batch: {command.batch})")
     ids.event_id(record.partition, record.offset, count - 1)
-    charging = Charging(command, record, shard)
+    charging = MeterTransaction(command, record, shard)
     for index, event in enumerate(command.events):
         charging.add(index, event)
     return charging.refused() if charging.refusals else charging.charged()
 
 
-def rejection(command: Meter, record: Input, reasons: list[str]) -> bytes:
+def rejection(command: Meter, record: InputRecord, reasons: list[str]) -> bytes:
     """The entry record of a refused command: one entry for each event, no money."""
     rejected = [
         Entry("rejected", index, event, reason=reason)
@@ -63,10 +63,10 @@ def receipt_of(entry: Entry, price: PriceRef, event_id: int, recorded_at: int) -
     return Receipt(event_id, recorded_at, price, entry.base, entry.token, entry.bonus, entry.total, entry.outcome_id)
 
 
-class Charging:
+class MeterTransaction:
     """One meter command on its way to a decision: what its events came to so far."""
 
-    def __init__(self, command: Meter, record: Input, shard: StateView) -> None:
+    def __init__(self, command: Meter, record: InputRecord, shard: StateView) -> None:
         self.command = command
         self.record = record
         self.shard = shard
@@ -78,11 +78,11 @@ class Charging:
         self.outcomes: list[int] = []
         self.voided: list[int] = []
         self.changes: list[tuple[bytes, bytes | None]] = []
-        self.remembered: list[Remembered] = []
-        self.refusals: dict[int, Refusal] = {}
-        self._quotes: dict[str, Quote | Refusal] = {}
-        self._places: dict[int, int] = {}
-        self._keys: dict[str, idempotency.Memory] = {}
+        self.retained: list[RetainedRecord] = []
+        self.refusals: dict[int, EventRefusal] = {}
+        self._matches: dict[str, PriceMatch | EventRefusal] = {}
+        self._indexes: dict[int, int] = {}
+        self._keys: dict[str, idempotency.IdempotencyRecord] = {}
 
     def add(self, index: int, event: MeterEvent) -> None:
         """Charge, replay or refuse the next event."""
@@ -90,13 +90,13 @@ class Charging:
         hashed = None
         if key is not None:
             hashed = idempotency.body_hash(event)
-            memory = self._keys.get(key) or self._recall(key)
-            if memory is not None:
-                self._repeat(index, key, memory, hashed)
+            earlier = self._keys.get(key) or self._find_record(key)
+            if earlier is not None:
+                self._repeat(index, key, earlier, hashed)
                 return
-        quote = self._quotes.get(event.action) or self._quote(event.action)
-        if isinstance(quote, Refusal):
-            self.refusals[index] = quote
+        match = self._matches.get(event.action) or self._match(event.action)
+        if isinstance(match, EventRefusal):
+            self.refusals[index] = match
             return
         expires_at = None
         if event.outcome == "pending":
@@ -104,23 +104,23 @@ class Charging:
             if expires_at is None:
                 expires_at = self.record.at + self.command.outcome_ttl
             elif expires_at <= self.record.at:
-                self.refusals[index] = Refusal(INVALID, "expires_at must be in the future")
+                self.refusals[index] = EventRefusal(INVALID, "expires_at must be in the future")
                 return
         try:
-            base, token, bonus, total = prices.amounts(quote.tariff, event.tokens, event.outcome == "success")
-        except prices.TooMuch as error:
-            self.refusals[index] = Refusal(INVALID, str(error))
+            base, token, bonus, total = prices.amounts(match.price, event.tokens, event.outcome == "success")
+        except prices.AmountTooLarge as error:
+            self.refusals[index] = EventRefusal(INVALID, str(error))
             return
         outcome_id = None if expires_at is None else ids.outcome_id(self.first_id + index)
         entry = Entry(
-            "event", index, event, quote.place, base, token, bonus, total, outcome_id, expires_at, None, hashed
+            "event", index, event, match.price_index, base, token, bonus, total, outcome_id, expires_at, None, hashed
         )
         self.entries.append(entry)
         self.totals.append(total)
         if expires_at is not None:
-            self._open(index, event, quote.tariff, expires_at)
+            self._open(index, event, match.price, expires_at)
         if key is not None and hashed is not None:
-            self._remember(index, key, hashed, entry)
+            self._retain(index, key, hashed, entry)
 
     def charged(self) -> Decision:
         """Nothing was refused: what the command leaves, and its answer."""
@@ -128,7 +128,7 @@ class Charging:
         return Decision(
             entries=written,
             changes=tuple(self.changes),
-            remembered=tuple(self.remembered),
+            retained=tuple(self.retained),
             reply=self._answer(),
         )
 
@@ -147,18 +147,18 @@ class Charging:
         reasons = [self.refusals[i].error if i in self.refusals else other for i in range(count)]
         return Decision(
             entries=rejection(self.command, self.record, reasons),
-            reply=Refused(STATUS[code], code, error, errors),
+            reply=RefusedReply(STATUS[code], code, error, errors),
         )
 
-    def _recall(self, key: str) -> idempotency.Memory | None:
+    def _find_record(self, key: str) -> idempotency.IdempotencyRecord | None:
         command = self.command
         now, window = self.record.at, command.idempotency_window
-        return idempotency.recall(self.shard, command.customer_id, key, now, window, command.mode)
+        return idempotency.find(self.shard, command.customer_id, key, now, window, command.mode)
 
-    def _repeat(self, index: int, key: str, memory: idempotency.Memory, hashed: str) -> None:
-        receipt = memory.answer
-        if memory.body_hash != hashed or not isinstance(receipt, Receipt):
-            self.refusals[index] = Refusal(CONFLICT, idempotency.conflict(key))
+    def _repeat(self, index: int, key: str, earlier: idempotency.IdempotencyRecord, hashed: str) -> None:
+        receipt = earlier.answer
+        if earlier.body_hash != hashed or not isinstance(receipt, Receipt):
+            self.refusals[index] = EventRefusal(CONFLICT, idempotency.conflict(key))
             return
         self.replayed[index] = receipt
         if self.shard.get(state.void_key(receipt.event_id)) is not None:
@@ -167,23 +167,23 @@ class Charging:
         if receipt.outcome_id is not None:
             self.outcomes.append(index)
 
-    def _quote(self, action: str) -> Quote | Refusal:
+    def _match(self, action: str) -> PriceMatch | EventRefusal:
         """Price of an action, looked up once in a command."""
-        quote: Quote | Refusal
-        tariff = prices.in_force(self.shard, self.command.customer_id, action)
+        match: PriceMatch | EventRefusal
+        price = prices.in_force(self.shard, self.command.customer_id, action)
         if action == prices.CHARGE_ACTION:
-            quote = Refusal(INVALID, f"action {action!r} is reserved")
-        elif tariff is None:
-            quote = Refusal(INVALID, f"no price for action {action!r}")
+            match = EventRefusal(INVALID, f"action {action!r} is reserved")
+        elif price is None:
+            match = EventRefusal(INVALID, f"no price for action {action!r}")
         else:
-            place = self._places.setdefault(tariff.ref.id, len(self.prices))
-            if place == len(self.prices):
-                self.prices.append(tariff.ref)
-            quote = Quote(tariff, place)
-        self._quotes[action] = quote
-        return quote
+            index = self._indexes.setdefault(price.ref.id, len(self.prices))
+            if index == len(self.prices):
+                self.prices.append(price.ref)
+            match = PriceMatch(price, index)
+        self._matches[action] = match
+        return match
 
-    def _open(self, index: int, event: MeterEvent, tariff: prices.Tariff, expires_at: int) -> None:
+    def _open(self, index: int, event: MeterEvent, price: prices.ParsedPrice, expires_at: int) -> None:
         """The outcome that a pending event opens: the action's bonus of this moment on success."""
         command, event_id = self.command, self.first_id + index
         outcome = state.OpenOutcome(
@@ -191,10 +191,10 @@ class Charging:
             customer_id=command.customer_id,
             agent_id=event.agent_id,
             action=event.action,
-            price_on_success=tariff.bonus_text,
+            price_on_success=price.bonus_text,
             expires_at=expires_at,
             created_at=self.record.at,
-            price=tariff.ref,
+            price=price.ref,
             on_expiry=event.on_expiry or "failure",
             api_key_id=command.api_key_id,
             test=command.test,
@@ -207,23 +207,23 @@ class Charging:
         self.outcomes.append(index)
         self.changes.append((state.outcome_key(ids.outcome_id(event_id)), state.encode(outcome)))
 
-    def _remember(self, index: int, key: str, hashed: str, entry: Entry) -> None:
+    def _retain(self, index: int, key: str, hashed: str, entry: Entry) -> None:
         receipt = receipt_of(entry, self.prices[entry.price], self.first_id + index, self.record.at)
-        self._keys[key] = idempotency.Memory(hashed, receipt)
+        self._keys[key] = idempotency.IdempotencyRecord(hashed, receipt)
         command = self.command
-        self.remembered.append(idempotency.remember(command.customer_id, key, hashed, receipt, command.test))
+        self.retained.append(idempotency.receipt_record(command.customer_id, key, hashed, receipt, command.test))
 
-    def _answer(self) -> Charged | BatchCharged:
+    def _answer(self) -> ChargedReply | BatchChargedReply:
         if self.command.batch:
             replayed = {index: receipt.event_id for index, receipt in self.replayed.items()}
-            return BatchCharged(self.record.at, self.totals, replayed, self.outcomes, self.voided)
+            return BatchChargedReply(self.record.at, self.totals, replayed, self.outcomes, self.voided)
         if self.replayed:
-            return Charged(self.replayed[0], replayed=True, voided=bool(self.voided))
+            return ChargedReply(self.replayed[0], replayed=True, voided=bool(self.voided))
         entry = self.entries[0]
-        return Charged(receipt_of(entry, self.prices[entry.price], self.first_id, self.record.at))
+        return ChargedReply(receipt_of(entry, self.prices[entry.price], self.first_id, self.record.at))
 
 
-def _encode(command: Meter, record: Input, written: list[Entry], refs: list[PriceRef]) -> bytes:
+def _encode(command: Meter, record: InputRecord, written: list[Entry], refs: list[PriceRef]) -> bytes:
     return entries.encode(
         EntryRecord(
             command.customer_id,

@@ -1,5 +1,5 @@
 """Commands about outcomes: register, resolve, expire, read. pricer.machine says what happens,
-pricer.closing what it leaves; here an outcome is found, its retries are known, and the answer is
+pricer.transitions what it leaves; here an outcome is found, its retries are known, and the answer is
 given.
 
 Pure: the command, its accepted time and the shard's state decide everything. A refusal of a
@@ -11,31 +11,31 @@ from functools import singledispatchmethod
 
 import msgspec
 
-from pricer import closing, idempotency, machine, refusing
-from pricer.closing import NOBODY, Resolver, Step
-from pricer.idempotency import Shown
-from pricer.machine import Row, Stimulus
+from pricer import idempotency, machine, refusals, transitions
+from pricer.idempotency import OutcomeResponse
+from pricer.machine import Stimulus, TransitionRow
 from pricer.metering import CONFLICT, INVALID
-from pricer.refusing import Refusal
-from pricer.standing import Found, displaced_by, find, of_task, voided
+from pricer.outcome_lookup import FoundOutcome, displaced_by, find, of_task, voided
+from pricer.refusals import OutcomeRefusal
+from pricer.transitions import NOBODY, Resolver, Transition
 from schemas import entries, objects
 from schemas.commands import Expire, Outcome, ReadOutcome, Register, Resolve
 from schemas.money import MAX_RATE, MoneyError, format_cents, parse_cents
-from schemas.replies import Refused, Reply, Told
+from schemas.replies import OutcomeReply, RefusedReply, Reply
 from schemas.settings import MAX_TTL
 from schemas.state import ClosedOutcome, OpenOutcome
-from streams.types import Decision, Input, StateView
+from streams.types import Decision, InputRecord, StateView
 
 
-def apply(command: Outcome, record: Input, shard: StateView) -> Decision:
+def apply(command: Outcome, record: InputRecord, shard: StateView) -> Decision:
     """Decide one command about an outcome."""
-    return Handling(record, shard).decide(command)
+    return OutcomeHandler(record, shard).decide(command)
 
 
-class Handling:
+class OutcomeHandler:
     """One command about an outcome on its way to a decision."""
 
-    def __init__(self, record: Input, shard: StateView) -> None:
+    def __init__(self, record: InputRecord, shard: StateView) -> None:
         self.record = record
         self.shard = shard
 
@@ -59,8 +59,8 @@ class Handling:
             return self._refuse(command, row, found, command.task_id)
         wrong = _wrong(command, self.record.at)
         if wrong is not None:
-            return refusing.decision(command, self.record, Refusal(400, INVALID, wrong))
-        return self._done(closing.opening(command, self.record, hashed, displaced_by(*task)), row)
+            return refusals.decision(command, self.record, OutcomeRefusal(400, INVALID, wrong))
+        return self._done(transitions.opening(command, self.record, hashed, displaced_by(*task)), row)
 
     @decide.register
     def _(self, command: Resolve) -> Decision:
@@ -95,12 +95,12 @@ class Handling:
         row = self._row("read", found)
         if row.answer == "not_found":
             refusal = _unknown(command.target)
-            return Decision(reply=Refused(refusal.status, refusal.code, refusal.error))
+            return Decision(reply=RefusedReply(refusal.status, refusal.code, refusal.error))
         if row.to != row.state:
             return self._done(self._close(found, row), row)
         return Decision(reply=self._look(found))
 
-    def _row(self, stimulus: Stimulus, found: Found | None) -> Row:
+    def _row(self, stimulus: Stimulus, found: FoundOutcome | None) -> TransitionRow:
         if found is None:
             return machine.step("none", stimulus, late=False)
         stored = found.stored
@@ -108,78 +108,83 @@ class Handling:
             return machine.step(stored.verdict, stimulus, late=True)
         return machine.step("pending", stimulus, late=self.record.at >= stored.expires_at)
 
-    def _close(self, found: Found | None, row: Row, by: Resolver = NOBODY) -> Step:
+    def _close(self, found: FoundOutcome | None, row: TransitionRow, by: Resolver = NOBODY) -> Transition:
         assert found is not None and isinstance(found.stored, OpenOutcome)
-        charge = machine.owed(row.charge, found.stored)
-        return closing.closing(found.stored, machine.ENDED[row.to], charge, self.record, by)
+        charge = machine.amount_due(row.charge, found.stored)
+        return transitions.closing(found.stored, machine.ENDED[row.to], charge, self.record, by)
 
-    def _done(self, step: Step, row: Row) -> Decision:
+    def _done(self, step: Transition, row: TransitionRow) -> Decision:
         """An outcome opened or closed: everything that it leaves, and the object as answer."""
         entry = step.entry
-        reply = None if row.answer == "none" else Told(entry.detail, machine.STATUS[row.answer])
+        reply = None if row.answer == "none" else OutcomeReply(entry.detail, machine.STATUS[row.answer])
         return Decision(
             entries=entries.encode(step.written),
             changes=step.changes,
-            remembered=step.remembered,
+            retained=step.retained,
             reply=reply,
         )
 
     def _repeat(
-        self, command: Register | Resolve, key: str, hashed: str, found: Found | None = None
+        self, command: Register | Resolve, key: str, hashed: str, found: FoundOutcome | None = None
     ) -> Decision | None:
         """The first answer to a key that was seen with this body, a refusal with another one,
         None for a key that stands for nothing."""
         now, window = self.record.at, command.idempotency_window
-        memory = idempotency.recall(self.shard, command.customer_id, key, now, window, command.mode)
-        if memory is None:
+        earlier = idempotency.find(self.shard, command.customer_id, key, now, window, command.mode)
+        if earlier is None:
             return None
-        answer = memory.answer
-        if memory.body_hash != hashed or not isinstance(answer, Shown):
-            refusal = Refusal(409, CONFLICT, idempotency.conflict(key))
-            return refusing.decision(command, self.record, refusal, found)
-        return Decision(reply=Told(answer.result, answer.status, replayed=True))
+        answer = earlier.answer
+        if earlier.body_hash != hashed or not isinstance(answer, OutcomeResponse):
+            refusal = OutcomeRefusal(409, CONFLICT, idempotency.conflict(key))
+            return refusals.decision(command, self.record, refusal, found)
+        return Decision(reply=OutcomeReply(answer.result, answer.status, replayed=True))
 
     def _refuse(
-        self, command: Register | Resolve, row: Row, found: Found | None, target: str, late: Step | None = None
+        self,
+        command: Register | Resolve,
+        row: TransitionRow,
+        found: FoundOutcome | None,
+        target: str,
+        late: Transition | None = None,
     ) -> Decision:
         """The row's refusal; after ``late``, which closed the outcome in the same record."""
         if found is None:
-            return refusing.decision(command, self.record, _unknown(target))
+            return refusals.decision(command, self.record, _unknown(target))
         if late is not None:
-            found = Found(found.id, late.stored)
-        refusal = Refusal(machine.STATUS[row.answer], row.answer, _reason(row, found, target))
-        standing = objects.standing(found.id, found.stored, voided(self.shard, found))
-        return refusing.decision(command, self.record, refusal, found, standing, late)
+            found = FoundOutcome(found.id, late.stored)
+        refusal = OutcomeRefusal(machine.STATUS[row.answer], row.answer, _reason(row, found, target))
+        status = objects.outcome_status(found.id, found.stored, voided(self.shard, found))
+        return refusals.decision(command, self.record, refusal, found, status, late)
 
-    def _first_answer(self, found: Found | None) -> Reply | None:
+    def _first_answer(self, found: FoundOutcome | None) -> Reply | None:
         """The answer that the verdict was given first, whatever was voided since."""
         assert found is not None and isinstance(found.stored, ClosedOutcome)
-        remembered = closing.recall(self.shard, found.id, self.record.at)
-        return Told(remembered) if remembered is not None else self._elsewhere(found, found.stored)
+        retained = transitions.retained_object(self.shard, found.id, self.record.at)
+        return OutcomeReply(retained) if retained is not None else self._elsewhere(found, found.stored)
 
-    def _look(self, found: Found | None) -> Reply | None:
+    def _look(self, found: FoundOutcome | None) -> Reply | None:
         """The outcome as it is now."""
         assert found is not None
         if isinstance(found.stored, OpenOutcome):
-            return Told(objects.as_json(objects.outcome_object(found.stored)))
-        remembered = closing.recall(self.shard, found.id, self.record.at)
-        if remembered is None:
+            return OutcomeReply(objects.as_json(objects.outcome_object(found.stored)))
+        retained = transitions.retained_object(self.shard, found.id, self.record.at)
+        if retained is None:
             return self._elsewhere(found, found.stored)
         if voided(self.shard, found):
-            shown = msgspec.structs.replace(objects.decode_outcome(remembered), voided=True)
-            remembered = objects.as_json(shown)
-        return Told(remembered)
+            shown = msgspec.structs.replace(objects.decode_outcome(retained), voided=True)
+            retained = objects.as_json(shown)
+        return OutcomeReply(retained)
 
-    def _elsewhere(self, found: Found, closed: ClosedOutcome) -> Reply:
-        standing = objects.standing(found.id, closed, voided(self.shard, found))
-        return Told(standing, elsewhere=closed.closed_by)
-
-
-def _unknown(target: str) -> Refusal:
-    return Refusal(404, "not_found", f"no outcome {target!r}")
+    def _elsewhere(self, found: FoundOutcome, closed: ClosedOutcome) -> Reply:
+        status = objects.outcome_status(found.id, closed, voided(self.shard, found))
+        return OutcomeReply(status, elsewhere=closed.closed_by)
 
 
-def _reason(row: Row, found: Found, target: str) -> str:
+def _unknown(target: str) -> OutcomeRefusal:
+    return OutcomeRefusal(404, "not_found", f"no outcome {target!r}")
+
+
+def _reason(row: TransitionRow, found: FoundOutcome, target: str) -> str:
     """Why an outcome that is there refuses what came in."""
     if row.answer == "task_exists":
         return f"task {target!r} has outcome {found.id}, which is {row.state}"

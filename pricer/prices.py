@@ -23,7 +23,7 @@ Amounts = tuple[str, str, str, str]
 """What one event costs, as decimal text in cents: base, token and bonus, and their sum."""
 
 
-class Tariff(NamedTuple):
+class ParsedPrice(NamedTuple):
     """A price in force, with its rates in pico-cents beside their text."""
 
     ref: PriceRef
@@ -34,16 +34,16 @@ class Tariff(NamedTuple):
     bonus_text: str
 
 
-class TooMuch(ValueError):
+class AmountTooLarge(ValueError):
     """An event that would cost more than one ledger entry may hold (10^12 cents)."""
 
 
 @lru_cache(maxsize=4096)
-def tariff(installed: bytes) -> Tariff:
+def parsed_price(installed: bytes) -> ParsedPrice:
     """The tariff of an encoded schemas.state.InstalledPrice; shared by all who ask."""
     price = decode_price(installed)
     rates = price.rates
-    return Tariff(
+    return ParsedPrice(
         PriceRef(price.id, price.action_type, rates, price.offset, price.is_default),
         parse_cents(rates.base),
         parse_cents(rates.token),
@@ -53,30 +53,30 @@ def tariff(installed: bytes) -> Tariff:
     )
 
 
-def in_force(state: StateView, customer_id: str, action: str) -> Tariff | None:
+def in_force(state: StateView, customer_id: str, action: str) -> ParsedPrice | None:
     """The price for an action now: the customer's own, the customer's ``*``, the default, the
     default ``*``; None when there is none.
     """
     for customer, row in ((customer_id, action), (customer_id, ANY), (None, action), (None, ANY)):
         installed = state.get(price_key(customer, row))
         if installed is not None:
-            return tariff(installed)
+            return parsed_price(installed)
     return None
 
 
-def amounts(price: Tariff, tokens: int, success: bool) -> Amounts:
+def amounts(price: ParsedPrice, tokens: int, success: bool) -> Amounts:
     """What an event with this many tokens costs; the bonus is charged on success alone.
 
     Raises TooMuch above 10^12 cents, and for a token count outside of 0 to 10^12.
     """
     if not 0 <= tokens <= MAX_TOKENS:
-        raise TooMuch(f"tokens must be from 0 to {MAX_TOKENS}")
+        raise AmountTooLarge(f"tokens must be from 0 to {MAX_TOKENS}")
     token = tokens * price.token
     total = price.base + token
     if success:
         total += price.bonus
     if total > MAX_EVENT:
-        raise TooMuch(f"an event may cost at most {format_cents(MAX_EVENT)} cents, this one would cost more")
+        raise AmountTooLarge(f"an event may cost at most {format_cents(MAX_EVENT)} cents, this one would cost more")
     bonus_text = price.bonus_text if success else "0"
     return price.base_text, format_cents(token) if token else "0", bonus_text, format_cents(total)
 

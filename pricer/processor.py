@@ -7,24 +7,24 @@ is in the record or in the shard's state, so replaying the log gives the same by
 import msgspec
 
 from pricer import (
-    change,
-    closing,
+    config_transaction,
     configuration,
     idempotency,
-    installing,
     metering,
     outcomes,
-    refusing,
-    voiding,
+    price_records,
+    refusals,
+    transitions,
+    voids,
     webhooks,
 )
 from schemas import commands, entries, ids
 from schemas.commands import Command, Expire, InstallPrice, Meter, ReadOutcome, Register, ReplayWebhook, Resolve, Void
 from schemas.entries import Entry
 from schemas.limits import MAX_EVENTS
-from schemas.replies import Refused
+from schemas.replies import RefusedReply
 from schemas.topics import CONFIG_KEY, PRICE_KEY, partition_of
-from streams.types import Decision, Input, Remembered, StateView
+from streams.types import Decision, InputRecord, RetainedRecord, StateView
 
 _EVENT = b'"agent_id":'
 """Once in every encoded meter event."""
@@ -55,7 +55,7 @@ class Pricer:
         self.partitions = partitions
         self._config_partition = partition_of(CONFIG_KEY, partitions)
 
-    def apply(self, record: Input, state: StateView) -> Decision:
+    def apply(self, record: InputRecord, state: StateView) -> Decision:
         """The decision for one record. Raises msgspec.DecodeError for a value that is no
         command, ValueError for a command that no gateway writes."""
         command = commands.decode(record.value)
@@ -65,25 +65,25 @@ class Pricer:
         if isinstance(command, _OF_OUTCOMES):
             return outcomes.apply(command, record, state)
         if isinstance(command, Void):
-            return voiding.apply(command, record, state)
+            return voids.apply(command, record, state)
         if isinstance(command, InstallPrice):
-            return installing.apply(command, record, state)
+            return price_records.apply(command, record, state)
         if isinstance(command, ReplayWebhook) and record.key != CONFIG_KEY:
             return webhooks.meet(command, record)
         return configuration.apply(command, record, state, self.partitions)
 
-    def reject(self, record: Input, reason: str) -> Decision:
+    def reject(self, record: InputRecord, reason: str) -> Decision:
         """A visible refusal: rejected entries where the command can be read, and an answer."""
-        return Decision(entries=_rejected(record, reason), reply=Refused(400, "rejected", reason))
+        return Decision(entries=_rejected(record, reason), reply=RefusedReply(400, "rejected", reason))
 
-    def weight(self, record: Input) -> int:
+    def weight(self, record: InputRecord) -> int:
         """Events in the record, from 1 to 1000, without decoding it; CLOSING_WEIGHT for what may
         close an outcome. Metadata that looks like an event makes it too high, never too low."""
         if record.value.startswith(_CLOSING):
             return CLOSING_WEIGHT
         return max(1, min(record.value.count(_EVENT), MAX_EVENTS))
 
-    def recollect(self, record: Input) -> list[Remembered]:
+    def retained_from(self, record: InputRecord) -> list[RetainedRecord]:
         """What is remembered of one record of rev.entries: the receipts of charged events with a
         key, the answers to what opened or closed an outcome, and the outcomes that ended."""
         written = entries.decode(record.value)
@@ -92,17 +92,17 @@ class Pricer:
         for entry in written.entries:
             event = entry.event
             if entry.kind in ("registered", "charge", "waived"):
-                found += closing.memories(written.customer_id, written.recorded_at, entry, written.test)
+                found += transitions.retained_records(written.customer_id, written.recorded_at, entry, written.test)
                 continue
             if entry.kind != "event" or event is None or event.idempotency_key is None or entry.body_hash is None:
                 continue
             price = written.prices[entry.price]
             receipt = metering.receipt_of(entry, price, first_id + entry.index, written.recorded_at)
             key, hashed = event.idempotency_key, entry.body_hash
-            found.append(idempotency.remember(written.customer_id, key, hashed, receipt, written.test))
+            found.append(idempotency.receipt_record(written.customer_id, key, hashed, receipt, written.test))
         return found
 
-    def _check_address(self, command: Command, record: Input) -> None:
+    def _check_address(self, command: Command, record: InputRecord) -> None:
         """A customer's order and the one sequence of ids hold only where the key belongs."""
         if isinstance(command, _OF_CUSTOMERS):
             right = record.key == command.customer_id.encode()
@@ -116,7 +116,7 @@ class Pricer:
             raise Misaddressed(f"{type(command).__name__} under key {record.key!r} in partition {record.partition}")
 
 
-def _rejected(record: Input, reason: str) -> bytes | None:
+def _rejected(record: InputRecord, reason: str) -> bytes | None:
     try:
         command = commands.decode(record.value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -124,7 +124,7 @@ def _rejected(record: Input, reason: str) -> bytes | None:
     if isinstance(command, Meter) and len(command.events) <= MAX_EVENTS:  # beyond, there are no event ids
         return metering.rejection(command, record, [reason] * len(command.events))
     if isinstance(command, Register | Resolve | Void):
-        return refusing.rejection(command, record, reason)
+        return refusals.rejection(command, record, reason)
     if isinstance(command, Expire | ReadOutcome):
         return None  # it is a question, and nothing that was asked for is lost with it
-    return change.entry_record(record, [Entry("rejected", reason=reason)])
+    return config_transaction.entry_record(record, [Entry("rejected", reason=reason)])

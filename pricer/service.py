@@ -32,7 +32,7 @@ RETRY = 0.5
 log = structlog.get_logger("pricer.service")
 
 
-class WrongLog(Exception):
+class WrongPartitions(Exception):
     """The log is not the one that the settings describe."""
 
 
@@ -51,10 +51,10 @@ async def _run(settings: Settings) -> int:
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     log.info("pricer_starts", ordinal=settings.ordinal, kafka=settings.kafka)
     try:
-        if await Gate(settings, stop).passed():
+        if await PartitionCheck(settings, stop).passed():
             await serve(settings, SERVICE, Pricer(settings.partitions), stop)
         return 0
-    except WrongLog:
+    except WrongPartitions:
         return STANDS_STILL
     except InstanceTaken as error:
         log.critical("instance_taken", error=str(error))
@@ -63,7 +63,7 @@ async def _run(settings: Settings) -> int:
         log.info("pricer_ends", ordinal=settings.ordinal)
 
 
-class Gate:
+class PartitionCheck:
     """Looked at before any shard is taken: has rev.raw the partitions that the settings say?
     With another number a customer's prices would be sent to a shard that is not its own.
     """
@@ -71,21 +71,21 @@ class Gate:
     def __init__(self, settings: Settings, stop: asyncio.Event) -> None:
         self._settings = settings
         self._stop = stop
-        self._trouble = "starting"
+        self._not_ready_reason = "starting"
 
     async def passed(self) -> bool:
         """True when the log is right, False when stopped before Kafka told. For a wrong log it
         stands still until stopped, then raises WrongLog."""
-        health = HealthServer(self._settings.metrics_port, lambda: [self._trouble], self._settings.http_host)
+        health = HealthServer(self._settings.metrics_port, lambda: [self._not_ready_reason], self._settings.http_host)
         await health.start()
         try:
             found = await self._partitions()
             wanted = self._settings.partitions
             if found is not None and found != wanted:
-                self._trouble = f"{RAW} has {found} partitions, REV_PARTITIONS says {wanted}"
-                log.critical("pricer_stands_still", why=self._trouble)
+                self._not_ready_reason = f"{RAW} has {found} partitions, REV_PARTITIONS says {wanted}"
+                log.critical("pricer_stands_still", why=self._not_ready_reason)
                 await self._stop.wait()
-                raise WrongLog(self._trouble)
+                raise WrongPartitions(self._not_ready_reason)
             return found is not None
         finally:
             await health.stop()
@@ -96,7 +96,7 @@ class Gate:
             try:
                 return await self._ask()
             except (KafkaError, OSError) as error:
-                self._trouble = f"Kafka does not tell the partitions of {RAW}: {error!r}"
+                self._not_ready_reason = f"Kafka does not tell the partitions of {RAW}: {error!r}"
                 log.warning("pricer_waits", error=repr(error))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(RETRY):
@@ -104,7 +104,7 @@ class Gate:
         return None
 
     async def _ask(self) -> int:
-        producer = clients.hinting(self._settings.kafka)
+        producer = clients.best_effort_producer(self._settings.kafka)
         try:
             await producer.start()
             return len(await producer.partitions_for(RAW))

@@ -8,7 +8,7 @@ from functools import singledispatchmethod
 
 import msgspec
 
-from pricer.change import Change, Refusal, entry_record, kept_at
+from pricer.config_transaction import ConfigRefused, ConfigTransaction, entry_record, kept_at
 from schemas import config, objects
 from schemas.commands import (
     ChangeWebhook,
@@ -26,7 +26,7 @@ from schemas.entries import Entry
 from schemas.state import SEPARATOR
 from schemas.topics import partition_of
 from schemas.webhooks import webhook_object
-from streams.types import Decision, Input, Outgoing
+from streams.types import Decision, InputRecord, OutgoingRecord
 
 MAX_WEBHOOKS = 100
 """Endpoints of one customer and mode."""
@@ -35,7 +35,7 @@ _decode_ids = msgspec.json.Decoder(list[int]).decode
 _encode_any = msgspec.json.Encoder().encode
 
 
-class WebhookChange(Change):
+class WebhookChange(ConfigTransaction):
     """A change of one endpoint, or a word to the notifier about it."""
 
     @singledispatchmethod
@@ -47,7 +47,9 @@ class WebhookChange(Change):
     def _(self, command: CreateWebhook) -> None:
         ids = self._ids(command.customer_id, command.test)
         if len(ids) >= MAX_WEBHOOKS:
-            raise Refusal(409, "too_many_webhooks", f"a customer may have {MAX_WEBHOOKS} webhooks; delete one first")
+            raise ConfigRefused(
+                409, "too_many_webhooks", f"a customer may have {MAX_WEBHOOKS} webhooks; delete one first"
+            )
         self.count(webhook=self.counters.webhook + 1)
         id = self.counters.webhook
         self._put_ids(command.customer_id, command.test, [*ids, id])
@@ -115,16 +117,16 @@ class WebhookChange(Change):
         there = partition_of(found.customer_id.encode(), self.partitions)
         wanted = {here, there} if command.partition is None else {command.partition} & {here, there}
         if not wanted:
-            raise Refusal(404, "not_found", "no such delivery of this webhook")
+            raise ConfigRefused(404, "not_found", "no such delivery of this webhook")
         self.enter(REPLAY if here in wanted else "webhook.replayed", command.actor, msgspec.Raw(sent))
         if there in wanted - {here}:
-            self.outgoing.append(Outgoing((there,), found.customer_id.encode(), sent))
+            self.outgoing.append(OutgoingRecord((there,), found.customer_id.encode(), sent))
 
     def _webhook(self, id: int, customer_id: str) -> Webhook:
         kept = self.get(kept_at(config.webhook_key(id)))
         found = None if kept is None else _decode(kept)
         if found is None or found.customer_id != customer_id:
-            raise Refusal(404, "not_found", f"no webhook {id}")
+            raise ConfigRefused(404, "not_found", f"no webhook {id}")
         return found
 
     def _keep(self, type: str, actor: str, webhook: Webhook) -> None:
@@ -140,7 +142,7 @@ class WebhookChange(Change):
         self.put(_ids_key(customer_id, test), _encode_any(ids) if ids else None)
 
 
-def meet(command: ReplayWebhook, record: Input) -> Decision:
+def meet(command: ReplayWebhook, record: InputRecord) -> Decision:
     """A replay that the configuration shard sent on, in the customer's shard. It may arrive more
     than once: what is delivered again once more has the same id."""
     entry = Entry("config", type=REPLAY, actor=command.actor, detail=msgspec.Raw(encode(command)))

@@ -70,7 +70,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Gap(msgspec.Struct, frozen=True, gc=False):
-    """A stretch of rev.entries that an endpoint was not sent, visible and open to replay:
+    """A range of rev.entries that an endpoint was not sent, visible and open to replay:
     a value of rev.deliveries too. Events accepted in [since, until) ms may be missing."""
 
     webhook_id: int

@@ -91,7 +91,7 @@ class OutcomeObject(msgspec.Struct, frozen=True, kw_only=True):
     """Of the answer to a registration alone."""
 
 
-class OutcomeStanding(msgspec.Struct, frozen=True, kw_only=True):
+class OutcomeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What the shard always knows of an outcome: for refusals, and where the rest is in the ledger."""
 
     task_id: str | None
@@ -210,10 +210,10 @@ def closed_object(opened: OpenOutcome, verdict: Verdict, charge: str, evidence: 
     )
 
 
-def standing(id: str, stored: OpenOutcome | ClosedOutcome, voided: bool) -> msgspec.Raw:
+def outcome_status(id: str, stored: OpenOutcome | ClosedOutcome, voided: bool) -> msgspec.Raw:
     """Where an outcome stands, of what the shard keeps of it for ever."""
     if isinstance(stored, ClosedOutcome):
-        shown = OutcomeStanding(
+        shown = OutcomeStatus(
             task_id=stored.task_id,
             outcome_id=id,
             status=stored.verdict,
@@ -224,9 +224,7 @@ def standing(id: str, stored: OpenOutcome | ClosedOutcome, voided: bool) -> msgs
             test=stored.test,
         )
     else:
-        shown = OutcomeStanding(
-            task_id=stored.task_id, outcome_id=id, status="pending", voided=voided, test=stored.test
-        )
+        shown = OutcomeStatus(task_id=stored.task_id, outcome_id=id, status="pending", voided=voided, test=stored.test)
     return msgspec.Raw(_encode(shown))
 
 
@@ -252,6 +250,6 @@ def as_json(shown: OutcomeObject) -> msgspec.Raw:
 
 
 decode_outcome = msgspec.json.Decoder(OutcomeObject).decode
-decode_standing = msgspec.json.Decoder(OutcomeStanding).decode
+decode_standing = msgspec.json.Decoder(OutcomeStatus).decode
 """Of the text of a standing, or of a whole outcome."""
 SUCCESS = msgspec.Raw(b'{"success":true}')

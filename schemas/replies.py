@@ -31,7 +31,7 @@ class Numbered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     n: int = -1
 
 
-class Charged(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="charged"):
+class ChargedReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="charged"):
     """Answer to a single meter command."""
 
     receipt: Receipt
@@ -40,7 +40,7 @@ class Charged(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="re
     """Of a replayed one: the event was taken back since."""
 
 
-class BatchCharged(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="batch"):
+class BatchChargedReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="batch"):
     """Answer to a batch: totals in cents by index; event ids follow from the address but for
     the replayed ones, given by index. ``outcomes`` lists the indexes that opened an outcome,
     ``voided`` those of replayed events that were taken back since.
@@ -59,7 +59,7 @@ class IndexedError(msgspec.Struct, frozen=True, gc=False):
     error: str
 
 
-class Refused(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="refused"):
+class RefusedReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="refused"):
     """The command was refused after its append; ``status`` and ``code`` as HTTP has them."""
 
     status: int
@@ -70,7 +70,7 @@ class Refused(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="re
     """Where the state of an outcome is the reason: schemas.objects.OutcomeStanding, JSON."""
 
 
-class Configured(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="configured"):
+class ConfiguredReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="configured"):
     """Answer to a configuration command: the object as the API shows it (JSON), and the
     offset in rev.config that a view must have passed to hold it (-1: nothing was written).
     """
@@ -80,7 +80,7 @@ class Configured(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field=
     view_offset: int = -1
 
 
-class Told(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="told"):
+class OutcomeReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="told"):
     """Answer about an outcome or a void: the object as the API shows it (JSON) and the status.
 
     ``elsewhere``: event id of the ledger row whose ``detail`` is the object, where the shard
@@ -98,7 +98,7 @@ def numbered(reply: "Reply", n: int) -> "Reply":
     return msgspec.structs.replace(reply, n=n)
 
 
-Reply = Charged | BatchCharged | Refused | Configured | Told
+Reply = ChargedReply | BatchChargedReply | RefusedReply | ConfiguredReply | OutcomeReply
 
 
 class ReplyRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -31,7 +31,7 @@ class SecretError(ValueError):
     """A key or an encrypted secret that cannot be used; the message holds neither."""
 
 
-class Box:
+class SecretBox:
     """Encrypts and decrypts short texts with one key of KEY_BYTES bytes."""
 
     def __init__(self, key: bytes) -> None:

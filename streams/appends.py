@@ -18,7 +18,7 @@ from aiokafka.structs import RecordMetadata
 from schemas.topics import RAW, partition_of
 from streams import clients, metrics
 from streams.clients import Clock
-from streams.errors import NotRecorded, Unknown
+from streams.errors import AppendUnknown, NotRecorded
 
 log = structlog.get_logger("streams.appends")
 
@@ -65,7 +65,7 @@ class Appender:
         append_timeout: int,
         topic: str = RAW,
         clock: Clock = time.monotonic,
-        make: Callable[[str], AIOKafkaProducer] = clients.idempotent,
+        make: Callable[[str], AIOKafkaProducer] = clients.idempotent_producer,
     ) -> None:
         self._kafka = kafka
         self._make = make
@@ -92,7 +92,7 @@ class Appender:
         await asyncio.wait([self._opening], timeout=self._timeout)
 
     async def stop(self) -> None:
-        """Waits a moment for what is in flight, then closes; the rest becomes Unknown."""
+        """Waits a moment for what is in flight, then closes; the rest becomes AppendUnknown."""
         self._stopped = True
         if self._opening is not None:
             self._opening.cancel()
@@ -126,7 +126,7 @@ class Appender:
             # The broker refused it, and with it the producer's sequence.
             self._give_up(line, repr(error))
             raise self._refused(repr(error)) from error
-        except (KafkaError, TimeoutError, Unknown) as error:
+        except (KafkaError, TimeoutError, AppendUnknown) as error:
             raise self._unknown(line, repr(error)) from error
         finally:
             line.waiting.pop(future, None)
@@ -163,13 +163,13 @@ class Appender:
         metrics.APPENDS_REFUSED.labels(self._topic).inc()
         return NotRecorded(reason)
 
-    def _unknown(self, line: _Line, reason: str) -> Unknown:
+    def _unknown(self, line: _Line, reason: str) -> AppendUnknown:
         metrics.APPENDS_UNKNOWN.labels(self._topic).inc()
         self._give_up(line, reason)
-        return Unknown(reason)
+        return AppendUnknown(reason)
 
     def _give_up(self, line: _Line, reason: str) -> None:
-        """Everything in flight on the line becomes Unknown, and the next line is opened."""
+        """Everything in flight on the line becomes AppendUnknown, and the next line is opened."""
         if self._line is not line:
             return
         if not self._stopped:
@@ -178,7 +178,7 @@ class Appender:
         metrics.APPENDER_READY.labels(self._topic).set(0)
         for future in line.waiting:
             if not future.done():
-                future.set_exception(Unknown("its producer was given up"))
+                future.set_exception(AppendUnknown("its producer was given up"))
         closing = asyncio.create_task(clients.discard_producer(line.producer))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)

@@ -40,7 +40,7 @@ Connect = Callable[..., Coroutine[Any, Any, Any]]
 """How an aiokafka client connects to a node: the connection, or None when there is nobody."""
 
 
-def transactional(kafka: str, transactional_id: str, wait: Wait = asyncio.sleep) -> AIOKafkaProducer:
+def transactional_producer(kafka: str, transactional_id: str, wait: Wait = asyncio.sleep) -> AIOKafkaProducer:
     """A shard's producer; starting it fences every earlier one of the same id."""
     producer = AIOKafkaProducer(
         bootstrap_servers=kafka,
@@ -68,7 +68,7 @@ def patient(connect: Connect, wait: Wait) -> Connect:
     return connect_or_wait
 
 
-def idempotent(kafka: str) -> AIOKafkaProducer:
+def idempotent_producer(kafka: str) -> AIOKafkaProducer:
     """acks=all, in order, no duplicates: for appends that must stand."""
     return AIOKafkaProducer(
         bootstrap_servers=kafka,
@@ -81,7 +81,7 @@ def idempotent(kafka: str) -> AIOKafkaProducer:
     )
 
 
-def hinting(kafka: str) -> AIOKafkaProducer:
+def best_effort_producer(kafka: str) -> AIOKafkaProducer:
     """acks=1, no retries beyond the request time-out: for what may be lost."""
     return AIOKafkaProducer(
         bootstrap_servers=kafka,
@@ -93,7 +93,9 @@ def hinting(kafka: str) -> AIOKafkaProducer:
     )
 
 
-def reader(kafka: str, *, committed: bool = True, fetch: int = MAX_MESSAGE, gather: int = 0) -> AIOKafkaConsumer:
+def partition_consumer(
+    kafka: str, *, committed: bool = True, fetch: int = MAX_MESSAGE, gather: int = 0
+) -> AIOKafkaConsumer:
     """A consumer without a group, to be assigned and seeked by hand. An offset that the log
     does not have is raised, never silently reset. ``fetch``: bytes asked for of each partition
     at once; a batch that is larger still comes whole. ``gather``: ms that the broker may wait
@@ -114,7 +116,7 @@ def reader(kafka: str, *, committed: bool = True, fetch: int = MAX_MESSAGE, gath
     )
 
 
-def member(kafka: str, group: str, instance: str, session_timeout: int) -> AIOKafkaConsumer:
+def group_consumer(kafka: str, group: str, instance: str, session_timeout: int) -> AIOKafkaConsumer:
     """A static member of a group that is used for who owns which partition, and nothing else.
     ``session_timeout`` in ms."""
     return AIOKafkaConsumer(
@@ -181,12 +183,12 @@ def forget(task: "asyncio.Task[Any]") -> None:
 __all__ = [
     "Clock",
     "ConsumerRebalanceListener",
+    "best_effort_producer",
     "discard_consumer",
     "discard_producer",
     "forget",
-    "hinting",
-    "idempotent",
-    "member",
-    "reader",
-    "transactional",
+    "group_consumer",
+    "idempotent_producer",
+    "partition_consumer",
+    "transactional_producer",
 ]

@@ -14,16 +14,16 @@ from schemas.limits import MAX_TRANSACTION_EVENTS, MAX_TRANSACTION_RAW
 from streams import metrics
 from streams.clients import Clock
 from streams.errors import Hung
-from streams.intake import Item
-from streams.lifeline import within
+from streams.heartbeat_timeout import within
+from streams.input_buffer import QueuedRecord
 from streams.outbox import Outbox
 from streams.position import Position
-from streams.rejects import Refusals
+from streams.rejects import BrokerRejections
 from streams.restore import Restored
-from streams.state import FORMAT, Checkpoint, Store
+from streams.state import FORMAT, Checkpoint, StateStore
 from streams.transaction import commit
+from streams.transaction_builder import TransactionBuilder
 from streams.types import StateView
-from streams.work import Work
 
 EVERY = 0.1
 """Seconds that what is decided waits for company before it is committed, unless somebody waits for that."""
@@ -34,30 +34,30 @@ REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 class Committer:
-    """``version``: of the processor. ``work`` makes a transaction on top of a state, ``committed`` is called with
-    each one when it stands. ``prompt``: whether what is decided may be answered before it is committed: from the
-    first commit on, whose position says so. ``next``: the raw offset after what is committed."""
+    """``version``: of the processor. ``transaction`` begins a transaction on top of a state, ``committed`` is called
+    with each one that is committed. ``immediate``: whether what is decided may be answered before it is committed: from
+    the first commit on, whose position says so. ``next``: the raw offset after what is committed."""
 
     def __init__(
         self,
         producer: AIOKafkaProducer,
-        store: Store,
+        store: StateStore,
         outbox: Outbox,
-        refusals: Refusals,
+        rejections: BrokerRejections,
         restored: Restored,
         version: int,
         *,
-        work: Callable[[StateView], Work],
-        committed: Callable[[Work], Awaitable[None]],
+        transaction: Callable[[StateView], TransactionBuilder],
+        committed: Callable[[TransactionBuilder], Awaitable[None]],
         clock: Clock,
     ) -> None:
-        self.prompt = restored.prompt
-        self.pending = work(store)
-        self._producer, self._store, self._outbox, self._refusals = producer, store, outbox, refusals
+        self.immediate = restored.immediate
+        self.pending = transaction(store)
+        self._producer, self._store, self._outbox, self._rejections = producer, store, outbox, rejections
         self._reached = restored.checkpoint
         self.next, self._at = restored.next, restored.at
         self._version = version
-        self._work, self._then = work, committed
+        self._work, self._then = transaction, committed
         self._clock = clock
         self._began = 0.0
         self._busy = False
@@ -65,7 +65,7 @@ class Committer:
         self._over = False
         self._asked, self._urgent, self._moved = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    def room(self, item: Item) -> bool:
+    def has_room(self, item: QueuedRecord) -> bool:
         """Whether an item may go into the pending transaction: within the bounds, but at least one."""
         pending = self.pending
         if not pending.items:
@@ -73,7 +73,7 @@ class Committer:
         return (
             pending.raw + item.size <= MAX_TRANSACTION_RAW
             and pending.events + item.weight <= MAX_TRANSACTION_EVENTS
-            and (self._refusals.ceiling is None or len(pending.items) < self._refusals.ceiling)
+            and (self._rejections.max_records is None or len(pending.items) < self._rejections.max_records)
         )
 
     def ask(self) -> None:
@@ -81,7 +81,7 @@ class Committer:
         if not self._asked.is_set():
             self._began = self._clock()
             self._asked.set()
-        if self.pending.late:
+        if self.pending.deferred:
             self._urgent.set()
 
     async def moved(self) -> None:
@@ -98,13 +98,13 @@ class Committer:
         if clean:
             self._closing = True
         try:
-            while self._busy or self.pending.items or (clean and self.prompt):
+            while self._busy or self.pending.items or (clean and self.immediate):
                 await self.moved()
         finally:
             if clean:
                 self._closing = False
 
-    def begin_again(self) -> list[Item]:
+    def begin_again(self) -> list[QueuedRecord]:
         """Throw the pending transaction away; its items, to be decided again."""
         items = self.pending.items
         below = self.pending.overlay.below
@@ -135,27 +135,27 @@ class Committer:
 
     async def _commit(self) -> None:
         """Commit, and only then let the local state know."""
-        work, settled = self.pending, list(self._outbox.settled)
+        transaction, acknowledged = self.pending, list(self._outbox.acknowledged)
         clean = self._closing
-        if not work.items and not settled and not (clean and self.prompt):
+        if not transaction.items and not acknowledged and not (clean and self.immediate):
             self._move()
             return
         began = self._clock()
-        last = work.items[-1].input if work.items else None
+        last = transaction.items[-1].input if transaction.items else None
         following = self.next if last is None else last.offset + 1
         position = Position(following, self._at if last is None else last.at, self._reached.epoch, self._version, clean)
-        drafts = work.finish(position, settled)
+        batches = transaction.finish(position, acknowledged)
         if clean:
-            self.prompt = False
+            self.immediate = False
         self._busy = True
-        self.pending = self._work(work.overlay)
+        self.pending = self._work(transaction.overlay)
         self._move()
         try:
-            await commit(self._producer, drafts)
+            await commit(self._producer, batches)
         except REFUSED:
-            self._refusals.refused([item.input.offset for item in work.items])
+            self._rejections.refused([item.input.offset for item in transaction.items])
             raise
-        state, entries = work.state.end(), work.entries.end()
+        state, entries = transaction.state.end(), transaction.entries.end()
         self._reached = Checkpoint(
             self._reached.epoch,
             self._reached.state if state is None else state,
@@ -163,15 +163,15 @@ class Committer:
             position.at,
             FORMAT,
         )
-        self._store.write(work.overlay.changes, work.overlay.remembered.values(), self._reached)
+        self._store.write(transaction.overlay.changes, transaction.overlay.retained.values(), self._reached)
         self.pending.overlay.rest_on(self._store)
-        del self._outbox.settled[: len(settled)]
+        del self._outbox.acknowledged[: len(acknowledged)]
         self.next, self._at = position.next, position.at
         if not clean:
-            self.prompt = True
-        self._refusals.taken(self.next - 1)
+            self.immediate = True
+        self._rejections.taken(self.next - 1)
         metrics.TRANSACTION.observe(self._clock() - began)
-        await self._then(work)
+        await self._then(transaction)
         self._busy = False
         self._move()
 

@@ -34,7 +34,7 @@ def frame(value: bytes) -> bytes:
     return len(value).to_bytes(HEAD, "big") + value
 
 
-class Receiver:
+class DirectServer:
     """A gateway's end. ``take`` gets every value that comes."""
 
     def __init__(self, boot: str, take: Callable[[bytes], None]) -> None:
@@ -100,7 +100,7 @@ class _Incoming(asyncio.Protocol):
         del buffer[:begin]
 
 
-class Connections:
+class DirectConnections:
     """The connections of a shard's process to gateways, made when they are first needed."""
 
     def __init__(self, clock: Clock) -> None:

@@ -20,7 +20,7 @@ class NotRecorded(StreamError):
     """The record never entered the producer: it is safe to say that nothing was recorded."""
 
 
-class Unknown(StreamError):
+class AppendUnknown(StreamError):
     """The record may have been recorded, or may still be."""
 
 
@@ -28,19 +28,19 @@ class Hung(StreamError):
     """A reader gave no sign of life for too long."""
 
 
-class Stopped(StreamError):
+class ShardHalted(StreamError):
     """A shard stands still until a person has looked at it."""
 
 
-class LogMismatch(Stopped):
+class LogMismatch(ShardHalted):
     """The shard's position is of another log, beyond the log's end, or before its beginning."""
 
 
-class TooManyRejects(Stopped):
+class TooManyRejects(ShardHalted):
     """More records of a short run were rejected than the limit allows."""
 
 
-class OtherVersion(Stopped):
+class OtherVersion(ShardHalted):
     """The shard was left by a processor of another version, with answers given that are not committed yet: this
     one might decide them otherwise."""
 

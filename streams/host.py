@@ -14,12 +14,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from streams import clients, metrics
-from streams.answers import Progress
-from streams.errors import Hung, Stopped
-from streams.lifeline import Lifeline
-from streams.rejects import Refusals
-from streams.shard import Setting, Shard
-from streams.state import Store
+from streams.errors import Hung, ShardHalted
+from streams.heartbeat_timeout import HeartbeatTimeout
+from streams.rejects import BrokerRejections
+from streams.reply_sender import Progress
+from streams.shard import Shard, ShardConfig
+from streams.state import StateStore
 
 log = structlog.get_logger("streams.host")
 
@@ -39,10 +39,10 @@ JOINING = 30.0
 """Seconds without an assignment after which the group's consumer is replaced."""
 
 
-class _Life:
+class ShardTask:
     """A shard, its task and its store."""
 
-    def __init__(self, shard: Shard, task: "asyncio.Task[None]", store: Store) -> None:
+    def __init__(self, shard: Shard, task: "asyncio.Task[None]", store: StateStore) -> None:
         self.shard = shard
         self.task = task
         self.store = store
@@ -53,24 +53,24 @@ class ShardHost:
 
     def __init__(
         self,
-        setting: Setting,
+        config: ShardConfig,
         instance: str,
-        store: Callable[[int], Store],
+        store: Callable[[int], StateStore],
         *,
         session_timeout: int = 6_000,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._setting = setting
+        self._config = config
         self._instance = instance
         self._make_store = store
         self._session_timeout = session_timeout
         self._jitter = jitter
-        self._lives: dict[int, _Life] = {}
-        self._refusals: dict[int, Refusals] = {}
+        self._lives: dict[int, ShardTask] = {}
+        self._rejections: dict[int, BrokerRejections] = {}
         self._stopped: dict[int, str] = {}
         self._assigned: set[int] | None = None
         self._rejoin = asyncio.Event()
-        self._line = Lifeline(HANGING, setting.clock)
+        self._timeout = HeartbeatTimeout(HANGING, config.clock)
         self._failures = 0
         self._told: dict[int, tuple[Progress, float]] = {}
 
@@ -91,7 +91,7 @@ class ShardHost:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns when ``stop`` is set and every shard has finished its transaction."""
-        telling = asyncio.create_task(self._tell())
+        telling = asyncio.create_task(self._announce())
         try:
             while not stop.is_set():
                 await self._member(stop)
@@ -103,13 +103,15 @@ class ShardHost:
     async def _member(self, stop: asyncio.Event) -> None:
         """One membership: until stopped, or until a failure asks for a new one."""
         self._rejoin.clear()
-        consumer = clients.member(self._setting.kafka, self._setting.service, self._instance, self._session_timeout)
+        consumer = clients.group_consumer(
+            self._config.kafka, self._config.service, self._instance, self._session_timeout
+        )
         why = "rejoin"
         try:
-            await self._line.hold(self._belong(consumer, stop))
+            await self._timeout.run(self._belong(consumer, stop))
         except (KafkaError, OSError, Hung) as error:
             why = type(error).__name__
-            log.error("group_failed", group=self._setting.service, instance=self._instance, error=repr(error))
+            log.error("group_failed", group=self._config.service, instance=self._instance, error=repr(error))
         finally:
             self._assigned = None
             await clients.discard_consumer(consumer)
@@ -119,14 +121,14 @@ class ShardHost:
 
     async def _belong(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         await consumer.start()
-        consumer.subscribe([self._setting.names.raw], listener=_Listener(self, consumer))
-        owned = self._setting.clock()
+        consumer.subscribe([self._config.names.raw], listener=_Listener(self, consumer))
+        owned = self._config.clock()
         while not stop.is_set() and not self._rejoin.is_set():
-            self._line.beat()
+            self._timeout.heartbeat()
             await consumer.getmany(timeout_ms=POLL)
             if self._assigned is not None:
-                owned = self._setting.clock()
-            elif self._setting.clock() - owned > JOINING:
+                owned = self._config.clock()
+            elif self._config.clock() - owned > JOINING:
                 raise KafkaError("the group gave no assignment")
             if self._lives and all(life.shard.running for life in self._lives.values()):
                 self._failures = 0
@@ -158,7 +160,7 @@ class ShardHost:
             elif partition not in self._stopped:
                 self._begin(partition)
         self._assigned = wanted
-        log.info("assigned", group=self._setting.service, instance=self._instance, shards=sorted(wanted))
+        log.info("assigned", group=self._config.service, instance=self._instance, shards=sorted(wanted))
 
     def again(self, error: Exception) -> None:
         """Something failed that a new membership may repair."""
@@ -168,9 +170,9 @@ class ShardHost:
 
     def _begin(self, partition: int) -> None:
         store = self._make_store(partition)
-        shard = Shard(self._setting, partition, store, self._refusals.setdefault(partition, Refusals()))
+        shard = Shard(self._config, partition, store, self._rejections.setdefault(partition, BrokerRejections()))
         task = asyncio.create_task(shard.run())
-        self._lives[partition] = _Life(shard, task, store)
+        self._lives[partition] = ShardTask(shard, task, store)
         task.add_done_callback(lambda done: self._ended(partition, done))
 
     def _ended(self, partition: int, task: "asyncio.Task[None]") -> None:
@@ -183,7 +185,7 @@ class ShardHost:
         life.store.close()
         if error is not None and not isinstance(error, Exception):
             raise error
-        if isinstance(error, Stopped):
+        if isinstance(error, ShardHalted):
             self._stopped[partition] = str(error)
             metrics.SHARD_STATE.labels(partition).set(4)
             log.critical("shard_stopped", shard=partition, error=repr(error))
@@ -207,7 +209,7 @@ class ShardHost:
         lives = [self._lives.pop(partition) for partition in partitions if partition in self._lives]
         await asyncio.gather(*(self._end(life) for life in lives))
 
-    async def _end(self, life: _Life) -> None:
+    async def _end(self, life: ShardTask) -> None:
         await self._pause(life.shard)
         life.shard.end()
         life.task.cancel()
@@ -215,11 +217,11 @@ class ShardHost:
         life.store.close()
         metrics.SHARD_STATE.labels(life.shard.partition).set(0)
 
-    async def _tell(self) -> None:
+    async def _announce(self) -> None:
         """Tell every gateway how far the shards are: the load is shed by it."""
         while True:
             await asyncio.sleep(TELL)
-            now = self._setting.clock()
+            now = self._config.clock()
             due = [
                 (partition, at)
                 for partition, at in self._progress().items()
@@ -228,7 +230,7 @@ class ShardHost:
             for partition, at in due:
                 self._told[partition] = at, now
             try:
-                await self._setting.answers.tell(due)
+                await self._config.reply_sender.announce(due)
             except Exception as error:
                 # A hint, and the next one is due in a moment; but it must not end the telling.
                 log.error("telling_failed", instance=self._instance, error=repr(error))

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from streams import clients, metrics
 from streams.clients import Clock
-from streams.lifeline import Lifeline
+from streams.heartbeat_timeout import HeartbeatTimeout
 
 log = structlog.get_logger("streams.membership")
 
@@ -36,7 +36,7 @@ it returns, so it must take less than the session time-out."""
 
 class Membership:
     """Takes part in ``group`` as static member ``<service>-<ordinal>`` until stopped; joins again
-    with a new consumer whenever that fails. ``session_timeout`` in ms. ``trouble`` is why nothing
+    with a new consumer whenever that fails. ``session_timeout`` in ms. ``not_ready_reason`` is why nothing
     is assigned at this moment, or None; what was assigned stays so until the group says otherwise.
     """
 
@@ -52,7 +52,7 @@ class Membership:
         assign: Assign,
         clock: Clock = time.monotonic,
     ) -> None:
-        self.trouble: str | None = "not in its group yet"
+        self.not_ready_reason: str | None = "not in its group yet"
         self._kafka = kafka
         self._group = group
         self._instance = f"{service}-{ordinal}"
@@ -60,7 +60,7 @@ class Membership:
         self._topic = topic
         self._assign = assign
         self._clock = clock
-        self._line = Lifeline(HANGING, clock)
+        self._timeout = HeartbeatTimeout(HANGING, clock)
         self._stopping = asyncio.Event()
         self._consumer: AIOKafkaConsumer | None = None
         self._failed: Exception | None = None
@@ -73,11 +73,13 @@ class Membership:
     async def run(self) -> None:
         """Until stopped."""
         while not self._stopping.is_set():
-            consumer = self._consumer = clients.member(self._kafka, self._group, self._instance, self._session_timeout)
+            consumer = self._consumer = clients.group_consumer(
+                self._kafka, self._group, self._instance, self._session_timeout
+            )
             try:
-                await self._line.hold(self._take_part(consumer))
+                await self._timeout.run(self._take_part(consumer))
             except Exception as error:
-                self.trouble = f"group {self._group}: {error!r}"
+                self.not_ready_reason = f"group {self._group}: {error!r}"
                 self._log.error("group_failed", error=repr(error), exc_info=error)
                 metrics.REJOINS.labels(type(error).__name__).inc()
             finally:
@@ -88,18 +90,18 @@ class Membership:
                     await self._stopping.wait()
 
     async def _take_part(self, consumer: AIOKafkaConsumer) -> None:
-        self.trouble = self.trouble or "joining its group"
+        self.not_ready_reason = self.not_ready_reason or "joining its group"
         self._failed = None
         await consumer.start()
         consumer.subscribe([self._topic], listener=_Listener(self, consumer))
         owned = self._clock()
         while not self._stopping.is_set():
-            self._line.beat()
+            self._timeout.heartbeat()
             # everything is paused: this only drives the group and shows its errors
             await consumer.getmany(timeout_ms=POLL)
             if self._failed is not None:
                 raise self._failed
-            if self.trouble is None:
+            if self.not_ready_reason is None:
                 owned = self._clock()
             elif self._clock() - owned > JOINING:
                 raise KafkaError("the group gave no assignment")
@@ -107,7 +109,7 @@ class Membership:
     async def revoked(self, consumer: AIOKafkaConsumer) -> None:
         """Nothing is let go yet: a partition that comes back is not disturbed."""
         if consumer is self._consumer:
-            self.trouble = "its group is being rearranged"
+            self.not_ready_reason = "its group is being rearranged"
 
     async def assigned(self, consumer: AIOKafkaConsumer, partitions: frozenset[int]) -> None:
         """What the group says; a consumer that was left behind is not listened to."""
@@ -116,7 +118,7 @@ class Membership:
         self._log.info("assigned", partitions=sorted(partitions))
         try:
             await self._assign(partitions)
-            self.trouble = None
+            self.not_ready_reason = None
         except Exception as error:
             # aiokafka would log it and carry on without the partitions.
             self._failed = error

@@ -1,4 +1,4 @@
-"""Every metric of the streams room: its name and its meaning, in one place."""
+"""The metrics of the shared Kafka code: their names and meanings."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

@@ -13,9 +13,9 @@ import structlog
 
 from streams import metrics
 from streams.appends import Appended
-from streams.errors import NotRecorded, Unknown
-from streams.state import Store
-from streams.types import Outgoing
+from streams.errors import AppendUnknown, NotRecorded
+from streams.state import StateStore
+from streams.types import OutgoingRecord
 
 log = structlog.get_logger("streams.outbox")
 
@@ -24,7 +24,7 @@ RETRY = 0.2
 """Seconds, with jitter, between two tries."""
 
 
-class Sender(Protocol):
+class InputAppender(Protocol):
     """streams.appends.Appender, or a fake of it."""
 
     async def append(
@@ -36,7 +36,7 @@ class Sender(Protocol):
     ) -> Appended: ...
 
 
-class Owed(msgspec.Struct, frozen=True):
+class OutboxEntry(msgspec.Struct, frozen=True):
     """One record and the partitions that it must reach."""
 
     partitions: list[int]
@@ -44,15 +44,15 @@ class Owed(msgspec.Struct, frozen=True):
     value: bytes
 
 
-class _Parcel(NamedTuple):
+class _OutboxBatch(NamedTuple):
     """What one command owes, and what to do when all of it stands."""
 
-    owed: list[tuple[bytes, Owed]]
+    to_append: list[tuple[bytes, OutboxEntry]]
     then: Callable[[], Awaitable[None]] | None
 
 
 encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Owed).decode
+_decode = msgspec.json.Decoder(OutboxEntry).decode
 
 
 def state_key(offset: int, place: int) -> bytes:
@@ -60,47 +60,49 @@ def state_key(offset: int, place: int) -> bytes:
     return PREFIX + b"%020d/%04d" % (offset, place)
 
 
-def owe(offset: int, outgoing: tuple[Outgoing, ...], partitions: int) -> list[tuple[bytes, Owed]]:
+def outbox_entries(
+    offset: int, outgoing: tuple[OutgoingRecord, ...], partitions: int
+) -> list[tuple[bytes, OutboxEntry]]:
     """State records for what the command at ``offset`` sends; ``partitions``: how many there are."""
     return [
         (
             state_key(offset, place),
-            Owed(list(range(partitions) if one.partitions is None else one.partitions), one.key, one.value),
+            OutboxEntry(list(range(partitions) if one.partitions is None else one.partitions), one.key, one.value),
         )
         for place, one in enumerate(outgoing)
     ]
 
 
 class Outbox:
-    """Sends one record after the other. ``settled`` holds the state keys whose records stand,
+    """Sends one record after the other. ``acknowledged`` holds the state keys whose records stand,
     to be deleted by the shard's next transaction. ``retry`` in seconds."""
 
-    def __init__(self, shard: int, sender: Sender, retry: float = RETRY) -> None:
-        self.settled: list[bytes] = []
+    def __init__(self, shard: int, sender: InputAppender, retry: float = RETRY) -> None:
+        self.acknowledged: list[bytes] = []
         self._shard = shard
         self._sender = sender
         self._retry = retry
-        self._parcels: deque[_Parcel] = deque()
+        self._batches: deque[_OutboxBatch] = deque()
         self._work = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
-    def resume(self, store: Store) -> None:
+    def resume(self, store: StateStore) -> None:
         """Send again what an earlier life of the shard may not have sent."""
-        owed = [(key, _decode(value)) for key, value in store.scan(PREFIX)]
-        if owed:
-            log.info("outbox_resumed", shard=self._shard, records=len(owed))
-            self.put(owed, None)
+        to_append = [(key, _decode(value)) for key, value in store.scan(PREFIX)]
+        if to_append:
+            log.info("outbox_resumed", shard=self._shard, records=len(to_append))
+            self.put(to_append, None)
 
-    def put(self, owed: list[tuple[bytes, Owed]], then: Callable[[], Awaitable[None]] | None) -> None:
+    def put(self, to_append: list[tuple[bytes, OutboxEntry]], then: Callable[[], Awaitable[None]] | None) -> None:
         """Send these after everything put before; call ``then`` when all of them stand."""
-        self._parcels.append(_Parcel(owed, then))
-        metrics.OUTBOX.labels(self._shard).set(len(self._parcels))
+        self._batches.append(_OutboxBatch(to_append, then))
+        metrics.OUTBOX.labels(self._shard).set(len(self._batches))
         self._work.set()
 
     @property
     def busy(self) -> bool:
         """Whether something that was put is not acknowledged yet."""
-        return bool(self._parcels)
+        return bool(self._batches)
 
     def check(self) -> None:
         """Raises what ended the sending, if anything did."""
@@ -113,24 +115,24 @@ class Outbox:
 
     async def _run(self) -> None:
         while True:
-            while self._parcels:
-                parcel = self._parcels[0]
-                for key, owed in parcel.owed:
-                    await asyncio.gather(*(self._deliver(owed, partition) for partition in owed.partitions))
-                    self.settled.append(key)
-                self._parcels.popleft()
-                metrics.OUTBOX.labels(self._shard).set(len(self._parcels))
-                if parcel.then is not None:
-                    await parcel.then()
+            while self._batches:
+                batch = self._batches[0]
+                for key, to_append in batch.to_append:
+                    await asyncio.gather(*(self._deliver(to_append, partition) for partition in to_append.partitions))
+                    self.acknowledged.append(key)
+                self._batches.popleft()
+                metrics.OUTBOX.labels(self._shard).set(len(self._batches))
+                if batch.then is not None:
+                    await batch.then()
             self._work.clear()
             await self._work.wait()
 
-    async def _deliver(self, owed: Owed, partition: int) -> None:
+    async def _deliver(self, to_append: OutboxEntry, partition: int) -> None:
         while True:
             try:
-                await self._sender.append(owed.key, owed.value, partition=partition)
+                await self._sender.append(to_append.key, to_append.value, partition=partition)
                 return
-            except (NotRecorded, Unknown) as error:
+            except (NotRecorded, AppendUnknown) as error:
                 # It may arrive twice then, which the seam allows.
                 log.warning("outbox_append_failed", shard=self._shard, to=partition, error=repr(error))
                 await asyncio.sleep(self._retry * (0.5 + random.random()))

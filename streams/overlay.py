@@ -7,23 +7,23 @@ Pure but for the store that it reads.
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from streams.types import Decision, Remembered, StateView
+from streams.types import Decision, RetainedRecord, StateView
 
 HOST = b"!"
 """Keys that begin so are the host's, and no processor's."""
 _ABSENT = object()
 
 
-class HostKey(ValueError):
+class ReservedKey(ValueError):
     """A decision changes a key that is the host's."""
 
 
 class Overlay:
-    """``changes`` and ``remembered`` are what the transaction will write, last value first seen order."""
+    """``changes`` and ``retained`` are what the transaction will write, last value first seen order."""
 
     def __init__(self, below: StateView) -> None:
         self.changes: dict[bytes, bytes | None] = {}
-        self.remembered: dict[bytes, Remembered] = {}
+        self.retained: dict[bytes, RetainedRecord] = {}
         self.below = below
         self._keys: list[bytes] = []
         self._sorted = True
@@ -36,9 +36,9 @@ class Overlay:
         value = self.changes.get(key, _ABSENT)
         return self.below.get(key) if value is _ABSENT else value  # type: ignore[return-value]
 
-    def recall(self, key: bytes) -> Remembered | None:
-        found = self.remembered.get(key)
-        return self.below.recall(key) if found is None else found
+    def get_retained(self, key: bytes) -> RetainedRecord | None:
+        found = self.retained.get(key)
+        return self.below.get_retained(key) if found is None else found
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Committed and changed pairs in one order. A snapshot of the changes at the call."""
@@ -59,15 +59,15 @@ class Overlay:
         for pair in changed[place:]:
             yield from _present(pair)
 
-    def absorb(self, decision: Decision) -> None:
+    def apply(self, decision: Decision) -> None:
         """Make a decision's changes visible to the records after it. Raises HostKey before any change."""
         for key, _ in decision.changes:
             if key.startswith(HOST):
-                raise HostKey(key)
+                raise ReservedKey(key)
         for key, value in decision.changes:
             self.set(key, value)
-        for one in decision.remembered:
-            self.remembered[one.key] = one
+        for one in decision.retained:
+            self.retained[one.key] = one
 
     def set(self, key: bytes, value: bytes | None) -> None:
         if key not in self.changes:

@@ -27,14 +27,14 @@ class RejectLimit:
         return len(self._rejects) <= self._limit
 
 
-class Refusals:
+class BrokerRejections:
     """What Kafka refused to take of a shard. It outlives the shard's lives, since a producer
     that was refused a batch has lost count of its sequence and cannot be used again."""
 
     def __init__(self) -> None:
-        self.ceiling: int | None = None
+        self.max_records: int | None = None
         """At most so many records in a transaction."""
-        self.condemned: int | None = None
+        self.poison_offset: int | None = None
         """Offset of the record that was refused alone, often enough."""
         self._until = -1
         self._alone = 0
@@ -43,15 +43,15 @@ class Refusals:
         """A transaction of the records at these offsets was refused: half as many next time."""
         self._until = max(self._until, offsets[-1])
         if len(offsets) > 1:
-            self.ceiling = len(offsets) // 2
+            self.max_records = len(offsets) // 2
             return
-        self.ceiling = 1
+        self.max_records = 1
         self._alone += 1
         if self._alone >= TRIES:
-            self.condemned = offsets[0]
+            self.poison_offset = offsets[0]
 
     def taken(self, offset: int) -> None:
         """Everything up to this offset is committed."""
-        self.condemned, self._alone = None, 0
+        self.poison_offset, self._alone = None, 0
         if offset >= self._until:
-            self.ceiling = None
+            self.max_records = None

@@ -12,9 +12,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas.limits import DAY
 from streams import clients, metrics, position
 from streams.errors import LogMismatch, OtherVersion
-from streams.names import STANDARD, Names
-from streams.state import FORMAT, REMEMBER_FOR, Checkpoint, Store
-from streams.types import Input, Processor, Remembered
+from streams.state import FORMAT, RETENTION, Checkpoint, StateStore
+from streams.topic_names import STANDARD, TopicNames
+from streams.types import InputRecord, Processor, RetainedRecord
 
 log = structlog.get_logger("streams.restore")
 
@@ -38,11 +38,11 @@ class Restored(NamedTuple):
     """Next raw offset to apply."""
     at: int
     checkpoint: Checkpoint
-    prompt: bool
+    immediate: bool
     """Whether answers may be given before a commit at once: the position says that there may be such."""
 
 
-def misfit(checkpoint: Checkpoint, epoch: str, state: Ends, entries: Ends, now: int) -> str | None:
+def mismatch(checkpoint: Checkpoint, epoch: str, state: Ends, entries: Ends, now: int) -> str | None:
     """Why a checkpoint cannot be used, or None. ``now``: ms, the later of every clock known."""
     if checkpoint.epoch != epoch:
         return "epoch"
@@ -60,29 +60,29 @@ class Restore:
         self,
         kafka: str,
         partition: int,
-        store: Store,
+        store: StateStore,
         processor: Processor,
         *,
         epoch: str,
         wall: Wall,
-        names: Names = STANDARD,
-        remember_for: int = REMEMBER_FOR,
-        beat: Callable[[], None] = lambda: None,
+        names: TopicNames = STANDARD,
+        retention: int = RETENTION,
+        heartbeat: Callable[[], None] = lambda: None,
     ) -> None:
         self._kafka = kafka
         self._store = store
         self._processor = processor
         self._epoch = epoch
         self._wall = wall
-        self._beat = beat
-        self._remember_for = remember_for
+        self._beat = heartbeat
+        self._retention = retention
         self._raw = TopicPartition(names.raw, partition)
         self._state = TopicPartition(names.state, partition)
         self._entries = TopicPartition(names.entries, partition)
 
     async def run(self) -> Restored:
         """Raises LogMismatch, OtherVersion, KafkaError; the ends are taken here, so call it after the fence."""
-        consumer = clients.reader(self._kafka)
+        consumer = clients.partition_consumer(self._kafka)
         try:
             await consumer.start()
             tps = [self._raw, self._state, self._entries]
@@ -116,7 +116,7 @@ class Restore:
         checkpoint = checkpoint or self._store.checkpoint()
         if checkpoint is None:
             return None
-        why = misfit(checkpoint, self._epoch, ends[self._state], ends[self._entries], now)
+        why = mismatch(checkpoint, self._epoch, ends[self._state], ends[self._entries], now)
         if why is None:
             return checkpoint
         log.warning("checkpoint_discarded", shard=self._raw.partition, why=why, checkpoint=checkpoint)
@@ -165,7 +165,7 @@ class Restore:
         if checkpoint is not None and checkpoint.entries > 0:
             start = max(first, checkpoint.entries)
         else:
-            since = (await consumer.offsets_for_times({tp: max(0, at - self._remember_for)})).get(tp)
+            since = (await consumer.offsets_for_times({tp: max(0, at - self._retention)})).get(tp)
             start = end if since is None else since.offset
         consumer.seek(tp, start)
         consumer.resume(tp)
@@ -173,14 +173,14 @@ class Restore:
             for records in (await consumer.getmany(tp, timeout_ms=POLL)).values():
                 upto = Checkpoint(self._epoch, ends[self._state].end, records[-1].offset + 1, at, FORMAT)
                 self._beat()
-                self._store.write({}, self._recollected(records), upto)
+                self._store.write({}, self._retained(records), upto)
         consumer.pause(tp)
 
-    def _recollected(self, records: list) -> list[Remembered]:  # type: ignore[type-arg]
+    def _retained(self, records: list) -> list[RetainedRecord]:  # type: ignore[type-arg]
         return [
-            remembered
+            retained
             for record in records
-            for remembered in self._processor.recollect(
-                Input(record.partition, record.offset, record.key or b"", record.value or b"", record.timestamp)
+            for retained in self._processor.retained_from(
+                InputRecord(record.partition, record.offset, record.key or b"", record.value or b"", record.timestamp)
             )
         ]

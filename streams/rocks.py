@@ -14,8 +14,8 @@ import structlog
 from rocksdict import BlockBasedOptions, Cache, ColumnFamily, Options, Rdict, WriteBatch
 
 from streams import metrics
-from streams.state import REMEMBER_FOR, Buckets, Checkpoint
-from streams.types import Remembered
+from streams.state import RETENTION, Buckets, Checkpoint
+from streams.types import RetainedRecord
 
 log = structlog.get_logger("streams.rocks")
 
@@ -57,9 +57,9 @@ class RocksStore:
     """One directory, one process. A directory that cannot be opened is thrown away: it is a
     cache. Reads and writes raise rocksdict's Exception on I/O errors."""
 
-    def __init__(self, path: Path, remember_for: int = REMEMBER_FOR) -> None:
+    def __init__(self, path: Path, retention: int = RETENTION) -> None:
         self._path = path
-        self._buckets = Buckets(remember_for)
+        self._buckets = Buckets(retention)
         self._newest_first: list[Rdict] = []
         self._oldest: int | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,11 +84,11 @@ class RocksStore:
                 return
             yield key, value
 
-    def recall(self, key: bytes) -> Remembered | None:
+    def get_retained(self, key: bytes) -> RetainedRecord | None:
         for family in self._newest_first:
             value = family.get(key)
             if value is not None:
-                return Remembered(key, value[8:], int.from_bytes(value[:8], "big"))
+                return RetainedRecord(key, value[8:], int.from_bytes(value[:8], "big"))
         return None
 
     def checkpoint(self) -> Checkpoint | None:
@@ -96,7 +96,7 @@ class RocksStore:
         return None if value is None else msgspec.json.decode(value, type=Checkpoint)
 
     def write(
-        self, changes: Mapping[bytes, bytes | None], remembered: Iterable[Remembered], checkpoint: Checkpoint
+        self, changes: Mapping[bytes, bytes | None], retained: Iterable[RetainedRecord], checkpoint: Checkpoint
     ) -> None:
         batch = WriteBatch(raw_mode=True)
         for key, value in changes.items():
@@ -105,7 +105,7 @@ class RocksStore:
             else:
                 batch.put(key, value)
         oldest = self._buckets.oldest(checkpoint.at)
-        for one in remembered:
+        for one in retained:
             bucket = self._buckets.of(one.at)
             if bucket >= oldest:
                 batch.put(one.key, one.at.to_bytes(8, "big") + one.value, self._handle(bucket))

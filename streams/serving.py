@@ -8,15 +8,15 @@ from collections.abc import Coroutine
 from typing import Any
 
 from schemas.settings import Settings
-from streams.answers import Answers
 from streams.appends import Appender
 from streams.epoch import log_epoch
 from streams.health import HealthServer
 from streams.host import ShardHost
 from streams.instance import Instance
-from streams.names import STANDARD
+from streams.reply_sender import ReplySender
 from streams.rocks import RocksStore
-from streams.shard import Setting
+from streams.shard import ShardConfig
+from streams.topic_names import STANDARD
 from streams.types import Processor
 
 
@@ -29,26 +29,26 @@ async def serve(settings: Settings, service: str, processor: Processor, stop: as
         settings.metrics_port, lambda: hosts[0].reasons() if hosts else ["no log yet"], settings.http_host
     )
     await health.start()
-    answers = Answers(settings.kafka, STANDARD.replies)
+    reply_sender = ReplySender(settings.kafka, STANDARD.replies)
     appender = Appender(settings.kafka, append_timeout=settings.append_timeout)
     try:
         epoch = await _until(stop, log_epoch(settings.kafka))
         if epoch is None:
             return
-        await answers.start()
+        await reply_sender.start()
         await appender.start()
-        setting = Setting(settings.kafka, service, processor, epoch, settings.partitions, appender, answers)
+        config = ShardConfig(settings.kafka, service, processor, epoch, settings.partitions, appender, reply_sender)
         host = ShardHost(
-            setting,
+            config,
             instance.name,
-            lambda partition: RocksStore(instance.directory / str(partition), setting.remember_for),
+            lambda partition: RocksStore(instance.directory / str(partition), config.retention),
             session_timeout=settings.session_timeout,
         )
         hosts.append(host)
         await host.run(stop)
     finally:
         await appender.stop()
-        await answers.stop()
+        await reply_sender.stop()
         await health.stop()
         instance.release()
 

@@ -1,9 +1,9 @@
 """One life of one shard: fence, restore, then decide, answer and commit until something fails.
 
-What a record is decided to be follows from the log up to it, so it is settled when the record is durable. An answer
-is therefore given when the decision is made, and the commit that writes it down comes later: whoever takes over after a
-crash reads the same records and decides the same. Only what the log does not settle waits for its commit: a rejected
-record, a result that Kafka may refuse as too large, configuration and what is owed to other shards.
+The log up to a record decides that record, so the decision is final as soon as the record is durable. The shard
+replies when it has decided, and commits later: an owner that takes over after a crash reads the same records and
+decides the same. Only what the log does not decide waits for its commit: a rejected record, a result that Kafka may
+refuse as too large, configuration, and records for other shards.
 
 A life that failed is never continued: whoever runs it throws it away and begins another one
 from the log. What the records mean may not come in here.
@@ -20,33 +20,33 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas import ids
-from schemas.replies import Configured, Reply
+from schemas.replies import ConfiguredReply, Reply
 from streams import clients, metrics
-from streams.answers import Answers, Progress, To
 from streams.clients import Clock, forget
 from streams.committer import HANGING, Committer
 from streams.errors import Hung, TooManyRejects
-from streams.intake import READ_AHEAD, Intake, Item
-from streams.lifeline import Lifeline
-from streams.names import STANDARD, Names
-from streams.outbox import Outbox, Sender
-from streams.rejects import TRIES, Refusals, RejectLimit
+from streams.heartbeat_timeout import HeartbeatTimeout
+from streams.input_buffer import READ_AHEAD, InputBuffer, QueuedRecord
+from streams.outbox import InputAppender, Outbox
+from streams.rejects import TRIES, BrokerRejections, RejectLimit
+from streams.reply_sender import Progress, ReplyAddress, ReplySender
 from streams.restore import Restore, Restored, Wall
-from streams.state import REMEMBER_FOR, Store
+from streams.state import RETENTION, StateStore
+from streams.topic_names import STANDARD, TopicNames
+from streams.transaction_builder import TransactionBuilder
 from streams.types import Processor, StateView
 from streams.watchdog import Watchdog
-from streams.work import Work
 
 log = structlog.get_logger("streams.shard")
 
 POLL = 100
-"""ms that a fetch is waited for before settled appends and pauses are looked at again."""
+"""ms that a fetch is waited for before acknowledged appends and pauses are looked at again."""
 SILENCE = 5.0
 AT_ONCE = 500
 """Events that are decided before their answers are sent and others get their turn."""
 
 
-class Setting(NamedTuple):
+class ShardConfig(NamedTuple):
     """What every shard of a host is made with. ``epoch``: of the log; ``service`` names the
     group and, with the partition, the transactional id."""
 
@@ -55,10 +55,10 @@ class Setting(NamedTuple):
     processor: Processor
     epoch: str
     partitions: int
-    sender: Sender
-    answers: Answers
-    names: Names = STANDARD
-    remember_for: int = REMEMBER_FOR
+    sender: InputAppender
+    reply_sender: ReplySender
+    names: TopicNames = STANDARD
+    retention: int = RETENTION
     clock: Clock = time.monotonic
     wall: Wall = lambda: time.time_ns() // 1_000_000
     rejects: Callable[[], RejectLimit] = RejectLimit
@@ -67,21 +67,21 @@ class Setting(NamedTuple):
 class Shard:
     """``next`` is the next raw offset to decide, ``running`` whether it has been restored."""
 
-    def __init__(self, setting: Setting, partition: int, store: Store, refusals: Refusals) -> None:
+    def __init__(self, config: ShardConfig, partition: int, store: StateStore, rejections: BrokerRejections) -> None:
         self.partition = partition
         self.next = -1
         self.running = False
-        self._ = setting
+        self._config = config
         self._store = store
-        self._raw = TopicPartition(setting.names.raw, partition)
-        self._dog = Watchdog(SILENCE, setting.clock)
-        self._rejects = setting.rejects()
-        self._line = Lifeline(HANGING, setting.clock)
+        self._raw = TopicPartition(config.names.raw, partition)
+        self._watchdog = Watchdog(SILENCE, config.clock)
+        self._rejects = config.rejects()
+        self._timeout = HeartbeatTimeout(HANGING, config.clock)
         self._turn = asyncio.Lock()
         self._open = asyncio.Event()
         self._open.set()
         self._ending = False
-        self._refusals = refusals
+        self._rejections = rejections
         self._tries = 0
         self._at = 0
         self._count = metrics.SHARD_RECORDS.labels(partition)
@@ -98,31 +98,35 @@ class Shard:
     async def run(self) -> None:
         """Returns after :meth:`end` alone. Raises ProducerFenced when another owner has taken over (or the
         broker gave up a transaction of ours), Stopped when a person must look, or what failed."""
-        began = self._.clock()
+        began = self._config.clock()
         metrics.SHARD_STATE.labels(self.partition).set(1)
         try:
-            self._producer = clients.transactional(self._.kafka, f"{self._.service}-{self.partition}")
-            await self._line.hold(self._producer.start())
+            self._producer = clients.transactional_producer(
+                self._config.kafka, f"{self._config.service}-{self.partition}"
+            )
+            await self._timeout.run(self._producer.start())
             restore = Restore(
-                self._.kafka,
+                self._config.kafka,
                 self.partition,
                 self._store,
-                self._.processor,
-                epoch=self._.epoch,
-                wall=self._.wall,
-                names=self._.names,
-                remember_for=self._.remember_for,
-                beat=self._line.beat,
+                self._config.processor,
+                epoch=self._config.epoch,
+                wall=self._config.wall,
+                names=self._config.names,
+                retention=self._config.retention,
+                heartbeat=self._timeout.heartbeat,
             )
-            restored = await self._line.hold(restore.run())
+            restored = await self._timeout.run(restore.run())
             self.next, self._at = restored.next, restored.at
-            outbox = self._outbox = Outbox(self.partition, self._.sender)
+            outbox = self._outbox = Outbox(self.partition, self._config.sender)
             outbox.resume(self._store)
             commits = self._commits = self._committing(self._producer, outbox, restored)
             self.running = True
-            metrics.SHARD_RESTORE.observe(self._.clock() - began)
+            metrics.SHARD_RESTORE.observe(self._config.clock() - began)
             metrics.SHARD_STATE.labels(self.partition).set(2)
-            log.info("shard_running", shard=self.partition, next=self.next, seconds=round(self._.clock() - began, 3))
+            log.info(
+                "shard_running", shard=self.partition, next=self.next, seconds=round(self._config.clock() - began, 3)
+            )
             await self._together(commits.run(), self._decide_all(commits, outbox))
         finally:
             self._ending = True  # for a reader that was left behind
@@ -170,35 +174,35 @@ class Shard:
 
     async def _decide_all(self, commits: Committer, outbox: Outbox) -> None:
         while not self._ending:
-            await self._line.hold(self._read(commits, outbox))
+            await self._timeout.run(self._read(commits, outbox))
 
     async def _read(self, commits: Committer, outbox: Outbox) -> None:
         """Decide what one consumer gives, until the watchdog wants another one."""
-        consumer = self._consumer = clients.reader(self._.kafka)
+        consumer = self._consumer = clients.partition_consumer(self._config.kafka)
         await consumer.start()
         consumer.assign([self._raw])
         consumer.seek(self._raw, self.next)
-        intake = Intake(self._.processor, self._at)
-        self._dog.reset()
+        buffer = InputBuffer(self._config.processor, self._at)
+        self._watchdog.reset()
         while True:
-            self._line.beat()
-            more = not intake.full
+            self._timeout.heartbeat()
+            more = not buffer.full
             fetched = {}
             if more:
-                fetched = await consumer.getmany(timeout_ms=0 if len(intake) else POLL, max_records=READ_AHEAD)
+                fetched = await consumer.getmany(timeout_ms=0 if len(buffer) else POLL, max_records=READ_AHEAD)
             for records in fetched.values():
-                intake.add(records)
+                buffer.add(records)
             outbox.check()
-            if outbox.settled:
+            if outbox.acknowledged:
                 commits.ask()
             await self._opened()
             if self._ending:
                 return
-            if len(intake):
+            if len(buffer):
                 async with self._turn:
-                    await self._decide(commits, intake)
+                    await self._decide(commits, buffer)
             if fetched or not more:
-                self._dog.reset()
+                self._watchdog.reset()
             elif await self._silent(consumer):
                 await clients.discard_consumer(consumer)
                 return
@@ -207,13 +211,13 @@ class Shard:
     async def _opened(self) -> None:
         """Until no pause is in force; one may last as long as a rebalance does."""
         while not self._open.is_set():
-            self._line.beat()
+            self._timeout.heartbeat()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await self._open.wait()
 
     async def _silent(self, consumer: AIOKafkaConsumer) -> bool:
-        why = self._dog.observe(
+        why = self._watchdog.observe(
             await consumer.position(self._raw),
             consumer.last_stable_offset(self._raw),
             consumer.last_poll_timestamp(self._raw),
@@ -231,27 +235,27 @@ class Shard:
         metrics.SHARD_POSITION.labels(self.partition).set(self.next)
         metrics.SHARD_IDS_USED.labels(self.partition).set(self.next / ids.MAX_OFFSET)
 
-    async def _decide(self, commits: Committer, intake: Intake) -> None:
+    async def _decide(self, commits: Committer, buffer: InputBuffer) -> None:
         """Decide and answer what there is room for. A record that fails is tried alone, and then rejected."""
-        apply, pending = self._.processor.apply, commits.pending
+        apply, pending = self._config.processor.apply, commits.pending
         done = events = 0
-        last: Item | None = None
-        failed: tuple[Item, str] | None = None
-        sure = True
-        for item in intake:
-            if not sure or not commits.room(item) or events >= AT_ONCE:
+        last: QueuedRecord | None = None
+        failed: tuple[QueuedRecord, str] | None = None
+        safe = True
+        for item in buffer:
+            if not safe or not commits.has_room(item) or events >= AT_ONCE:
                 break
-            if item.input.offset == self._refusals.condemned:
+            if item.input.offset == self._rejections.poison_offset:
                 failed = item, "Kafka refuses to take what it leads to"
                 break
             try:
-                sure = pending.add(item, apply(item.input, pending.overlay), commits.prompt)
+                safe = pending.add(item, apply(item.input, pending.overlay), commits.immediate)
             except Exception as error:
                 failed = item, repr(error)
                 break
             last, done, events = item, done + 1, events + item.weight
         if last is not None:
-            intake.done(done)
+            buffer.done(done)
             self.next, self._at = last.input.offset + 1, last.input.at
             self._tries = 0
             commits.ask()
@@ -259,87 +263,87 @@ class Shard:
             pending = self._again(commits)
         await self._answer(pending)
         if failed is not None:
-            await self._fail(commits, intake, *failed)
-        elif not sure:
+            await self._fail(commits, buffer, *failed)
+        elif not safe:
             await commits.flush()
         elif last is None:
             await commits.moved()
 
-    def _again(self, commits: Committer) -> Work:
+    def _again(self, commits: Committer) -> TransactionBuilder:
         """Decide again what is pending, since a decision that failed may have left half of itself there."""
         items = commits.begin_again()
         pending = commits.pending
         for item in items:
-            pending.add(item, self._.processor.apply(item.input, pending.overlay), commits.prompt)
+            pending.add(item, self._config.processor.apply(item.input, pending.overlay), commits.immediate)
         return pending
 
-    async def _fail(self, commits: Committer, intake: Intake, item: Item, reason: str) -> None:
+    async def _fail(self, commits: Committer, buffer: InputBuffer, item: QueuedRecord, reason: str) -> None:
         """A record that failed: everything before it is committed, then it is tried alone a few times, then its
         rejection is committed."""
-        condemned = item.input.offset == self._refusals.condemned
+        poison_offset = item.input.offset == self._rejections.poison_offset
         alone = not commits.pending.items
         await commits.flush()
-        if not condemned:
+        if not poison_offset:
             self._tries += alone
             if self._tries < TRIES:
                 return
         self._reject(commits.pending, item, reason)
         self._tries = 0
-        intake.done(1)
+        buffer.done(1)
         self.next, self._at = item.input.offset + 1, item.input.at
         await commits.flush()
 
-    async def _answer(self, pending: Work) -> None:
+    async def _answer(self, pending: TransactionBuilder) -> None:
         """Send the answers that need not wait for the commit. One that was sent before is ignored by its receiver."""
-        prompt, pending.prompt = pending.prompt, []
-        replies: dict[To, list[Reply]] = {}
-        for to, reply in prompt:
+        immediate, pending.immediate = pending.immediate, []
+        replies: dict[ReplyAddress, list[Reply]] = {}
+        for to, reply in immediate:
             replies.setdefault(to, []).append(reply)
         if replies:
-            await self._.answers.answer(self.partition, self.progress, replies)
+            await self._config.reply_sender.send(self.partition, self.progress, replies)
 
     def _committing(self, producer: AIOKafkaProducer, outbox: Outbox, restored: Restored) -> Committer:
-        def work(below: StateView) -> Work:
-            return Work(producer, self.partition, self._.partitions, below, self._.names)
+        def transaction(below: StateView) -> TransactionBuilder:
+            return TransactionBuilder(producer, self.partition, self._config.partitions, below, self._config.names)
 
-        async def committed(work: Work) -> None:
-            self._rejects.passed(len(work.items))
-            self._count.inc(len(work.items))
-            await self._publish(outbox, work)
+        async def committed(transaction: TransactionBuilder) -> None:
+            self._rejects.passed(len(transaction.items))
+            self._count.inc(len(transaction.items))
+            await self._publish(outbox, transaction)
 
         return Committer(
             producer,
             self._store,
             outbox,
-            self._refusals,
+            self._rejections,
             restored,
-            self._.processor.version,
-            work=work,
+            self._config.processor.version,
+            transaction=transaction,
             committed=committed,
-            clock=self._.clock,
+            clock=self._config.clock,
         )
 
-    async def _publish(self, outbox: Outbox, work: Work) -> None:
+    async def _publish(self, outbox: Outbox, transaction: TransactionBuilder) -> None:
         """Answers that waited for the commit; those of decisions that owe appends wait until these stand, too.
 
         A configuration answer also waits for what earlier ones owe: who holds a key of a new
         log must find the log's first prices in force.
         """
-        replies: dict[To, list[Reply]] = {}
-        for answer in work.late:
-            reply = work.reply_of(answer)
-            if answer.owed or (outbox.busy and isinstance(reply, Configured)):
-                outbox.put(answer.owed, partial(self._later, answer.to, reply))
+        replies: dict[ReplyAddress, list[Reply]] = {}
+        for answer in transaction.deferred:
+            reply = transaction.reply_of(answer)
+            if answer.to_append or (outbox.busy and isinstance(reply, ConfiguredReply)):
+                outbox.put(answer.to_append, partial(self._later, answer.to, reply))
             elif answer.to is not None and reply is not None:
                 replies.setdefault(answer.to, []).append(reply)
         if replies:
-            await self._.answers.answer(self.partition, self.progress, replies)
+            await self._config.reply_sender.send(self.partition, self.progress, replies)
 
-    async def _later(self, to: To | None, reply: Reply | None) -> None:
+    async def _later(self, to: ReplyAddress | None, reply: Reply | None) -> None:
         if to is not None and reply is not None:
-            await self._.answers.answer(self.partition, self.progress, {to: [reply]})
+            await self._config.reply_sender.send(self.partition, self.progress, {to: [reply]})
 
-    def _reject(self, work: Work, item: Item, reason: str) -> None:
+    def _reject(self, transaction: TransactionBuilder, item: QueuedRecord, reason: str) -> None:
         """The refusal and the dead letter of one record, in one transaction."""
         if not self._rejects.reject():
             raise TooManyRejects(f"shard {self.partition} at offset {item.input.offset}: {reason}")
@@ -347,5 +351,5 @@ class Shard:
             "record_rejected", shard=self.partition, offset=item.input.offset, key=repr(item.input.key), reason=reason
         )
         metrics.SHARD_REJECTED.labels(self.partition).inc()
-        work.add(item, self._.processor.reject(item.input, reason), False)
-        work.bury(item, reason)
+        transaction.add(item, self._config.processor.reject(item.input, reason), False)
+        transaction.dead_letter(item, reason)

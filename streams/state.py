@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from schemas.limits import DAY
-from streams.types import Remembered
+from streams.types import RetainedRecord
 
-REMEMBER_FOR = 36 * DAY
+RETENTION = 36 * DAY
 """ms that what is remembered is kept at least; whether it still counts is the processor's decision."""
 BUCKETS = 2
 """The window is cut into so many buckets; one more is alive at most. Fewer make a miss
@@ -34,21 +34,21 @@ class Checkpoint(NamedTuple):
     format: int = 0
 
 
-class Store(Protocol):
+class StateStore(Protocol):
     def get(self, key: bytes) -> bytes | None: ...
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Pairs whose key begins with prefix, in key order."""
         ...
 
-    def recall(self, key: bytes) -> Remembered | None: ...
+    def get_retained(self, key: bytes) -> RetainedRecord | None: ...
 
     def checkpoint(self) -> Checkpoint | None:
         """None: nothing was ever written."""
         ...
 
     def write(
-        self, changes: Mapping[bytes, bytes | None], remembered: Iterable[Remembered], checkpoint: Checkpoint
+        self, changes: Mapping[bytes, bytes | None], retained: Iterable[RetainedRecord], checkpoint: Checkpoint
     ) -> None:
         """All of it at once, or nothing. What is remembered and older than the window
         before ``checkpoint.at`` may be forgotten."""
@@ -64,27 +64,27 @@ class Store(Protocol):
 class Buckets:
     """Which bucket something of a time belongs to, and which buckets are still needed."""
 
-    def __init__(self, remember_for: int) -> None:
-        self.remember_for = remember_for
-        self._width = max(1, -(-remember_for // BUCKETS))
+    def __init__(self, retention: int) -> None:
+        self.retention = retention
+        self._width = max(1, -(-retention // BUCKETS))
 
     def of(self, at: int) -> int:
         return at // self._width
 
     def oldest(self, now: int) -> int:
         """Buckets below this one hold nothing that must be remembered at ``now``."""
-        return (now - self.remember_for) // self._width
+        return (now - self.retention) // self._width
 
 
 class MemoryStore:
     """Lost with the process: for tests, and for a shard whose state is small."""
 
-    def __init__(self, remember_for: int = REMEMBER_FOR) -> None:
-        self._buckets = Buckets(remember_for)
+    def __init__(self, retention: int = RETENTION) -> None:
+        self._buckets = Buckets(retention)
         self._state: dict[bytes, bytes] = {}
         self._keys: list[bytes] = []
         self._sorted = True
-        self._remembered: dict[int, dict[bytes, Remembered]] = {}
+        self._remembered: dict[int, dict[bytes, RetainedRecord]] = {}
         self._checkpoint: Checkpoint | None = None
 
     def get(self, key: bytes) -> bytes | None:
@@ -101,7 +101,7 @@ class MemoryStore:
                 return
             yield key, self._state[key]
 
-    def recall(self, key: bytes) -> Remembered | None:
+    def get_retained(self, key: bytes) -> RetainedRecord | None:
         found = [bucket[key] for bucket in self._remembered.values() if key in bucket]
         return max(found, key=lambda one: one.at, default=None)
 
@@ -109,7 +109,7 @@ class MemoryStore:
         return self._checkpoint
 
     def write(
-        self, changes: Mapping[bytes, bytes | None], remembered: Iterable[Remembered], checkpoint: Checkpoint
+        self, changes: Mapping[bytes, bytes | None], retained: Iterable[RetainedRecord], checkpoint: Checkpoint
     ) -> None:
         self._sorted = False
         for key, value in changes.items():
@@ -118,7 +118,7 @@ class MemoryStore:
             else:
                 self._state[key] = value
         oldest = self._buckets.oldest(checkpoint.at)
-        for one in remembered:
+        for one in retained:
             bucket = self._buckets.of(one.at)
             if bucket >= oldest:
                 self._remembered.setdefault(bucket, {})[one.key] = one

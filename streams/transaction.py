@@ -12,14 +12,14 @@ LIMIT = 15.0
 """Seconds after which a transaction is given up; the broker has aborted it before."""
 
 
-class Place(NamedTuple):
-    """Where a record stands in its draft; its offset is known once the draft was sent."""
+class RecordIndex(NamedTuple):
+    """Where a record stands in its batches; its offset is known once they were sent."""
 
     batch: int
-    place: int
+    record: int
 
 
-class Draft:
+class PartitionBatches:
     """Records for one partition, in as many batches as they need: a full batch refuses
     silently, so every append is checked."""
 
@@ -32,7 +32,7 @@ class Draft:
 
     def add(
         self, key: bytes, value: bytes | None, timestamp: int, headers: list[tuple[str, bytes]] | None = None
-    ) -> Place:
+    ) -> RecordIndex:
         """``timestamp`` in ms. Raises TypeError for what is not bytes."""
         builder = self.builders[-1] if self.builders else None
         if builder is None or builder.append(timestamp=timestamp, key=key, value=value, headers=headers or []) is None:
@@ -40,21 +40,21 @@ class Draft:
             if builder.append(timestamp=timestamp, key=key, value=value, headers=headers or []) is None:
                 raise ValueError("an empty batch refused a record")
             self.builders.append(builder)
-        return Place(len(self.builders) - 1, builder.record_count() - 1)
+        return RecordIndex(len(self.builders) - 1, builder.record_count() - 1)
 
     def sent(self, bases: list[int]) -> None:
         """Offsets of the first record of each batch."""
         self._bases = bases
 
-    def offset(self, place: Place) -> int:
-        return self._bases[place.batch] + place.place
+    def offset(self, index: RecordIndex) -> int:
+        return self._bases[index.batch] + index.record
 
     def end(self) -> int | None:
         """The offset after the last record; None when there was none."""
         return self._bases[-1] + self.builders[-1].record_count() if self.builders else None
 
 
-async def commit(producer: AIOKafkaProducer, drafts: Sequence[Draft]) -> None:
+async def commit(producer: AIOKafkaProducer, batches: Sequence[PartitionBatches]) -> None:
     """Write all the drafts in one transaction and commit it.
 
     Raises ProducerFenced, another KafkaError or TimeoutError; the transaction's fate is then
@@ -62,27 +62,27 @@ async def commit(producer: AIOKafkaProducer, drafts: Sequence[Draft]) -> None:
     """
     async with asyncio.timeout(LIMIT):
         await producer.begin_transaction()
-        bases = await _send(producer, drafts)
+        bases = await _send(producer, batches)
         await producer.commit_transaction()
-    for draft, some in zip(drafts, bases, strict=True):
-        draft.sent(some)
+    for batch, some in zip(batches, bases, strict=True):
+        batch.sent(some)
 
 
-async def _send(producer: AIOKafkaProducer, drafts: Sequence[Draft]) -> list[list[int]]:
+async def _send(producer: AIOKafkaProducer, batches: Sequence[PartitionBatches]) -> list[list[int]]:
     # The first batch of every partition before any second one, so that one request adds
     # all the partitions to the transaction.
     futures: dict[tuple[int, int], asyncio.Future[Any]] = {}
-    for turn in range(max(len(draft.builders) for draft in drafts)):
-        for number, draft in enumerate(drafts):
-            if turn < len(draft.builders):
-                builder = draft.builders[turn]
-                futures[number, turn] = await producer.send_batch(builder, draft.topic, partition=draft.partition)
+    for turn in range(max(len(batch.builders) for batch in batches)):
+        for number, batch in enumerate(batches):
+            if turn < len(batch.builders):
+                builder = batch.builders[turn]
+                futures[number, turn] = await producer.send_batch(builder, batch.topic, partition=batch.partition)
     # A commit does not fail because a batch did.
     await asyncio.wait(futures.values())
     errors = [error for error in (future.exception() for future in futures.values()) if error is not None]
     if errors:
         raise errors[0]
-    bases: list[list[int]] = [[] for _ in drafts]
+    bases: list[list[int]] = [[] for _ in batches]
     for (number, _), future in sorted(futures.items(), key=lambda pair: pair[0]):
         if future.result().offset < 0:
             raise KafkaError("a batch was recorded before, at an offset that the broker has forgotten")

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 from schemas.replies import Reply
 
 
-class Input(NamedTuple):
+class InputRecord(NamedTuple):
     """One record of the input topic. ``at``: its append time made monotone in the shard, ms."""
 
     partition: int
@@ -16,7 +16,7 @@ class Input(NamedTuple):
     at: int
 
 
-class Outgoing(NamedTuple):
+class OutgoingRecord(NamedTuple):
     """A record to append to the input topic after the commit. The host keeps it in the
     shard's state until every append is acknowledged, and sends it again after a restart; so
     it may arrive more than once, and in the order of the decisions that made it.
@@ -28,7 +28,7 @@ class Outgoing(NamedTuple):
     value: bytes
 
 
-class Remembered(NamedTuple):
+class RetainedRecord(NamedTuple):
     """Something to be recalled by key for a while: restored from rev.entries, not rev.state."""
 
     key: bytes
@@ -46,8 +46,8 @@ class Decision(NamedTuple):
     """State to write; None deletes."""
     view: tuple[tuple[bytes, bytes | None], ...] = ()
     """Records for the compacted view topic (rev.config)."""
-    remembered: tuple[Remembered, ...] = ()
-    outgoing: tuple[Outgoing, ...] = ()
+    retained: tuple[RetainedRecord, ...] = ()
+    outgoing: tuple[OutgoingRecord, ...] = ()
     reply: Reply | None = None
     """The answer, for who waits if anybody does. One that is about configuration is sent after the commit and after
     ``outgoing`` is acknowledged, any other at once. The host fills in Configured.view_offset with the last offset
@@ -64,7 +64,7 @@ class StateView(Protocol):
         """Pairs whose key begins with prefix, in key order."""
         ...
 
-    def recall(self, key: bytes) -> Remembered | None: ...
+    def get_retained(self, key: bytes) -> RetainedRecord | None: ...
 
 
 class Processor(Protocol):
@@ -76,19 +76,19 @@ class Processor(Protocol):
     version: int
     """Of its rules: raised by every change that decides a record otherwise than before."""
 
-    def apply(self, record: Input, state: StateView) -> Decision:
+    def apply(self, record: InputRecord, state: StateView) -> Decision:
         """Decide one record. Raising means that it fails deterministically: the host tries it
         alone, then calls :meth:`reject`."""
         ...
 
-    def reject(self, record: Input, reason: str) -> Decision:
+    def reject(self, record: InputRecord, reason: str) -> Decision:
         """The decision for a record that cannot be applied: a visible refusal and no money."""
         ...
 
-    def weight(self, record: Input) -> int:
+    def weight(self, record: InputRecord) -> int:
         """How many events the record carries, for the bound on a transaction."""
         ...
 
-    def recollect(self, record: Input) -> list[Remembered]:
+    def retained_from(self, record: InputRecord) -> list[RetainedRecord]:
         """What one record of the OUTPUT topic (as an Input) says is to be remembered."""
         ...

@@ -15,7 +15,7 @@ from schemas.limits import MAX_MESSAGE
 from streams import clients, metrics
 from streams.clients import Clock
 from streams.errors import Hung
-from streams.lifeline import Lifeline, within
+from streams.heartbeat_timeout import HeartbeatTimeout, within
 from streams.watchdog import Watchdog
 
 log = structlog.get_logger("streams.views")
@@ -54,8 +54,8 @@ class CompactedView:
         self._gather = gather
         self._apply = apply
         self._clock = clock
-        self._dog = Watchdog(SILENCE, clock)
-        self._line = Lifeline(HANGING, clock)
+        self._watchdog = Watchdog(SILENCE, clock)
+        self._timeout = HeartbeatTimeout(HANGING, clock)
         self._position = 0
         self._at = 0
         self._confirmed = -1e9
@@ -113,9 +113,9 @@ class CompactedView:
 
     async def _follow(self) -> None:
         while not self._stopping:
-            consumer = clients.reader(self._kafka, fetch=self._fetch, gather=self._gather)
+            consumer = clients.partition_consumer(self._kafka, fetch=self._fetch, gather=self._gather)
             try:
-                await self._line.hold(self._read(consumer))
+                await self._timeout.run(self._read(consumer))
             except Exception as error:
                 # Whatever it is, the view stands still and says so; confirmed_age makes it count.
                 log.error(
@@ -139,17 +139,17 @@ class CompactedView:
         first = (await consumer.beginning_offsets([self._tp]))[self._tp]
         end = (await consumer.end_offsets([self._tp]))[self._tp]
         consumer.seek(self._tp, max(first, self._position))
-        self._dog.reset()
+        self._watchdog.reset()
         while True:
-            self._line.beat()
+            self._timeout.heartbeat()
             for records in (await consumer.getmany(timeout_ms=POLL, max_records=MOST)).values():
                 for record in records:
                     self._at = record.timestamp
                     self._apply(record.key or b"", record.value, record.offset)
                     self._position = record.offset + 1
             self._position = await consumer.position(self._tp)
-            self._tell(consumer, end)
-            why = self._dog.observe(
+            self._notify(consumer, end)
+            why = self._watchdog.observe(
                 self._position, consumer.last_stable_offset(self._tp), consumer.last_poll_timestamp(self._tp)
             )
             if why is not None:
@@ -157,7 +157,7 @@ class CompactedView:
                 metrics.CONSUMER_REBUILT.labels(self._tp.topic, why).inc()
                 return
 
-    def _tell(self, consumer: AIOKafkaConsumer, end: int) -> None:
+    def _notify(self, consumer: AIOKafkaConsumer, end: int) -> None:
         mark, stable = consumer.last_poll_timestamp(self._tp), consumer.last_stable_offset(self._tp)
         if mark is not None and mark != self._mark and stable is not None and self._position >= stable:
             self._mark, self._confirmed = mark, self._clock()

@@ -15,7 +15,7 @@ from deploy.clickhouse import guard, request, sessions, statement
 from deploy.clickhouse.engine import Engine, Handle, identifier, literal
 from deploy.clickhouse.errors import ClickHouseError, cancelled, denied, from_engine, read_only, refusal, syntax
 from deploy.clickhouse.request import External, Request
-from deploy.clickhouse.running import Registry, Running
+from deploy.clickhouse.running import Registry, RunningQuery
 from deploy.clickhouse.sessions import Session, Sessions
 from deploy.clickhouse.users import User
 
@@ -24,7 +24,7 @@ STREAMABLE = frozenset({"native", "tabseparated", "tsv", "csv", "rowbinary", "js
 DEFAULT_FORMAT = "TabSeparated"
 
 
-class Answer(NamedTuple):
+class QueryResult(NamedTuple):
     """``format`` None: no result set (DDL, INSERT). ``more``: pieces that follow ``body``."""
 
     body: bytes
@@ -52,7 +52,7 @@ class Execution:
         self._pools = pools
 
     @asynccontextmanager
-    async def answer(self, user: User, wanted: Request, running: Running) -> AsyncIterator[Answer]:
+    async def answer(self, user: User, wanted: Request, running: RunningQuery) -> AsyncIterator[QueryResult]:
         """The answer, whose ``more`` must be read inside. Raises ClickHouseError."""
         session = self._session(user, wanted)
         handle: Handle | None = session.handle if session else None
@@ -89,7 +89,7 @@ class Execution:
             return self._sessions.open(user.name, wanted.session_id, wanted.database)
         return found
 
-    async def _one(self, user: User, wanted: Request, running: Running, handle: Handle) -> Answer:
+    async def _one(self, user: User, wanted: Request, running: RunningQuery, handle: Handle) -> QueryResult:
         insert = statement.insert(wanted.head)
         if insert is not None:
             if user.role == "ro" or wanted.get:
@@ -111,7 +111,9 @@ class Execution:
         streamed = format_name.lower() in STREAMABLE and not wanted.buffered and kind == "READ_ONLY"
         if streamed and statement.is_select(sql):
             return await self._stream(user, wanted, running, handle, sql, format_name)
-        plain: Answer = await self._thread(user, running, _plain, handle, sql, format_name, wanted.parameters, kind)
+        plain: QueryResult = await self._thread(
+            user, running, _plain, handle, sql, format_name, wanted.parameters, kind
+        )
         if count == 0:  # nothing that parses, and yet the engine had nothing against it
             raise syntax("Empty query")
         return plain
@@ -128,14 +130,14 @@ class Execution:
         guard.check(ast, self._engine.functions)
         return sql
 
-    async def _thread(self, user: User, running: Running, function: Any, *arguments: Any) -> Any:
+    async def _thread(self, user: User, running: RunningQuery, function: Any, *arguments: Any) -> Any:
         return await self._registry.in_thread(self._pools[user.role], running, function, *arguments)
 
     async def _insert(
-        self, user: User, wanted: Request, running: Running, handle: Handle, insert: statement.Insert
-    ) -> Answer:
+        self, user: User, wanted: Request, running: RunningQuery, handle: Handle, insert: statement.Insert
+    ) -> QueryResult:
         started = time.perf_counter()
-        load = _Load(handle, insert)
+        load = _InsertData(handle, insert)
         data = wanted.head[insert.data :]
         try:
             if wanted.rest is not None:
@@ -150,25 +152,25 @@ class Execution:
         if running.killed:  # the engine ends a killed INSERT without a word
             raise cancelled()
         counts = {"written_rows": rows, "written_bytes": size, "read_rows": rows, "read_bytes": size}
-        return Answer(b"", None, summary(started, **counts))
+        return QueryResult(b"", None, summary(started, **counts))
 
     async def _stream(
-        self, user: User, wanted: Request, running: Running, handle: Handle, sql: bytes, format_name: str
-    ) -> Answer:
+        self, user: User, wanted: Request, running: RunningQuery, handle: Handle, sql: bytes, format_name: str
+    ) -> QueryResult:
         started = time.perf_counter()
         source = _Source(handle, sql, format_name, wanted.parameters)
         first, second = await self._thread(user, running, source.first_two)
         more = self._rest(user, running, source, second) if second else None
-        return Answer(first, format_name, summary(started, result_bytes=len(first)), more)
+        return QueryResult(first, format_name, summary(started, result_bytes=len(first)), more)
 
-    async def _rest(self, user: User, running: Running, source: "_Source", piece: bytes) -> AsyncIterator[bytes]:
+    async def _rest(self, user: User, running: RunningQuery, source: "_Source", piece: bytes) -> AsyncIterator[bytes]:
         while piece:
             yield piece
             piece = await self._thread(user, running, source.next)
 
     async def _kill(
-        self, user: User, wanted: Request, running: Running, handle: Handle, kill: statement.Kill
-    ) -> Answer:
+        self, user: User, wanted: Request, running: RunningQuery, handle: Handle, kill: statement.Kill
+    ) -> QueryResult:
         """KILL QUERY over the queries as clients know them, by their own ids."""
         rows = [one for one in self._registry.list() if one is not running]
         listed = await self._thread(user, running, _matching, handle, rows, kill.condition, wanted.parameters)
@@ -182,11 +184,13 @@ class Execution:
         format_name = kill.format or wanted.format or DEFAULT_FORMAT
         status = "finished" if kill.mode == b"SYNC" else "waiting"
         sql = f"SELECT {literal(status)} AS kill_status, query_id, user, query FROM {_table(found)}"
-        answer: Answer = await self._thread(user, running, _plain, handle, sql.encode(), format_name, {}, "READ_ONLY")
+        answer: QueryResult = await self._thread(
+            user, running, _plain, handle, sql.encode(), format_name, {}, "READ_ONLY"
+        )
         return answer
 
 
-class _Load:
+class _InsertData:
     """The data of one INSERT on their way into the engine. Blocks."""
 
     def __init__(self, handle: Handle, insert: statement.Insert) -> None:
@@ -256,7 +260,7 @@ class _Source:
         return found
 
 
-def _plain(handle: Handle, sql: bytes, format_name: str, parameters: dict[str, str], kind: str) -> Answer:
+def _plain(handle: Handle, sql: bytes, format_name: str, parameters: dict[str, str], kind: str) -> QueryResult:
     started = time.perf_counter()
     result = handle.run(sql, format_name, parameters)
     body: bytes = result.bytes()
@@ -268,7 +272,7 @@ def _plain(handle: Handle, sql: bytes, format_name: str, parameters: dict[str, s
         "result_bytes": len(body),
     }
     shown = format_name if kind == "READ_ONLY" or body else None
-    return Answer(body, shown, summary(started, **counts))
+    return QueryResult(body, shown, summary(started, **counts))
 
 
 def _enter(handle: Handle, wanted: Request) -> str:
@@ -283,10 +287,10 @@ def _create_externals(handle: Handle, tables: list[External]) -> None:
             raise denied("external tables are not for analysts")
         handle.run(f"CREATE TEMPORARY TABLE {identifier(table.name)} ({table.columns})")
         insert = statement.Insert(f"INSERT INTO {identifier(table.name)}", table.format, 0)
-        _Load(handle, insert).finish(table.data)
+        _InsertData(handle, insert).finish(table.data)
 
 
-def _table(queries: list[Running]) -> str:
+def _table(queries: list[RunningQuery]) -> str:
     """The running queries as a subquery; also with no rows it has its columns."""
     rows = [
         f"({literal(one.query_id)}, {literal(one.user)}, {literal(one.query.decode('utf-8', 'replace'))},"
@@ -298,6 +302,6 @@ def _table(queries: list[Running]) -> str:
     return f"(SELECT {unpacked} FROM (SELECT arrayJoin(CAST([{', '.join(rows)}] AS {columns})) AS one))"
 
 
-def _matching(handle: Handle, queries: list[Running], condition: bytes, parameters: dict[str, str]) -> set[str]:
+def _matching(handle: Handle, queries: list[RunningQuery], condition: bytes, parameters: dict[str, str]) -> set[str]:
     sql = f"SELECT query_id FROM {_table(queries)} WHERE ".encode() + condition
     return {json.loads(row)["query_id"] for row in handle.text(sql, "JSONEachRow", parameters).splitlines()}

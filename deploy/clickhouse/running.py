@@ -19,7 +19,7 @@ _AGAIN = 0.05
 Result = TypeVar("Result")
 
 
-class Running:
+class RunningQuery:
     """One request's query. Everything of it runs in one task, which is what gets cancelled."""
 
     def __init__(self, query_id: str, user: str, query: bytes) -> None:
@@ -46,15 +46,15 @@ class Registry:
     def __init__(self, control: Executor, kill: Callable[[str], None]) -> None:
         self._control = control
         self._kill = kill
-        self._queries: dict[str, Running] = {}
+        self._queries: dict[str, RunningQuery] = {}
 
-    def list(self) -> list[Running]:
+    def list(self) -> list[RunningQuery]:
         return list(self._queries.values())
 
-    def get(self, query_id: str) -> Running | None:
+    def get(self, query_id: str) -> RunningQuery | None:
         return self._queries.get(query_id)
 
-    async def run(self, running: Running, work: Coroutine[Any, Any, Result]) -> Result:
+    async def run(self, running: RunningQuery, work: Coroutine[Any, Any, Result]) -> Result:
         """Await ``work`` under the query's id, to its very end even when we are cancelled.
 
         Raises ClickHouseError 216 when the id is taken and 394 when the query was killed.
@@ -80,7 +80,7 @@ class Registry:
             running.done.set()
 
     async def in_thread(
-        self, pool: Executor, running: Running, function: Callable[..., Result], *arguments: Any
+        self, pool: Executor, running: RunningQuery, function: Callable[..., Result], *arguments: Any
     ) -> Result:
         """Run a blocking step of the query. If cancelled, kill it in the engine and wait for it."""
 
@@ -100,7 +100,7 @@ class Registry:
         """Run a blocking step that must not be left out, also when the query is cancelled."""
         await _to_the_end(_done(asyncio.get_running_loop().run_in_executor(pool, function)))
 
-    async def _silence(self, running: Running, future: asyncio.Future[Any]) -> None:
+    async def _silence(self, running: RunningQuery, future: asyncio.Future[Any]) -> None:
         loop = asyncio.get_running_loop()
         while not future.done():
             if running.tag is not None:

@@ -10,8 +10,8 @@ from aiohttp import web
 from deploy.clickhouse import compression, request
 from deploy.clickhouse.engine import Engine
 from deploy.clickhouse.errors import ClickHouseError, bad_argument, from_engine
-from deploy.clickhouse.execution import Answer, Execution
-from deploy.clickhouse.running import Registry, Running
+from deploy.clickhouse.execution import Execution, QueryResult
+from deploy.clickhouse.running import Registry, RunningQuery
 from deploy.clickhouse.sessions import Sessions
 from deploy.clickhouse.users import User, authenticate
 
@@ -70,7 +70,7 @@ class Server:
             user = authenticate(self._users, asked.headers, asked.query)
             wanted = await request.read(asked)
             headers["X-ClickHouse-Query-Id"] = wanted.query_id
-            running = Running(wanted.query_id, user.name, wanted.head[:_SHOWN])
+            running = RunningQuery(wanted.query_id, user.name, wanted.head[:_SHOWN])
             return await self._registry.run(running, self._answer(asked, user, wanted, running, headers))
         except ClickHouseError as error:
             return self._failed(error, headers)
@@ -87,7 +87,7 @@ class Server:
         return f"{error.text} (version {self._engine.version})\n"
 
     async def _answer(
-        self, asked: web.Request, user: User, wanted: request.Request, running: Running, headers: dict[str, str]
+        self, asked: web.Request, user: User, wanted: request.Request, running: RunningQuery, headers: dict[str, str]
     ) -> web.StreamResponse:
         async with self._execution.answer(user, wanted, running) as answer:
             headers["X-ClickHouse-Summary"] = answer.summary
@@ -108,7 +108,7 @@ class Server:
         self,
         asked: web.Request,
         wanted: request.Request,
-        answer: Answer,
+        answer: QueryResult,
         more: AsyncIterator[bytes],
         headers: dict[str, str],
     ) -> web.StreamResponse:

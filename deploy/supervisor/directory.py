@@ -109,7 +109,7 @@ def birth(pid: int) -> int | None:
     return None if fields[0] == "Z" else int(fields[19])
 
 
-def bury(old: dict[str, Any], pause: Callable[[float], None] = time.sleep) -> None:
+def end_orphan(old: dict[str, Any], pause: Callable[[float], None] = time.sleep) -> None:
     """Return when every process that an old run.json names is gone, killing what lingers."""
     births: dict[str, int | None] = old.get("births", {})
     deadline = time.monotonic() + GONE_WITHIN

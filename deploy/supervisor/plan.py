@@ -21,7 +21,7 @@ READERS = {"expirer": 600.0}
 """Seconds to get ready in, for a service that first reads all that the log has kept for it."""
 
 
-class Plan(NamedTuple):
+class ProcessPlan(NamedTuple):
     """``specs`` are in the order of stopping. ``kafka`` and ``clickhouse`` are addresses,
     whether embedded or somebody else's."""
 
@@ -70,7 +70,7 @@ def shards(data: Path, settings: Settings, env: Mapping[str, str], cores: int) -
     return chosen
 
 
-def make(settings: Settings, chosen: Mapping[str, int], env: Mapping[str, str], rng: random.Random) -> Plan:
+def make(settings: Settings, chosen: Mapping[str, int], env: Mapping[str, str], rng: random.Random) -> ProcessPlan:
     """The plan for these settings and ports (of http, of every other service, and when
     embedded of kafka and clickhouse)."""
     embedded = is_embedded(env)
@@ -81,7 +81,7 @@ def make(settings: Settings, chosen: Mapping[str, int], env: Mapping[str, str], 
             _clickhouse(settings.data / "clickhouse", chosen["clickhouse"]),
             *_kafka(settings.data / "kafka", chosen["kafka"], rng),
         ]
-    return Plan(
+    return ProcessPlan(
         data=settings.data,
         http=f"http://{host}:{chosen['http']}",
         kafka=f"{ports.LOOPBACK}:{chosen['kafka']}" if embedded else settings.kafka,

@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from deploy.supervisor.plan import Plan
+from deploy.supervisor.plan import ProcessPlan
 from schemas.settings import Settings
 
 EXAMPLE = {"agent_id": "agent-copilot", "action": "completion", "tokens": 2400, "outcome": "success"}
@@ -55,7 +55,7 @@ class Screen:
     def stopped(self) -> None:
         self._print(Text("Stopped. All data is kept.", style="dim"))
 
-    def up(self, plan: Plan, settings: Settings, key_file: Path | None, seconds: float) -> None:
+    def up(self, plan: ProcessPlan, settings: Settings, key_file: Path | None, seconds: float) -> None:
         for name, warning in OPEN.items():
             if getattr(settings, name):
                 self._print(Panel(Text(warning, style="bold red"), title="OPEN", border_style="red"))
@@ -68,7 +68,7 @@ class Screen:
         self._print(Text(curl(plan.http, key_file)), soft_wrap=True)
         self._print(Text("Ctrl-C stops everything and keeps all data.", style="dim"))
 
-    def _addresses(self, plan: Plan) -> Group:
+    def _addresses(self, plan: ProcessPlan) -> Group:
         table = Table.grid(padding=(0, 2))
         table.add_row("API", Text(plan.http, style="bold"))
         table.add_row("Kafka", plan.kafka)

@@ -21,7 +21,7 @@ MOST = 200
 PATHS = {**dict.fromkeys(SERVICES, "/readyz"), "clickhouse": "/ping"}
 
 
-class Row(NamedTuple):
+class StatusRow(NamedTuple):
     name: str
     state: str
     pid: int | None
@@ -47,12 +47,12 @@ def run(data: Path, console: Console) -> int:
     return 0 if all(each.kind in COLOURS for each in rows) else 1
 
 
-def row(found: dict[str, Any], name: str) -> Row:
+def row(found: dict[str, Any], name: str) -> StatusRow:
     """One child as it is now: run.json's word, the process table's, and its own."""
     pid = found["pids"].get(name)
     alive = pid is not None and directory.birth(pid) == found["births"].get(name)
     address = found["addresses"][name]
-    return Row(
+    return StatusRow(
         name=name,
         state=_answer(name, address) if alive else "down, about to be restarted",
         pid=pid if alive else None,
@@ -62,7 +62,7 @@ def row(found: dict[str, Any], name: str) -> Row:
     )
 
 
-def table(rows: list[Row]) -> Table:
+def table(rows: list[StatusRow]) -> Table:
     made = Table(box=None, header_style="bold")
     for name in ("service", "state", "pid", "up since (UTC)", "restarts", "address"):
         made.add_column(name, no_wrap=name != "state", justify="right" if name in ("pid", "restarts") else "left")
@@ -80,12 +80,12 @@ def _answer(name: str, address: str) -> str:
     url = urlsplit(address)
     status, body = probes.get(url.hostname or "", url.port or 80, PATHS[name])
     if status != 200:
-        return f"not ready: {told(body, 'reasons') or body[:MOST]}"
-    lacking = told(body, DEGRADED)
+        return f"not ready: {state_of(body, 'reasons') or body[:MOST]}"
+    lacking = state_of(body, DEGRADED)
     return f"{DEGRADED}: {lacking}" if lacking else READY
 
 
-def told(body: str, member: str) -> str:
+def state_of(body: str, member: str) -> str:
     """What a /readyz answer lists there, shortened to what fits a table; nothing when it has no such list."""
     try:
         found = json.loads(body)[member]

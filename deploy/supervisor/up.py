@@ -28,7 +28,7 @@ def run(settings: Settings, wanted: Mapping[str, int], env: Mapping[str, str], s
     embedded = plan.is_embedded(env)
     with directory.owned(settings.data):
         screen.starting(settings.data)
-        directory.bury(directory.read_json(settings.data / directory.RUN))
+        directory.end_orphan(directory.read_json(settings.data / directory.RUN))
         (settings.data / directory.RUN).unlink(missing_ok=True)
         if embedded:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -44,7 +44,7 @@ def run(settings: Settings, wanted: Mapping[str, int], env: Mapping[str, str], s
 
 
 class Up:
-    def __init__(self, made: plan.Plan, settings: Settings, token: str, screen: Screen) -> None:
+    def __init__(self, made: plan.ProcessPlan, settings: Settings, token: str, screen: Screen) -> None:
         self._plan, self._settings, self._token, self._screen = made, settings, token, screen
         self._group = Group(made.specs, made.data / "logs", time.monotonic, self._changed)
         self._users = self._engine_users() if made.embedded else {}

@@ -8,5 +8,5 @@ from ingest.routing import Route
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this room."""
+    """The routes of this module."""
     return [*keys.routes(context), *prices.routes(context), *customers.routes(context)]

@@ -3,15 +3,15 @@
 from aiohttp import hdrs, web
 from msgspec.json import Decoder
 
-from ingest import names, paging
-from ingest.admin.asking import ACTOR, admin, admin_body, configure
-from ingest.answers import CustomerList, encode
+from ingest import paging, plain_names
+from ingest.admin.configure import ACTOR, admin, admin_body, configure
 from ingest.auth import check_customer_id
 from ingest.bodies import CustomerBody
-from ingest.boundary import answer
 from ingest.context import Context
-from ingest.incoming import query_of
+from ingest.middleware import http_response
 from ingest.problems import Invalid
+from ingest.request_body import query_of
+from ingest.responses import CustomerList, encode
 from ingest.routing import Auth, Operation, Route, bound
 from schemas.commands import UpdateCustomer
 from schemas.objects import CustomerObject, customer_shown
@@ -22,7 +22,7 @@ _body = Decoder(CustomerBody)
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this room."""
+    """The routes of this module."""
 
     listed, one = {200: CustomerList}, {200: CustomerObject}
     admins = Auth.ADMIN
@@ -42,7 +42,7 @@ async def _list(context: Context, request: web.Request) -> web.Response:
     query = query_of(request, paging.QUERY)
     customers = context.view.customers.values()
     shown, cursor = paging.page(customers, lambda one: (one.created_at, one.customer_id), query)
-    return answer(encode(CustomerList([customer_shown(customer) for customer in shown], cursor)))
+    return http_response(encode(CustomerList([customer_shown(customer) for customer in shown], cursor)))
 
 
 async def _change(context: Context, request: web.Request) -> web.Response:
@@ -50,12 +50,12 @@ async def _change(context: Context, request: web.Request) -> web.Response:
     query_of(request, ())
     customer_id = request.match_info["customer_id"]
     check_customer_id(context, customer_id)
-    names.check("name", body.name)
+    plain_names.check("name", body.name)
     if body.external_ids is not None:
         if len(body.external_ids) > MAX_EXTERNAL:
             raise Invalid(f"external_ids must be at most {MAX_EXTERNAL}")
         for system, id in body.external_ids.items():
-            names.check("external_ids", system)
-            names.check("external_ids", id)
+            plain_names.check("external_ids", system)
+            plain_names.check("external_ids", id)
     command = UpdateCustomer(customer_id, body.name, body.external_ids, body.test, ACTOR)
-    return answer(bytes((await configure(context, command)).result))
+    return http_response(bytes((await configure(context, command)).result))

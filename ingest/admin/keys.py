@@ -5,16 +5,16 @@ from aiohttp import hdrs, web
 from msgspec.json import Decoder
 from msgspec.structs import asdict
 
-from ingest import names, paging
-from ingest.admin.asking import ACTOR, admin, admin_body, configure, id_of
-from ingest.answers import Done, KeyCreated, KeyList, KeyShown, encode
+from ingest import paging, plain_names
+from ingest.admin.configure import ACTOR, admin, admin_body, configure, id_of
 from ingest.auth import PLATFORM, check_customer_id, hash_of, mask_of
 from ingest.bodies import KeyBody
-from ingest.boundary import answer
 from ingest.context import Context
-from ingest.incoming import query_of
+from ingest.middleware import http_response
 from ingest.problems import Invalid
 from ingest.reads import ReadsUnavailable
+from ingest.request_body import query_of
+from ingest.responses import DoneResponse, KeyCreated, KeyList, KeyShown, encode
 from ingest.routing import Auth, Operation, Route, bound
 from schemas.commands import CreateKey, RevokeKey
 from schemas.config import ApiKey
@@ -28,14 +28,14 @@ _log = structlog.get_logger("ingest")
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this room."""
+    """The routes of this module."""
 
     admins, listed = Auth.ADMIN, {200: KeyList}
     create, show, revoke = (bound(context, one) for one in (_create, _list, _revoke))
     return [
         Route(Operation(hdrs.METH_POST, PATH, "Make an API key.", admins, {201: KeyCreated}, KeyBody), create),
         Route(Operation(hdrs.METH_GET, PATH, "All keys, masked.", admins, listed, None, paging.QUERY), show),
-        Route(Operation(hdrs.METH_DELETE, PATH + "/{id}", "Revoke a key.", admins, {200: Done}), revoke),
+        Route(Operation(hdrs.METH_DELETE, PATH + "/{id}", "Revoke a key.", admins, {200: DoneResponse}), revoke),
     ]
 
 
@@ -46,18 +46,18 @@ async def _create(context: Context, request: web.Request) -> web.Response:
         raise Invalid("customer_id is required")
     if body.customer_id != PLATFORM:
         check_customer_id(context, body.customer_id)
-    names.check("customer_name", body.customer_name)
+    plain_names.check("customer_name", body.customer_name)
     secret = ("rg_test_" if body.test else "rg_") + context.token(RANDOM_BYTES)
     command = CreateKey(body.customer_id, hash_of(secret), mask_of(secret), body.customer_name, bool(body.test), ACTOR)
     made = _decided.decode((await configure(context, command)).result)
-    return answer(encode(KeyCreated(**asdict(made), api_key=secret)), 201)
+    return http_response(encode(KeyCreated(**asdict(made), api_key=secret)), 201)
 
 
 async def _revoke(context: Context, request: web.Request) -> web.Response:
     admin(context, request)
     query_of(request, ())
     await configure(context, RevokeKey(id_of(request, "API key"), ACTOR))
-    return answer(encode(Done(True)))
+    return http_response(encode(DoneResponse(True)))
 
 
 async def _list(context: Context, request: web.Request) -> web.Response:
@@ -65,7 +65,7 @@ async def _list(context: Context, request: web.Request) -> web.Response:
     query = query_of(request, paging.QUERY)
     keys, cursor = paging.page(context.view.keys.values(), lambda key: (key.id, ""), query)
     used = await _last_used(context, keys)
-    return answer(encode(KeyList([_shown(key, used.get(key.id)) for key in keys], cursor)))
+    return http_response(encode(KeyList([_shown(key, used.get(key.id)) for key in keys], cursor)))
 
 
 async def _last_used(context: Context, keys: list[ApiKey]) -> dict[int, int]:

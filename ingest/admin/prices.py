@@ -3,16 +3,16 @@
 from aiohttp import hdrs, web
 from msgspec.json import Decoder
 
-from ingest import names, paging
-from ingest.admin.asking import ACTOR, admin, admin_body, configure, id_of
-from ingest.answers import Done, EffectivePrice, EffectivePrices, PriceList, encode
+from ingest import paging, plain_names
+from ingest.admin.configure import ACTOR, admin, admin_body, configure, id_of
 from ingest.auth import check_customer_id, customer_of, key_of
 from ingest.bodies import PriceBody
-from ingest.boundary import answer
 from ingest.context import Context
-from ingest.incoming import query_of
+from ingest.middleware import http_response
 from ingest.problems import Invalid
 from ingest.rates import rates_of
+from ingest.request_body import query_of
+from ingest.responses import DoneResponse, EffectivePrice, EffectivePrices, PriceList, encode
 from ingest.routing import Auth, Operation, Route, bound
 from ingest.validation import CHARGE_ACTION
 from schemas.commands import DeletePrice, SetPrice
@@ -26,7 +26,7 @@ _body = Decoder(PriceBody)
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this room."""
+    """The routes of this module."""
 
     create, show, delete, effective = (bound(context, one) for one in (_create, _list, _delete, _effective))
     admins, keys = Auth.ADMIN, Auth.KEY
@@ -34,7 +34,7 @@ def routes(context: Context) -> list[Route]:
     return [
         Route(Operation(hdrs.METH_POST, PATH, "Set a price.", admins, {201: PriceObject}, PriceBody), create),
         Route(Operation(hdrs.METH_GET, PATH, "Prices in force.", admins, {200: PriceList}, None, LIST_QUERY), show),
-        Route(Operation(hdrs.METH_DELETE, PATH + "/{id}", "End a price.", admins, {200: Done}), delete),
+        Route(Operation(hdrs.METH_DELETE, PATH + "/{id}", "End a price.", admins, {200: DoneResponse}), delete),
         Route(Operation(hdrs.METH_GET, "/v1/pricing", "Your rates.", keys, shown, None, CUSTOMER_QUERY), effective),
     ]
 
@@ -44,13 +44,13 @@ async def _create(context: Context, request: web.Request) -> web.Response:
     query_of(request, ())
     if body.action_type is None:
         raise Invalid("action_type is required")
-    names.check("action_type", body.action_type)
+    plain_names.check("action_type", body.action_type)
     if body.action_type == CHARGE_ACTION:
         raise Invalid(f"action_type {CHARGE_ACTION!r} is reserved")
     if body.customer_id is not None:
         check_customer_id(context, body.customer_id)
     decided = await configure(context, SetPrice(body.action_type, rates_of(body), body.customer_id, ACTOR))
-    return answer(bytes(decided.result), 201)
+    return http_response(bytes(decided.result), 201)
 
 
 async def _delete(context: Context, request: web.Request) -> web.Response:
@@ -58,7 +58,7 @@ async def _delete(context: Context, request: web.Request) -> web.Response:
     query_of(request, ())
     id = id_of(request, "price")
     await configure(context, DeletePrice(id, ACTOR))
-    return answer(encode(Done(True, id)))
+    return http_response(encode(DoneResponse(True, id)))
 
 
 async def _list(context: Context, request: web.Request) -> web.Response:
@@ -69,7 +69,7 @@ async def _list(context: Context, request: web.Request) -> web.Response:
         raise Invalid("history must be 0 or 1")
     prices = context.view.prices.values() if history == "1" else context.view.active_prices()
     shown, cursor = paging.page(prices, lambda price: (price.id, ""), query)
-    return answer(encode(PriceList([price_shown(price) for price in shown], cursor)))
+    return http_response(encode(PriceList([price_shown(price) for price in shown], cursor)))
 
 
 async def _effective(context: Context, request: web.Request) -> web.Response:
@@ -78,7 +78,7 @@ async def _effective(context: Context, request: web.Request) -> web.Response:
     view = context.view
     rows = [(action, view.price_for(customer_id, action)) for action in view.actions_of(customer_id)]
     configs = [_effective_row(action, price) for action, price in rows if price is not None]
-    return answer(encode(EffectivePrices(customer_id, configs)))
+    return http_response(encode(EffectivePrices(customer_id, configs)))
 
 
 def _effective_row(action: str, price: Price) -> EffectivePrice:

@@ -5,15 +5,15 @@ what it can see to be wrong, asks, and passes the answer on. Only lists come fro
 """
 
 from ingest.context import Context
-from ingest.outcomes import handlers, listing, manyvoids, voids
+from ingest.outcomes import outcome_handlers, outcome_lists, void_batches, voids
 from ingest.routing import Route
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this room."""
+    """The routes of this module."""
     return [
-        *handlers.routes(context),
-        *listing.routes(context),
+        *outcome_handlers.routes(context),
+        *outcome_lists.routes(context),
         *voids.routes(context),
-        *manyvoids.routes(context),
+        *void_batches.routes(context),
     ]

@@ -7,32 +7,32 @@ whether it may be, and that it is only once, the shard decides.
 import msgspec
 from aiohttp import hdrs, web
 
-from ingest.admin.asking import ACTOR, admin
+from ingest.admin.configure import ACTOR, admin
 from ingest.bodies import VoidBody
+from ingest.command_log import outcome_reply
 from ingest.context import Context
-from ingest.incoming import body_of, query_of
-from ingest.outcomes.handlers import forwarded
-from ingest.outcomes.requests import opened_by, reason_of
+from ingest.outcomes.outcome_handlers import forwarded
+from ingest.outcomes.outcome_requests import opened_by, reason_of
 from ingest.problems import MaybeRecorded, NotFound, NothingCharged, Unanswered
+from ingest.reads.event_status import EventStatus, event_status
 from ingest.reads.handlers import event_address, evidence
 from ingest.reads.rows import EntryRow
-from ingest.reads.standing import Standing, standing
+from ingest.request_body import body_of, query_of
 from ingest.routing import Auth, Operation, Route, bound
-from ingest.submitting import told
 from schemas.commands import EMPTY, EventOutcome, MeterEvent, Mode, OnExpiry, PriceRef, Rates, ReadOutcome, Void
 from schemas.commands import encode as encode_command
 from schemas.ids import address_of
 from schemas.limits import MAX_BODY
 from schemas.money import format_cents, parse_cents
 from schemas.objects import VoidObject, decode_standing
-from schemas.replies import Told
+from schemas.replies import OutcomeReply
 
 EVENTS, OUTCOMES = "/api/admin/events/{event_id}/void", "/api/admin/outcomes/{outcome_id}/void"
 ON_ITS_WAY = "it is not in the ledger yet; try again"
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this room."""
+    """The routes of this module."""
 
     post, admins = hdrs.METH_POST, Auth.ADMIN
     made = {200: VoidObject, 201: VoidObject}
@@ -108,22 +108,22 @@ async def _entry(context: Context, event_id: int, unknown: str) -> EntryRow:
     entry = await ledger.entry(event_id)
     if entry is not None:
         return entry
-    if standing(address, seen) is Standing.ACCEPTED:
+    if event_status(address, seen) is EventStatus.ACCEPTED:
         raise Unanswered(ON_ITS_WAY)
     raise NotFound(unknown)
 
 
 async def _void(context: Context, entry: EntryRow, reason: str) -> web.Response:
-    return await forwarded(context, entry.customer_id, await taken_back(context, entry, reason))
+    return await forwarded(context, entry.customer_id, await void_entry(context, entry, reason))
 
 
-async def taken_back(context: Context, entry: EntryRow, reason: str) -> Told:
+async def void_entry(context: Context, entry: EntryRow, reason: str) -> OutcomeReply:
     """The shard's answer: the void, with 201 now and 200 ever after. Raises as Submitter.decide does."""
     command = void_of(entry, reason)
     submitted = await context.submitter.decide(entry.customer_id, encode_command(command), True)
     if submitted.reply is None:
         raise MaybeRecorded("the void is recorded but not confirmed yet; repeat it, it is made only once")
-    return told(submitted.reply)
+    return outcome_reply(submitted.reply)
 
 
 def void_of(entry: EntryRow, reason: str) -> Void:

@@ -42,7 +42,7 @@ class ReadsUnavailable(Problem):
         self.what = what
 
 
-class Runner(Protocol):
+class QueryRunner(Protocol):
     """What runs a named query."""
 
     async def fetch(self, name: str, row: type[Row], **parameters: Value) -> list[Row]:
@@ -64,7 +64,7 @@ def parameter_names(name: str) -> frozenset[str]:
     return frozenset(re.findall(r"\{(\w+):", query_text(name)))
 
 
-class Engine:
+class ClickHouseReader:
     """A pool of connections to ClickHouse, opened by the first query.
 
     The driver itself repeats a read once when a kept connection turns out to be closed.
@@ -110,7 +110,7 @@ class Engine:
                     username=unquote(self._address.username or "") or self._user,
                     password=unquote(self._address.password or "") or self._password,
                     settings={
-                        # rows as this room decodes them, whatever the server's profile says
+                        # rows as this module decodes them, whatever the server's profile says
                         "output_format_json_quote_64bit_integers": 0,
                         "max_execution_time": int(QUERY_TIMEOUT),
                         # an error in the middle of a result is then an error, not half a result

@@ -10,8 +10,8 @@ import msgspec
 from ingest.reads import cursors
 from ingest.reads.params import EVENTS
 from ingest.reads.rows import EventRow
-from schemas.answers import CURRENCY, DollarBreakdown, EventAnswer, MeterAnswer, PriceAnswer, priced
 from schemas.commands import MeterEvent, PriceRef, Rates
+from schemas.meter_responses import CURRENCY, DollarBreakdown, EventResponse, MeterResponse, PriceResponse, priced
 from schemas.money import format_cents, parse_cents
 from schemas.objects import NULL, Json, NumberOrNull, iso
 from schemas.replies import Receipt
@@ -24,12 +24,12 @@ class EventShown(msgspec.Struct, frozen=True, kw_only=True):
     id is known before it is priced."""
 
     event_id: int
-    price: PriceAnswer | None = None
+    price: PriceResponse | None = None
     price_charged: NumberOrNull
     price_breakdown: DollarBreakdown | None = None
     currency: str = CURRENCY
     outcome_id: str | None = None
-    event: EventAnswer | None = None
+    event: EventResponse | None = None
     created_at: str | None = None
     status: Status
     error: str | None = None
@@ -91,7 +91,7 @@ def page(rows: Sequence[EventRow], voided: Collection[int], limit: int) -> Event
     return EventList([shown(row, row.event_id in voided) for row in here], more)
 
 
-def _answer(row: EventRow) -> MeterAnswer:
+def _answer(row: EventRow) -> MeterResponse:
     """What POST answered: rendered by the same function, from the same facts."""
     rates = Rates(_canonical(row.price_base), _canonical(row.price_token), _canonical(row.price_bonus))
     receipt = Receipt(
@@ -118,8 +118,8 @@ def _event(row: EventRow) -> MeterEvent:
     )
 
 
-def _subject(row: EventRow) -> EventAnswer:
-    return EventAnswer(
+def _subject(row: EventRow) -> EventResponse:
+    return EventResponse(
         row.customer_id,
         row.agent_id,
         row.action,

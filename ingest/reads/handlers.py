@@ -5,16 +5,16 @@ import re
 
 from aiohttp import hdrs, web
 
-from ingest.answers import encode
 from ingest.auth import customer_of, key_of, mode_of, require_admin
-from ingest.boundary import answer
 from ingest.context import Context
-from ingest.incoming import query_of
+from ingest.middleware import http_response
 from ingest.problems import RETRY_AFTER, NotFound
-from ingest.reads import answers, eventviews, params
+from ingest.reads import eventviews, params, usage_responses
+from ingest.reads.event_status import EventStatus, StatusEvidence, event_status
 from ingest.reads.ledger import Reads, find_event
-from ingest.reads.rows import EventRow, UsageRow
-from ingest.reads.standing import Evidence, Standing, standing
+from ingest.reads.rows import EventRow, UsageSumRow
+from ingest.request_body import query_of
+from ingest.responses import encode
 from ingest.routing import Auth, Operation, Route, bound
 from schemas.ids import Address, address_of
 from schemas.topics import partition_of
@@ -45,7 +45,7 @@ LOOKS = 4
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this room."""
+    """The routes of this module."""
 
     shown, get = eventviews.EventShown, hdrs.METH_GET
     return [
@@ -53,10 +53,10 @@ def routes(context: Context) -> list[Route]:
                         query=EVENTS_QUERY), bound(context, event_list)),
         Route(Operation(get, "/v1/events/{event_id}", "One event and what became of it.", Auth.KEY,
                         {200: shown, 202: shown}, query=CUSTOMER), bound(context, one_event)),
-        Route(Operation(get, "/v1/usage", "Totals of a period.", Auth.KEY, {200: answers.Usage},
+        Route(Operation(get, "/v1/usage", "Totals of a period.", Auth.KEY, {200: usage_responses.UsageResponse},
                         query=USAGE_QUERY), bound(context, usage_of)),
         Route(Operation(get, "/api/admin/audit", "Who changed what when, newest first.", Auth.ADMIN,
-                        {200: answers.Audit}, query=PAGE), bound(context, audit_trail)),
+                        {200: usage_responses.Audit}, query=PAGE), bound(context, audit_trail)),
     ]  # fmt: skip
 
 
@@ -73,11 +73,11 @@ async def one_event(context: Context, request: web.Request) -> web.Response:
         seen = await evidence(context, partition_of(customer.encode(), context.settings.partitions))
         # it may have come in while the evidence was collected
         row = await find_event(reads, customer, event_id, test)
-        if row is None and standing(address, seen) is Standing.ACCEPTED:
-            return answer(encode(eventviews.accepted(event_id, test)), 202, {"Retry-After": RETRY_AFTER})
+        if row is None and event_status(address, seen) is EventStatus.ACCEPTED:
+            return http_response(encode(eventviews.accepted(event_id, test)), 202, {"Retry-After": RETRY_AFTER})
     if row is None:
         raise _unknown(request.match_info["event_id"])
-    return answer(encode(eventviews.shown(row, bool(await reads.voided(customer, [event_id])))))
+    return http_response(encode(eventviews.shown(row, bool(await reads.voided(customer, [event_id])))))
 
 
 async def event_list(context: Context, request: web.Request) -> web.Response:
@@ -87,7 +87,7 @@ async def event_list(context: Context, request: web.Request) -> web.Response:
     reads = context.ledger()
     rows = await reads.events(query._replace(limit=query.limit + 1))
     voided = await reads.voided(customer, [row.event_id for row in rows if _is_priced(row)])
-    return answer(encode(eventviews.page(rows, voided, query.limit)))
+    return http_response(encode(eventviews.page(rows, voided, query.limit)))
 
 
 async def usage_of(context: Context, request: web.Request) -> web.Response:
@@ -103,9 +103,9 @@ async def usage_of(context: Context, request: web.Request) -> web.Response:
             _groups(reads, asked),
             reads.pending(asked.query, now),
         )
-        if answers.agree(actions, agents, *([] if asked.group is None else [groups])):
+        if usage_responses.agree(actions, agents, *([] if asked.group is None else [groups])):
             break
-    return answer(encode(answers.usage(asked, actions, agents, groups, pending)))
+    return http_response(encode(usage_responses.usage(asked, actions, agents, groups, pending)))
 
 
 async def audit_trail(context: Context, request: web.Request) -> web.Response:
@@ -113,7 +113,7 @@ async def audit_trail(context: Context, request: web.Request) -> web.Response:
     require_admin(context, request)
     asked = params.audit_request(query_of(request, PAGE))
     rows = await context.ledger().audit(asked.before, asked.limit + 1)
-    return answer(encode(answers.audit(rows, asked.limit)))
+    return http_response(encode(usage_responses.audit(rows, asked.limit)))
 
 
 def _asked(context: Context, request: web.Request, known: dict[str, str]) -> tuple[str, bool, dict[str, str]]:
@@ -124,17 +124,17 @@ def _asked(context: Context, request: web.Request, known: dict[str, str]) -> tup
     return customer, mode_of(context, key, customer) == "test", given
 
 
-async def _groups(reads: Reads, asked: params.UsageRequest) -> list[UsageRow]:
+async def _groups(reads: Reads, asked: params.UsageRequest) -> list[UsageSumRow]:
     return [] if asked.group is None else await reads.usage(asked.query, params.GROUPS[asked.group])
 
 
-async def evidence(context: Context, partition: int) -> Evidence:
+async def evidence(context: Context, partition: int) -> StatusEvidence:
     """What is known of a shard; the order of the questions is part of the rule. Raises ReadsUnavailable."""
     reads = context.ledger()
     position = context.replies.positions.get(partition, -1)
     ends = await reads.ends(partition)
     reached = await reads.reached(partition)
-    return Evidence(partition, ends.raw, position, ends.entries, reached.raw, reached.entries)
+    return StatusEvidence(partition, ends.raw, position, ends.entries, reached.raw, reached.entries)
 
 
 def event_address(text: str) -> Address:

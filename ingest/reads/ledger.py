@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from ingest.reads.clickhouse import Engine, Runner, Value
-from ingest.reads.logends import Ends, KafkaLogEnds, LogEnds
+from ingest.reads.clickhouse import ClickHouseReader, QueryRunner, Value
+from ingest.reads.logends import KafkaLogEnds, LogEnds, PartitionEnds
 from ingest.reads.rows import (
     Amount,
     AuditRow,
     ClosingRow,
+    DeliveryPosition,
     DeliveryRow,
     EntryRow,
     EventQuery,
@@ -22,11 +23,10 @@ from ingest.reads.rows import (
     Number,
     OutcomeQuery,
     OutcomeRow,
-    Place,
     Reached,
     UsageKey,
     UsageQuery,
-    UsageRow,
+    UsageSumRow,
     VoidedRow,
 )
 from schemas.money import parse_cents
@@ -73,7 +73,7 @@ class Reads(Protocol):
         """What closed outcomes of a customer, by the event id of what opened them."""
         ...
 
-    async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageRow]:
+    async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageSumRow]:
         """Sums by one key, the largest total first, then by name."""
         ...
 
@@ -93,11 +93,13 @@ class Reads(Protocol):
         """How far the ledger has come in a partition."""
         ...
 
-    async def ends(self, partition: int) -> Ends:
+    async def ends(self, partition: int) -> PartitionEnds:
         """Where the log of a partition ends."""
         ...
 
-    async def deliveries(self, webhook: int, before: Place, limit: int, delivery: str = "") -> list[DeliveryRow]:
+    async def deliveries(
+        self, webhook: int, before: DeliveryPosition, limit: int, delivery: str = ""
+    ) -> list[DeliveryRow]:
         """Attempts of an endpoint before a place, newest first; ``delivery``: of this one alone."""
         ...
 
@@ -118,14 +120,14 @@ async def find_event(reads: Reads, customer: str, event: int, test: bool) -> Eve
 
 def open_reads(settings: Settings) -> "LedgerReads":
     """The reads of a gateway. Nothing is connected before the first of them."""
-    engine = Engine(settings.clickhouse_url, settings.clickhouse_user, settings.clickhouse_password)
+    engine = ClickHouseReader(settings.clickhouse_url, settings.clickhouse_user, settings.clickhouse_password)
     return LedgerReads(engine, KafkaLogEnds(settings.kafka))
 
 
 class LedgerReads:
     """:class:`Reads` from ClickHouse and, for the ends of the log, the broker."""
 
-    def __init__(self, runner: Runner, ends: LogEnds) -> None:
+    def __init__(self, runner: QueryRunner, ends: LogEnds) -> None:
         self._runner = runner
         self._ends = ends
 
@@ -203,12 +205,12 @@ class LedgerReads:
         rows = await self._runner.fetch("closings", ClosingRow, customer=customer, least=given[0], events=given)
         return {row.original: row for row in rows}
 
-    async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageRow]:
-        parameters = {**_usage_parameters(query), "most": query.seats(key)}
+    async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageSumRow]:
+        parameters = {**_usage_parameters(query), "most": query.ranks(key)}
         if query.time.on_hours and not query.model and key not in FROM_ROWS_ONLY:
             del parameters["model"]
-            return await self._runner.fetch("usage_hours", UsageRow, key=key, **parameters)
-        return await self._runner.fetch("usage_exact", UsageRow, key=key, **parameters)
+            return await self._runner.fetch("usage_hours", UsageSumRow, key=key, **parameters)
+        return await self._runner.fetch("usage_exact", UsageSumRow, key=key, **parameters)
 
     async def pending(self, query: UsageQuery, now: int) -> int:
         rows = await self._runner.fetch("pending", Amount, now=now, **_usage_parameters(query))
@@ -217,7 +219,9 @@ class LedgerReads:
     async def audit(self, before: tuple[int, int], limit: int) -> list[AuditRow]:
         return await self._runner.fetch("audit", AuditRow, before_time=before[0], before_id=before[1], limit=limit)
 
-    async def deliveries(self, webhook: int, before: Place, limit: int, delivery: str = "") -> list[DeliveryRow]:
+    async def deliveries(
+        self, webhook: int, before: DeliveryPosition, limit: int, delivery: str = ""
+    ) -> list[DeliveryRow]:
         return await self._runner.fetch(
             "deliveries",
             DeliveryRow,
@@ -238,7 +242,7 @@ class LedgerReads:
     async def reached(self, partition: int) -> Reached:
         return (await self._runner.fetch("reached", Reached, partition=partition))[0]
 
-    async def ends(self, partition: int) -> Ends:
+    async def ends(self, partition: int) -> PartitionEnds:
         return await self._ends.of(partition)
 
     async def ready(self) -> None:

@@ -17,7 +17,7 @@ TIMEOUT = 3.0
 log = structlog.get_logger()
 
 
-class Ends(NamedTuple):
+class PartitionEnds(NamedTuple):
     """Offsets after the last record of rev.raw, and after the last record or marker of
     rev.entries, whether it is committed yet or not."""
 
@@ -28,7 +28,7 @@ class Ends(NamedTuple):
 class LogEnds(Protocol):
     """Tells the ends of the log. Raises ReadsUnavailable."""
 
-    async def of(self, partition: int) -> Ends: ...
+    async def of(self, partition: int) -> PartitionEnds: ...
 
     async def close(self) -> None: ...
 
@@ -41,7 +41,7 @@ class KafkaLogEnds:
         self._consumer: AIOKafkaConsumer | None = None
         self._opening = asyncio.Lock()
 
-    async def of(self, partition: int) -> Ends:
+    async def of(self, partition: int) -> PartitionEnds:
         """The ends of one shard's topics. Raises ReadsUnavailable."""
         raw, entries = TopicPartition(RAW, partition), TopicPartition(ENTRIES, partition)
         try:
@@ -51,7 +51,7 @@ class KafkaLogEnds:
         except (KafkaError, TimeoutError, OSError) as error:
             log.warning("log ends unknown", partition=partition, error=repr(error))
             raise ReadsUnavailable("the ends of the log are unknown") from error
-        return Ends(found[raw], found[entries])
+        return PartitionEnds(found[raw], found[entries])
 
     async def close(self) -> None:
         """Close the connection."""

@@ -11,10 +11,11 @@ import msgspec
 
 from ingest.reads.clickhouse import ReadsUnavailable
 from ingest.reads.ledgerrow import LedgerRow as LedgerRow
-from ingest.reads.logends import Ends
+from ingest.reads.logends import PartitionEnds
 from ingest.reads.rows import (
     AuditRow,
     ClosingRow,
+    DeliveryPosition,
     DeliveryRow,
     EntryRow,
     EventQuery,
@@ -23,11 +24,10 @@ from ingest.reads.rows import (
     ImportRow,
     OutcomeQuery,
     OutcomeRow,
-    Place,
     Reached,
     UsageKey,
     UsageQuery,
-    UsageRow,
+    UsageSumRow,
 )
 from schemas.ids import address_of
 from schemas.limits import DAY, HOUR
@@ -39,7 +39,7 @@ class MemoryReads:
 
     def __init__(self, rows: Sequence[LedgerRow] = (), available: bool = True) -> None:
         self.rows = list(rows)
-        self.log: dict[int, Ends] = {}
+        self.log: dict[int, PartitionEnds] = {}
         self.attempts: dict[int, list[DeliveryRow]] = {}
         """By webhook."""
         self.available = available
@@ -100,7 +100,7 @@ class MemoryReads:
         found = [msgspec.convert(row._asdict(), ClosingRow) for row in mine if row.original in events]
         return {row.original: row for row in found}
 
-    async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageRow]:
+    async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageSumRow]:
         self._check()
         groups: dict[str, list[LedgerRow]] = {}
         for row in self.rows:
@@ -108,7 +108,7 @@ class MemoryReads:
                 groups.setdefault(_KEYS[key](row), []).append(row)
         totals = {name: sum(row.total_cents for row in rows) for name, rows in groups.items()}
         ordered = sorted(groups, key=lambda name: (-totals[name], name))
-        seated, others = ordered[: query.seats(key)], ordered[query.seats(key) :]
+        seated, others = ordered[: query.ranks(key)], ordered[query.ranks(key) :]
         rows = [_usage_row(name, [groups[name]]) for name in seated]
         self.rows += self.arriving[:1]
         del self.arriving[:1]
@@ -133,10 +133,12 @@ class MemoryReads:
         changes.sort(key=lambda row: (row.recorded_at, row.event_id), reverse=True)
         return [_audit_row(row) for row in changes[:limit]]
 
-    async def deliveries(self, webhook: int, before: Place, limit: int, delivery: str = "") -> list[DeliveryRow]:
+    async def deliveries(
+        self, webhook: int, before: DeliveryPosition, limit: int, delivery: str = ""
+    ) -> list[DeliveryRow]:
         self._check()
-        found = [row for row in self.attempts.get(webhook, ()) if row.place < before]
-        found.sort(key=lambda row: row.place, reverse=True)
+        found = [row for row in self.attempts.get(webhook, ()) if row.position < before]
+        found.sort(key=lambda row: row.position, reverse=True)
         return [row for row in found if delivery in ("", row.delivery_id)][:limit]
 
     async def last_used(self, keys: Sequence[int]) -> dict[int, int]:
@@ -153,9 +155,9 @@ class MemoryReads:
         raw = max((address_of(row.event_id).offset for row in here), default=-1)
         return Reached(raw, max((row.entries_offset for row in here), default=-1))
 
-    async def ends(self, partition: int) -> Ends:
+    async def ends(self, partition: int) -> PartitionEnds:
         self._check()
-        return self.log.get(partition, Ends(0, 0))
+        return self.log.get(partition, PartitionEnds(0, 0))
 
     async def ready(self) -> None:
         self._check()
@@ -220,7 +222,7 @@ def _import_row(customer: str, name: str, rows: list[LedgerRow]) -> ImportRow:
     return ImportRow(customer, name, min(events), max(events), len(events), voided, *sums)
 
 
-def _usage_row(name: str, groups: list[list[LedgerRow]], others: int = 0) -> UsageRow:
+def _usage_row(name: str, groups: list[list[LedgerRow]], others: int = 0) -> UsageSumRow:
     """One row of one name, or of several."""
     active, sums = 0, [0] * 5
     for group in groups:
@@ -228,7 +230,7 @@ def _usage_row(name: str, groups: list[list[LedgerRow]], others: int = 0) -> Usa
         active += found[0] > 0
         sums = [sum(pair) for pair in zip(sums, found, strict=True)]
     events, charges, tokens, total, charged = sums
-    return UsageRow(name, others, active, events, charges, str(tokens), format_cents(total), format_cents(charged))
+    return UsageSumRow(name, others, active, events, charges, str(tokens), format_cents(total), format_cents(charged))
 
 
 def _summed(rows: list[LedgerRow]) -> tuple[int, int, int, int, int]:

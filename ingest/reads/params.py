@@ -8,7 +8,7 @@ from ingest import times
 from ingest.labels import import_id_of
 from ingest.problems import Invalid
 from ingest.reads import cursors
-from ingest.reads.periods import CUSTOM, DEFAULT_PERIOD, EVER, PERIODS, Range, named, since
+from ingest.reads.periods import CUSTOM, DEFAULT_PERIOD, EVER, PERIODS, TimeRange, named, since
 from ingest.reads.rows import MAX_ID, EventQuery, ImportQuery, ImportRow, OutcomeQuery, UsageKey, UsageQuery
 from schemas.commands import EventOutcome
 from schemas.entries import Verdict
@@ -27,7 +27,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UNESCAPED_PLUS = re.compile(r" (\d\d:?\d\d)$")
 
 Given = Mapping[str, str]
-"""Parameters by name; that the names are known is seen to already (ingest.incoming.query_of)."""
+"""Parameters by name; that the names are known is seen to already (ingest.request_body.query_of)."""
 
 
 class UsageRequest(NamedTuple):
@@ -158,12 +158,12 @@ def time(given: Given, key: str) -> int | None:
         raise Invalid(f"{key} {error}") from error
 
 
-def _list_range(given: Given) -> Range:
+def _list_range(given: Given) -> TimeRange:
     start, end = time(given, "from"), time(given, "to")
-    return _ordered(Range(EVER.start if start is None else start, EVER.end if end is None else end))
+    return _ordered(TimeRange(EVER.start if start is None else start, EVER.end if end is None else end))
 
 
-def _usage_range(given: Given, now: int) -> tuple[str, Range]:
+def _usage_range(given: Given, now: int) -> tuple[str, TimeRange]:
     period = choice(given, "period", tuple(PERIODS))
     start, end = time(given, "from"), time(given, "to")
     if start is None and end is None:
@@ -175,7 +175,7 @@ def _usage_range(given: Given, now: int) -> tuple[str, Range]:
     return CUSTOM, _ordered(since(start, end, now), from_only=end is None)
 
 
-def _ordered(found: Range, from_only: bool = False) -> Range:
+def _ordered(found: TimeRange, from_only: bool = False) -> TimeRange:
     if found.start > found.end:
         raise Invalid("from must not lie in the future" if from_only else "from must not be after to")
     return found

@@ -17,7 +17,7 @@ DEFAULT_PERIOD = "30d"
 CUSTOM = "custom"
 
 
-class Range(NamedTuple):
+class TimeRange(NamedTuple):
     """[start, end) in ms since the epoch, UTC; empty when they are equal."""
 
     start: int
@@ -28,29 +28,29 @@ class Range(NamedTuple):
         """Whether both ends lie on an hour, so that sums by the hour can answer it."""
         return self.start % HOUR == 0 and self.end % HOUR == 0
 
-    def clamped(self) -> "Range":
+    def clamped(self) -> "TimeRange":
         """The part of it that the engine's time types can hold; nothing can lie outside."""
-        return Range(min(max(self.start, 0), LAST), min(max(self.end, 0), LAST))
+        return TimeRange(min(max(self.start, 0), LAST), min(max(self.end, 0), LAST))
 
 
-EVER = Range(0, LAST)
+EVER = TimeRange(0, LAST)
 
 
-def named(period: str, now: int) -> Range:
+def named(period: str, now: int) -> TimeRange:
     """The range of a named period. Raises KeyError for a name that is not in PERIODS."""
     unit, count = PERIODS[period]
     end = (now // unit + 1) * unit
-    return Range(end - count * unit, end)
+    return TimeRange(end - count * unit, end)
 
 
-def today(now: int) -> Range:
+def today(now: int) -> TimeRange:
     """The day that ``now`` is in."""
     start = now // DAY * DAY
-    return Range(start, start + DAY)
+    return TimeRange(start, start + DAY)
 
 
-def since(start: int, end: int | None, now: int) -> Range:
+def since(start: int, end: int | None, now: int) -> TimeRange:
     """A range that the caller gave; without an end it runs to the end of this hour, since an
     event's own time may be a few minutes ahead of the clock.
     """
-    return Range(start, (now // HOUR + 1) * HOUR if end is None else end)
+    return TimeRange(start, (now // HOUR + 1) * HOUR if end is None else end)

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from ingest.reads.periods import EVER, Range
+from ingest.reads.periods import EVER, TimeRange
 from schemas.entries import EntryKind
 from schemas.ids import MAX_OFFSET
 from schemas.limits import MAX_LIST
@@ -106,7 +106,7 @@ class EventQuery(NamedTuple):
     action: str = ""
     outcome: str = ""
     idempotency_key: str = ""
-    time: Range = EVER
+    time: TimeRange = EVER
     at_least: int = 0
     at_most: int = MAX_ID
     limit: int = 50
@@ -133,7 +133,7 @@ class OutcomeQuery(NamedTuple):
     test: bool | None = None
     agent: str = ""
     status: str = ""
-    time: Range = EVER
+    time: TimeRange = EVER
     at_most: int = MAX_ID
     limit: int = 50
 
@@ -143,19 +143,19 @@ class UsageQuery(NamedTuple):
 
     customer: str
     test: bool
-    time: Range
+    time: TimeRange
     agent: str = ""
     action: str = ""
     model: str = ""
-    most: int = MAX_LIST
+    top: int = MAX_LIST
     """Names that get a row of their own; the rest, of whom there may be millions, have one together."""
 
-    def seats(self, key: UsageKey) -> int:
+    def ranks(self, key: UsageKey) -> int:
         """How many rows have a name. Hours and days all have one: time bounds them."""
-        return EVERY if key in ("hour", "day") else self.most
+        return EVERY if key in ("hour", "day") else self.top
 
 
-class UsageRow(msgspec.Struct, frozen=True, gc=False):
+class UsageSumRow(msgspec.Struct, frozen=True, gc=False):
     """Sums of the entries with one ``name``: an agent, an action, a model, an hour or a day
     (``2026-04-26 12:00:00``); or of the ``others`` names that have no row of their own. Voids are
     already taken off. ``active``: how many of these names have events left.
@@ -245,11 +245,11 @@ class DeliveryRow(msgspec.Struct, frozen=True, gc=False):
     until: int
 
     @property
-    def place(self) -> "Place":
+    def position(self) -> "DeliveryPosition":
         return self.at, self.log_partition, self.log_offset
 
 
-Place = tuple[int, int, int]
+DeliveryPosition = tuple[int, int, int]
 """Of a delivery in the list: time of the attempt, and where rev.deliveries has it."""
 
 

@@ -7,10 +7,10 @@ to an endpoint from here.
 
 from ingest.context import Context
 from ingest.routing import Route
-from ingest.webhooks.deliveries import routes as of_deliveries
-from ingest.webhooks.endpoints import routes as of_endpoints
+from ingest.webhooks.delivery_handlers import routes as of_deliveries
+from ingest.webhooks.endpoint_handlers import routes as of_endpoints
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this room."""
+    """The routes of this module."""
     return [*of_endpoints(context), *of_deliveries(context)]

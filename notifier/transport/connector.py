@@ -2,7 +2,7 @@
 read beyond a bound.
 
 This leans on three inner places of aiohttp's client (the connector's ``_factory`` and
-``_release``, and its ResponseHandler); the tests of this room break if one of them moves.
+``_release``, and its ResponseHandler); the tests of this package break if one of them moves.
 """
 
 import asyncio

@@ -15,7 +15,7 @@ from ipaddress import ip_address
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from schemas.endpoints import is_refused
+from schemas.webhook_urls import is_refused
 
 Lookup = Callable[[str], Awaitable[list[str]]]
 """The addresses of a name. Raises OSError."""

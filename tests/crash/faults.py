@@ -12,7 +12,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from bench.running import Running
+from bench.running_stack import RunningStack
 from schemas.topics import STATE
 from tests.crash.groups import delete_group, stable_ends
 
@@ -36,7 +36,7 @@ class Faults:
 
     def __init__(
         self,
-        running: Running,
+        running: RunningStack,
         rng: random.Random,
         acknowledged: Callable[[], int],
         services: Sequence[str] = SERVICES,

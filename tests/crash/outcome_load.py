@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import aiohttp
 
-from bench.running import Running, wait_until
+from bench.running_stack import RunningStack, wait_until
 from schemas.topics import partition_of
 from tests.crash.faults import Faults
 from tests.crash.outcome_clients import Client
@@ -40,7 +40,7 @@ def skewed(skew: str) -> dict[str, str]:
     return {"PYTHONPATH": path, "REV_TEST_SKEW": skew, "REV_PARTITIONS": str(SHARDS)}
 
 
-def trial(running: Running, size: Size, grace: int = GRACE) -> Judged:
+def trial(running: RunningStack, size: Size, grace: int = GRACE) -> Judged:
     """Load and faults; then what the ledger has against what was answered, and `rev verify`."""
     running.wait_ready()
     book = Book()
@@ -64,13 +64,13 @@ def trial(running: Running, size: Size, grace: int = GRACE) -> Judged:
     return judged
 
 
-def verified(running: Running) -> int:
+def verified(running: RunningStack) -> int:
     """Exit code of `rev verify` over everything."""
     command = [sys.executable, "-m", "tools.cli", "verify", "--data", str(running.data)]
     return subprocess.run(command, check=False).returncode
 
 
-async def _torment(running: Running, book: Book, size: Size) -> Faults:
+async def _torment(running: RunningStack, book: Book, size: Size) -> Faults:
     customers = [f"{PREFIX}{number}" for number in range(size.clients)]
     keys = [running.make_key(customer) for customer in customers]
     used = {partition_of(customer.encode(), SHARDS) for customer in customers}

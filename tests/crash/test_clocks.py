@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.running import Running, wait_until
+from bench.running_stack import RunningStack, wait_until
 
 pytestmark = pytest.mark.crash
 
@@ -20,7 +20,7 @@ def test_created_at_is_the_brokers_time_whatever_the_services_clocks_say(tmp_pat
     """All Python processes an hour ahead of the broker, or behind: created_at and the ledger have the broker's
     time, a price holds from its answer on, a repeat is the first answer, and the log says the same priced again."""
     path = f"{SKEWED}:{os.environ.get('PYTHONPATH', '')}"
-    running = Running(tmp_path / "data", {"PYTHONPATH": path, "SKEW": str(skew)})
+    running = RunningStack(tmp_path / "data", {"PYTHONPATH": path, "SKEW": str(skew)})
     try:
         running.wait_ready()
         key = running.make_key("skewed")

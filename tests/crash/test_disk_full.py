@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.running import Running, wait_until
+from bench.running_stack import RunningStack, wait_until
 
 pytestmark = pytest.mark.crash
 
@@ -28,7 +28,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 def test_the_reserve_stops_intake_and_everything_acknowledged_is_kept(small: Path) -> None:
     """With less than the reserve free: 503 not_recorded, /readyz says why; with space back, all is there."""
-    running = Running(small / "data", {"REV_DISK_RESERVE": str(RESERVE)})
+    running = RunningStack(small / "data", {"REV_DISK_RESERVE": str(RESERVE)})
     filler = small / "filler"
     try:
         running.wait_ready()

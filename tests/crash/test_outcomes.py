@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.running import Running
+from bench.running_stack import RunningStack
 from tests.crash.outcome_load import Size, skewed, trial, verified
 
 pytestmark = pytest.mark.crash
@@ -21,7 +21,7 @@ SIZE = Size(
 def test_every_outcome_ends_once_whatever_dies(tmp_path: Path) -> None:
     """kill -9 and SIGSTOP at random, the expirer's clock jumping by two hours: what was answered is what
     the ledger says, nothing expires early, nothing later than 1 s after its time plus the outage."""
-    running = Running(tmp_path / "data", skewed("steps"))
+    running = RunningStack(tmp_path / "data", skewed("steps"))
     try:
         judged = trial(running, SIZE)
         assert judged.errors == []
@@ -34,7 +34,7 @@ def test_every_outcome_ends_once_whatever_dies(tmp_path: Path) -> None:
 @pytest.mark.parametrize("skew", ["3600", "-3600"])
 def test_an_expirer_whose_clock_is_an_hour_off_is_in_time(tmp_path: Path, skew: str) -> None:
     """Ahead nothing expires early, behind nothing late: it goes by the broker's clock."""
-    running = Running(tmp_path / "data", skewed(skew))
+    running = RunningStack(tmp_path / "data", skewed(skew))
     try:
         judged = trial(running, Size(outcomes=500, faults=2, clients=8))
         assert judged.errors == []

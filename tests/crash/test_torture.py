@@ -12,7 +12,7 @@ from typing import NamedTuple
 import aiohttp
 import pytest
 
-from bench.running import Running, wait_until
+from bench.running_stack import RunningStack, wait_until
 from tests.crash.clients import STEP, Agent, Book, raise_price
 from tests.crash.faults import SERVICES as ALL
 from tests.crash.faults import Faults
@@ -27,7 +27,7 @@ SERVICES = tuple(os.environ.get("TORTURE_SERVICES", ",".join(ALL)).split(","))
 CLIENTS = 8
 
 
-async def torment(running: Running, book: Book) -> Faults:
+async def torment(running: RunningStack, book: Book) -> Faults:
     """Load from several clients that retry, prices that change, and faults; then everything is sent again."""
     token = running.admin_token
     modes = [(f"torture-{number // 2}", ("live", "test")[number % 2]) for number in range(CLIENTS)]
@@ -61,7 +61,7 @@ class Row(NamedTuple):
     at: str
 
 
-def ledger_rows(running: Running) -> list[Row]:
+def ledger_rows(running: RunningStack) -> list[Row]:
     rows = running.sql(
         "SELECT concat(customer_id, if(test, '/test', '/live')), idempotency_key, event_id, toString(total_cents),"
         " concat(replaceOne(toString(recorded_at, 'UTC'), ' ', 'T'), 'Z')"
@@ -73,7 +73,7 @@ def ledger_rows(running: Running) -> list[Row]:
 
 def test_faults_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     """Every event whose price was answered is in the ledger once, at that price, whatever died meanwhile."""
-    running = Running(tmp_path / "data", {"REV_PARTITIONS": PARTITIONS})
+    running = RunningStack(tmp_path / "data", {"REV_PARTITIONS": PARTITIONS})
     book = Book()
     try:
         running.wait_ready()

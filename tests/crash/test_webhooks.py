@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bench.running import Running, wait_until
+from bench.running_stack import RunningStack, wait_until
 from schemas.deliveries import delivery_id
 from tests.crash.faults import Faults
 from tests.crash.receiver import Receiver
@@ -53,7 +53,7 @@ class Sender:
             await asyncio.sleep(0.1)
 
 
-async def endpoints(running: Running, receiver: Receiver, keys: dict[str, str]) -> dict[str, tuple[str, int]]:
+async def endpoints(running: RunningStack, receiver: Receiver, keys: dict[str, str]) -> dict[str, tuple[str, int]]:
     """Endpoint's name at the receiver -> customer and webhook id."""
     made = {}
     for customer, key in keys.items():
@@ -67,7 +67,9 @@ async def endpoints(running: Running, receiver: Receiver, keys: dict[str, str]) 
     return made
 
 
-async def dead(running: Running, webhooks: dict[str, tuple[str, int]], keys: dict[str, str]) -> set[tuple[str, str]]:
+async def dead(
+    running: RunningStack, webhooks: dict[str, tuple[str, int]], keys: dict[str, str]
+) -> set[tuple[str, str]]:
     """(endpoint, event) of every delivery that /deliveries shows as dead or dropped."""
     found = set()
     for name, (customer, id) in webhooks.items():
@@ -83,7 +85,7 @@ async def dead(running: Running, webhooks: dict[str, tuple[str, int]], keys: dic
     return found
 
 
-async def torment(running: Running) -> None:
+async def torment(running: RunningStack) -> None:
     receiver = Receiver(SEED, failing=0.15)
     await receiver.start()
     keys = {f"hooked-{n}": await asyncio.to_thread(running.make_key, f"hooked-{n}") for n in range(CUSTOMERS)}
@@ -126,7 +128,7 @@ async def torment(running: Running) -> None:
 
 def test_every_event_reaches_every_endpoint_whatever_dies(tmp_path: Path) -> None:
     """kill -9 and SIGSTOP of the notifier, and some of Kafka, under load."""
-    running = Running(tmp_path / "data", {"REV_WEBHOOK_ALLOW_PRIVATE": "1"})
+    running = RunningStack(tmp_path / "data", {"REV_WEBHOOK_ALLOW_PRIVATE": "1"})
     try:
         running.wait_ready()
         asyncio.run(torment(running))

@@ -6,7 +6,7 @@ the keys of its rows, and held against what the file says now.
 """
 
 from tools.importer.command import on_terminal, run
-from tools.importer.listing import run as run_list
+from tools.importer.list_command import run as run_list
 from tools.importer.options import configure, configure_list
 
 __all__ = ["configure", "configure_list", "on_terminal", "run", "run_list"]

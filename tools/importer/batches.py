@@ -9,9 +9,9 @@ import msgspec
 
 from schemas.limits import MAX_EVENTS
 from tools.importer.cells import BadCell
-from tools.importer.events import Events, Prepared
-from tools.importer.keys import OwnIds, row_prefix
-from tools.importer.sources import Row
+from tools.importer.event_maker import EventMaker, Prepared
+from tools.importer.row_keys import OwnIds, row_prefix
+from tools.importer.sources import SourceRow
 
 BATCH_BYTES = 1 << 20
 """Where a batch is cut: small enough to be quick, whatever its rows hold."""
@@ -21,7 +21,7 @@ OPEN_ROWS = 20_000
 """Rows of batches that are not full yet, when a file names its customers row by row."""
 
 
-class Bad(NamedTuple):
+class BadRow(NamedTuple):
     """A row that cannot be imported. ``key``: what it would be known by, '' when that is its own id."""
 
     row: int
@@ -38,7 +38,7 @@ class Batch(msgspec.Struct):
     number: int
     customer: str | None = None
     events: list[Prepared] = msgspec.field(default_factory=list)
-    bad: list[Bad] = msgspec.field(default_factory=list)
+    bad: list[BadRow] = msgspec.field(default_factory=list)
     repeated: list[tuple[int, int]] = msgspec.field(default_factory=list)
     blank: int = 0
     rows: int = 0
@@ -46,7 +46,7 @@ class Batch(msgspec.Struct):
     long: list[int] = msgspec.field(default_factory=list)
 
 
-class Whose(NamedTuple):
+class BatchOwner(NamedTuple):
     """Whom rows are charged to. ``key``: the customer of the API key, None of a platform's; ``named``: --customer."""
 
     key: str | None = None
@@ -64,17 +64,17 @@ class Whose(NamedTuple):
         return None if self.key else row or self.named
 
 
-class Cutter:
+class BatchCutter:
     """Makes batches of the rows of a file."""
 
-    def __init__(self, events: Events, whose: Whose, sha256: str) -> None:
+    def __init__(self, events: EventMaker, whose: BatchOwner, sha256: str) -> None:
         self._events, self._whose = events, whose
         self._prefix = row_prefix(sha256)
         self._ids = OwnIds()
         self._open: dict[str | None, Batch] = {}
         self._number = 0
 
-    def batches(self, rows: Iterator[Row]) -> Iterator[Batch]:
+    def batches(self, rows: Iterator[SourceRow]) -> Iterator[Batch]:
         """At most 1000 rows and about 1 MiB each. Raises FileError, MappingError."""
         rest = self._new(None)  # what has no customer: bad rows and blank ones
         waiting = 0
@@ -93,7 +93,7 @@ class Cutter:
                     waiting += self._add(batch, made)
                 except BadCell as error:
                     rest.bad.append(
-                        Bad(row.number, row.line, error.column, error.reason, f"{self._prefix}{row.number}")
+                        BadRow(row.number, row.line, error.column, error.reason, f"{self._prefix}{row.number}")
                     )
                     batch = rest
             batch.rows += 1

@@ -12,8 +12,8 @@ import msgspec
 
 from schemas.limits import MAX_NAME, MAX_TOKENS
 from tools.importer.columns import trimmed
-from tools.importer.keys import UNDONE
-from tools.importer.times import SHORTENED, Times
+from tools.importer.row_keys import UNDONE
+from tools.importer.timestamps import SHORTENED, Times
 
 WHOLE = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 has_control = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]").search
@@ -129,7 +129,7 @@ def name(text: str) -> str:
     return text
 
 
-class Names(dict[str, str]):
+class NameColumns(dict[str, str]):
     """``names[text]`` is `name(text)`; what was read last is remembered, since agents, actions and models come
     again and again."""
 
@@ -140,7 +140,7 @@ class Names(dict[str, str]):
         return made
 
 
-class Wholes(dict[str, int]):
+class IntegerColumns(dict[str, int]):
     """``wholes[text]`` is `whole(text)`; short numbers are remembered."""
 
     def __missing__(self, text: str) -> int:

@@ -19,8 +19,8 @@ import aiohttp
 import msgspec
 
 from schemas.limits import MAX_BATCH_BODY
-from tools.importer.answers import Found, Import, Imports, Shown, Voided
-from tools.importer.pricing import Pricing
+from tools.importer.gateway_responses import FoundKeys, Import, Imports, ShownRow, Voided
+from tools.importer.pricing import PricingResponse
 
 AGAIN = (429, 500, 502, 503, 504)
 """Statuses that a later try may change; 5xx other than 503 come from proxies on the way."""
@@ -30,8 +30,8 @@ REQUEST_LIMIT = 60.0
 PAGE = 1000
 
 _encode = msgspec.json.Encoder().encode
-_pricing = msgspec.json.Decoder(Pricing).decode
-_found = _events = msgspec.json.Decoder(Found).decode
+_pricing = msgspec.json.Decoder(PricingResponse).decode
+_found = _events = msgspec.json.Decoder(FoundKeys).decode
 _import = msgspec.json.Decoder(Import).decode
 _imports = msgspec.json.Decoder(Imports).decode
 _voided = msgspec.json.Decoder(Voided).decode
@@ -45,7 +45,7 @@ class Unreachable(ImportStopped):
     """No answer for as long as we were told to be patient."""
 
 
-class Refused(ImportStopped):
+class ImportRefused(ImportStopped):
     """An answer that repeating cannot change, such as 401."""
 
 
@@ -60,7 +60,7 @@ class _Lookup(msgspec.Struct, omit_defaults=True):
     customer_id: str | None = None
 
 
-class Answer(NamedTuple):
+class GatewayResponse(NamedTuple):
     """``unsure``: an earlier try of this request may have been recorded."""
 
     status: int
@@ -79,7 +79,7 @@ class Answer(NamedTuple):
         return value if isinstance(value, dict) else {}
 
 
-class Client:
+class ImportClient:
     """Speaks to one Rev as one key. ``pause`` sleeps seconds; passed in, so that no test does."""
 
     def __init__(
@@ -110,7 +110,7 @@ class Client:
         """UTC milliseconds by the server's clock, as its last answer told it (to 1 s)."""
         return int(self._wall() * 1000) + self._ahead
 
-    async def whose(self, customer: str | None) -> tuple[str | None, Pricing | None]:
+    async def whose(self, customer: str | None) -> tuple[str | None, PricingResponse | None]:
         """The customer of the key and its prices; None, None of a platform's key when ``customer`` is None.
         A wrong address or key ends the import here, before it begins."""
         answer = await self._ask("GET", "/v1/pricing", _query(customer), None)
@@ -119,24 +119,24 @@ class Client:
         pricing = _pricing(self._good("GET /v1/pricing", answer).body)
         return pricing.customer_id, pricing
 
-    async def prices(self, customer: str) -> Pricing | None:
+    async def prices(self, customer: str) -> PricingResponse | None:
         """What a customer of a platform pays; None when there is no such customer."""
         answer = await self._ask("GET", "/v1/pricing", _query(customer), None)
         if answer.status in (400, 404):
             return None
         return _pricing(self._good("GET /v1/pricing", answer).body)
 
-    async def meter(self, customer: str | None, import_id: str, events: Sequence[msgspec.Struct]) -> Answer:
+    async def meter(self, customer: str | None, import_id: str, events: Sequence[msgspec.Struct]) -> GatewayResponse:
         """POST one batch; 201, 202, 400, 409 and 413 are answers, anything else raises."""
         body = _encode(_Batch(events, import_id, customer))
         if len(body) > MAX_BATCH_BODY:
-            return Answer(413, b'{"error": "the batch is too large"}', False)
+            return GatewayResponse(413, b'{"error": "the batch is too large"}', False)
         answer = await self._ask("POST", "/v1/meter/batch", {}, body)
         if answer.status not in (201, 202, 400, 409, 413):
             raise self._refused("POST /v1/meter/batch", answer)
         return answer
 
-    async def lookup(self, customer: str | None, keys: Sequence[str]) -> dict[str, Shown]:
+    async def lookup(self, customer: str | None, keys: Sequence[str]) -> dict[str, ShownRow]:
         """The charged events with these idempotency keys (at most 1000), by key."""
         if not keys:
             return {}
@@ -159,7 +159,7 @@ class Client:
             for one in _imports(answer.body).imports:
                 yield one
 
-    async def events_of(self, customer: str | None, import_id: str) -> AsyncIterator[list[Shown]]:
+    async def events_of(self, customer: str | None, import_id: str) -> AsyncIterator[list[ShownRow]]:
         """The events of an import, in pages."""
         async for answer in self._pages("/v1/events", {**_query(customer), "import_id": import_id}):
             yield _events(answer.body).events
@@ -170,7 +170,7 @@ class Client:
         answer = await self._ask("POST", path, {}, _encode({"event_ids": event_ids, "reason": reason}))
         return _voided(self._good(f"POST {path}", answer).body)
 
-    def as_admin(self, token: str) -> "Client":
+    def as_admin(self, token: str) -> "ImportClient":
         """The same connection with another secret."""
         other = copy.copy(self)
         other._key = token
@@ -181,7 +181,7 @@ class Client:
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tries, 20))
         await self._pause(max(pause * self._rng.uniform(0.5, 1.0), asked))
 
-    async def _pages(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Answer]:
+    async def _pages(self, path: str, query: Mapping[str, str]) -> AsyncIterator[GatewayResponse]:
         cursor: dict[str, str] = {}
         while True:
             answer = self._good(
@@ -193,15 +193,15 @@ class Client:
                 return
             cursor = {"cursor": following}
 
-    def _good(self, what: str, answer: Answer) -> Answer:
+    def _good(self, what: str, answer: GatewayResponse) -> GatewayResponse:
         if answer.status != 200:
             raise self._refused(what, answer)
         return answer
 
-    def _refused(self, what: str, answer: Answer) -> Refused:
-        return Refused(f"{what} was answered {answer.status}: {answer.error}")
+    def _refused(self, what: str, answer: GatewayResponse) -> ImportRefused:
+        return ImportRefused(f"{what} was answered {answer.status}: {answer.error}")
 
-    async def _ask(self, method: str, path: str, query: Mapping[str, str], data: bytes | None) -> Answer:
+    async def _ask(self, method: str, path: str, query: Mapping[str, str], data: bytes | None) -> GatewayResponse:
         unsure, tries = False, 0
         while True:
             asked = 0.0
@@ -221,7 +221,7 @@ class Client:
                     self._note_clock(response.headers.get("Date"))
                     if response.status not in AGAIN:
                         self._heard = self._monotonic()
-                        return Answer(response.status, body, unsure)
+                        return GatewayResponse(response.status, body, unsure)
                     problem = f"{response.status}: {body[:200].decode(errors='replace')}"
                     asked = _seconds(response.headers.get("Retry-After"))
                     unsure = unsure or (response.status != 429 and b"not_recorded" not in body)

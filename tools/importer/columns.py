@@ -51,7 +51,7 @@ class MappingError(ValueError):
     """--map or --set asks for something that cannot be, or the columns leave open what is meant."""
 
 
-class Plan(NamedTuple):
+class ColumnPlan(NamedTuple):
     """Field to column for one set of columns; ``unused`` columns feed nothing."""
 
     sources: dict[str, str]
@@ -91,7 +91,7 @@ class Columns:
             raise MappingError(f"{both[0]}: either --map or --set, not both")
         self.mapped, self.fixed = dict(mapped), dict(fixed)
 
-    def plan(self, columns: Sequence[str]) -> Plan:
+    def plan(self, columns: Sequence[str]) -> ColumnPlan:
         """The plan for rows with these columns. Raises MappingError when two columns could be meant."""
         sources = {f: c for f, c in self.mapped.items() if c and f in FIELDS and c in columns}
         taken = set(self.mapped.values())
@@ -110,7 +110,7 @@ class Columns:
             f.removeprefix(METADATA): c for f, c in self.mapped.items() if c and f not in FIELDS and c in columns
         }
         used = {*sources.values(), *metadata.values()}
-        return Plan(sources, metadata, [c for c in columns if c not in used])
+        return ColumnPlan(sources, metadata, [c for c in columns if c not in used])
 
     def missing(self, columns: Iterable[str]) -> str | None:
         """What to say of the first column that --map names and the file does not have."""
@@ -121,7 +121,7 @@ class Columns:
         return None
 
     @property
-    def tokens_told(self) -> bool:
+    def maps_tokens(self) -> bool:
         """Whether --map or --set says what the tokens are, if only that there are none."""
         return any(field in self.mapped or field in self.fixed for field in NUMBERS)
 
@@ -137,7 +137,7 @@ class Columns:
                     return field, column
         return None
 
-    def lacks_tokens(self, plan: Plan) -> str | None:
+    def lacks_tokens(self, plan: ColumnPlan) -> str | None:
         """What is wrong with a row of these columns, in a file of which other rows say their tokens: None, or a
         sentence. JSON names its columns row by row, and in some of them misspelt."""
         near = self.near_tokens(plan.sources, plan.unused)

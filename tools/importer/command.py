@@ -14,23 +14,23 @@ import uvloop
 from rich.console import Console
 
 from tools.importer import options as typed
-from tools.importer import undoing
-from tools.importer.answers import Import
-from tools.importer.batches import Batch, Whose
+from tools.importer import undo_command
+from tools.importer.batch_sender import BatchSender, shared, window
+from tools.importer.batches import Batch, BatchOwner
 from tools.importer.cells import BadCell
-from tools.importer.client import Client, ImportStopped, Unreachable
+from tools.importer.client import ImportClient, ImportStopped, Unreachable
 from tools.importer.columns import CUSTOMER, MappingError
-from tools.importer.doubts import doubts, stops
-from tools.importer.events import DEFAULT_AGENT
-from tools.importer.keys import import_id
+from tools.importer.event_maker import DEFAULT_AGENT
+from tools.importer.file_reading import FileReading, FileSubject, examined, reading
+from tools.importer.file_warnings import doubts, stops
+from tools.importer.gateway_responses import Import
 from tools.importer.options import Access, Options, UsageError
 from tools.importer.preview import PriceList, preview
 from tools.importer.pricing import Prices
-from tools.importer.reading import Reading, Subject, examined, reading
-from tools.importer.repeats import Comparer, OtherImport, There
+from tools.importer.recorded_rows import Comparer, OtherImport, RecordedRows
 from tools.importer.report import console as printing
 from tools.importer.report import progress, summary
-from tools.importer.sending import Sender, shared, window
+from tools.importer.row_keys import import_id
 from tools.importer.sources import Digest, FileError, digest
 from tools.importer.survey import Survey
 from tools.importer.tally import Tally
@@ -72,18 +72,18 @@ def run(args: argparse.Namespace, ask: Ask | None = None) -> int:
             client = runner.run(_connected(access))
             opened.callback(lambda: runner.run(client.close()))
             if options is None or hashed is None:
-                return undoing.run(args, access, client, runner.run, ask, console)
+                return undo_command.run(args, access, client, runner.run, ask, console)
             return _Import(options, hashed, access, client, console, errors).run(runner.run, ask)
     except KeyboardInterrupt:  # Ctrl-C; what it came to so far is told already
         errors.print(f"rev import: stopped. {AGAIN}", style="red")
         return FAILED
     except (UsageError, MappingError, FileError, ImportStopped, OSError, BadCell) as error:
-        told = told_of(error, args.file)
+        told = recorded_as(error, args.file)
         errors.print(f"rev import: {told}", style="red", markup=False, highlight=False, soft_wrap=True)
         return FAILED
 
 
-def told_of(error: Exception, file: str) -> str:
+def recorded_as(error: Exception, file: str) -> str:
     """An error as a sentence."""
     match error:
         case BadCell():
@@ -95,20 +95,20 @@ def told_of(error: Exception, file: str) -> str:
     return str(error)
 
 
-async def _connected(access: Access) -> Client:
+async def _connected(access: Access) -> ImportClient:
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64))
-    return Client(session, access.url, access.key, patience=access.patience, rng=random.Random())
+    return ImportClient(session, access.url, access.key, patience=access.patience, rng=random.Random())
 
 
 class Examined(NamedTuple):
     """What a file says and what of it is there, before anything is sent."""
 
-    subject: Subject
-    read: Reading
+    subject: FileSubject
+    read: FileReading
     survey: Survey
     prices: PriceList
     known: Mapping[str | None, Import]
-    there: There
+    there: RecordedRows
     doubts: list[str]
 
     @property
@@ -121,12 +121,12 @@ class _Import:
     """One import of one file."""
 
     def __init__(
-        self, options: Options, hashed: Digest, access: Access, client: Client, console: Console, errors: Console
+        self, options: Options, hashed: Digest, access: Access, client: ImportClient, console: Console, errors: Console
     ) -> None:
         self._options, self._hashed, self._access, self._client = options, hashed, access, client
         self._id = import_id(hashed.sha256)
         self._console, self._errors = console, errors
-        self._tell = _Teller(errors)
+        self._tell = _ProgressReporter(errors)
         self._tally = Tally(self._tell)
         self._began = time.monotonic()
 
@@ -156,7 +156,7 @@ class _Import:
         key, pricing = await client.whose(None)
         if named is not None:
             _, pricing = await client.whose(named)
-        subject = Subject(options, self._hashed, Whose(key, named), client.now())
+        subject = FileSubject(options, self._hashed, BatchOwner(key, named), client.now())
         survey = Survey(*window(subject.now))
         with reading(subject) as read:
             for bad in survey.read(read.batches):
@@ -177,7 +177,7 @@ class _Import:
             prices[customer] = None if pricing is None else Prices(pricing)
         real = [customer for customer in customers if prices[customer] is not None]
         known = await self._known(key, real)
-        there = There()
+        there = RecordedRows()
         if await self._may_be_there(read, survey, known, real):
             refused = [customer for customer in customers if prices[customer] is None]
             charged = list(known) or (real if len(real) == 1 else [])
@@ -215,7 +215,7 @@ class _Import:
         return found, list(everyone.values())
 
     async def _may_be_there(
-        self, read: Reading, survey: Survey, known: Collection[str | None], customers: list[str | None]
+        self, read: FileReading, survey: Survey, known: Collection[str | None], customers: list[str | None]
     ) -> bool:
         """Whether rows of the file may be in the ledger: of an earlier import of it, or of whatever has sent the
         same ids. An import of an earlier release has no id: some of its rows are looked for."""
@@ -223,14 +223,14 @@ class _Import:
             return True
         return len(customers) == 1 and bool(await self._client.lookup(customers[0], survey.keys))
 
-    async def _compare(self, subject: Subject, comparer: Comparer) -> None:
+    async def _compare(self, subject: FileSubject, comparer: Comparer) -> None:
         with reading(subject) as read:
             await shared(read.batches, self._options.in_flight, comparer.compare)
         comparer.check_whole()
 
     async def _send(self, seen: Examined) -> None:
         options, tally = self._options, self._tally
-        sender = Sender(self._client, self._id, tally, seen.there)
+        sender = BatchSender(self._client, self._id, tally, seen.there)
         try:
             with reading(seen.subject) as read, progress(self._errors, tally) as bar:
                 task = bar.add_task(options.path.name, total=seen.survey.rows)
@@ -285,7 +285,7 @@ class _Import:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-class _Teller:
+class _ProgressReporter:
     """Tells of bad rows on stderr, the first ones each; nothing before `release`."""
 
     def __init__(self, errors: Console) -> None:

@@ -81,7 +81,7 @@ class Reader:
             size += len(more)
             if not more or size > MAX_ROW:
                 why = "is never closed" if not more else f"is not closed within {MAX_ROW} characters"
-                raise CsvError(f"{_place(text, opened, first)}: the quote that is opened here {why}")
+                raise CsvError(f"{_position(text, opened, first)}: the quote that is opened here {why}")
             self._line += 1
             parts.append(end)
             body, end = _body(more)
@@ -94,8 +94,8 @@ class Reader:
         opened = _opening(text, at)
         assert opened is not None
         closed = _closing(text, opened)
-        where = _place(text, closed + 1, first)
-        return f"{where}: there is text after a quoted cell (its quote was opened at {_place(text, opened, first)})"
+        where = _position(text, closed + 1, first)
+        return f"{where}: there is text after a quoted cell (its quote was opened at {_position(text, opened, first)})"
 
 
 def _body(line: str) -> tuple[str, str]:
@@ -126,7 +126,7 @@ def _next(text: str, delimiter: str, at: int) -> int:
     return len(text) if end < 0 else end
 
 
-def _place(text: str, at: int, first: int) -> str:
+def _position(text: str, at: int, first: int) -> str:
     """Line and column of a position in a record that begins on line ``first``."""
     before = re.split(r"\r\n|\r|\n", text[:at])
     return f"line {first + len(before) - 1}, column {len(before[-1]) + 1}"

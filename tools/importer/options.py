@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from schemas.settings import http_url
 from tools.importer.columns import FIELDS, Columns, pairs
-from tools.importer.keys import IMPORT
-from tools.importer.times import Dst, zone_of
+from tools.importer.row_keys import IMPORT
+from tools.importer.timestamps import Dst, zone_of
 
 
 class UsageError(Exception):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from tools.importer.cells import whole
 from tools.importer.columns import trimmed
-from tools.importer.times import Times
+from tools.importer.timestamps import Times
 
 AT_ONCE = 4096
 """Rows that are read at once."""

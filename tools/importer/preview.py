@@ -8,9 +8,9 @@ from rich.table import Table
 
 from schemas.money import format_cents
 from tools.importer.columns import METADATA, Columns
-from tools.importer.events import DEFAULT_AGENT, Events, Prepared
+from tools.importer.event_maker import DEFAULT_AGENT, EventMaker, Prepared
 from tools.importer.pricing import Prices
-from tools.importer.repeats import There
+from tools.importer.recorded_rows import RecordedRows
 from tools.importer.survey import Survey
 from tools.importer.tally import dollars
 
@@ -23,10 +23,10 @@ def preview(
     console: Console,
     import_id: str,
     columns: Columns,
-    events: Events,
+    events: EventMaker,
     survey: Survey,
     prices: PriceList,
-    there: There,
+    there: RecordedRows,
     doubts: list[str],
 ) -> None:
     """Prints all of it."""
@@ -69,7 +69,7 @@ def _price(made: Prepared, prices: PriceList) -> str:
     return "no price: it will be refused" if pico is None else f"{format_cents(pico)} cents"
 
 
-def _mapping(console: Console, columns: Columns, events: Events) -> None:
+def _mapping(console: Console, columns: Columns, events: EventMaker) -> None:
     _say(console, "Where each field comes from:")
     for field, column in events.used.items():
         how = "--map" if columns.mapped.get(field) == column else "--metadata" if METADATA in field else "its name"
@@ -97,7 +97,7 @@ def _months(console: Console, survey: Survey) -> None:
     _say(console, "")
 
 
-def _totals(console: Console, survey: Survey, prices: PriceList, there: There) -> None:
+def _totals(console: Console, survey: Survey, prices: PriceList, there: RecordedRows) -> None:
     pico: int | None = 0
     priced = True
     for (customer, action, success), sums in survey.sums.items():

@@ -7,7 +7,7 @@ import msgspec
 from schemas.money import parse_cents
 
 
-class Config(msgspec.Struct):
+class PricingConfig(msgspec.Struct):
     """A row of GET /v1/pricing; the rates are JSON numbers of cents."""
 
     action_type: str
@@ -16,11 +16,11 @@ class Config(msgspec.Struct):
     outcome_bonus_cents: msgspec.Raw
 
 
-class Pricing(msgspec.Struct):
+class PricingResponse(msgspec.Struct):
     """The answer of GET /v1/pricing."""
 
     customer_id: str
-    configs: list[Config]
+    configs: list[PricingConfig]
 
 
 class Rate(NamedTuple):
@@ -34,7 +34,7 @@ class Rate(NamedTuple):
 class Prices:
     """The prices of one customer."""
 
-    def __init__(self, pricing: Pricing) -> None:
+    def __init__(self, pricing: PricingResponse) -> None:
         self._rates = {config.action_type: _rate(config) for config in pricing.configs}
 
     def names(self, action: str) -> bool:
@@ -47,6 +47,6 @@ class Prices:
         return None if rate is None else events * rate.base + tokens * rate.token + successes * rate.bonus
 
 
-def _rate(config: Config) -> Rate:
+def _rate(config: PricingConfig) -> Rate:
     fields = (config.base_rate_cents, config.token_rate_cents, config.outcome_bonus_cents)
     return Rate(*(parse_cents(bytes(field).decode()) for field in fields))

@@ -13,7 +13,7 @@ import msgspec
 from tools.importer.cells import BadCell, Cells, CsvCells, JsonCells
 from tools.importer.columns import trimmed
 from tools.importer.csvfile import CsvError, Reader, Record
-from tools.importer.times import MOMENT, NUMBER
+from tools.importer.timestamps import MOMENT, NUMBER
 
 BLOCK = 1 << 20
 MAX_LINE = 4 << 20
@@ -26,7 +26,7 @@ class FileError(ValueError):
     """A file that cannot be imported at all."""
 
 
-class Row(msgspec.Struct, gc=False):
+class SourceRow(msgspec.Struct, gc=False):
     """One record of the file. ``number`` counts records from 1, ``line`` is where it begins (0: the format has
     no lines). ``cells``: by the places of its plan, None where absent. ``columns``: their names, when each row
     has its own. ``size``: its bytes, roughly."""
@@ -41,14 +41,14 @@ class Row(msgspec.Struct, gc=False):
     lines: int = 1
 
 
-class Source(NamedTuple):
+class RowSource(NamedTuple):
     """An open file: its format's cells, its header (None: each row has its own) and its rows.
 
     Reading the rows raises FileError. Whoever opened it calls ``close``."""
 
     cells: Cells
     header: list[str] | None
-    rows: Iterator[Row]
+    rows: Iterator[SourceRow]
     close: Callable[[], None]
 
 
@@ -78,14 +78,14 @@ def digest(path: Path) -> Digest:
     return Digest(found.hexdigest(), lines, nul > 0)
 
 
-def open_source(path: Path, delimiter: str | None = None, nul: bool = False) -> Source:
+def open_source(path: Path, delimiter: str | None = None, nul: bool = False) -> RowSource:
     """The rows of a .csv, .tsv, .jsonl, .json or .parquet file. Raises FileError, OSError."""
     match path.suffix.lower():
         case ".jsonl" | ".ndjson":
             lines = path.open("rb")
-            return Source(JsonCells(), None, _json_rows(lines), lines.close)
+            return RowSource(JsonCells(), None, _json_rows(lines), lines.close)
         case ".json":
-            return Source(JsonCells(), None, _array_rows(_array(path)), lambda: None)
+            return RowSource(JsonCells(), None, _array_rows(_array(path)), lambda: None)
         case ".parquet":
             return _parquet(path)
         case ".csv" | ".tsv" as suffix:
@@ -93,7 +93,7 @@ def open_source(path: Path, delimiter: str | None = None, nul: bool = False) -> 
     raise FileError("its name must end in .csv, .tsv, .jsonl, .json or .parquet")
 
 
-def _parquet(path: Path) -> Source:
+def _parquet(path: Path) -> RowSource:
     try:
         from tools.importer import parquet
     except ImportError:
@@ -103,10 +103,10 @@ def _parquet(path: Path) -> Source:
     except parquet.ParquetError as error:
         raise FileError(str(error)) from None
     _check_header(header)
-    return Source(cells, header, (Row(*row) for row in rows), close)
+    return RowSource(cells, header, (SourceRow(*row) for row in rows), close)
 
 
-def _open_csv(path: Path, delimiter: str | None, nul: bool) -> Source:
+def _open_csv(path: Path, delimiter: str | None, nul: bool) -> RowSource:
     # A wrong byte must cost its row only: it becomes a lone surrogate, which no UTF-8 holds.
     file = path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
@@ -121,7 +121,7 @@ def _open_csv(path: Path, delimiter: str | None, nul: bool) -> Source:
     except BaseException:
         file.close()
         raise
-    return Source(CsvCells(), header, _csv_rows(records, header, nul), file.close)
+    return RowSource(CsvCells(), header, _csv_rows(records, header, nul), file.close)
 
 
 def _delimiter(file: TextIO, given: str | None) -> tuple[str, int]:
@@ -159,7 +159,7 @@ def looks_like_data(header: list[str]) -> str | None:
     return next((cell for cell in header if NUMBER.fullmatch(cell) or (cell and MOMENT.fullmatch(cell))), None)
 
 
-def _csv_rows(records: Iterator[Record], header: list[str], nul: bool) -> Iterator[Row]:
+def _csv_rows(records: Iterator[Record], header: list[str], nul: bool) -> Iterator[SourceRow]:
     number = 0
     width = len(header)
     again = [cell or None for cell in header]
@@ -178,7 +178,7 @@ def _csv_rows(records: Iterator[Record], header: list[str], nul: bool) -> Iterat
                 problem = BadCell("", "is the header again")
             elif nul or not text.isascii():
                 problem = _bad_text(cells, header)
-            yield Row(number, line, cells, len(text), None, problem, blank, lines)
+            yield SourceRow(number, line, cells, len(text), None, problem, blank, lines)
     except CsvError as error:
         raise FileError(str(error)) from None
 
@@ -211,7 +211,7 @@ _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 NULL = b"null"
 
 
-def _json_rows(file: BinaryIO) -> Iterator[Row]:
+def _json_rows(file: BinaryIO) -> Iterator[SourceRow]:
     number = line = 0
     while text := file.readline(MAX_LINE):
         line += 1
@@ -236,7 +236,7 @@ def _array(path: Path) -> tuple[bytes, list[msgspec.Raw]]:
         raise FileError(f"it is not one JSON array of objects: {error}{hint}") from None
 
 
-def _array_rows(array: tuple[bytes, list[msgspec.Raw]]) -> Iterator[Row]:
+def _array_rows(array: tuple[bytes, list[msgspec.Raw]]) -> Iterator[SourceRow]:
     text, items = array
     at, line = 0, 1
     for number, item in enumerate(items, 1):
@@ -249,7 +249,7 @@ def _array_rows(array: tuple[bytes, list[msgspec.Raw]]) -> Iterator[Row]:
         line += raw.count(b"\n")
 
 
-def _json_row(number: int, line: int, text: bytes, cut: bool) -> Row:
+def _json_row(number: int, line: int, text: bytes, cut: bool) -> SourceRow:
     if cut:
         return _bad_row(number, line, MAX_LINE, f"is longer than {MAX_LINE} bytes")
     try:
@@ -272,7 +272,7 @@ def _json_row(number: int, line: int, text: bytes, cut: bool) -> Row:
     if text.count(b'"') != quotes and (twice := _twice(text)) is not None:
         return _bad_row(number, line, len(text), "stands twice", twice)
     blank = not any(cell is not None for cell in cells.values())
-    return Row(number, line, cells, len(text), tuple(cells), None, blank)
+    return SourceRow(number, line, cells, len(text), tuple(cells), None, blank)
 
 
 def _twice(text: bytes) -> str | None:
@@ -281,5 +281,5 @@ def _twice(text: bytes) -> str | None:
     return next((name for place, name in enumerate(names) if name in names[:place]), None)
 
 
-def _bad_row(number: int, line: int, size: int, reason: str, column: str = "") -> Row:
-    return Row(number, line, {}, size, (), BadCell(column, reason))
+def _bad_row(number: int, line: int, size: int, reason: str, column: str = "") -> SourceRow:
+    return SourceRow(number, line, {}, size, (), BadCell(column, reason))

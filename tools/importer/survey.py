@@ -5,8 +5,8 @@ from datetime import date
 from typing import NamedTuple
 
 from schemas.limits import DAY
-from tools.importer.batches import Bad, Batch
-from tools.importer.events import Prepared
+from tools.importer.batches import BadRow, Batch
+from tools.importer.event_maker import Prepared
 
 FIRST_ROWS = 5
 SAMPLE = 500
@@ -14,7 +14,7 @@ EPOCH_DAY = date(1970, 1, 1).toordinal()
 EARLIEST = -EPOCH_DAY - 1
 
 
-class Sums(NamedTuple):
+class SurveySums(NamedTuple):
     """Of one customer, action and standing (``success`` or not)."""
 
     events: int
@@ -36,7 +36,7 @@ class Survey:
         self.oldest, self.latest = oldest, latest
         self.rows = self.events = self.tokens = self.blank = self.repeated = self.no_tokens = self.bad = 0
         self.first: list[Prepared] = []
-        self.sums: dict[tuple[str | None, str, bool], Sums] = {}
+        self.sums: dict[tuple[str | None, str, bool], SurveySums] = {}
         self.keys: list[str] = []
         """Some keys of rows all over the file."""
         self.long: list[int] = []
@@ -48,7 +48,7 @@ class Survey:
         self.equal = 0
         """Rows with a time that say the same as the row before them."""
 
-    def read(self, batches: Iterator[Batch]) -> Iterator[Bad]:
+    def read(self, batches: Iterator[Batch]) -> Iterator[BadRow]:
         """Reads all; gives the bad rows as they come."""
         for batch in batches:
             self.rows += batch.rows
@@ -84,8 +84,8 @@ class Survey:
                 before = now
         self._before = before
         for (action, success), (count, tokens) in sums.items():
-            old = self.sums.get((batch.customer, action, success), Sums(0, 0))
-            self.sums[batch.customer, action, success] = Sums(old.events + count, old.tokens + tokens)
+            old = self.sums.get((batch.customer, action, success), SurveySums(0, 0))
+            self.sums[batch.customer, action, success] = SurveySums(old.events + count, old.tokens + tokens)
             self.tokens += tokens
 
     def _note_time(self, at: int | None) -> None:

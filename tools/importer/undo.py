@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from schemas.money import parse_cents
-from tools.importer.answers import Import, cents
-from tools.importer.client import Client, ImportStopped
-from tools.importer.keys import UNDO_REASON
+from tools.importer.client import ImportClient, ImportStopped
+from tools.importer.gateway_responses import Import, cents
+from tools.importer.row_keys import UNDO_REASON
 
 LOOKS = 3
 """How often in a row nothing must be left to take back: the ledger is at most a second behind, and an event
@@ -25,7 +25,7 @@ class Undone(NamedTuple):
     left: Import | None
 
 
-async def charged(client: Client, customer: str | None, import_id: str) -> AsyncIterator[list[int]]:
+async def charged(client: ImportClient, customer: str | None, import_id: str) -> AsyncIterator[list[int]]:
     """The ids of the events of an import that stand, in lists of at most 1000."""
     async for page in client.events_of(customer, import_id):
         ids = [event.event_id for event in page if event.status == "priced"]
@@ -33,7 +33,7 @@ async def charged(client: Client, customer: str | None, import_id: str) -> Async
             yield ids
 
 
-async def undo(client: Client, admin: Client, customer: str | None, import_id: str) -> Undone:
+async def undo(client: ImportClient, admin: ImportClient, customer: str | None, import_id: str) -> Undone:
     """Void all, and return when the ledger shows it. Raises ImportStopped."""
     voids = pico = quiet = 0
     for _ in range(TRIES):

@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from schemas.deliveries import EVERY, TYPES
 from schemas.settings import http_url, whole
-from tools.listen.receiver import Shown, application
+from tools.listen.receiver import ReceivedWebhook, application
 
 FINE, FAILED = 0, 1
 HOST = "127.0.0.1"
@@ -25,7 +25,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=15)
 GOOD, BAD = "green", "red"
 
 
-class Refused(Exception):
+class ListenRefused(Exception):
     """The gateway does not let us listen."""
 
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         return FAILED
     try:
         asyncio.run(listen(args, console))
-    except (Refused, OSError, aiohttp.ClientError, TimeoutError) as error:
+    except (ListenRefused, OSError, aiohttp.ClientError, TimeoutError) as error:
         errors.print(f"rev webhooks: {error}", style=BAD, markup=False, soft_wrap=True)
         return FAILED
     return FINE
@@ -63,7 +63,7 @@ async def listen(args: argparse.Namespace, console: Console) -> None:
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     secrets: list[str] = []
-    app = application(lambda: secrets, lambda shown: tell(console, shown, args.full), time.time)
+    app = application(lambda: secrets, lambda shown: print_event(console, shown, args.full), time.time)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
@@ -93,18 +93,18 @@ async def _endpoint(args: argparse.Namespace, url: str) -> AsyncIterator[dict[st
                 made = await _json(response)
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             why = error.strerror if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__
-            raise Refused(
+            raise ListenRefused(
                 f"no gateway answers at {args.url} ({why}); start one, or say where it is with --url"
             ) from error
         if response.status != 201:
             hint = " (the gateway needs REV_WEBHOOK_ALLOW_PRIVATE=1)" if "url" in made.get("error", "") else ""
-            raise Refused(f"{response.status}: {made.get('error', 'no JSON came back')}{hint}")
+            raise ListenRefused(f"{response.status}: {made.get('error', 'no JSON came back')}{hint}")
         try:
             yield made
         finally:
             async with session.delete(f"{base}/{made['id']}", params=query) as response:
                 if response.status != 200:
-                    raise Refused(f"webhook {made['id']} is still there: {response.status}")
+                    raise ListenRefused(f"webhook {made['id']} is still there: {response.status}")
 
 
 async def _json(response: aiohttp.ClientResponse) -> dict[str, Any]:
@@ -115,7 +115,7 @@ async def _json(response: aiohttp.ClientResponse) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def tell(console: Console, shown: Shown, full: bool) -> None:
+def print_event(console: Console, shown: ReceivedWebhook, full: bool) -> None:
     """One delivery on the terminal."""
     when = time.strftime("%H:%M:%S")
     if shown.problem is not None:

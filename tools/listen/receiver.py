@@ -12,7 +12,7 @@ MAX_BODY = 4 << 20
 """Bytes of one delivery."""
 
 
-class Shown(msgspec.Struct, frozen=True):
+class ReceivedWebhook(msgspec.Struct, frozen=True):
     """A delivery that came: verified, or ``problem`` says why it is not to be trusted."""
 
     type: str
@@ -23,7 +23,7 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 def application(
-    secrets: Callable[[], list[str]], show: Callable[[Shown], None], now: Callable[[], float]
+    secrets: Callable[[], list[str]], show: Callable[[ReceivedWebhook], None], now: Callable[[], float]
 ) -> web.Application:
     """Answers 204 to what verifies and 400 to what does not. ``secrets``: those in force, none while the
     endpoint is being made: what comes already is to come again. ``now``: seconds since the epoch."""
@@ -39,7 +39,7 @@ def application(
         except SignatureError as error:
             problem = str(error)
         type, event_id = given.get(signing.EVENT, ""), given.get(signing.ID, "")
-        show(Shown(type, event_id, given.get(signing.DELIVERY, ""), body, problem))
+        show(ReceivedWebhook(type, event_id, given.get(signing.DELIVERY, ""), body, problem))
         return web.Response(status=204 if problem is None else 400, text=problem)
 
     app = web.Application(client_max_size=MAX_BODY)

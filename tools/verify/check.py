@@ -10,16 +10,16 @@ from decimal import Decimal
 from schemas.limits import DAY
 from schemas.topics import partition_of
 from tools.verify.compare import Difference, compare
-from tools.verify.configuration import CONFIG_KEY, Configuration
+from tools.verify.config_model import CONFIG_KEY, Configuration
 from tools.verify.derive import derive
 from tools.verify.inherit import inherit
-from tools.verify.keys import Keys, Known
-from tools.verify.model import Expected, Shard
-from tools.verify.outcomes import Outcomes
-from tools.verify.rows import BORROWED, ZERO, Row, add, event_id
-from tools.verify.sources import CannotRun, Ledger, Log, RawRecord, Selection, Span
-from tools.verify.tariffs import Tariff, Tariffs
-from tools.verify.voids import against
+from tools.verify.key_model import Keys, Known
+from tools.verify.model import ExpectedRows, ShardModel
+from tools.verify.outcome_model import OutcomeModels
+from tools.verify.price_model import PriceModel, PriceModels
+from tools.verify.row_values import BORROWED, ZERO, Row, add, event_id
+from tools.verify.sources import CannotRun, LedgerRows, RawLog, RawRecord, Selection, Span
+from tools.verify.void_rules import against
 
 CHUNK = 20_000
 """Rows that are held against each other at once, about."""
@@ -48,8 +48,8 @@ class Check:
 
     def __init__(
         self,
-        log: Log,
-        ledger: Ledger,
+        log: RawLog,
+        ledger: LedgerRows,
         selection: Selection,
         tell: Callable[[Difference], None],
         *,
@@ -81,7 +81,7 @@ class Check:
         return self.totals
 
     async def _partition(self, partition: int, span: Span, configuration: Configuration) -> None:
-        with closing(Keys()) as keys, closing(Outcomes()) as outcomes:
+        with closing(Keys()) as keys, closing(OutcomeModels()) as outcomes:
             shard = await self._shard(partition, span, configuration, keys, outcomes)
             await self._older(partition, span.first)
             start = span.first
@@ -90,20 +90,20 @@ class Check:
                 start = chunk[-1].offset + 1
 
     async def _shard(
-        self, partition: int, span: Span, configuration: Configuration, keys: Keys, outcomes: Outcomes
-    ) -> Shard:
+        self, partition: int, span: Span, configuration: Configuration, keys: Keys, outcomes: OutcomeModels
+    ) -> ShardModel:
         """The model, with what it inherits from before the log begins."""
         if span.first == 0:
-            return Shard(partition, keys, outcomes, Tariffs(), configuration)
+            return ShardModel(partition, keys, outcomes, PriceModels(), configuration)
         began = await self._ledger.began(partition, span.first)
         async for old in self._ledger.old_keys(partition, span.first, began - MAX_WINDOW):
-            keys.remember(old.customer, old.key, Known(b"", old.at), old.test)
+            keys.add(old.customer, old.key, Known(b"", old.at), old.test)
         await self._inherit(partition, span.first, outcomes)
         inherited = await self._ledger.inherited(partition, span.first)
         self._check_inherited(partition, inherited)
-        return Shard(partition, keys, outcomes, Tariffs(inherited), configuration, began)
+        return ShardModel(partition, keys, outcomes, PriceModels(inherited), configuration, began)
 
-    async def _inherit(self, partition: int, first: int, outcomes: Outcomes) -> None:
+    async def _inherit(self, partition: int, first: int, outcomes: OutcomeModels) -> None:
         """Outcomes from before the log, whatever times are selected: a later verdict may close one."""
         everything = Selection(self._selection.customer)
         async for row in self._ledger.rows(partition, Span(0, first), everything, outcomes=True):
@@ -111,9 +111,9 @@ class Check:
                 if self._selection.holds(row):
                     self._differ(difference)
 
-    def _check_inherited(self, partition: int, inherited: list[Tariff]) -> None:
+    def _check_inherited(self, partition: int, inherited: list[PriceModel]) -> None:
         """Before the log begins at most one price of a customer and action was in force."""
-        known: dict[tuple[str | None, str], Tariff] = {}
+        known: dict[tuple[str | None, str], PriceModel] = {}
         for tariff in inherited:
             other = known.setdefault((tariff.customer, tariff.action), tariff)
             if other != tariff:
@@ -143,8 +143,8 @@ class Check:
                 if (void["event_id"], column) not in told:
                     self._differ(Difference("value", *at, column, wanted, found))
 
-    async def _chunks(self, shard: Shard, partition: int, span: Span) -> AsyncIterator[list[Expected]]:
-        chunk: list[Expected] = []
+    async def _chunks(self, shard: ShardModel, partition: int, span: Span) -> AsyncIterator[list[ExpectedRows]]:
+        chunk: list[ExpectedRows] = []
         weight = 0
         async for record in self._log.records(partition, span):
             expected = self._apply(shard, record)
@@ -158,13 +158,13 @@ class Check:
         if chunk:
             yield chunk
 
-    def _apply(self, shard: Shard, record: RawRecord) -> Expected:
+    def _apply(self, shard: ShardModel, record: RawRecord) -> ExpectedRows:
         expected = shard.apply(record.offset, record.timestamp, record.key, record.value)
         self.totals.commands += 1
         self.totals.events += expected.events
         return expected
 
-    async def _settle(self, partition: int, expected: Expected) -> None:
+    async def _settle(self, partition: int, expected: ExpectedRows) -> None:
         """The ledger says which of several right answers was given: later ones depend on it."""
         await self._caught_up(partition, expected.offset)
         span = Span(expected.offset, expected.offset + 1)
@@ -173,7 +173,7 @@ class Check:
         found = [len(compare(partition, expected._replace(options=(option,)), rows)) for option in options]
         expected.effects[found.index(min(found))]()
 
-    async def _compare(self, partition: int, span: Span, first: int, chunk: list[Expected]) -> None:
+    async def _compare(self, partition: int, span: Span, first: int, chunk: list[ExpectedRows]) -> None:
         leaving = [e.offset for e in chunk if e.options is None or any(e.options)]
         if leaving:
             await self._caught_up(partition, leaving[-1])
@@ -192,12 +192,12 @@ class Check:
                 self._differ(difference)
         # What is left stands at offsets that no record of the log has.
         for offset, left in rows.items():
-            for difference in compare(partition, Expected(offset, 0, ([],)), left):
+            for difference in compare(partition, ExpectedRows(offset, 0, ([],)), left):
                 self._differ(difference)
         self.totals.borrowed += sum(event_id(partition, first, 0) > void["original"] for void in voids.values())
         await self._check_voids(list(voids.values()), told)
 
-    def _chosen(self, expected: Expected) -> Expected:
+    def _chosen(self, expected: ExpectedRows) -> ExpectedRows:
         if expected.options is None:
             return expected
         options = tuple([row for row in option if self._selection.holds(row)] for option in expected.options)

@@ -10,9 +10,9 @@ from typing import Any
 
 import aiohttp
 
-from tools.verify.rows import COLUMNS, FLAGS, MONEY, TIMES, WHOLES, Row
+from tools.verify.price_model import PriceModel
+from tools.verify.row_values import COLUMNS, FLAGS, MONEY, TIMES, WHOLES, Row
 from tools.verify.sources import KEYED, OUTCOMES, CannotRun, OldKey, Selection, Span
-from tools.verify.tariffs import Tariff
 
 PAGE = 20_000
 """Rows in one answer, about. A range of fewer raw offsets than this is asked for at once."""
@@ -79,14 +79,14 @@ class ClickHouseLedger:
         (row,) = await self._all(f"SELECT toString(count()), {latest} FROM rev.entries WHERE {where}")
         return int(row[1]) if int(row[0]) else 0
 
-    async def inherited(self, partition: int, first: int) -> list[Tariff]:
+    async def inherited(self, partition: int, first: int) -> list[PriceModel]:
         customer = "if(price_is_default, '', customer_id)"
         columns = f"toString(price_id), {customer}, price_action, {_money('price_base')}, {_money('price_token')}"
         columns += f", {_money('price_bonus')}, toString(price_offset), price_is_default"
         where = f"raw_partition = {partition} AND raw_offset >= {first} AND price_offset < {first} AND price_id != 0"
         found = await self._all(f"SELECT DISTINCT {columns} FROM rev.entries WHERE {where}")
         tariffs = [
-            Tariff(int(id), None if default else customer, action, Decimal(b), Decimal(t), Decimal(s), int(offset))
+            PriceModel(int(id), None if default else customer, action, Decimal(b), Decimal(t), Decimal(s), int(offset))
             for id, customer, action, b, t, s, offset, default in found
         ]
         return sorted(tariffs, key=lambda tariff: (tariff.offset, tariff.id))

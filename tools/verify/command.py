@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 async def _compare(where: Where, selection: Selection, said: report.Report, wait: float) -> Totals:
     async with aiohttp.ClientSession() as session, KafkaLog(where.kafka) as log:
         ledger = ClickHouseLedger(session, where.clickhouse, where.user, where.password)
-        return await Check(log, ledger, selection, said.tell, patience=wait).run()
+        return await Check(log, ledger, selection, said.add, patience=wait).run()
 
 
 def _where(data: Path | None) -> Where:

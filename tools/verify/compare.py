@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tools.verify.model import Expected
-from tools.verify.rows import COLUMNS, Row, canonical, loads
+from tools.verify.model import ExpectedRows
+from tools.verify.row_values import COLUMNS, Row, canonical, loads
 from tools.verify.sources import KEYED
 
 SPECIAL = ("body_hash", "reason", "metadata", "detail", "entries_offset")
@@ -31,7 +31,7 @@ class Difference(NamedTuple):
         return self.offset * 65536 + self.partition * 1024 + self.place
 
 
-def compare(partition: int, expected: Expected, rows: Iterable[Row]) -> list[Difference]:
+def compare(partition: int, expected: ExpectedRows, rows: Iterable[Row]) -> list[Difference]:
     """Every difference between one record's rows and what they must be: against the option
     that agrees best. ``expected.options`` None compares nothing."""
     found = list(rows)

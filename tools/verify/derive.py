@@ -5,7 +5,7 @@ from functools import reduce
 from typing import Any
 
 from tools.verify.compare import Difference
-from tools.verify.rows import ZERO, Row, add, amounts, event_id
+from tools.verify.row_values import ZERO, Row, add, amounts, event_id
 
 PARTS = ("base_cents", "token_cents", "bonus_cents", "total_cents")
 

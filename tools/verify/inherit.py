@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from tools.verify.compare import Difference
-from tools.verify.outcomes import Outcome, Outcomes, closing_price, criteria_of, opened_by
-from tools.verify.rows import Row
+from tools.verify.outcome_model import OutcomeModel, OutcomeModels, closing_price, criteria_of, opened_by
+from tools.verify.row_values import Row
 
 
-def inherit(outcomes: Outcomes, row: Row) -> Iterator[Difference]:
+def inherit(outcomes: OutcomeModels, row: Row) -> Iterator[Difference]:
     """Take in the next row about outcomes, in the order of the log. Yields what the rows before contradict."""
     at = (row["raw_partition"], row["raw_offset"], row["raw_index"])
     if row["kind"] in ("charge", "waived"):
@@ -27,7 +27,7 @@ def inherit(outcomes: Outcomes, row: Row) -> Iterator[Difference]:
         outcomes.inherit(opened_by(row, criteria_of(row["detail"]), inherited=True))
 
 
-def _closing(outcome: Outcome | None, row: Row) -> Iterator[tuple[str, Any]]:
+def _closing(outcome: OutcomeModel | None, row: Row) -> Iterator[tuple[str, Any]]:
     if outcome is None or outcome.verdict:
         yield "original", "an outcome that was open" if outcome is None else f"one that had not {outcome.verdict}"
         return

@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from schemas.limits import DAY
-from tools.verify.keys import Keys, Known, body_of
-from tools.verify.outcomes import Outcome, Outcomes, closing_price, opened_by
-from tools.verify.rows import BORROWED, EMPTY, Row, canonical, event_id, iso, loads
-from tools.verify.voids import Place, void_row, void_shown, voidable
+from tools.verify.key_model import Keys, Known, body_of
+from tools.verify.outcome_model import OutcomeModel, OutcomeModels, closing_price, opened_by
+from tools.verify.row_values import BORROWED, EMPTY, Row, canonical, event_id, iso, loads
+from tools.verify.void_rules import VoidAddress, void_row, void_shown, voidable
 
 RESERVED = "outcome_charge"
 """The action of registered outcomes."""
@@ -48,7 +48,7 @@ def nothing() -> None:
 class Lifecycle:
     """The outcomes of one partition. ``keys``: the namespaces that meter events share."""
 
-    def __init__(self, partition: int, keys: Keys, outcomes: Outcomes) -> None:
+    def __init__(self, partition: int, keys: Keys, outcomes: OutcomeModels) -> None:
         self._partition, self._keys, self._outcomes = partition, keys, outcomes
 
     def apply(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Option]:
@@ -70,7 +70,7 @@ class Lifecycle:
     def _repeated(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Option]:
         """The options of a command whose key is remembered; none when it is new."""
         name = command.get("idempotency_key")
-        known = None if name is None else self._keys.recall(command["customer_id"], name, command.get("mode"))
+        known = None if name is None else self._keys.find(command["customer_id"], name, command.get("mode"))
         if known is None or at - known.at >= command["idempotency_window"]:
             return []
         outcome = self._find(command, command.get("target", ""))
@@ -96,7 +96,7 @@ class Lifecycle:
 
         def effect() -> None:
             self.opened(row, command.get("success_criteria"), command.get("mode"))
-            self._remember(at, command, row["test"])
+            self._add_key(at, command, row["test"])
 
         return Option([row], effect)
 
@@ -108,7 +108,7 @@ class Lifecycle:
 
             def effect() -> None:
                 self._outcomes.put(outcome._replace(verdict=verdict, closed_by=row["event_id"]))
-                self._remember(at, command, row["test"])
+                self._add_key(at, command, row["test"])
 
             return Option([row], effect)
         if outcome is not None and outcome.verdict == verdict:
@@ -125,7 +125,7 @@ class Lifecycle:
         target = command["target"] if command["command"] == "read" else command["outcome_id"]
         return self._expiry(offset, at, self._find(command, target), command)
 
-    def _expiry(self, offset: int, at: int, outcome: Outcome | None, command: Mapping[str, Any]) -> Option:
+    def _expiry(self, offset: int, at: int, outcome: OutcomeModel | None, command: Mapping[str, Any]) -> Option:
         if outcome is None or outcome.verdict or at < outcome.expires_at:
             return Option([], nothing)
         row = self._closing(offset, at, outcome, "expired", command)
@@ -136,7 +136,7 @@ class Lifecycle:
         whose = self._outcomes.voided(command["event_id"])
         if whose == command["customer_id"]:
             return Option([], nothing)
-        place = Place(self._partition, offset)
+        place = VoidAddress(self._partition, offset)
         if whose is not None or not voidable(command, place, self._outcomes):
             return Option([self._refusal(offset, at, 0, command)], nothing)
         row = {**self._plain(offset, at, 0, command), **void_row(command)}
@@ -144,13 +144,13 @@ class Lifecycle:
         effect = partial(self._outcomes.void, command["event_id"], command["customer_id"], charge=charge)
         return Option([{**row, "detail": void_shown(row)}], effect)
 
-    def _find(self, command: Mapping[str, Any], target: str) -> Outcome | None:
+    def _find(self, command: Mapping[str, Any], target: str) -> OutcomeModel | None:
         return self._outcomes.find(command["customer_id"], target, command.get("mode"))
 
-    def _remember(self, at: int, command: Mapping[str, Any], test: bool) -> None:
+    def _add_key(self, at: int, command: Mapping[str, Any], test: bool) -> None:
         name = command.get("idempotency_key")
         if name is not None:
-            self._keys.remember(command["customer_id"], name, Known(self._body(command), at), test)
+            self._keys.add(command["customer_id"], name, Known(self._body(command), at), test)
 
     def misplaced(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Row]:
         """What a command under another key than its customer's leaves."""
@@ -190,7 +190,7 @@ class Lifecycle:
         opened = opened_by(row, None if criteria is None else canonical(criteria))
         return {**row, "detail": shown(opened, at)}
 
-    def _closing(self, offset: int, at: int, outcome: Outcome, verdict: str, command: Mapping[str, Any]) -> Row:
+    def _closing(self, offset: int, at: int, outcome: OutcomeModel, verdict: str, command: Mapping[str, Any]) -> Row:
         charge = closing_price(outcome, verdict)
         resolving = verdict != "expired"
         return {
@@ -210,7 +210,7 @@ class Lifecycle:
         }
 
     def _refusal(
-        self, offset: int, at: int, index: int, command: Mapping[str, Any], outcome: Outcome | None = None
+        self, offset: int, at: int, index: int, command: Mapping[str, Any], outcome: OutcomeModel | None = None
     ) -> Row:
         return {
             **self._plain(offset, at, index, command),
@@ -222,7 +222,7 @@ class Lifecycle:
         }
 
 
-def _is_test(command: Mapping[str, Any], outcome: Outcome | None) -> bool:
+def _is_test(command: Mapping[str, Any], outcome: OutcomeModel | None) -> bool:
     """Of a refusal: a verdict has no flag of its own, but its outcome's, or else its mode's."""
     if command["command"] != "resolve":
         return bool(command.get("test", False))
@@ -234,7 +234,7 @@ def _can_open(command: Mapping[str, Any], at: int) -> bool:
     return at < command["expires_at"] <= at + MAX_TTL and all(0 <= price <= MAX_PRICE for price in prices)
 
 
-def shown(outcome: Outcome, at: int, evidence: Any = None) -> dict[str, Any]:
+def shown(outcome: OutcomeModel, at: int, evidence: Any = None) -> dict[str, Any]:
     """The outcome as the API shows it, at the accepted time of what opened or closed it."""
     closed = outcome.verdict != ""
     return {

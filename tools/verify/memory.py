@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
-from tools.verify.rows import EMPTY, Row
+from tools.verify.price_model import PriceModel
+from tools.verify.row_values import EMPTY, Row
 from tools.verify.sources import KEYED, OUTCOMES, OldKey, RawRecord, Selection, Span
-from tools.verify.tariffs import Tariff
 
 
-class MemoryLog:
+class MemoryRawLog:
     """Partitions of records, each ordered by offset. ``firsts``: where retention has got to."""
 
     def __init__(self, partitions: Mapping[int, Sequence[RawRecord]], firsts: Mapping[int, int] | None = None) -> None:
@@ -56,9 +56,9 @@ class MemoryLedger:
     async def began(self, partition: int, first: int) -> int:
         return max((row["recorded_at"] for row in self._of(partition) if row["raw_offset"] < first), default=0)
 
-    async def inherited(self, partition: int, first: int) -> list[Tariff]:
+    async def inherited(self, partition: int, first: int) -> list[PriceModel]:
         found = {
-            _tariff(r) for r in self._of(partition) if r["raw_offset"] >= first > r["price_offset"] and r["price_id"]
+            _price(r) for r in self._of(partition) if r["raw_offset"] >= first > r["price_offset"] and r["price_id"]
         }
         return sorted(found, key=lambda tariff: (tariff.offset, tariff.id))
 
@@ -73,7 +73,7 @@ class MemoryLedger:
         return sorted(rows, key=lambda row: (row["raw_offset"], row["raw_index"]))
 
 
-def _tariff(row: Row) -> Tariff:
+def _price(row: Row) -> PriceModel:
     customer = None if row["price_is_default"] else row["customer_id"]
     rates = (row["price_base"], row["price_token"], row["price_bonus"])
-    return Tariff(row["price_id"], customer, row["price_action"], *rates, row["price_offset"])
+    return PriceModel(row["price_id"], customer, row["price_action"], *rates, row["price_offset"])

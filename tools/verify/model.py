@@ -9,23 +9,23 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from tools.verify import endpoints
-from tools.verify.configuration import CONFIG_KEY, Configuration
-from tools.verify.keys import Keys, Known, body_of
+from tools.verify import endpoint_model
+from tools.verify.config_model import CONFIG_KEY, Configuration
+from tools.verify.key_model import Keys, Known, body_of
 from tools.verify.lifecycle import COMMANDS, RESERVED, Effect, Lifecycle, nothing
-from tools.verify.outcomes import Outcomes
-from tools.verify.rows import EMPTY, Row, amounts, canonical, event_id, loads
-from tools.verify.tariffs import Tariff, Tariffs
+from tools.verify.outcome_model import OutcomeModels
+from tools.verify.price_model import PriceModel, PriceModels
+from tools.verify.row_values import EMPTY, Row, amounts, canonical, event_id, loads
 
 MAX_CENTS = 10**12
 MAX_TOKENS = 10**12
 MAX_EVENTS = 1000
 PRICE_KEY = b"_price"
 CONFIGURE = {"genesis", "key.create", "key.revoke", "price.set", "price.delete", "customer.update", "customer.ensure"}
-CONFIGURE |= {f"webhook.{name}" for name in endpoints.COMMANDS}
+CONFIGURE |= {f"webhook.{name}" for name in endpoint_model.COMMANDS}
 
 
-class Expected(NamedTuple):
+class ExpectedRows(NamedTuple):
     """What one record of the log must have left. ``options``: any of them is right; more than
     one only where the answer depends on what is older than the log; then the one that holds has
     its effect on later records (``effects``, alike in number) when it is called. None: nothing is known.
@@ -46,15 +46,15 @@ class _Charge(NamedTuple):
     body: bytes
 
 
-class Shard:
+class ShardModel:
     """One partition. Records are applied in the order of their offsets."""
 
     def __init__(
         self,
         partition: int,
         keys: Keys,
-        outcomes: Outcomes,
-        tariffs: Tariffs,
+        outcomes: OutcomeModels,
+        tariffs: PriceModels,
         configuration: Configuration,
         began: int = 0,
     ) -> None:
@@ -62,58 +62,58 @@ class Shard:
         self._lifecycle = Lifecycle(partition, keys, outcomes)
         self._at = began
 
-    def apply(self, offset: int, timestamp: int, key: bytes, value: bytes) -> Expected:
+    def apply(self, offset: int, timestamp: int, key: bytes, value: bytes) -> ExpectedRows:
         """The rows that a record must have left; ``timestamp`` is its append time in ms."""
         self._at = max(self._at, timestamp)
         try:
             command = loads(value)
             name = command["command"]
         except (ValueError, TypeError, KeyError, RecursionError):
-            return Expected(offset, self._at, ([],), problem="no command")
+            return ExpectedRows(offset, self._at, ([],), problem="no command")
         if name == "meter":
             return self._meter(offset, key, command)
         if name in COMMANDS:
             return self._outcome(offset, key, command)
         if name == "price":
             return self._install(offset, key, command)
-        if name == endpoints.REPLAY and key == command["customer_id"].encode():
-            return self._expected(offset, [{**self._plain(offset, key, "config"), **endpoints.replayed(command)}])
+        if name == endpoint_model.REPLAY and key == command["customer_id"].encode():
+            return self._expected(offset, [{**self._plain(offset, key, "config"), **endpoint_model.replayed(command)}])
         if name in CONFIGURE:
             if key != CONFIG_KEY or not self._configuration.is_home(self.partition):
                 return self._expected(offset, [self._plain(offset, key, "rejected")])
             rows = self._configuration.apply(command)
             base = self._plain(offset, key, "config")
-            rows = None if rows is None else [{**base, **row, **self._place(offset, i)} for i, row in enumerate(rows)]
+            rows = None if rows is None else [{**base, **row, **self._index(offset, i)} for i, row in enumerate(rows)]
             return self._expected(offset, rows)
-        return Expected(offset, self._at, ([],), problem=f"unknown command {name!r}")
+        return ExpectedRows(offset, self._at, ([],), problem=f"unknown command {name!r}")
 
-    def _expected(self, offset: int, rows: list[Row] | None, events: int = 0) -> Expected:
-        return Expected(offset, self._at, None if rows is None else (rows,), events)
+    def _expected(self, offset: int, rows: list[Row] | None, events: int = 0) -> ExpectedRows:
+        return ExpectedRows(offset, self._at, None if rows is None else (rows,), events)
 
-    def _outcome(self, offset: int, key: bytes, command: Mapping[str, Any]) -> Expected:
+    def _outcome(self, offset: int, key: bytes, command: Mapping[str, Any]) -> ExpectedRows:
         if key != command["customer_id"].encode():
             return self._expected(offset, self._lifecycle.misplaced(offset, self._at, command))
         options = self._lifecycle.apply(offset, self._at, command)
         if len(options) == 1:
             options[0].effect()
         rows = tuple(option.rows for option in options)
-        return Expected(offset, self._at, rows, effects=tuple(option.effect for option in options))
+        return ExpectedRows(offset, self._at, rows, effects=tuple(option.effect for option in options))
 
-    def _install(self, offset: int, key: bytes, command: Mapping[str, Any]) -> Expected:
+    def _install(self, offset: int, key: bytes, command: Mapping[str, Any]) -> ExpectedRows:
         if key != PRICE_KEY:
             return self._expected(offset, [self._plain(offset, key, "rejected")])
         last = self._tariffs.number
         problem = ""
         if self._tariffs.install(command, offset):
             problem = self._configuration.check_install(command, self.partition, last)
-        return Expected(offset, self._at, ([],), problem=problem)
+        return ExpectedRows(offset, self._at, ([],), problem=problem)
 
     def _plain(self, offset: int, key: bytes, kind: str) -> Row:
         """A row of a command that no customer sent."""
-        row = {**EMPTY, **self._place(offset, 0), "kind": kind, "customer_id": key.decode(errors="replace")}
+        row = {**EMPTY, **self._index(offset, 0), "kind": kind, "customer_id": key.decode(errors="replace")}
         return {**row, "event_time": self._at, "recorded_at": self._at}
 
-    def _place(self, offset: int, index: int) -> Row:
+    def _index(self, offset: int, index: int) -> Row:
         return {
             "event_id": event_id(self.partition, offset, index),
             "raw_partition": self.partition,
@@ -121,7 +121,7 @@ class Shard:
             "raw_index": index,
         }
 
-    def _meter(self, offset: int, key: bytes, command: Mapping[str, Any]) -> Expected:
+    def _meter(self, offset: int, key: bytes, command: Mapping[str, Any]) -> ExpectedRows:
         events = command["events"]
         sane = 1 <= len(events) <= (MAX_EVENTS if command.get("batch") else 1)
         if not sane or key != command["customer_id"].encode():
@@ -133,7 +133,7 @@ class Shard:
             name, body = event.get("idempotency_key"), b""
             if name is not None:
                 body = body_of(canonical({k: v for k, v in event.items() if k != "idempotency_key"}))
-                known = within.get(name, self._recall(command, name))
+                known = within.get(name, self._find_key(command, name))
                 if known is not None:
                     unsure = unsure or known == b""
                     refused = refused or known not in (b"", body)
@@ -148,22 +148,22 @@ class Shard:
         if refused:
             return self._expected(offset, self._refused(offset, command), len(events))
         rows = [charge.row for charge in charges]
-        charged = partial(self._remember, self._at, command, charges)
+        charged = partial(self._add_key, self._at, command, charges)
         if unsure:
             options = (rows, self._refused(offset, command))
-            return Expected(offset, self._at, options, len(events), effects=(charged, nothing))
+            return ExpectedRows(offset, self._at, options, len(events), effects=(charged, nothing))
         charged()
         return self._expected(offset, rows, len(events))
 
-    def _recall(self, command: Mapping[str, Any], name: str) -> bytes | None:
-        known = self._keys.recall(command["customer_id"], name, command.get("mode"))
+    def _find_key(self, command: Mapping[str, Any], name: str) -> bytes | None:
+        known = self._keys.find(command["customer_id"], name, command.get("mode"))
         return known.body if known is not None and self._at - known.at < command["idempotency_window"] else None
 
-    def _remember(self, at: int, command: Mapping[str, Any], charges: list[_Charge]) -> None:
+    def _add_key(self, at: int, command: Mapping[str, Any], charges: list[_Charge]) -> None:
         for charge in charges:
             if charge.key is not None:
                 known = Known(charge.body, at)
-                self._keys.remember(command["customer_id"], charge.key, known, charge.row["test"])
+                self._keys.add(command["customer_id"], charge.key, known, charge.row["test"])
             if charge.row["outcome"] == "pending":
                 self._lifecycle.opened(charge.row)
 
@@ -199,7 +199,7 @@ class Shard:
         )  # fmt: skip
         return {
             **EMPTY,
-            **self._place(offset, index),
+            **self._index(offset, index),
             **{name: event.get(name) or "" for name in texts},
             "kind": kind,
             "customer_id": command["customer_id"],
@@ -216,7 +216,7 @@ class Shard:
         }
 
 
-def _priced_by(tariff: Tariff) -> Row:
+def _priced_by(tariff: PriceModel) -> Row:
     return {
         "price_id": tariff.id,
         "price_action": tariff.action,

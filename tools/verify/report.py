@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tools.verify.check import Totals
 from tools.verify.compare import Difference
-from tools.verify.rows import EXACT
+from tools.verify.row_values import EXACT
 
 
 class Report:
@@ -23,7 +23,7 @@ class Report:
         if file is not None:
             file.write('{"differences": [')
 
-    def tell(self, difference: Difference) -> None:
+    def add(self, difference: Difference) -> None:
         if len(self.first) < self._shown:
             self.first.append(difference)
         if self._file is not None:

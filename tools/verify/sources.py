@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol
 
-from tools.verify.rows import Row
-from tools.verify.tariffs import Tariff
+from tools.verify.price_model import PriceModel
+from tools.verify.row_values import Row
 
 KEYED = ("event", "registered", "charge", "waived")
 """Kinds of row that a key is remembered by."""
@@ -56,7 +56,7 @@ class OldKey(NamedTuple):
     test: bool
 
 
-class Log(Protocol):
+class RawLog(Protocol):
     """rev.raw."""
 
     async def spans(self) -> dict[int, Span]:
@@ -68,7 +68,7 @@ class Log(Protocol):
         ...
 
 
-class Ledger(Protocol):
+class LedgerRows(Protocol):
     """rev.entries in ClickHouse."""
 
     async def reached(self, partition: int) -> int:
@@ -92,7 +92,7 @@ class Ledger(Protocol):
         """The latest accepted time (ms) of a row below a raw offset; 0 when there is none."""
         ...
 
-    async def inherited(self, partition: int, first: int) -> list[Tariff]:
+    async def inherited(self, partition: int, first: int) -> list[PriceModel]:
         """The prices that rows from a raw offset on were priced with and that were set before it."""
         ...
 

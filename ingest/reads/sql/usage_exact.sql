@@ -1,11 +1,11 @@
 -- Sums for any range and any filter, by {key}: the same numbers as usage_hours.sql, from the rows themselves.
--- What has no seat among the {most} largest is one last row without a name.
+-- What has no rank among the {most} largest is one last row without a name.
 WITH
     toStartOfHour(event_time) AS hour,
     toStartOfDay(toStartOfHour(event_time)) AS day
 SELECT
-    if(seat > {most:UInt32}, '', any(one)) AS name,
-    if(seat > {most:UInt32}, count(), 0) AS others,
+    if(rank > {most:UInt32}, '', any(one)) AS name,
+    if(rank > {most:UInt32}, count(), 0) AS others,
     countIf(event_count > 0) AS active,
     sum(event_count) AS events,
     sum(charge_count) AS charges,
@@ -14,7 +14,7 @@ SELECT
     toString(sum(cents_charged)) AS charged
 FROM
 (
-    SELECT *, least(row_number() OVER (ORDER BY cents_counted DESC, one), {most:UInt32} + 1) AS seat
+    SELECT *, least(row_number() OVER (ORDER BY cents_counted DESC, one), {most:UInt32} + 1) AS rank
     FROM
     (
         SELECT
@@ -46,5 +46,5 @@ FROM
         GROUP BY key
     )
 )
-GROUP BY seat
-ORDER BY seat
+GROUP BY rank
+ORDER BY rank

@@ -30,7 +30,7 @@ import schemathesis
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from bench.running import Running, wait_until
+from bench.running_stack import RunningStack, wait_until
 from ingest.app import table
 from ingest.openapi import document
 from ingest.routing import Auth
@@ -49,10 +49,10 @@ LATER, HOOK = "2090-01-01T00:00:00Z", "https://example.com/hook"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """One `rev up` whose every action has a price."""
     secret_key = base64.b64encode(bytes(32)).decode()
-    made = Running(tmp_path_factory.mktemp("contract") / "data", {"REV_SECRET_KEY": secret_key})
+    made = RunningStack(tmp_path_factory.mktemp("contract") / "data", {"REV_SECRET_KEY": secret_key})
     try:
         made.wait_ready()
         price = {"action_type": "*", "base_rate_cents": 1}
@@ -64,13 +64,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def secrets(running: Running) -> dict[Auth, str]:
+def secrets(running: RunningStack) -> dict[Auth, str]:
     """What each kind of caller carries."""
     return {Auth.KEY: running.make_key(CUSTOMER), Auth.ADMIN: running.admin_token}
 
 
 @pytest.fixture(scope="module")
-def places(running: Running, secrets: dict[Auth, str]) -> dict[str, str]:
+def places(running: RunningStack, secrets: dict[Auth, str]) -> dict[str, str]:
     """For each path that names something (or method and path), an id of such a thing that is there."""
     key = secrets[Auth.KEY]
     task = {"task_id": "contract", "agent_id": "a", "price_on_success": 5, "expires_at": LATER}
@@ -92,7 +92,7 @@ def places(running: Running, secrets: dict[Auth, str]) -> dict[str, str]:
     }
 
 
-def _made(running: Running, path: str, body: Any, key: str) -> Any:
+def _made(running: RunningStack, path: str, body: Any, key: str) -> Any:
     status, made = running.call("POST", path, body, key)
     assert status == 201, made
     return made
@@ -109,14 +109,14 @@ DOCUMENT = document(ROWS)
 contract = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
 
 
-def test_the_running_server_serves_this_description(running: Running) -> None:
+def test_the_running_server_serves_this_description(running: RunningStack) -> None:
     """What is tested below is what /openapi.json says."""
     assert running.call("GET", "/openapi.json") == (200, json.loads(json.dumps(DOCUMENT)))
 
 
 @contract.parametrize()
 def test_every_operation_keeps_what_it_says_of_itself(
-    case: schemathesis.Case, running: Running, secrets: dict[Auth, str], places: dict[str, str]
+    case: schemathesis.Case, running: RunningStack, secrets: dict[Auth, str], places: dict[str, str]
 ) -> None:
     """No 5xx, no status, content type or body that is not described; what is invalid is refused,
     also without credentials; what is valid is accepted."""
@@ -189,7 +189,7 @@ def _of_event(event: dict[str, Any]) -> bool:
     return len(SPLIT & event.keys()) > 1 or bool(TIMED & event.keys())
 
 
-def test_every_operation_was_reached_and_nothing_was_an_unexpected_error(running: Running) -> None:
+def test_every_operation_was_reached_and_nothing_was_an_unexpected_error(running: RunningStack) -> None:
     """Everything was let in and answered, what takes a body both accepted and refused; no bug was counted."""
     with urllib.request.urlopen(f"{running.http}/metrics", timeout=15) as answer:
         text = answer.read().decode()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.running import wait_until
+from bench.running_stack import wait_until
 
 pytestmark = pytest.mark.integration
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bench.running import Running, wait_until
+from bench.running_stack import RunningStack, wait_until
 from deploy.supervisor import directory
 from deploy.supervisor.plan import SERVICES
 from deploy.supervisor.screen import curl
@@ -103,7 +103,7 @@ def test_the_same_command_runs_against_a_cluster(own_kafka: str, serve: Serve, t
             "REV_CLICKHOUSE_URL": f"http://127.0.0.1:{ready['port']}",
             "REV_CLICKHOUSE_PASSWORD": user["password"],
         }
-        running = Running(tmp_path / "data", env)
+        running = RunningStack(tmp_path / "data", env)
         try:
             running.wait_ready()
             assert set(running.run["pids"]) == set(SERVICES)

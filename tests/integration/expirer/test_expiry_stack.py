@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from bench.running import Running, wait_until
+from bench.running_stack import RunningStack, wait_until
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    made = Running(tmp_path_factory.mktemp("expiry") / "data")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    made = RunningStack(tmp_path_factory.mktemp("expiry") / "data")
     try:
         made.wait_ready()
         yield made
@@ -24,7 +24,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def key(running: Running) -> str:
+def key(running: RunningStack) -> str:
     return running.make_key("expiry")
 
 
@@ -32,7 +32,7 @@ def ahead(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
-def register(running: Running, key: str, task: str, seconds: float, **more: Any) -> str:
+def register(running: RunningStack, key: str, task: str, seconds: float, **more: Any) -> str:
     """The id of an outcome that expires so many seconds ahead."""
     body = {"task_id": task, "agent_id": "a", "price_on_success": 4900, "price_on_failure": 25, **more}
     status, answer = running.call("POST", "/v1/outcomes", {**body, "expires_at": ahead(seconds)}, key)
@@ -40,7 +40,7 @@ def register(running: Running, key: str, task: str, seconds: float, **more: Any)
     return str(answer["outcome_id"])
 
 
-def closings(running: Running, outcome: str) -> list[str]:
+def closings(running: RunningStack, outcome: str) -> list[str]:
     """kind, verdict, cents and how late in ms, of every entry that closed it."""
     late = "toUnixTimestamp64Milli(recorded_at) - toUnixTimestamp64Milli(expires_at)"
     query = (
@@ -50,7 +50,7 @@ def closings(running: Running, outcome: str) -> list[str]:
     return running.sql(query).splitlines()
 
 
-def test_it_expires_by_itself_once_at_the_price_that_was_agreed(running: Running, key: str) -> None:
+def test_it_expires_by_itself_once_at_the_price_that_was_agreed(running: RunningStack, key: str) -> None:
     """An outcome that nobody resolves or reads is closed as expired when its time has come, never
     before, with one entry: at the failure price, or with on_expiry=success at the success price; a
     pending event's bonus is waived."""
@@ -76,7 +76,7 @@ def test_it_expires_by_itself_once_at_the_price_that_was_agreed(running: Running
     assert (status, answer["status"], answer["charge_cents"]) == (200, "expired", 4900)
 
 
-def test_it_expires_after_the_expirer_was_killed(running: Running, key: str) -> None:
+def test_it_expires_after_the_expirer_was_killed(running: RunningStack, key: str) -> None:
     """What falls due while the expirer is dead is closed when the supervisor has started it again."""
     outcome = register(running, key, "orphan", 0.5)
     os.kill(running.wait_pid("expirer"), signal.SIGKILL)

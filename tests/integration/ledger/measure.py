@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ledger.blocks import Block, Builder, Record
+from ledger.blocks import Block, Builder, LogRecord
 from ledger.migrate import migrate
 from ledger.store import LedgerTable
 from tests.integration.ledger.engine import Engine
@@ -29,7 +29,7 @@ def cpu(pid: int) -> float:
 
 async def measure(engine: Engine, count: int) -> None:
     assert engine.process is not None
-    records = [Record(i, AT + i, value(i, AT + i, EVENTS)) for i in range(count)]
+    records = [LogRecord(i, AT + i, value(i, AT + i, EVENTS)) for i in range(count)]
     async with engine.client() as db:
         await migrate(db)
         table = LedgerTable(db, lambda: "measure")
@@ -61,7 +61,7 @@ async def blocks(pid: int, table: LedgerTable, offsets: list[int], count: int, e
     own, theirs = time.process_time(), cpu(pid)
     for turn in range(BLOCKS):
         firsts = [offset + turn * count for offset in offsets]
-        made = [tuple(Record(i, AT, value(i, AT, events)) for i in range(first, first + count)) for first in firsts]
+        made = [tuple(LogRecord(i, AT, value(i, AT, events)) for i in range(first, first + count)) for first in firsts]
         begin = time.perf_counter()
         writes = [table.write(at, Block(made[at][0].offset - 1, made[at])) for at in range(len(offsets))]
         await asyncio.gather(*writes)

@@ -1,4 +1,4 @@
-"""ledger.deliveries on the real engine: attempts and gaps become rows, one for each record."""
+"""ledger.delivery_copier on the real engine: attempts and gaps become rows, one for each record."""
 
 import asyncio
 import time
@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from ledger.blocks import Record
+from ledger.blocks import LogRecord
 from ledger.clickhouse import ClickHouse
-from ledger.deliveries import DeliveryTable, DeliveryWriter
+from ledger.delivery_copier import DeliveryCopier, DeliveryTable
 from ledger.migrate import migrate
 from schemas.deliveries import Attempt, Gap, encode
 from tests.unit.ledger.tape import Tape
@@ -32,20 +32,20 @@ async def test_every_record_is_one_row(db: ClickHouse, eventually: Eventually) -
     in the middle and the copy began again; what is no attempt is buried."""
     await migrate(db)
     tape = Tape([encode(ATTEMPT), b"no json", encode(GAP), encode(ATTEMPT)], fails_at=3)
-    shelf = DeliveryTable(db)
+    store = DeliveryTable(db)
     buried: list[tuple[int, bytes]] = []
 
-    async def bury(partition: int, record: Record, reason: str) -> None:
+    async def dead_letter(partition: int, record: LogRecord, reason: str) -> None:
         buried.append((record.offset, record.value))
 
-    writer = DeliveryWriter(3, shelf, lambda: tape, bury, flush=0, pause=0)
+    writer = DeliveryCopier(3, store, lambda: tape, dead_letter, flush=0, pause=0)
     task = asyncio.create_task(writer.run())
 
     async def all_there() -> bool:
-        return await shelf.last(3) == 3
+        return await store.last(3) == 3
 
     await eventually(all_there)
-    await shelf.put(b'{"log_partition":3,"log_offset":0,' + encode(ATTEMPT)[1:])
+    await store.put(b'{"log_partition":3,"log_offset":0,' + encode(ATTEMPT)[1:])
     writer.stop()
     await task
     assert buried == [(1, b"no json")]
@@ -80,15 +80,15 @@ async def test_what_the_engine_refuses_is_buried(db: ClickHouse, eventually: Eve
     tape = Tape([*good, poison, *good])
     buried: list[tuple[int, int, str]] = []
 
-    async def bury(partition: int, record: Record, reason: str) -> None:
+    async def dead_letter(partition: int, record: LogRecord, reason: str) -> None:
         buried.append((partition, record.offset, reason))
 
-    shelf = DeliveryTable(db)
-    writer = DeliveryWriter(4, shelf, lambda: tape, bury, flush=0, pause=0)
+    store = DeliveryTable(db)
+    writer = DeliveryCopier(4, store, lambda: tape, dead_letter, flush=0, pause=0)
     task = asyncio.create_task(writer.run())
 
     async def all_there() -> bool:
-        return await shelf.last(4) == 6
+        return await store.last(4) == 6
 
     await eventually(all_there)
     writer.stop()

@@ -9,13 +9,13 @@ from functools import partial
 
 import pytest
 
-from ledger.blocks import Record
+from ledger.blocks import LogRecord
 from ledger.clickhouse import ClickHouse
 from ledger.errors import Unavailable, WrongLog
-from ledger.pace import Pace
+from ledger.insert_schedule import InsertSchedule
 from ledger.source import KafkaSource
 from ledger.store import LedgerTable
-from ledger.writer import QUIET, Halted, PartitionWriter
+from ledger.writer import QUIET, Halted, LedgerWorker
 from tests.integration.ledger.engine import Engine
 from tests.integration.ledger.entries_log import AT, Log, create_topic, forget_records
 
@@ -56,29 +56,29 @@ class Desk:
         quiet: float = QUIET,
         hurried: bool = False,
         table: LedgerTable | None = None,
-        pace: Pace | None = None,
-    ) -> PartitionWriter:
-        """``hurried``: pauses take no time; ``table`` and ``pace``: shared with other partitions."""
-        return PartitionWriter(
+        schedule: InsertSchedule | None = None,
+    ) -> LedgerWorker:
+        """``hurried``: pauses take no time; ``table`` and ``schedule``: shared with other partitions."""
+        return LedgerWorker(
             self.partition,
             store=table or self.table(),
             source=lambda: KafkaSource(self.kafka, self.partition, now=wall_ms, topic=TOPIC),
-            bury=self._bury,
+            dead_letter=self._dead_letter,
             check_log=self._check,
             now=wall_ms,
-            pace=pace or Pace(asyncio.get_running_loop().time, linger),
+            schedule=schedule or InsertSchedule(asyncio.get_running_loop().time, linger),
             sleep=(lambda seconds: asyncio.sleep(0)) if hurried else asyncio.sleep,
             quiet=quiet,
         )
 
-    async def _bury(self, partition: int, record: Record, reason: str) -> None:
+    async def _dead_letter(self, partition: int, record: LogRecord, reason: str) -> None:
         self.buried.append(record.offset)
 
     async def _check(self) -> None:
         return None
 
     @contextmanager
-    def running(self, *writers: PartitionWriter) -> Iterator[list["asyncio.Task[None]"]]:
+    def running(self, *writers: LedgerWorker) -> Iterator[list["asyncio.Task[None]"]]:
         tasks = [asyncio.create_task(writer.run()) for writer in writers]
         try:
             yield tasks
@@ -149,8 +149,8 @@ async def test_two_processes_fight_over_several_partitions(
     await create_topic(kafka, TOPIC, 128)
     desks = [Desk(kafka, db, partition) for partition in four]
     clock = asyncio.get_running_loop().time
-    processes = [(desks[0].table(), Pace(clock, 0.02)) for _ in range(2)]
-    writers = [desk.writer(table=table, pace=pace) for table, pace in processes for desk in desks]
+    processes = [(desks[0].table(), InsertSchedule(clock, 0.02)) for _ in range(2)]
+    writers = [desk.writer(table=table, schedule=schedule) for table, schedule in processes for desk in desks]
     async with AsyncExitStack() as stack:
         logs = [await stack.enter_async_context(Log(kafka, TOPIC, partition)) for partition in four]
         with desks[0].running(*writers) as tasks:
@@ -207,14 +207,14 @@ async def test_a_ledger_ahead_of_the_log_is_left_alone(
     await asyncio.gather(*tasks)
     await create_topic(kafka, "ledger-younger", 128)
     younger = Desk(kafka, desk.db, desk.partition)
-    writer = PartitionWriter(
+    writer = LedgerWorker(
         desk.partition,
         store=LedgerTable(desk.db, lambda: f"f{next(_tokens)}"),
         source=lambda: KafkaSource(kafka, desk.partition, now=wall_ms, topic="ledger-younger"),
-        bury=younger._bury,
+        dead_letter=younger._dead_letter,
         check_log=younger._check,
         now=wall_ms,
-        pace=Pace(asyncio.get_running_loop().time),
+        schedule=InsertSchedule(asyncio.get_running_loop().time),
         sleep=lambda seconds: asyncio.sleep(0),
     )
     with pytest.raises(WrongLog, match="holds offset 4, the log ends at 0"):

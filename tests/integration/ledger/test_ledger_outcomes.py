@@ -6,9 +6,9 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from ledger.blocks import Block, Record
+from ledger.blocks import Block, LogRecord
 from ledger.clickhouse import ClickHouse
-from ledger.errors import Refused
+from ledger.errors import InsertRefused
 from ledger.store import LedgerTable
 from schemas.commands import MeterEvent, OnExpiry, PriceRef, Rates
 from schemas.entries import Entry, EntryRecord, Verdict, encode
@@ -38,7 +38,7 @@ class Book:
     def __init__(self, partition: int) -> None:
         self.customer = f"outcomes-{partition}"
         self._partition = partition
-        self._records: list[Record] = []
+        self._records: list[LogRecord] = []
 
     def register(self, task: str, success: str, failure: str = "0", on_expiry: OnExpiry = "failure") -> int:
         event = msgspec.structs.replace(TASK, outcome="pending", task_id=task, on_expiry=on_expiry)
@@ -74,7 +74,7 @@ class Book:
         offset, at = 3 * len(self._records), AT + 1000 * len(self._records)
         prices = [PRICE] if entry.price == 0 else []
         record = EntryRecord(self.customer, offset, at, [entry], prices, api_key_id=4, test=test)
-        self._records.append(Record(len(self._records), at, encode(record)))
+        self._records.append(LogRecord(len(self._records), at, encode(record)))
         return event_id(self._partition, offset)
 
     def _open(self, entry: Entry, test: bool = False) -> int:
@@ -235,5 +235,5 @@ CHARGE = Entry("charge", event=TASK, bonus="1", total="1", outcome_id="oc_1", or
 async def test_half_an_outcome_is_refused(db: ClickHouse, book: Book, entry: Entry) -> None:
     """No closing without verdict and outcome, no opening without an outcome, no total that its parts do not come to."""
     book.add(entry)
-    with pytest.raises(Refused):
+    with pytest.raises(InsertRefused):
         await book.store(db)

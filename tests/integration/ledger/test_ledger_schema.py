@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ledger.blocks import Block, Record
+from ledger.blocks import Block, LogRecord
 from ledger.clickhouse import ClickHouse
 from ledger.errors import WrongSchema
 from ledger.migrate import applied, migrate, schema
@@ -67,7 +67,7 @@ async def charged(db: ClickHouse) -> None:
     ]
     table = LedgerTable(db, lambda: f"d{next(_tokens)}")
     await table.take_over(0)
-    await table.write(0, Block(-1, tuple(Record(i, now, encode(record)) for i, record in enumerate(records))))
+    await table.write(0, Block(-1, tuple(LogRecord(i, now, encode(record)) for i, record in enumerate(records))))
 
 
 async def test_all_migrations_come_to_the_schema(db: ClickHouse) -> None:

@@ -22,7 +22,7 @@ from schemas.deliveries import Attempt, encode
 from schemas.settings import Settings, read
 from schemas.topics import DEAD, DELIVERIES, ENTRIES
 from streams.appends import Appender
-from streams.clients import reader
+from streams.clients import partition_consumer
 from tests.integration.ledger.engine import Engine
 from tests.integration.ledger.entries_log import Log
 
@@ -250,7 +250,7 @@ async def test_an_attempt_that_cannot_be_a_row_is_a_dead_letter(
     await eventually(copied, timeout=60)
     _, metrics = await service.get("/metrics")
     assert "rev_ledger_deliveries_refused_total 1.0" in metrics
-    consumer = reader(settings.kafka, gather=100)
+    consumer = partition_consumer(settings.kafka, gather=100)
     await consumer.start()
     try:
         consumer.assign([dead := TopicPartition(DEAD, 0)])

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from ledger.blocks import Block, Record
+from ledger.blocks import Block, LogRecord
 from ledger.clickhouse import ClickHouse
-from ledger.errors import Fenced, Refused, TooLarge
+from ledger.errors import InsertRefused, InsertTooLarge, LedgerFenced
 from ledger.memory import MemoryRows, MemoryTable
-from ledger.store import LedgerTable, Store
+from ledger.store import LedgerStore, LedgerTable
 from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.entries import Entry, EntryRecord, encode
 from schemas.ids import event_id
@@ -29,23 +29,23 @@ def token() -> str:
     return f"t{next(_tokens)}"
 
 
-def record(offset: int, at: int = AT, count: int = 3) -> Record:
+def record(offset: int, at: int = AT, count: int = 3) -> LogRecord:
     """A record with ``count`` events, as the pricer writes it."""
     event = MeterEvent("copilot", "completion", tokens=2400)
     entries = [
         Entry("event", index=i, event=event, price=0, base="0.5", token="0.72", total="1.22") for i in range(count)
     ]
-    return Record(offset, at, encode(EntryRecord("acme", offset * 2, at, entries, [PRICE], api_key_id=1)))
+    return LogRecord(offset, at, encode(EntryRecord("acme", offset * 2, at, entries, [PRICE], api_key_id=1)))
 
 
-def block(after: int, *records: Record) -> Block:
+def block(after: int, *records: LogRecord) -> Block:
     return Block(after, records)
 
 
 class Tables:
     """Writers over the same rows, and what is stored."""
 
-    def __init__(self, make: Callable[[], Store], db: ClickHouse | None, rows: MemoryRows) -> None:
+    def __init__(self, make: Callable[[], LedgerStore], db: ClickHouse | None, rows: MemoryRows) -> None:
         self.make = make
         self._db = db
         self._rows = rows
@@ -107,7 +107,7 @@ async def test_a_gap_is_never_written(tables: Tables, partition: int) -> None:
     """A block whose predecessor is not in the table is refused as out of date."""
     table = tables.make()
     await table.take_over(partition)
-    with pytest.raises(Fenced):
+    with pytest.raises(LedgerFenced):
         await table.write(partition, block(4, record(5)))
     assert await tables.offsets(partition) == []
 
@@ -118,7 +118,7 @@ async def test_whoever_takes_over_fences_the_one_before(tables: Tables, partitio
     await old.take_over(partition)
     await old.write(partition, block(-1, record(0)))
     assert await new.take_over(partition) == 0
-    with pytest.raises(Fenced):
+    with pytest.raises(LedgerFenced):
         await old.write(partition, block(0, record(1)))
     await new.write(partition, block(0, record(1)))
     assert await tables.offsets(partition) == [0, 1]
@@ -127,11 +127,11 @@ async def test_whoever_takes_over_fences_the_one_before(tables: Tables, partitio
 async def test_who_never_took_over_cannot_write(tables: Tables, partition: int) -> None:
     """Writing without having taken the partition over, or after letting it go, is refused."""
     table = tables.make()
-    with pytest.raises(Fenced):
+    with pytest.raises(LedgerFenced):
         await table.write(partition, block(-1, record(0)))
     await table.take_over(partition)
     await table.let_go(partition)
-    with pytest.raises(Fenced):
+    with pytest.raises(LedgerFenced):
         await table.write(partition, block(-1, record(0)))
 
 
@@ -139,8 +139,8 @@ async def test_a_refused_block_leaves_nothing_and_the_writer_usable(tables: Tabl
     """Of a block with a spoilt record no row is stored; the good part can be written after it."""
     table = tables.make()
     await table.take_over(partition)
-    spoilt = Record(2, AT, b'{"spoilt":1}')
-    with pytest.raises(Refused):
+    spoilt = LogRecord(2, AT, b'{"spoilt":1}')
+    with pytest.raises(InsertRefused):
         await table.write(partition, block(-1, record(0), spoilt))
     assert await tables.offsets(partition) == []
     await table.write(partition, block(-1, record(0)))
@@ -167,7 +167,7 @@ async def rows_of(db: ClickHouse, partition: int, columns: str) -> list[list[str
 async def store_one(db: ClickHouse, partition: int, value: bytes, at: int = AT) -> None:
     table = LedgerTable(db, token)
     await table.take_over(partition)
-    await table.write(partition, block(-1, Record(0, at, value)))
+    await table.write(partition, block(-1, LogRecord(0, at, value)))
 
 
 async def test_every_column_of_a_row(db: ClickHouse, partition: int) -> None:
@@ -350,7 +350,7 @@ GOOD = b'{"customer_id":"a","raw_offset":1,"recorded_at":2,"entries":[{"kind":"e
 async def test_a_malformed_record_is_refused_whole(db: ClickHouse, partition: int, what: bytes, by: bytes) -> None:
     """What is not exactly an entry is an error that somebody sees, never a row of zeros."""
     assert what in GOOD
-    with pytest.raises(Refused):
+    with pytest.raises(InsertRefused):
         await store_one(db, partition, GOOD.replace(what, by))
     assert await rows_of(db, partition, "1") == []
 
@@ -360,7 +360,7 @@ async def test_two_months_in_one_block_are_refused(db: ClickHouse, partition: in
     april = int(datetime(2026, 4, 1, tzinfo=UTC).timestamp()) * 1000
     table = LedgerTable(db, token)
     await table.take_over(partition)
-    with pytest.raises(Refused):
+    with pytest.raises(InsertRefused):
         await table.write(partition, block(-1, record(0), record(1, at=april)))
     assert await rows_of(db, partition, "1") == []
 
@@ -391,5 +391,5 @@ async def test_the_maximum_and_the_hours_come_from_projections(db: ClickHouse, p
 
 async def test_a_lack_of_memory_is_told_from_an_outage(db: ClickHouse) -> None:
     """ClickHouse's memory limit is an error of its own, upon which the writer halves its block."""
-    with pytest.raises(TooLarge):
+    with pytest.raises(InsertTooLarge):
         await db.execute("SELECT groupArray(number) FROM numbers(10000000)", {"max_memory_usage": 1_000_000})

@@ -5,9 +5,9 @@ import itertools
 
 import pytest
 
-from ledger.blocks import Block, Record
+from ledger.blocks import Block, LogRecord
 from ledger.clickhouse import ClickHouse
-from ledger.errors import Fenced, Refused
+from ledger.errors import InsertRefused, LedgerFenced
 from ledger.store import LedgerTable
 from tests.integration.ledger.entries_log import AT, value
 
@@ -21,7 +21,7 @@ def token() -> str:
 
 
 def block(after: int, *offsets: int, count: int = 3) -> Block:
-    return Block(after, tuple(Record(offset, AT, value(offset, AT, count)) for offset in offsets))
+    return Block(after, tuple(LogRecord(offset, AT, value(offset, AT, count)) for offset in offsets))
 
 
 async def write_all(table: LedgerTable, blocks: dict[int, Block]) -> list[int | BaseException]:
@@ -62,10 +62,10 @@ async def test_of_partitions_written_together_only_the_culprit_fails(db: ClickHo
     await LedgerTable(db, token).take_over(taken)
     blocks = {at: block(0, 1) for at in four}
     blocks[gap] = block(1, 2)
-    blocks[bad] = Block(0, (Record(1, AT, value(1).replace(b'"total":"1.22"', b'"total":"1.23"', 1)),))
+    blocks[bad] = Block(0, (LogRecord(1, AT, value(1).replace(b'"total":"1.22"', b'"total":"1.23"', 1)),))
     told = await write_all(table, blocks)
     assert told[0] == 3
-    assert [type(error) for error in told[1:]] == [Fenced, Fenced, Refused]
+    assert [type(error) for error in told[1:]] == [LedgerFenced, LedgerFenced, InsertRefused]
     assert [(await stored(db, at))[1] for at in four] == [6, 3, 3, 3]
 
 
@@ -77,7 +77,7 @@ async def test_writers_that_take_over_at_once_never_double(db: ClickHouse, parti
         await asyncio.gather(first.take_over(partition), second.take_over(partition))
         same = block(last, *range(last + 1, last + 30), count=40)
         told = await asyncio.gather(first.write(partition, same), second.write(partition, same), return_exceptions=True)
-        assert all(isinstance(answer, int | Fenced) for answer in told)
+        assert all(isinstance(answer, int | LedgerFenced) for answer in told)
         last = await LedgerTable(db, token).take_over(partition)
         assert last in (same.after, same.last)
         _, rows, entries = await stored(db, partition)
@@ -94,7 +94,7 @@ async def test_a_take_over_waits_for_what_is_under_way(db: ClickHouse, partition
         writing = asyncio.create_task(old.write(partition, large))
         last = await new.take_over(partition)
         await asyncio.wait([writing])
-        assert writing.exception() is None or isinstance(writing.exception(), Fenced)
+        assert writing.exception() is None or isinstance(writing.exception(), LedgerFenced)
         assert last == await LedgerTable(db, token).take_over(partition)
         _, rows, entries = await stored(db, partition)
         assert rows == entries

@@ -23,7 +23,7 @@ from notifier.testing import MemorySender
 from schemas import config
 from schemas.config import Webhook
 from schemas.deliveries import Attempt, Gap, decode_attempt, decode_gap
-from schemas.secrets import Box, new_secret
+from schemas.secrets import SecretBox, new_secret
 from schemas.settings import Settings, read
 from schemas.topics import BACKLOGS, CONFIG, CONFIG_KEY, DELIVERIES, ENTRIES, RAW, partition_of
 from streams import clients
@@ -83,7 +83,7 @@ class Site:
 
     async def hook(self, customer: str, url: str, id: int | None = None, **changes: object) -> Webhook:
         """Create or change an endpoint, as the configuration shard would."""
-        sealed = Box(KEY).encrypt(new_secret(os.urandom), os.urandom)
+        sealed = SecretBox(KEY).encrypt(new_secret(os.urandom), os.urandom)
         if id is None:
             id = Site.last_hook = Site.last_hook + 1
         known = self.hooks.get(id) or Webhook(id, customer, url, ["*"], sealed, self.time())
@@ -96,7 +96,7 @@ class Site:
 
     async def fence(self, customer: str) -> None:
         """Take the transactional id of the partition that holds the customer's events."""
-        producer = clients.transactional(self.settings.kafka, f"notifier-{self.partition(customer)}")
+        producer = clients.transactional_producer(self.settings.kafka, f"notifier-{self.partition(customer)}")
         await producer.start()
         await clients.discard_producer(producer)
 
@@ -106,7 +106,7 @@ class Site:
         made, ids = [], []
         for _ in range(records):
             made.append((customer.encode(), metered(customer, Site.last_raw, self.time(), each)))
-            ids += [f"evt_{Site.last_raw << 16 | partition << 10 | place}" for place in range(each)]
+            ids += [f"evt_{Site.last_raw << 16 | partition << 10 | event_index}" for event_index in range(each)]
             Site.last_raw += 1
         await self._send(ENTRIES, partition, made)
         return ids
@@ -178,7 +178,7 @@ class Running:
     def ready(self) -> bool:
         if self._task.done():
             self._task.result()
-        return not self.notifier.troubles()
+        return not self.notifier.not_ready_reasons()
 
     def received(self, url: str | None = None) -> Counter[str]:
         """How often each event was sent (to one URL)."""

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from notifier.lanes import QUEUE, WINDOW
-from notifier.sending import Answer, Delivery
+from notifier.endpoint_queue import TAIL_QUEUE, WINDOW
+from notifier.sender import WebhookRequest, WebhookResponse
 from notifier.testing import MemorySender, never
 from schemas.commands import ReplayWebhook, UpdateWebhook, decode, encode
 from schemas.deliveries import delivery_id
-from schemas.secrets import Box, new_secret
+from schemas.secrets import SecretBox, new_secret
 from tests.integration.notifier.site import Child, Receiver, Running, Site
 
 pytestmark = pytest.mark.integration
@@ -63,7 +63,7 @@ async def test_an_owner_that_ends_leaves_everything_to_the_next(
 ) -> None:
     """Requests in flight, retries and what was not read yet go to the next owner; each is sent with its own id."""
     hook = await site.hook(customer, here)
-    failing = MemorySender({here: _answer(Answer(503))})
+    failing = MemorySender({here: _answer(WebhookResponse(503))})
     first = await running(failing)
     ids = await site.meter(customer, 5)
     await eventually(lambda: len(failing.sent) >= 5, 60)
@@ -141,7 +141,7 @@ async def test_a_deleted_endpoint_hears_nothing_more(
 ) -> None:
     """What waits for a retry when the endpoint is deleted becomes a visible dropped attempt."""
     hook = await site.hook(customer, here)
-    sender = MemorySender({here: _answer(Answer(500))})
+    sender = MemorySender({here: _answer(WebhookResponse(500))})
     notifier = await running(sender)
     ids = await site.meter(customer, 3)
     await eventually(lambda: set(notifier.received(here)) == set(ids), 60)
@@ -153,7 +153,7 @@ async def test_a_deleted_endpoint_hears_nothing_more(
     last = await site.meter(customer, 1)
     await eventually(everything_written(site, customer, last), 60)
     assert len(notifier.received(here)) == sent and other.id != hook.id
-    # a lane is cleared by the flush after the one that tells of its last delivery
+    # a queue is cleared by the flush after the one that tells of its last delivery
     await eventually(_none_left(site, customer), 60)
 
 
@@ -206,7 +206,7 @@ async def test_gone_is_given_up_by_a_command(
 ) -> None:
     """410: the notifier asks the configuration shard to disable the endpoint, and sends nothing more to it."""
     hook = await site.hook(customer, here)
-    notifier = await running(MemorySender({here: _answer(Answer(410))}))
+    notifier = await running(MemorySender({here: _answer(WebhookResponse(410))}))
     await site.meter(customer)
 
     async def asked() -> bool:
@@ -218,11 +218,11 @@ async def test_gone_is_given_up_by_a_command(
     await site.meter(customer, 3)
     await site.hook(customer, here, id=hook.id, active=False, disabled="the endpoint answered 410 Gone")
 
-    async def told() -> bool:
+    async def records() -> bool:
         _, gaps = await site.deliveries()
         return any(gap.webhook_id == hook.id and "410" in gap.reason for gap in gaps)
 
-    await eventually(told, 60)
+    await eventually(records, 60)
     assert len(notifier.received(here)) == sent
 
 
@@ -231,7 +231,7 @@ async def test_what_this_side_could_not_send_is_no_attempt(
 ) -> None:
     """Out of descriptors: it is counted, tried again soon, and in the end each event has one attempt, the first."""
     await site.hook(customer, here)
-    sender = MemorySender({here: _answer(Answer(None, "not sent", ours=True))})
+    sender = MemorySender({here: _answer(WebhookResponse(None, "not sent", ours=True))})
     await running(sender)
     before = REGISTRY.get_sample_value("rev_notifier_not_sent_total") or 0
     ids = await site.meter(customer, 3)
@@ -267,17 +267,17 @@ async def test_an_unreadable_secret_is_no_attempt(
 ) -> None:
     """Nothing is sent and nothing held against the endpoint; it shows in a metric and, with ids, in the log.
     It waits in the log for whoever can read the secret; others are delivered."""
-    stranger = Box(bytes(32)).encrypt(new_secret(os.urandom), os.urandom)
+    stranger = SecretBox(bytes(32)).encrypt(new_secret(os.urandom), os.urandom)
     hook = await site.hook(customer, here, secret=stranger)
     await site.hook(customer, "https://other.example")
     before = REGISTRY.get_sample_value("rev_notifier_unreadable_secrets_total") or 0
     notifier = await running()
     ids = await site.meter(customer, 3)
 
-    def told() -> bool:
+    def records() -> bool:
         return REGISTRY.get_sample_value("rev_notifier_unreadable_secrets_total") == before + 3
 
-    await eventually(told, 60)
+    await eventually(records, 60)
     await eventually(lambda: notifier.received("https://other.example") == dict.fromkeys(ids, 1), 60)
     shown = capsys.readouterr()
     assert all(id in shown.out + shown.err for id in ids)
@@ -288,8 +288,8 @@ async def test_an_unreadable_secret_is_no_attempt(
     assert await site.left(customer) == [b"lane/%d" % hook.id]
 
 
-def _answer(answer: Answer) -> Callable[[Delivery], Awaitable[Answer]]:
-    async def give(delivery: Delivery) -> Answer:
+def _answer(answer: WebhookResponse) -> Callable[[WebhookRequest], Awaitable[WebhookResponse]]:
+    async def give(delivery: WebhookRequest) -> WebhookResponse:
         await asyncio.sleep(0)
         return answer
 
@@ -310,16 +310,16 @@ async def test_a_long_backlog_costs_little_and_is_caught_up(
     hook = await site.hook(customer, here)
     partition, open_ = str(site.partition(customer)), asyncio.Event()
 
-    async def closed_at_first(delivery: Delivery) -> Answer:
+    async def closed_at_first(delivery: WebhookRequest) -> WebhookResponse:
         await open_.wait()
-        return Answer(200)
+        return WebhookResponse(200)
 
     notifier = await running(MemorySender({here: closed_at_first}))
     ids = await site.meter(customer, 200, each=50)
     labels = {"partition": partition, "endpoint": str(hook.id)}
     await eventually(lambda: (REGISTRY.get_sample_value("rev_notifier_endpoint_lag_records", labels) or 0) > 190, 60)
     assert len(notifier.received(here)) <= WINDOW
-    assert (REGISTRY.get_sample_value("rev_notifier_waiting", {"partition": partition}) or 0) <= QUEUE + WINDOW
+    assert (REGISTRY.get_sample_value("rev_notifier_waiting", {"partition": partition}) or 0) <= TAIL_QUEUE + WINDOW
     assert (REGISTRY.get_sample_value("rev_notifier_body_bytes") or 0) < 2 << 20
     open_.set()
     await eventually(lambda: len(notifier.sender.sent) >= len(ids), 240)

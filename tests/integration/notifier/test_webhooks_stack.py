@@ -13,9 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bench.running import Running
+from bench.running_stack import RunningStack
 from deploy.children import spawn
-from notifier.lanes import RETRIES
+from notifier.endpoint_queue import RETRIES
 from schemas.deliveries import delivery_id
 from schemas.signing import verify, verify_body
 from tests.integration.notifier.site import Receiver
@@ -26,10 +26,10 @@ BACKLOG = 50
 
 
 @pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """A `rev up` that may send to this machine, and gives an endpoint up that is BACKLOG records behind."""
     settings = {"REV_WEBHOOK_ALLOW_PRIVATE": "1", "REV_WEBHOOK_BACKLOG": str(BACKLOG)}
-    running = Running(tmp_path_factory.mktemp("webhooks") / "data", settings)
+    running = RunningStack(tmp_path_factory.mktemp("webhooks") / "data", settings)
     try:
         running.wait_ready(240)
         yield running
@@ -37,14 +37,14 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         running.stop()
 
 
-async def call(product: Running, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
+async def call(product: RunningStack, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
     """The decoded body of a request that must succeed."""
     status, answer = await asyncio.to_thread(product.call, method, path, body, key)
     assert status < 300, answer
     return answer
 
 
-async def endpoint(product: Running, customer: str, url: str) -> tuple[str, dict[str, Any]]:
+async def endpoint(product: RunningStack, customer: str, url: str) -> tuple[str, dict[str, Any]]:
     """A key of the customer, and its endpoint for everything."""
     key = await asyncio.to_thread(product.make_key, customer)
     return key, await call(product, "POST", "/v1/webhooks", {"url": url, "events": ["*"]}, key)
@@ -54,7 +54,7 @@ def types(receiver: Receiver) -> list[str]:
     return [request.headers["X-Rev-Event"] for request in receiver.requests]
 
 
-async def test_what_happens_is_told_signed(product: Running, receiver: Receiver, eventually: Eventually) -> None:
+async def test_what_happens_is_told_signed(product: RunningStack, receiver: Receiver, eventually: Eventually) -> None:
     """Metered, priced, registered and resolved, a key made and revoked: each arrives and verifies."""
     key, hook = await endpoint(product, "told", receiver.url)
     event = {"agent_id": "a", "action": "chat", "tokens": 1000}
@@ -83,7 +83,7 @@ async def test_what_happens_is_told_signed(product: Running, receiver: Receiver,
     await eventually(shown, 60)
 
 
-async def test_a_rotation_signs_with_both(product: Running, receiver: Receiver, eventually: Eventually) -> None:
+async def test_a_rotation_signs_with_both(product: RunningStack, receiver: Receiver, eventually: Eventually) -> None:
     """For a day the old secret still verifies; the new one does at once."""
     key, hook = await endpoint(product, "rotating", receiver.url)
     fresh = await call(product, "POST", f"/v1/webhooks/{hook['id']}/rotate", {}, key)
@@ -96,7 +96,7 @@ async def test_a_rotation_signs_with_both(product: Running, receiver: Receiver, 
 
 
 async def test_gone_disables_and_the_others_are_told(
-    product: Running, receiver: Receiver, eventually: Eventually
+    product: RunningStack, receiver: Receiver, eventually: Eventually
 ) -> None:
     """410: inactive with the reason; the owner's other endpoint hears webhook.disabled."""
     gone = Receiver()
@@ -115,7 +115,7 @@ async def test_gone_disables_and_the_others_are_told(
 
 
 async def test_killed_and_frozen_notifiers_lose_nothing(
-    product: Running, receiver: Receiver, eventually: Eventually
+    product: RunningStack, receiver: Receiver, eventually: Eventually
 ) -> None:
     """kill -9 and SIGSTOP while events come in and the receiver fails at times: each event is received,
     and a repeat carries the same X-Rev-Delivery."""
@@ -141,7 +141,7 @@ async def test_killed_and_frozen_notifiers_lose_nothing(
     assert all(len(found) == 1 for found in delivery.values())
 
 
-async def listed(product: Running, hook: int, key: str) -> list[dict[str, Any]]:
+async def listed(product: RunningStack, hook: int, key: str) -> list[dict[str, Any]]:
     """All that GET /deliveries has of an endpoint."""
     found: list[dict[str, Any]] = []
     path = f"/v1/webhooks/{hook}/deliveries?limit=1000"
@@ -152,7 +152,7 @@ async def listed(product: Running, hook: int, key: str) -> list[dict[str, Any]]:
     return found + answer["deliveries"]
 
 
-async def metric(product: Running, name: str) -> float:
+async def metric(product: RunningStack, name: str) -> float:
     """Of the notifier."""
     url = f"{product.run['addresses']['notifier']}/metrics"
     async with aiohttp.ClientSession() as http, http.get(url) as answer:
@@ -161,7 +161,7 @@ async def metric(product: Running, name: str) -> float:
 
 
 async def test_an_outage_over_the_limit_is_a_gap_that_can_be_replayed(
-    product: Running, receiver: Receiver, eventually: Eventually
+    product: RunningStack, receiver: Receiver, eventually: Eventually
 ) -> None:
     """A receiver that is away while more comes in than may wait: inactive with the reason, and everything
     that was not sent is a listed attempt or lies in the listed gap. Activated, and replayed since the
@@ -213,7 +213,7 @@ async def test_an_outage_over_the_limit_is_a_gap_that_can_be_replayed(
     assert tried == {(event, delivery_id(event, number)) for event in set(ids) - missed}
 
 
-async def test_deleted_means_silence(product: Running, receiver: Receiver, eventually: Eventually) -> None:
+async def test_deleted_means_silence(product: RunningStack, receiver: Receiver, eventually: Eventually) -> None:
     """After the deletion was answered nothing that comes in is sent there; another endpoint has it."""
     key, hook = await endpoint(product, "deleting", receiver.url)
     other = Receiver()
@@ -232,7 +232,7 @@ async def test_deleted_means_silence(product: Running, receiver: Receiver, event
 class Listening:
     """`rev webhooks listen` as a process of its own."""
 
-    def __init__(self, product: Running, key: str, output: Path) -> None:
+    def __init__(self, product: RunningStack, key: str, output: Path) -> None:
         self._output = output
         command = [sys.executable, "-m", "tools.cli", "webhooks", "listen", "--url", product.http, "--key", key]
         with output.open("wb") as written:
@@ -256,7 +256,7 @@ class Listening:
             self.process.wait()
 
 
-async def test_listening_in_a_terminal(product: Running, tmp_path: Path, eventually: Eventually) -> None:
+async def test_listening_in_a_terminal(product: RunningStack, tmp_path: Path, eventually: Eventually) -> None:
     """`rev webhooks listen` shows a metered event, verified, in one line with its price; Ctrl-C takes its
     endpoint away and ends it well."""
     key = await asyncio.to_thread(product.make_key, "developer")
@@ -275,7 +275,7 @@ async def test_listening_in_a_terminal(product: Running, tmp_path: Path, eventua
     assert len(listening.lines) == 2, listening.lines
 
 
-def test_the_secret_key_is_the_owners_alone(product: Running) -> None:
+def test_the_secret_key_is_the_owners_alone(product: RunningStack) -> None:
     """DIR/secret.key is readable by its owner only."""
     path = Path(product.data) / "secret.key"
     assert path.stat().st_mode & 0o777 == 0o600

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.running import Running
+from bench.running_stack import RunningStack
 from tests.crash.outcome_load import Size, skewed, trial, verified
 
 pytestmark = pytest.mark.integration
@@ -15,7 +15,7 @@ SLOW = 10_000
 
 def test_a_few_hundred_outcomes_end_once_under_three_faults(tmp_path: Path) -> None:
     """Answers, ledger and `rev verify` agree; none expired early although the expirer's clock jumps."""
-    running = Running(tmp_path / "data", skewed("steps"))
+    running = RunningStack(tmp_path / "data", skewed("steps"))
     try:
         judged = trial(running, Size(outcomes=300, faults=3, clients=6, seed=3), grace=SLOW)
         assert judged.errors == []

@@ -15,7 +15,7 @@ from schemas.replies import Reply
 from schemas.settings import Settings
 from schemas.topics import CONFIG, ENTRIES, partition_of
 from streams.appends import Appender
-from streams.replies import Replies
+from streams.reply_receiver import ReplyReceiver
 from streams.views import CompactedView
 
 PARTITIONS = 2
@@ -45,7 +45,7 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self.appender = Appender(settings.kafka, append_timeout=5000)
-        self.replies = Replies(settings.kafka)
+        self.replies = ReplyReceiver(settings.kafka)
         self.view: dict[bytes, bytes] = {}
         self.follower = CompactedView(settings.kafka, CONFIG, self._apply)
 

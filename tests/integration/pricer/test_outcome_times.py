@@ -11,7 +11,7 @@ import pytest
 from schemas.commands import Expire, ReadOutcome, Register, Resolve
 from schemas.entries import Entry
 from schemas.objects import iso
-from schemas.replies import Refused, Reply, Told
+from schemas.replies import OutcomeReply, RefusedReply, Reply
 from schemas.settings import Settings
 from tests.integration.pricer.harness import LIMIT, Gateway, end, ledger, start
 
@@ -31,7 +31,7 @@ def resolve(customer: str, task: str, success: bool = True, **fields: Any) -> Re
 
 def told(reply: Reply) -> Any:
     """The object of an answer."""
-    assert isinstance(reply, Told)
+    assert isinstance(reply, OutcomeReply)
     return msgspec.json.decode(reply.result)
 
 
@@ -77,7 +77,7 @@ async def test_a_verdict_counts_by_its_append_time(
             assert told(await opened)["status"] == "pending"
         assert (told(first)["status"], told(first)["charge_cents"]) == ("succeeded", 4900)
         assert told(first)["resolved_at"] == iso(accepted)
-        assert isinstance(second, Refused)
+        assert isinstance(second, RefusedReply)
         assert second.code == "outcome_expired"
         assert msgspec.json.decode(second.outcome)["status"] == "expired"
         assert ends(await ledger(settings, customer))[-2:] == [
@@ -108,7 +108,7 @@ async def test_one_verdict_of_a_hundred_at_once(
         if shown["success"] == (n % 2 == 0):
             assert told(reply) == shown
         else:
-            assert isinstance(reply, Refused)
+            assert isinstance(reply, RefusedReply)
             assert (reply.status, reply.code) == (409, "outcome_closed")
     assert len(ends(await ledger(settings, customer))) == 1
 
@@ -132,8 +132,8 @@ async def test_a_new_owner_answers_as_the_old_one_did(
     try:
         for command, before in ((first, opened), (verdict, closed)):
             again = await gateway.ask(key, command)
-            assert isinstance(again, Told)
-            assert isinstance(before, Told)
+            assert isinstance(again, OutcomeReply)
+            assert isinstance(before, OutcomeReply)
             assert (again.replayed, again.status) == (True, before.status)
             assert bytes(memoryview(again.result)) == bytes(memoryview(before.result))
         assert told(await gateway.ask(key, ReadOutcome(customer, "first"))) == told(closed)

@@ -10,7 +10,7 @@ import pytest
 
 from schemas import commands, config
 from schemas.commands import CreateKey, Meter, MeterEvent, Rates, SetPrice
-from schemas.replies import BatchCharged, Charged, Configured, Refused
+from schemas.replies import BatchChargedReply, ChargedReply, ConfiguredReply, RefusedReply
 from schemas.settings import Settings
 from schemas.topics import CONFIG_KEY, partition_of
 from tests.integration.pricer.harness import LIMIT, PARTITIONS, Gateway, end, ledger, start
@@ -27,11 +27,11 @@ def meter(customer: str, *events: MeterEvent) -> Meter:
 async def priced(gateway: Gateway, eventually: Eventually) -> None:
     """Until genesis has reached the shards: the first price is committed and installed."""
     reply = await gateway.ask(CONFIG_KEY, CreateKey("warm-up", "00" * 32, "rg_..."))
-    assert isinstance(reply, Configured)
+    assert isinstance(reply, ConfiguredReply)
     for customer in {partition_of(name, PARTITIONS): name for name in (b"a", b"b", b"c", b"d", b"e")}.values():
 
         async def charged(name: bytes = customer) -> bool:
-            return isinstance(await gateway.ask(name, meter(name.decode(), MeterEvent("warm", "chat"))), Charged)
+            return isinstance(await gateway.ask(name, meter(name.decode(), MeterEvent("warm", "chat"))), ChargedReply)
 
         await eventually(charged)
 
@@ -45,16 +45,16 @@ async def test_a_command_is_priced_and_answered(
     await priced(gateway, eventually)
     one = MeterEvent("agent-copilot", "completion", tokens=2400, outcome="success", idempotency_key="k")
     first = await gateway.ask(b"acme", meter("acme", one))
-    assert isinstance(first, Charged)
+    assert isinstance(first, ChargedReply)
     assert first.receipt.total == "1.47"
     again = await gateway.ask(b"acme", meter("acme", one))
-    assert isinstance(again, Charged)
+    assert isinstance(again, ChargedReply)
     assert (again.replayed, again.receipt) == (True, first.receipt)
     conflict = await gateway.ask(b"acme", meter("acme", msgspec.structs.replace(one, tokens=1)))
-    assert isinstance(conflict, Refused)
+    assert isinstance(conflict, RefusedReply)
     assert conflict.status == 409
     batch = await gateway.ask(b"acme", meter("acme", MeterEvent("a", "chat"), MeterEvent("a", "search"), one))
-    assert isinstance(batch, BatchCharged)
+    assert isinstance(batch, BatchChargedReply)
     assert (batch.totals, batch.replayed) == (["0.1", "0.25", "1.47"], {2: first.receipt.event_id})
     kinds = [(entry.kind, entry.total) for entry in await ledger(settings, "acme")]
     assert kinds == [("event", "1.47"), ("rejected", "0"), ("event", "0.1"), ("event", "0.25")]
@@ -69,19 +69,19 @@ async def test_a_price_holds_for_every_event_after_its_answer(
     await priced(gateway, eventually)
     for cents in ("7", "8", "9"):
         reply = await gateway.ask(CONFIG_KEY, SetPrice("special", Rates(cents, "0", "0"), "globex"))
-        assert isinstance(reply, Configured)
+        assert isinstance(reply, ConfiguredReply)
         charged = await gateway.ask(b"globex", meter("globex", MeterEvent("a", "special")))
-        assert isinstance(charged, Charged)
+        assert isinstance(charged, ChargedReply)
         assert charged.receipt.total == cents
     reply = await gateway.ask(CONFIG_KEY, SetPrice("special", Rates("1", "0", "0")))
-    assert isinstance(reply, Configured)
+    assert isinstance(reply, ConfiguredReply)
     async with asyncio.timeout(LIMIT):
         await gateway.follower.reached(reply.view_offset)
     id = msgspec.json.decode(reply.result)["id"]
     assert msgspec.json.decode(gateway.view[config.price_key(id)])["rates"]["base"] == "1"
     for customer in ("initech", "hooli", "umbrella", "acme"):
         charged = await gateway.ask(customer.encode(), meter(customer, MeterEvent("a", "special")))
-        assert isinstance(charged, Charged)
+        assert isinstance(charged, ChargedReply)
         assert charged.receipt.total == "1"
 
 
@@ -102,10 +102,10 @@ async def test_a_killed_pricer_goes_on_where_it_was(
     successor = start(settings, ordinal=1)  # another instance: it has no local state of these shards
     try:
         answers = [await gateway.ask(b"stark", meter("stark", one)) for one in sent]
-        assert all(isinstance(answer, Charged) and answer.replayed for answer in answers)
+        assert all(isinstance(answer, ChargedReply) and answer.replayed for answer in answers)
         written = await ledger(settings, "stark")
         assert [entry.event for entry in written] == sent
-        receipts = [answer.receipt.total for answer in answers if isinstance(answer, Charged)]
+        receipts = [answer.receipt.total for answer in answers if isinstance(answer, ChargedReply)]
         assert receipts == [entry.total for entry in written]
     finally:
         assert end(successor) == 0

@@ -11,7 +11,7 @@ import clickhouse_connect
 import pytest
 
 import ledger
-from ingest.reads.clickhouse import Engine
+from ingest.reads.clickhouse import ClickHouseReader
 from ingest.reads.ledger import LedgerReads
 from ingest.reads.logends import KafkaLogEnds
 from ingest.reads.memory import LedgerRow
@@ -49,7 +49,7 @@ def cell(field: str, value: Any) -> Any:
 class Ledger:
     """The table rev.entries, and the reads over it."""
 
-    def __init__(self, client: Any, reads: LedgerReads, engine: Engine) -> None:
+    def __init__(self, client: Any, reads: LedgerReads, engine: ClickHouseReader) -> None:
         self.client, self.reads, self.engine = client, reads, engine
 
     def insert(self, rows: Iterable[LedgerRow], but: Collection[str] = ()) -> None:
@@ -88,7 +88,7 @@ async def filled(clickhouse: Any) -> AsyncIterator[Ledger]:
     client.command("CREATE DATABASE rev")
     for statement in create_statements():
         client.command(statement)
-    engine = Engine(clickhouse.url, clickhouse.user, clickhouse.password)
+    engine = ClickHouseReader(clickhouse.url, clickhouse.user, clickhouse.password)
     yield Ledger(client, LedgerReads(engine, KafkaLogEnds("")), engine)
     await engine.close()
     client.command("DROP DATABASE rev")

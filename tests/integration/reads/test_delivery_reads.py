@@ -66,6 +66,6 @@ async def test_pages_of_deliveries_equal_the_reference(filled: Any) -> None:
         while page := await filled.reads.deliveries(5, place, 7, delivery):
             assert page == await memory.deliveries(5, place, 7, delivery)
             seen += page
-            place = page[-1].place
+            place = page[-1].position
         wanted = [row for row in rows if delivery in ("", row.delivery_id)]
-        assert sorted(seen, key=lambda row: row.place) == sorted(wanted, key=lambda row: row.place)
+        assert sorted(seen, key=lambda row: row.position) == sorted(wanted, key=lambda row: row.position)

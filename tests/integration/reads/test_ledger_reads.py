@@ -9,12 +9,12 @@ from typing import Any, get_args
 import pytest
 
 from ingest.reads import ReadsUnavailable
-from ingest.reads.clickhouse import Engine, query_text
+from ingest.reads.clickhouse import ClickHouseReader, query_text
 from ingest.reads.ledger import LedgerReads, find_event
 from ingest.reads.logends import KafkaLogEnds
 from ingest.reads.memory import LedgerRow, MemoryReads
 from ingest.reads.params import STATUSES
-from ingest.reads.periods import EVER, Range, named
+from ingest.reads.periods import EVER, TimeRange, named
 from ingest.reads.rows import EventQuery, OutcomeQuery, Reached, UsageKey, UsageQuery
 from schemas.ids import address_of, event_id
 from schemas.limits import DAY, HOUR
@@ -26,16 +26,16 @@ pytestmark = pytest.mark.integration
 KEYS: tuple[UsageKey, ...] = get_args(UsageKey)
 
 
-def ranges() -> list[Range]:
+def ranges() -> list[TimeRange]:
     """Named periods, ranges off the hour, month boundaries, and empty ones."""
     april = 1_775_001_600_000  # 2026-04-01
     return [
         *(named(period, NOW) for period in ("24h", "7d", "30d", "90d")),
-        Range(april - 5 * DAY + 1, april),
-        Range(april, april + 7 * DAY + 1234),
-        Range(NOW - 50 * DAY, NOW - 50 * DAY),
-        Range(NOW + DAY, NOW + 2 * DAY),
-        Range(-(10**14), 10**14),
+        TimeRange(april - 5 * DAY + 1, april),
+        TimeRange(april, april + 7 * DAY + 1234),
+        TimeRange(NOW - 50 * DAY, NOW - 50 * DAY),
+        TimeRange(NOW + DAY, NOW + 2 * DAY),
+        TimeRange(-(10**14), 10**14),
     ]
 
 
@@ -72,8 +72,8 @@ async def test_names_without_a_seat_are_one_row(filled: Any) -> None:
     filled.insert(rows)
     memory = MemoryReads(rows)
     for time, key, most in itertools.product(ranges()[2:5], KEYS, (0, 1, 2, 50)):
-        query = UsageQuery("acme", False, time, most=most)
-        real, whole = await filled.reads.usage(query, key), await filled.reads.usage(query._replace(most=1000), key)
+        query = UsageQuery("acme", False, time, top=most)
+        real, whole = await filled.reads.usage(query, key), await filled.reads.usage(query._replace(top=1000), key)
         assert _comparable(real) == _comparable(await memory.usage(query, key)), (time, key, most)
         assert len(real) == len(whole) if key in ("hour", "day") else len(real) <= most + 1
         assert sum(parse_cents(row.total) for row in real) == sum(parse_cents(row.total) for row in whole)
@@ -109,7 +109,7 @@ async def test_sums_do_not_wrap(filled: Any) -> None:
         f"fromUnixTimestamp64Milli(toInt64({NOW}), 'UTC') FROM numbers(200000)",
         settings={"max_block_size": 10_000, "min_insert_block_size_rows": 10_000},
     )
-    for time in (Range(NOW, NOW + 4 * DAY), Range(NOW, NOW + 4 * DAY + 1)):
+    for time in (TimeRange(NOW, NOW + 4 * DAY), TimeRange(NOW, NOW + 4 * DAY + 1)):
         (row,) = await filled.reads.usage(UsageQuery("big", False, time), "agent_id")
         assert (row.events, int(row.tokens)) == (200_000, 200_000 * 10**14)
         assert int(row.tokens) > 2**64
@@ -156,7 +156,7 @@ async def test_outcomes_equal_the_reference(filled: Any) -> None:
         OutcomeQuery("acme", NOW, test=False, limit=7),
         OutcomeQuery("acme", NOW, test=True, status="pending"),
         OutcomeQuery("acme", NOW, at_most=middle, status="expired", limit=5),
-        OutcomeQuery("acme", NOW, time=Range(NOW - 50 * DAY + 1, NOW - 3 * DAY), limit=1000),
+        OutcomeQuery("acme", NOW, time=TimeRange(NOW - 50 * DAY + 1, NOW - 3 * DAY), limit=1000),
         OutcomeQuery("nobody", NOW),
         *(OutcomeQuery("acme", NOW, agent=agent, limit=1000) for agent in AWKWARD),
         *(
@@ -206,7 +206,7 @@ async def test_events_equal_the_reference(filled: Any) -> None:
         EventQuery("acme", outcome="pending", limit=1000),
         EventQuery("acme", idempotency_key="key-17"),
         EventQuery("acme", test=False, import_id="imp-5", limit=1000),
-        EventQuery("acme", time=Range(NOW - 30 * DAY + 1, NOW - 3 * HOUR), limit=1000),
+        EventQuery("acme", time=TimeRange(NOW - 30 * DAY + 1, NOW - 3 * HOUR), limit=1000),
         EventQuery("nobody"),
         *(EventQuery("acme", agent=agent, limit=1000) for agent in AWKWARD),
     ]
@@ -283,7 +283,7 @@ async def test_a_query_that_fails_is_unavailable(filled: Any, clickhouse: Any) -
         await filled.reads.ready()
     filled.client.command("RENAME TABLE rev.moved TO rev.entries")
     await filled.reads.ready()
-    stranger = Engine(clickhouse.url, clickhouse.user, "wrong")
+    stranger = ClickHouseReader(clickhouse.url, clickhouse.user, "wrong")
     with pytest.raises(ReadsUnavailable):
         await LedgerReads(stranger, KafkaLogEnds("")).ready()
     await stranger.close()
@@ -294,7 +294,7 @@ async def test_a_dropped_connection_is_not_noticed(filled: Any, clickhouse: Any)
     it is unavailable."""
     host, port = clickhouse.url.removeprefix("http://").split(":")
     async with Wire(host, int(port)) as wire:
-        engine = Engine(wire.url, clickhouse.user, clickhouse.password)
+        engine = ClickHouseReader(wire.url, clickhouse.user, clickhouse.password)
         reads = LedgerReads(engine, KafkaLogEnds(""))
         await reads.ready()
         wire.cut()

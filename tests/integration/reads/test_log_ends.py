@@ -7,8 +7,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from ingest.reads import ReadsUnavailable
-from ingest.reads.logends import Ends, KafkaLogEnds
-from ingest.reads.standing import MARKER
+from ingest.reads.event_status import MARKER
+from ingest.reads.logends import KafkaLogEnds, PartitionEnds
 from schemas.topics import ENTRIES, RAW
 
 pytestmark = pytest.mark.integration
@@ -38,11 +38,11 @@ async def test_a_commit_ends_with_one_marker(
     await producer.begin_transaction()
     await producer.send_and_wait(ENTRIES, b"1", partition=SHARD)
     last = await producer.send_and_wait(ENTRIES, b"2", partition=SHARD)
-    assert await ends.of(SHARD) == Ends(before.raw, last.offset + 1)
+    assert await ends.of(SHARD) == PartitionEnds(before.raw, last.offset + 1)
     await producer.commit_transaction()
 
     async def marked() -> bool:
-        return await ends.of(SHARD) == Ends(before.raw, last.offset + 1 + MARKER)
+        return await ends.of(SHARD) == PartitionEnds(before.raw, last.offset + 1 + MARKER)
 
     await eventually(marked)
     await ends.close()

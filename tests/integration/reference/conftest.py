@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.running import Running
+from bench.running_stack import RunningStack
 from tests.integration.reference.open_admin import OpenAdmin
 
 
 @pytest.fixture(scope="session")
 def open_admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAdmin]:
     where: Path = tmp_path_factory.mktemp("reference")
-    running = Running(where / "data", {"REV_OPEN_ADMIN": "1"})
+    running = RunningStack(where / "data", {"REV_OPEN_ADMIN": "1"})
     try:
         running.wait_ready()
         running.make_key("sacrificed-by-revoke-example")  # the example revokes key 1

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from bench.running import Running
+from bench.running_stack import RunningStack
 
 
 class OpenAdmin(NamedTuple):
@@ -10,7 +10,7 @@ class OpenAdmin(NamedTuple):
 
     url: str
     key: str
-    running: Running
+    running: RunningStack
 
     def customer(self, customer_id: str) -> "OpenAdmin":
         """The same stack as another customer sees it."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench.running import wait_until
+from bench.running_stack import wait_until
 from tests.integration.reference.open_admin import OpenAdmin
 from tests.integration.reference.playing import FUTURE, holds, node, shell
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from bench.running import Running, wait_until
+from bench.running_stack import RunningStack, wait_until
 from deploy import ports
 from deploy.children import spawn
 from deploy.supervisor import directory, probes
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 
 @contextmanager
-def stopped(running: Running, name: str) -> Iterator[None]:
+def stopped(running: RunningStack, name: str) -> Iterator[None]:
     """One process of the stack does not run meanwhile."""
     pid = running.wait_pid(name)
     os.kill(pid, signal.SIGSTOP)
@@ -36,16 +36,16 @@ def event(**more: Any) -> dict[str, Any]:
     return {"agent_id": "agent-1", "action": "completion", "tokens": 2400, "outcome": "success", **more}
 
 
-def rows(running: Running, key: str) -> int:
+def rows(running: RunningStack, key: str) -> int:
     return int(running.sql(f"SELECT count() FROM rev.entries WHERE idempotency_key = '{key}'"))
 
 
 @pytest.fixture(scope="module")
-def key(running: Running) -> str:
+def key(running: RunningStack) -> str:
     return running.make_key("neighbour")
 
 
-def test_one_event_in_a_committed_price_back_a_row_in_clickhouse(running: Running, key: str) -> None:
+def test_one_event_in_a_committed_price_back_a_row_in_clickhouse(running: RunningStack, key: str) -> None:
     """The whole path: 1.47 cents in the answer, the same in the analyst's SQL."""
     status, answer = running.call("POST", "/v1/meter", event(), key)
     assert (status, answer["price"]["total_cents"]) == (201, 1.47)
@@ -53,7 +53,7 @@ def test_one_event_in_a_committed_price_back_a_row_in_clickhouse(running: Runnin
     wait_until(lambda: running.sql(query) == "1.47", "the row is in ClickHouse")
 
 
-def test_kafka_stopped_acknowledges_nothing_and_a_repeat_is_charged_once(running: Running, key: str) -> None:
+def test_kafka_stopped_acknowledges_nothing_and_a_repeat_is_charged_once(running: RunningStack, key: str) -> None:
     """Without Kafka: 503 with one of its two codes; afterwards the same key is charged exactly once."""
     name = str(uuid.uuid4())
     body = event(idempotency_key=name)
@@ -75,14 +75,14 @@ def test_kafka_stopped_acknowledges_nothing_and_a_repeat_is_charged_once(running
     assert rows(running, name) == 1
 
 
-def _settle(running: Running, key: str) -> None:
+def _settle(running: RunningStack, key: str) -> None:
     """Returns when an event that was sent now is in the ledger, and so is all before it."""
     mark = str(uuid.uuid4())
     wait_until(lambda: running.call("POST", "/v1/meter", event(idempotency_key=mark), key)[0] == 201, "settled")
     wait_until(lambda: rows(running, mark) == 1, "settled in the ledger")
 
 
-def test_pricer_stopped_answers_202_and_prices_later(running: Running, key: str) -> None:
+def test_pricer_stopped_answers_202_and_prices_later(running: RunningStack, key: str) -> None:
     """Without the pricer: 202 with the event's address, and the price once it is back."""
     name = str(uuid.uuid4())
     with stopped(running, "pricer"):
@@ -99,7 +99,7 @@ def test_pricer_stopped_answers_202_and_prices_later(running: Running, key: str)
     assert (again, replay["event_id"]) == (201, answer["event_id"])
 
 
-def test_clickhouse_stopped_keeps_metering_and_catches_up(running: Running, key: str) -> None:
+def test_clickhouse_stopped_keeps_metering_and_catches_up(running: RunningStack, key: str) -> None:
     """Without ClickHouse: prices go on, aggregating reads are 503, the ledger catches up."""
     name = str(uuid.uuid4())
     with stopped(running, "clickhouse"):
@@ -111,7 +111,7 @@ def test_clickhouse_stopped_keeps_metering_and_catches_up(running: Running, key:
 
 
 @pytest.mark.parametrize("name", ["gateway", "pricer", "ledger", "clickhouse", "kafka"])
-def test_a_killed_process_is_replaced_and_nothing_is_lost(running: Running, key: str, name: str) -> None:
+def test_a_killed_process_is_replaced_and_nothing_is_lost(running: RunningStack, key: str, name: str) -> None:
     """kill -9 of any process: run.json names its successor, the next event is priced and lands once."""
     before = running.wait_pid(name)
     sent = str(uuid.uuid4())
@@ -129,14 +129,14 @@ def test_a_killed_process_is_replaced_and_nothing_is_lost(running: Running, key:
     wait_until(lambda: _counted(running, sent) == 1, "one row in the ledger")
 
 
-def _counted(running: Running, name: str) -> int:
+def _counted(running: RunningStack, name: str) -> int:
     try:
         return rows(running, name)
     except OSError:
         return -1
 
 
-def test_a_price_holds_for_every_event_after_its_answer(running: Running) -> None:
+def test_a_price_holds_for_every_event_after_its_answer(running: RunningStack) -> None:
     """Twenty price changes: each event sent after the answer is priced with the new row."""
     key = running.make_key("price-changes")
     for cents in range(20):
@@ -147,7 +147,7 @@ def test_a_price_holds_for_every_event_after_its_answer(running: Running) -> Non
 
 
 @contextmanager
-def second_gateway(running: Running) -> Iterator[str]:
+def second_gateway(running: RunningStack) -> Iterator[str]:
     """The address of another gateway on the same log."""
     port = ports.choose(random.Random(), set())
     env = {
@@ -167,7 +167,7 @@ def second_gateway(running: Running) -> Iterator[str]:
         process.wait(30)
 
 
-def test_a_new_price_holds_at_every_gateway(running: Running) -> None:
+def test_a_new_price_holds_at_every_gateway(running: RunningStack) -> None:
     """An action that one gateway has just made a price for is priced by the other one, each
     time; one that nobody made a price for is refused."""
     key = running.make_key("two-gateways")
@@ -184,7 +184,7 @@ def test_a_new_price_holds_at_every_gateway(running: Running) -> None:
         assert requests.post(f"{url}/v1/meter", json=sent, headers=headers, timeout=15).status_code == 400
 
 
-def test_a_revoked_key_is_refused_by_every_gateway(running: Running) -> None:
+def test_a_revoked_key_is_refused_by_every_gateway(running: RunningStack) -> None:
     """Revoking twice answers the same; the key is 401 from then on, on another gateway within a second;
     what that gateway cannot know it does not let in."""
     status, made = running.call("POST", "/api/admin/api-keys", {"customer_id": "revoked"})
@@ -205,7 +205,7 @@ def test_a_revoked_key_is_refused_by_every_gateway(running: Running) -> None:
             assert status == 503 or time.monotonic() < revoked + 1
 
 
-def test_a_killed_supervisor_leaves_nothing_and_the_next_one_goes_on(running: Running, key: str) -> None:
+def test_a_killed_supervisor_leaves_nothing_and_the_next_one_goes_on(running: RunningStack, key: str) -> None:
     """kill -9 of `rev up` ends all its children; a new one has the same addresses, secrets and data, and
     Ctrl-C stops it in order within 5 s."""
     before, token, name = running.run, running.admin_token, str(uuid.uuid4())
@@ -215,7 +215,7 @@ def test_a_killed_supervisor_leaves_nothing_and_the_next_one_goes_on(running: Ru
     running.process.wait()
     births = before["births"].items()
     wait_until(lambda: all(directory.birth(before["pids"][n]) != at for n, at in births), "no child is left", 10)
-    again = Running(running.data)
+    again = RunningStack(running.data)
     try:
         wait_until(lambda: _run_of(again).get("up"), "the next one is up")
         for same in ("http", "kafka", "clickhouse", "analyst"):
@@ -233,7 +233,7 @@ def test_a_killed_supervisor_leaves_nothing_and_the_next_one_goes_on(running: Ru
         again.stop()
 
 
-def _run_of(running: Running) -> dict[str, Any]:
+def _run_of(running: RunningStack) -> dict[str, Any]:
     """run.json, when it is this supervisor's own."""
     found = directory.read_json(running.data / directory.RUN)
     return found if found.get("supervisor") == running.process.pid else {}

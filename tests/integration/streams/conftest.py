@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.children import spawn
 from schemas.topics import topics
-from streams.names import Names
+from streams.topic_names import TopicNames
 
 TOY = Path(__file__).with_name("toy.py")
 
@@ -40,7 +40,7 @@ class Log:
         self.partitions = partitions
         self.epoch = "e1"
         prefix = f"t{secrets.token_hex(4)}."
-        self.names = Names(*(prefix + name for name in Names()))
+        self.names = TopicNames(*(prefix + name for name in TopicNames()))
 
     async def create(self) -> None:
         ours = {name.split(".", 1)[1]: name for name in self.names}
@@ -211,18 +211,18 @@ async def hosted(toy: ModuleType) -> AsyncIterator[Callable[..., Awaitable[Any]]
     stops: list[Callable[[], Awaitable[None]]] = []
 
     async def make(log: Log, store: Callable[[int], Any], **changes: Any) -> Any:
-        from streams.answers import Answers
         from streams.appends import Appender
         from streams.host import ShardHost
+        from streams.reply_sender import ReplySender
 
-        answers, appender = (
-            Answers(log.kafka, log.names.replies),
+        reply_sender, appender = (
+            ReplySender(log.kafka, log.names.replies),
             Appender(log.kafka, append_timeout=5000, topic=log.names.raw),
         )
-        await answers.start()
+        await reply_sender.start()
         await appender.start()
-        setting = toy.setting(log.kafka, log.names, log.epoch, log.partitions, appender, answers)._replace(**changes)
-        host, stopping = ShardHost(setting, "toy-0", store), asyncio.Event()
+        config = toy.config(log.kafka, log.names, log.epoch, log.partitions, appender, reply_sender)._replace(**changes)
+        host, stopping = ShardHost(config, "toy-0", store), asyncio.Event()
         running = asyncio.create_task(host.run(stopping))
 
         async def stop() -> None:
@@ -230,7 +230,7 @@ async def hosted(toy: ModuleType) -> AsyncIterator[Callable[..., Awaitable[Any]]
                 stopping.set()
                 await running
                 await appender.stop()
-                await answers.stop()
+                await reply_sender.stop()
 
         stops.append(stop)
         return host, stop

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from streams.appends import Appender
-from streams.errors import NotRecorded, Unknown
-from streams.replies import Replies
+from streams.errors import AppendUnknown, NotRecorded
+from streams.reply_receiver import ReplyReceiver
 from streams.views import CompactedView
 
 pytestmark = pytest.mark.integration
@@ -65,7 +65,7 @@ async def attempts(appender, numbers):
     for number in numbers:
         try:
             outcomes[number] = await appender.append(b"k", b'{"do": "count", "id": %d}' % number, partition=0)
-        except (NotRecorded, Unknown) as error:
+        except (NotRecorded, AppendUnknown) as error:
             outcomes[number] = type(error)
     return outcomes
 
@@ -76,7 +76,7 @@ async def test_broker_killed_and_back(own_log, broker, child, eventually):
     log, seen = own_log, []
     appender = Appender(log.kafka, append_timeout=2000, topic=log.names.raw)
     view = CompactedView(log.kafka, log.names.view, lambda key, value, offset: seen.append(key))
-    replies = Replies(log.kafka, topic=log.names.replies)
+    replies = ReplyReceiver(log.kafka, topic=log.names.replies)
     await asyncio.gather(appender.start(), view.start(), replies.start())
     host = child(log)
     await eventually(host.ready([0, 1]))
@@ -122,7 +122,7 @@ async def test_frozen_broker(own_log, broker, eventually):
     sure = await attempts(appender, range(3))
     broker.signal(signal.SIGSTOP)
     together = await asyncio.gather(*(attempts(appender, [10 + i]) for i in range(5)))
-    assert {outcome for one in together for outcome in one.values()} == {Unknown}
+    assert {outcome for one in together for outcome in one.values()} == {AppendUnknown}
     refused = await attempts(appender, range(100, 200))
     assert set(refused.values()) == {NotRecorded}
     assert not appender.ready

@@ -53,11 +53,11 @@ async def test_the_partitions_are_shared_out_and_come_back(new_log: Any, eventua
     whole = frozenset(range(4))
     try:
         await eventually(lambda: one.owns and two.owns and not one.owns & two.owns and one.owns | two.owns == whole)
-        assert one.membership.trouble is None and two.membership.trouble is None
+        assert one.membership.not_ready_reason is None and two.membership.not_ready_reason is None
         await two.stop()
         await eventually(lambda: one.owns == whole)
         two = Part(log, group, 1)
-        assert two.membership.trouble is not None
+        assert two.membership.not_ready_reason is not None
         await eventually(lambda: one.owns and two.owns and not one.owns & two.owns and one.owns | two.owns == whole)
     finally:
         await asyncio.gather(one.stop(), two.stop())
@@ -78,6 +78,6 @@ async def test_an_assignment_that_fails_is_asked_for_again(new_log: Any, eventua
     try:
         await eventually(lambda: one.owns == {0, 1})
         assert one.assignments == 2
-        await eventually(lambda: one.membership.trouble is None)
+        await eventually(lambda: one.membership.not_ready_reason is None)
     finally:
         await one.stop()

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from streams import committer, shard
-from streams.replies import Replies
+from streams.reply_receiver import ReplyReceiver
 from streams.state import MemoryStore
-from streams.work import SURE
+from streams.transaction_builder import SAFE_ENTRY
 
 pytestmark = pytest.mark.integration
 
@@ -22,7 +22,7 @@ def never(monkeypatch):
 async def asks(new_log):
     """``await asks(*commands)``: the counts that were answered, in order, on a log of one partition."""
     log = await new_log()
-    replies = Replies(log.kafka, topic=log.names.replies)
+    replies = ReplyReceiver(log.kafka, topic=log.names.replies)
     await replies.start()
 
     async def ask(*commands):
@@ -44,7 +44,7 @@ async def crashed(log, partition=0):
     """Whoever owned the shard can commit no more."""
     from streams import clients
 
-    other = clients.transactional(log.kafka, f"toy.{log.names.raw}-{partition}")
+    other = clients.transactional_producer(log.kafka, f"toy.{log.names.raw}-{partition}")
     await other.start()
     await clients.discard_producer(other)
 
@@ -96,7 +96,7 @@ async def test_what_kafka_may_refuse_is_committed_before_anything_rests_on_it(as
     """A large result is answered after its commit, and so is nothing that was decided on top of it before."""
     _, stop = await hosted(asks.log, lambda p: MemoryStore())
     assert await asks(ASK) == [1]
-    assert await asks({**ASK, "size": SURE}, ASK) == [2, 3]
+    assert await asks({**ASK, "size": SAFE_ENTRY}, ASK) == [2, 3]
     assert [entry["n"] for entry in await asks.log.entries()] == [1, 2]
     await stop()
 

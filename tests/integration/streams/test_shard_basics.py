@@ -9,10 +9,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from streams import position
 from streams.errors import NotRecorded
 from streams.rejects import RejectLimit
-from streams.replies import Replies
+from streams.reply_receiver import ReplyReceiver
 from streams.rocks import RocksStore
 from streams.state import FORMAT, Checkpoint, MemoryStore
-from streams.types import Remembered
+from streams.types import RetainedRecord
 
 pytestmark = pytest.mark.integration
 
@@ -38,7 +38,7 @@ async def test_counts_and_answers(new_log, hosted, eventually):
     log = await new_log()
     stores = {}
     host, stop = await hosted(log, lambda p: stores.setdefault(p, MemoryStore()))
-    replies = Replies(log.kafka, topic=log.names.replies)
+    replies = ReplyReceiver(log.kafka, topic=log.names.replies)
     await replies.start()
     await eventually(lambda: not host.reasons())
     expected = replies.expect()
@@ -135,7 +135,7 @@ async def test_fenced_rejoins(new_log, hosted, eventually):
     host, stop = await hosted(log, lambda p: MemoryStore())
     await log.send(count(3))
     await eventually(lambda: host.shards() == {0: 3})
-    other = clients.transactional(log.kafka, f"toy.{log.names.raw}-0")
+    other = clients.transactional_producer(log.kafka, f"toy.{log.names.raw}-0")
     await other.start()
     await other.stop()
     await log.send(count(3))
@@ -210,7 +210,7 @@ async def test_remembered_is_restored(new_log, hosted, eventually):
     await stop()
     entries = await log.entries()
     assert [entry["seen"] for entry in entries] == [None, "0", None]
-    assert made[0].recall(b"a") == Remembered(b"a", b"0", entries[0]["at"])
+    assert made[0].get_retained(b"a") == RetainedRecord(b"a", b"0", entries[0]["at"])
 
 
 class Dumb:
@@ -241,7 +241,7 @@ async def test_owing_answers_wait(new_log, hosted, eventually):
     """Configuration: the answer comes after the owed appends stand, and names the view record's offset."""
     log = await new_log(2)
     host, stop = await hosted(log, lambda p: MemoryStore())
-    replies = Replies(log.kafka, topic=log.names.replies)
+    replies = ReplyReceiver(log.kafka, topic=log.names.replies)
     await replies.start()
     await eventually(lambda: not host.reasons())
     expected = replies.expect()

@@ -1,4 +1,4 @@
-"""Every test of this room runs on asyncio's own loop and on uvloop, which the services use."""
+"""Every test of this package runs on asyncio's own loop and on uvloop, which the services use."""
 
 import asyncio
 from collections.abc import Callable

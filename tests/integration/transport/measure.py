@@ -16,7 +16,7 @@ from pathlib import Path
 
 import uvloop
 
-from notifier.transport.sender import HttpSender
+from notifier.transport.http_sender import HttpSender
 from tests.integration.transport.certificates import Authority
 from tests.integration.transport.receivers import Wire, delivery, receiving
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from notifier.sending import Answer, Delivery
-from notifier.transport.sender import HttpSender, system_tls
+from notifier.sender import WebhookRequest, WebhookResponse
+from notifier.transport.http_sender import HttpSender, system_tls
 from schemas.deliveries import delivery_id
 from schemas.secrets import new_secret
 
@@ -131,8 +131,8 @@ def behaving(*steps: bytes) -> Behaviour:
     return behave
 
 
-def delivery(url: str, *secrets: str, body: bytes = BODY, at: int = 1_790_000_000) -> Delivery:
-    return Delivery(url, "evt_42", "meter.created", delivery_id("evt_42", 7), body, secrets or (SECRET,), at)
+def delivery(url: str, *secrets: str, body: bytes = BODY, at: int = 1_790_000_000) -> WebhookRequest:
+    return WebhookRequest(url, "evt_42", "meter.created", delivery_id("evt_42", 7), body, secrets or (SECRET,), at)
 
 
 @functools.cache
@@ -160,7 +160,7 @@ async def sending(
         await sender.close()
 
 
-async def answer_of(behave: Behaviour, deadline_s: float = 10.0) -> Answer:
+async def answer_of(behave: Behaviour, deadline_s: float = 10.0) -> WebhookResponse:
     """What the sender makes of one delivery to such a receiver, which must have seen the
     connection end before this returns."""
     async with receiving(behave) as receiver, sending(deadline_s=deadline_s) as sender:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from notifier.transport.reasons import OUT_OF_SOMETHING
+from notifier.transport.failure_reasons import OUT_OF_SOMETHING
 from tests.integration.transport.receivers import answering, delivery, sending
 
 pytestmark = pytest.mark.integration

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifier.sending import ANSWER_BYTES, Answer
+from notifier.sender import ANSWER_BYTES, WebhookResponse
 from notifier.transport.connector import MOST_READ
 from tests.integration.transport.receivers import OK, Wire, answer_of, answering, behaving, delivery, receiving, sending
 
@@ -73,7 +73,7 @@ async def test_one_that_drips_costs_the_deadline(before: bytes) -> None:
                 return
 
     answer = await answer_of(behave, SHORT)
-    assert answer == Answer(None, "timeout", latency_ms=answer.latency_ms)
+    assert answer == WebhookResponse(None, "timeout", latency_ms=answer.latency_ms)
 
 
 @pytest.mark.parametrize("head", [b"Content-Length: 1000000000\r\n", b"", b"Content-Length: 20000\r\n"])
@@ -87,7 +87,7 @@ async def test_an_endless_body_is_cut_off_and_the_status_counts(head: bytes) -> 
             await wire.send(b"z" * 65536)
 
     answer = await answer_of(behave)
-    assert answer == Answer(201, body=b"z" * ANSWER_BYTES, latency_ms=answer.latency_ms)
+    assert answer == WebhookResponse(201, body=b"z" * ANSWER_BYTES, latency_ms=answer.latency_ms)
 
 
 async def test_an_endless_chunked_body_is_cut_off() -> None:

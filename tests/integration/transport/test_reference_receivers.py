@@ -20,7 +20,7 @@ import pytest
 import standardwebhooks
 import svix.webhooks
 
-from notifier.schedule import judge
+from notifier.retry_policy import decide_retry
 from schemas.limits import DAY
 from schemas.secrets import new_secret
 from tests.integration.transport.receivers import BODY, answering, delivery, sending
@@ -123,8 +123,8 @@ async def test_the_receiver_of_the_reference_keeps_working_through_a_rotation(re
             assert (await sender.send(delivery(url, OLD))).status == 200
             during = await sender.send(delivery(url, NEW, OLD))
             assert during.status == 401
-            assert judge(1, during, rotated_at + DAY - 1, 0.0, rotated_at).outcome == "retry"
-            assert judge(1, during, rotated_at + DAY, 0.0, rotated_at).outcome == "dead"
+            assert decide_retry(1, during, rotated_at + DAY - 1, 0.0, rotated_at).outcome == "retry"
+            assert decide_retry(1, during, rotated_at + DAY, 0.0, rotated_at).outcome == "dead"
         async with receiver(NEW) as url:
             assert (await sender.send(delivery(url, NEW, OLD))).status == 200
             assert (await sender.send(delivery(url, NEW))).status == 200

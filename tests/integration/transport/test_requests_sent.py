@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from notifier.sending import Answer
+from notifier.sender import WebhookResponse
 from notifier.transport.connector import IDLE_S, KEPT_PER_HOST, MOST_AGE_S, MOST_OPEN
-from notifier.transport.sender import HttpSender
+from notifier.transport.http_sender import HttpSender
 from schemas.signing import verify, verify_body
 from tests.integration.transport.certificates import Authority
 from tests.integration.transport.receivers import (
@@ -40,7 +40,7 @@ async def test_the_request_is_what_is_documented() -> None:
     async with answering() as receiver, sending() as sender:
         sent = delivery(f"http://127.0.0.1:{receiver.port}//hooks/../a%20b?x=%41&y")
         answer = await sender.send(sent)
-    assert answer == Answer(200, body=b"ok", latency_ms=answer.latency_ms)
+    assert answer == WebhookResponse(200, body=b"ok", latency_ms=answer.latency_ms)
     [request] = receiver.requests
     assert request.line == "POST //hooks/../a%20b?x=%41&y HTTP/1.1"
     assert request.body == BODY

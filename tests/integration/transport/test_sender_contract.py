@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from notifier.sending import Answer, Delivery, Sender
+from notifier.sender import WebhookRequest, WebhookResponse, WebhookSender
 from notifier.testing import MemorySender, never
 from schemas.signing import headers
 from tests.integration.transport.receivers import answering, behaving, delivery, receiving, sending
@@ -20,7 +20,7 @@ Eventually = Callable[..., Awaitable[None]]
 class Site(NamedTuple):
     """A sender, and the URLs of a receiver that answers 200, one that answers 503, one that never answers."""
 
-    sender: Sender
+    sender: WebhookSender
     good: str
     failing: str
     hole: str
@@ -32,8 +32,8 @@ class Site(NamedTuple):
 
 @asynccontextmanager
 async def in_memory() -> AsyncIterator[Site]:
-    async def fail(_: Delivery) -> Answer:
-        return Answer(503)
+    async def fail(_: WebhookRequest) -> WebhookResponse:
+        return WebhookResponse(503)
 
     urls = [f"https://{name}.example/" for name in ("good", "failing", "hole")]
     sender = MemorySender({urls[1]: fail, urls[2]: never})

@@ -10,10 +10,10 @@ import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from notifier.sending import Answer
+from notifier.sender import WebhookResponse
 from notifier.transport.connector import MOST_AGE_S, GuardedConnector
 from notifier.transport.resolver import KEPT_S, AddressRefused, GuardedResolver
-from schemas.endpoints import is_refused
+from schemas.webhook_urls import is_refused
 from tests.integration.transport.receivers import answering, delivery, sending
 from tests.unit.transport.addresses import DISGUISED, REFUSED
 
@@ -40,7 +40,7 @@ async def test_a_literal_that_is_refused_is_final(address: str) -> None:
     host = f"[{address}]" if ":" in address else address
     async with sending(allow_private=False) as sender:
         answer = await sender.send(delivery(f"https://{host}/hook"))
-    assert answer == Answer(None, "url: not a public address", final=True, latency_ms=answer.latency_ms)
+    assert answer == WebhookResponse(None, "url: not a public address", final=True, latency_ms=answer.latency_ms)
 
 
 @pytest.mark.parametrize("host", DISGUISED.values(), ids=DISGUISED)
@@ -57,7 +57,7 @@ async def test_a_name_that_leads_to_a_refused_address(address: str) -> None:
     """Not final: names change. The answer does not tell where the name leads."""
     async with sending(allow_private=False, lookup=Dns([address])) as sender:
         answer = await sender.send(delivery("https://hooks.example/"))
-    assert answer == Answer(None, REFUSAL, latency_ms=answer.latency_ms)
+    assert answer == WebhookResponse(None, REFUSAL, latency_ms=answer.latency_ms)
 
 
 @pytest.mark.parametrize("order", [1, -1])

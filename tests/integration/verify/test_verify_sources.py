@@ -15,8 +15,8 @@ from ledger.clickhouse import ClickHouse
 from ledger.migrate import migrate
 from tools.verify.clickhouse import ClickHouseLedger
 from tools.verify.kafka import KafkaLog
-from tools.verify.memory import MemoryLedger, MemoryLog
-from tools.verify.rows import COLUMNS, EMPTY, Row
+from tools.verify.memory import MemoryLedger, MemoryRawLog
+from tools.verify.row_values import COLUMNS, EMPTY, Row
 from tools.verify.sources import CannotRun, RawRecord, Selection, Span
 
 pytestmark = pytest.mark.integration
@@ -156,14 +156,14 @@ async def test_the_log_comes_back_exactly(kafka: str) -> None:
             partition = number % 2
             sent = await producer.send_and_wait(topic, b"v%d" % number, b"k", partition=partition)
             written[partition].append(RawRecord(sent.offset, sent.timestamp, b"k", b"v%d" % number))
-        await _same(kafka, topic, MemoryLog(written))
+        await _same(kafka, topic, MemoryRawLog(written))
         await admin.delete_records({TopicPartition(topic, 1): RecordsToDelete(before_offset=7)})
-        await _same(kafka, topic, MemoryLog(written, {1: 7}))
+        await _same(kafka, topic, MemoryRawLog(written, {1: 7}))
     finally:
         await asyncio.gather(admin.close(), producer.stop())
 
 
-async def _same(kafka: str, topic: str, fake: MemoryLog) -> None:
+async def _same(kafka: str, topic: str, fake: MemoryRawLog) -> None:
     async with KafkaLog(kafka, topic) as real:
         spans = await real.spans()
         assert spans == await fake.spans()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench.running import Running, wait_until
+from bench.running_stack import RunningStack, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -20,9 +20,9 @@ CUSTOMER = "verify-mixed"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """A stack of its own, since one test lies in its ledger."""
-    made = Running(tmp_path_factory.mktemp("verify") / "data")
+    made = RunningStack(tmp_path_factory.mktemp("verify") / "data")
     try:
         made.wait_ready()
         _traffic(made)
@@ -31,7 +31,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         made.stop()
 
 
-def _traffic(running: Running) -> None:
+def _traffic(running: RunningStack) -> None:
     """Charges, replays, conflicts, pending events, prices that change, test and revoked keys."""
     key = running.make_key(CUSTOMER)
     other = running.make_key("verify-other")
@@ -66,7 +66,7 @@ def _traffic(running: Running) -> None:
     _outcomes(running, key)
 
 
-def _outcomes(running: Running, key: str) -> None:
+def _outcomes(running: RunningStack, key: str) -> None:
     """Charged, waived, expired and refused ones, a retry, and voids of an event and of a charge."""
 
     def send(path: str, status: int, body: Any, token: str | None = key) -> Any:
@@ -100,7 +100,7 @@ def _outcomes(running: Running, key: str) -> None:
     send(f"/v1/outcomes/{sent['outcome_id']}/resolve", 200, {"success": True})
 
 
-def _verify(running: Running, *options: str) -> tuple[int, str]:
+def _verify(running: RunningStack, *options: str) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "tools.cli", "verify", "--data", str(running.data), *options],
         capture_output=True,
@@ -116,14 +116,14 @@ def _line(said: str, name: str) -> str:
     return found[1].replace(",", "")
 
 
-def _caught_up(running: Running) -> None:
+def _caught_up(running: RunningStack) -> None:
     registered, closed, refused, pending, voids = 3, 4, 3, 1, 2
     wanted = 2 + 1 + 1 + 2 + 500 + 100 + 2 + registered + closed + refused + pending + voids
     query = f"SELECT count() FROM rev.entries WHERE customer_id = '{CUSTOMER}'"
     wait_until(lambda: running.sql(query) == str(wanted), "the ledger holds every row")
 
 
-def test_log_and_ledger_agree(running: Running, tmp_path: Path) -> None:
+def test_log_and_ledger_agree(running: RunningStack, tmp_path: Path) -> None:
     """Exit 0 over everything, and over one customer before and from a moment; rows and sums are the analyst's,
     to the last digit."""
     _caught_up(running)
@@ -147,7 +147,7 @@ def test_log_and_ledger_agree(running: Running, tmp_path: Path) -> None:
         assert int(rows) > 0 and (_line(said, "ledger rows"), _line(said, "sum in cents")) == (rows, cents)
 
 
-def test_a_row_that_was_doubled_in_the_ledger_is_found(running: Running, tmp_path: Path) -> None:
+def test_a_row_that_was_doubled_in_the_ledger_is_found(running: RunningStack, tmp_path: Path) -> None:
     """Exit 1 and exactly the one difference, on the screen and in the file; 0 for a customer that it is not of."""
     _caught_up(running)
     users = json.loads((running.data / "clickhouse" / "users.json").read_text())

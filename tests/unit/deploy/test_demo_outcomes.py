@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from deploy.demo_outcomes import is_over, lines_query, lines_table, story, told_table
+from deploy.demo_outcomes import is_over, lines_query, lines_table, received_table, story
 
 
 class Api:
@@ -65,7 +65,7 @@ def test_only_outcome_ids_get_into_the_query() -> None:
 def test_the_tables_fit_a_terminal() -> None:
     """Nothing is cut or wrapped in 80 columns, with ids of a log that has grown."""
     api = Api()
-    table = told_table()
+    table = received_table()
     for one in story(api.customer, api.admin, "x", "soon", "later"):
         table.add_row(one.request, one.words, one.result)
     lines = lines_table(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.demo import FIRST, HABITS, Answer, _ready, cells, table, traffic
+from deploy.demo import FIRST, HABITS, DemoResponse, _ready, cells, table, traffic
 from deploy.supervisor import directory
 from schemas.prices import DEFAULTS
 
@@ -48,7 +48,7 @@ def test_a_row_shows_the_price_as_it_was_answered() -> None:
     """The digits of the answer are shown as they are; an answer without a price shows its status."""
     breakdown = {"base_rate_cents": "0.5", "token_charge_cents": "0.72", "outcome_bonus_cents": "0.25"}
     body = {"price": {"total_cents": "1.47", "breakdown": breakdown}}
-    row = cells(EVENT, Answer(201, body, 4.2))
+    row = cells(EVENT, DemoResponse(201, body, 4.2))
     assert row == ["agent-copilot", "completion", "✓", "2,400", "0.5", "0.72", "0.25", "1.47", "4"]
-    assert cells(EVENT, Answer(202, {}, 2000.0))[-2:] == ["(202)", "2000"]
+    assert cells(EVENT, DemoResponse(202, {}, 2000.0))[-2:] == ["(202)", "2000"]
     assert len(row) == len(table().columns)

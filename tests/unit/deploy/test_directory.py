@@ -50,7 +50,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
 def test_a_process_is_told_from_its_pids_next_owner() -> None:
     """A pid alone may be somebody else's by now; with its birth it is not."""
     assert directory.birth(os.getpid()) is not None
-    directory.bury({"pids": {"me": os.getpid()}, "births": {"me": 1}})  # not me: returns at once
+    directory.end_orphan({"pids": {"me": os.getpid()}, "births": {"me": 1}})  # not me: returns at once
 
 
 def test_half_a_cluster_is_refused() -> None:

@@ -15,7 +15,7 @@ from tools import cli
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("sdk/*/README.md")])
-ROOMS = "bench|deploy|docs|expirer|ingest|ledger|notifier|pricer|schemas|sdk|streams|tests"
+PACKAGES = "bench|deploy|docs|expirer|ingest|ledger|notifier|pricer|schemas|sdk|streams|tests|tools"
 OTHERS = {
     "REV_JAVA": "of the embedded Kafka alone",
     "REV_URL": "of the clients' command lines",
@@ -77,7 +77,7 @@ def test_topics_and_tables_are_there(path: Path) -> None:
 def test_paths_and_links_lead_somewhere(path: Path) -> None:
     """Of this repository; a decision may be named by its number alone."""
     text = path.read_text()
-    named = set(re.findall(rf"(?<![\w/.])(?:{ROOMS})/[\w./-]*\w", text))
+    named = set(re.findall(rf"(?<![\w/.])(?:{PACKAGES})/[\w./-]*\w", text))
     assert [name for name in named if not (ROOT / name).exists() and not list(ROOT.glob(f"{name}-*"))] == []
     links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
     assert [link for link in links if not (path.parent / link).exists()] == []

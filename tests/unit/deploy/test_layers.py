@@ -16,28 +16,28 @@ MAY = {
     "tools": {"schemas", "streams", *SERVICES, "deploy"},
     "sdk/python/revgrid": set[str](),
 }
-ROOMS = {*MAY, "bench", "tests", "revgrid"}
+PACKAGES = {*MAY, "bench", "tests", "revgrid"}
 
 
-def imported(room: str) -> dict[str, set[str]]:
+def imported(package: str) -> dict[str, set[str]]:
     """By the file that does it: which other rooms are imported, also inside functions."""
     found = dict[str, set[str]]()
-    for path in (ROOT / room).rglob("*.py"):
+    for path in (ROOT / package).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 names = [node.module or ""]
-            others = {name.partition(".")[0] for name in names} & ROOMS - {Path(room).name}
+            others = {name.partition(".")[0] for name in names} & PACKAGES - {Path(package).name}
             found.setdefault(str(path.relative_to(ROOT)), set()).update(others)
     return found
 
 
-@pytest.mark.parametrize("room", MAY)
-def test_a_room_imports_only_what_is_below_it(room: str) -> None:
+@pytest.mark.parametrize("package", MAY)
+def test_a_package_imports_only_what_is_below_it(package: str) -> None:
     """No service another, streams no service, schemas nothing, and nobody bench or tests."""
-    found = imported(room)
+    found = imported(package)
     assert found
-    assert {path: wrong for path, others in found.items() if (wrong := others - MAY[room])} == {}
+    assert {path: wrong for path, others in found.items() if (wrong := others - MAY[package])} == {}
 
 
 def test_the_independent_model_is_independent() -> None:

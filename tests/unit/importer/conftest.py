@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.importer.serving import Lines, Serving
 from tools.importer import command
-from tools.importer.client import Client
+from tools.importer.client import ImportClient
 from tools.importer.memory import MemoryGateway
 
 
@@ -35,8 +35,8 @@ def told() -> Lines:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses between tries that take no time."""
 
-    class Quick(Client):
+    class Quick(ImportClient):
         async def wait(self, tries: int, asked: float = 0.0) -> None:
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(command, "Client", Quick)
+    monkeypatch.setattr(command, "ImportClient", Quick)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.limits import DAY
 from schemas.objects import iso
 from tools.importer.cells import CsvCells, JsonCells, name, own_key, whole
-from tools.importer.times import Times, zone_of
+from tools.importer.timestamps import Times, zone_of
 
 NOON = int(datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp() * 1000)
 

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from tools.importer.batches import Bad, Batch, Cutter, Whose
+from tools.importer.batch_sender import window
+from tools.importer.batches import BadRow, Batch, BatchCutter, BatchOwner
 from tools.importer.cells import BadCell
 from tools.importer.columns import Columns, MappingError, pairs
-from tools.importer.events import Events, Prepared
-from tools.importer.sending import window
+from tools.importer.event_maker import EventMaker, Prepared
 from tools.importer.sources import FileError, digest, open_source
-from tools.importer.times import Times
+from tools.importer.timestamps import Times
 
 NOW = int(datetime(2026, 4, 26, 12, tzinfo=UTC).timestamp() * 1000)
 
@@ -23,9 +23,9 @@ class Read(NamedTuple):
     """What a file came to: its batches' events and bad rows, and what its columns were taken for."""
 
     events: list[Prepared]
-    bad: list[Bad]
+    bad: list[BadRow]
     batches: list[Batch]
-    of: Events
+    of: EventMaker
 
     @property
     def sent(self) -> list[dict[str, Any]]:
@@ -42,8 +42,8 @@ def read(
     found = digest(path)
     source = open_source(path, nul=found.nul)
     with closing(source):
-        events = Events(source.cells, source.header, columns, Times(NOW), keep)
-        cut = list(Cutter(events, Whose("acme"), found.sha256).batches(source.rows))
+        events = EventMaker(source.cells, source.header, columns, Times(NOW), keep)
+        cut = list(BatchCutter(events, BatchOwner("acme"), found.sha256).batches(source.rows))
     return Read([made for b in cut for made in b.events], [bad for b in cut for bad in b.bad], cut, events)
 
 

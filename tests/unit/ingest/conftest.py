@@ -13,20 +13,20 @@ from aiohttp import web
 
 from ingest.app import application
 from ingest.auth import hash_of
+from ingest.command_log import CommandLog
+from ingest.config_view import ConfigView
 from ingest.context import Context
+from ingest.disk_reserve import DiskReserve
 from ingest.reads.ledgerrow import rows_of
-from ingest.reads.logends import Ends
+from ingest.reads.logends import PartitionEnds
 from ingest.reads.memory import MemoryReads
-from ingest.reserve import DiskReserve
-from ingest.serving import Runner
+from ingest.serving import GatewayRunner
 from ingest.shedding import Shedder
-from ingest.submitting import Submitter
 from ingest.testing import FakeLog
-from ingest.view import ConfigView
 from pricer.processor import Pricer
 from schemas import commands, entries
 from schemas.prices import DEFAULTS
-from schemas.secrets import Box
+from schemas.secrets import SecretBox
 from schemas.settings import Settings, read
 from schemas.topics import CONFIG_KEY, partition_of
 
@@ -58,7 +58,7 @@ class Gateway:
         self.log = FakeLog(Pricer(settings.partitions), view, settings.partitions, lambda: self.now)
         self.reserve = DiskReserve("data", 1 << 20, lambda path: _Disk(self.free, 1))
         self.shedder = Shedder(lambda: self.monotonic, self.log.replies.positions)
-        self.submitter = Submitter(settings, self.log, self.log.replies, self.shedder, self.reserve)
+        self.submitter = CommandLog(settings, self.log, self.log.replies, self.shedder, self.reserve)
         self.ledger = MemoryReads()
         self._tokens = 0
         self.context = Context(
@@ -72,7 +72,7 @@ class Gateway:
             clock=lambda: self.now,
             token=self._token,
             random_bytes=lambda size: bytes(range(size)),
-            box=Box(bytes(32)),
+            box=SecretBox(bytes(32)),
             clickhouse=self.ledger,
         )
         self.url = ""
@@ -105,7 +105,7 @@ class Gateway:
             rows += rows_of(record, partition, counts[partition])
             counts[partition] += 1
         self.ledger.rows = rows
-        self.ledger.log = {shard: Ends(len(raw), counts[shard]) for shard, raw in enumerate(self.log.raw)}
+        self.ledger.log = {shard: PartitionEnds(len(raw), counts[shard]) for shard, raw in enumerate(self.log.raw)}
 
     async def make_key(self, customer_id: str, **more: Any) -> str:
         """A new API key of a customer."""
@@ -131,7 +131,7 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
     """A gateway with the default prices."""
     made = Gateway(settings)
     await made.log.append(CONFIG_KEY, commands.encode(commands.Genesis("e", DEFAULTS)))
-    runner = Runner(application(made.context, made.shedder), 0.1)
+    runner = GatewayRunner(application(made.context, made.shedder), 0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"

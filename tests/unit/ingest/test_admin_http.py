@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ingest.auth import hash_of
-from streams.errors import Unknown
+from streams.errors import AppendUnknown
 from tests.unit.ingest.bad_input import ADMINS, CUSTOMERS, KEYS, PRICES, AdminBad
 
 ADMIN = "the-admin-token"
@@ -149,7 +149,7 @@ async def test_a_change_that_is_not_confirmed_is_503_unknown(gateway: Any) -> No
     gateway.log.lags_behind = False
     gateway.log.pause()
     unanswered = await gateway.call("POST", KEYS, {"customer_id": "b"}, ADMIN)
-    gateway.log.error = Unknown("late")
+    gateway.log.error = AppendUnknown("late")
     lost = await gateway.call("POST", KEYS, {"customer_id": "c"}, ADMIN)
     for answer in (blind, unanswered, lost):
         assert (answer.status, answer.json["code"]) == (503, "unknown") and answer.headers["Retry-After"]

@@ -1,6 +1,6 @@
 """The typed view of rev.config, record by record."""
 
-from ingest.view import ConfigView
+from ingest.config_view import ConfigView
 from schemas.commands import Rates
 from schemas.config import ApiKey, Customer, Price, customer_key, encode, key_key, price_key
 

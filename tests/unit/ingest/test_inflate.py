@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.incoming import inflate
-from ingest.problems import Invalid, TooLarge
+from ingest.problems import Invalid, PayloadTooLarge
+from ingest.request_body import inflate
 from schemas.limits import MAX_BATCH_BODY
 
 EMPTY = gzip.compress(b"")
@@ -22,7 +22,7 @@ def test_members_are_joined(parts: list[bytes], level: int) -> None:
     packed = b"".join(gzip.compress(part, level) for part in parts)
     assert inflate(packed, len(whole)) == whole
     if whole:
-        with pytest.raises(TooLarge):
+        with pytest.raises(PayloadTooLarge):
             inflate(packed, len(whole) - 1)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest.outcomes import manyvoids
+from ingest.outcomes import void_batches
 from schemas.commands import Void, decode
 from schemas.ids import event_id
 
@@ -176,7 +176,7 @@ async def test_a_request_that_is_cut_off_is_repeated(gateway: Any, key: str, eve
     gateway.log.pause()
     unknown = await void(gateway, ids)
     assert (unknown.status, unknown.json["code"]) == (503, "unknown")
-    assert 0 < voids_in(gateway) <= 2 * manyvoids.IN_FLIGHT
+    assert 0 < voids_in(gateway) <= 2 * void_batches.IN_FLIGHT
     cut = asyncio.create_task(void(gateway, ids))
     await eventually(lambda: gateway.log.replies.waiting)
     cut.cancel()
@@ -193,8 +193,8 @@ async def test_at_most_so_many_wait_at_once(gateway: Any, key: str, eventually: 
     ids = [one["event_id"] for one in await metered(gateway, key, *[EVENT] * 300)]
     gateway.log.pause()
     asking = asyncio.create_task(void(gateway, ids))
-    await eventually(lambda: len(gateway.log.replies.waiting) == manyvoids.IN_FLIGHT)
-    assert voids_in(gateway) == manyvoids.IN_FLIGHT
+    await eventually(lambda: len(gateway.log.replies.waiting) == void_batches.IN_FLIGHT)
+    assert voids_in(gateway) == void_batches.IN_FLIGHT
     gateway.log.resume()
     assert len((await asking).json["voids"]) == 300
 

@@ -12,7 +12,7 @@ from schemas import entries
 from schemas.commands import Meter, decode
 from schemas.ids import address_of
 from schemas.topics import partition_of
-from streams.errors import NotRecorded, Unknown
+from streams.errors import AppendUnknown, NotRecorded
 from tests.unit.ingest.malformed_http import BODY, exchange
 
 ADMIN = "the-admin-token"
@@ -240,7 +240,7 @@ async def test_a_stopping_gateway_lets_those_who_wait_go_with_a_202(gateway: Any
     assert (await under_way).status == 202
 
 
-@pytest.mark.parametrize(("error", "code"), [(NotRecorded("no"), "not_recorded"), (Unknown("late"), "unknown")])
+@pytest.mark.parametrize(("error", "code"), [(NotRecorded("no"), "not_recorded"), (AppendUnknown("late"), "unknown")])
 async def test_an_append_that_fails_says_whether_it_may_be_recorded(
     gateway: Any, key: str, error: Exception, code: str
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import names
+from ingest import plain_names
 from ingest.problems import Invalid
 
 ADMIN = "the-admin-token"
@@ -43,14 +43,14 @@ BAD = {
 @pytest.mark.parametrize("name", FINE)
 def test_names_that_may_be(name: str) -> None:
     """Case, blanks within, joiners of scripts and emoji are part of a name."""
-    names.check("agent_id", name)
+    plain_names.check("agent_id", name)
 
 
 @pytest.mark.parametrize("name", BAD, ids=ascii)
 def test_names_that_may_not_be(name: str) -> None:
     """The message names the field, says what is wrong and shows what cannot be seen."""
     with pytest.raises(Invalid, match=r"^agent_id must") as refused:
-        names.check("agent_id", name)
+        plain_names.check("agent_id", name)
     assert BAD[name] in refused.value.error and refused.value.error.isascii()
 
 
@@ -58,7 +58,7 @@ def test_names_that_may_not_be(name: str) -> None:
 def test_what_passes_is_one_form(name: str) -> None:
     """What is let in is its own NFC form and its own stripped form."""
     try:
-        names.check("n", name)
+        plain_names.check("n", name)
     except Invalid:
         return
     assert name == unicodedata.normalize("NFC", name) == name.strip()

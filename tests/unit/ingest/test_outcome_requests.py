@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.names import check
-from ingest.outcomes.requests import (
+from ingest.outcomes.outcome_requests import (
     Task,
     is_target,
     opened_by,
@@ -18,6 +17,7 @@ from ingest.outcomes.requests import (
     task_of,
     verdict_of,
 )
+from ingest.plain_names import check
 from ingest.problems import Invalid
 from schemas.ids import outcome_id
 from schemas.money import MAX_RATE, format_cents

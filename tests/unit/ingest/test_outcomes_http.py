@@ -11,7 +11,7 @@ from schemas.commands import Register, Resolve, decode
 from schemas.ids import event_id
 from schemas.limits import DAY
 from schemas.objects import iso
-from streams.errors import NotRecorded, Unknown
+from streams.errors import AppendUnknown, NotRecorded
 
 TASK = {
     "task_id": "task_abc123",
@@ -304,7 +304,7 @@ async def test_a_read_is_503_when_the_log_or_the_answers_are_away(gateway: Any, 
     assert (await gateway.call("GET", "/v1/outcomes/task_abc123", None, key)).json["code"] == "reads_unavailable"
     gateway.free = 10**12
     gateway.reserve.look()
-    for error in (NotRecorded("no"), Unknown("late")):
+    for error in (NotRecorded("no"), AppendUnknown("late")):
         gateway.log.error = error
         read = await gateway.call("GET", "/v1/outcomes/task_abc123", None, key)
         assert (read.status, read.json["code"]) == (503, "reads_unavailable")
@@ -327,7 +327,7 @@ async def test_a_lagging_shard_is_not_asked_and_its_writes_are_not_waited_for(ga
     assert (refused.status, refused.json["code"]) == (429, "too_many_requests")
 
 
-@pytest.mark.parametrize(("error", "code"), [(NotRecorded("no"), "not_recorded"), (Unknown("late"), "unknown")])
+@pytest.mark.parametrize(("error", "code"), [(NotRecorded("no"), "not_recorded"), (AppendUnknown("late"), "unknown")])
 async def test_an_append_that_fails_says_whether_it_may_be_recorded(
     gateway: Any, key: str, error: Exception, code: str
 ) -> None:

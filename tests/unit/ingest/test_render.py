@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import render
-from ingest.answers import AcceptedAnswer, AcceptedBatch, BatchAnswer
-from schemas.answers import MeterAnswer, metered
+from ingest.responses import AcceptedBatch, AcceptedResponse, BatchResponse
 from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.ids import event_id
+from schemas.meter_responses import MeterResponse, metered
 from schemas.money import MAX_EVENT, MAX_RATE, format_cents
-from schemas.replies import BatchCharged, Receipt
+from schemas.replies import BatchChargedReply, Receipt
 
 amounts = st.integers(0, MAX_EVENT)
 rates = st.integers(0, MAX_RATE).map(format_cents)
@@ -43,14 +43,14 @@ def test_every_number_of_a_meter_answer_is_the_receipts(base: int, token: int, b
         assert shown["price_charged"] == shown["price"]["total_cents"] / 100
     for number in re.findall(r"(?:cents|charged|base|tokens|outcome)\":([^,}\"]+)", body.decode()):
         assert number == "null" or NUMBER.fullmatch(number), number
-    assert msgspec.json.decode(body, type=MeterAnswer).event_id == 42
+    assert msgspec.json.decode(body, type=MeterResponse).event_id == 42
 
 
 @given(st.lists(amounts, min_size=1, max_size=50), st.integers(0, 2**36), st.integers(0, 63))
 def test_a_batch_adds_up_exactly_and_its_ids_are_addresses(totals: list[int], offset: int, partition: int) -> None:
     """The sum of what is shown is the total, beyond the precision of any default context."""
     assert getcontext().prec == 28
-    reply = BatchCharged(0, [format_cents(total) for total in totals])
+    reply = BatchChargedReply(0, [format_cents(total) for total in totals])
     shown = exact(render.batch_metered(partition, offset, reply, False))
     assert isinstance(shown, dict)
     with localcontext() as context:
@@ -63,7 +63,7 @@ def test_a_batch_adds_up_exactly_and_its_ids_are_addresses(totals: list[int], of
 
 def test_replayed_and_opened_events_of_a_batch_are_marked() -> None:
     """A replayed event has its first id, also in its outcome id."""
-    reply = BatchCharged(0, ["1", "2", "3"], {1: 777}, [1, 2])
+    reply = BatchChargedReply(0, ["1", "2", "3"], {1: 777}, [1, 2])
     body = render.batch_metered(0, 1, reply, False)
     first = event_id(0, 1)
     assert json.loads(body) == {
@@ -76,7 +76,7 @@ def test_replayed_and_opened_events_of_a_batch_are_marked() -> None:
         "currency": "usd",
         "test": False,
     }
-    assert len(msgspec.json.decode(body, type=BatchAnswer).results) == 3
+    assert len(msgspec.json.decode(body, type=BatchResponse).results) == 3
 
 
 def test_accepted_answers_have_the_fields_of_priced_ones() -> None:
@@ -85,6 +85,6 @@ def test_accepted_answers_have_the_fields_of_priced_ones() -> None:
     receipt = Receipt(42, 0, PriceRef(1, "*", Rates("0", "0", "0"), 0), "0", "0", "0", "0")
     assert accepted.keys() == json.loads(metered("c", EVENT, receipt)).keys() | {"status"}
     assert accepted["price"] is None and accepted["created_at"] == "1970-01-01T00:00:00.000Z"
-    msgspec.json.decode(render.accepted("c", EVENT, 42, 0, False), type=AcceptedAnswer)
+    msgspec.json.decode(render.accepted("c", EVENT, 42, 0, False), type=AcceptedResponse)
     batch = msgspec.json.decode(render.batch_accepted(0, 1, [EVENT, EVENT], False), type=AcceptedBatch)
     assert [result.event_id for result in batch.results] == [event_id(0, 1), event_id(0, 1) + 1]

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import web
 
-from ingest.boundary import boundary
-from ingest.incoming import body_of
-from ingest.serving import Runner
+from ingest.middleware import error_middleware
+from ingest.request_body import body_of
+from ingest.serving import GatewayRunner
 from tests.unit.ingest.malformed_http import BODY, MALFORMED, cut_off, exchange
 
 
@@ -42,9 +42,9 @@ async def test_a_body_that_never_ends_is_a_400_in_time(more: bytes) -> None:
     async def read(request: web.Request) -> web.Response:
         return web.Response(body=await body_of(request, 1000, within=0.1))
 
-    app = web.Application(middlewares=[boundary])
+    app = web.Application(middlewares=[error_middleware])
     app.router.add_post("/", read)
-    runner = Runner(app, 0.1)
+    runner = GatewayRunner(app, 0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

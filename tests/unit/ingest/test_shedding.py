@@ -1,6 +1,6 @@
 """The gateway's estimate of a shard's lag, by a clock that the test moves."""
 
-from ingest.shedding import BUCKET, MAX_BUCKETS, Load, Shedder
+from ingest.shedding import BUCKET, MAX_BUCKETS, ShardLoad, Shedder
 
 
 class Bench:
@@ -50,28 +50,28 @@ def test_an_append_that_the_shard_has_read_already_is_not_kept() -> None:
 def test_over_a_second_nobody_is_waited_for_over_ten_the_heaviest_is_refused() -> None:
     """A customer with less than the average, or none unanswered, is still accepted."""
     bench = Bench()
-    assert bench.shedder.judge(0, "a") is Load.ANSWER
+    assert bench.shedder.decide(0, "a") is ShardLoad.ANSWER
     bench.append("small")
     bench.steadily(1.5, "big", 50)
-    assert bench.shedder.judge(0, "big") is Load.ACCEPT
+    assert bench.shedder.decide(0, "big") is ShardLoad.ACCEPT
     bench.steadily(9, "big", 50)
-    assert bench.shedder.judge(0, "big") is Load.REFUSE
-    assert bench.shedder.judge(0, "small") is Load.ACCEPT
-    assert bench.shedder.judge(0, "new") is Load.ACCEPT
-    assert bench.shedder.judge(1, "big") is Load.ANSWER
+    assert bench.shedder.decide(0, "big") is ShardLoad.REFUSE
+    assert bench.shedder.decide(0, "small") is ShardLoad.ACCEPT
+    assert bench.shedder.decide(0, "new") is ShardLoad.ACCEPT
+    assert bench.shedder.decide(1, "big") is ShardLoad.ANSWER
     bench.positions[0] = bench.offset
-    assert bench.shedder.judge(0, "big") is Load.ANSWER
+    assert bench.shedder.decide(0, "big") is ShardLoad.ANSWER
 
 
 def test_a_lost_answer_refuses_nobody_for_ever() -> None:
     """A refusing shard lets one in after half a second, and after a second of silence it is new."""
     bench = Bench()
     bench.steadily(12)
-    assert bench.shedder.judge(0, "a") is Load.REFUSE
+    assert bench.shedder.decide(0, "a") is ShardLoad.REFUSE
     bench.now += 0.3
-    assert bench.shedder.judge(0, "a") is Load.ACCEPT
+    assert bench.shedder.decide(0, "a") is ShardLoad.ACCEPT
     bench.now += 1
-    assert bench.shedder.judge(0, "a") is Load.ANSWER
+    assert bench.shedder.decide(0, "a") is ShardLoad.ANSWER
 
 
 def test_memory_is_bounded_however_long_the_shard_stands_still() -> None:

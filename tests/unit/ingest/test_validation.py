@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from ingest import times
 from ingest.problems import Invalid
 from ingest.rates import rate
-from ingest.validation import MANY_OBJECTS, Bounds, decode_batch, decode_event, event_of, json_object
+from ingest.validation import MANY_OBJECTS, TimeBounds, decode_batch, decode_event, event_of, json_object
 from schemas.commands import MeterEvent
 from schemas.limits import MAX_DEPTH, MAX_EVENTS
 from schemas.money import MAX_RATE, format_cents, parse_cents
 from schemas.objects import iso
 
-BOUNDS = Bounds(1_777_204_800_000, 35 * 86_400_000)
+BOUNDS = TimeBounds(1_777_204_800_000, 35 * 86_400_000)
 tokens = st.none() | st.integers(0, 1000)
 
 

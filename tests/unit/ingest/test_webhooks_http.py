@@ -6,7 +6,7 @@ import pytest
 
 from ingest.reads.rows import DeliveryRow
 from schemas import config
-from schemas.secrets import Box
+from schemas.secrets import SecretBox
 from tests.unit.ingest.conftest import ADMIN, NOW, Gateway
 
 URL = "https://example.com/hook"
@@ -62,7 +62,7 @@ async def test_a_webhook_shows_its_secret_once(gateway: Gateway) -> None:
     assert (made["customer_id"], made["url"], made["events"], made["active"]) == ("acme", URL, BODY["events"], True)
     secret = made["secret"]
     assert secret.startswith("whsec_")
-    assert Box(bytes(32)).decrypt(kept(gateway, made["id"]).secret) == secret
+    assert SecretBox(bytes(32)).decrypt(kept(gateway, made["id"]).secret) == secret
     assert not any(secret.encode() in record.value for raw in gateway.log.raw for record in raw)
     listed = await gateway.call("GET", "/v1/webhooks", key=key)
     assert listed.json["webhooks"] == [{name: value for name, value in made.items() if name != "secret"}]
@@ -80,7 +80,7 @@ async def test_a_rotation_shows_the_new_secret_once(gateway: Gateway) -> None:
     answer = await gateway.call("POST", f"/v1/webhooks/{made['id']}/rotate", key=key)
     assert answer.status == 200
     after = kept(gateway, made["id"])
-    assert Box(bytes(32)).decrypt(after.secret) == answer.json["secret"]
+    assert SecretBox(bytes(32)).decrypt(after.secret) == answer.json["secret"]
     assert (after.previous, after.rotated_at) == (before, gateway.now)
 
 

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
-from ledger.blocks import Record
-from ledger.errors import Silent
-from ledger.writer import Bounds
+from ledger.blocks import LogRecord
+from ledger.errors import SourceStalled
+from ledger.writer import OffsetBounds
 
 
 class Tape:
@@ -21,16 +21,16 @@ class Tape:
         self.finished = asyncio.Event()
         """Somebody waits for more than there is, so all before has been dealt with."""
 
-    async def open(self) -> Bounds:
-        return Bounds(0, len(self.values))
+    async def open(self) -> OffsetBounds:
+        return OffsetBounds(0, len(self.values))
 
     async def seek(self, offset: int) -> None:
         self.next = offset
 
-    async def read(self, timeout: float) -> Sequence[Record]:
+    async def read(self, timeout: float) -> Sequence[LogRecord]:
         if self.next == self.fails_at:
             self.fails_at = -1
-            raise Silent("the broker is away")
+            raise SourceStalled("the broker is away")
         if self.next == len(self.values):
             if timeout:
                 self.finished.set()
@@ -38,7 +38,7 @@ class Tape:
                 await asyncio.wait_for(self.more.wait(), timeout)
             return []
         self.next += 1
-        return [Record(self.next - 1, self.at, self.values[self.next - 1])]
+        return [LogRecord(self.next - 1, self.at, self.values[self.next - 1])]
 
     async def position(self) -> int:
         return self.next

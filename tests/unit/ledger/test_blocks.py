@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.blocks import Block, Builder, Record, fill, month_of
+from ledger.blocks import Block, Builder, LogRecord, fill, month_of
 from schemas.entries import Entry, EntryRecord, encode
 
 
@@ -41,7 +41,7 @@ def test_blocks_cover_the_log_in_order(steps: list[tuple[int, int, int]], max_ro
     offset, records = 0, []
     for gap, timestamp, size in steps:
         offset += gap
-        records.append(Record(offset, timestamp, b'{"kind":"' + b"x" * size))
+        records.append(LogRecord(offset, timestamp, b'{"kind":"' + b"x" * size))
     builder, blocks, rest = Builder(-1, max_rows, max_bytes), [], records
     while rest:
         rest = rest[fill(builder, rest) :]
@@ -58,21 +58,21 @@ def test_blocks_cover_the_log_in_order(steps: list[tuple[int, int, int]], max_ro
 def test_a_record_of_any_size_goes_through() -> None:
     """A record above the bounds makes a block of its own instead of none."""
     builder = Builder(6, max_rows=1, max_bytes=10)
-    assert builder.add(Record(7, 0, b"x" * 100))
-    assert not builder.add(Record(8, 0, b"x"))
-    assert builder.take() == Block(6, (Record(7, 0, b"x" * 100),))
+    assert builder.add(LogRecord(7, 0, b"x" * 100))
+    assert not builder.add(LogRecord(8, 0, b"x"))
+    assert builder.take() == Block(6, (LogRecord(7, 0, b"x" * 100),))
 
 
 def test_an_offset_must_follow() -> None:
     """A record at or below the last one is a fault of the caller, never written."""
     builder = Builder(6)
     with pytest.raises(ValueError, match="does not follow 6"):
-        builder.add(Record(6, 0, b"{}"))
+        builder.add(LogRecord(6, 0, b"{}"))
 
 
 def test_lines_splice_the_offset_into_the_value_verbatim() -> None:
     """A line is the value byte for byte, with its offset as the first member."""
-    block = Block(1, (Record(2, 0, b'{"a":{"b": 1.00}}'), Record(5, 0, b'{"c":"\\u00e9"}')))
+    block = Block(1, (LogRecord(2, 0, b'{"a":{"b": 1.00}}'), LogRecord(5, 0, b'{"c":"\\u00e9"}')))
     assert block.lines() == b'{"entries_offset":2,"a":{"b": 1.00}}\n{"entries_offset":5,"c":"\\u00e9"}\n'
 
 
@@ -80,14 +80,14 @@ def test_rows_are_counted_as_the_codec_writes_them() -> None:
     """The bound on rows sees every entry of a record that schemas.entries encoded."""
     value = encode(EntryRecord("acme", 1, 2, [Entry("event", index=index) for index in range(7)]))
     builder = Builder(-1, max_rows=7)
-    builder.add(Record(0, 0, value))
+    builder.add(LogRecord(0, 0, value))
     assert builder.full
 
 
 @given(st.integers(2, 50))
 def test_halves_are_the_block(count: int) -> None:
     """Halving a block gives two blocks that follow each other."""
-    block = Block(9, tuple(Record(10 + 2 * index, 0, b"{}") for index in range(count)))
+    block = Block(9, tuple(LogRecord(10 + 2 * index, 0, b"{}") for index in range(count)))
     first, second = block.halves()
     assert first.records + second.records == block.records
     assert (first.after, second.after) == (9, first.last)

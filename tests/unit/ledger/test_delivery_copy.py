@@ -1,4 +1,4 @@
-"""ledger.deliveries against a log and a table in memory: what cannot be a row stops nobody and is not lost."""
+"""ledger.delivery_copier against a log and a table in memory: what cannot be a row stops nobody and is not lost."""
 
 import asyncio
 
@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
-from ledger.blocks import Record
-from ledger.deliveries import DeliveryWriter, names
-from ledger.errors import Silent
-from ledger.memory import MemoryShelf
+from ledger.blocks import LogRecord
+from ledger.delivery_copier import DeliveryCopier, names
+from ledger.errors import SourceStalled
+from ledger.memory import MemoryDeliveryStore
 from tests.unit.ledger.tape import Tape
 
 GOOD, BAD = b'{"webhook_id":7,"delivery_id":"d-1"}', b'{"webhook_id":7,"bad":1}'
@@ -19,17 +19,17 @@ GOOD, BAD = b'{"webhook_id":7,"delivery_id":"d-1"}', b'{"webhook_id":7,"bad":1}'
 class Copy:
     """A writer of partition 2 with everything around it in memory. ``silences``: burials that fail."""
 
-    def __init__(self, tape: Tape, shelf: MemoryShelf | None = None, silences: int = 0) -> None:
+    def __init__(self, tape: Tape, store: MemoryDeliveryStore | None = None, silences: int = 0) -> None:
         self.tape = tape
-        self.shelf = shelf or MemoryShelf(lambda line: b'"bad"' in line)
+        self.store = store or MemoryDeliveryStore(lambda line: b'"bad"' in line)
         self.buried: list[tuple[int, int, bytes]] = []
         self.silences = silences
-        self.writer = DeliveryWriter(2, self.shelf, lambda: tape, self.bury, flush=0, pause=0)
+        self.writer = DeliveryCopier(2, self.store, lambda: tape, self.dead_letter, flush=0, pause=0)
 
-    async def bury(self, partition: int, record: Record, reason: str) -> None:
+    async def dead_letter(self, partition: int, record: LogRecord, reason: str) -> None:
         if self.silences:
             self.silences -= 1
-            raise Silent("rev.dead: no broker")
+            raise SourceStalled("rev.dead: no broker")
         self.buried.append((partition, record.offset, record.value))
 
     async def to_the_end(self) -> None:
@@ -48,7 +48,7 @@ def test_each_record_is_a_row_or_a_dead_letter(values: list[bytes]) -> None:
     each record once."""
     copy = Copy(Tape(values))
     asyncio.run(copy.to_the_end())
-    assert copy.shelf.rows == [(2, n) for n, value in enumerate(values) if value == GOOD]
+    assert copy.store.rows == [(2, n) for n, value in enumerate(values) if value == GOOD]
     assert copy.buried == [(2, n, value) for n, value in enumerate(values) if value != GOOD]
 
 
@@ -57,26 +57,26 @@ async def test_a_dead_letter_that_does_not_stand_is_tried_again() -> None:
     copy = Copy(Tape([GOOD, BAD, GOOD]), silences=3)
     refused = REGISTRY.get_sample_value("rev_ledger_deliveries_refused_total") or 0
     await copy.to_the_end()
-    assert (copy.silences, copy.buried, copy.shelf.rows) == (0, [(2, 1, BAD)], [(2, 0), (2, 2)])
+    assert (copy.silences, copy.buried, copy.store.rows) == (0, [(2, 1, BAD)], [(2, 0), (2, 2)])
     assert REGISTRY.get_sample_value("rev_ledger_deliveries_refused_total") == refused + 1
 
 
 async def test_an_outage_behind_a_dead_letter_buries_it_once() -> None:
     """The table does not show what was buried; the writer knows it all the same."""
     copy = Copy(Tape([BAD, BAD, GOOD], fails_at=2))
-    copy.shelf.outages = 1
+    copy.store.outages = 1
     await copy.to_the_end()
     assert copy.buried == [(2, 0, BAD), (2, 1, BAD)]
-    assert copy.shelf.rows == [(2, 2)]
+    assert copy.store.rows == [(2, 2)]
 
 
 async def test_what_there_is_no_memory_for_is_halved() -> None:
     """Smaller inserts until they fit; nothing is buried for it."""
-    shelf = MemoryShelf()
-    shelf.memory = 3
-    copy = Copy(Tape([GOOD] * 40), shelf)
+    store = MemoryDeliveryStore()
+    store.memory = 3
+    copy = Copy(Tape([GOOD] * 40), store)
     await copy.to_the_end()
-    assert shelf.rows == [(2, n) for n in range(40)]
+    assert store.rows == [(2, n) for n in range(40)]
     assert copy.buried == []
 
 

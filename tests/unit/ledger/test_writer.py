@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from ledger.blocks import Record
-from ledger.errors import Silent, WrongLog
+from ledger.blocks import LogRecord
+from ledger.errors import SourceStalled, WrongLog
+from ledger.insert_schedule import InsertSchedule
 from ledger.memory import MemoryRows, MemoryTable
-from ledger.pace import Pace
-from ledger.writer import Bounds, Halted, PartitionWriter
+from ledger.writer import Halted, LedgerWorker, OffsetBounds
 
 Eventually = Callable[..., Awaitable[None]]
 MARCH, APRIL = 1_774_915_200_000, 1_775_001_600_000
@@ -19,7 +19,7 @@ MARCH, APRIL = 1_774_915_200_000, 1_775_001_600_000
 class MemoryLog:
     """A partition of the log: committed records with holes where markers are."""
 
-    def __init__(self, records: Sequence[Record], begin: int = 0, end: int | None = None) -> None:
+    def __init__(self, records: Sequence[LogRecord], begin: int = 0, end: int | None = None) -> None:
         self.records = list(records)
         self.begin = begin
         self.limit = end
@@ -37,17 +37,17 @@ class MemorySource:
         self._log = log
         self._next = 0
 
-    async def open(self) -> Bounds:
+    async def open(self) -> OffsetBounds:
         if self._log.silences:
             self._log.silences -= 1
-            raise Silent("no broker")
-        return Bounds(self._log.begin, self._log.end)
+            raise SourceStalled("no broker")
+        return OffsetBounds(self._log.begin, self._log.end)
 
     async def seek(self, offset: int) -> None:
         assert offset >= self._log.begin, "out of range"
         self._next = offset
 
-    async def read(self, timeout: float) -> Sequence[Record]:
+    async def read(self, timeout: float) -> Sequence[LogRecord]:
         await asyncio.sleep(0)
         found = [record for record in self._log.records if record.offset >= self._next][:3]
         self._next = found[-1].offset + 1 if found else max(self._next, self._log.end)
@@ -75,24 +75,24 @@ class Bench:
         self.pauses: list[float] = []
         self.foreign = False
         self.time = 0.0
-        self.pace = Pace(lambda: self.time, linger=0.0)
+        self.schedule = InsertSchedule(lambda: self.time, linger=0.0)
         self.on_pause: Callable[[], None] = lambda: None
 
-    def writer(self) -> PartitionWriter:
-        return PartitionWriter(
+    def writer(self) -> LedgerWorker:
+        return LedgerWorker(
             3,
             store=MemoryTable(self.rows),
             source=lambda: MemorySource(self.log),
-            bury=self._bury,
+            dead_letter=self._dead_letter,
             check_log=self._check,
             now=lambda: APRIL,
             sleep=self._sleep,
-            pace=self.pace,
+            schedule=self.schedule,
             clock=lambda: self.time,
             quiet=30.0,
         )
 
-    async def _bury(self, partition: int, record: Record, reason: str) -> None:
+    async def _dead_letter(self, partition: int, record: LogRecord, reason: str) -> None:
         self.buried.append((partition, record.offset, reason))
 
     async def _check(self) -> None:
@@ -104,7 +104,7 @@ class Bench:
         self.pauses.append(seconds)
         self.on_pause()
 
-    async def run(self, *writers: PartitionWriter) -> None:
+    async def run(self, *writers: LedgerWorker) -> None:
         """Runs the writers until the table holds the whole log."""
         tasks = [asyncio.create_task(writer.run()) for writer in writers]
         last = self.log.records[-1].offset
@@ -114,8 +114,8 @@ class Bench:
         await asyncio.gather(*tasks)
 
 
-def records(*offsets: int, month: int = MARCH) -> list[Record]:
-    return [Record(offset, month, b'{"kind":"%d"}' % offset) for offset in offsets]
+def records(*offsets: int, month: int = MARCH) -> list[LogRecord]:
+    return [LogRecord(offset, month, b'{"kind":"%d"}' % offset) for offset in offsets]
 
 
 async def test_follows_the_log_from_the_start(eventually: Eventually) -> None:
@@ -304,7 +304,7 @@ async def test_the_epoch_is_asked_again_when_the_log_was_away(eventually: Eventu
 async def test_trouble_is_told_while_it_lasts(eventually: Eventually) -> None:
     """The reason for /readyz is there from the start until the writer stands where the table ends."""
     bench = Bench(MemoryLog(records(0)), eventually)
-    assert bench.writer().trouble == "starting"
+    assert bench.writer().not_ready_reason == "starting"
     writer = bench.writer()
     await bench.run(writer)
-    assert writer.trouble is None
+    assert writer.not_ready_reason is None

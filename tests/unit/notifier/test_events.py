@@ -28,7 +28,7 @@ def test_a_charged_event_says_what_meter_answers() -> None:
     made = EntryRecord("c", 42, AT, [Entry("event", 3, EVENT, 0, "1.2", "0.24", "0.03", "1.47")], [bonus])
     (found,) = domain_events(1, 9, entries.decode(entries.encode(made)))
     number = event_id(1, 42, 3)
-    assert (found.id, found.type, found.owner, found.only, found.offset, found.place) == (
+    assert (found.id, found.type, found.owner, found.only, found.offset, found.event_index) == (
         f"evt_{number}",
         "meter.created",
         "c",
@@ -115,6 +115,6 @@ def test_every_place_of_a_batch_is_an_event() -> None:
     """A record of many entries gives as many events, each with an id of its own."""
     made = record(*(Entry("event", n, EVENT, 0, "1", "0", "0", "1") for n in range(5)))
     found = list(domain_events(0, 3, made))
-    assert [event.place for event in found] == list(range(5))
+    assert [event.event_index for event in found] == list(range(5))
     assert len({event.id for event in found}) == 5
     assert [event.body() for event in found] == [event.body() for event in domain_events(0, 3, made)]

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from schemas import signing
 from tools.listen import command
-from tools.listen.receiver import Shown, application
+from tools.listen.receiver import ReceivedWebhook, application
 
 SECRET = "whsec_" + "QUJD" * 12
 BODY = (
@@ -89,14 +89,14 @@ async def test_it_listens_while_it_runs(gateway: Gateway, eventually: Eventually
 async def test_a_gateway_that_refuses_is_told(gateway: Gateway) -> None:
     """With the setting that is missing."""
     gateway.status = 400
-    with pytest.raises(command.Refused, match="REV_WEBHOOK_ALLOW_PRIVATE"):
+    with pytest.raises(command.ListenRefused, match="REV_WEBHOOK_ALLOW_PRIVATE"):
         await command.listen(arguments(gateway.url), Console(file=io.StringIO()))
 
 
 @pytest.mark.parametrize(("age", "status"), [(0, 204), (10_000, 400)])
 async def test_only_what_verifies_is_trusted(age: int, status: int) -> None:
     """A good signature of now; the same one hours later is not taken."""
-    shown: list[Shown] = []
+    shown: list[ReceivedWebhook] = []
     runner = web.AppRunner(application(lambda: [SECRET], shown.append, lambda: NOW + age))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -111,7 +111,7 @@ async def test_only_what_verifies_is_trusted(age: int, status: int) -> None:
 
 async def test_before_the_secret_is_known_it_asks_to_be_tried_again() -> None:
     """A delivery may overtake the answer that tells the secret: 503 is tried again, 400 would be the end."""
-    shown: list[Shown] = []
+    shown: list[ReceivedWebhook] = []
     secrets: list[str] = []
     runner = web.AppRunner(application(lambda: secrets, shown.append, lambda: NOW))
     await runner.setup()
@@ -130,7 +130,9 @@ async def test_before_the_secret_is_known_it_asks_to_be_tried_again() -> None:
 def test_a_delivery_is_one_line(width: int) -> None:
     """In however narrow a terminal, or a pipe."""
     output = io.StringIO()
-    command.tell(Console(file=output, width=width), Shown("meter.created", "evt_1", "d", BODY), full=False)
+    command.print_event(
+        Console(file=output, width=width), ReceivedWebhook("meter.created", "evt_1", "d", BODY), full=False
+    )
     (line,) = output.getvalue().splitlines()
     assert line.endswith("meter.created  evt_1  copilot  chat  1.47 cents")
 

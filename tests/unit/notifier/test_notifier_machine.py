@@ -6,15 +6,24 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from notifier.budget import Budget
-from notifier.desk import Rules
-from notifier.sending import Answer
+from notifier.resource_limits import ResourceLimits
+from notifier.scheduler import DeliveryRules
+from notifier.sender import WebhookResponse
 from schemas.commands import ReplayWebhook, encode
 from schemas.deliveries import Attempt
 from schemas.limits import DAY
 from tests.unit.notifier.world import OK, OURS, World
 
-ANSWERS = (OK, OK, OK, Answer(500), Answer(None, "timeout"), Answer(400), Answer(429, retry_after_s=7), OURS)
+ANSWERS = (
+    OK,
+    OK,
+    OK,
+    WebhookResponse(500),
+    WebhookResponse(None, "timeout"),
+    WebhookResponse(400),
+    WebhookResponse(429, retry_after_s=7),
+    OURS,
+)
 STEPS = (0, 1, 900, 1_200, 60_000, 3_600_000)
 
 
@@ -23,8 +32,8 @@ class Deliveries(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.budget = Budget(bodies=40_000, flights=6, references=400)
-        self.world = World(Rules(5 * DAY, 300, 1), self.budget)
+        self.limits = ResourceLimits(bodies=40_000, in_flight=6, references=400)
+        self.world = World(DeliveryRules(5 * DAY, 300, 1), self.limits)
         self.owed: set[tuple[int, int, int]] = set()
         self.deleted: set[int] = set()
         self.last_id = 3
@@ -44,7 +53,7 @@ class Deliveries(RuleBasedStateMachine):
     def _owe(self, offset: int, customer: str, count: int) -> None:
         for id, hook in self.world.hooks.items():
             if hook.customer_id == customer and hook.active:
-                self.owed |= {(id, offset, place) for place in range(count)}
+                self.owed |= {(id, offset, event_index) for event_index in range(count)}
 
     @rule(customer=st.sampled_from("cde"), records=st.integers(1, 40), count=st.sampled_from([1, 1, 3, 30]))
     def meter(self, customer: str, records: int, count: int) -> None:
@@ -66,14 +75,14 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule()
     def start(self) -> None:
-        for flight in self.world.start():
-            assert self.world.hooks[flight.endpoint.id].active, "sent to an endpoint that is not active"
+        for attempt in self.world.start():
+            assert self.world.hooks[attempt.endpoint.id].active, "sent to an endpoint that is not active"
 
     @rule(answers=st.lists(st.sampled_from(ANSWERS), min_size=1, max_size=6))
-    def answer(self, answers: list[Answer]) -> None:
+    def answer(self, answers: list[WebhookResponse]) -> None:
         for answer in answers:
-            if self.world.flights:
-                self.world.answer(self.world.flights[0], answer)
+            if self.world.in_flight:
+                self.world.answer(self.world.in_flight[0], answer)
 
     @precondition(lambda self: len(self.world.hooks) < 8)
     @rule()
@@ -108,7 +117,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule()
     def tick(self) -> None:
         """The configuration shard does what the notifier asks for."""
-        for endpoint, why in self.world.desk.tick(self.world.now):
+        for endpoint, why in self.world.scheduler.tick(self.world.now):
             self.world.now += 1
             self.world.hook(endpoint.id, active=False, disabled=why)
 
@@ -138,32 +147,32 @@ class Deliveries(RuleBasedStateMachine):
     @precondition(lambda self: self.losses)
     @rule(part=st.sampled_from([0.3, 0.9]))
     def retention(self, part: float) -> None:
-        written = self.world.desk.next
+        written = self.world.scheduler.next
         self.world.first = max(self.world.first, int(written * part))
 
     @precondition(lambda self: self.losses)
     @rule()
     def gone(self) -> None:
-        if self.world.flights:
-            self.world.answer(self.world.flights[0], Answer(410))
+        if self.world.in_flight:
+            self.world.answer(self.world.in_flight[0], WebhookResponse(410))
 
     @invariant()
     def memory_is_bounded(self) -> None:
-        for share in (self.budget.bodies, self.budget.flights):
+        for share in (self.limits.bodies, self.limits.in_flight):
             assert 0 <= share.used <= share.most
-        assert self.budget.references.used >= 0
+        assert self.limits.references.used >= 0
 
     def teardown(self) -> None:
         """In the end everything is there: all days have passed, and everybody answers."""
         world = self.world
-        for flight in list(world.flights):
-            world.answer(flight)
+        for attempt in list(world.in_flight):
+            world.answer(attempt)
         for _ in range(14):
             world.settle()
             self.tick()
             world.now += DAY // 2
         assert world.left == {}
-        assert (self.budget.bodies.used, self.budget.flights.used, self.budget.references.used) == (0, 0, 0)
+        assert (self.limits.bodies.used, self.limits.in_flight.used, self.limits.references.used) == (0, 0, 0)
         ended = {(a.webhook_id, a.offset, a.index) for a in world.attempts if a.outcome != "retry"}
         lost = {owed for owed in self.owed - ended if owed[0] not in self.deleted and not self._in_gap(owed)}
         assert not lost, sorted(lost)[:5]

@@ -15,9 +15,9 @@ async def test_without_a_key_it_stands_still_and_says_so(key: str, eventually: C
     """Secrets that cannot be decrypted mean unsigned webhooks: it is not ready, and ends when told to."""
     notifier = Notifier(read({})._replace(secret_key=key), MemorySender)
     running = asyncio.create_task(notifier.run())
-    await eventually(lambda: any("webhooks are off" in reason for reason in notifier.troubles()))
+    await eventually(lambda: any("webhooks are off" in reason for reason in notifier.not_ready_reasons()))
     if key:
-        assert key not in notifier.troubles()[0]
+        assert key not in notifier.not_ready_reasons()[0]
     notifier.stop()
     await running
 

@@ -7,12 +7,12 @@ or lost in a crash, and whoever crashes begins again from what was written.
 import msgspec
 
 from notifier import backlog
-from notifier.budget import Budget
-from notifier.desk import Desk, Flight, Rules
+from notifier.endpoint_queue import SOON
 from notifier.endpoints import Endpoints
-from notifier.lanes import SOON
-from notifier.page import Line, Page
-from notifier.sending import Answer
+from notifier.entry_page import EntryLine, EntryPage
+from notifier.resource_limits import ResourceLimits
+from notifier.scheduler import DeliveryAttempt, DeliveryRules, DeliveryScheduler
+from notifier.sender import WebhookResponse
 from schemas import config, entries
 from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.config import Webhook
@@ -22,9 +22,9 @@ from schemas.limits import DAY
 from schemas.topics import CONFIG_KEY
 
 PRICE = PriceRef(1, "chat", Rates("1.2", "0.0001", "0"), 0)
-OK = Answer(200, latency_ms=3)
-DOWN = Answer(500, latency_ms=3)
-OURS = Answer(None, "not sent", ours=True)
+OK = WebhookResponse(200, latency_ms=3)
+DOWN = WebhookResponse(500, latency_ms=3)
+OURS = WebhookResponse(None, "not sent", ours=True)
 
 
 def metered(customer: str, raw_offset: int, at: int, count: int = 1) -> bytes:
@@ -44,9 +44,9 @@ class World:
     """``log``: the partition's records. ``written``: the last value of each key of rev.backlogs.
     ``attempts`` and ``gaps``: what rev.deliveries holds."""
 
-    def __init__(self, rules: Rules | None = None, budget: Budget | None = None) -> None:
+    def __init__(self, rules: DeliveryRules | None = None, limits: ResourceLimits | None = None) -> None:
         self.now = 1_000_000
-        self.log: list[Line] = []
+        self.log: list[EntryLine] = []
         self.first = 0
         self.written: dict[bytes, bytes] = {}
         self.attempts: list[Attempt] = []
@@ -54,11 +54,11 @@ class World:
         self.dead: list[str] = []
         self.sent: list[tuple[int, int, int, bool]] = []
         """Endpoint, offset, place, replay of every request that was begun."""
-        self.flights: list[Flight] = []
+        self.in_flight: list[DeliveryAttempt] = []
         self._views = 0
         self.hooks: dict[int, Webhook] = {}
-        self._rules = rules or Rules(5 * DAY, 10_000_000, 1)
-        self._given = budget
+        self._rules = rules or DeliveryRules(5 * DAY, 10_000_000, 1)
+        self._given = limits
         self._records: list[tuple[bytes, bytes | None, int]] = [(b"epoch", b'{"epoch":"e"}', 0)]
         self.begin()
 
@@ -93,7 +93,7 @@ class World:
         return self.append(CONFIG_KEY, configured(len(self.log), self.now, type, detail))
 
     def append(self, key: bytes, value: bytes) -> int:
-        self.log.append(Line(len(self.log), key, value, self.now))
+        self.log.append(EntryLine(len(self.log), key, value, self.now))
         return len(self.log) - 1
 
     # -- what the worker does
@@ -103,82 +103,82 @@ class World:
         self.endpoints = Endpoints()
         for offset, (key, value, at) in enumerate(self._records):
             self.endpoints.apply(key, value, offset, at)
-        self.budget = self._given or Budget()
-        self.desk = Desk(0, self.endpoints, self.budget, self._rules, lambda: 0.0)
-        self.flights = []
-        known = self.desk.restore(self.written)
+        self.limits = self._given or ResourceLimits()
+        self.scheduler = DeliveryScheduler(0, self.endpoints, self.limits, self._rules, lambda: 0.0)
+        self.in_flight = []
+        known = self.scheduler.restore(self.written)
         start = known.next if known is not None else 0
-        self.desk.begin(start, known, self.first, self.now)
+        self.scheduler.begin(start, known, self.first, self.now)
 
     def crash(self) -> None:
-        self.desk.close()
+        self.scheduler.close()
         self.begin()
 
-    def page(self, offset: int, most: int = 500) -> Page:
+    def page(self, offset: int, most: int = 500) -> EntryPage:
         lines = [line for line in self.log[offset : offset + most] if line.offset >= self.first]
-        return Page(0, offset, lines, min(len(self.log), offset + most))
+        return EntryPage(0, offset, lines, min(len(self.log), offset + most))
 
     def tail(self, most: int = 1000) -> None:
-        if self.desk.next < len(self.log):
-            self.desk.tail(self.page(self.desk.next, most), self.now)
+        if self.scheduler.next < len(self.log):
+            self.scheduler.tail(self.page(self.scheduler.next, most), self.now)
 
     def catch_up(self, most: int = 500) -> bool:
         """One turn of the second reader; whether there was anything to read."""
         self._resolve()
-        offset = self.desk.want()
+        offset = self.scheduler.want()
         if offset is None:
             return False
         if offset < self.first:
-            self.desk.log_begins(self.first, self.now)
+            self.scheduler.log_begins(self.first, self.now)
         else:
-            self.desk.read(self.page(offset, most), self.now)
+            self.scheduler.read(self.page(offset, most), self.now)
         return True
 
     def _resolve(self) -> None:
-        for lane, stretch in self.desk.unresolved():
-            later = (line.offset for line in self.log if line.at >= stretch.at and line.offset >= self.first)
-            self.desk.resolve(lane, stretch, next(later, len(self.log)), self.first)
+        for queue, offset_range in self.scheduler.unresolved():
+            later = (line.offset for line in self.log if line.at >= offset_range.at and line.offset >= self.first)
+            self.scheduler.resolve(queue, offset_range, next(later, len(self.log)), self.first)
 
-    def start(self) -> list[Flight]:
+    def start(self) -> list[DeliveryAttempt]:
         """Begin what is due."""
-        begun = self.desk.start(self.now)
-        for flight in begun:
-            self.sent.append((flight.endpoint.id, *flight.item.ref))
-        self.flights += begun
+        begun = self.scheduler.start(self.now)
+        for attempt in begun:
+            self.sent.append((attempt.endpoint.id, *attempt.delivery.ref))
+        self.in_flight += begun
         return begun
 
-    def answer(self, flight: Flight, answer: Answer = OK) -> None:
-        self.flights.remove(flight)
+    def answer(self, attempt: DeliveryAttempt, answer: WebhookResponse = OK) -> None:
+        self.in_flight.remove(attempt)
         if answer.ours:
-            self.desk.not_sent(flight, SOON, self.now)
+            self.scheduler.not_sent(attempt, SOON, self.now)
         else:
-            self.desk.answered(flight, answer, self.now)
+            self.scheduler.answered(attempt, answer, self.now)
 
     def flush(self) -> None:
-        flush = self.desk.snapshot()
+        flush = self.scheduler.snapshot()
         for key, value in flush.backlogs:
             if value is None:
                 self.written.pop(key, None)
             else:
                 self.written[key] = value
-        for _, value in flush.told.deliveries:
+        for _, value in flush.records.deliveries:
             if b'"gap"' in value or b'"reason"' in value:
                 self.gaps.append(decode_gap(value))
             else:
                 self.attempts.append(decode_attempt(value))
-        self.dead += [fault.reason for fault in flush.told.dead]
+        self.dead += [fault.reason for fault in flush.records.dead]
 
-    def settle(self, answer: Answer = OK, turns: int = 10_000) -> None:
+    def settle(self, answer: WebhookResponse = OK, turns: int = 10_000) -> None:
         """Read, send, answer and write until nothing more happens at this time."""
         idle = 0
         for _ in range(turns):
             self.tail()
             read = self.catch_up()
             begun = self.start()
-            for flight in list(self.flights):
-                self.answer(flight, answer)
+            for attempt in list(self.in_flight):
+                self.answer(attempt, answer)
             idle = 0 if begun or read else idle + 1
-            if idle > 2 and self.desk.next >= len(self.log):
+            if idle > 2 and self.scheduler.next >= len(self.log):
                 break
         else:
             raise AssertionError("it does not settle")

@@ -88,7 +88,7 @@ class Outcome:
             "test": self.test,
         }
 
-    def standing(self) -> Json:
+    def status(self) -> Json:
         """What a refusal tells."""
         names = ("task_id", "outcome_id", "status", "success", "charge_cents", "resolved_at", "voided", "test")
         return {name: self.shown()[name] for name in names}
@@ -125,7 +125,7 @@ class Model:
             return repeat
         known = self.tasks.get((customer, body["task"]))
         if known is not None:
-            return Expected(409, "task_exists", known.standing(), entries=[refused(known.id)])
+            return Expected(409, "task_exists", known.status(), entries=[refused(known.id)])
         if body["expires_at"] <= now:
             return Expected(400, "invalid_request", entries=[refused("")])
         made = Outcome(
@@ -145,7 +145,7 @@ class Model:
         self.outcomes[made.id] = self.tasks[customer, body["task"]] = made
         self.rows[event] = Row("registered", customer, Decimal(0), made)
         expected = Expected(201, None, made.shown(), entries=[("registered", made.id, Decimal(0), None)])
-        self._remember(customer, key, identity, expected, now)
+        self._retain(customer, key, identity, expected, now)
         return expected
 
     def meter(self, customer: str, events: list[Json], event: int, now: int) -> Expected:
@@ -188,7 +188,7 @@ class Model:
             self.outcomes[made.id] = made
         self._charge(customer, total)
         self.rows[event] = Row("event", customer, total, made)
-        self._remember(customer, one["key"], ("meter", {**one, "key": None}), Expected(200), now)
+        self._retain(customer, one["key"], ("meter", {**one, "key": None}), Expected(200), now)
         return ("event", made.id if made else "", total, None)
 
     def resolve(self, customer: str, key: str | None, body: Json, event: int, now: int) -> Expected:
@@ -204,13 +204,13 @@ class Model:
         if found.verdict is None and now < found.expires_at:
             entry = self._close(found, verdict, value(body["evidence"]), event, now)
             expected = Expected(200, None, found.first, entries=[entry])
-            self._remember(customer, key, identity, expected, now)
+            self._retain(customer, key, identity, expected, now)
             return expected
         if found.verdict == verdict:
             return self._told(found, now, found.first)
         entries = [] if found.verdict else [self._close(found, "expired", None, event, now)]
         code = "outcome_expired" if found.verdict == "expired" else "outcome_closed"
-        return Expected(409, code, found.standing(), entries=[*entries, refused(found.id)])
+        return Expected(409, code, found.status(), entries=[*entries, refused(found.id)])
 
     def expire(self, customer: str, outcome_id: str, event: int, now: int) -> Expected:
         """The expirer's reminder: no answer to compare."""
@@ -281,13 +281,13 @@ class Model:
 
     def _told(self, outcome: Outcome, now: int, body: Json | None) -> Expected:
         if now - outcome.closed_at >= OBJECTS:
-            return Expected(200, None, outcome.standing(), elsewhere=outcome.closed_by)
+            return Expected(200, None, outcome.status(), elsewhere=outcome.closed_by)
         return Expected(200, None, body)
 
     def _charge(self, customer: str, cents: Decimal) -> None:
         self.charged[customer] = self.charged.get(customer, Decimal(0)) + cents
 
-    def _remember(self, customer: str, key: str | None, identity: Any, expected: Expected, now: int) -> None:
+    def _retain(self, customer: str, key: str | None, identity: Any, expected: Expected, now: int) -> None:
         if key is not None:
             self.keys[customer, key] = (identity, expected, now)
 

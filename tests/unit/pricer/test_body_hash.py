@@ -116,11 +116,11 @@ RECEIPT = Receipt(1 << 16, 1000, PriceRef(1, "chat", Rates("1", "0", "0"), 4), "
 def test_a_key_is_remembered_for_its_window(now: int, found: bool) -> None:
     """From the accepted time until just before the window has passed."""
     shard = MemoryStore()
-    memory = idempotency.remember("acme", "k", "f" * 32, RECEIPT, False)
+    memory = idempotency.receipt_record("acme", "k", "f" * 32, RECEIPT, False)
     shard.write({}, [memory], Checkpoint("e", 0, 0, now))
-    recalled = idempotency.recall(shard, "acme", "k", now, 100, "live")
-    assert recalled == (idempotency.Memory("f" * 32, RECEIPT) if found else None)
-    assert idempotency.recall(shard, "other", "k", now, 100, "live") is None
+    recalled = idempotency.find(shard, "acme", "k", now, 100, "live")
+    assert recalled == (idempotency.IdempotencyRecord("f" * 32, RECEIPT) if found else None)
+    assert idempotency.find(shard, "other", "k", now, 100, "live") is None
 
 
 @pytest.mark.parametrize(
@@ -135,26 +135,28 @@ def test_a_key_is_remembered_for_its_window(now: int, found: bool) -> None:
 def test_a_key_belongs_to_a_mode(mode: Any, at_live: int | None, at_test: int | None, found: str | None) -> None:
     """One mode never meets the other's key; a command of before modes were separate meets the later one."""
     shard = MemoryStore()
-    memories = [
-        idempotency.remember("acme", "k", word * 8, msgspec.structs.replace(RECEIPT, recorded_at=at), word == "test")
+    records = [
+        idempotency.receipt_record(
+            "acme", "k", word * 8, msgspec.structs.replace(RECEIPT, recorded_at=at), word == "test"
+        )
         for word, at in (("live", at_live), ("test", at_test))
         if at is not None
     ]
-    shard.write({}, memories, Checkpoint("e", 0, 0, 20))
-    recalled = idempotency.recall(shard, "acme", "k", 25, 100, mode)
+    shard.write({}, records, Checkpoint("e", 0, 0, 20))
+    recalled = idempotency.find(shard, "acme", "k", 25, 100, mode)
     assert (None if recalled is None else recalled.body_hash[:4]) == found
 
 
 @pytest.mark.parametrize("outcome_key", ["outcome/oc_1", "k", ""])
 def test_an_answer_about_an_outcome_is_remembered_like_a_receipt(outcome_key: str) -> None:
     """Status and text come back as they were; a receipt of an older release is still a receipt."""
-    shown = idempotency.Shown(201, msgspec.Raw(b'{"a": 1.50}'))
-    memory = idempotency.remember_shown("acme", outcome_key, "f" * 32, shown, 1000, False)
+    shown = idempotency.OutcomeResponse(201, msgspec.Raw(b'{"a": 1.50}'))
+    memory = idempotency.response_record("acme", outcome_key, "f" * 32, shown, 1000, False)
     shard = MemoryStore()
     shard.write({}, [memory], Checkpoint("e", 0, 0, 1000))
-    recalled = idempotency.recall(shard, "acme", outcome_key, 1000, 100, "live")
+    recalled = idempotency.find(shard, "acme", outcome_key, 1000, 100, "live")
     assert recalled is not None
-    assert isinstance(recalled.answer, idempotency.Shown)
+    assert isinstance(recalled.answer, idempotency.OutcomeResponse)
     assert (recalled.body_hash, recalled.answer.status) == ("f" * 32, 201)
     assert bytes(memoryview(recalled.answer.result)) == b'{"a": 1.50}'
     assert b"\x1f" in memory.key  # so that it is never the key under which an outcome itself is remembered

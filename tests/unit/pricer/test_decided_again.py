@@ -11,7 +11,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricer.memory import MemoryLog
+from pricer.memory import MemoryShard
 from pricer.processor import Pricer
 from schemas.commands import (
     Command,
@@ -29,7 +29,7 @@ from schemas.commands import (
 from schemas.topics import CONFIG_KEY, partition_of
 from streams.overlay import Overlay
 from streams.state import Checkpoint, MemoryStore
-from streams.types import Decision, Input
+from streams.types import Decision, InputRecord
 
 PARTITIONS = 2
 WINDOW = 100
@@ -78,9 +78,9 @@ commands = st.one_of(
 )
 
 
-def logged(steps: list[tuple[int, Command]]) -> MemoryLog:
+def logged(steps: list[tuple[int, Command]]) -> MemoryShard:
     """A log of these commands, each so many ms after the one before, decided record by record."""
-    log = MemoryLog(PARTITIONS, remember_for=WINDOW)
+    log = MemoryShard(PARTITIONS, retention=WINDOW)
     log.now = 10
     log.append(CONFIG_KEY, Genesis("e", [SeedPrice("chat", Rates("0.1", "0.01", "0.05"))]))
     for wait, command in steps:
@@ -97,12 +97,12 @@ class Life:
         self.store = store
         self.committing: Overlay | None = None
         self.pending = Overlay(store)
-        self.held: list[tuple[Input, Decision]] = []
-        self.begun: list[tuple[Input, Decision]] = []
+        self.held: list[tuple[InputRecord, Decision]] = []
+        self.begun: list[tuple[InputRecord, Decision]] = []
 
-    def decide(self, pricer: Pricer, record: Input) -> Decision:
+    def decide(self, pricer: Pricer, record: InputRecord) -> Decision:
         decision = pricer.apply(record, self.pending)
-        self.pending.absorb(decision)
+        self.pending.apply(decision)
         self.held.append((record, decision))
         return decision
 
@@ -111,25 +111,25 @@ class Life:
             self.committing, self.begun, self.held = self.pending, self.held, []
             self.pending = Overlay(self.committing)
 
-    def end_commit(self, entries: list[Input]) -> None:
+    def end_commit(self, entries: list[InputRecord]) -> None:
         """The entries are in the log, then the changes in the store."""
         if self.committing is None:
             return
         for record, decision in self.begun:
             if decision.entries is not None:
-                entries.append(Input(record.partition, len(entries), record.key, decision.entries, record.at))
+                entries.append(InputRecord(record.partition, len(entries), record.key, decision.entries, record.at))
         at = self.begun[-1][0].at if self.begun else 0
         overlay = self.committing
-        self.store.write(overlay.changes, overlay.remembered.values(), Checkpoint("memory", 0, 0, at))
+        self.store.write(overlay.changes, overlay.retained.values(), Checkpoint("memory", 0, 0, at))
         self.pending.rest_on(self.store)
         self.committing = None
 
 
-def restored(pricer: Pricer, state: dict[bytes, bytes], entries: list[Input], at: int) -> MemoryStore:
+def restored(pricer: Pricer, state: dict[bytes, bytes], entries: list[InputRecord], at: int) -> MemoryStore:
     """The store of a new machine: the changelog, and memories made of the entries."""
     store = MemoryStore(WINDOW)
-    memories = [one for entry in entries for one in pricer.recollect(entry)]
-    store.write(state, memories, Checkpoint("memory", 0, 0, at))
+    records = [one for entry in entries for one in pricer.retained_from(entry)]
+    store.write(state, records, Checkpoint("memory", 0, 0, at))
     return store
 
 
@@ -149,7 +149,7 @@ def test_answers_survive_every_cut_and_every_death(steps: list[tuple[int, Comman
     for partition in range(PARTITIONS):
         raw = log.raw[partition]
         wanted = record_by_record(raw, log.pricer)
-        entries: list[Input] = []
+        entries: list[InputRecord] = []
         life, answered, following = Life(MemoryStore(WINDOW)), {}, 0
         turn = 0
         while following < len(raw):
@@ -174,14 +174,14 @@ def test_answers_survive_every_cut_and_every_death(steps: list[tuple[int, Comman
         assert dict(life.store.scan(b"")) == dict(log.shards[partition].scan(b""))
 
 
-def record_by_record(raw: list[Input], pricer: Pricer) -> list[bytes]:
+def record_by_record(raw: list[InputRecord], pricer: Pricer) -> list[bytes]:
     """The answers when each record is committed before the next one."""
     store, found = MemoryStore(WINDOW), []
     for record in raw:
         seen = Overlay(store)
         decision = pricer.apply(record, seen)
-        seen.absorb(decision)
-        store.write(seen.changes, seen.remembered.values(), Checkpoint("memory", 0, 0, record.at))
+        seen.apply(decision)
+        store.write(seen.changes, seen.retained.values(), Checkpoint("memory", 0, 0, record.at))
         found.append(encoded(decision))
     return found
 

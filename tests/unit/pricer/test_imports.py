@@ -4,11 +4,11 @@ import msgspec
 import pytest
 
 from pricer.idempotency import body_hash
-from pricer.memory import MemoryLog
+from pricer.memory import MemoryShard
 from schemas import commands, entries, ids, state
 from schemas.commands import Expire, Genesis, Meter, MeterEvent, Rates, ReadOutcome, Resolve, SeedPrice, Void
 from schemas.entries import EntryRecord
-from schemas.replies import BatchCharged, Refused
+from schemas.replies import BatchChargedReply, RefusedReply
 from schemas.topics import CONFIG_KEY, partition_of
 from streams.types import Decision
 
@@ -21,26 +21,26 @@ PENDING = MeterEvent("mailer", "email.sent", outcome="pending", expires_at=NOW +
 
 
 @pytest.fixture
-def log() -> MemoryLog:
-    made = MemoryLog(PARTITIONS)
+def log() -> MemoryShard:
+    made = MemoryShard(PARTITIONS)
     made.now = NOW
     made.append(CONFIG_KEY, Genesis("e", [SeedPrice("email.sent", Rates("1", "0.5", "500"))]))
     return made
 
 
-def meter(log: MemoryLog, label: str | None, *events: MeterEvent) -> Decision:
+def meter(log: MemoryShard, label: str | None, *events: MeterEvent) -> Decision:
     return log.append(ACME.encode(), Meter(ACME, 3, list(events), 1000, 10**9, batch=True, import_id=label))
 
 
-def written(log: MemoryLog) -> EntryRecord:
+def written(log: MemoryShard) -> EntryRecord:
     return entries.decode(log.entries[SHARD][-1].value)
 
 
-def last_id(log: MemoryLog) -> int:
+def last_id(log: MemoryShard) -> int:
     return ids.event_id(SHARD, len(log.raw[SHARD]) - 1)
 
 
-def test_events_of_an_import_are_labelled(log: MemoryLog) -> None:
+def test_events_of_an_import_are_labelled(log: MemoryShard) -> None:
     """Charged or rejected; without an import nothing is said."""
     meter(log, "april", EVENT)
     assert written(log).import_id == "april"
@@ -50,16 +50,16 @@ def test_events_of_an_import_are_labelled(log: MemoryLog) -> None:
     assert written(log).import_id is None and b"import" not in log.entries[SHARD][-1].value
 
 
-def test_the_label_is_no_part_of_a_body(log: MemoryLog) -> None:
+def test_the_label_is_no_part_of_a_body(log: MemoryShard) -> None:
     """The same event under another label is a repeat, and stays with its first import."""
     first, again = meter(log, "april", EVENT), meter(log, "may", EVENT)
-    assert isinstance(first.reply, BatchCharged) and isinstance(again.reply, BatchCharged)
+    assert isinstance(first.reply, BatchChargedReply) and isinstance(again.reply, BatchChargedReply)
     assert again.reply.replayed == {0: last_id(log) - (1 << 16)} and again.entries is None
     assert body_hash(EVENT) == body_hash(msgspec.structs.replace(EVENT, idempotency_key="x"))
 
 
 @pytest.mark.parametrize("how", ["success", "failure", "expire", "read", "late"])
-def test_what_closes_an_outcome_is_labelled_as_what_opened_it(log: MemoryLog, how: str) -> None:
+def test_what_closes_an_outcome_is_labelled_as_what_opened_it(log: MemoryShard, how: str) -> None:
     """By a verdict, by its time, or by a verdict that came too late."""
     meter(log, "april", PENDING)
     id = ids.outcome_id(last_id(log))
@@ -72,10 +72,10 @@ def test_what_closes_an_outcome_is_labelled_as_what_opened_it(log: MemoryLog, ho
     assert written(log).import_id == "april"
     kinds = [entry.kind for entry in written(log).entries]
     assert kinds == {"success": ["charge"], "late": ["waived", "rejected"]}.get(how, ["waived"])
-    assert isinstance(decision.reply, Refused) == (how == "late")
+    assert isinstance(decision.reply, RefusedReply) == (how == "late")
 
 
-def test_a_void_has_the_label_of_its_command(log: MemoryLog) -> None:
+def test_a_void_has_the_label_of_its_command(log: MemoryShard) -> None:
     """And leaves that of the open outcome, for what closes it."""
     meter(log, "april", PENDING)
     event_id = last_id(log)

@@ -26,7 +26,7 @@ from schemas.ids import event_id, outcome_id
 from schemas.topics import PRICE_KEY
 from streams.overlay import Overlay
 from streams.state import Checkpoint, MemoryStore
-from streams.types import Decision, Input
+from streams.types import Decision, InputRecord
 
 ACME = "acme"
 WINDOW, TTL = 1000, 400
@@ -53,9 +53,9 @@ class Shard:
         """Decide a record that is appended ``after`` ms."""
         self.now += after
         view = Overlay(self.store)
-        decision = self.pricer.apply(Input(0, self.offset, key, value, self.now), view)
-        view.absorb(decision)
-        self.store.write(view.changes, view.remembered.values(), Checkpoint("e", 0, 0, self.now))
+        decision = self.pricer.apply(InputRecord(0, self.offset, key, value, self.now), view)
+        view.apply(decision)
+        self.store.write(view.changes, view.retained.values(), Checkpoint("e", 0, 0, self.now))
         self.offset += 1
         return decision
 

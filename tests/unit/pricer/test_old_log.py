@@ -12,7 +12,7 @@ from schemas.commands import Meter, Mode, ReadOutcome, Register, Resolve
 from schemas.entries import EntryRecord
 from streams.overlay import Overlay
 from streams.state import Checkpoint, MemoryStore
-from streams.types import Input
+from streams.types import InputRecord
 from tests.old_log import PARTITIONS, Raw, by_partition, old_log
 
 NEW_IN_DETAIL = {"test", "metered"}
@@ -25,11 +25,11 @@ def decided(records: list[Raw]) -> tuple[MemoryStore, dict[int, EntryRecord]]:
     at = 0
     for raw in records:
         at = max(at, raw.at)
-        record = Input(raw.partition, raw.offset, raw.key, raw.value, at)
+        record = InputRecord(raw.partition, raw.offset, raw.key, raw.value, at)
         view = Overlay(store)
         decision = pricer.apply(record, view)
-        view.absorb(decision)
-        store.write(view.changes, view.remembered.values(), Checkpoint("e", 0, 0, at))
+        view.apply(decision)
+        store.write(view.changes, view.retained.values(), Checkpoint("e", 0, 0, at))
         if decision.entries is not None:
             found[raw.offset] = entries.decode(decision.entries)
     return store, found
@@ -78,7 +78,7 @@ def _after(records: list[Raw], command: commands.Command, customer: str) -> tupl
     """What a command of today comes to at the end of the old log of its shard, a week after."""
     store, _ = decided(records)
     last = records[-1]
-    record = Input(last.partition, last.offset + 1, customer.encode(), commands.encode(command), last.at + 1000)
+    record = InputRecord(last.partition, last.offset + 1, customer.encode(), commands.encode(command), last.at + 1000)
     decision = Pricer(PARTITIONS).apply(record, store)
     return None if decision.entries is None else entries.decode(decision.entries), decision.reply
 

@@ -3,15 +3,15 @@
 import msgspec
 import pytest
 
-from pricer.closing import REMEMBERED
-from pricer.memory import MemoryLog
+from pricer.memory import MemoryShard
+from pricer.transitions import RETENTION
 from schemas import ids, state
 from schemas.commands import (
     Expire,
     Meter,
     MeterEvent,
 )
-from schemas.replies import Told
+from schemas.replies import OutcomeReply
 from schemas.state import ClosedOutcome, OpenOutcome
 from streams.types import Decision
 from tests.unit.pricer.outcome_steps import (
@@ -32,11 +32,11 @@ from tests.unit.pricer.outcome_steps import (
 
 
 @pytest.fixture
-def log() -> MemoryLog:
+def log() -> MemoryShard:
     return priced_log()
 
 
-def test_keys_are_one_namespace(log: MemoryLog) -> None:
+def test_keys_are_one_namespace(log: MemoryShard) -> None:
     """A key that a meter event, a registration or a verdict was given with stands for nothing
     else, in any order; another customer's key is another key.
     """
@@ -55,13 +55,13 @@ def test_keys_are_one_namespace(log: MemoryLog) -> None:
     assert told(register(log, customer=NEIGHBOUR, idempotency_key="event"))["status"] == "pending"
 
 
-def test_a_registrations_retry_gets_the_first_answer(log: MemoryLog) -> None:
+def test_a_registrations_retry_gets_the_first_answer(log: MemoryShard) -> None:
     """Pending, 201 and replayed, although the task has been resolved since; nothing is left."""
     first = register(log, idempotency_key="k")
     resolve(log, "task_abc123")
     log.now += WINDOW - 1
     again = register(log, idempotency_key="k")
-    assert isinstance(again.reply, Told)
+    assert isinstance(again.reply, OutcomeReply)
     assert (again.reply.status, again.reply.replayed) == (201, True)
     assert told(again) == told(first)
     assert again == Decision(reply=again.reply)
@@ -69,19 +69,19 @@ def test_a_registrations_retry_gets_the_first_answer(log: MemoryLog) -> None:
     assert refused(register(log, idempotency_key="k")).code == "task_exists"
 
 
-def test_a_verdicts_retry_may_use_either_address(log: MemoryLog) -> None:
+def test_a_verdicts_retry_may_use_either_address(log: MemoryShard) -> None:
     """The same outcome by its task or its id is the same body; another outcome is not."""
     outcome_id = told(register(log))["outcome_id"]
     other = told(register(log, "other"))["outcome_id"]
     first = resolve(log, "task_abc123", idempotency_key="k")
     again = resolve(log, outcome_id, idempotency_key="k")
-    assert isinstance(again.reply, Told)
+    assert isinstance(again.reply, OutcomeReply)
     assert (told(again), again.reply.replayed, again.entries) == (told(first), True, None)
     for target, success in ((other, True), ("unknown", True), (outcome_id, False)):
         assert refused(resolve(log, target, success, idempotency_key="k")).code == "idempotency_conflict"
 
 
-def test_another_customers_outcome_is_not_found(log: MemoryLog) -> None:
+def test_another_customers_outcome_is_not_found(log: MemoryShard) -> None:
     """Although it is in the same shard, whichever way it is asked for, and nothing is told of it."""
     outcome_id = told(register(log))["outcome_id"]
     for target in (outcome_id, "task_abc123"):
@@ -92,15 +92,15 @@ def test_another_customers_outcome_is_not_found(log: MemoryLog) -> None:
     assert told(register(log, customer=NEIGHBOUR, expires_at=EXPIRES + 1))["status"] == "pending"
 
 
-def test_an_outcome_is_whole_until_the_ledger_has_it_for_weeks(log: MemoryLog) -> None:
+def test_an_outcome_is_whole_until_the_ledger_has_it_for_weeks(log: MemoryShard) -> None:
     """35 days after its end the shard says what it keeps for ever, and which row has the rest."""
     register(log, success_criteria=msgspec.Raw(b'{"a":1}'))
     closed = resolve(log, "task_abc123", evidence=msgspec.Raw(b'{"b":2}'))
-    log.now = NOW + REMEMBERED - 1
+    log.now = NOW + RETENTION - 1
     assert told(read(log, "task_abc123")) == told(closed)
     log.now += 1
     for decision in (read(log, "task_abc123"), resolve(log, "task_abc123")):
-        assert isinstance(decision.reply, Told)
+        assert isinstance(decision.reply, OutcomeReply)
         assert decision.reply.elsewhere == ids.event_id(SHARD, written(closed).raw_offset)
         assert told(decision) == {
             name: value
@@ -109,7 +109,7 @@ def test_an_outcome_is_whole_until_the_ledger_has_it_for_weeks(log: MemoryLog) -
         }
 
 
-def test_a_closed_outcome_shrinks(log: MemoryLog) -> None:
+def test_a_closed_outcome_shrinks(log: MemoryShard) -> None:
     """The state of one that ended holds no criteria, whatever it was opened with."""
     big = msgspec.Raw(b'{"text":"' + b"x" * 16_000 + b'"}')
     outcome_id = told(register(log, success_criteria=big))["outcome_id"]
@@ -124,7 +124,7 @@ def test_a_closed_outcome_shrinks(log: MemoryLog) -> None:
 
 
 @pytest.mark.parametrize("task", ["oc_5", "oc_", ".", "..", "a/b?c#d", "é" * 256])
-def test_odd_task_names_break_nothing(log: MemoryLog, task: str) -> None:
+def test_odd_task_names_break_nothing(log: MemoryShard, task: str) -> None:
     """The gateway lets no task_id pass that reads as an outcome_id or path; if one came, it would
     be reachable by its outcome_id.
     """

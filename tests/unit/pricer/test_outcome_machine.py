@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pricer.memory import MemoryLog
+from pricer.memory import MemoryShard
 from schemas import entries, ids
 from schemas.commands import (
     EMPTY,
@@ -30,10 +30,10 @@ from schemas.commands import (
     SetPrice,
     Void,
 )
-from schemas.replies import BatchCharged, Charged, Refused, Told
+from schemas.replies import BatchChargedReply, ChargedReply, OutcomeReply, RefusedReply
 from schemas.topics import CONFIG_KEY, partition_of
 from streams.state import Checkpoint, MemoryStore
-from streams.types import Decision, Remembered
+from streams.types import Decision, RetainedRecord
 from tests.unit.pricer.outcome_model import OBJECTS, TTL, WINDOW, Expected, Json, Model, value
 
 PARTITIONS = 3
@@ -90,7 +90,7 @@ class OutcomeMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         """A new log with one default price."""
-        self.log = MemoryLog(PARTITIONS)
+        self.log = MemoryShard(PARTITIONS)
         self.log.now = START
         self.log.append(CONFIG_KEY, Genesis("e", [SeedPrice("chat", Rates("0.5", "0.0003", "500"))]))
         self.model = Model(Decimal(500))
@@ -216,10 +216,10 @@ class OutcomeMachine(RuleBasedStateMachine):
     @rule(shard=st.integers(0, PARTITIONS - 1))
     def restart(self, shard: int) -> None:
         """A new owner has nothing but the state and the entries that were committed."""
-        rebuilt, memories = MemoryStore(), []
+        rebuilt, records = MemoryStore(), []
         for record in self.log.entries[shard]:
-            memories += self.log.pricer.recollect(record)
-        rebuilt.write(dict(self.log.shards[shard].scan(b"")), memories, Checkpoint("memory", 0, 0, self.log.now))
+            records += self.log.pricer.retained_from(record)
+        rebuilt.write(dict(self.log.shards[shard].scan(b"")), records, Checkpoint("memory", 0, 0, self.log.now))
         self.log.shards[shard] = rebuilt
 
     def target(self, data: st.DataObject) -> tuple[str, str]:
@@ -291,17 +291,17 @@ class OutcomeMachine(RuleBasedStateMachine):
         if expected.status == 0:
             assert reply is None
         elif expected.status >= 400:
-            assert isinstance(reply, Refused)
+            assert isinstance(reply, RefusedReply)
             assert (reply.status, reply.code) == (expected.status, expected.code)
             assert (shown(reply.outcome) if reply.outcome else None) == expected.body
-        elif isinstance(reply, Told):
+        elif isinstance(reply, OutcomeReply):
             assert (reply.status, reply.replayed, reply.elsewhere) == (
                 expected.status, expected.replayed, expected.elsewhere,
             )  # fmt: skip
             assert shown(reply.result) == expected.body
         else:
-            assert isinstance(reply, Charged | BatchCharged)
-            assert isinstance(reply, BatchCharged) or reply.replayed == expected.replayed
+            assert isinstance(reply, ChargedReply | BatchChargedReply)
+            assert isinstance(reply, BatchChargedReply) or reply.replayed == expected.replayed
 
     def check_entries(self, decision: Decision, expected: Expected, customer: str, event: int) -> None:
         """Exactly the entries of the model; every one that opens or ends an outcome shows it."""
@@ -343,17 +343,15 @@ class OutcomeMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """A replay of the raw log gives the same bytes, and its entries what was remembered."""
-        again = MemoryLog(PARTITIONS)
-        remembered: list[list[Remembered]] = [[] for _ in again.shards]
+        again = MemoryShard(PARTITIONS)
+        retained: list[list[RetainedRecord]] = [[] for _ in again.shards]
         for shard, log in enumerate(self.log.raw):
             for record in log:
-                remembered[shard] += again.decide(record).remembered
+                retained[shard] += again.decide(record).retained
         assert again.entries == self.log.entries
-        for before, after, records, live in zip(
-            self.log.shards, again.shards, self.log.entries, remembered, strict=True
-        ):
+        for before, after, records, live in zip(self.log.shards, again.shards, self.log.entries, retained, strict=True):
             assert list(after.scan(b"")) == list(before.scan(b""))
-            assert [one for record in records for one in again.pricer.recollect(record)] == live
+            assert [one for record in records for one in again.pricer.retained_from(record)] == live
 
 
 OutcomeMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

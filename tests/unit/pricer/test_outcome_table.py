@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from pricer import machine
-from pricer.machine import STATUS, TABLE, Answer, Charge, Row, Status, Stimulus, owed, step
+from pricer.machine import STATUS, TABLE, Answer, Charge, Status, Stimulus, TransitionRow, amount_due, step
 from schemas.commands import OnExpiry
 from schemas.entries import Verdict
 from schemas.state import OpenOutcome
@@ -103,13 +103,13 @@ def test_what_an_end_costs(charge: Charge, on_expiry: OnExpiry, cents: str) -> N
     voided = OpenOutcome(
         1, "acme", "a", "outcome_charge", "4900", 10, 5, price_on_failure="0.5", on_expiry=on_expiry, voided=True
     )
-    assert owed(charge, outcome) == cents
-    assert owed(charge, voided) == "0"
+    assert amount_due(charge, outcome) == cents
+    assert amount_due(charge, voided) == "0"
 
 
 def test_every_refusal_is_a_4xx() -> None:
     """And every answer but none has a status; rows are told apart by their type."""
     assert set(STATUS) == set(get_args(Answer)) - {"none"}
-    assert all(isinstance(row, Row) for row in TABLE)
+    assert all(isinstance(row, TransitionRow) for row in TABLE)
     refused = {"not_found", "task_exists", "outcome_closed", "outcome_expired"}
     assert {answer for answer, status in STATUS.items() if status >= 400} == refused

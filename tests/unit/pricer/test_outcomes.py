@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from pricer.machine import STATUS, TABLE, Row
-from pricer.memory import MemoryLog
+from pricer.machine import STATUS, TABLE, TransitionRow
+from pricer.memory import MemoryShard
 from schemas import entries
 from schemas.commands import (
     MeterEvent,
@@ -15,7 +15,7 @@ from schemas.commands import (
     Resolve,
     SetPrice,
 )
-from schemas.replies import Told
+from schemas.replies import OutcomeReply
 from schemas.settings import MAX_TTL
 from schemas.topics import CONFIG_KEY
 from streams.types import Decision
@@ -38,11 +38,11 @@ from tests.unit.pricer.outcome_steps import (
 
 
 @pytest.fixture
-def log() -> MemoryLog:
+def log() -> MemoryShard:
     return priced_log()
 
 
-def test_the_references_contract_is_charged_once_it_succeeds(log: MemoryLog) -> None:
+def test_the_references_contract_is_charged_once_it_succeeds(log: MemoryShard) -> None:
     """Registered for 4900 cents, resolved with evidence, charged by an entry that refers back."""
     criteria, evidence = msgspec.Raw(b'{"type":"contract_signed"}'), msgspec.Raw(b'{"contract_url":"https://x"}')
     opened = register(log, success_criteria=criteria)
@@ -74,7 +74,7 @@ def test_the_references_contract_is_charged_once_it_succeeds(log: MemoryLog) -> 
     assert bytes(memoryview(charge.detail)) == bytes(memoryview(closed.reply.result))  # type: ignore[union-attr]
 
 
-def test_a_pending_events_bonus_is_the_one_of_its_opening(log: MemoryLog) -> None:
+def test_a_pending_events_bonus_is_the_one_of_its_opening(log: MemoryShard) -> None:
     """The guides' e-mail: its bonus is charged on success alone, at the price of that moment, and
     the charge holds the price record that it was priced with.
     """
@@ -88,14 +88,14 @@ def test_a_pending_events_bonus_is_the_one_of_its_opening(log: MemoryLog) -> Non
     assert (charge.on_success, charge.on_failure) == (None, None)
 
 
-def test_a_pending_events_label_is_no_address(log: MemoryLog) -> None:
+def test_a_pending_events_label_is_no_address(log: MemoryShard) -> None:
     """Its task_id may be any task's; only its outcome_id names it."""
     pending(log, task_id="task_abc123")
     assert refused(resolve(log, "task_abc123")).code == "not_found"
     assert told(register(log))["status"] == "pending"
 
 
-def bring_about(log: MemoryLog, row: Row) -> str:
+def bring_about(log: MemoryShard, row: TransitionRow) -> str:
     """An outcome in the row's state, with times as the row has them; its address."""
     if row.state == "none":
         return "unknown"
@@ -109,7 +109,7 @@ def bring_about(log: MemoryLog, row: Row) -> str:
     return outcome_id
 
 
-def test_a_pending_event_opens_an_outcome(log: MemoryLog) -> None:
+def test_a_pending_event_opens_an_outcome(log: MemoryShard) -> None:
     """The second way in: the row that no command about outcomes brings about."""
     assert told(read(log, pending(log)))["status"] == "pending"
 
@@ -119,7 +119,7 @@ def test_a_pending_event_opens_an_outcome(log: MemoryLog) -> None:
     [row for row in TABLE if row.stimulus != "pending event"],
     ids=lambda row: f"{row.state}-{row.stimulus}-{row.when}",
 )
-def test_the_pricer_does_what_the_table_says(log: MemoryLog, row: Row) -> None:
+def test_the_pricer_does_what_the_table_says(log: MemoryShard, row: TransitionRow) -> None:
     """Each row, driven through the log: state, charge and answer."""
     address = bring_about(log, row)
     actions: dict[str, Callable[[], Decision]] = {
@@ -145,11 +145,11 @@ def test_the_pricer_does_what_the_table_says(log: MemoryLog, row: Row) -> None:
     elif STATUS[row.answer] >= 400:
         assert (refused(decision).status, refused(decision).code) == (STATUS[row.answer], row.answer)
     else:
-        assert isinstance(decision.reply, Told)
+        assert isinstance(decision.reply, OutcomeReply)
         assert (decision.reply.status, told(decision)["status"]) == (STATUS[row.answer], row.to)
 
 
-def test_a_late_verdict_leaves_the_end_and_the_refusal(log: MemoryLog) -> None:
+def test_a_late_verdict_leaves_the_end_and_the_refusal(log: MemoryShard) -> None:
     """At expires_at no timer has fired yet: the outcome ends as expired, which is nobody's doing,
     and the verdict is refused and its key not remembered.
     """
@@ -164,14 +164,14 @@ def test_a_late_verdict_leaves_the_end_and_the_refusal(log: MemoryLog) -> None:
     assert end.event is not None
     assert end.event.idempotency_key is None
     reply = refused(decision)
-    standing = msgspec.json.decode(reply.outcome)
-    assert (reply.code, standing["status"], standing["charge_cents"]) == ("outcome_expired", "expired", 7)
+    status = msgspec.json.decode(reply.outcome)
+    assert (reply.code, status["status"], status["charge_cents"]) == ("outcome_expired", "expired", 7)
     assert told(read(log, "task_abc123"))["evidence"] is None
     again = refused(resolve(log, "task_abc123", idempotency_key="k"))
     assert again.code == "outcome_expired"
 
 
-def test_the_accepted_time_counts_not_the_time_of_pricing(log: MemoryLog) -> None:
+def test_the_accepted_time_counts_not_the_time_of_pricing(log: MemoryShard) -> None:
     """Two verdicts appended a millisecond apart while the pricer stood: the one in time counts ten
     minutes later, the one at expires_at is refused although no timer has fired.
     """
@@ -191,7 +191,7 @@ def test_the_accepted_time_counts_not_the_time_of_pricing(log: MemoryLog) -> Non
     assert refused(decisions[1]).code == "outcome_expired"
 
 
-def test_one_verdict_of_a_hundred(log: MemoryLog) -> None:
+def test_one_verdict_of_a_hundred(log: MemoryShard) -> None:
     """Half success, half failure, and the reminder: the first counts, the same verdict gets its
     answer, the other one is refused, and there is one charge.
     """
@@ -225,7 +225,7 @@ def test_one_verdict_of_a_hundred(log: MemoryLog) -> None:
     ],
 )
 def test_a_registration_that_the_gateway_should_have_refused(
-    log: MemoryLog, fields: dict[str, Any], error: str
+    log: MemoryShard, fields: dict[str, Any], error: str
 ) -> None:
     """400 with the field's name, a rejected entry without money, and no outcome."""
     decision = register(log, **fields)
@@ -233,10 +233,10 @@ def test_a_registration_that_the_gateway_should_have_refused(
     assert error in refused(decision).error
     (entry,) = written(decision).entries
     assert (entry.kind, entry.type, entry.total) == ("rejected", "register", "0")
-    assert (decision.changes, decision.remembered) == ((), ())
+    assert (decision.changes, decision.retained) == ((), ())
 
 
-def test_the_largest_prices_are_charged_exactly(log: MemoryLog) -> None:
+def test_the_largest_prices_are_charged_exactly(log: MemoryShard) -> None:
     """10^9 cents with the smallest fraction below, to the last decimal."""
     register(log, price_on_success="999999999.999999999999", price_on_failure="0.000000000001")
     register(log, "two", price_on_success="1000000000", price_on_failure="0.000000000001")

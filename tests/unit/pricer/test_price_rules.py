@@ -17,10 +17,10 @@ from streams.state import Checkpoint, MemoryStore
 rate = st.one_of(st.integers(0, MAX_RATE), st.integers(0, 10**14), st.just(0), st.just(MAX_RATE))
 
 
-def tariff(base: int, token: int, bonus: int) -> prices.Tariff:
+def price(base: int, token: int, bonus: int) -> prices.ParsedPrice:
     """A tariff of rates in pico-cents."""
     rates = Rates(format_cents(base), format_cents(token), format_cents(bonus))
-    return prices.tariff(state.encode(state.InstalledPrice(1, "chat", rates, 7)))
+    return prices.parsed_price(state.encode(state.InstalledPrice(1, "chat", rates, 7)))
 
 
 @given(rate, rate, rate, st.integers(0, MAX_TOKENS), st.booleans())
@@ -31,26 +31,26 @@ def test_a_price_is_the_decimal_models(base: int, token: int, bonus: int, tokens
         parts = (cents[0], cents[1] * tokens, cents[2] if success else Decimal(0))
         total = sum(parts)
         if total > 10**12:
-            with pytest.raises(prices.TooMuch):
-                prices.amounts(tariff(base, token, bonus), tokens, success)
+            with pytest.raises(prices.AmountTooLarge):
+                prices.amounts(price(base, token, bonus), tokens, success)
             return
-        got = prices.amounts(tariff(base, token, bonus), tokens, success)
+        got = prices.amounts(price(base, token, bonus), tokens, success)
         assert tuple(map(Decimal, got)) == (*parts, total)
 
 
 def test_the_largest_event_is_charged_and_one_pico_cent_more_is_refused() -> None:
     """The bound of 10^12 cents is inclusive."""
-    at_bound = tariff(0, 10**12, 0)
+    at_bound = price(0, 10**12, 0)
     assert prices.amounts(at_bound, 10**12, True) == ("0", "1000000000000", "0", "1000000000000")
-    with pytest.raises(prices.TooMuch, match="at most 1000000000000 cents"):
-        prices.amounts(tariff(1, 10**12, 0), 10**12, False)
+    with pytest.raises(prices.AmountTooLarge, match="at most 1000000000000 cents"):
+        prices.amounts(price(1, 10**12, 0), 10**12, False)
 
 
 @pytest.mark.parametrize("tokens", [-1, MAX_TOKENS + 1])
 def test_a_token_count_out_of_bounds_is_never_priced(tokens: int) -> None:
     """Not even if a gateway lets it through, since it could make a price negative."""
-    with pytest.raises(prices.TooMuch, match="tokens"):
-        prices.amounts(tariff(1, 1, 1), tokens, False)
+    with pytest.raises(prices.AmountTooLarge, match="tokens"):
+        prices.amounts(price(1, 1, 1), tokens, False)
 
 
 REFERENCE = [
@@ -74,7 +74,7 @@ def test_default_prices_charge_what_the_reference_says(
 ) -> None:
     """Every default price, and the amounts that the reference's documents print."""
     rates = {seed.action_type: seed.rates for seed in DEFAULTS}[action]
-    installed = prices.tariff(state.encode(state.InstalledPrice(1, action, rates, 0, True)))
+    installed = prices.parsed_price(state.encode(state.InstalledPrice(1, action, rates, 0, True)))
     assert prices.amounts(installed, tokens, success) == expected
 
 

@@ -12,10 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pricer.memory import MemoryLog
+from pricer.memory import MemoryShard
 from schemas import entries, ids
 from schemas.commands import DeletePrice, Genesis, Meter, MeterEvent, Rates, SeedPrice, SetPrice
-from schemas.replies import BatchCharged, Charged, Configured, Refused
+from schemas.replies import BatchChargedReply, ChargedReply, ConfiguredReply, RefusedReply
 from schemas.topics import CONFIG_KEY, partition_of
 from streams.types import Decision
 
@@ -116,7 +116,7 @@ class PricerMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         """A new log with one default price."""
-        self.log = MemoryLog(PARTITIONS, remember_for=WINDOW)
+        self.log = MemoryShard(PARTITIONS, retention=WINDOW)
         self.log.now = 10
         self.model = Model()
         self.sent: list[tuple[str, Body]] = []
@@ -131,7 +131,7 @@ class PricerMachine(RuleBasedStateMachine):
     def set_price(self, customer: str | None, action: str, parts: tuple[Decimal, Decimal, Decimal]) -> None:
         """From the answer on, every event is priced with it."""
         reply = self.log.append(CONFIG_KEY, SetPrice(action, Rates(*map(text, parts)), customer)).reply
-        assert isinstance(reply, Configured)
+        assert isinstance(reply, ConfiguredReply)
         self.model.prices[customer, action] = (msgspec.json.decode(reply.result)["id"], *parts)
 
     @precondition(lambda self: self.model.prices)
@@ -140,7 +140,7 @@ class PricerMachine(RuleBasedStateMachine):
         """The next row in the order applies."""
         row = data.draw(st.sampled_from(sorted(self.model.prices, key=str)))
         reply = self.log.append(CONFIG_KEY, DeletePrice(self.model.prices.pop(row)[0])).reply
-        assert isinstance(reply, Configured)
+        assert isinstance(reply, ConfiguredReply)
 
     @rule(ms=st.sampled_from([0, 1, 30, 99, 100, 101]))
     def time_passes(self, ms: int) -> None:
@@ -199,16 +199,16 @@ class PricerMachine(RuleBasedStateMachine):
         """The same amounts, ids and replays, or the same refusal."""
         reply = decision.reply
         if isinstance(expected, int):
-            assert isinstance(reply, Refused)
+            assert isinstance(reply, RefusedReply)
             assert reply.status == expected
         elif batch:
-            assert isinstance(reply, BatchCharged)
+            assert isinstance(reply, BatchChargedReply)
             assert reply.totals == [text(paid.total) for _, paid in expected]
             assert reply.replayed == {i: paid.event_id for i, (replayed, paid) in enumerate(expected) if replayed}
             assert reply.outcomes == [i for i, (_, paid) in enumerate(expected) if paid.body["outcome"] == "pending"]
         else:
             ((replayed, paid),) = expected
-            assert isinstance(reply, Charged)
+            assert isinstance(reply, ChargedReply)
             receipt = reply.receipt
             assert (reply.replayed, receipt.event_id, receipt.recorded_at) == (replayed, paid.event_id, paid.at)
             assert receipt.total == text(paid.total)
@@ -221,7 +221,7 @@ class PricerMachine(RuleBasedStateMachine):
         written = entries.decode(decision.entries).entries if decision.entries is not None else []
         if isinstance(expected, int):
             assert [(entry.kind, entry.total) for entry in written] == [("rejected", "0")] * count
-            assert (decision.changes, decision.remembered) == ((), ())
+            assert (decision.changes, decision.retained) == ((), ())
         else:
             fresh = [paid for replayed, paid in expected if not replayed]
             assert [(first_id + entry.index, entry.total) for entry in written] == [
@@ -245,7 +245,7 @@ class PricerMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """A replay of the raw log gives the same bytes, and so does a restored memory."""
-        again = MemoryLog(PARTITIONS, remember_for=WINDOW)
+        again = MemoryShard(PARTITIONS, retention=WINDOW)
         for log in self.log.raw:
             for record in log:
                 again.decide(record)
@@ -253,10 +253,10 @@ class PricerMachine(RuleBasedStateMachine):
         assert again.view == self.log.view
         for before, after, records in zip(self.log.shards, again.shards, self.log.entries, strict=True):
             assert list(after.scan(b"")) == list(before.scan(b""))
-            restored = {memory.key: memory for record in records for memory in again.pricer.recollect(record)}
+            restored = {memory.key: memory for record in records for memory in again.pricer.retained_from(record)}
             for key, memory in restored.items():
-                assert before.recall(key) == after.recall(key)
-                assert before.recall(key) == memory or memory.at + WINDOW <= self.log.now
+                assert before.get_retained(key) == after.get_retained(key)
+                assert before.get_retained(key) == memory or memory.at + WINDOW <= self.log.now
 
 
 PricerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from pricer.memory import MemoryLog
+from pricer.memory import MemoryShard
 from pricer.processor import Misaddressed, Pricer
 from schemas import commands, entries
 from schemas.commands import (
@@ -20,9 +20,9 @@ from schemas.commands import (
     SeedPrice,
     Void,
 )
-from schemas.replies import Charged, Refused
+from schemas.replies import ChargedReply, RefusedReply
 from schemas.topics import CONFIG_KEY, PRICE_KEY, partition_of
-from streams.types import Decision, Input, Remembered
+from streams.types import Decision, InputRecord, RetainedRecord
 
 PRICER = Pricer(4)
 METER = Meter("acme", 1, [MeterEvent("a", "chat"), MeterEvent("a", "chat", idempotency_key="k")], 10, 10, batch=True)
@@ -32,16 +32,16 @@ VOID = Void("acme", 1 << 16, MeterEvent("a", "chat", event_time=5), "1", "0", "0
 EXPIRE, READ = Expire("acme", "oc_1"), ReadOutcome("acme", "task")
 
 
-def log_with_prices() -> MemoryLog:
+def log_with_prices() -> MemoryShard:
     """A log of four shards with one default price."""
-    log = MemoryLog(4)
+    log = MemoryShard(4)
     log.append(CONFIG_KEY, Genesis("e", [SeedPrice("chat", Rates("1", "0.5", "2"))]))
     return log
 
 
-def raw(command: commands.Command, key: bytes) -> Input:
+def raw(command: commands.Command, key: bytes) -> InputRecord:
     """A command as the host hands it over, in the partition of its key."""
-    return Input(partition_of(key, 4), 5, key, commands.encode(command), 1000)
+    return InputRecord(partition_of(key, 4), 5, key, commands.encode(command), 1000)
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,10 @@ def raw(command: commands.Command, key: bytes) -> Input:
 )
 def test_what_is_no_command_fails(value: bytes) -> None:
     """The host is told, and what it then writes has no entries but an answer."""
-    record = Input(0, 1, b"acme", value, 5)
+    record = InputRecord(0, 1, b"acme", value, 5)
     with pytest.raises(msgspec.DecodeError):
-        PRICER.apply(record, MemoryLog(4).shards[0])
-    assert PRICER.reject(record, "no command") == Decision(reply=Refused(400, "rejected", "no command"))
+        PRICER.apply(record, MemoryShard(4).shards[0])
+    assert PRICER.reject(record, "no command") == Decision(reply=RefusedReply(400, "rejected", "no command"))
 
 
 @pytest.mark.parametrize(
@@ -71,14 +71,14 @@ def test_what_is_no_command_fails(value: bytes) -> None:
 def test_a_command_under_a_foreign_key_fails(command: commands.Command, key: bytes) -> None:
     """A customer's order and the one sequence of ids hold only in their own shard."""
     with pytest.raises(Misaddressed):
-        PRICER.apply(raw(command, key), MemoryLog(4).shards[0])
+        PRICER.apply(raw(command, key), MemoryShard(4).shards[0])
 
 
 def test_configuration_outside_of_its_shard_fails() -> None:
     """Even under the right key, another partition must not allocate ids."""
     record = raw(CreateKey("acme", "00", "m"), CONFIG_KEY)
     with pytest.raises(Misaddressed):
-        PRICER.apply(record._replace(partition=(record.partition + 1) % 4), MemoryLog(4).shards[0])
+        PRICER.apply(record._replace(partition=(record.partition + 1) % 4), MemoryShard(4).shards[0])
 
 
 def test_a_rejected_meter_command_shows_every_event() -> None:
@@ -90,7 +90,7 @@ def test_a_rejected_meter_command_shows_every_event() -> None:
     assert [(e.kind, e.index, e.event, e.total, e.reason) for e in record.entries] == [
         ("rejected", index, event, "0", "failed 3 times") for index, event in enumerate(METER.events)
     ]
-    assert decision.reply == Refused(400, "rejected", "failed 3 times")
+    assert decision.reply == RefusedReply(400, "rejected", "failed 3 times")
 
 
 @pytest.mark.parametrize(
@@ -129,13 +129,13 @@ def test_a_rejected_command_about_outcomes_says_which(
     assert (record.customer_id, record.raw_offset, record.recorded_at) == ("acme", 5, 1000)
     assert (record.test, record.api_key_id) == (test, key_id)
     assert record.entries == [entries.Entry("rejected", type=type, reason="failed 3 times", actor=actor)]
-    assert decision == Decision(decision.entries, reply=Refused(400, "rejected", "failed 3 times"))
+    assert decision == Decision(decision.entries, reply=RefusedReply(400, "rejected", "failed 3 times"))
 
 
 @pytest.mark.parametrize("command", [EXPIRE, READ])
 def test_a_rejected_question_leaves_nothing(command: commands.Command) -> None:
     """A reminder and a look change nothing by themselves; who waits is told."""
-    assert PRICER.reject(raw(command, b"acme"), "why") == Decision(reply=Refused(400, "rejected", "why"))
+    assert PRICER.reject(raw(command, b"acme"), "why") == Decision(reply=RefusedReply(400, "rejected", "why"))
 
 
 def test_a_rejection_under_a_key_that_is_no_text_is_still_written() -> None:
@@ -162,9 +162,9 @@ def test_what_may_close_an_outcome_weighs_more_than_an_event() -> None:
 
 def test_the_weight_of_anything_is_within_bounds() -> None:
     """At least one, at most a full batch, whatever the bytes."""
-    assert PRICER.weight(Input(0, 0, b"", b"", 0)) == 1
+    assert PRICER.weight(InputRecord(0, 0, b"", b"", 0)) == 1
     assert PRICER.weight(raw(CreateKey("acme", "00", "m"), CONFIG_KEY)) == 1
-    assert PRICER.weight(Input(0, 0, b"", b'"agent_id":' * 5000, 0)) == 1000
+    assert PRICER.weight(InputRecord(0, 0, b"", b'"agent_id":' * 5000, 0)) == 1000
 
 
 def test_memories_are_restored_from_the_entries() -> None:
@@ -172,7 +172,7 @@ def test_memories_are_restored_from_the_entries() -> None:
     charged and pending events with a key, and nothing else.
     """
     log = log_with_prices()
-    live: list[Remembered] = []
+    live: list[RetainedRecord] = []
     for events in (
         [MeterEvent("a", "chat", 3, outcome="success", idempotency_key="k1"), MeterEvent("a", "chat")],
         [
@@ -186,8 +186,8 @@ def test_memories_are_restored_from_the_entries() -> None:
         ],
     ):
         log.now += 10
-        live += log.append(b"acme", Meter("acme", 1, events, 1000, 10, batch=True)).remembered
-    restored = [one for shard in log.entries for record in shard for one in PRICER.recollect(record)]
+        live += log.append(b"acme", Meter("acme", 1, events, 1000, 10, batch=True)).retained
+    restored = [one for shard in log.entries for record in shard for one in PRICER.retained_from(record)]
     assert restored == live
     assert [one.key for one in restored] == [b"acme\x1fk1", b"acme\x1fk2", b"acme\x1fk5"]
 
@@ -198,7 +198,7 @@ def test_memories_of_outcomes_are_restored_from_the_entries() -> None:
     nothing of refusals, repeats, voids and looks.
     """
     log, n = log_with_prices(), iter(range(1, 99))
-    live: list[Remembered] = []
+    live: list[RetainedRecord] = []
     pending = MeterEvent("a", "chat", outcome="pending", idempotency_key="event", expires_at=5000)
     criteria = msgspec.Raw('{ "a": 1.50, "é": [] }'.encode())
     log.now = 1000
@@ -206,11 +206,11 @@ def test_memories_of_outcomes_are_restored_from_the_entries() -> None:
     def send(command: commands.Command) -> Decision:
         log.now += next(n)
         decision = log.append(b"acme", command)
-        live.extend(decision.remembered)
+        live.extend(decision.retained)
         return decision
 
     event = send(Meter("acme", 1, [pending], 10**6, 10))
-    assert isinstance(event.reply, Charged)
+    assert isinstance(event.reply, ChargedReply)
     by_event = event.reply.receipt.outcome_id or ""
     send(msgspec.structs.replace(REGISTER, idempotency_key="task", success_criteria=criteria))
     send(msgspec.structs.replace(REGISTER, task_id="late"))
@@ -222,7 +222,7 @@ def test_memories_of_outcomes_are_restored_from_the_entries() -> None:
     log.now = 6000
     send(msgspec.structs.replace(RESOLVE, target="late", idempotency_key="too late"))
     send(READ)
-    restored = [one for shard in log.entries for record in shard for one in PRICER.recollect(record)]
+    restored = [one for shard in log.entries for record in shard for one in PRICER.retained_from(record)]
     assert restored == live
     by_task, late = (
         log.shards[partition_of(b"acme", 4)].get(f"task/acme\x1f{name}".encode()) for name in ("task", "late")

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pricer.memory import MemoryLog
+from pricer.memory import MemoryShard
 from pricer.webhooks import MAX_WEBHOOKS
 from schemas import config, entries
 from schemas.commands import (
@@ -22,7 +22,7 @@ from schemas.commands import (
 from schemas.deliveries import REPLAY
 from schemas.entries import Entry
 from schemas.prices import DEFAULTS
-from schemas.replies import Configured, Refused
+from schemas.replies import ConfiguredReply, RefusedReply
 from schemas.topics import CONFIG_KEY, partition_of
 from streams.types import Decision
 
@@ -35,36 +35,36 @@ CREATE = CreateWebhook(FAR, "https://example.com/hook", ["meter.created"], "v1:s
 
 
 @pytest.fixture
-def log() -> MemoryLog:
+def log() -> MemoryShard:
     """A new log after its genesis."""
-    made = MemoryLog(PARTITIONS)
+    made = MemoryShard(PARTITIONS)
     made.now = NOON
     configure(made, Genesis("e0", DEFAULTS))
     return made
 
 
-def configure(log: MemoryLog, command: Configure) -> Decision:
+def configure(log: MemoryShard, command: Configure) -> Decision:
     return log.append(CONFIG_KEY, command)
 
 
 def result(decision: Decision, status: int) -> Any:
-    assert isinstance(decision.reply, Configured)
+    assert isinstance(decision.reply, ConfiguredReply)
     assert decision.reply.status == status
     return json.loads(memoryview(decision.reply.result).tobytes())
 
 
 def refused(decision: Decision, status: int) -> str:
-    assert isinstance(decision.reply, Refused)
+    assert isinstance(decision.reply, RefusedReply)
     assert decision.reply.status == status
     assert (decision.changes, decision.view, decision.outgoing) == ((), (), ())
     return decision.reply.code
 
 
-def viewed(log: MemoryLog, id: int) -> config.Webhook:
+def viewed(log: MemoryShard, id: int) -> config.Webhook:
     return msgspec.json.decode(log.view[config.webhook_key(id)], type=config.Webhook)
 
 
-def types(log: MemoryLog, partition: int) -> list[str | None]:
+def types(log: MemoryShard, partition: int) -> list[str | None]:
     """Types of the config entries of one shard after the genesis."""
     found = [entry for record in log.entries[partition] for entry in entries.decode(record.value).entries]
     return [entry.type for entry in found if entry.kind == "config" and entry.type != "pricing.updated"]
@@ -76,7 +76,7 @@ def only_entry(decision: Decision) -> Entry:
     return entry
 
 
-def test_a_webhook_is_made_and_its_secret_shown_to_nobody(log: MemoryLog) -> None:
+def test_a_webhook_is_made_and_its_secret_shown_to_nobody(log: MemoryShard) -> None:
     """The view holds the sealed secret; the answer and the ledger's entry hold none."""
     decision = configure(log, CREATE)
     shown = result(decision, 201)
@@ -97,7 +97,7 @@ def test_a_webhook_is_made_and_its_secret_shown_to_nobody(log: MemoryLog) -> Non
     assert result(configure(log, CREATE), 201)["id"] == 2
 
 
-def test_what_is_none_stays_as_it_is(log: MemoryLog) -> None:
+def test_what_is_none_stays_as_it_is(log: MemoryShard) -> None:
     """An update changes what it names alone."""
     configure(log, CREATE)
     shown = result(configure(log, UpdateWebhook(1, FAR, events=["*"])), 200)
@@ -106,7 +106,7 @@ def test_what_is_none_stays_as_it_is(log: MemoryLog) -> None:
     assert viewed(log, 1).events == ["*"]
 
 
-def test_another_customers_webhook_is_not_found(log: MemoryLog) -> None:
+def test_another_customers_webhook_is_not_found(log: MemoryShard) -> None:
     """Whatever is asked of it, and nothing changes."""
     configure(log, CREATE)
     before = dict(log.view)
@@ -122,7 +122,7 @@ def test_another_customers_webhook_is_not_found(log: MemoryLog) -> None:
     assert log.view == before
 
 
-def test_a_rotation_keeps_the_secret_before_it(log: MemoryLog) -> None:
+def test_a_rotation_keeps_the_secret_before_it(log: MemoryShard) -> None:
     """The one before signs beside the new one; the one before that is gone."""
     configure(log, CREATE)
     log.now += 1000
@@ -132,7 +132,7 @@ def test_a_rotation_keeps_the_secret_before_it(log: MemoryLog) -> None:
     assert (kept.secret, kept.previous, kept.rotated_at) == ("v1:third", "v1:second", NOON + 1000)
 
 
-def test_a_deleted_webhook_is_gone_and_its_place_free(log: MemoryLog) -> None:
+def test_a_deleted_webhook_is_gone_and_its_place_free(log: MemoryShard) -> None:
     """Its view record ends in a tombstone, and it counts no more."""
     for _ in range(MAX_WEBHOOKS):
         configure(log, CREATE)
@@ -143,7 +143,7 @@ def test_a_deleted_webhook_is_gone_and_its_place_free(log: MemoryLog) -> None:
     assert result(configure(log, CREATE), 201)["id"] == MAX_WEBHOOKS + 1
 
 
-def test_an_endpoint_that_was_given_up_is_told_once(log: MemoryLog) -> None:
+def test_an_endpoint_that_was_given_up_is_told_once(log: MemoryShard) -> None:
     """The notifier's word makes it inactive with a webhook.disabled event; its repeat says
     nothing; the owner may switch it on again."""
     configure(log, CREATE)
@@ -155,7 +155,7 @@ def test_an_endpoint_that_was_given_up_is_told_once(log: MemoryLog) -> None:
     assert (viewed(log, 1).active, viewed(log, 1).disabled) == (True, None)
 
 
-def test_a_test_event_is_an_entry_of_the_configuration(log: MemoryLog) -> None:
+def test_a_test_event_is_an_entry_of_the_configuration(log: MemoryShard) -> None:
     """There the notifier meets it, for this endpoint alone."""
     configure(log, CREATE)
     entry = only_entry(configure(log, ProbeWebhook(1, FAR)))
@@ -163,7 +163,7 @@ def test_a_test_event_is_an_entry_of_the_configuration(log: MemoryLog) -> None:
 
 
 @pytest.mark.parametrize("customer", [NEAR, FAR])
-def test_a_replay_is_met_wherever_the_customers_events_are(log: MemoryLog, customer: str) -> None:
+def test_a_replay_is_met_wherever_the_customers_events_are(log: MemoryShard, customer: str) -> None:
     """Once in the configuration's shard and once in the customer's, once where they are one."""
     configure(log, msgspec.structs.replace(CREATE, customer_id=customer))
     replay = ReplayWebhook(1, customer, since=NOON)
@@ -175,7 +175,7 @@ def test_a_replay_is_met_wherever_the_customers_events_are(log: MemoryLog, custo
     assert msgspec.json.decode(last.detail, type=ReplayWebhook) == replay
 
 
-def test_one_delivery_is_replayed_where_it_stands_alone(log: MemoryLog) -> None:
+def test_one_delivery_is_replayed_where_it_stands_alone(log: MemoryShard) -> None:
     """The other shard is not told, and a place that cannot be the customer's is not found."""
     configure(log, CREATE)
     there = partition_of(FAR.encode(), PARTITIONS)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.reads.periods import LAST, PERIODS, Range, named, since, today
+from ingest.reads.periods import LAST, PERIODS, TimeRange, named, since, today
 from schemas.limits import DAY, HOUR
 
 MOMENTS = st.integers(0, LAST - 1)
@@ -29,7 +29,7 @@ def at(text: str) -> int:
 )
 def test_named_periods(period: str, now: str, start: str, end: str) -> None:
     """24h is this hour and the 23 before, Nd this day and the N-1 before, in UTC."""
-    assert named(period, at(now)) == Range(at(start), at(end))
+    assert named(period, at(now)) == TimeRange(at(start), at(end))
 
 
 @given(st.sampled_from(sorted(PERIODS)), MOMENTS)
@@ -45,28 +45,28 @@ def test_a_named_period_holds_now_in_its_last_unit(period: str, now: int) -> Non
 @given(MOMENTS)
 def test_today_is_the_last_day_of_a_week(now: int) -> None:
     """Today is the day that 7d ends with."""
-    assert today(now) == Range(named("7d", now).end - DAY, named("7d", now).end)
+    assert today(now) == TimeRange(named("7d", now).end - DAY, named("7d", now).end)
 
 
 def test_an_open_range_ends_with_the_running_hour() -> None:
     """Without an end, a range holds what has happened up to the end of this hour."""
     now = at("2026-04-26T12:34:56")
-    assert since(5, None, now) == Range(5, at("2026-04-26T13:00:00"))
-    assert since(5, 9, now) == Range(5, 9)
+    assert since(5, None, now) == TimeRange(5, at("2026-04-26T13:00:00"))
+    assert since(5, 9, now) == TimeRange(5, 9)
 
 
 @given(st.integers(-(10**15), 10**15), st.integers(-(10**15), 10**15))
 def test_clamping_keeps_what_can_have_happened(start: int, end: int) -> None:
     """A clamped range holds exactly the moments of the range that the engine can tell."""
-    found = Range(start, end).clamped()
+    found = TimeRange(start, end).clamped()
     for moment in (0, 1, start, end, end - 1, LAST - 1):
         if 0 <= moment < LAST:
             assert (found.start <= moment < found.end) == (start <= moment < end)
 
 
 @pytest.mark.parametrize(
-    ("found", "hourly"), [(Range(0, HOUR), True), (Range(1, HOUR), False), (Range(0, HOUR - 1), False)]
+    ("found", "hourly"), [(TimeRange(0, HOUR), True), (TimeRange(1, HOUR), False), (TimeRange(0, HOUR - 1), False)]
 )
-def test_whole_hours(found: Range, hourly: bool) -> None:
+def test_whole_hours(found: TimeRange, hourly: bool) -> None:
     """Only a range with both ends on an hour can be answered by the hour."""
     assert found.on_hours is hourly

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ingest.problems import Invalid
 from ingest.reads import cursors
 from ingest.reads.params import audit_request, event_query, outcome_query, usage_request
-from ingest.reads.periods import EVER, Range
+from ingest.reads.periods import EVER, TimeRange
 from ingest.reads.rows import MAX_ID, EventQuery, OutcomeQuery, UsageQuery
 from schemas.limits import DAY, HOUR
 
@@ -24,7 +24,7 @@ def test_nothing_asked_is_the_newest_page() -> None:
     assert event_query({}, "acme", test=False) == EventQuery("acme", test=False, time=EVER, at_most=MAX_ID, limit=50)
     asked = usage_request({}, "acme", True, NOW)
     assert (asked.period, asked.group) == ("30d", None)
-    assert asked.query == UsageQuery("acme", True, Range(NOW - NOW % DAY - 29 * DAY, NOW - NOW % DAY + DAY))
+    assert asked.query == UsageQuery("acme", True, TimeRange(NOW - NOW % DAY - 29 * DAY, NOW - NOW % DAY + DAY))
 
 
 def test_everything_asked() -> None:
@@ -34,11 +34,11 @@ def test_everything_asked() -> None:
         f"agent_id=a b&action=chat&outcome=pending&idempotency_key=K#1&limit=1000&cursor={cursor}"
         "&from=2026-04-26T14:00:00+02:00&to=2026-04-26T12:00:00.001Z"
     )
-    time = Range(NOW, NOW + 1)
+    time = TimeRange(NOW, NOW + 1)
     wanted = EventQuery("acme", False, "a b", "chat", "pending", "K#1", time, at_most=76, limit=1000)
     assert event_query(given_as(text), "acme", False) == wanted
     asked = usage_request(given_as("from=2026-04-26T12:00:00Z&model=m&group_by=agent"), "acme", False, NOW)
-    assert asked.query == UsageQuery("acme", False, Range(NOW, NOW + HOUR), model="m")
+    assert asked.query == UsageQuery("acme", False, TimeRange(NOW, NOW + HOUR), model="m")
     assert (asked.period, asked.group) == ("custom", "agent")
 
 
@@ -47,7 +47,7 @@ def test_lists_of_outcomes() -> None:
     assert outcome_query({}, "acme", False, NOW) == OutcomeQuery("acme", NOW, test=False, at_most=MAX_ID, limit=50)
     text = "status=expired&agent_id=a&limit=7&from=2026-04-26T12:00:00Z&to=2026-04-26T12:00:00.001Z"
     given = given_as(f"{text}&cursor={cursors.encode('outcomes', 77)}")
-    wanted = OutcomeQuery("acme", NOW, True, "a", "expired", Range(NOW, NOW + 1), at_most=76, limit=7)
+    wanted = OutcomeQuery("acme", NOW, True, "a", "expired", TimeRange(NOW, NOW + 1), at_most=76, limit=7)
     assert outcome_query(given, "acme", True, NOW) == wanted
 
 

@@ -12,17 +12,17 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from ingest import metering, openapi
 from ingest.auth import hash_of
-from ingest.boundary import boundary
+from ingest.config_view import ConfigView
 from ingest.context import Context
+from ingest.middleware import error_middleware
 from ingest.reads import handlers as reads
-from ingest.reads.logends import Ends
+from ingest.reads.logends import PartitionEnds
 from ingest.reads.memory import LedgerRow, MemoryReads
-from ingest.view import ConfigView
 from schemas import config, settings
-from schemas.answers import metered
 from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.ids import event_id
 from schemas.limits import DAY
+from schemas.meter_responses import metered
 from schemas.money import MAX_EVENT, PICO
 from schemas.replies import Receipt
 from schemas.topics import partition_of
@@ -77,7 +77,7 @@ class Gateway:
 async def gateway() -> AsyncIterator[Gateway]:
     """The read routes in an application of their own."""
     made = Gateway()
-    app = web.Application(middlewares=[boundary])
+    app = web.Application(middlewares=[error_middleware])
     app.add_routes([row.definition() for row in reads.routes(made.context)])
     made.client = TestClient(TestServer(app))
     async with made.client:
@@ -129,7 +129,7 @@ async def test_what_became_of_an_event(gateway: Gateway) -> None:
 
 async def test_an_event_on_its_way_is_accepted(gateway: Gateway) -> None:
     """A durable event is 202 until the ledger has it; what can never come is 404."""
-    gateway.ledger.log[HOME] = Ends(raw=10, entries=4)
+    gateway.ledger.log[HOME] = PartitionEnds(raw=10, entries=4)
     gateway.shards.positions[HOME] = 8
     gateway.ledger.rows = [event(5, entries_offset=2)]
     status, shown = await gateway.get(f"/v1/events/{event_id(HOME, 9)}")

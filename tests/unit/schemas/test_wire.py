@@ -59,11 +59,11 @@ def test_answers_survive_the_way_to_the_gateway(price: PriceRef, amount: str, at
         63,
         ids.MAX_OFFSET,
         [
-            replies.Charged(receipt, True, n=1),
-            replies.BatchCharged(at, [amount], {0: 2**53 - 1}, [0], n=2),
-            replies.Refused(409, "c", "e", [replies.IndexedError(0, "x")], n=3),
-            replies.Configured(msgspec.Raw(b'{"id":1}'), 200, 9, n=4),
-            replies.Told(msgspec.Raw(b'{"status":"pending"}'), 201, True, 2**53 - 1, n=5),
+            replies.ChargedReply(receipt, True, n=1),
+            replies.BatchChargedReply(at, [amount], {0: 2**53 - 1}, [0], n=2),
+            replies.RefusedReply(409, "c", "e", [replies.IndexedError(0, "x")], n=3),
+            replies.ConfiguredReply(msgspec.Raw(b'{"id":1}'), 200, 9, n=4),
+            replies.OutcomeReply(msgspec.Raw(b'{"status":"pending"}'), 201, True, 2**53 - 1, n=5),
         ],
     )
     assert replies.decode(replies.encode(record)) == record

@@ -8,31 +8,31 @@ from typing import Any
 import msgspec
 import pytest
 
-import ingest.answers as posted
-from ingest.reads import answers as reads
+import ingest.responses as posted
+from ingest.reads import usage_responses as reads
 from ingest.reads.eventviews import EventShown
 from revgrid import models
-from schemas import answers, objects, webhooks
+from schemas import meter_responses, objects, webhooks
 
 TYPES = (Path(__file__).parents[3] / "sdk" / "js" / "index.d.ts").read_text()
 
 # what the gateway answers, the dataclass, the TypeScript interface
 SAME = [
-    (answers.MeterAnswer, models.MeterResponse, "MeterResponse"),
-    (posted.AcceptedAnswer, models.MeterResponse, "MeterResponse"),
-    (answers.PriceAnswer, models.Price, "Price"),
-    (answers.AppliedPrice, models.PriceConfig, None),
-    (answers.Breakdown, models.PriceBreakdown, None),
-    (answers.DollarBreakdown, models.DollarBreakdown, None),
-    (answers.EventAnswer, models.EventSubject, "EventSubject"),
-    (posted.BatchAnswer, models.BatchResponse, "BatchResponse"),
+    (meter_responses.MeterResponse, models.MeterResponse, "MeterResponse"),
+    (posted.AcceptedResponse, models.MeterResponse, "MeterResponse"),
+    (meter_responses.PriceResponse, models.Price, "Price"),
+    (meter_responses.AppliedPrice, models.PriceConfig, None),
+    (meter_responses.Breakdown, models.PriceBreakdown, None),
+    (meter_responses.DollarBreakdown, models.DollarBreakdown, None),
+    (meter_responses.EventResponse, models.EventSubject, "EventSubject"),
+    (posted.BatchResponse, models.BatchResponse, "BatchResponse"),
     (posted.AcceptedBatch, models.BatchResponse, "BatchResponse"),
     (posted.BatchResult, models.BatchResult, "BatchResult"),
     (posted.AcceptedResult, models.BatchResult, "BatchResult"),
     (EventShown, models.Event, "EventState"),
-    (reads.Usage, models.Usage, "Usage"),
+    (reads.UsageResponse, models.Usage, "Usage"),
     (reads.Summary, models.UsageSummary, "UsageSummary"),
-    (reads.Sums, models.UsageRow, "UsageRow"),
+    (reads.UsageSums, models.UsageRow, "UsageRow"),
     (posted.EffectivePrice, models.EffectivePrice, None),
     (posted.EffectivePrices, models.Pricing, "Pricing"),
     (objects.OutcomeObject, models.Outcome, "Outcome"),

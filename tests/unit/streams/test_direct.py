@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from schemas.replies import Refused, ReplyRecord, encode
+from schemas.replies import RefusedReply, ReplyRecord, encode
 from streams import direct
-from streams.answers import Answers, Progress, To, address
-from streams.direct import Connections, Receiver, frame
-from streams.replies import Replies
+from streams.direct import DirectConnections, DirectServer, frame
+from streams.reply_receiver import ReplyReceiver
+from streams.reply_sender import Progress, ReplyAddress, ReplySender, parse_reply_header
 
 BOOT = "a1b2c3d4e5f60718"
 
@@ -26,7 +26,7 @@ async def until(true: Callable[[], bool]) -> None:
 class Gateway:
     """A receiver and what it took."""
 
-    def __init__(self, receiver: Receiver, where: str, taken: list[bytes]) -> None:
+    def __init__(self, receiver: DirectServer, where: str, taken: list[bytes]) -> None:
         self.receiver, self.address, self.taken = receiver, where.encode(), taken
         self.port = int(where.rpartition(":")[2])
 
@@ -34,19 +34,19 @@ class Gateway:
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
     taken: list[bytes] = []
-    receiver = Receiver(BOOT, taken.append)
+    receiver = DirectServer(BOOT, taken.append)
     yield Gateway(receiver, await receiver.start("127.0.0.1"), taken)
     await receiver.stop()
 
 
 @pytest.fixture
-async def connections() -> AsyncIterator[Connections]:
-    made = Connections(asyncio.get_running_loop().time)
+async def connections() -> AsyncIterator[DirectConnections]:
+    made = DirectConnections(asyncio.get_running_loop().time)
     yield made
     await made.stop()
 
 
-async def test_values_arrive_whole_and_in_order(gateway: Gateway, connections: Connections) -> None:
+async def test_values_arrive_whole_and_in_order(gateway: Gateway, connections: DirectConnections) -> None:
     """Of every size; the first one finds no connection yet and goes another way."""
     boot, values = BOOT.encode(), [b"x" * size for size in (0, 1, 3, 4, 5, 70_000, 300_000)]
     assert not connections.send(boot, gateway.address, b"first")
@@ -91,7 +91,7 @@ async def test_frames_that_come_in_pieces(gateway: Gateway) -> None:
 
 @pytest.mark.integration  # it connects to a port where nobody listens
 async def test_a_gateway_that_is_away_is_tried_again_later(
-    connections: Connections, monkeypatch: pytest.MonkeyPatch
+    connections: DirectConnections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not at every answer; when it is there, answers go straight again."""
     now = [0.0]
@@ -109,14 +109,14 @@ async def test_a_gateway_that_is_away_is_tried_again_later(
 
 
 @pytest.mark.parametrize("where", [b"", b"nowhere", b":1", b"127.0.0.1:x", b"127.0.0.1:99999", b"\xff:1", b"::"])
-async def test_addresses_that_are_none(connections: Connections, where: bytes) -> None:
+async def test_addresses_that_are_none(connections: DirectConnections, where: bytes) -> None:
     """Whatever a header says, it is a failed connection and no crash."""
     assert not connections.send(b"boot", where, b"x")
     await until(lambda: not connections._connecting)
     assert not connections.send(b"boot", where, b"x")
 
 
-async def test_a_gateway_that_ends(gateway: Gateway, connections: Connections) -> None:
+async def test_a_gateway_that_ends(gateway: Gateway, connections: DirectConnections) -> None:
     """What is sent after its end goes another way."""
     boot = BOOT.encode()
     connections.send(boot, gateway.address, b"x")
@@ -127,7 +127,7 @@ async def test_a_gateway_that_ends(gateway: Gateway, connections: Connections) -
     assert gateway.taken == [b"open"]
 
 
-async def test_a_gateway_that_does_not_read(connections: Connections) -> None:
+async def test_a_gateway_that_does_not_read(connections: DirectConnections) -> None:
     """What it leaves unread has a bound, beyond which answers go another way."""
     stuck = asyncio.Event()
 
@@ -152,27 +152,27 @@ async def test_a_gateway_that_does_not_read(connections: Connections) -> None:
 
 async def test_replies_take_answers_past_kafka() -> None:
     """A number is answered by whichever way comes first; another boot's connection is not taken."""
-    replies, answers = Replies("nowhere", host="127.0.0.1"), Answers("nowhere", "rev.replies")
+    replies, reply_sender = ReplyReceiver("nowhere", host="127.0.0.1"), ReplySender("nowhere", "rev.replies")
     replies._partition = 0
     replies._direct = ":" + await replies._receiver.start("127.0.0.1")
     expected = replies.expect()
-    found = address(expected.header[1])
+    found = parse_reply_header(expected.header[1])
     assert found is not None
     to, n = found
     assert (to.boot, to.address[:10], n) == (replies.boot.encode(), b"127.0.0.1:", expected.n)
     while not expected.future.done():
-        await answers.answer(3, Progress(17, 19), {to: [Refused(400, "x", "y", n=n)]})
+        await reply_sender.send(3, Progress(17, 19), {to: [RefusedReply(400, "x", "y", n=n)]})
         await asyncio.sleep(0)
     assert (await expected.future).n == n
     assert (replies.positions, replies.decided) == ({3: 17}, {3: 19})
     await replies._receiver.stop()
-    await answers._connections.stop()
+    await reply_sender._connections.stop()
 
 
 def test_addresses_in_headers() -> None:
     """Three parts as before, and one more that says where."""
-    assert address(b"b:7:3") == (To(b"b", 3), 7)
-    assert address(b"b:7:3:127.0.0.1:5000") == (To(b"b", 3, b"127.0.0.1:5000"), 7)
-    assert address(b"b:7:3:[::1]:5000") == (To(b"b", 3, b"[::1]:5000"), 7)
-    assert address(b"b:7:3:" + b"x" * 200) is None
+    assert parse_reply_header(b"b:7:3") == (ReplyAddress(b"b", 3), 7)
+    assert parse_reply_header(b"b:7:3:127.0.0.1:5000") == (ReplyAddress(b"b", 3, b"127.0.0.1:5000"), 7)
+    assert parse_reply_header(b"b:7:3:[::1]:5000") == (ReplyAddress(b"b", 3, b"[::1]:5000"), 7)
+    assert parse_reply_header(b"b:7:3:" + b"x" * 200) is None
     assert encode(ReplyRecord(1, 2)) == b'{"shard":1,"position":2}'

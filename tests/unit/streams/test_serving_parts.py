@@ -8,13 +8,13 @@ import aiohttp
 import pytest
 import structlog
 
-from schemas.replies import Configured, Refused, ReplyRecord, encode
+from schemas.replies import ConfiguredReply, RefusedReply, ReplyRecord, encode
 from schemas.settings import SettingError
 from streams.errors import InstanceTaken
 from streams.health import HealthServer
 from streams.instance import Instance
 from streams.log import setup
-from streams.replies import Replies
+from streams.reply_receiver import ReplyReceiver
 
 
 async def test_health():
@@ -61,16 +61,16 @@ def test_logs_are_json(capsys):
 
 async def test_replies_resolve_their_own():
     """An answer resolves the number of this boot; other boots', forgotten and unreadable ones are ignored."""
-    replies = Replies("nowhere")
+    replies = ReplyReceiver("nowhere")
     wanted, unwanted = replies.expect(), replies.expect()
     replies.forget(unwanted.n)
     mine = replies.boot.encode()
-    replies.receive(b"other", encode(ReplyRecord(0, 9, [Configured(n=wanted.n)])))
+    replies.receive(b"other", encode(ReplyRecord(0, 9, [ConfiguredReply(n=wanted.n)])))
     replies.receive(mine, b"not json")
     replies.receive(mine, None)
     assert not wanted.future.done() and replies.positions == {}
-    refused = Refused(409, "conflict", "no", n=wanted.n)
-    replies.receive(mine, encode(ReplyRecord(2, 11, [Configured(n=unwanted.n), refused])))
+    refused = RefusedReply(409, "conflict", "no", n=wanted.n)
+    replies.receive(mine, encode(ReplyRecord(2, 11, [ConfiguredReply(n=unwanted.n), refused])))
     assert wanted.future.result() == refused and not unwanted.future.done()
     replies.receive(b"*", encode(ReplyRecord(1, 5)))
     replies.receive(b"*", encode(ReplyRecord(3, 5, decided=8)))
@@ -80,7 +80,7 @@ async def test_replies_resolve_their_own():
 
 async def test_stopping_releases_who_waits():
     """Nobody is left waiting for an answer when the reader stops."""
-    replies = Replies("nowhere")
+    replies = ReplyReceiver("nowhere")
     waiting = replies.expect()
     await replies.stop()
     with pytest.raises(asyncio.CancelledError):

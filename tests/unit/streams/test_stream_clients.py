@@ -27,7 +27,7 @@ async def test_a_shards_producer_waits_between_tries() -> None:
     async def wait(seconds: float) -> None:
         waits.append(seconds)
 
-    producer = clients.transactional("127.0.0.1:1", "t", wait)
+    producer = clients.transactional_producer("127.0.0.1:1", "t", wait)
     try:
         assert not await producer.client.ready(1)
     finally:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from notifier.transport.connector import _guarded_socket
-from notifier.transport.lookup import THREADS, SystemLookup
+from notifier.transport.dns_lookup import THREADS, SystemLookup
 from notifier.transport.resolver import FAILURE_KEPT_S, KEPT_S, AddressRefused, GuardedResolver, NameUnknown
 from tests.unit.transport.addresses import DEVELOPMENT, DISGUISED, PUBLIC, REFUSED
 

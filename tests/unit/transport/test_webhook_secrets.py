@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.secrets import KEY_BYTES, Box, SecretError, new_secret, read_key, signing_key
+from schemas.secrets import KEY_BYTES, SecretBox, SecretError, new_secret, read_key, signing_key
 
 KEY = bytes(range(KEY_BYTES))
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -23,49 +23,49 @@ def counting() -> Callable[[int], bytes]:
 @given(st.text(), st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES))
 def test_a_box_gives_back_what_it_was_given(text: str, key: bytes) -> None:
     """Any text comes back under any key, and the sealed form is ASCII for a JSON record."""
-    sealed = Box(key).encrypt(text, secrets.token_bytes)
+    sealed = SecretBox(key).encrypt(text, secrets.token_bytes)
     assert sealed.isascii()
-    assert Box(key).decrypt(sealed) == text
+    assert SecretBox(key).decrypt(sealed) == text
 
 
 def test_the_same_secret_is_never_sealed_alike() -> None:
     """Two endpoints with one secret cannot be told from the log."""
-    box, source = Box(KEY), counting()
+    box, source = SecretBox(KEY), counting()
     assert box.encrypt(SECRET, source) != box.encrypt(SECRET, source)
 
 
 @given(st.data())
 def test_whatever_is_altered_is_refused(data: st.DataObject) -> None:
     """Every single bit counts: of the nonce, of the text, of the tag."""
-    sealed = Box(KEY).encrypt(SECRET, counting())
+    sealed = SecretBox(KEY).encrypt(SECRET, counting())
     raw = bytearray(base64.b64decode(sealed[3:]))
     bit = data.draw(st.integers(0, len(raw) * 8 - 1))
     raw[bit // 8] ^= 1 << bit % 8
     with pytest.raises(SecretError, match="another key, or altered"):
-        Box(KEY).decrypt("v1:" + base64.b64encode(raw).decode())
+        SecretBox(KEY).decrypt("v1:" + base64.b64encode(raw).decode())
 
 
 @pytest.mark.parametrize("sealed", ["", "v1:", "v1:AAAA", "v1:%%%", SECRET, "v2:" + "A" * 80, "v1:" + "é" * 40])
 def test_what_was_never_sealed_is_refused(sealed: str) -> None:
     """Neither a crash nor the text itself comes out of something else."""
     with pytest.raises(SecretError):
-        Box(KEY).decrypt(sealed)
+        SecretBox(KEY).decrypt(sealed)
 
 
 def test_another_key_opens_nothing_and_no_error_tells_anything() -> None:
     """A lost or changed key is said plainly, with neither text nor key nor cause attached."""
-    sealed = Box(KEY).encrypt(SECRET, counting())
+    sealed = SecretBox(KEY).encrypt(SECRET, counting())
     with pytest.raises(SecretError) as refusal:
-        Box(bytes(KEY_BYTES)).decrypt(sealed)
+        SecretBox(bytes(KEY_BYTES)).decrypt(sealed)
     assert str(refusal.value) == "this secret was encrypted with another key, or altered"
     assert refusal.value.__suppress_context__
-    assert SECRET[6:] not in repr(refusal.value) and KEY.hex() not in repr(Box(KEY))
+    assert SECRET[6:] not in repr(refusal.value) and KEY.hex() not in repr(SecretBox(KEY))
 
 
 def test_a_source_that_gives_too_little_is_noticed() -> None:
     """A short nonce would repeat."""
     with pytest.raises(SecretError, match="randomness"):
-        Box(KEY).encrypt(SECRET, lambda length: b"x")
+        SecretBox(KEY).encrypt(SECRET, lambda length: b"x")
 
 
 def test_a_new_secret_is_base64_that_signs_and_survives_a_shell() -> None:
@@ -108,4 +108,4 @@ def test_a_key_of_another_length_is_refused(text: str) -> None:
 def test_a_box_takes_a_whole_key_only(length: int) -> None:
     """AES-128 is not what was promised."""
     with pytest.raises(SecretError, match="32 bytes"):
-        Box(bytes(length))
+        SecretBox(bytes(length))

@@ -11,14 +11,14 @@ from schemas import entries
 from schemas.commands import MeterEvent, PriceRef, Rates, Void
 from tools.verify.check import Check, Totals
 from tools.verify.compare import Difference
-from tools.verify.memory import MemoryLedger, MemoryLog
-from tools.verify.rows import Row
+from tools.verify.memory import MemoryLedger, MemoryRawLog
+from tools.verify.row_values import Row
 from tools.verify.sources import RawRecord, Selection
 
 EVERYTHING = Selection()
 
 
-def rows_of(log: memory.MemoryLog) -> Iterator[Row]:
+def rows_of(log: memory.MemoryShard) -> Iterator[Row]:
     """What the ledger makes of rev.entries (ledger/sql/insert.sql)."""
     for partition, records in enumerate(log.entries):
         for record in records:
@@ -77,7 +77,7 @@ def _price(price: entries.PriceRef) -> Row:
 
 
 async def check(
-    log: memory.MemoryLog,
+    log: memory.MemoryShard,
     rows: list[Row],
     firsts: dict[int, int] | None = None,
     selection: Selection = EVERYTHING,
@@ -85,7 +85,9 @@ async def check(
     """What verify finds; ``firsts``: where retention has got to in each partition."""
     raw = {p: [RawRecord(r.offset, r.at, r.key, r.value) for r in shard] for p, shard in enumerate(log.raw)}
     found: list[Difference] = []
-    totals = await Check(MemoryLog(raw, firsts), MemoryLedger(rows), selection, found.append, patience=0, chunk=7).run()
+    totals = await Check(
+        MemoryRawLog(raw, firsts), MemoryLedger(rows), selection, found.append, patience=0, chunk=7
+    ).run()
     return found, totals
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from tools.verify.check import Check, Totals
 from tools.verify.compare import Difference
-from tools.verify.memory import MemoryLedger, MemoryLog
-from tools.verify.rows import FLAGS, MONEY, Row
+from tools.verify.memory import MemoryLedger, MemoryRawLog
+from tools.verify.row_values import FLAGS, MONEY, Row
 from tools.verify.sources import RawRecord, Selection
 
 WINDOW = 35 * 86_400_000
@@ -32,7 +32,7 @@ def meter(offset: int, *events: dict[str, Any], **more: Any) -> RawRecord:
     return record(offset, command["customer_id"], command="meter", events=made, batch=len(events) > 1, **command)
 
 
-def small_log() -> MemoryLog:
+def small_log() -> MemoryRawLog:
     """Four partitions: _config is at home in 0, hooli in 1, initech in 2, globex in 3."""
     seed = record(0, "_config", command="genesis", epoch="e", prices=[{"action_type": "chat", "rates": RATES}])
     made = record(1, "_config", command="key.create", customer_id="globex", hash="h", mask="m")
@@ -45,7 +45,7 @@ def small_log() -> MemoryLog:
         meter(4, {**many, "tokens": 101}, {}),
         meter(5, {"tokens": 7}, test=True),
     ]
-    return MemoryLog(
+    return MemoryRawLog(
         {
             0: [seed, made, install(2)],
             1: [install(0), meter(1, {"tokens": 1}, customer_id="hooli")],
@@ -110,7 +110,7 @@ def honest_rows() -> list[Row]:
 
 
 async def check(
-    log: MemoryLog, ledger: MemoryLedger, selection: Selection = EVERYTHING, chunk: int = 20_000
+    log: MemoryRawLog, ledger: MemoryLedger, selection: Selection = EVERYTHING, chunk: int = 20_000
 ) -> tuple[list[Difference], Totals]:
     found: list[Difference] = []
 

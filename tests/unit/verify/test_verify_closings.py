@@ -10,16 +10,16 @@ from pricer import memory
 from schemas.commands import Expire, Meter, MeterEvent, Rates, Register, Resolve, SetPrice
 from schemas.topics import partition_of
 from tests.unit.verify.pricer_ledger import check, rows_of, void_of
-from tools.verify.rows import EMPTY, Row
+from tools.verify.row_values import EMPTY, Row
 from tools.verify.sources import Selection
 
 PARTITION = partition_of(b"acme", 4)
 WINDOW = 1_000_000
 
 
-def written() -> memory.MemoryLog:
+def written() -> memory.MemoryShard:
     """Four outcomes of acme and two voids, one command a millisecond from 1000 on."""
-    log = memory.MemoryLog()
+    log = memory.MemoryShard()
     log.append(b"_config", SetPrice("email.sent", Rates("1", "0.5", "500")))
     log.now = 999
 
@@ -46,11 +46,11 @@ def written() -> memory.MemoryLog:
     return log
 
 
-def rows_of_acme(log: memory.MemoryLog) -> list[Row]:
+def rows_of_acme(log: memory.MemoryShard) -> list[Row]:
     return [row for row in rows_of(log) if row["customer_id"] == "acme"]
 
 
-def honest() -> tuple[memory.MemoryLog, list[Row]]:
+def honest() -> tuple[memory.MemoryShard, list[Row]]:
     """The log and every row of it; acme's are the last ten."""
     log = written()
     rows = [{**EMPTY, **row} for row in rows_of(log)]
@@ -138,7 +138,7 @@ async def test_a_missing_and_a_doubled_row_are_reported(at: int) -> None:
 
 async def test_a_void_that_is_not_the_opposite_of_its_original_is_reported() -> None:
     """Log and void agree on an amount that the original does not have: the gateway read wrongly."""
-    log = memory.MemoryLog()
+    log = memory.MemoryShard()
     log.append(b"_config", SetPrice("email.sent", Rates("1", "0.5", "500")))
     log.append(b"acme", Meter("acme", 1, [MeterEvent("a", "email.sent", 4)], WINDOW, 10))
     (event,) = rows_of_acme(log)

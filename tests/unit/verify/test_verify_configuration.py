@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tools.verify.configuration import Configuration
+from tools.verify.config_model import Configuration
 
 RATES = {"base": "1", "token": "0", "bonus": "0"}
 

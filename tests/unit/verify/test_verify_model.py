@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tools.verify.configuration import Configuration
-from tools.verify.keys import Keys
-from tools.verify.model import Expected, Shard
-from tools.verify.outcomes import Outcomes
-from tools.verify.rows import Row
-from tools.verify.tariffs import Tariffs
+from tools.verify.config_model import Configuration
+from tools.verify.key_model import Keys
+from tools.verify.model import ExpectedRows, ShardModel
+from tools.verify.outcome_model import OutcomeModels
+from tools.verify.price_model import PriceModels
+from tools.verify.row_values import Row
 
 WINDOW = 35 * 86_400_000
 T0 = 1_777_204_800_000
@@ -21,18 +21,18 @@ class Log:
     """Applies commands one by one to a shard of partition 3 out of 4."""
 
     def __init__(self) -> None:
-        self.keys, self.outcomes = Keys(), Outcomes()
+        self.keys, self.outcomes = Keys(), OutcomeModels()
         configuration = Configuration(False, lambda customer: 0)
-        self.shard = Shard(3, self.keys, self.outcomes, Tariffs(), configuration)
+        self.shard = ShardModel(3, self.keys, self.outcomes, PriceModels(), configuration)
         self.offset = -1
         self.at = T0
 
-    def put(self, key: str, command: dict[str, Any], at: int | None = None) -> Expected:
+    def put(self, key: str, command: dict[str, Any], at: int | None = None) -> ExpectedRows:
         self.offset += 1
         self.at = self.at + 10 if at is None else at
         return self.shard.apply(self.offset, self.at, key.encode(), json.dumps(command).encode())
 
-    def price(self, number: int, action: str, base: str, token: str, bonus: str, **more: Any) -> Expected:
+    def price(self, number: int, action: str, base: str, token: str, bonus: str, **more: Any) -> ExpectedRows:
         rates = {"base": base, "token": token, "bonus": bonus}
         command = {"command": "price", "number": number, "id": number, "action_type": action, "rates": rates, **more}
         return self.put("_price", command)

@@ -6,7 +6,7 @@ from tests.old_log import by_partition, old_log
 from tests.unit.verify.pricer_ledger import rows_of_record
 from tools.verify.check import Check
 from tools.verify.compare import Difference
-from tools.verify.memory import MemoryLedger, MemoryLog
+from tools.verify.memory import MemoryLedger, MemoryRawLog
 from tools.verify.sources import RawRecord, Selection
 
 
@@ -20,7 +20,7 @@ async def test_the_old_log_agrees_with_its_ledger() -> None:
     ]
     raw = {p: [RawRecord(r.offset, r.at, r.key, r.value) for r in found] for p, found in by_partition(log.raw).items()}
     found: list[Difference] = []
-    totals = await Check(MemoryLog(raw), MemoryLedger(rows), Selection(), found.append, patience=0, chunk=7).run()
+    totals = await Check(MemoryRawLog(raw), MemoryLedger(rows), Selection(), found.append, patience=0, chunk=7).run()
     assert found == []
     assert totals.rows == len(rows) > 450
     assert totals.cents == sum((row["total_cents"] for row in rows), Decimal(0))

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from tools.verify.configuration import Configuration
-from tools.verify.keys import Keys, Known
-from tools.verify.model import Expected, Shard
-from tools.verify.outcomes import Outcomes
-from tools.verify.rows import Row
-from tools.verify.tariffs import Tariffs
+from tools.verify.config_model import Configuration
+from tools.verify.key_model import Keys, Known
+from tools.verify.model import ExpectedRows, ShardModel
+from tools.verify.outcome_model import OutcomeModels
+from tools.verify.price_model import PriceModels
+from tools.verify.row_values import Row
 
 WINDOW = 35 * 86_400_000
 T0 = 1_777_204_800_000
@@ -24,13 +24,13 @@ class Log:
     """Commands of customer acme in partition 3 of 4, 10 ms apart unless a time is given."""
 
     def __init__(self) -> None:
-        self.keys, self.outcomes = Keys(), Outcomes()
-        self.shard = Shard(3, self.keys, self.outcomes, Tariffs(), Configuration(False, lambda customer: 0))
+        self.keys, self.outcomes = Keys(), OutcomeModels()
+        self.shard = ShardModel(3, self.keys, self.outcomes, PriceModels(), Configuration(False, lambda customer: 0))
         self.offset, self.at = -1, T0
         rates = {"base": "1", "token": "0.00001", "bonus": "500"}
         self.put("_price", {"command": "price", "number": 1, "id": 9, "action_type": "email.sent", "rates": rates})
 
-    def put(self, key: str, command: dict[str, Any], at: int | None = None) -> Expected:
+    def put(self, key: str, command: dict[str, Any], at: int | None = None) -> ExpectedRows:
         self.offset += 1
         self.at = self.at + 10 if at is None else at
         return self.shard.apply(self.offset, self.at, key.encode(), json.dumps(command).encode())
@@ -245,7 +245,7 @@ def test_a_command_under_a_foreign_key_is_refused(log: Log) -> None:
 
 def test_a_key_from_before_the_log_leaves_both_answers_open(log: Log) -> None:
     """Its body is unknown: a replay and a refusal are right, and neither opens anything."""
-    log.keys.remember("acme", "old", Known(b"", T0), False)
+    log.keys.add("acme", "old", Known(b"", T0), False)
     command = {"command": "register", "customer_id": "acme", "api_key_id": 7, "task_id": "a", "agent_id": "x"}
     command |= {"price_on_success": "1", "expires_at": SOON, "idempotency_window": WINDOW, "idempotency_key": "old"}
     expected = log.put("acme", command)

@@ -217,8 +217,8 @@ async def test_they_agree_when_retention_has_taken_the_beginning(steps: list[tup
     assert found == []
 
 
-def _written(steps: list[tuple[Step, int]]) -> memory.MemoryLog:
-    log = memory.MemoryLog()
+def _written(steps: list[tuple[Step, int]]) -> memory.MemoryShard:
+    log = memory.MemoryShard()
     first = SetPrice("chat", Rates("0.5", "0.0003", "0.25"))
     for step, later in [(first, 1), *steps]:
         log.now += later
@@ -232,7 +232,7 @@ def _written(steps: list[tuple[Step, int]]) -> memory.MemoryLog:
 BY_CUSTOMER = (Meter, Register, Resolve, Expire, ReadOutcome, Void)
 
 
-def _command(step: Step, log: memory.MemoryLog) -> commands.Command | None:
+def _command(step: Step, log: memory.MemoryShard) -> commands.Command | None:
     """A step as the command that it is for this log; None when there is nothing yet to aim at."""
     if isinstance(step, Aimed):
         opened = [row for row in rows_of(log) if row.get("outcome_id") and row["kind"] in ("event", "registered")]

@@ -1,0 +1,68 @@
+"""Sends the heartbeats that tell the broker's time: one a second to a topic that holds nothing else."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+import structlog
+
+from expirer import metrics
+from expirer.clock import BrokerClock
+from schemas.topics import CLOCK
+from streams.appends import Appender
+from streams.errors import StreamError
+
+log = structlog.get_logger("expirer.heartbeat")
+
+EVERY = 1.0
+"""Seconds from one heartbeat to the next."""
+OLD = 5.0
+"""Seconds without an acknowledged heartbeat after which the service is not ready."""
+
+
+class Heartbeat:
+    """Beats until stopped. ``name``: who beats, for people who look into the topic."""
+
+    def __init__(
+        self, kafka: str, name: str, append_timeout: int, monotonic: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self.clock = BrokerClock()
+        self._appender = Appender(kafka, append_timeout=append_timeout, topic=CLOCK)
+        self._name = name.encode()
+        self._monotonic = monotonic
+        self._stopping = asyncio.Event()
+
+    @property
+    def not_ready_reason(self) -> str | None:
+        """Why the time is not known well, or None."""
+        age = self.clock.age(self._monotonic())
+        if age < OLD:
+            return None
+        return "the broker's time is not known yet" if not self.clock.known else f"no heartbeat for {age:.0f} s"
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Until stopped."""
+        await self._appender.start()
+        try:
+            while not self._stopping.is_set():
+                await self._beat()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(EVERY):
+                        await self._stopping.wait()
+        finally:
+            await self._appender.stop()
+
+    async def _beat(self) -> None:
+        sent = self._monotonic()
+        try:
+            stands = await self._appender.append(b"expirer", self._name, partition=0)
+        except StreamError as error:
+            metrics.HEARTBEATS_LOST.inc()
+            log.warning("heartbeat_lost", error=repr(error))
+            return
+        self.clock.observe(sent, stands.timestamp_ms, self._monotonic())
+        metrics.HEARTBEAT.observe((self._monotonic() - sent) / 1e9)

@@ -1,0 +1,104 @@
+"""A map from event ids to small numbers that takes 12 bytes an entry, where a dictionary takes 75.
+
+Sorted blocks of two arrays, found by bisection. Ids come in rising order but for a few, so an
+entry is mostly appended to the last block. There is no pause for growing: at most one block is
+moved at a time. Nothing of what the numbers mean may come in here.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+
+MOST = 2048
+"""Entries of a block. One that falls below a quarter joins its neighbour where both fit into a half."""
+
+
+class IntMap:
+    """Keys are integers below 2^64, values below 2^32."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._firsts: list[int] = []
+        """At most the least key of each block, and above all keys of the block before."""
+        self._keys: list[array[int]] = []
+        self._values: list[array[int]] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, key: int) -> bool:
+        return self.get(key) is not None
+
+    def get(self, key: int) -> int | None:
+        at = bisect_right(self._firsts, key) - 1
+        if at < 0:
+            return None
+        keys = self._keys[at]
+        place = bisect_left(keys, key)
+        return self._values[at][place] if place < len(keys) and keys[place] == key else None
+
+    def put(self, key: int, value: int) -> bool:
+        """False, and nothing is changed, where the key is there already."""
+        at = bisect_right(self._firsts, key) - 1
+        if at < 0:
+            at = 0
+            if self._firsts:
+                self._firsts[0] = key
+            else:
+                self._insert_block(0, array("Q"), array("I"), key)
+        keys = self._keys[at]
+        place = bisect_left(keys, key)
+        if place < len(keys) and keys[place] == key:
+            return False
+        if len(keys) >= self._most:
+            at, place = self._make_room(at, place, key)
+        self._keys[at].insert(place, key)
+        self._values[at].insert(place, value)
+        self._count += 1
+        return True
+
+    def pop(self, key: int) -> int | None:
+        """The value, which is there no longer; None where there was none."""
+        at = bisect_right(self._firsts, key) - 1
+        if at < 0:
+            return None
+        keys = self._keys[at]
+        place = bisect_left(keys, key)
+        if place == len(keys) or keys[place] != key:
+            return None
+        del keys[place]
+        self._count -= 1
+        value = self._values[at].pop(place)
+        if not keys:
+            self._delete_block(at)
+        elif len(keys) < self._most // 4:
+            self._join(at)
+        return value
+
+    def _make_room(self, at: int, place: int, key: int) -> tuple[int, int]:
+        """Where the key goes now that its block is full: behind the last block a new one is begun,
+        so that blocks filled in order are full; any other is split in two."""
+        keys, values = self._keys[at], self._values[at]
+        if place == len(keys) and at == len(self._keys) - 1:
+            self._insert_block(at + 1, array("Q"), array("I"), key)
+            return at + 1, 0
+        half = len(keys) // 2
+        self._insert_block(at + 1, keys[half:], values[half:], keys[half])
+        del keys[half:], values[half:]
+        return (at, place) if place <= half and key < self._firsts[at + 1] else (at + 1, place - half)
+
+    def _join(self, at: int) -> None:
+        """The block and the one after it (the last one: before it) become one, if that is not too large."""
+        left = at if at + 1 < len(self._keys) else at - 1
+        if left >= 0 and len(self._keys[left]) + len(self._keys[left + 1]) <= self._most // 2:
+            self._keys[left].extend(self._keys[left + 1])
+            self._values[left].extend(self._values[left + 1])
+            self._delete_block(left + 1)
+
+    def _insert_block(self, at: int, keys: "array[int]", values: "array[int]", first: int) -> None:
+        self._firsts.insert(at, first)
+        self._keys.insert(at, keys)
+        self._values.insert(at, values)
+
+    def _delete_block(self, at: int) -> None:
+        del self._firsts[at], self._keys[at], self._values[at]

@@ -1,0 +1,85 @@
+"""The edge of every request: request ids, refusals as JSON, latency, and what must not happen.
+
+An unexpected exception is a bug: it is logged with its request id, counted, and answered 500.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+
+from ingest import metrics
+from ingest.problems import ErrorBody, Problem, encode
+from ingest.request_body import REQUEST_ID, request_id
+from ingest.routing import Handler
+from schemas.objects import OutcomeStatus
+from schemas.replies import IndexedError
+
+JSON = "application/json"
+_log = structlog.get_logger("ingest")
+_WORDS = {
+    404: ("there is nothing at this path", "not_found"),
+    405: ("this method is not allowed here", "method_not_allowed"),
+    413: ("the body is too large", "too_large"),
+    417: ("Expect must be 100-continue or absent", "invalid_request"),
+}
+
+
+def http_response(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A JSON response of bytes that are rendered already."""
+    response = web.Response(body=body, status=status, headers=headers)
+    response.headers["Content-Type"] = JSON
+    return response
+
+
+@web.middleware
+async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Wraps every handler of the gateway."""
+    began = time.perf_counter()
+    id = request_id(request.headers.get("X-Request-Id")) or uuid4().hex
+    request[REQUEST_ID] = id
+    try:
+        response = await handler(request)
+    except Problem as problem:
+        response = refusal(
+            problem.status, problem.code, problem.error, id, problem.headers, problem.errors, problem.outcome
+        )
+    except web.HTTPException as error:
+        response = http_refusal(error, id)
+    except Exception as error:
+        metrics.BUGS.inc()
+        _log.exception("unexpected error", request_id=id, method=request.method, path=request.path, error=repr(error))
+        response = refusal(500, "internal", "an unexpected error; it is logged under this request_id", id)
+    if not response.prepared:
+        response.headers["X-Request-Id"] = id
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "none"
+    method = request.method if resource is not None else "any"
+    metrics.request_seconds(method, route, response.status).observe(time.perf_counter() - began)
+    return response
+
+
+def http_refusal(error: web.HTTPException, id: str) -> web.Response:
+    """What the library refuses (no such path, method, …) in our shape."""
+    words, code = _WORDS.get(error.status, (error.reason.lower(), "invalid_request"))
+    kept = {name: value for name, value in error.headers.items() if name in ("Allow", "Location")}
+    return refusal(error.status, code, words, id, kept)
+
+
+def refusal(
+    status: int,
+    code: str,
+    error: str,
+    id: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    errors: Sequence[IndexedError] = (),
+    outcome: OutcomeStatus | None = None,
+) -> web.Response:
+    """A refusal in the one shape that all have; ``id``: the request's."""
+    shown = error.encode("utf-8", "backslashreplace").decode()
+    stands = () if outcome is None else (outcome.outcome_id, outcome.status, outcome)
+    body = ErrorBody(shown, code, id, errors or (), *stands)
+    return http_response(encode(body), status, {**headers, "X-Request-Id": id})

@@ -1,0 +1,155 @@
+"""POST /v1/outcomes, its resolve, and GET of one outcome: asked of the shard, answered by it."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+from aiohttp import hdrs, web
+from msgspec import UNSET, UnsetType
+
+from ingest.auth import customer_of, key_of, mode_of
+from ingest.bodies import OutcomeBody, ResolveBody
+from ingest.command_log import outcome_reply
+from ingest.context import Context
+from ingest.middleware import http_response
+from ingest.new_customers import admit, warned
+from ingest.outcomes.outcome_pages import with_status
+from ingest.outcomes.outcome_requests import OUTCOME_PREFIX, is_target, outcome_body, resolve_body, task_of, verdict_of
+from ingest.problems import NotFound
+from ingest.reads import ReadsUnavailable
+from ingest.request_body import query_of
+from ingest.responses import encode
+from ingest.routing import Auth, Operation, Route, bound
+from ingest.write_request import QUERY, REPLAYED, location, one_key, received, waits
+from schemas.commands import ReadOutcome, Register, Resolve
+from schemas.commands import encode as encode_command
+from schemas.ids import event_id, outcome_id
+from schemas.limits import MAX_BODY
+from schemas.objects import OutcomeObject, iso
+from schemas.replies import OutcomeReply
+
+PATH = "/v1/outcomes"
+ONE = PATH + "/{outcome_id}"
+
+
+class AcceptedOutcome(msgspec.Struct, frozen=True):
+    """202: the registration is durable and will be decided."""
+
+    task_id: str
+    outcome_id: str
+    customer_id: str
+    agent_id: str
+    expires_at: str
+    created_at: str
+    test: bool
+    status: Literal["accepted"] = "accepted"
+    warnings: list[str] | UnsetType = UNSET
+
+
+class AcceptedVerdict(msgspec.Struct, frozen=True):
+    """202: the verdict is durable and will be decided; one of the ids is null."""
+
+    task_id: str | None
+    outcome_id: str | None
+    success: bool
+    test: bool
+    status: Literal["accepted"] = "accepted"
+
+
+def routes(context: Context) -> list[Route]:
+    """The routes of this module."""
+
+    post, keys = hdrs.METH_POST, Auth.KEY
+    opened = {201: OutcomeObject, 202: AcceptedOutcome}
+    closed = {200: OutcomeObject, 202: AcceptedVerdict}
+    words = "The verdict on an outcome, by its id or its task's; it charges at once."
+    shown = "An outcome as it stands after every write that was answered, by its id or its task's."
+    return [
+        Route(Operation(post, PATH, "Register a task with a price that depends on its result.", keys, opened,
+                        OutcomeBody, QUERY), bound(context, register)),
+        Route(Operation(post, ONE + "/resolve", words, keys, closed, ResolveBody, QUERY), bound(context, resolve)),
+        Route(Operation(hdrs.METH_GET, ONE, shown, keys, {200: OutcomeObject}, None, QUERY), bound(context, read)),
+    ]  # fmt: skip
+
+
+async def register(context: Context, request: web.Request) -> web.Response:
+    """POST /v1/outcomes."""
+    query, sent, key = await received(context, request, MAX_BODY)
+    body = outcome_body(sent)
+    customer_id = customer_of(context, key, body.customer_id, query.get("customer_id"))
+    own_key = one_key(request, body.idempotency_key)
+    window = context.settings.idempotency_window
+    task = task_of(body, context.clock(), 0 if own_key is None else window)
+    warnings = await admit(context, key, customer_id)
+    mode = mode_of(context, key, customer_id)
+    command = Register(
+        customer_id=customer_id,
+        api_key_id=key.id,
+        task_id=task.task_id,
+        agent_id=task.agent_id,
+        price_on_success=task.price_on_success,
+        expires_at=task.expires_at,
+        idempotency_window=window,
+        price_on_failure=task.price_on_failure,
+        on_expiry=task.on_expiry,
+        success_criteria=task.criteria,
+        idempotency_key=own_key,
+        test=mode == "test",
+        mode=mode,
+    )
+    submitted = await context.submitter.decide(customer_id, encode_command(command), waits(request))
+    if submitted.reply is not None:
+        return await forwarded(context, customer_id, outcome_reply(submitted.reply), warnings)
+    partition, offset, at = submitted.appended.partition, submitted.appended.offset, submitted.appended.timestamp_ms
+    id = outcome_id(event_id(partition, offset))
+    expires_at = iso(task.expires_at)
+    shown = AcceptedOutcome(task.task_id, id, customer_id, task.agent_id, expires_at, iso(at), command.test)
+    return http_response(warned(encode(shown), warnings), 202, location(key, customer_id, "outcomes", id))
+
+
+async def resolve(context: Context, request: web.Request) -> web.Response:
+    """POST /v1/outcomes/{task_id | outcome_id}/resolve."""
+    query, sent, key = await received(context, request, MAX_BODY)
+    body = resolve_body(sent)
+    customer_id = customer_of(context, key, body.customer_id, query.get("customer_id"))
+    own_key = one_key(request, body.idempotency_key)
+    verdict = verdict_of(body)
+    target = _target(request)
+    window = context.settings.idempotency_window
+    mode = mode_of(context, key, customer_id)
+    command = Resolve(customer_id, key.id, target, verdict.success, window, verdict.evidence, own_key, mode)
+    submitted = await context.submitter.decide(customer_id, encode_command(command), waits(request))
+    if submitted.reply is not None:
+        return await forwarded(context, customer_id, outcome_reply(submitted.reply))
+    task, id = (None, target) if target.startswith(OUTCOME_PREFIX) else (target, None)
+    where = location(key, customer_id, "outcomes", target)
+    return http_response(encode(AcceptedVerdict(task, id, verdict.success, mode == "test")), 202, where)
+
+
+async def read(context: Context, request: web.Request) -> web.Response:
+    """GET /v1/outcomes/{task_id | outcome_id}."""
+    key = key_of(context, request)
+    customer_id = customer_of(context, key, query_of(request, QUERY).get("customer_id"))
+    command = ReadOutcome(customer_id, _target(request), mode_of(context, key, customer_id))
+    return await forwarded(context, customer_id, await context.submitter.read(customer_id, encode_command(command)))
+
+
+async def forwarded(
+    context: Context, customer_id: str, reply: OutcomeReply, warnings: Sequence[str] = ()
+) -> web.Response:
+    """The shard's answer as the response. Raises ReadsUnavailable when the rest of it is in the
+    ledger and that cannot be read."""
+    body = bytes(reply.result)
+    if reply.elsewhere is not None:
+        entry = await context.ledger().entry(reply.elsewhere, customer_id)
+        if entry is None:
+            raise ReadsUnavailable("the ledger does not have the outcome yet")
+        body = with_status(entry.detail, body)
+    return http_response(warned(body, warnings), reply.status, REPLAYED if reply.replayed else None)
+
+
+def _target(request: web.Request) -> str:
+    target = request.match_info["outcome_id"]
+    if not is_target(target):
+        raise NotFound("there is no such outcome")
+    return target

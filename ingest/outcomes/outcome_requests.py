@@ -1,0 +1,140 @@
+"""From bodies to commands about outcomes: everything that can be refused without state. Pure."""
+
+import re
+from typing import NamedTuple
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from ingest import plain_names
+from ingest.bodies import MAX_REASON, OutcomeBody, ResolveBody, VoidBody, VoidsBody
+from ingest.problems import Invalid
+from ingest.rates import rate
+from ingest.validation import decode, expiry, has_control, json_object, no_control
+from schemas.commands import EMPTY, OnExpiry
+from schemas.limits import MAX_EVENTS, MAX_NAME
+
+OUTCOME_PREFIX = "oc_"
+"""How outcome ids begin, and so no task id may."""
+DOTS = (".", "..")
+"""Segments of a path that every HTTP client takes away."""
+_body = msgspec.json.Decoder(OutcomeBody).decode
+_resolve = msgspec.json.Decoder(ResolveBody).decode
+_void = msgspec.json.Decoder(VoidBody).decode
+_voids = msgspec.json.Decoder(VoidsBody).decode
+_event = re.compile(r"oc_(0|[1-9][0-9]{0,15})").fullmatch
+
+
+class Task(NamedTuple):
+    """What POST /v1/outcomes registers: prices as canonical cents, ``expires_at`` in ms UTC."""
+
+    task_id: str
+    agent_id: str
+    price_on_success: str
+    price_on_failure: str
+    expires_at: int
+    on_expiry: OnExpiry
+    criteria: msgspec.Raw
+
+
+class Verdict(NamedTuple):
+    """What a resolve says, whichever form it has."""
+
+    success: bool
+    evidence: msgspec.Raw
+
+
+def outcome_body(body: bytes) -> OutcomeBody:
+    """The body of POST /v1/outcomes. Raises Invalid."""
+    made: OutcomeBody = decode(body, _body, OutcomeBody)
+    return made
+
+
+def resolve_body(body: bytes) -> ResolveBody:
+    """The body of a resolve. Raises Invalid."""
+    made: ResolveBody = decode(body, _resolve, ResolveBody)
+    return made
+
+
+def reason_of(body: bytes) -> str:
+    """Why something is voided. Raises Invalid."""
+    made: VoidBody = decode(body, _void, VoidBody)
+    return _reason(made.reason)
+
+
+def voids_body(body: bytes) -> tuple[list[int], str]:
+    """The ids of what is voided, each once, and why. Raises Invalid."""
+    made: VoidsBody = decode(body, _voids, VoidsBody)
+    ids = made.event_ids or []
+    if not 1 <= len(ids) <= MAX_EVENTS:
+        raise Invalid(f"event_ids is required: a list of 1 to {MAX_EVENTS} ids")
+    return list(dict.fromkeys(ids)), _reason(made.reason)
+
+
+def task_of(body: OutcomeBody, now: int, repeats: int = 0) -> Task:
+    """What is registered; ``now`` in ms UTC, ``repeats`` as of ingest.validation.expiry. Raises
+    Invalid naming the field."""
+    if body.task_id is None:
+        raise Invalid("task_id is required")
+    _check_task(body.task_id)
+    if body.agent_id is None:
+        raise Invalid("agent_id is required")
+    plain_names.check("agent_id", body.agent_id)
+    plain_names.check("idempotency_key", body.idempotency_key)
+    if body.price_on_success is UNSET or bytes(body.price_on_success) == b"null":
+        raise Invalid("price_on_success is required")
+    on_success = rate("price_on_success", body.price_on_success)
+    on_failure = rate("price_on_failure", body.price_on_failure)
+    if body.expires_at is None:
+        raise Invalid("expires_at is required")
+    expires_at = expiry(body.expires_at, now, repeats)
+    criteria = _object("success_criteria", body.success_criteria)
+    return Task(body.task_id, body.agent_id, on_success, on_failure, expires_at, body.on_expiry or "failure", criteria)
+
+
+def verdict_of(body: ResolveBody) -> Verdict:
+    """The verdict of either form of the body, or of both if they agree. Raises Invalid."""
+    plain_names.check("idempotency_key", body.idempotency_key)
+    success = None if body.outcome is None else body.outcome == "success"
+    if body.success is not None:
+        if success is not None and success != body.success:
+            raise Invalid("success and outcome contradict each other")
+        success = body.success
+    if success is None:
+        raise Invalid("success is required: true or false (or outcome: success or failure)")
+    evidence, metadata = _object("evidence", body.evidence), _object("metadata", body.metadata)
+    if evidence and metadata and bytes(evidence) != bytes(metadata):
+        raise Invalid("evidence and metadata differ; give one of them")
+    return Verdict(success, evidence or metadata)
+
+
+def is_target(text: str) -> bool:
+    """Whether any outcome could be addressed so: by the id of its task or its own."""
+    return 1 <= len(text) <= MAX_NAME and not has_control(text)
+
+
+def opened_by(outcome_id: str) -> int | None:
+    """Event id of what opened the outcome; None for what is no outcome id."""
+    match = _event(outcome_id)
+    return int(match[1]) if match else None
+
+
+def _reason(given: str | None) -> str:
+    if given is None:
+        raise Invalid("reason is required")
+    if not 1 <= len(given) <= MAX_REASON:
+        raise Invalid(f"reason must have 1 to {MAX_REASON} characters")
+    no_control("reason", given)
+    return given
+
+
+def _check_task(task_id: str) -> None:
+    plain_names.check("task_id", task_id)
+    if task_id.startswith(OUTCOME_PREFIX):
+        raise Invalid(f"task_id must not begin with {OUTCOME_PREFIX}, as the ids of outcomes do")
+    if task_id in DOTS:
+        raise Invalid("task_id must not be . or .., which no path can hold")
+
+
+def _object(name: str, given: msgspec.Raw | UnsetType) -> msgspec.Raw:
+    return EMPTY if given is UNSET else json_object(name, given)

@@ -1,0 +1,58 @@
+"""Where an event id that has no row in the ledger stands. Pure; the rule is written down in
+docs/decisions/0020-event-standing.md and tested as a table.
+
+An id is an address in rev.raw, so the log itself tells whether anything can be there:
+nothing at or above its end, nothing of this customer in another customer's partition. Below
+that, the entries of a command are either still on their way or will never come.
+"""
+
+from enum import Enum
+from typing import NamedTuple
+
+from schemas.ids import Address
+
+MARKER = 1
+"""Offsets above a committed record that no record can have: a transaction ends with a marker."""
+
+
+class EventStatus(Enum):
+    ACCEPTED = "accepted"
+    """Durable and on its way to the ledger (202)."""
+    ABSENT = "absent"
+    """No event of this customer will ever have this id (404)."""
+
+
+class StatusEvidence(NamedTuple):
+    """What is known of one shard, collected in this order, so that later facts are newer.
+
+    Offsets; -1 where there is nothing yet. ``partition`` is the customer's own.
+    """
+
+    partition: int
+    raw_end: int
+    """Offset after the last record of rev.raw."""
+    position: int
+    """Next raw offset that the pricer will read, as it last said; -1: it has said nothing."""
+    entries_end: int
+    """Offset after the last record or marker of rev.entries. Not the last stable offset: that
+    may lag a commit that the pricer has already told of."""
+    ledger_raw: int
+    """Highest raw offset that the ledger has a row of."""
+    ledger_entries: int
+    """Highest offset of rev.entries that the ledger has a row of."""
+
+
+def event_status(address: Address, seen: StatusEvidence) -> EventStatus:
+    """Where an event stands that the ledger had no row of, after ``seen`` was collected."""
+    if address.partition != seen.partition or address.offset >= seen.raw_end:
+        return EventStatus.ABSENT
+    if seen.ledger_raw >= address.offset:
+        # rows arrive in log order, those of one command at once
+        return EventStatus.ABSENT
+    if seen.position <= address.offset:
+        return EventStatus.ACCEPTED
+    above = seen.entries_end - 1 - seen.ledger_entries
+    if above <= (MARKER if seen.ledger_entries >= 0 else 0):
+        # decided, and everything decided is in the ledger: the command left no such entry
+        return EventStatus.ABSENT
+    return EventStatus.ACCEPTED

@@ -1,0 +1,112 @@
+"""GET /v1/imports: what each import charged and what of it was taken back, from the ledger."""
+
+import msgspec
+from aiohttp import hdrs, web
+
+from ingest.auth import PLATFORM, customer_of, key_of, mode_of
+from ingest.context import Context
+from ingest.labels import import_id_of
+from ingest.middleware import http_response
+from ingest.problems import Invalid, NotFound
+from ingest.reads import params
+from ingest.reads.rows import ImportQuery, ImportRow
+from ingest.request_body import query_of
+from ingest.responses import encode
+from ingest.routing import Auth, Operation, Route, bound
+from schemas.money import format_cents, parse_cents
+from schemas.objects import Number, iso, number
+
+PATH = "/v1/imports"
+CUSTOMER = {"customer_id": "The customer, with a platform key."}
+LIST_QUERY = {
+    "customer_id": "The customer, with a platform key; without it, all customers'.",
+    "import_id": "Only this import.",
+    "limit": "1 to 1000 (50).",
+    "cursor": "next_cursor of the page before.",
+}
+
+
+class ImportShown(msgspec.Struct, frozen=True):
+    """What an import came to. ``first_at``, ``last_at``: when events of it were accepted. ``charged_cents``:
+    of its events and of the outcomes that they opened; ``voided_cents``: what was taken back, negative."""
+
+    import_id: str
+    customer_id: str
+    test: bool
+    first_at: str
+    last_at: str
+    events: int
+    voided_events: int
+    charged_cents: Number
+    voided_cents: Number
+    total_cents: Number
+
+
+class ImportList(msgspec.Struct, frozen=True):
+    """GET /v1/imports, the one that was added to last first."""
+
+    imports: list[ImportShown]
+    next_cursor: str | None
+
+
+def routes(context: Context) -> list[Route]:
+    """The routes of this module."""
+
+    get, one = hdrs.METH_GET, PATH + "/{import_id}"
+    words = "Imports and their sums, the one that was added to last first."
+    return [
+        Route(Operation(get, PATH, words, Auth.KEY, {200: ImportList}, query=LIST_QUERY), bound(context, import_list)),
+        Route(
+            Operation(get, one, "One import and its sums.", Auth.KEY, {200: ImportShown}, query=CUSTOMER),
+            bound(context, one_import),
+        ),
+    ]
+
+
+async def import_list(context: Context, request: web.Request) -> web.Response:
+    """GET /v1/imports. A live platform key that names no customer sees the live rows of all, so those of a customer
+    who is flagged as test are not among them."""
+    key = key_of(context, request)
+    given = query_of(request, LIST_QUERY)
+    if key.customer_id == PLATFORM and "customer_id" not in given:
+        asked = params.import_query(given, "", key.test)
+    else:
+        customer = customer_of(context, key, given.get("customer_id"))
+        asked = params.import_query(given, customer, mode_of(context, key, customer) == "test")
+    rows = await context.ledger().imports(asked._replace(limit=asked.limit + 1))
+    here = rows[: asked.limit]
+    more = params.import_cursor(here[-1]) if len(rows) > len(here) else None
+    return http_response(encode(ImportList([_shown(asked, row) for row in here], more)))
+
+
+async def one_import(context: Context, request: web.Request) -> web.Response:
+    """GET /v1/imports/{import_id}."""
+    key = key_of(context, request)
+    customer = customer_of(context, key, query_of(request, CUSTOMER).get("customer_id"))
+    id = request.match_info["import_id"]
+    unknown = NotFound(f"there is no import {id[:64]!r}")
+    try:
+        import_id_of(id)
+    except Invalid:
+        raise unknown from None
+    asked = ImportQuery(customer, mode_of(context, key, customer) == "test", id, limit=1)
+    rows = await context.ledger().imports(asked)
+    if not rows:
+        raise unknown
+    return http_response(encode(_shown(asked, rows[0])))
+
+
+def _shown(asked: ImportQuery, row: ImportRow) -> ImportShown:
+    charged, taken = parse_cents(row.cents), parse_cents(row.taken)
+    return ImportShown(
+        import_id=row.import_id,
+        customer_id=row.customer_id,
+        test=asked.test,
+        first_at=iso(row.first),
+        last_at=iso(row.last),
+        events=row.events,
+        voided_events=row.voided,
+        charged_cents=number(format_cents(charged)),
+        voided_cents=number(format_cents(taken)),
+        total_cents=number(format_cents(charged + taken)),
+    )

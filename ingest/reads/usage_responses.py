@@ -1,0 +1,158 @@
+"""Rows of the ledger as the JSON that the API shows. Pure.
+
+Money leaves here as JSON numbers that are printed exactly; it is added up as integers of
+pico-cents and rounded to dollars once, at the end.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from ingest.reads import cursors
+from ingest.reads.params import AUDIT, GROUPS, UsageRequest
+from ingest.reads.rows import AuditRow, UsageSumRow
+from schemas.money import dollars_rounded, format_cents, parse_cents
+from schemas.objects import Json, Number, iso, number
+
+
+class UsageSums(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The entries of one agent, action, model, day or hour; which one, the field tells. The last row
+    may be without it: it is of the ``others`` agents, actions or models, all that have no row of their own."""
+
+    agent_id: str | None = None
+    action: str | None = None
+    model: str | None = None
+    day: str | None = None
+    hour: str | None = None
+    others: int | None = None
+    event_count: int
+    total_cents: Number
+    total_dollars: Number
+    total_tokens: int
+    charge_count: int
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """``unique_agents``: those with an event that was not voided. ``pending_cents``: what the
+    outcomes still open would add if all succeeded."""
+
+    total_events: int
+    total_cents: Number
+    total_dollars: Number
+    total_tokens: int
+    unique_agents: int
+    charge_count: int
+    charge_cents: Number
+    pending_cents: Number
+    currency: str = "usd"
+
+
+class UsageResponse(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
+    """GET /v1/usage. The rows of each list add up to the summary."""
+
+    customer_id: str
+    period: str
+    start: str
+    end: str
+    summary: Summary
+    by_action: Sequence[UsageSums]
+    by_agent: Sequence[UsageSums]
+    group_by: str | None
+    groups: Sequence[UsageSums]
+    test: bool
+
+
+class AuditChange(msgspec.Struct, frozen=True):
+    """Who changed or took back what, when; ``detail`` is the object as the API shows it."""
+
+    id: int
+    type: str
+    actor: str
+    created_at: str
+    detail: Json
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """GET /api/admin/audit, newest first."""
+
+    entries: Sequence[AuditChange]
+    next_cursor: str | None
+
+
+def usage(
+    asked: UsageRequest, actions: list[UsageSumRow], agents: list[UsageSumRow], groups: list[UsageSumRow], pending: int
+) -> UsageResponse:
+    """The answer of GET /v1/usage; ``pending`` in pico-cents."""
+    return UsageResponse(
+        customer_id=asked.query.customer,
+        period=asked.period,
+        start=iso(asked.query.time.start),
+        end=iso(asked.query.time.end),
+        summary=_summary(actions, agents, pending),
+        by_action=[_sums(row, "action") for row in actions],
+        by_agent=[_sums(row, "agent_id") for row in agents],
+        group_by=asked.group,
+        groups=[] if asked.group is None else [_sums(row, GROUPS[asked.group]) for row in groups],
+        test=asked.query.test,
+    )
+
+
+def agree(*totals: list[UsageSumRow]) -> bool:
+    """Whether the rows of each list have the same sums."""
+    return len({_sum(rows) for rows in totals}) == 1
+
+
+def audit(rows: list[AuditRow], limit: int) -> Audit:
+    """The answer of GET /api/admin/audit, of up to ``limit`` + 1 rows (one more: there are more)."""
+    shown = rows[:limit]
+    more = cursors.encode(AUDIT, shown[-1].recorded_at, shown[-1].event_id) if len(rows) > limit else None
+    return Audit([_change(row) for row in shown], more)
+
+
+def _summary(actions: list[UsageSumRow], agents: Iterable[UsageSumRow], pending: int) -> Summary:
+    total = sum(parse_cents(row.total) for row in actions)
+    return Summary(
+        total_events=sum(row.events for row in actions),
+        total_cents=number(format_cents(total)),
+        total_dollars=number(dollars_rounded(total)),
+        total_tokens=sum(int(row.tokens) for row in actions),
+        unique_agents=sum(row.active for row in agents),
+        charge_count=sum(row.charges for row in actions),
+        charge_cents=number(format_cents(sum(parse_cents(row.charged) for row in actions))),
+        pending_cents=number(format_cents(pending)),
+    )
+
+
+def _sum(rows: list[UsageSumRow]) -> tuple[int, int, int, int]:
+    """Events, charges, tokens and pico-cents."""
+    return (
+        sum(row.events for row in rows),
+        sum(row.charges for row in rows),
+        sum(int(row.tokens) for row in rows),
+        sum(parse_cents(row.total) for row in rows),
+    )
+
+
+def _sums(row: UsageSumRow, key: str) -> UsageSums:
+    cents = parse_cents(row.total)
+    return UsageSums(
+        event_count=row.events,
+        total_cents=number(format_cents(cents)),
+        total_dollars=number(dollars_rounded(cents)),
+        total_tokens=int(row.tokens),
+        charge_count=row.charges,
+        **({"others": row.others} if row.others else {key: _name(row.name, key)}),
+    )
+
+
+def _name(name: str, key: str) -> str:
+    if key == "day":
+        return name[:10]
+    if key == "hour":
+        return f"{name[:10]}T{name[11:]}.000Z"
+    return name
+
+
+def _change(row: AuditRow) -> AuditChange:
+    detail = msgspec.Raw(row.detail.encode() or b"null")
+    return AuditChange(row.event_id, row.type, row.actor, iso(row.recorded_at), detail)

@@ -1,0 +1,108 @@
+"""The body of a request as plain bytes: media type, gzip and sizes; and strict queries.
+
+Content-Encoding is ours to undo (the server's own is switched off), so that no more than
+the limit is ever inflated. What the bytes mean is decided elsewhere.
+"""
+
+import asyncio
+import re
+import zlib
+from collections.abc import Collection
+
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from ingest.hints import hint
+from ingest.problems import Invalid, PayloadTooLarge, Unsupported
+
+REQUEST_ID = web.RequestKey("request_id", str)
+"""Where a request carries its id."""
+MARK = b"\xef\xbb\xbf"
+"""A byte order mark, which some editors and languages put before UTF-8; it says nothing."""
+BODY_TIME = 60.0
+"""Seconds that a body may take."""
+_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_GZIP = 16 + zlib.MAX_WBITS
+_SLICE = 4096
+
+
+async def body_of(request: web.Request, limit: int, within: float = BODY_TIME) -> bytes:
+    """The body, inflated and without a byte order mark, if it comes ``within`` so many seconds. Raises
+    Unsupported, TooLarge (above ``limit`` bytes before or after inflating) or Invalid (what says gzip and is not, or
+    is cut off)."""
+    content_type = request.headers.get("Content-Type")
+    if content_type and content_type.partition(";")[0].strip().lower() != "application/json":
+        raise Unsupported("Content-Type must be application/json")
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", "x-gzip", ""):
+        raise Unsupported("Content-Encoding must be gzip or absent", headers={"Accept-Encoding": "gzip"})
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    body = await (request.read() if request.content.is_eof() else _read(request, within))
+    if len(body) > limit:
+        raise _too_large(limit)
+    if encoding in ("gzip", "x-gzip"):
+        body = inflate(body, limit)
+    return body.removeprefix(MARK)
+
+
+async def _read(request: web.Request, within: float) -> bytes:
+    """A body that is still under way. A broken chunk is never told to whoever waits for the
+    body, only the connection's own answer tells it; the time limit ends such a wait too."""
+    try:
+        async with asyncio.timeout(within):
+            return await request.read()
+    except TimeoutError as error:
+        raise Invalid(f"the body did not come within {within:g} s") from error
+    except (ConnectionError, ClientPayloadError) as error:
+        # nobody may be left to read the answer, but it is no fault of ours
+        raise Invalid("the body was cut off before its end") from error
+    except HttpProcessingError as error:
+        raise Invalid("the body is not valid HTTP") from error
+
+
+def inflate(body: bytes, limit: int) -> bytes:
+    """The content of a gzip body, of which at most ``limit`` + 1 bytes are made."""
+    parts: list[bytes] = []
+    room = limit + 1
+    at, member = 0, None
+    while at < len(body):
+        member = member or zlib.decompressobj(_GZIP)
+        # a slice, since a member copies all that follows it: many tiny ones would take minutes
+        piece = body[at : at + _SLICE]
+        try:
+            parts.append(member.decompress(piece, room))
+        except zlib.error as error:
+            raise Invalid("the body is not valid gzip") from error
+        room -= len(parts[-1])
+        if room <= 0:
+            raise _too_large(limit)
+        at += len(piece) - len(member.unused_data)
+        if member.eof:
+            member = None
+    if member is not None:
+        raise Invalid("the gzip body ends too early")
+    return b"".join(parts)
+
+
+def query_of(request: web.Request, known: Collection[str]) -> dict[str, str]:
+    """The query parameters. Raises Invalid for one that is not known or given twice."""
+    if not request.query_string:
+        return {}
+    given: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name not in known:
+            raise Invalid(f"unknown query parameter {name[:100]!r}{hint(name, tuple(known))}")
+        if name in given:
+            raise Invalid(f"query parameter {name} is given twice")
+        given[name] = value
+    return given
+
+
+def request_id(given: str | None) -> str | None:
+    """The caller's own X-Request-Id, if it is one that may be echoed and logged."""
+    return given if given is not None and _ID.fullmatch(given) else None
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"the body is larger than {limit} bytes")

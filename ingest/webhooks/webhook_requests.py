@@ -1,0 +1,107 @@
+"""What the webhook endpoints take and answer, and what is refused of it before anything is recorded. Pure."""
+
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from ingest import times
+from ingest.bodies import Customer, Time
+from ingest.problems import Invalid
+from schemas.deliveries import EVERY, TYPES
+from schemas.webhook_urls import MAX_URL, WebhookUrlError, parse
+from schemas.webhooks import WebhookObject
+
+MAX_SUBSCRIPTIONS = 50
+Url = Annotated[
+    str,
+    Meta(
+        max_length=MAX_URL,
+        description="https on port 443 or 1024-65535, to a public address.",
+        extra_json_schema={"format": "uri"},
+    ),
+]
+Types = Annotated[
+    list[str],
+    Meta(
+        description="At least one type of event, or *.",
+        extra_json_schema={"minItems": 1, "maxItems": MAX_SUBSCRIPTIONS, "items": {"enum": [*TYPES, EVERY]}},
+    ),
+]
+
+
+class WebhookBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A new endpoint."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("url", "events")
+
+    url: Url | None = None
+    events: Types | None = None
+    customer_id: Customer | None = None
+
+
+class ChangeBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What is to change of an endpoint."""
+
+    url: Url | None = None
+    events: Types | None = None
+    active: bool | None = None
+    customer_id: Customer | None = None
+
+
+class ReplayBody(msgspec.Struct, forbid_unknown_fields=True):
+    """One delivery again, or everything that was accepted since a time."""
+
+    delivery_id: str | None = None
+    since: Time | None = None
+    customer_id: Customer | None = None
+
+
+class EmptyBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Nothing, or the customer of a platform key."""
+
+    customer_id: Customer | None = None
+
+
+class WebhookMade(WebhookObject, frozen=True, kw_only=True):
+    """An endpoint with its secret, this once."""
+
+    secret: str
+
+
+class WebhookList(msgspec.Struct, frozen=True):
+    webhooks: list[WebhookObject]
+    next_cursor: str | None
+
+
+def url_of(url: str, allow_private: bool) -> str:
+    """The URL, if it may be sent to as far as its text tells. Raises Invalid."""
+    try:
+        parse(url, allow_private)
+    except WebhookUrlError as error:
+        raise Invalid(str(error)) from error
+    return url
+
+
+def types_of(events: list[str]) -> list[str]:
+    """The subscriptions, each once, in the given order. Raises Invalid."""
+    if not 1 <= len(events) <= MAX_SUBSCRIPTIONS:
+        raise Invalid(f"events must name 1 to {MAX_SUBSCRIPTIONS} types")
+    for index, type in enumerate(events):
+        if type != EVERY and type not in TYPES:
+            raise Invalid(f"events[{index}]: no type {type[:50]!r}; the types are {', '.join(TYPES)} and {EVERY}")
+    return list(dict.fromkeys(events))
+
+
+def since_of(text: str, now: int, oldest: int) -> int:
+    """Ms of the time that a replay begins at; ``oldest``: how many ms back there are events.
+    Raises Invalid."""
+    try:
+        since = times.parse(text)
+    except times.TimeError as error:
+        raise Invalid(f"since {error}") from error
+    if since > now:
+        raise Invalid("since must not lie in the future")
+    if since < now - oldest:
+        raise Invalid(f"since must not be more than {oldest // 86_400_000} days back; the log is kept no longer")
+    return since

@@ -1,0 +1,83 @@
+"""The ranges of the log that a queue has not considered yet: few, however much they hold. Pure."""
+
+from collections.abc import Iterator
+
+from notifier.delivery import OffsetRange
+
+
+class OffsetRanges:
+    """``lagging``: whether one of them grows with the tail."""
+
+    def __init__(self) -> None:
+        self._all: list[OffsetRange] = []
+
+    def __iter__(self) -> Iterator[OffsetRange]:
+        """Of those that there are now."""
+        return iter(list(self._all))
+
+    def __bool__(self) -> bool:
+        return bool(self._all)
+
+    @property
+    def lagging(self) -> bool:
+        return any(offset_range.end is None for offset_range in self._all)
+
+    def put(self, offset_range: OffsetRange) -> None:
+        """One more, as it is."""
+        self._all.append(offset_range)
+
+    def add(self, added: OffsetRange) -> None:
+        """One more, made one with one that it touches."""
+        if added.resolved and added.only is None:
+            for other in self._all:
+                if _are_adjacent(other, added):
+                    _merge(other, added)
+                    return
+        self._all.append(added)
+
+    def resolve(self, offset_range: OffsetRange, offset: int) -> None:
+        """Where one begins that was given by its time."""
+        self._all.remove(offset_range)
+        offset_range.offset = offset
+        if offset_range.end is None or offset < offset_range.end:
+            self.add(offset_range)
+
+    def advance(self, offset_range: OffsetRange, offset: int, event_index: int, at: int, tail: int) -> None:
+        """It was considered up to here. ``tail``: next offset of the partition's tail."""
+        offset_range.offset, offset_range.event_index, offset_range.at = offset, event_index, at
+        if offset >= (tail if offset_range.end is None else offset_range.end):
+            self._all.remove(offset_range)
+
+    def clear(self) -> list[OffsetRange]:
+        """All of them; none are left."""
+        found, self._all = self._all, []
+        return found
+
+    def first(self) -> OffsetRange | None:
+        """The one to be read next: what is new before what is repeated."""
+        found = [offset_range for offset_range in self._all if offset_range.resolved]
+        return min(found, key=lambda offset_range: (offset_range.replay, offset_range.offset), default=None)
+
+    def behind(self, tail: int) -> int:
+        """Records in them, those to be replayed left out."""
+        ours = [offset_range for offset_range in self._all if offset_range.resolved and not offset_range.replay]
+        return sum(max(0, (tail if one.end is None else one.end) - one.offset) for one in ours)
+
+    def oldest(self) -> int | None:
+        """Accepted time, ms, where the first of them begins, those to be replayed left out."""
+        return min((offset_range.at for offset_range in self._all if not offset_range.replay), default=None)
+
+
+def _are_adjacent(one: OffsetRange, other: OffsetRange) -> bool:
+    if not one.resolved or one.only is not None or one.replay != other.replay:
+        return False
+    first, second = (one, other) if (one.offset, one.event_index) <= (other.offset, other.event_index) else (other, one)
+    # A range that begins within a record does not touch one that ends before it.
+    return first.end is None or second.offset < first.end or (second.offset == first.end and not second.event_index)
+
+
+def _merge(one: OffsetRange, other: OffsetRange) -> None:
+    if (other.offset, other.event_index) < (one.offset, one.event_index):
+        one.offset, one.event_index = other.offset, other.event_index
+    one.at = min(one.at, other.at)
+    one.end = None if one.end is None or other.end is None else max(one.end, other.end)

@@ -1,0 +1,67 @@
+"""When a delivery is tried again, and when it is given up. Pure: clock and randomness are passed in.
+
+Times are milliseconds.
+"""
+
+from typing import NamedTuple
+
+from notifier.sender import WebhookResponse
+from schemas.deliveries import Outcome
+from schemas.limits import DAY, HOUR, MINUTE
+
+WAITS = (1_000, 5_000, 25_000, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 10 * HOUR)
+"""From the end of the first try to the second one, and so on."""
+TRIES = len(WAITS) + 1
+JITTER = 0.1
+"""A wait is made longer by up to this part of it, so that what failed together does not come back
+together; it is never made shorter."""
+LONGEST = 10 * HOUR
+"""As long as a Retry-After may hold one delivery back…"""
+HOLD = HOUR
+"""…and all of an endpoint."""
+ROTATION = DAY
+"""How long after a rotation 401 and 403 may mean that the other side does not know the secret yet."""
+GONE = 410
+
+
+class RetryDecision(NamedTuple):
+    """What becomes of a try. ``next_at``: when it is tried again. ``disable``: why the whole
+    endpoint is given up. ``hold``: until when nothing at all is sent to it."""
+
+    outcome: Outcome
+    next_at: int | None = None
+    error: str | None = None
+    disable: str | None = None
+    hold: int | None = None
+
+
+def decide_retry(tries: int, answer: WebhookResponse, now: int, jitter: float, rotated_at: int | None) -> RetryDecision:
+    """``tries``: how many were made, this one included. ``jitter``: in [0, 1). ``now``: when it ended."""
+    status = answer.status
+    if status is not None and 200 <= status < 300:
+        return RetryDecision("delivered")
+    if status == GONE:
+        return RetryDecision("dead", error="410: gone for good", disable="the endpoint answered 410 Gone")
+    if answer.final:
+        return RetryDecision("dead", error=answer.error or "refused")
+    if status is not None and is_refusal(status) and not in_rotation(status, now, rotated_at):
+        return RetryDecision("dead", error=f"{status}: not tried again")
+    hold = None if answer.retry_after_s is None else now + min(HOLD, int(answer.retry_after_s * 1000))
+    if tries >= TRIES:
+        return RetryDecision("dead", error=f"{reason(answer)}; given up after {tries} tries", hold=hold)
+    asked = 0 if answer.retry_after_s is None else min(LONGEST, int(answer.retry_after_s * 1000))
+    wait = max(WAITS[tries - 1], asked)
+    return RetryDecision("retry", now + wait + int(wait * JITTER * jitter), reason(answer), hold=hold)
+
+
+def is_refusal(status: int) -> bool:
+    """Whether the other side means: never send this again."""
+    return 400 <= status < 500 and status not in (408, 429)
+
+
+def in_rotation(status: int, now: int, rotated_at: int | None) -> bool:
+    return status in (401, 403) and rotated_at is not None and now - rotated_at < ROTATION
+
+
+def reason(answer: WebhookResponse) -> str:
+    return answer.error or f"status {answer.status}"

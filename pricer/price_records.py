@@ -1,0 +1,29 @@
+"""InstallPrice on any shard: from this record of its log on, the shard prices with it.
+
+Price records are numbered by the configuration shard and may arrive more than once; a shard
+takes each number once and in order, so its log alone says what every event cost.
+"""
+
+from schemas import state
+from schemas.commands import InstallPrice
+from streams.types import Decision, InputRecord, StateView
+
+
+def apply(command: InstallPrice, record: InputRecord, shard: StateView) -> Decision:
+    """Install or remove a price; ignored unless its number is above the shard's last."""
+    last = shard.get(state.PRICE_NUMBER)
+    if last is not None and command.number <= int(last):
+        return Decision()
+    key = state.price_key(command.customer_id, command.action_type)
+    value: bytes | None = None
+    if command.active:
+        value = state.encode(
+            state.InstalledPrice(
+                command.id,
+                command.action_type,
+                command.rates,
+                record.offset,
+                is_default=command.customer_id is None,
+            )
+        )
+    return Decision(changes=((state.PRICE_NUMBER, b"%d" % command.number), (key, value)))

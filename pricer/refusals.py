@@ -1,0 +1,73 @@
+"""Refusals after the append of register, resolve and void: one ``rejected`` entry, and the answer.
+
+The entry carries the command's tag as its ``type``, so that it is not shown among meter events,
+the reason, and the outcome's id where it is known; no money may come in here.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from pricer.outcome_lookup import FoundOutcome
+from pricer.transitions import Transition
+from schemas import entries
+from schemas.commands import EMPTY, Register, Resolve, Void
+from schemas.entries import Entry, EntryRecord
+from schemas.replies import RefusedReply
+from streams.types import Decision, InputRecord
+
+Refusable = Register | Resolve | Void
+
+
+class OutcomeRefusal(NamedTuple):
+    """Why a command is not carried out; status and code as HTTP has them."""
+
+    status: int
+    code: str
+    error: str
+
+
+def decision(
+    command: Refusable,
+    record: InputRecord,
+    refusal: OutcomeRefusal,
+    found: FoundOutcome | None = None,
+    status: msgspec.Raw = EMPTY,
+    late: Transition | None = None,
+) -> Decision:
+    """``found``: the outcome that it is about; ``late``: its expiry, which the same command
+    brought to light; then that is the record's first entry and the refusal its second."""
+    reply = RefusedReply(refusal.status, refusal.code, refusal.error, outcome=status)
+    if late is None:
+        return Decision(entries=rejection(command, record, refusal.error, found), reply=reply)
+    entry = _entry(command, refusal.error, found, index=1)
+    written = msgspec.structs.replace(late.written, entries=[late.entry, entry])
+    return Decision(entries=entries.encode(written), changes=late.changes, retained=late.retained, reply=reply)
+
+
+def rejection(command: Refusable, record: InputRecord, reason: str, found: FoundOutcome | None = None) -> bytes:
+    """The entry record of a refused command. A verdict's test flag is its outcome's, or says the mode
+    in which there is none."""
+    api_key_id = 0 if isinstance(command, Void) else command.api_key_id
+    test = _is_test(command, found)
+    entry = _entry(command, reason, found)
+    return entries.encode(
+        EntryRecord(command.customer_id, record.offset, record.at, [entry], api_key_id=api_key_id, test=test)
+    )
+
+
+def _is_test(command: Refusable, found: FoundOutcome | None) -> bool:
+    if not isinstance(command, Resolve):
+        return command.test
+    return command.mode == "test" if found is None else found.stored.test
+
+
+def _entry(command: Refusable, reason: str, found: FoundOutcome | None, index: int = 0) -> Entry:
+    actor = command.actor if isinstance(command, Void) else None
+    id = None if found is None else found.id
+    return Entry("rejected", index, outcome_id=id, reason=reason, type=tag(command), actor=actor)
+
+
+def tag(command: Refusable) -> str:
+    """The command's name on the wire."""
+    return str(command.__struct_config__.tag)

@@ -1,0 +1,178 @@
+"""What opening and closing an outcome leave: the ledger's entry, the state, what is remembered.
+
+Pure. Whether an outcome may open or close is decided in pricer.outcomes by pricer.machine; no
+answer and no refusal may come in here.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from pricer import idempotency
+from pricer.idempotency import OutcomeResponse
+from pricer.prices import CHARGE_ACTION
+from schemas import ids, objects, state
+from schemas.commands import EMPTY, MeterEvent, Register
+from schemas.entries import Entry, EntryRecord, Verdict
+from schemas.limits import DAY
+from schemas.state import ClosedOutcome, OpenOutcome
+from streams.types import InputRecord, RetainedRecord, StateView
+
+RETENTION = 35 * DAY
+"""ms that the whole object of a closed outcome is told from memory; then the ledger has it."""
+OPENED = 201
+CLOSED = 200
+Changes = tuple[tuple[bytes, bytes | None], ...]
+
+
+class Resolver(NamedTuple):
+    """Who closes an outcome, with what proof. An expiry is nobody's."""
+
+    api_key_id: int = 0
+    evidence: msgspec.Raw = EMPTY
+    idempotency_key: str | None = None
+    body_hash: str | None = None
+
+
+NOBODY = Resolver()
+
+
+class Transition(NamedTuple):
+    """An outcome opened or closed, and everything that this leaves."""
+
+    stored: OpenOutcome | ClosedOutcome
+    entry: Entry
+    changes: Changes
+    retained: tuple[RetainedRecord, ...]
+    written: EntryRecord
+    """Of the entry alone."""
+
+
+def opening(command: Register, record: InputRecord, body_hash: str | None, displaced: Changes = ()) -> Transition:
+    """A registered outcome; ``displaced``: what has to make room for its task. Raises ValueError for
+    an address beyond the last event id."""
+    event_id = ids.event_id(record.partition, record.offset)
+    id = ids.outcome_id(event_id)
+    opened = OpenOutcome(
+        event_id=event_id,
+        customer_id=command.customer_id,
+        agent_id=command.agent_id,
+        action=CHARGE_ACTION,
+        price_on_success=command.price_on_success,
+        expires_at=command.expires_at,
+        created_at=record.at,
+        price_on_failure=command.price_on_failure,
+        on_expiry=command.on_expiry,
+        api_key_id=command.api_key_id,
+        test=command.test,
+        task_id=command.task_id,
+        criteria=command.success_criteria,
+    )
+    event = MeterEvent(
+        command.agent_id,
+        CHARGE_ACTION,
+        outcome="pending",
+        on_expiry=command.on_expiry,
+        idempotency_key=command.idempotency_key,
+        task_id=command.task_id,
+    )
+    entry = Entry(
+        "registered",
+        event=event,
+        outcome_id=id,
+        expires_at=command.expires_at,
+        body_hash=body_hash,
+        detail=objects.as_json(objects.outcome_object(opened)),
+        on_success=command.price_on_success,
+        on_failure=command.price_on_failure,
+    )
+    changes: Changes = (
+        (state.outcome_key(id), state.encode(opened)),
+        *displaced,
+        (state.task_key(command.customer_id, command.task_id, command.mode == "test"), id.encode()),
+    )
+    return _step(opened, opened, entry, changes, record, command.api_key_id)
+
+
+def closing(
+    opened: OpenOutcome, verdict: Verdict, charge: str, record: InputRecord, by: Resolver = NOBODY
+) -> Transition:
+    """An outcome that ends; ``charge``: decimal text in cents."""
+    id = ids.outcome_id(opened.event_id)
+    registered = opened.price is None
+    event = MeterEvent(
+        opened.agent_id,
+        opened.action,
+        idempotency_key=by.idempotency_key,
+        task_id=opened.task_id,
+        model=opened.model,
+        provider=opened.provider,
+        trace_id=opened.trace_id,
+    )
+    entry = Entry(
+        "waived" if charge == "0" else "charge",
+        event=event,
+        price=-1 if registered else 0,
+        bonus=charge,
+        total=charge,
+        outcome_id=id,
+        expires_at=opened.expires_at,
+        original=opened.event_id,
+        body_hash=by.body_hash,
+        detail=objects.as_json(objects.closed_object(opened, verdict, charge, by.evidence, record.at)),
+        on_success=opened.price_on_success if registered else None,
+        on_failure=opened.price_on_failure if registered else None,
+        verdict=verdict,
+    )
+    closed = ClosedOutcome(
+        customer_id=opened.customer_id,
+        verdict=verdict,
+        charge=charge,
+        closed_by=ids.event_id(record.partition, record.offset),
+        resolved_at=record.at,
+        task_id=opened.task_id,
+        registered=registered,
+        test=opened.test,
+    )
+    changes: Changes = ((state.outcome_key(id), state.encode(closed)),)
+    return _step(opened, closed, entry, changes, record, by.api_key_id)
+
+
+def retained_records(customer_id: str, recorded_at: int, entry: Entry, test: bool) -> list[RetainedRecord]:
+    """What is to be remembered of an entry that opened or closed an outcome: the first answer
+    under its key, and of a closed one the whole object. Follows from the entry and its record alone."""
+    found = []
+    event = entry.event
+    if event is not None and event.idempotency_key is not None and entry.body_hash is not None:
+        shown = OutcomeResponse(OPENED if entry.kind == "registered" else CLOSED, entry.detail)
+        key, hashed = event.idempotency_key, entry.body_hash
+        found.append(idempotency.response_record(customer_id, key, hashed, shown, recorded_at, test))
+    if entry.kind != "registered" and entry.outcome_id is not None:
+        found.append(RetainedRecord(state.outcome_key(entry.outcome_id), bytes(memoryview(entry.detail)), recorded_at))
+    return found
+
+
+def retained_object(shard: StateView, outcome_id: str, now: int) -> msgspec.Raw | None:
+    """The object of an outcome that closed less than REMEMBERED ago. Its key holds no
+    separator, so it is no customer's idempotency key."""
+    retained = shard.get_retained(state.outcome_key(outcome_id))
+    if retained is None or now - retained.at >= RETENTION:
+        return None
+    return msgspec.Raw(retained.value)
+
+
+def _step(
+    opened: OpenOutcome,
+    stored: OpenOutcome | ClosedOutcome,
+    entry: Entry,
+    changes: Changes,
+    record: InputRecord,
+    api_key_id: int,
+) -> Transition:
+    prices = [] if opened.price is None else [opened.price]
+    customer_id = opened.customer_id
+    label = opened.import_id
+    written = EntryRecord(customer_id, record.offset, record.at, [entry], prices, api_key_id, opened.test, label)
+    return Transition(
+        stored, entry, changes, tuple(retained_records(customer_id, record.at, entry, opened.test)), written
+    )

@@ -1,0 +1,162 @@
+"""Void: a compensating entry that takes back an event or an outcome's charge, once.
+
+Pure. The gateway gives everything of the entry, from the ledger; of it the shard checks what it
+can know: where the entry stands in the log, the amounts, and whatever concerns an outcome.
+Nothing is ever deleted, and nothing of a refusal is kept but its entry.
+"""
+
+import msgspec
+
+from pricer import outcome_lookup, refusals
+from pricer.metering import INVALID
+from pricer.outcome_lookup import FoundOutcome
+from pricer.refusals import OutcomeRefusal
+from schemas import entries, ids, objects, state
+from schemas.commands import Void
+from schemas.entries import Entry, EntryRecord
+from schemas.money import MAX_EVENT, MoneyError, format_cents, parse_cents
+from schemas.replies import OutcomeReply
+from schemas.state import ClosedOutcome, OpenOutcome
+from streams.types import Decision, InputRecord, StateView
+
+Amounts = tuple[int, int, int, int]
+"""Base, token and bonus part, and their sum, in pico-cents."""
+
+
+class VoidRefused(Exception):
+    """A void that is refused."""
+
+    def __init__(self, status: int, code: str, error: str) -> None:
+        super().__init__(error)
+        self.refusal = OutcomeRefusal(status, code, error)
+
+
+def apply(command: Void, record: InputRecord, shard: StateView) -> Decision:
+    """Decide a void. Again the same one gets the first answer, with 200."""
+    try:
+        before = _before(command, shard)
+        if before is not None:
+            return Decision(reply=OutcomeReply(before))
+        _check_address(command.event_id, record)
+        amounts = _amounts(command)
+        voided = None
+        if command.charge:
+            _check_charge(command, shard, amounts[-1])
+        else:
+            voided = _open_outcome(command, shard)
+    except VoidRefused as refused:
+        return refusals.decision(command, record, refused.refusal)
+    return _decision(command, record, amounts, voided)
+
+
+def _decision(command: Void, record: InputRecord, amounts: Amounts, voided: OpenOutcome | None) -> Decision:
+    """``voided``: the open outcome of the event that is taken back."""
+    base, token, bonus, total = (format_cents(-amount) for amount in amounts)
+    event_id = ids.event_id(record.partition, record.offset)
+    shown = objects.void_object(command, event_id, total, record.at)
+    entry = Entry(
+        "void",
+        event=command.event,
+        price=-1 if command.price is None else 0,
+        base=base,
+        token=token,
+        bonus=bonus,
+        total=total,
+        outcome_id=command.outcome_id,
+        original=command.event_id,
+        reason=command.reason,
+        type="charge" if command.charge else None,
+        actor=command.actor,
+        detail=shown,
+    )
+    prices = [] if command.price is None else [command.price]
+    written = EntryRecord(
+        command.customer_id,
+        record.offset,
+        record.at,
+        [entry],
+        prices,
+        test=command.test,
+        import_id=command.import_id,
+    )
+    changes = [(state.void_key(command.event_id), bytes(memoryview(shown)))]
+    if voided is not None:
+        changed = msgspec.structs.replace(voided, voided=True)
+        changes.append((state.outcome_key(ids.outcome_id(voided.event_id)), state.encode(changed)))
+    return Decision(entries=entries.encode(written), changes=tuple(changes), reply=OutcomeReply(shown, status=201))
+
+
+def _before(command: Void, shard: StateView) -> msgspec.Raw | None:
+    """The answer that an entry's void was given."""
+    stored = shard.get(state.void_key(command.event_id))
+    if stored is None:
+        return None
+    if outcome_lookup.decode_void(stored).customer_id != command.customer_id:
+        raise _unknown(command)
+    return msgspec.Raw(stored)
+
+
+def _check_address(event_id: int, record: InputRecord) -> None:
+    """The entry must stand in this shard's log, before its void."""
+    try:
+        where = ids.address_of(event_id)
+    except ValueError as error:
+        raise VoidRefused(404, "not_found", str(error)) from None
+    if where.partition != record.partition or where.offset >= record.offset:
+        raise VoidRefused(404, "not_found", f"no entry {event_id} before its void in this shard")
+
+
+def _amounts(command: Void) -> Amounts:
+    """What is taken back, checked: canonical money, never negative, and the sum of its parts."""
+    found = []
+    for name in ("base", "token", "bonus", "total"):
+        text = getattr(command, name)
+        try:
+            pico = parse_cents(text)
+        except MoneyError as error:
+            raise VoidRefused(400, INVALID, f"{name}: {error}") from None
+        if not 0 <= pico <= MAX_EVENT or format_cents(pico) != text:
+            limit = format_cents(MAX_EVENT)
+            raise VoidRefused(400, INVALID, f"{name} must be canonical text of 0 to {limit} cents, not {text!r}")
+        found.append(pico)
+    base, token, bonus, total = found
+    if base + token + bonus != total:
+        raise VoidRefused(400, INVALID, f"{command.total} cents are not the sum of their parts")
+    return base, token, bonus, total
+
+
+def _check_charge(command: Void, shard: StateView, total: int) -> None:
+    """A charge is taken back as the shard knows it, or not at all; its outcome stays closed."""
+    found = outcome_lookup.find(shard, command.customer_id, command.outcome_id or outcome_lookup.ADDRESS, None)
+    closed = None if found is None else found.stored
+    if not isinstance(closed, ClosedOutcome) or closed.closed_by != command.event_id:
+        raise _unknown(command)
+    if closed.charge == "0":
+        raise VoidRefused(404, "not_found", f"outcome {command.outcome_id} charged nothing")
+    if parse_cents(closed.charge) != total:
+        raise VoidRefused(
+            400, INVALID, f"outcome {command.outcome_id} charged {closed.charge} cents, not {command.total}"
+        )
+
+
+def _open_outcome(command: Void, shard: StateView) -> OpenOutcome | None:
+    """The outcome that the event opened, if it is open. A registration is no event: it cost
+    nothing, so there is nothing to take back."""
+    found = outcome_lookup.opened_by(shard, command.event_id)
+    if command.outcome_id != (None if found is None else found.id):
+        raise VoidRefused(400, INVALID, f"outcome {command.outcome_id} is not of event {command.event_id}")
+    if found is None:
+        return None
+    if found.stored.customer_id != command.customer_id or _registered(found):
+        raise _unknown(command)
+    return found.stored if isinstance(found.stored, OpenOutcome) else None
+
+
+def _registered(found: FoundOutcome) -> bool:
+    stored = found.stored
+    return stored.price is None if isinstance(stored, OpenOutcome) else stored.registered
+
+
+def _unknown(command: Void) -> VoidRefused:
+    what = "charge" if command.charge else "event"
+    return VoidRefused(404, "not_found", f"no {what} {command.event_id}")

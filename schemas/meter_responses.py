@@ -1,0 +1,133 @@
+"""A charged meter event as the API shows it: the answer of POST /v1/meter, and what the webhook
+of the same event says. Pure, exact, and the same for the same receipt whenever it is rendered.
+
+Money is ``Raw``: decimal text printed as an exact JSON number, never through a float.
+"""
+
+from functools import lru_cache
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from schemas.commands import MeterEvent, PriceRef
+from schemas.money import dollars_exact, format_cents, parse_cents
+from schemas.objects import Number, iso
+from schemas.replies import Receipt
+
+CURRENCY = "usd"
+
+
+class Breakdown(msgspec.Struct, frozen=True, gc=False):
+    base_rate_cents: Number
+    token_charge_cents: Number
+    outcome_bonus_cents: Number
+
+
+class AppliedPrice(msgspec.Struct, frozen=True, gc=False):
+    """The price row that matched."""
+
+    action_type: str
+    base_rate_cents: Number
+    token_rate_cents: Number
+    outcome_bonus_cents: Number
+    is_default: bool
+
+
+class PriceResponse(msgspec.Struct, frozen=True, gc=False):
+    total_cents: Number
+    breakdown: Breakdown
+    config: AppliedPrice
+
+
+class DollarBreakdown(msgspec.Struct, frozen=True, gc=False):
+    base: Number
+    tokens: Number
+    outcome: Number
+
+
+class EventResponse(msgspec.Struct, frozen=True, gc=False):
+    customer_id: str
+    agent_id: str
+    action: str
+    tokens: int
+    tokens_input: int | None
+    tokens_output: int | None
+    outcome: str | None
+
+
+class MeterResponse(msgspec.Struct, frozen=True, gc=False):
+    """201: the event is in the ledger at this price."""
+
+    event_id: int
+    price: PriceResponse
+    price_charged: Number
+    price_breakdown: DollarBreakdown
+    currency: str
+    outcome_id: str | None
+    event: EventResponse
+    created_at: str
+    test: bool = False
+    status: Literal["priced", "voided"] = "priced"
+    warnings: list[str] | UnsetType = UNSET
+
+
+encode = msgspec.json.Encoder().encode
+
+
+def metered(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = False, voided: bool = False) -> bytes:
+    """201 of an event that was charged, now or when its key was first used; ``voided``: it was taken back since."""
+    shown = priced(customer_id, event, receipt, test)
+    return encode(msgspec.structs.replace(shown, status="voided") if voided else shown)
+
+
+def priced(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = False) -> MeterResponse:
+    """What is answered for a charged event, before it is bytes."""
+    base, token, bonus, total = cents(receipt.base), cents(receipt.token), cents(receipt.bonus), receipt.total
+    return MeterResponse(
+        receipt.event_id,
+        PriceResponse(cents(total), Breakdown(base, token, bonus), _applied(receipt.price)),
+        _dollars(total),
+        DollarBreakdown(_dollars(receipt.base), _dollars(receipt.token), _dollars(receipt.bonus)),
+        CURRENCY,
+        receipt.outcome_id,
+        subject(customer_id, event),
+        iso(receipt.recorded_at),
+        test,
+    )
+
+
+def subject(customer_id: str, event: MeterEvent) -> EventResponse:
+    """What the event was, as every answer about it repeats it."""
+    return EventResponse(
+        customer_id,
+        event.agent_id,
+        event.action,
+        event.tokens,
+        event.tokens_input,
+        event.tokens_output,
+        event.outcome,
+    )
+
+
+@lru_cache(maxsize=65536)
+def cents(text: str) -> Raw:
+    """Canonical decimal text as a JSON number; it is parsed so that nothing else passes."""
+    return Raw(format_cents(pico(text)).encode())
+
+
+@lru_cache(maxsize=65536)
+def pico(text: str) -> int:
+    """Pico-cents of canonical decimal text in cents."""
+    return parse_cents(text)
+
+
+@lru_cache(maxsize=4096)
+def _applied(price: PriceRef) -> AppliedPrice:
+    rates = price.rates
+    return AppliedPrice(price.action_type, cents(rates.base), cents(rates.token), cents(rates.bonus), price.is_default)
+
+
+@lru_cache(maxsize=65536)
+def _dollars(text: str) -> Raw:
+    return Raw(dollars_exact(pico(text)).encode())

@@ -1,0 +1,165 @@
+"""The return address of one gateway boot: a partition of rev.replies, an address past Kafka, and numbers to answer to.
+
+A reply is a hint, the truth is the entry: one that is lost costs its request a 202.
+"""
+
+import asyncio
+import random
+import secrets
+import time
+from typing import NamedTuple
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from schemas.replies import Reply, ReplyRecord, decode
+from schemas.topics import REPLIES, REPLY_HEADER
+from streams import clients, metrics
+from streams.clients import Clock
+from streams.direct import DirectServer
+from streams.heartbeat_timeout import HeartbeatTimeout
+from streams.watchdog import Watchdog
+
+log = structlog.get_logger("streams.reply_receiver")
+
+EVERYONE = b"*"
+POLL = 200
+SILENCE = 3.0
+HANGING = 6.0
+
+
+class PendingReply(NamedTuple):
+    """A number that somebody will answer to: the header to append the request with, and where the answer comes."""
+
+    n: int
+    header: tuple[str, bytes]
+    future: "asyncio.Future[Reply]"
+
+
+class ReplyReceiver:
+    """``ready`` only while the read position is known, so that no answer can be missed. ``host``: an address of this
+    machine where answers may come past Kafka; empty: they come through Kafka alone."""
+
+    def __init__(self, kafka: str, *, topic: str = REPLIES, clock: Clock = time.monotonic, host: str = "") -> None:
+        self.boot = secrets.token_hex(8)
+        self.ready = False
+        self.positions: dict[int, int] = {}
+        """By shard: the next raw offset after what is committed, as far as the shards have told."""
+        self.decided: dict[int, int] = {}
+        """By shard: the next raw offset after what is decided."""
+        self._kafka = kafka
+        self._topic = topic
+        self._watchdog = Watchdog(SILENCE, clock)
+        self._timeout = HeartbeatTimeout(HANGING, clock)
+        self._n = 0
+        self._expected: dict[int, asyncio.Future[Reply]] = {}
+        self._partition = -1
+        self._position: int | None = None
+        self._first = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._host, self._direct = host, ""
+        self._receiver = DirectServer(self.boot, self._take)
+
+    async def start(self) -> None:
+        """Returns when answers can be received."""
+        if self._host:
+            try:
+                self._direct = ":" + await self._receiver.start(self._host)
+            except OSError as error:
+                log.error("no_direct_answers", host=self._host, error=repr(error))
+        self._task = asyncio.create_task(self._follow())
+        await self._first.wait()
+
+    async def stop(self) -> None:
+        """Nobody waits for an answer any more: what is expected is cancelled."""
+        # A word beside the cancelling, which aiokafka swallows while it closes a consumer.
+        self._stopping = True
+        await self._receiver.stop()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        for future in self._expected.values():
+            future.cancel()
+
+    def expect(self) -> PendingReply:
+        """A new number. Call :meth:`forget` when the answer is no longer wanted."""
+        self._n += 1
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._expected[self._n] = future
+        header = f"{self.boot}:{self._n}:{self._partition}{self._direct}".encode()
+        return PendingReply(self._n, (REPLY_HEADER, header), future)
+
+    def forget(self, n: int) -> None:
+        self._expected.pop(n, None)
+
+    def receive(self, key: bytes | None, value: bytes | None) -> None:
+        """Take in one record of the return address; what is of another boot is ignored."""
+        if value is not None and (key == EVERYONE or key == self.boot.encode()):
+            self._take(value)
+
+    def _take(self, value: bytes) -> None:
+        try:
+            record: ReplyRecord = decode(value)
+        except msgspec.MsgspecError as error:
+            log.error("reply_unreadable", boot=self.boot, error=repr(error))
+            metrics.REPLIES_DROPPED.inc()
+            return
+        self.positions[record.shard] = record.position
+        self.decided[record.shard] = max(record.position, record.decided)
+        for reply in record.replies:
+            future = self._expected.pop(reply.n, None)
+            if future is not None and not future.done():
+                future.set_result(reply)
+
+    async def _follow(self) -> None:
+        while not self._stopping:
+            consumer = clients.partition_consumer(self._kafka, committed=False)
+            try:
+                await self._timeout.run(self._read(consumer))
+            except Exception as error:
+                log.error("replies_reader_failed", boot=self.boot, error=repr(error))
+                metrics.CONSUMER_REBUILT.labels(self._topic, type(error).__name__).inc()
+                if isinstance(error, OffsetOutOfRangeError):
+                    self._position = None
+                await asyncio.sleep(0.1 + random.random() * 0.2)
+            finally:
+                self.ready = False
+                await clients.discard_consumer(consumer)
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        await consumer.start()
+        tp = await self._address(consumer)
+        consumer.assign([tp])
+        if self._position is None:
+            self._position = (await consumer.end_offsets([tp]))[tp]
+        consumer.seek(tp, self._position)
+        self._watchdog.reset()
+        self.ready = True
+        self._first.set()
+        while True:
+            self._timeout.heartbeat()
+            batch = await consumer.getmany(timeout_ms=POLL)
+            for records in batch.values():
+                for record in records:
+                    self.receive(record.key, record.value)
+            self._position = await consumer.position(tp)
+            if batch:
+                continue
+            why = self._watchdog.observe(self._position, consumer.highwater(tp), consumer.last_poll_timestamp(tp))
+            if why is not None:
+                log.error("replies_consumer_replaced", boot=self.boot, why=why)
+                metrics.CONSUMER_REBUILT.labels(self._topic, why).inc()
+                return
+
+    async def _address(self, consumer: AIOKafkaConsumer) -> TopicPartition:
+        """The partition that this boot reads, chosen once."""
+        if self._partition < 0:
+            await consumer.end_offsets([TopicPartition(self._topic, 0)])  # loads the topic's metadata
+            partitions = consumer.partitions_for_topic(self._topic)
+            if not partitions:
+                raise KafkaError(f"{self._topic} has no partitions")
+            self._partition = random.choice(sorted(partitions))
+        return TopicPartition(self._topic, self._partition)

@@ -1,0 +1,73 @@
+"""What timers make of the records of rev.state."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expirer.state_reader import StateReader
+from expirer.timers import Reminder, Timers
+from schemas import ids, state
+from schemas.commands import PriceRef, Rates
+from streams import position
+
+NOW = 1_777_000_000_000
+ID = ids.event_id(1, 77, 3)
+KEY = state.outcome_key(ids.outcome_id(ID))
+
+
+def opened(expires_at: int, customer: str = "acme") -> bytes:
+    price = PriceRef(4, "email.sent", Rates("1", "0", "500"), 9)
+    return state.encode(
+        state.OpenOutcome(ID, customer, "a", "email.sent", "500", expires_at, NOW - 5, price, voided=True)
+    )
+
+
+CLOSED = state.encode(state.ClosedOutcome("acme", "expired", "0", 99, NOW + 40, "task", True))
+
+
+@given(st.text(min_size=1), st.integers(0, 2**43))
+def test_an_open_outcome_of_the_pricer_is_a_timer(customer: str, expires_at: int) -> None:
+    """What the pricer encodes is understood, whoever the customer is."""
+    timers = Timers(1)
+    StateReader(timers).apply(KEY, opened(expires_at, customer), 5)
+    assert timers.take(expires_at - 1, 0, 9) == [] and timers.take(expires_at, 0, 9) == [Reminder(ID, customer)]
+
+
+@pytest.mark.parametrize("value", [CLOSED, None])
+def test_a_closed_one_and_a_tombstone_are_none(value: bytes | None) -> None:
+    """Whether it was known before or not, and if it comes twice."""
+    timers = Timers(1)
+    reading = StateReader(timers)
+    for each in (value, opened(NOW), value, value):
+        reading.apply(KEY, each, 0)
+    assert timers.open == 0 and timers.take(NOW, 0, 9) == []
+
+
+def test_the_rest_of_the_state_is_none_of_ours() -> None:
+    """Prices, tasks, voids and whatever else is there are not even decoded."""
+    timers = Timers(1)
+    others = (state.price_key(None, "chat"), state.task_key("acme", "t"), state.void_key(ID), state.PRICE_NUMBER)
+    for key in (*others, b"outcomes", b"", b"out"):
+        StateReader(timers).apply(key, b"not json", 0)
+    assert timers.open == 0
+
+
+def test_the_shards_position_says_which_reminders_it_has_seen() -> None:
+    """A reminder is repeated once the shard's position is behind it."""
+    timers = Timers(1)
+    reading = StateReader(timers)
+    reading.apply(KEY, opened(NOW), 0)
+    assert len(timers.take(NOW, 0, 9)) == 1
+    timers.sent(ID, 20, 0)
+    reading.apply(position.KEY, position.encode(position.Position(20, NOW, "e")), 1)
+    assert timers.take(NOW, 1000, 9) == []
+    reading.apply(position.KEY, position.encode(position.Position(21, NOW, "e")), 2)
+    assert len(timers.take(NOW, 1000, 9)) == 1
+
+
+@pytest.mark.parametrize("value", [b"{", b'{"is":"open"}', b'{"is":"paused","customer_id":"a"}'])
+def test_what_cannot_be_understood_is_not_passed_over(value: bytes) -> None:
+    """The reader stands still there and says so."""
+    with pytest.raises(msgspec.DecodeError):
+        StateReader(Timers(1)).apply(KEY, value, 0)

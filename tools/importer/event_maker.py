@@ -1,0 +1,278 @@
+"""A row of a usage file as a meter event. Pure.
+
+The mapping is made into one function for each set of columns, since it runs for every row of every file.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from schemas.limits import MAX_OBJECT, MAX_TOKENS
+from schemas.objects import iso
+from tools.importer.cells import BadCell, Cells, CsvCells, IntegerColumns, NameColumns, customer, own_key
+from tools.importer.columns import (
+    CUSTOMER,
+    KEY,
+    METADATA,
+    NUMBERS,
+    PARTS,
+    SOURCE_TIME,
+    TIME,
+    TOKENS,
+    ColumnPlan,
+    Columns,
+    MappingError,
+)
+from tools.importer.sources import SourceRow
+from tools.importer.timestamps import Times
+
+DEFAULT_AGENT = "import"
+OUTCOMES = ("success", "failure", "pending")
+MAX_PLANS = 10_000
+
+
+class ImportEvent(msgspec.Struct, omit_defaults=True, gc=False):
+    """The fields of POST /v1/meter that an import sets."""
+
+    agent_id: str | None = None
+    action: str | None = None
+    tokens: int | None = None
+    tokens_input: int | None = None
+    tokens_output: int | None = None
+    outcome: str | None = None
+    metadata: dict[str, Any] | None = None
+    idempotency_key: str | None = None
+    timestamp: str | None = None
+    task_id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    trace_id: str | None = None
+
+
+class Prepared(msgspec.Struct, gc=False):
+    """A row as an event. ``at``: its time in UTC ms, not yet a field of the event; ``customer``: whom it names;
+    ``total``: the tokens that are charged; ``late``: the server would not take its time as a timestamp."""
+
+    row: int
+    line: int
+    event: ImportEvent
+    at: int | None = None
+    customer: str | None = None
+    total: int = 0
+    late: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.event.idempotency_key or ""
+
+    def placed(self, oldest: int, latest: int) -> ImportEvent:
+        """The event as it is sent: its time is its timestamp when the server takes it (from ``oldest`` to
+        ``latest``, UTC ms), and else kept in the metadata."""
+        event, at = self.event, self.at
+        if at is None:
+            return event
+        if oldest <= at <= latest and not self.late:
+            event.timestamp = iso(at)
+            return event
+        return self.kept_time()
+
+    def kept_time(self) -> ImportEvent:
+        """The event with its time in the metadata alone."""
+        assert self.at is not None
+        metadata = {**(self.event.metadata or {}), SOURCE_TIME: iso(self.at)}
+        return msgspec.structs.replace(self.event, timestamp=None, metadata=metadata)
+
+
+Make = Callable[[SourceRow], Prepared]
+Step = tuple[str, Any, Callable[[Any], Any], str]
+"""A field, the place of its cell in a row, what reads the cell, and the column."""
+
+
+class Fixed(NamedTuple):
+    """What --set puts into every row."""
+
+    fields: dict[str, Any]
+    metadata: dict[str, str]
+    at: int | None
+    customer: str | None
+
+
+class EventMaker:
+    """Makes events of rows. ``header``: the columns of all rows, or None when each row has its own; ``keep``:
+    whether columns that feed no field are kept as metadata; ``no_tokens``: whether a row may have no column of
+    tokens."""
+
+    def __init__(
+        self,
+        cells: Cells,
+        header: list[str] | None,
+        columns: Columns,
+        times: Times,
+        keep: bool = False,
+        no_tokens: bool = False,
+    ) -> None:
+        self._cells, self._columns, self._times, self._keep = cells, columns, times, keep
+        self._no_tokens = no_tokens
+        self._names, self._wholes = NameColumns(), IntegerColumns()
+        self._plans: dict[tuple[str, ...], Make] = {}
+        self.used: dict[str, str] = {}
+        """Field (``metadata.x`` too) to the column that fed it first, in the order met."""
+        self.unused: dict[str, None] = {}
+        """Columns that feed nothing, in the order met."""
+        self.columns: dict[str, None] = {}
+        """All columns met."""
+        self._fixed = self._read_fixed()
+        self._header = None if header is None else self.plan(tuple(header))
+
+    def of(self, row: SourceRow) -> Prepared:
+        """The event of a row, without its key. Raises BadCell, which names the column; MappingError."""
+        if row.problem is not None:
+            raise row.problem
+        make = self._header
+        if make is None:
+            columns = row.columns or ()
+            make = self._plans.get(columns) or self.plan(columns)
+        return make(row)
+
+    def plan(self, columns: tuple[str, ...]) -> Make:
+        """The function for rows with these columns."""
+        plan = self._columns.plan(columns)
+        if self._keep:
+            plan = self._kept(plan)
+        self.used.update({f: c for f, c in plan.sources.items() if f not in self.used})
+        self.used.update({METADATA + name: c for name, c in plan.metadata.items()})
+        self.unused.update(dict.fromkeys(plan.unused))
+        self.columns.update(dict.fromkeys(columns))
+        lack = None if self._no_tokens else self._columns.lacks_tokens(plan)
+        make = self._compile(plan, columns) if lack is None else _refusing(lack)
+        if len(self._plans) < MAX_PLANS:
+            self._plans[columns] = make
+        return make
+
+    def _kept(self, plan: ColumnPlan) -> ColumnPlan:
+        if SOURCE_TIME in plan.unused:
+            raise MappingError(
+                f"a column is named {SOURCE_TIME}, where times are kept that the server would not take: feed it to"
+                f" timestamp, or keep it under another name (--map metadata.NAME={SOURCE_TIME})"
+            )
+        named = [c for c in plan.unused if c]
+        return plan._replace(
+            metadata={**dict(zip(named, named, strict=True)), **plan.metadata}, unused=[c for c in plan.unused if not c]
+        )
+
+    def _read_fixed(self) -> Fixed:
+        """The values of --set. Raises BadCell for one that no event could hold."""
+        fields: dict[str, Any] = {}
+        metadata: dict[str, str] = {}
+        for field, text in self._columns.fixed.items():
+            try:
+                if field.startswith(METADATA):
+                    metadata[field.removeprefix(METADATA)] = self._names[text]
+                else:
+                    fields[field] = self._reader(field, CsvCells())(text)
+            except ValueError as error:
+                raise BadCell(field, f"--set: {error}") from None
+        return Fixed(fields, metadata, fields.pop(TIME, None), fields.pop(CUSTOMER, None))
+
+    def _reader(self, field: str, cells: Cells) -> Callable[[Any], Any]:
+        """What reads a cell for a field. Raises ValueError when called with one that cannot be."""
+        text = isinstance(cells, CsvCells)
+        if field in NUMBERS:
+            return self._wholes.__getitem__ if text else cells.whole
+        if field == TIME:
+            times, moment = self._times, cells.moment
+            return times.read if text else lambda cell: moment(cell, times)
+        if field in (KEY, CUSTOMER):
+            read, id = (own_key if field == KEY else customer), cells.id
+            return lambda cell: read(id(cell))
+        names, as_text = self._names.__getitem__, cells.text
+        return names if text else lambda cell: names(as_text(cell))
+
+    def _compile(self, plan: ColumnPlan, columns: tuple[str, ...]) -> Make:
+        """One function that makes an event of a row with these columns."""
+        where: dict[str, Any] = dict(zip(columns, columns if self._cells.named else range(len(columns)), strict=True))
+        steps: list[Step] = [(f, where[c], self._reader(f, self._cells), c) for f, c in plan.sources.items()]
+        time = next((step for step in steps if step[0] == TIME), None)
+        customer_step = next((step for step in steps if step[0] == CUSTOMER), None)
+        steps = [step for step in steps if step[0] not in (TIME, CUSTOMER)]
+        kept = [(name, where[c], self._cells.json, c) for name, c in plan.metadata.items()]
+        fixed, check = self._fixed, _checker(plan)
+        template = dict(fixed.fields)
+        if "agent_id" not in self._columns.mapped and ("agent_id" not in plan.sources or self._cells.named):
+            template.setdefault("agent_id", DEFAULT_AGENT)  # in JSON, null is as absent
+
+        values = [template.get(name) for name in ImportEvent.__struct_fields__]
+        places = [(ImportEvent.__struct_fields__.index(step[0]), step) for step in steps]
+
+        def make(row: SourceRow) -> Prepared:
+            cells, made = row.cells, values.copy()
+            at, whose = fixed.at, fixed.customer
+            step: Step | None = None
+            try:
+                for number, step in places:
+                    _, place, read, _ = step
+                    cell = cells[place]
+                    if cell is not None:
+                        made[number] = read(cell)
+                if time is not None:
+                    step = time
+                    cell = cells[step[1]]
+                    if cell is not None:
+                        at = step[2](cell)
+                if customer_step is not None:
+                    step = customer_step
+                    cell = cells[step[1]]
+                    if cell is not None:
+                        whose = step[2](cell)
+                event = ImportEvent(*made)
+                if kept or fixed.metadata:
+                    metadata: dict[str, Any] = dict(fixed.metadata)
+                    for step in kept:
+                        field, place, read, _ = step
+                        cell = cells[place]
+                        if cell is not None:
+                            metadata[field] = read(cell)
+                    event.metadata = metadata or None
+            except ValueError as error:
+                raise BadCell(step[3] if step else "", str(error)) from None
+            return Prepared(row.number, row.line, event, at, whose, check(event))
+
+        return make
+
+
+def _refusing(reason: str) -> Make:
+    """The function for rows that cannot be told from their columns."""
+
+    def make(row: SourceRow) -> Prepared:
+        raise BadCell("", reason)
+
+    return make
+
+
+def _checker(plan: ColumnPlan) -> Callable[[ImportEvent], int]:
+    """What the server would refuse a whole batch for, found in a row so that it costs that row only. The
+    function gives the tokens that are charged and raises BadCell."""
+    sources = plan.sources
+
+    def check(event: ImportEvent) -> int:
+        if not event.agent_id or not event.action:
+            field = "action" if event.agent_id else "agent_id"
+            raise BadCell(sources.get(field, field), "is empty" if field in sources else "is missing")
+        if event.outcome is not None and event.outcome not in OUTCOMES:
+            raise BadCell(sources.get("outcome", "outcome"), f"must be one of {', '.join(OUTCOMES)}")
+        if KEY in sources and event.idempotency_key is None:
+            raise BadCell(sources[KEY], "is empty: the row has no id")
+        total, first, second = event.tokens, event.tokens_input, event.tokens_output
+        if first is not None or second is not None:
+            both = (first or 0) + (second or 0)
+            if total is not None and total != both:
+                raise BadCell(sources.get(TOKENS, TOKENS), f"{total} is not the sum of its halves, {both}")
+            if both > MAX_TOKENS:
+                raise BadCell(sources.get(PARTS[0], PARTS[0]), f"{both} tokens are more than {MAX_TOKENS}")
+            total = both
+        if event.metadata is not None and len(msgspec.json.encode(event.metadata)) > MAX_OBJECT:
+            raise BadCell("metadata", f"is longer than {MAX_OBJECT} bytes")
+        return total or 0
+
+    return check

@@ -1,0 +1,76 @@
+"""One reading of a file: opened, its header checked, its rows made into batches. Every reading of one import makes
+the same batches, since what it depends on is fixed before the first."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from tools.importer.batches import Batch, BatchCutter, BatchOwner
+from tools.importer.columns import Columns
+from tools.importer.event_maker import EventMaker
+from tools.importer.options import Options
+from tools.importer.sources import Digest, FileError, digest, looks_like_data, open_source
+from tools.importer.timestamps import Times
+
+
+class FileSubject(NamedTuple):
+    """What is imported for whom. ``now``: UTC ms by the server's clock when the import began."""
+
+    options: Options
+    digest: Digest
+    whose: BatchOwner
+    now: int
+
+
+class FileReading(NamedTuple):
+    """``events`` and ``times`` tell of the file what they have met when the batches are used up."""
+
+    batches: Iterator[Batch]
+    events: EventMaker
+    times: Times
+
+
+@contextmanager
+def reading(subject: FileSubject) -> Iterator[FileReading]:
+    """Raises FileError, MappingError, BadCell (of --set), OSError; so does reading the batches."""
+    options = subject.options
+    source = open_source(options.path, options.delimiter, subject.digest.nul)
+    try:
+        if source.header is not None:
+            check_header(source.header, options.columns, options.no_tokens or options.keep)
+        times = Times(subject.now, options.zone, options.dst, options.excel_dates)
+        events = EventMaker(source.cells, source.header, options.columns, times, options.keep, options.no_tokens)
+        yield FileReading(BatchCutter(events, subject.whose, subject.digest.sha256).batches(source.rows), events, times)
+    finally:
+        source.close()
+
+
+def examined(options: Options) -> Digest:
+    """The file's digest. What is wrong with its beginning is told here, before any server is asked: raises as
+    `reading` does."""
+    found = digest(options.path)
+    source = open_source(options.path, options.delimiter, found.nul)
+    try:
+        if source.header is not None:
+            check_header(source.header, options.columns, options.no_tokens or options.keep)
+    finally:
+        source.close()
+    return found
+
+
+def check_header(header: list[str], columns: Columns, loose: bool) -> None:
+    """Raises FileError for a header that cannot be one. ``loose``: it need not name a column that is known."""
+    missing = columns.missing(header)
+    if missing is not None:
+        raise FileError(missing)
+    data = looks_like_data([cell for cell in header if cell not in columns.mapped.values()])
+    if data is not None:
+        raise FileError(f"its first line holds {data!r}, which is no name: is it without a header line?")
+    plan = columns.plan(header)
+    if not plan.sources and not plan.metadata and not loose and not columns.maps_tokens:
+        raise FileError(
+            f"its first line names no column that is known ({', '.join(header)}): is it without a header line? Else"
+            " say which column is which with --map"
+        )
+    if "action" not in {*columns.fixed, *columns.mapped, *plan.sources}:
+        raise FileError("no column says the action: give --set action=… or --map action=COLUMN")

@@ -1,0 +1,95 @@
+"""What looks wrong with a file and its mapping: told before the first charge, and again at the end. Pure."""
+
+from collections.abc import Iterator, Mapping
+
+from tools.importer.columns import CUSTOMER, KEY, NUMBERS, Columns, plain
+from tools.importer.event_maker import EventMaker
+from tools.importer.pricing import Prices
+from tools.importer.survey import Survey
+from tools.importer.timestamps import Times
+
+
+def stops(columns: Columns, events: EventMaker, no_tokens: bool) -> str | None:
+    """What forbids the import, now that the whole file was read: None, or a sentence."""
+    missing = columns.missing(events.columns)
+    if missing is not None:
+        return missing
+    near = columns.near_tokens(events.used, events.unused)
+    if near is not None and not no_tokens:
+        field, column = near
+        return (
+            f"the column {column!r} looks like {field}, misspelt: say --map {field}={column}, or --map {field}= if"
+            " it is not meant"
+        )
+    if not no_tokens and not columns.maps_tokens and not any(field in events.used for field in NUMBERS):
+        listed = ", ".join(filter(None, events.columns)) or "none"
+        return (
+            f"no column says the tokens (the columns are {listed}): say --map tokens=COLUMN, or --no-tokens if every"
+            " row costs its base price alone"
+        )
+    return None
+
+
+def doubts(
+    columns: Columns, events: EventMaker, survey: Survey, times: Times, prices: Mapping[str | None, Prices | None]
+) -> list[str]:
+    """Sentences, the gravest first."""
+    return [*_of_money(survey, prices), *_of_columns(columns, events), *_of_time(survey, times), *_of_rows(survey)]
+
+
+def _of_money(survey: Survey, prices: Mapping[str | None, Prices | None]) -> Iterator[str]:
+    if survey.events and not survey.tokens:
+        yield "All rows have 0 tokens."
+    elif survey.no_tokens:
+        yield f"{survey.no_tokens:,} rows say no tokens: they cost their base price alone."
+    unknown: dict[str, str] = {}
+    for customer, action, _ in survey.sums:
+        known = prices.get(customer)
+        if known is None:
+            continue
+        if known.total(action, 1, 0, 0) is None:
+            unknown.setdefault(action, "has no price: its rows will be refused")
+        elif not known.names(action):
+            unknown.setdefault(action, "has no price of its own: it costs what * costs")
+    shown = list(unknown.items())
+    yield from (f"The action {action!r} {what}." for action, what in shown[:10])
+    if len(shown) > 10:
+        yield f"… and {len(shown) - 10:,} further actions without a price of their own."
+
+
+def _of_columns(columns: Columns, events: EventMaker) -> Iterator[str]:
+    for field, column, other in columns.rivals(events.used, events.unused):
+        yield f"{field} is read from the column {column!r}, not from {other!r} (--map chooses)."
+    for column in events.unused:
+        name = plain(column)
+        if name == plain(KEY):
+            yield f"The column {column!r} is not used as the key of its rows; --map {KEY}={column} does that."
+        elif "token" in name and not any(column == other for *_, other in columns.rivals(events.used, events.unused)):
+            yield f"The column {column!r} is not charged."
+        elif name == plain(CUSTOMER):
+            yield f"The column {column!r} is not used."
+
+
+def _of_time(survey: Survey, times: Times) -> Iterator[str]:
+    if survey.outside:
+        months = ", ".join(month.name for month in survey.months() if month.outside)[:120]
+        yield (
+            f"{survey.outside:,} rows ({months}) lie outside of the 35 days back and 5 minutes ahead that the server"
+            " takes: they count when they are accepted, that is now, in this month; their own time is kept as"
+            " metadata.source_time."
+        )
+    if survey.one_time:
+        yield "All rows have one and the same time."
+    if times.bare_dates:
+        yield "Dates without an hour are read as midnight."
+
+
+def _of_rows(survey: Survey) -> Iterator[str]:
+    if survey.equal:
+        yield f"{survey.equal:,} rows say the same as the row before them, its time included."
+    if survey.repeated:
+        yield f"{survey.repeated:,} rows repeat the id of an earlier row and say the same: each is one event."
+    if survey.blank:
+        yield f"{survey.blank:,} blank rows are skipped."
+    if survey.long_count:
+        yield f"{survey.long_count:,} rows take several lines, the first of them begins on line {survey.long[0]}."

@@ -1,0 +1,209 @@
+"""Which rows of a file are charged already, and whether they say what they would say now.
+
+A row whose event is found is compared in all that would be recorded: a difference in any row stops the
+import, before anything of the file is charged. A row whose event was voided by the undo of an import may
+be charged again, under its next key; one that was voided for another reason may not.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from schemas.limits import MAX_NAME
+from schemas.objects import iso
+from tools.importer.batches import BadRow, Batch
+from tools.importer.client import ImportClient, ImportStopped
+from tools.importer.columns import SOURCE_TIME
+from tools.importer.event_maker import Prepared
+from tools.importer.gateway_responses import Import, ShownRow
+from tools.importer.row_keys import again, was_undone
+
+LABELS = ("task_id", "model", "provider", "trace_id")
+ASKED_AT_ONCE = 1000
+
+
+class OtherImport(ImportStopped):
+    """The ledger holds a row of this file already, but with other values."""
+
+
+class RecordedRows:
+    """What of a file the ledger shows. Filled batch by batch; asked by row."""
+
+    def __init__(self) -> None:
+        self._there: dict[int, int] = {}
+        self._undone: dict[int, int] = {}
+        self.rows = self.voided = 0
+        self.of_import: Counter[str | None] = Counter()
+        """By customer: events that are there, are of this very import, and stand."""
+
+    def note(self, batch: int, place: int, voided: bool) -> None:
+        """The event at a place of a batch is charged already."""
+        self._there[batch] = self._there.get(batch, 0) | 1 << place
+        self.rows += 1
+        self.voided += voided
+
+    def note_undone(self, row: int, times: int) -> None:
+        """A row was charged and undone so many times."""
+        self._undone[row] = times
+
+    def missing(self, batch: Batch) -> list[Prepared]:
+        """The events of a batch that are to be sent, with the keys that they are to be sent under."""
+        there = self._there.get(batch.number, 0)
+        events = [made for place, made in enumerate(batch.events) if not there >> place & 1] if there else batch.events
+        if self._undone:
+            for made in events:
+                made.event.idempotency_key = again(made.key, self._undone.get(made.row, 0))
+        return events
+
+
+class Comparer:
+    """Looks batches up and compares them. ``known``: what the ledger has of this import, by customer; ``charged``:
+    to whom rows that are bad now may have been charged; ``refused``: customers that the server has none of, since
+    none can be called so."""
+
+    def __init__(
+        self,
+        client: ImportClient,
+        there: RecordedRows,
+        import_id: str,
+        known: Mapping[str | None, Import],
+        charged: Collection[str | None],
+        refused: Collection[str | None],
+    ) -> None:
+        self._client, self._there, self._id = client, there, import_id
+        self._known, self._charged, self._refused = known, charged, refused
+
+    async def compare(self, batch: Batch) -> None:
+        """Notes what is there of a batch. Raises OtherImport."""
+        if batch.customer in self._refused:
+            return
+        shown = await recorded_rows(self._client, batch.customer, [made.key for made in batch.events])
+        for place, made in enumerate(batch.events):
+            found, undone = shown.get(made.key, (None, 0))
+            if undone:
+                self._there.note_undone(made.row, undone)
+            if found is not None:
+                check_same(made, found)
+                self._there.note(batch.number, place, found.status == "voided")
+                if found.import_id == self._id and found.status != "voided":
+                    self._there.of_import[batch.customer] += 1
+        for customer in self._charged if batch.bad else ():
+            await self._check_bad(customer, batch.bad)
+
+    def check_whole(self) -> None:
+        """When all batches were compared. Raises OtherImport when the import has charged more than the rows were
+        recognised as: they had other keys then, and would be charged again."""
+        for customer, one in self._known.items():
+            unknown = one.events - one.voided_events - self._there.of_import[customer]
+            if unknown > 0:
+                raise OtherImport(
+                    f"{unknown:,} events of this file were charged to {one.customer_id!r} under other keys or from"
+                    " other rows than now: --map idempotency_key or customer_id was another then. Import it with the"
+                    " same options as before, or undo the import first (--undo)"
+                )
+
+    async def _check_bad(self, customer: str | None, bad: Sequence[BadRow]) -> None:
+        shown = await recorded_rows(self._client, customer, [row.key for row in bad])
+        for row in bad:
+            found, _ = shown.get(row.key, (None, 0))
+            if found is not None:
+                raise OtherImport(
+                    f"line {row.line} (row {row.row}): it was imported before, and now {row.column or 'it'}"
+                    f" {row.reason}; import it with the same options as before, or undo the import"
+                )
+
+
+async def recorded_rows(
+    client: ImportClient, customer: str | None, keys: Sequence[str]
+) -> dict[str, tuple[ShownRow | None, int]]:
+    """By key: the event that stands under it (or under a later one, after undos), and how many undos came before."""
+    found: dict[str, tuple[ShownRow | None, int]] = {}
+    asked = {key: (key, 0) for key in keys}
+    while asked:
+        names = list(asked)
+        shown: dict[str, ShownRow] = {}
+        for at in range(0, len(names), ASKED_AT_ONCE):
+            shown |= await client.lookup(customer, names[at : at + ASKED_AT_ONCE])
+        following: dict[str, tuple[str, int]] = {}
+        for name, event in shown.items():
+            key, undone = asked[name]
+            if event.status == "voided" and was_undone(event.void_reason):
+                found[key] = None, undone + 1
+                following[again(key, undone + 1)] = key, undone + 1
+            else:
+                found[key] = event, undone
+        asked = {name: whose for name, whose in following.items() if len(name) <= MAX_NAME}
+    return found
+
+
+def check_same(made: Prepared, shown: ShownRow) -> None:
+    """Raises OtherImport, which names the first field that differs."""
+    for field, old, new in differences(made, shown):
+        hint = (
+            "import it with the same options as before, or undo the import first (--undo; repeat one that was cut off)"
+        )
+        raise OtherImport(
+            f"line {made.line} (row {made.row}): this row was imported before with {field} {_described(old)}, now it"
+            f" has {_described(new)}; {hint}"
+        )
+
+
+def differences(made: Prepared, shown: ShownRow) -> list[tuple[str, Any, Any]]:
+    """Field, what the ledger has, and what would be recorded now."""
+    event, ledger = made.event, shown.event
+    if ledger is None:
+        return [("event", None, made.key)]
+    split = event.tokens_input is not None or event.tokens_output is not None
+    pairs: list[tuple[str, Any, Any]] = [
+        ("agent_id", ledger.agent_id, event.agent_id),
+        ("action", ledger.action, event.action),
+        ("tokens", ledger.tokens, made.total),
+        ("tokens_input", ledger.tokens_input, event.tokens_input or 0 if split else None),
+        ("tokens_output", ledger.tokens_output, event.tokens_output or 0 if split else None),
+        ("outcome", ledger.outcome, event.outcome),
+        *((label, getattr(shown, label), getattr(event, label)) for label in LABELS),
+    ]
+    found = [pair for pair in pairs if pair[1] != pair[2]]
+    if not found:
+        found = _other_data(made, shown)
+    return found
+
+
+def _other_data(made: Prepared, shown: ShownRow) -> list[tuple[str, Any, Any]]:
+    metadata: Any = _loads(bytes(shown.metadata)) or {}
+    kept = metadata.pop(SOURCE_TIME, None)
+    at = None if made.at is None else iso(made.at)
+    told = kept if kept is not None else shown.timestamp if shown.timestamp != shown.created_at else None
+    if told != at and not (kept is None and at is not None and shown.timestamp == at):
+        return [("timestamp", told, at)]
+    now = _loads(msgspec.json.encode(made.event.metadata)) or {}
+    if metadata == now:
+        return []
+    for name in sorted({*metadata, *now}):
+        if metadata.get(name) != now.get(name) or (name in metadata) != (name in now):
+            return [(f"metadata.{name}", metadata.get(name), now.get(name))]
+    return []
+
+
+class _ComparedNumber(str):
+    """A JSON number by its text: 1.0 is not 1, and no number is a text."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is _ComparedNumber and str.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+def _loads(text: bytes) -> Any:
+    return json.loads(text, parse_int=_ComparedNumber, parse_float=_ComparedNumber, parse_constant=_ComparedNumber)
+
+
+def _described(value: Any) -> str:
+    text = "none" if value is None else str(value) if isinstance(value, int | _ComparedNumber) else repr(value)
+    return text if len(text) <= 80 else text[:80] + "…"

@@ -1,0 +1,185 @@
+"""Outcomes of one shard as the model keeps them: what opened each, how it ended, what was voided.
+
+On disk, since a log can hold more of them than memory; what is older than the log comes from
+the ledger's rows. No rule about money may come in here (tools/verify/lifecycle.py).
+"""
+
+import pickle
+import sqlite3
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from tools.verify.row_values import ZERO, Row, canonical, loads
+
+PRICE = ("price_id", "price_action", "price_base", "price_token", "price_bonus", "price_is_default", "price_offset")
+PROMISED = ("price_on_success", "price_on_failure")
+KEPT = (
+    "customer_id", "agent_id", "action", "task_id", "model", "provider", "trace_id", "test", "import_id", *PRICE,
+    *PROMISED,
+)  # fmt: skip
+"""Columns that the rows of an outcome's end repeat of the row that opened it."""
+
+
+class OutcomeModel(NamedTuple):
+    """``kept``: the columns of the opening that its closing repeats. ``success`` and ``failure``:
+    cents that either verdict costs. ``verdict`` is empty while it is open."""
+
+    event_id: int
+    registered: bool
+    kept: Row
+    success: Decimal
+    failure: Decimal
+    on_expiry: str
+    expires_at: int
+    created_at: int
+    criteria: str | None = None
+    """Canonical JSON."""
+    inherited: bool = False
+    """It was opened before the log begins: its terms are the ledger's own word."""
+    voided: bool = False
+    verdict: str = ""
+    closed_by: int = 0
+    """event id of the row that closed it."""
+
+    @property
+    def id(self) -> str:
+        return f"oc_{self.event_id}"
+
+
+class OutcomeModels:
+    """In a private temporary database that goes with ``close``."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=OFF")
+        self._db.execute("PRAGMA synchronous=OFF")
+        self._db.execute("CREATE TABLE outcome (id INTEGER PRIMARY KEY, body BLOB)")
+        self._db.execute("CREATE TABLE task (name BLOB PRIMARY KEY, id INTEGER) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE void (id INTEGER PRIMARY KEY, customer TEXT)")
+
+    def put(self, outcome: OutcomeModel) -> None:
+        """Keep an outcome as it now is."""
+        body = pickle.dumps(tuple(outcome))
+        self._db.execute("INSERT OR REPLACE INTO outcome VALUES (?, ?)", (outcome.event_id, body))
+
+    def open(self, outcome: OutcomeModel, mode: str | None) -> None:
+        """Keep an outcome that a command of a mode opens, a registered one under its task too. A live task
+        takes the place of a test one from before modes were separate, which moves to those of test."""
+        self.put(outcome)
+        if outcome.registered:
+            customer, task = outcome.kept["customer_id"], outcome.kept["task_id"]
+            before = self._task(customer, task, test=False)
+            if mode == "live" and before is not None:
+                self._take(customer, task, True, before, instead=False)
+            self._take(customer, task, mode == "test", outcome.event_id, instead=True)
+
+    def inherit(self, outcome: OutcomeModel) -> None:
+        """Keep an outcome that is older than the log. Of a test task it is not known when it was made: it
+        stands where those of test do, and where those of before stood unless a live one does."""
+        self.put(outcome)
+        if outcome.registered:
+            customer, task, id = outcome.kept["customer_id"], outcome.kept["task_id"], outcome.event_id
+            if outcome.kept["test"]:
+                self._take(customer, task, True, id, instead=False)
+                self._take(customer, task, False, id, instead=False)
+            else:
+                self._take(customer, task, False, id, instead=True)
+
+    def of_event(self, event_id: int) -> OutcomeModel | None:
+        """The outcome that an event or registration opened."""
+        found = self._db.execute("SELECT body FROM outcome WHERE id = ?", (event_id,)).fetchone()
+        return None if found is None else OutcomeModel(*pickle.loads(found[0]))
+
+    def find(self, customer: str, target: str, mode: str | None) -> OutcomeModel | None:
+        """By task_id or outcome_id; None when it is unknown, another customer's or the other mode's."""
+        event_id = _number(target) if target.startswith("oc_") else None
+        if event_id is None:
+            return self.of_task(customer, target, mode)
+        outcome = self.of_event(event_id)
+        here = outcome is not None and outcome.kept["customer_id"] == customer and _is_of(outcome, mode)
+        return outcome if here else None
+
+    def voided(self, event_id: int) -> str | None:
+        """Whose entry was taken back; None if it was not."""
+        found = self._db.execute("SELECT customer FROM void WHERE id = ?", (event_id,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def void(self, event_id: int, customer: str, charge: bool) -> None:
+        """Note that an entry is taken back: a charge, or an event, whose outcome then charges nothing."""
+        self._db.execute("INSERT OR IGNORE INTO void VALUES (?, ?)", (event_id, customer))
+        outcome = None if charge else self.of_event(event_id)
+        if outcome is not None and not outcome.verdict:
+            self.put(outcome._replace(voided=True))
+
+    def close(self) -> None:
+        self._db.close()
+
+    def of_task(self, customer: str, task: str, mode: str | None) -> OutcomeModel | None:
+        """The outcome that a task was registered for, as a command of this mode (None: of before) sees it."""
+        for test in (True, False) if mode == "test" else (False,):
+            id = self._task(customer, task, test)
+            outcome = None if id is None else self.of_event(id)
+            if outcome is not None and _is_of(outcome, mode):
+                return outcome
+        return None
+
+    def _task(self, customer: str, task: str, test: bool) -> int | None:
+        name = _task(customer, task, test)
+        found = self._db.execute("SELECT id FROM task WHERE name = ?", (name,)).fetchone()
+        return None if found is None else int(found[0])
+
+    def _take(self, customer: str, task: str, test: bool, id: int, instead: bool) -> None:
+        """Put an outcome in a task's place, ``instead`` of another one or only where there is none."""
+        how = "REPLACE" if instead else "IGNORE"
+        self._db.execute(f"INSERT OR {how} INTO task VALUES (?, ?)", (_task(customer, task, test), id))
+
+
+def opened_by(row: Row, criteria: str | None = None, inherited: bool = False) -> OutcomeModel:
+    """The outcome that a row of kind registered, or of a pending event, opens."""
+    registered = row["kind"] == "registered"
+    return OutcomeModel(
+        row["event_id"],
+        registered,
+        {column: row[column] for column in KEPT},
+        row["price_on_success"] if registered else row["price_bonus"],
+        row["price_on_failure"] if registered else ZERO,
+        row["on_expiry"] or "failure",
+        row["expires_at"],
+        row["recorded_at"],
+        criteria,
+        inherited,
+    )
+
+
+def criteria_of(detail: str) -> str | None:
+    """The success criteria in an outcome's object, canonical; None if there are none."""
+    try:
+        found: Any = loads(detail).get("success_criteria")
+    except (ValueError, AttributeError):
+        return None
+    return None if found is None else canonical(found)
+
+
+def closing_price(outcome: OutcomeModel, verdict: str) -> Decimal:
+    """What a verdict charges, in cents."""
+    if outcome.voided:
+        return ZERO
+    succeeded = verdict == "succeeded" or (verdict == "expired" and outcome.on_expiry == "success")
+    return outcome.success if succeeded else outcome.failure
+
+
+def _number(target: str) -> int | None:
+    digits = target.removeprefix("oc_")
+    canonical_number = digits.isascii() and digits.isdigit() and (digits == "0" or not digits.startswith("0"))
+    return int(digits) if canonical_number and len(digits) <= 16 else None
+
+
+def _is_of(outcome: OutcomeModel, mode: str | None) -> bool:
+    return mode is None or outcome.kept["test"] == (mode == "test")
+
+
+def _task(customer: str, task: str, test: bool) -> bytes:
+    return sha256(
+        f"{'test' if test else 'live'}:{len(customer)}:{customer}{task}".encode("utf-8", "surrogatepass")
+    ).digest()

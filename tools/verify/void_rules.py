@@ -1,0 +1,116 @@
+"""Voids: whether one is let, what the command says that its row must be, and what the row that it takes
+back says. Pure but for what it asks of Outcomes."""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from functools import reduce
+from typing import Any, NamedTuple
+
+from tools.verify.outcome_model import PRICE, OutcomeModels, closing_price
+from tools.verify.row_values import EXACT, Row, add, canonical, iso
+
+PARTS = {"base": "base_cents", "token": "token_cents", "bonus": "bonus_cents", "total": "total_cents"}
+TEXTS = (
+    "agent_id", "action", "outcome", "model", "provider", "trace_id", "task_id", "idempotency_key", "on_expiry",
+)  # fmt: skip
+REPEATED = (
+    "customer_id", "agent_id", "action", "tokens", "tokens_input", "tokens_output", "model", "provider", "trace_id",
+    "task_id", "outcome_id", "test", "event_time", "import_id", *PRICE,
+)  # fmt: skip
+"""What a void has in common with what it takes back."""
+VOIDABLE = ("event", "charge")
+
+
+class VoidAddress(NamedTuple):
+    """Where a command stands in the log."""
+
+    partition: int
+    offset: int
+
+
+def voidable(command: Mapping[str, Any], place: VoidAddress, outcomes: OutcomeModels) -> bool:
+    """Whether a shard lets an entry be taken back, of what it can know: it stands before the void,
+    the amounts add up, and what it says of an outcome is so."""
+    event_id, outcome_id = command["event_id"], command.get("outcome_id")
+    parts = [Decimal(command[part]) for part in PARTS]
+    before = event_id >> 10 & 63 == place.partition and 0 <= event_id >> 16 < place.offset
+    if not before or min(parts) < 0 or reduce(add, parts[:3]) != parts[3]:
+        return False
+    if command.get("charge", False):
+        closed = outcomes.find(command["customer_id"], outcome_id or "", None)
+        if closed is None or not closed.verdict or closed.closed_by != event_id:
+            return False
+        charge = closing_price(closed, closed.verdict)
+        return charge != 0 and charge == parts[3]
+    opened = outcomes.of_event(event_id)
+    if opened is None:
+        return outcome_id is None
+    return outcome_id == opened.id and opened.kept["customer_id"] == command["customer_id"] and not opened.registered
+
+
+def void_row(command: Mapping[str, Any]) -> Row:
+    """The columns of a void that follow from its command."""
+    event = command["event"]
+    charge = command.get("charge", False)
+    row: Row = {name: event.get(name) or "" for name in TEXTS}
+    row |= {column: negated(Decimal(command[part])) for part, column in PARTS.items()}
+    row |= {
+        "kind": "void",
+        "config_type": "charge" if charge else "",
+        "original": command["event_id"],
+        "outcome_id": command.get("outcome_id") or "",
+        "tokens": event.get("tokens", 0),
+        "tokens_input": event.get("tokens_input"),
+        "tokens_output": event.get("tokens_output"),
+        "metadata": canonical(event["metadata"]) if "metadata" in event else "",
+        "expires_at": event.get("expires_at"),
+        "event_time": event["event_time"],
+        "test": command.get("test", False),
+        "actor": command.get("actor", "admin"),
+        "reason": command["reason"],
+        "import_id": command.get("import_id") or "",
+    }
+    return {**row, **_price(command.get("price"))}
+
+
+def void_shown(row: Row) -> dict[str, Any]:
+    """The void as the API shows it."""
+    same = ("event_id", "customer_id", "agent_id", "action", "total_cents", "reason", "test")
+    return {
+        **{name: row[name] for name in same},
+        "voided_event_id": row["original"],
+        "outcome_id": row["outcome_id"] or None,
+        "created_at": iso(row["recorded_at"]),
+    }
+
+
+def against(void: Row, original: Row | None) -> Iterator[tuple[str, Any, Any]]:
+    """Columns in which a void's row is not the opposite of the row that it takes back, with
+    what that one wants and what the void has."""
+    if original is None or original["kind"] not in VOIDABLE or original["event_id"] >= void["event_id"]:
+        yield "original", "an event or charge before it", void["original"]
+        return
+    wanted: Row = {column: original[column] for column in REPEATED}
+    wanted |= {column: negated(original[column]) for column in PARTS.values()}
+    wanted["config_type"] = "charge" if original["kind"] == "charge" else ""
+    yield from ((column, value, void[column]) for column, value in wanted.items() if void[column] != value)
+
+
+def negated(amount: Decimal) -> Decimal:
+    """The opposite amount, exactly."""
+    return EXACT.minus(amount)
+
+
+def _price(price: Mapping[str, Any] | None) -> Row:
+    if price is None:
+        return {}
+    rates = price["rates"]
+    return {
+        "price_id": price["id"],
+        "price_action": price["action_type"],
+        "price_base": Decimal(rates["base"]),
+        "price_token": Decimal(rates["token"]),
+        "price_bonus": Decimal(rates["bonus"]),
+        "price_is_default": price.get("is_default", False),
+        "price_offset": price["offset"],
+    }
