@@ -5,13 +5,14 @@ is required (REQUIRED, for the description) is checked by the handlers, which ca
 words. ``Raw`` fields hold the sender's own JSON text, unchecked.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ingest.plain_names import BLANK, CONTROL, INVISIBLE
 from schemas.commands import OnExpiry
+from schemas.labels import ABOUT, LABELS, Labels
 from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
 
 MAX_REASON = 1000
@@ -64,7 +65,21 @@ Rate = Annotated[
 MANY = Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_EVENTS})
 
 
-class EventBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+if TYPE_CHECKING:
+    BodyLabels = Labels
+else:
+    BodyLabels = msgspec.defstruct(
+        "BodyLabels",
+        [(name, Annotated[Name, Meta(description=ABOUT[name].meaning)] | None, None) for name in LABELS],
+        frozen=True,
+        forbid_unknown_fields=True,
+        gc=False,
+        kw_only=True,
+        module=__name__,
+    )
+
+
+class EventBody(BodyLabels, frozen=True, forbid_unknown_fields=True, gc=False):
     """One thing that an agent did."""
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("agent_id", "action")
@@ -82,10 +97,6 @@ class EventBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     metadata: Object | UnsetType = UNSET
     idempotency_key: Name | None = None
     timestamp: Time | None = None
-    task_id: Name | None = None
-    model: Name | None = None
-    provider: Name | None = None
-    trace_id: Name | None = None
     customer_id: Customer | None = None
 
 

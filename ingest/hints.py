@@ -7,6 +7,8 @@ meters use (prompt_tokens), then the nearest spelling.
 import difflib
 import re
 
+from schemas.labels import ABOUT
+
 MEANT: dict[str, tuple[str, ...]] = {
     "tokens_input": (
         "inputtokens", "prompttokens", "contexttokens", "inputtokencount", "prompttokencount", "tokensprompt",
@@ -31,10 +33,7 @@ MEANT: dict[str, tuple[str, ...]] = {
     ),
     "metadata": ("properties", "data", "attributes", "meta", "tags", "labels", "extra", "payload", "dimensions"),
     "idempotency_key": ("id", "transactionid", "eventid", "requestid", "uuid", "key", "dedupekey", "messageid"),
-    "task_id": ("task", "jobid", "taskname", "externalid"),
-    "trace_id": ("trace", "correlationid"),
-    "model": ("modelname", "modelid", "requestmodel", "responsemodel"),
-    "provider": ("vendor", "system", "providername", "modelprovider"),
+    **{name: (*about.headers, *about.hints) for name, about in ABOUT.items()},
     "outcome": ("status", "success", "result"),
     "success": ("status", "result", "verdict"),
     "evidence": ("proof", "data", "payload"),

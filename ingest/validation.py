@@ -16,6 +16,7 @@ from ingest.error_messages import DecodeFailure, explain
 from ingest.plain_names import is_plain
 from ingest.problems import Forbidden, Invalid
 from schemas.commands import EMPTY, MeterEvent
+from schemas.labels import LABELS, labels_of
 from schemas.limits import DAY, MAX_DEPTH, MAX_EVENTS, MAX_NAME, MAX_OBJECT, MAX_TOKENS, TIMESTAMP_AHEAD
 from schemas.objects import iso
 from schemas.replies import IndexedError
@@ -32,6 +33,8 @@ _decode_any = msgspec.json.Decoder().decode
 _OPENERS = (b"{", b"[")
 MANY_OBJECTS = 10 * MAX_EVENTS
 """In a batch with more, events are counted before they are made: 8 KiB of gzip hold millions of ``{}``."""
+
+NO_LABELS = dict.fromkeys(LABELS)
 
 
 class TimeBounds:
@@ -122,9 +125,6 @@ def event_of(body: EventBody, key: str | None, bounds: TimeBounds) -> MeterEvent
     given = body.metadata
     metadata = EMPTY if given is UNSET else json_object("metadata", given)
     timestamp = body.timestamp
-    task_id, model, provider, trace_id = body.task_id, body.model, body.provider, body.trace_id
-    if task_id is not None or model is not None or provider is not None or trace_id is not None:
-        _labels(body)
     return MeterEvent(
         agent_id,
         action,
@@ -137,10 +137,7 @@ def event_of(body: EventBody, key: str | None, bounds: TimeBounds) -> MeterEvent
         metadata,
         key,
         None if timestamp is None else _event_time(timestamp, bounds),
-        task_id,
-        model,
-        provider,
-        trace_id,
+        **_labels(body),
     )
 
 
@@ -254,9 +251,14 @@ def _time(name: str, text: str) -> int:
         raise Invalid(f"{name} {error}") from None
 
 
-def _labels(body: EventBody) -> None:
-    for name in ("task_id", "model", "provider", "trace_id"):
-        plain_names.check(name, getattr(body, name))
+def _labels(body: EventBody) -> dict[str, str]:
+    """Those that are given, by name. Raises Invalid naming the field."""
+    labels = labels_of(body)
+    if labels == NO_LABELS:
+        return {}
+    for name, text in labels.items():
+        plain_names.check(name, text)
+    return labels
 
 
 def _depth(value: Any) -> int:

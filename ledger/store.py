@@ -13,6 +13,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from ledger import columns
 from ledger.blocks import Block
 from ledger.clickhouse import ClickHouse
 from ledger.errors import LedgerFenced
@@ -91,7 +92,7 @@ class LedgerTable:
     async def take_over(self, partition: int) -> int:
         self._stages.pop(partition, None)
         stage = f"_stage_{partition}_{self._name}_{next(self._numbers)}"
-        await self._clickhouse.execute(self._create.format(stage=f"rev.{stage}"))
+        await self._clickhouse.execute(self._create.format(stage=f"rev.{stage}", labels=columns.STAGED_LABELS))
         # in this order: whose stage is made later drops the earlier one
         await self._end_others(partition, stage)
         rows = await self._clickhouse.execute(
@@ -128,6 +129,8 @@ class LedgerTable:
     async def _write_together(self, loads: Sequence[PendingInsert]) -> int:
         loads = sorted(loads)
         sql = self._insert.format(
+            columns=columns.columns(),
+            values=columns.values(),
             staged=" UNION ALL ".join(
                 f"SELECT toUInt16({at}) AS raw_partition, * FROM {stage}" for at, _, stage in loads
             ),

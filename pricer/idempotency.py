@@ -11,12 +11,15 @@ from typing import NamedTuple
 import msgspec
 
 from schemas.commands import EMPTY, MeterEvent, Mode, Register
+from schemas.labels import LABELS
 from schemas.replies import Receipt
 from schemas.state import namespace
 from streams.types import RetainedRecord, StateView
 
 HASH_LENGTH = 32
 """Characters of a body hash: 128 bits in hex."""
+ADDED_LABELS = LABELS[4:]
+"""Labels that came after the first release."""
 STATUS_LENGTH = 3
 """Digits before an answer about an outcome; a receipt begins with its brace."""
 
@@ -46,9 +49,10 @@ def body_hash(event: MeterEvent) -> str:
     """Hex of 128 bits over everything in a validated event but its key.
 
     Metadata counts as a JSON value: white space and the order of keys do not matter, numbers
-    are compared by their text (1.0 is not 1). A field that MeterEvent gains must enter here
-    only where it is set, or every retry over the upgrade would be taken for a conflict.
+    are compared by their text (1.0 is not 1). A field that MeterEvent gains enters here only
+    where it is set, or every retry over the upgrade would be taken for a conflict.
     """
+    added = [(name, text) for name in ADDED_LABELS if (text := getattr(event, name)) is not None]
     body = _encode(
         (
             event.agent_id,
@@ -64,6 +68,7 @@ def body_hash(event: MeterEvent) -> str:
             event.model,
             event.provider,
             event.trace_id,
+            *added,
         )
     )
     return _hash(body, event.metadata)

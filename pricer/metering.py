@@ -11,6 +11,7 @@ from pricer import idempotency, prices
 from schemas import entries, ids, state
 from schemas.commands import Meter, MeterEvent, PriceRef
 from schemas.entries import Entry, EntryRecord
+from schemas.labels import labels_of
 from schemas.limits import MAX_EVENTS
 from schemas.replies import BatchChargedReply, ChargedReply, IndexedError, Receipt, RefusedReply
 from streams.types import Decision, InputRecord, RetainedRecord, StateView
@@ -198,11 +199,8 @@ class MeterTransaction:
             on_expiry=event.on_expiry or "failure",
             api_key_id=command.api_key_id,
             test=command.test,
-            task_id=event.task_id,
-            model=event.model,
-            provider=event.provider,
-            trace_id=event.trace_id,
             import_id=command.import_id,
+            **labels_of(event),
         )
         self.outcomes.append(index)
         self.changes.append((state.outcome_key(ids.outcome_id(event_id)), state.encode(outcome)))

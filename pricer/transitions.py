@@ -14,6 +14,7 @@ from pricer.prices import CHARGE_ACTION
 from schemas import ids, objects, state
 from schemas.commands import EMPTY, MeterEvent, Register
 from schemas.entries import Entry, EntryRecord, Verdict
+from schemas.labels import labels_of
 from schemas.limits import DAY
 from schemas.state import ClosedOutcome, OpenOutcome
 from streams.types import InputRecord, RetainedRecord, StateView
@@ -104,10 +105,7 @@ def closing(
         opened.agent_id,
         opened.action,
         idempotency_key=by.idempotency_key,
-        task_id=opened.task_id,
-        model=opened.model,
-        provider=opened.provider,
-        trace_id=opened.trace_id,
+        **labels_of(opened),
     )
     entry = Entry(
         "waived" if charge == "0" else "charge",

@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from schemas.labels import Labels
+
 EMPTY = msgspec.Raw(b"")
 """An absent JSON object."""
 
@@ -20,7 +22,7 @@ and totals of one mode are unknown to the other. A command without a mode was wr
 were separate, and is decided as it was then (docs/decisions/0027-test-and-live.md)."""
 
 
-class MeterEvent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class MeterEvent(Labels, frozen=True, omit_defaults=True, gc=False):
     """One thing that an agent did, validated and normalized by the gateway.
 
     ``tokens`` is the total that is charged; the halves are None unless the sender gave a
@@ -39,10 +41,6 @@ class MeterEvent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     metadata: msgspec.Raw = EMPTY
     idempotency_key: str | None = None
     event_time: int | None = None
-    task_id: str | None = None
-    model: str | None = None
-    provider: str | None = None
-    trace_id: str | None = None
 
 
 class Meter(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="command", tag="meter"):

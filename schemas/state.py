@@ -8,6 +8,7 @@ import msgspec
 
 from schemas.commands import EMPTY, OnExpiry, PriceRef, Rates
 from schemas.entries import Verdict
+from schemas.labels import Labels
 
 SEPARATOR = b"\x1f"
 PRICE_NUMBER = b"price-number"
@@ -28,10 +29,11 @@ class InstalledPrice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     is_default: bool = False
 
 
-class OpenOutcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="open"):
+class OpenOutcome(Labels, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="open"):
     """An outcome that was registered, or that a pending meter event opened, and nothing has
     closed yet.
 
+    Its task_id is the address of a registered outcome, and only a label of a pending event.
     It holds all that its closing needs: what either verdict costs, by whose price an expiry
     charges, and the event and price record that a charge refers back to.
     """
@@ -51,11 +53,6 @@ class OpenOutcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag
     on_expiry: OnExpiry = "failure"
     api_key_id: int = 0
     test: bool = False
-    task_id: str | None = None
-    """The address of a registered outcome, only a label of a pending event."""
-    model: str | None = None
-    provider: str | None = None
-    trace_id: str | None = None
     criteria: msgspec.Raw = EMPTY
     voided: bool = False
     """The event that opened it was voided: no verdict charges anything."""

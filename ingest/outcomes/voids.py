@@ -22,6 +22,7 @@ from ingest.routing import Auth, Operation, Route, bound
 from schemas.commands import EMPTY, EventOutcome, MeterEvent, Mode, OnExpiry, PriceRef, Rates, ReadOutcome, Void
 from schemas.commands import encode as encode_command
 from schemas.ids import address_of
+from schemas.labels import labels_of_row
 from schemas.limits import MAX_BODY
 from schemas.money import format_cents, parse_cents
 from schemas.objects import VoidObject, decode_standing
@@ -140,10 +141,7 @@ def void_of(entry: EntryRow, reason: str) -> Void:
         metadata=msgspec.Raw(entry.metadata.encode()) if entry.metadata else EMPTY,
         idempotency_key=entry.idempotency_key or None,
         event_time=entry.event_time,
-        task_id=entry.task_id or None,
-        model=entry.model or None,
-        provider=entry.provider or None,
-        trace_id=entry.trace_id or None,
+        **labels_of_row(entry),
     )
     return Void(
         customer_id=entry.customer_id,

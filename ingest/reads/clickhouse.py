@@ -1,6 +1,7 @@
 """Runs the named queries of sql/*.sql on ClickHouse. The only place here that knows the driver.
 
-Values are server-side parameters, always: a query is sent as it stands in its file. Failures
+Values are server-side parameters, always: a query is sent as it stands in its file, but for ``{columns}``: the
+fields of the row that is asked for. Failures
 are one error, ReadsUnavailable, since to a reader they are all the same.
 """
 
@@ -19,8 +20,9 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from ingest.problems import RETRY_AFTER, Problem
+from ingest.reads.columns import select_list
 
-Row = TypeVar("Row")
+Row = TypeVar("Row", bound=msgspec.Struct)
 Value = str | int | bool | Sequence[int] | Sequence[str]
 
 CONNECT_TIMEOUT = 2.0
@@ -53,9 +55,10 @@ class QueryRunner(Protocol):
 
 
 @cache
-def query_text(name: str) -> str:
-    """The SQL of a named query."""
-    return files("ingest.reads").joinpath("sql", f"{name}.sql").read_text()
+def query_text(name: str, row: type[msgspec.Struct] | None = None) -> str:
+    """The SQL of a named query; ``row``: whose fields stand for ``{columns}``."""
+    text = files("ingest.reads").joinpath("sql", f"{name}.sql").read_text()
+    return text if row is None else text.replace("{columns}", select_list(row))
 
 
 @cache
@@ -81,7 +84,7 @@ class ClickHouseReader:
         if parameters.keys() != parameter_names(name):
             raise TypeError(f"{name} takes {sorted(parameter_names(name))}, not {sorted(parameters)}")
         try:
-            body = await self._run(name, parameters)
+            body = await self._run(query_text(name, row), parameters)
             return msgspec.json.Decoder(row).decode_lines(body)
         except (ClickHouseError, OSError, TimeoutError, msgspec.DecodeError) as error:
             log.warning("read failed", query=name, error=str(error)[:500])
@@ -93,12 +96,12 @@ class ClickHouseReader:
         if client is not None:
             await client.close()
 
-    async def _run(self, name: str, parameters: Mapping[str, Value]) -> bytes:
+    async def _run(self, sql: str, parameters: Mapping[str, Value]) -> bytes:
         client = self._client or await self._open()
         values: dict[str, Any] = {
             key: int(value) if isinstance(value, bool) else value for key, value in parameters.items()
         }
-        return await client.raw_query(query_text(name), parameters=values, fmt="JSONEachRow")
+        return await client.raw_query(sql, parameters=values, fmt="JSONEachRow")
 
     async def _open(self) -> AsyncClient:
         async with self._opening:

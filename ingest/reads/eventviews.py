@@ -11,6 +11,7 @@ from ingest.reads import cursors
 from ingest.reads.params import EVENTS
 from ingest.reads.rows import EventRow
 from schemas.commands import MeterEvent, PriceRef, Rates
+from schemas.labels import Labels, labels_of_row
 from schemas.meter_responses import CURRENCY, DollarBreakdown, EventResponse, MeterResponse, PriceResponse, priced
 from schemas.money import format_cents, parse_cents
 from schemas.objects import NULL, Json, NumberOrNull, iso
@@ -19,7 +20,7 @@ from schemas.replies import Receipt
 Status = Literal["priced", "accepted", "rejected", "voided"]
 
 
-class EventShown(msgspec.Struct, frozen=True, kw_only=True):
+class EventShown(Labels, frozen=True, omit_defaults=False, kw_only=True):
     """GET /v1/events/{event_id}. ``error``: why it was rejected. Of an accepted event only its
     id is known before it is priced."""
 
@@ -37,10 +38,6 @@ class EventShown(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Json
     expires_at: str | None = None
     idempotency_key: str | None = None
-    task_id: str | None = None
-    model: str | None = None
-    provider: str | None = None
-    trace_id: str | None = None
     import_id: str | None = None
     test: bool = False
 
@@ -75,12 +72,9 @@ def shown(row: EventRow, voided: bool) -> EventShown:
         metadata=msgspec.Raw(row.metadata.encode() or b"null"),
         expires_at=None if row.expires_at is None else iso(row.expires_at),
         idempotency_key=row.idempotency_key or None,
-        task_id=row.task_id or None,
-        model=row.model or None,
-        provider=row.provider or None,
-        trace_id=row.trace_id or None,
         import_id=row.import_id or None,
         test=row.test,
+        **labels_of_row(row),
     )
 
 

@@ -2,15 +2,16 @@
 ledger/sql does, in plain Python, for tests of what stands on reads.
 """
 
-from typing import NamedTuple
+from msgspec.structs import replace
 
 from schemas.commands import MeterEvent, PriceRef
 from schemas.entries import Entry, EntryKind, EntryRecord
 from schemas.ids import event_id
+from schemas.labels import RowLabels, row_labels_of
 from schemas.money import parse_cents
 
 
-class LedgerRow(NamedTuple):
+class LedgerRow(RowLabels, frozen=True):
     """A row of rev.entries. Money in pico-cents, times in ms; names as the columns."""
 
     kind: EntryKind
@@ -34,10 +35,6 @@ class LedgerRow(NamedTuple):
     price_bonus: int = 0
     price_is_default: bool = False
     price_offset: int = 0
-    model: str = ""
-    provider: str = ""
-    trace_id: str = ""
-    task_id: str = ""
     outcome_id: str = ""
     on_expiry: str = ""
     price_on_success: int = 0
@@ -61,7 +58,7 @@ class LedgerRow(NamedTuple):
 
 def rows_of(record: EntryRecord, partition: int, entries_offset: int) -> list[LedgerRow]:
     """The rows of one record of rev.entries."""
-    return [_row(record, entry, partition)._replace(entries_offset=entries_offset) for entry in record.entries]
+    return [replace(_row(record, entry, partition), entries_offset=entries_offset) for entry in record.entries]
 
 
 def _row(record: EntryRecord, entry: Entry, partition: int) -> LedgerRow:
@@ -77,10 +74,6 @@ def _row(record: EntryRecord, entry: Entry, partition: int) -> LedgerRow:
         outcome=event.outcome or "",
         on_expiry=event.on_expiry or "",
         idempotency_key=event.idempotency_key or "",
-        task_id=event.task_id or "",
-        model=event.model or "",
-        provider=event.provider or "",
-        trace_id=event.trace_id or "",
         tokens=event.tokens,
         tokens_input=event.tokens_input,
         tokens_output=event.tokens_output,
@@ -104,12 +97,14 @@ def _row(record: EntryRecord, entry: Entry, partition: int) -> LedgerRow:
         actor=entry.actor or "",
         detail=bytes(entry.detail).decode(),
         import_id=record.import_id or "",
+        **row_labels_of(event),
     )
     return row if entry.price < 0 else _priced(row, record.prices[entry.price])
 
 
 def _priced(row: LedgerRow, price: PriceRef) -> LedgerRow:
-    return row._replace(
+    return replace(
+        row,
         price_id=price.id,
         price_action=price.action_type,
         price_base=parse_cents(price.rates.base),

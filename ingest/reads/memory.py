@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from ingest.reads.clickhouse import ReadsUnavailable
 from ingest.reads.ledgerrow import LedgerRow as LedgerRow
@@ -97,7 +98,7 @@ class MemoryReads:
     async def closings(self, customer: str, events: Sequence[int]) -> dict[int, ClosingRow]:
         self._check()
         mine = [row for row in self.rows if row.customer_id == customer and row.kind in ("charge", "waived")]
-        found = [msgspec.convert(row._asdict(), ClosingRow) for row in mine if row.original in events]
+        found = [msgspec.convert(asdict(row), ClosingRow) for row in mine if row.original in events]
         return {row.original: row for row in found}
 
     async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageSumRow]:
@@ -174,7 +175,7 @@ _CLOSE = ("charge", "waived", "void")
 _KEYS: dict[UsageKey, Callable[[LedgerRow], str]] = {
     "action": lambda row: row.action,
     "agent_id": lambda row: row.agent_id,
-    "model": lambda row: row.model,
+    "model": lambda row: row.model or "",
     "hour": lambda row: _engine_time(row.event_time // HOUR * HOUR),
     "day": lambda row: _engine_time(row.event_time // DAY * DAY),
 }
@@ -295,4 +296,4 @@ def _cells(row: LedgerRow) -> dict[str, Any]:
         "price_token": row.price_token,
         "price_bonus": row.price_bonus,
     }
-    return row._asdict() | {name: format_cents(value) for name, value in money.items()}
+    return asdict(row) | {name: format_cents(value) for name, value in money.items()}

@@ -11,6 +11,7 @@ import msgspec
 from ingest.reads.periods import EVER, TimeRange
 from schemas.entries import EntryKind
 from schemas.ids import MAX_OFFSET
+from schemas.labels import RowLabels
 from schemas.limits import MAX_LIST
 
 MAX_ID = (MAX_OFFSET << 16) | 0xFFFF
@@ -19,7 +20,7 @@ EVERY = 2**32 - 1
 """More names than any total has."""
 
 
-class _Row(msgspec.Struct, frozen=True, gc=False):
+class _Row(RowLabels, frozen=True, gc=False):
     """What the rows of events and of other entries have in common."""
 
     event_id: int
@@ -41,10 +42,6 @@ class _Row(msgspec.Struct, frozen=True, gc=False):
     price_bonus: str
     price_is_default: bool
     price_offset: int
-    model: str
-    provider: str
-    trace_id: str
-    task_id: str
     outcome_id: str
     idempotency_key: str
     metadata: str

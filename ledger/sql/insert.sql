@@ -3,60 +3,14 @@
 -- each maximum has reached the record before the partition's block (no gap) and each stage holds its block,
 -- each record once. 'resync:' in a message tells the writer to start over; any other throwIf is a record that
 -- must not enter the ledger.
--- {staged}: the stages, each row with its raw_partition; {firsts}: (partition, offset that must not be
+-- {columns} and {values}: ledger/columns.py. {staged}: the stages, each row with its raw_partition; {firsts}: (partition, offset that must not be
 -- above the one that follows its maximum); {blocks}: (partition, records, last offset), by partition.
 -- A record without entries is met as an entry without a kind (LEFT ARRAY JOIN).
 -- The tuples are taken apart once, below, since planning a way into them for each column costs more than
 -- the rows of a small block (docs/decisions/0006).
-INSERT INTO rev.entries
+INSERT INTO rev.entries ({columns})
 SELECT
-    `entry.kind` AS kind,
-    bitOr(bitOr(bitShiftLeft(raw_offset, 16), bitShiftLeft(toUInt64(raw_partition), 10)), toUInt64(`entry.index`)) AS event_id,
-    customer_id,
-    api_key_id,
-    `event.agent_id` AS agent_id,
-    `event.action` AS action,
-    `event.tokens_input` AS tokens_input,
-    `event.tokens_output` AS tokens_output,
-    `event.tokens` AS tokens,
-    `event.outcome` AS outcome,
-    `entry.base` AS base_cents,
-    `entry.token` AS token_cents,
-    `entry.bonus` AS bonus_cents,
-    `entry.total` AS total_cents,
-    `price.id` AS price_id,
-    `price.action_type` AS price_action,
-    tupleElement(`price.rates`, 'base') AS price_base,
-    tupleElement(`price.rates`, 'token') AS price_token,
-    tupleElement(`price.rates`, 'bonus') AS price_bonus,
-    `price.is_default` AS price_is_default,
-    `price.offset` AS price_offset,
-    `event.model` AS model,
-    `event.provider` AS provider,
-    `event.trace_id` AS trace_id,
-    `event.task_id` AS task_id,
-    `entry.outcome_id` AS outcome_id,
-    `event.on_expiry` AS on_expiry,
-    `entry.on_success` AS price_on_success,
-    `entry.on_failure` AS price_on_failure,
-    `entry.verdict` AS verdict,
-    `event.idempotency_key` AS idempotency_key,
-    `entry.body_hash` AS body_hash,
-    test,
-    `event.metadata` AS metadata,
-    fromUnixTimestamp64Milli(coalesce(`entry.expires_at`, `event.expires_at`), 'UTC') AS expires_at,
-    fromUnixTimestamp64Milli(coalesce(`event.event_time`, recorded_ms), 'UTC') AS event_time,
-    fromUnixTimestamp64Milli(recorded_ms, 'UTC') AS recorded_at,
-    `entry.reason` AS reason,
-    `entry.original` AS original,
-    `entry.type` AS config_type,
-    `entry.actor` AS actor,
-    `entry.detail` AS detail,
-    raw_partition,
-    raw_offset,
-    `entry.index` AS raw_index,
-    entries_offset,
-    import_id
+    {values}
 FROM
 (
     SELECT raw_partition, entries_offset, customer_id, api_key_id, test, import_id, length(prices) AS priced,

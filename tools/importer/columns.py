@@ -6,13 +6,15 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from schemas.labels import ABOUT, LABELS
+
 TIME = "timestamp"
 KEY = "idempotency_key"
 CUSTOMER = "customer_id"
 TOKENS = "tokens"
 PARTS = ("tokens_input", "tokens_output")
 NUMBERS = (TOKENS, *PARTS)
-NAMES = ("agent_id", "action", "outcome", "task_id", "model", "provider", "trace_id")
+NAMES = ("agent_id", "action", "outcome", *LABELS)
 FIELDS = (*NUMBERS, *NAMES, TIME, KEY, CUSTOMER)
 METADATA = "metadata."
 SOURCE_TIME = "source_time"
@@ -32,10 +34,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "agent_id": ("agentid", "agent", "agentname"),
     "action": ("action", "actiontype"),
     "outcome": ("outcome",),
-    "task_id": ("taskid",),
-    "model": ("model", "modelname", "modelid"),
-    "provider": ("provider", "vendor"),
-    "trace_id": ("traceid",),
+    **{name: (name.replace("_", ""), *about.headers) for name, about in ABOUT.items()},
     "customer_id": ("customerid",),
 }  # fmt: skip
 """For each field the headers that are taken for it, best first, without case or punctuation. None stands for

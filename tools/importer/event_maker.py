@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from schemas.labels import LABELS, Labels
 from schemas.limits import MAX_OBJECT, MAX_TOKENS
 from schemas.objects import iso
 from tools.importer.cells import BadCell, Cells, CsvCells, IntegerColumns, NameColumns, customer, own_key
@@ -32,7 +33,7 @@ OUTCOMES = ("success", "failure", "pending")
 MAX_PLANS = 10_000
 
 
-class ImportEvent(msgspec.Struct, omit_defaults=True, gc=False):
+class ImportEvent(Labels, omit_defaults=True, frozen=False, gc=False):  # type: ignore[misc]  # mypy: a dataclass
     """The fields of POST /v1/meter that an import sets."""
 
     agent_id: str | None = None
@@ -44,10 +45,11 @@ class ImportEvent(msgspec.Struct, omit_defaults=True, gc=False):
     metadata: dict[str, Any] | None = None
     idempotency_key: str | None = None
     timestamp: str | None = None
-    task_id: str | None = None
-    model: str | None = None
-    provider: str | None = None
-    trace_id: str | None = None
+
+
+NO_LABELS: dict[str, Any] = {}
+OWN = len(ImportEvent.__struct_fields__) - len(LABELS)
+"""How many fields come before the labels."""
 
 
 class Prepared(msgspec.Struct, gc=False):
@@ -203,6 +205,7 @@ class EventMaker:
             template.setdefault("agent_id", DEFAULT_AGENT)  # in JSON, null is as absent
 
         values = [template.get(name) for name in ImportEvent.__struct_fields__]
+        labelled = any(name in template or name in plan.sources for name in LABELS)
         places = [(ImportEvent.__struct_fields__.index(step[0]), step) for step in steps]
 
         def make(row: SourceRow) -> Prepared:
@@ -225,7 +228,8 @@ class EventMaker:
                     cell = cells[step[1]]
                     if cell is not None:
                         whose = step[2](cell)
-                event = ImportEvent(*made)
+                labels = dict(zip(LABELS, made[OWN:], strict=True)) if labelled else NO_LABELS
+                event = ImportEvent(*made[:OWN], **labels)
                 if kept or fixed.metadata:
                     metadata: dict[str, Any] = dict(fixed.metadata)
                     for step in kept:

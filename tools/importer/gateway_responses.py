@@ -2,6 +2,8 @@
 
 import msgspec
 
+from schemas.labels import Labels
+
 
 class ImportedRow(msgspec.Struct):
     """What became of one event of a batch. ``total_cents``: cents, or null before it is priced."""
@@ -29,7 +31,7 @@ class EventSubject(msgspec.Struct):
     outcome: str | None = None
 
 
-class ShownRow(msgspec.Struct):
+class ShownRow(Labels, frozen=True):
     """One event as GET /v1/events and POST /v1/events/lookup show it."""
 
     event_id: int
@@ -40,10 +42,6 @@ class ShownRow(msgspec.Struct):
     created_at: str | None = None
     timestamp: str | None = None
     metadata: msgspec.Raw = msgspec.Raw(b"null")
-    task_id: str | None = None
-    model: str | None = None
-    provider: str | None = None
-    trace_id: str | None = None
     void_reason: str | None = None
 
 

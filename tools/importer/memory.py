@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from schemas.labels import LABELS
 from schemas.money import PICO, format_cents
 
 DEFAULTS = {"completion": (PICO // 2, 300_000_000), "chat": (PICO // 10, 100_000_000)}
@@ -291,7 +292,7 @@ def _as_shown(event: Mapping[str, Any]) -> str:
         "test": event["space"].test,
         "void_reason": event["void"],
         "import_id": event["import_id"],
-        **{name: event.get(name) for name in ("task_id", "model", "provider", "trace_id")},
+        **{name: event.get(name) for name in LABELS},
     }
     metadata = _json(event["metadata"]) if "metadata" in event else "null"
     return f'{json.dumps(shown)[:-1]},"metadata":{metadata}}}'

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.labels import LABELS
 from schemas.limits import MAX_NAME
 from schemas.objects import iso
 from tools.importer.batches import BadRow, Batch
@@ -21,7 +22,6 @@ from tools.importer.event_maker import Prepared
 from tools.importer.gateway_responses import Import, ShownRow
 from tools.importer.row_keys import again, was_undone
 
-LABELS = ("task_id", "model", "provider", "trace_id")
 ASKED_AT_ONCE = 1000
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
 
+from schemas.labels import labels_of
 from schemas.limits import DAY
 from tools.importer.batches import BadRow, Batch
 from tools.importer.event_maker import Prepared
@@ -79,7 +80,7 @@ class Survey:
                 self.no_tokens += 1
             self._note_time(at)
             if at is not None:
-                now = (at, total, event.action, event.agent_id, event.task_id, event.trace_id, event.metadata)
+                now = (at, total, event.action, event.agent_id, labels_of(event), event.metadata)
                 self.equal += now == before
                 before = now
         self._before = before

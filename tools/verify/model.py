@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+from schemas.labels import LABELS
 from tools.verify import endpoint_model
 from tools.verify.config_model import CONFIG_KEY, Configuration
 from tools.verify.key_model import Keys, Known, body_of
@@ -195,7 +196,7 @@ class ShardModel:
         self, kind: str, offset: int, index: int, command: Mapping[str, Any], event: Mapping[str, Any]
     ) -> Row:
         texts = (
-            "agent_id", "action", "outcome", "model", "provider", "trace_id", "task_id", "on_expiry", "idempotency_key",
+            "agent_id", "action", "outcome", *LABELS, "on_expiry", "idempotency_key",
         )  # fmt: skip
         return {
             **EMPTY,

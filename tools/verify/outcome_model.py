@@ -10,13 +10,13 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from schemas.labels import LABELS
 from tools.verify.row_values import ZERO, Row, canonical, loads
 
 PRICE = ("price_id", "price_action", "price_base", "price_token", "price_bonus", "price_is_default", "price_offset")
 PROMISED = ("price_on_success", "price_on_failure")
 KEPT = (
-    "customer_id", "agent_id", "action", "task_id", "model", "provider", "trace_id", "test", "import_id", *PRICE,
-    *PROMISED,
+    "customer_id", "agent_id", "action", *LABELS, "test", "import_id", *PRICE, *PROMISED,
 )  # fmt: skip
 """Columns that the rows of an outcome's end repeat of the row that opened it."""
 

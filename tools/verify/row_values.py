@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Rounded
 from typing import Any
 
+from schemas.labels import LABELS
+
 Row = dict[str, Any]
 
 EXACT = Context(prec=100, traps=[Inexact, Rounded, InvalidOperation, Overflow])
@@ -19,7 +21,7 @@ MONEY = (
     "price_on_success", "price_on_failure",
 )  # fmt: skip
 TEXTS = (
-    "kind", "customer_id", "agent_id", "action", "outcome", "price_action", "model", "provider", "trace_id", "task_id",
+    "kind", "customer_id", "agent_id", "action", "outcome", "price_action", *LABELS,
     "outcome_id", "on_expiry", "verdict", "idempotency_key", "body_hash", "metadata", "reason", "config_type", "actor",
     "detail", "import_id",
 )  # fmt: skip

@@ -6,16 +6,17 @@ from decimal import Decimal
 from functools import reduce
 from typing import Any, NamedTuple
 
+from schemas.labels import LABELS
 from tools.verify.outcome_model import PRICE, OutcomeModels, closing_price
 from tools.verify.row_values import EXACT, Row, add, canonical, iso
 
 PARTS = {"base": "base_cents", "token": "token_cents", "bonus": "bonus_cents", "total": "total_cents"}
 TEXTS = (
-    "agent_id", "action", "outcome", "model", "provider", "trace_id", "task_id", "idempotency_key", "on_expiry",
+    "agent_id", "action", "outcome", *LABELS, "idempotency_key", "on_expiry",
 )  # fmt: skip
 REPEATED = (
-    "customer_id", "agent_id", "action", "tokens", "tokens_input", "tokens_output", "model", "provider", "trace_id",
-    "task_id", "outcome_id", "test", "event_time", "import_id", *PRICE,
+    "customer_id", "agent_id", "action", "tokens", "tokens_input", "tokens_output", *LABELS,
+    "outcome_id", "test", "event_time", "import_id", *PRICE,
 )  # fmt: skip
 """What a void has in common with what it takes back."""
 VOIDABLE = ("event", "charge")

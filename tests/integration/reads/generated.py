@@ -2,6 +2,8 @@
 
 import random
 
+from msgspec.structs import replace
+
 from ingest.reads.memory import LedgerRow
 from schemas.ids import event_id
 from schemas.limits import DAY, MAX_TOKENS
@@ -86,7 +88,8 @@ def _closing_of(opened: LedgerRow, row: LedgerRow, rng: random.Random) -> Ledger
         "import_id",
     )
     charge = rng.choice([0, rng.randrange(1, 10**15), MAX_EVENT])
-    return row._replace(
+    return replace(
+        row,
         kind="charge" if charge else "waived",
         original=opened.event_id,
         total_cents=charge,
@@ -102,7 +105,8 @@ def _closing_of(opened: LedgerRow, row: LedgerRow, rng: random.Random) -> Ledger
 def _void_of(original: LedgerRow, row: LedgerRow) -> LedgerRow:
     """A void counts where the original did, and says whether that was a charge."""
     same = ("customer_id", "agent_id", "action", "tokens", "model", "test", "event_time", "outcome_id", "import_id")
-    return row._replace(
+    return replace(
+        row,
         kind="void",
         original=original.event_id,
         total_cents=-original.total_cents,

@@ -4,10 +4,11 @@ import itertools
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ingest.reads.clickhouse import query_text
 from ingest.reads.memory import LedgerRow, MemoryReads
-from ingest.reads.rows import ImportQuery
+from ingest.reads.rows import EventRow, ImportQuery
 from schemas.ids import event_id
 from schemas.money import PICO, parse_cents
 from tests.integration.reads.conftest import create_statements
@@ -50,7 +51,7 @@ async def test_a_look_up_does_not_read_all_keys(filled: Any) -> None:
     )
     for keys in ([f"import/f/{n}" for n in range(50_000, 50_100)], [f"import/g/{n}" for n in range(100)], ["x", "y"]):
         parameters = {"customer": "acme", "test": 0, "keys": keys}
-        assert filled.granules(query_text("lookup"), parameters) <= 3, keys
+        assert filled.granules(query_text("lookup", EventRow), parameters) <= 3, keys
     one = {
         "customer": "acme",
         "test": 0,
@@ -66,14 +67,14 @@ async def test_a_look_up_does_not_read_all_keys(filled: Any) -> None:
 
 async def test_rows_of_before_imports_are_found(filled: Any) -> None:
     """Rows that were written before the column and the indexes were there have no import, and are looked up alike."""
-    rows = [row._replace(import_id="") for row in generated(seed=11, count=300)]
+    rows = [replace(row, import_id="") for row in generated(seed=11, count=300)]
     for what in ("INDEX by_import_id", "INDEX by_key_range", "INDEX by_key", "COLUMN import_id"):
         filled.client.command(f"ALTER TABLE rev.entries DROP {what}", settings={"mutations_sync": 2})
     filled.insert(rows, but=("import_id",))
     for statement in create_statements():
         if statement.lstrip().startswith("ALTER"):
             filled.client.command(statement)
-    new = [row._replace(event_id=row.event_id + 1) for row in generated(seed=12, count=300)]
+    new = [replace(row, event_id=row.event_id + 1) for row in generated(seed=12, count=300)]
     filled.insert(new)
     memory = MemoryReads([*rows, *new])
     keys = [row.idempotency_key for row in rows if row.idempotency_key]

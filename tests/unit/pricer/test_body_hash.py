@@ -36,10 +36,10 @@ FULL = MeterEvent(
     msgspec.Raw(b'{"a":1}'),
     "key",
     77,
-    "task",
-    "model",
-    "provider",
-    "trace",
+    task_id="task",
+    model="model",
+    provider="provider",
+    trace_id="trace",
 )
 
 

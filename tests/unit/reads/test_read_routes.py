@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from msgspec.structs import replace
 
 from ingest import metering, openapi
 from ingest.auth import hash_of
@@ -93,7 +94,7 @@ def event(offset: int = 5, index: int = 0, **changes: Any) -> LedgerRow:
         price_token=3 * PICO // 10_000, price_bonus=PICO // 4, price_is_default=True, price_offset=1,
         event_time=NOW - 1000, recorded_at=NOW, metadata='{"x": 1.00}', model="m1", entries_offset=offset,
     )  # fmt: skip
-    return row._replace(**changes)
+    return replace(row, **changes)
 
 
 async def test_an_event_is_shown_as_it_was_answered(gateway: Gateway) -> None:

@@ -1,0 +1,67 @@
+"""The columns of rev.entries and what of a staged record goes into each (sql/stage.sql, sql/insert.sql). Pure.
+
+`entry`, `event` and `price` are the entry, its meter event and the price that it was priced with.
+"""
+
+from schemas.labels import LABELS
+
+WRITTEN: dict[str, str] = {
+    "kind": "`entry.kind`",
+    "event_id": "bitOr(bitOr(bitShiftLeft(raw_offset, 16), bitShiftLeft(toUInt64(raw_partition), 10)),"
+    " toUInt64(`entry.index`))",
+    "customer_id": "customer_id",
+    "api_key_id": "api_key_id",
+    "agent_id": "`event.agent_id`",
+    "action": "`event.action`",
+    "tokens_input": "`event.tokens_input`",
+    "tokens_output": "`event.tokens_output`",
+    "tokens": "`event.tokens`",
+    "outcome": "`event.outcome`",
+    "base_cents": "`entry.base`",
+    "token_cents": "`entry.token`",
+    "bonus_cents": "`entry.bonus`",
+    "total_cents": "`entry.total`",
+    "price_id": "`price.id`",
+    "price_action": "`price.action_type`",
+    "price_base": "tupleElement(`price.rates`, 'base')",
+    "price_token": "tupleElement(`price.rates`, 'token')",
+    "price_bonus": "tupleElement(`price.rates`, 'bonus')",
+    "price_is_default": "`price.is_default`",
+    "price_offset": "`price.offset`",
+    **{name: f"`event.{name}`" for name in LABELS},
+    "outcome_id": "`entry.outcome_id`",
+    "on_expiry": "`event.on_expiry`",
+    "price_on_success": "`entry.on_success`",
+    "price_on_failure": "`entry.on_failure`",
+    "verdict": "`entry.verdict`",
+    "idempotency_key": "`event.idempotency_key`",
+    "body_hash": "`entry.body_hash`",
+    "test": "test",
+    "metadata": "`event.metadata`",
+    "expires_at": "fromUnixTimestamp64Milli(coalesce(`entry.expires_at`, `event.expires_at`), 'UTC')",
+    "event_time": "fromUnixTimestamp64Milli(coalesce(`event.event_time`, recorded_ms), 'UTC')",
+    "recorded_at": "fromUnixTimestamp64Milli(recorded_ms, 'UTC')",
+    "reason": "`entry.reason`",
+    "original": "`entry.original`",
+    "config_type": "`entry.type`",
+    "actor": "`entry.actor`",
+    "detail": "`entry.detail`",
+    "raw_partition": "raw_partition",
+    "raw_offset": "raw_offset",
+    "raw_index": "`entry.index`",
+    "entries_offset": "entries_offset",
+    "import_id": "import_id",
+}
+"""By column: its expression over the staged record."""
+STAGED_LABELS = ",\n            ".join(f"{name} String" for name in LABELS)
+"""Members of the stage's event."""
+
+
+def columns() -> str:
+    """For INSERT, in the order of :func:`values`."""
+    return ", ".join(WRITTEN)
+
+
+def values() -> str:
+    """For its SELECT."""
+    return ",\n    ".join(f"{expression} AS {name}" for name, expression in WRITTEN.items())

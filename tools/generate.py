@@ -1,0 +1,138 @@
+"""`python -m tools.generate`: writes what follows from schemas/labels.py into files that cannot import it.
+
+These are parts of the client libraries and of docs/, and ledger/sql/schema.sql, which is what the embedded engine
+says after the last migration. `--check` writes nothing and names the files that are not current; a test calls it.
+"""
+
+import argparse
+import asyncio
+import json
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from ledger.clickhouse import ClickHouse
+from ledger.migrate import migrate, schema
+from schemas.labels import ABOUT, LABELS
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = ROOT / "ledger" / "sql" / "schema.sql"
+
+
+class Part(NamedTuple):
+    """The part of a file that ``pattern`` matches, once, and what it has to be."""
+
+    path: str
+    pattern: str
+    text: str
+
+
+def _lines(form: str) -> str:
+    return "".join(form.format(name) + "\n" for name in LABELS)
+
+
+PARTS = (
+    Part(
+        "docs/api.md",
+        r"(?m)^\| .* \| labels, kept with the event \|$",
+        f"| {', '.join(f'`{name}`' for name in LABELS)} | labels, kept with the event |",
+    ),
+    Part(
+        "docs/api.md",
+        r"(?<=`expires_at`, `idempotency_key`, ).*(?=, `import_id`, `test`\.)",
+        ", ".join(f"`{name}`" for name in LABELS),
+    ),
+    Part("docs/import.md", r"(?m)^Labels: .*\.$", f"Labels: {', '.join(LABELS)}."),
+    Part(
+        "docs/ledger.md",
+        r"(?m)(^\| \w+ \| .* \| label: .* \|\n)+",
+        "".join(f"| {name} | {about.column} | label: {about.meaning}; or empty |\n" for name, about in ABOUT.items()),
+    ),
+    Part(
+        "sdk/python/revgrid/calls.py",
+        r"(?<=    timestamp: Time \| None = None,\n)(    \w+: str \| None = None,\n)+(?=    customer_id: str)",
+        _lines("    {}: str | None = None,"),
+    ),
+    Part(
+        "sdk/python/revgrid/calls.py",
+        r'(?<="timestamp": timestamp,\n)(        "(\w+)": \2,\n)+(?=        "customer_id": customer_id,)',
+        "".join(f'        "{name}": {name},\n' for name in LABELS),
+    ),
+    Part(
+        "sdk/python/revgrid/models.py",
+        r"(?<=    idempotency_key: Optional\[str\] = None\n)(    \w+: Optional\[str\] = None\n)+(?=    import_id: Opt)",
+        _lines("    {}: Optional[str] = None"),
+    ),
+    Part(
+        "sdk/js/index.d.ts",
+        r"(?<=  timestamp\?: Time;\n)(  \w+\?: string;\n)+(?=  customer_id\?: string;)",
+        _lines("  {}?: string;"),
+    ),
+    Part(
+        "sdk/js/index.d.ts",
+        r"(?<=  idempotency_key: string \| null;\n)(  \w+: string \| null;\n)+(?=  import_id: string)",
+        _lines("  {}: string | null;"),
+    ),
+)
+
+
+def generated() -> dict[Path, str]:
+    """Every file that has a part, as it has to be. Raises ValueError when a part is not found once."""
+    texts: dict[Path, str] = {}
+    for path, pattern, wanted in PARTS:
+        file = ROOT / path
+        text = texts.get(file) or file.read_text()
+        found = list(re.finditer(pattern, text))
+        if len(found) != 1:
+            raise ValueError(f"{path}: {pattern!r} is found {len(found)} times")
+        texts[file] = text[: found[0].start()] + wanted + text[found[0].end() :]
+    return texts
+
+
+def schema_now() -> str:
+    """What the migrations come to, on an engine of its own."""
+
+    async def ask(url: str, user: str, password: str) -> str:
+        async with ClickHouse(url, user, password) as db:
+            await migrate(db)
+            return await schema(db)
+
+    with tempfile.TemporaryDirectory(prefix="rev-generate-") as directory, _engine(Path(directory) / "data") as engine:
+        return asyncio.run(ask(*engine))
+
+
+@contextmanager
+def _engine(data: Path) -> Iterator[tuple[str, str, str]]:
+    command = [sys.executable, "-m", "deploy.clickhouse", "--data", str(data), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        try:
+            assert process.stdout is not None
+            port = json.loads(process.stdout.readline())["port"]
+            users = json.loads((data / "users.json").read_text())
+            name = next(name for name, user in users.items() if user["role"] == "rw")
+            yield f"http://127.0.0.1:{port}", name, users[name]["password"]
+        finally:
+            process.send_signal(signal.SIGTERM)
+
+
+def main() -> int:
+    """The exit code: 1 when --check finds a file that is not current."""
+    parser = argparse.ArgumentParser(prog="python -m tools.generate", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is not current")
+    check = parser.parse_args().check
+    stale = {path: text for path, text in {**generated(), SCHEMA: schema_now()}.items() if path.read_text() != text}
+    for path, text in stale.items():
+        print(f"{'not current' if check else 'written'}: {path.relative_to(ROOT)}")
+        if not check:
+            path.write_text(text)
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
