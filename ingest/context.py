@@ -12,9 +12,10 @@ from ingest.command_log import CommandLog
 from ingest.config_view import ConfigView
 from ingest.disk_reserve import DiskReserve
 from ingest.ports import CommandAppender, Follower, ReplyPort
-from ingest.reads import Reads, ReadsUnavailable
 from schemas.secrets import RandomBytes, SecretBox
 from schemas.settings import Settings
+from warehouse.errors import ReadsUnavailable
+from warehouse.queries import Reads
 
 
 @dataclass(frozen=True)

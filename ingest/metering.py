@@ -6,7 +6,7 @@ from ingest import render
 from ingest.auth import customer_of, mode_of, require_latest
 from ingest.bodies import BatchBody, EventBody
 from ingest.context import Context
-from ingest.labels import import_id_of
+from ingest.import_ids import import_id_of
 from ingest.middleware import http_response
 from ingest.new_customers import admit, warned
 from ingest.problems import Invalid

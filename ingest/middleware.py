@@ -12,11 +12,12 @@ import structlog
 from aiohttp import web
 
 from ingest import metrics
-from ingest.problems import ErrorBody, Problem, encode
+from ingest.problems import RETRY_AFTER, ErrorBody, Problem, encode
 from ingest.request_body import REQUEST_ID, request_id
 from ingest.routing import Handler
 from schemas.objects import OutcomeStatus
 from schemas.replies import IndexedError
+from warehouse.errors import Unavailable
 
 JSON = "application/json"
 _log = structlog.get_logger("ingest")
@@ -47,6 +48,9 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
         response = refusal(
             problem.status, problem.code, problem.error, id, problem.headers, problem.errors, problem.outcome
         )
+    except Unavailable:
+        away = "the ledger cannot be read at the moment; try again"
+        response = refusal(503, "reads_unavailable", away, id, {"Retry-After": RETRY_AFTER})
     except web.HTTPException as error:
         response = http_refusal(error, id)
     except Exception as error:

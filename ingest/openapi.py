@@ -11,9 +11,9 @@ from ingest.bodies import Customer, EventBody, Label, Name, Time
 from ingest.middleware import http_response
 from ingest.problems import ErrorBody
 from ingest.reads.params import GROUPS, OUTCOMES, STATUSES
-from ingest.reads.periods import PERIODS
 from ingest.routing import Auth, Operation, Route
 from schemas.limits import MAX_LIST
+from warehouse.time_range import PERIODS
 
 TITLE = "Rev"
 VERSION = "1"

@@ -9,10 +9,10 @@ from ingest import metrics
 from ingest.auth import STALE_AFTER
 from ingest.context import Context
 from ingest.middleware import http_response
-from ingest.reads import ReadsUnavailable
 from ingest.responses import ReadinessResponse, encode
 from ingest.routing import Auth, Operation, Route
 from ingest.shedding import Shedder
+from warehouse.errors import ReadsUnavailable
 
 PATIENCE = 0.5
 """Seconds that the ledger has to show that it can be read; who asks for readiness waits 2."""
@@ -66,7 +66,7 @@ async def degraded(context: Context) -> list[str]:
         async with asyncio.timeout(PATIENCE):
             await context.clickhouse.ready()
     except ReadsUnavailable as error:
-        return [f"clickhouse: {error.error}"]
+        return [f"clickhouse: no answer to {error.what!r}"]
     except TimeoutError:
         return [f"clickhouse: no answer within {PATIENCE:g} s"]
     return []

@@ -16,7 +16,6 @@ from ingest.command_log import CommandLog
 from ingest.config_view import ConfigView
 from ingest.context import Context
 from ingest.disk_reserve import DiskReserve
-from ingest.reads import open_reads
 from ingest.serving import GatewayRunner
 from ingest.shedding import Shedder
 from schemas.secrets import SecretBox, read_key
@@ -27,6 +26,7 @@ from streams.appends import Appender
 from streams.listening import listen
 from streams.reply_receiver import ReplyReceiver
 from streams.views import CompactedView
+from warehouse.queries import open_reads
 
 GRACE = 1.0
 """Seconds that requests under way have left after SIGTERM before they are answered 202."""

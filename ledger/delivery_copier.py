@@ -17,10 +17,10 @@ import structlog
 
 from ledger import metrics
 from ledger.blocks import LogRecord
-from ledger.clickhouse import ClickHouse
-from ledger.errors import InsertRefused, InsertTooLarge, LedgerError
-from ledger.sqltext import read
 from ledger.writer import IDLE, EntrySource, SendDeadLetter
+from warehouse.client import ClickHouse
+from warehouse.errors import InsertRefused, InsertTooLarge, WarehouseError
+from warehouse.sqltext import read
 
 log = structlog.get_logger("ledger.delivery_copier")
 
@@ -87,7 +87,7 @@ def names(value: bytes) -> dict[str, object]:
 
 
 class DeliveryCopier:
-    """Copies one partition until stopped; a streams.partition_workers.Worker. ``dead_letter`` raises a LedgerError
+    """Copies one partition until stopped; a streams.partition_workers.Worker. ``dead_letter`` raises a WarehouseError
     when the dead letter is not recorded; then the record is tried again."""
 
     def __init__(
@@ -119,7 +119,7 @@ class DeliveryCopier:
             source = self._source()
             try:
                 await self._follow(source)
-            except LedgerError as error:
+            except WarehouseError as error:
                 metrics.DELIVERY_RETRIES.labels(type(error).__name__).inc()
                 log.warning("deliveries_start_over", partition=self.partition, error=str(error)[:300])
                 await self._pause(self._between)

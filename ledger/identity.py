@@ -6,11 +6,11 @@ the ledger is begun. A ledger that was written from another log must not be writ
 
 from collections.abc import Awaitable, Callable
 
-from ledger.clickhouse import ClickHouse
 from ledger.errors import SourceStalled, WrongLog
 from schemas.topics import CONFIG
 from streams.epoch import known_epoch
 from streams.errors import Hung
+from warehouse.client import ClickHouse
 
 
 async def epoch_of_log(kafka: str, topic: str = CONFIG) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from ledger.blocks import ROW_MARK, Block, month_of
-from ledger.errors import InsertRefused, InsertTooLarge, LedgerFenced
+from warehouse.errors import InsertRefused, InsertTooLarge, LedgerFenced
 
 MAX_ROWS = 200_000
 """Rows of one statement, but for a block that is larger by itself: far below where the engine cuts it in two parts."""

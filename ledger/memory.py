@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from ledger.blocks import Block
-from ledger.errors import InsertRefused, InsertTooLarge, LedgerFenced, Unavailable
+from warehouse.errors import InsertRefused, InsertTooLarge, LedgerFenced, Unavailable
 
 
 class MemoryRows:

@@ -18,11 +18,9 @@ import uvloop
 
 from ledger import identity, metrics
 from ledger.blocks import LogRecord
-from ledger.clickhouse import ClickHouse
 from ledger.delivery_copier import DeliveryCopier, DeliveryTable
-from ledger.errors import SourceStalled, Unavailable, WrongLog, WrongSchema
+from ledger.errors import SourceStalled, WrongLog
 from ledger.insert_schedule import InsertSchedule
-from ledger.migrate import migrate
 from ledger.source import KafkaSource
 from ledger.store import LedgerTable
 from ledger.writer import BACKOFF, Halted, LedgerWorker
@@ -34,6 +32,9 @@ from streams.health import HealthServer
 from streams.log import setup
 from streams.membership import Membership
 from streams.partition_workers import PartitionWorkers
+from warehouse.client import ClickHouse
+from warehouse.errors import Unavailable, WrongSchema
+from warehouse.migrate import migrate
 
 STANDS_STILL = 78
 SERVICE = "ledger"

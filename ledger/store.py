@@ -1,6 +1,6 @@
 """The ledger's table as a partition's writer sees it: take over, write a block, nothing else.
 
-Exactly once rests on one conditional INSERT (ledger/sql/insert.sql) and on its never running
+Exactly once rests on one conditional INSERT (warehouse/sql/insert.sql) and on its never running
 twice at once for a partition. The fence is the stage that it reads, a table of the writer's own:
 whoever takes the partition over makes a stage, then drops every other one, and only then reads
 the maximum. DROP … SYNC waits until no statement uses the table, and a later one does not find
@@ -13,12 +13,11 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from ledger import columns
 from ledger.blocks import Block
-from ledger.clickhouse import ClickHouse
-from ledger.errors import LedgerFenced
 from ledger.insert_batcher import InsertBatcher, PendingInsert
-from ledger.sqltext import read
+from warehouse import columns
+from warehouse.client import ClickHouse
+from warehouse.errors import LedgerFenced
 
 READING: dict[str, str | int] = {
     # metadata and detail as they were sent, byte for byte
@@ -85,14 +84,14 @@ class LedgerTable:
         self._name = token()
         self._numbers = itertools.count()
         self._stages: dict[int, str] = {}
-        self._create = read("stage")
-        self._insert = read("insert")
+        self._create = columns.stage_sql()
+        self._insert = columns.insert_sql()
         self._batcher = InsertBatcher(self._write_together)
 
     async def take_over(self, partition: int) -> int:
         self._stages.pop(partition, None)
         stage = f"_stage_{partition}_{self._name}_{next(self._numbers)}"
-        await self._clickhouse.execute(self._create.format(stage=f"rev.{stage}", labels=columns.STAGED_LABELS))
+        await self._clickhouse.execute(self._create.format(stage=f"rev.{stage}"))
         # in this order: whose stage is made later drops the earlier one
         await self._end_others(partition, stage)
         rows = await self._clickhouse.execute(
@@ -129,8 +128,6 @@ class LedgerTable:
     async def _write_together(self, loads: Sequence[PendingInsert]) -> int:
         loads = sorted(loads)
         sql = self._insert.format(
-            columns=columns.columns(),
-            values=columns.values(),
             staged=" UNION ALL ".join(
                 f"SELECT toUInt16({at}) AS raw_partition, * FROM {stage}" for at, _, stage in loads
             ),

@@ -15,9 +15,10 @@ import structlog
 
 from ledger import metrics
 from ledger.blocks import Block, Builder, LogRecord
-from ledger.errors import InsertRefused, InsertTooLarge, SourceStalled, Unavailable, WrongLog
+from ledger.errors import SourceStalled, WrongLog
 from ledger.insert_schedule import InsertSchedule
 from ledger.store import LedgerStore
+from warehouse.errors import InsertRefused, InsertTooLarge, Unavailable
 
 log = structlog.get_logger("ledger.writer")
 

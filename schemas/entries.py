@@ -1,7 +1,7 @@
 """Ledger entries: the values of rev.entries, one record for each command that left any.
 
 The record's key is the customer, its timestamp the accepted time. The ledger reads this
-JSON with ClickHouse itself (ledger/sql), so a field that is renamed here is renamed there.
+JSON with ClickHouse itself (warehouse/sql), so a field that is renamed here is renamed there.
 Amounts are decimal text in cents. Times are integer milliseconds since the epoch, UTC.
 """
 

@@ -45,5 +45,9 @@ class OtherVersion(ShardHalted):
     one might decide them otherwise."""
 
 
+class EndsUnknown(StreamError):
+    """The broker did not say where a partition ends."""
+
+
 class InstanceTaken(StreamError):
     """Another living process holds this instance's ordinal on this machine."""

@@ -1,6 +1,6 @@
 """`python -m tools.generate`: writes what follows from schemas/labels.py into files that cannot import it.
 
-These are parts of the client libraries and of docs/, and ledger/sql/schema.sql, which is what the embedded engine
+These are parts of the client libraries and of docs/, and warehouse/sql/schema.sql, which is what the embedded engine
 says after the last migration. `--check` writes nothing and names the files that are not current; a test calls it.
 """
 
@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from ledger.clickhouse import ClickHouse
-from ledger.migrate import migrate, schema
 from schemas.labels import ABOUT, LABELS
+from warehouse.client import ClickHouse
+from warehouse.migrate import migrate, schema
 
 ROOT = Path(__file__).parents[1]
-SCHEMA = ROOT / "ledger" / "sql" / "schema.sql"
+SCHEMA = ROOT / "warehouse" / "sql" / "schema.sql"
 
 
 class Part(NamedTuple):

@@ -12,13 +12,13 @@ from ingest.bodies import KeyBody
 from ingest.context import Context
 from ingest.middleware import http_response
 from ingest.problems import Invalid
-from ingest.reads import ReadsUnavailable
 from ingest.request_body import query_of
 from ingest.responses import DoneResponse, KeyCreated, KeyList, KeyShown, encode
 from ingest.routing import Auth, Operation, Route, bound
 from schemas.commands import CreateKey, RevokeKey
 from schemas.config import ApiKey
 from schemas.objects import KeyObject, iso, key_shown
+from warehouse.errors import ReadsUnavailable
 
 PATH = "/api/admin/api-keys"
 RANDOM_BYTES = 20

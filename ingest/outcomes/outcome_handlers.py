@@ -16,7 +16,6 @@ from ingest.new_customers import admit, warned
 from ingest.outcomes.outcome_pages import with_status
 from ingest.outcomes.outcome_requests import OUTCOME_PREFIX, is_target, outcome_body, resolve_body, task_of, verdict_of
 from ingest.problems import NotFound
-from ingest.reads import ReadsUnavailable
 from ingest.request_body import query_of
 from ingest.responses import encode
 from ingest.routing import Auth, Operation, Route, bound
@@ -27,6 +26,7 @@ from schemas.ids import event_id, outcome_id
 from schemas.limits import MAX_BODY
 from schemas.objects import OutcomeObject, iso
 from schemas.replies import OutcomeReply
+from warehouse.errors import ReadsUnavailable
 
 PATH = "/v1/outcomes"
 ONE = PATH + "/{outcome_id}"

@@ -6,11 +6,11 @@ import msgspec
 
 from ingest.reads import cursors
 from ingest.reads.params import OUTCOME_LIST
-from ingest.reads.rows import ClosingRow, OutcomeQuery, OutcomeRow
 from schemas.commands import OnExpiry
 from schemas.money import format_cents, parse_cents
 from schemas.objects import OutcomeObject, as_json, decode_outcome, decode_standing, outcome_object
 from schemas.state import OpenOutcome
+from warehouse.rows import ClosingRow, OutcomeQuery, OutcomeRow
 
 
 class OutcomeList(msgspec.Struct, frozen=True):

@@ -21,7 +21,6 @@ from ingest.outcomes.voids import ON_ITS_WAY, void_entry
 from ingest.problems import Decided, Unanswered
 from ingest.reads.event_status import EventStatus, event_status
 from ingest.reads.handlers import evidence
-from ingest.reads.rows import EntryRow
 from ingest.request_body import body_of, query_of
 from ingest.responses import encode
 from ingest.routing import Auth, Operation, Route, bound
@@ -31,6 +30,7 @@ from schemas.ids import Address, address_of
 from schemas.limits import MAX_BODY
 from schemas.money import format_cents, parse_cents
 from schemas.objects import Number, VoidObject, decode_standing, number
+from warehouse.rows import EntryRow
 
 PATH = "/api/admin/events/void"
 IN_FLIGHT = 128

@@ -16,7 +16,6 @@ from ingest.outcomes.outcome_requests import opened_by, reason_of
 from ingest.problems import MaybeRecorded, NotFound, NothingCharged, Unanswered
 from ingest.reads.event_status import EventStatus, event_status
 from ingest.reads.handlers import event_address, evidence
-from ingest.reads.rows import EntryRow
 from ingest.request_body import body_of, query_of
 from ingest.routing import Auth, Operation, Route, bound
 from schemas.commands import EMPTY, EventOutcome, MeterEvent, Mode, OnExpiry, PriceRef, Rates, ReadOutcome, Void
@@ -27,6 +26,7 @@ from schemas.limits import MAX_BODY
 from schemas.money import format_cents, parse_cents
 from schemas.objects import VoidObject, decode_standing
 from schemas.replies import OutcomeReply
+from warehouse.rows import EntryRow
 
 EVENTS, OUTCOMES = "/api/admin/events/{event_id}/void", "/api/admin/outcomes/{outcome_id}/void"
 ON_ITS_WAY = "it is not in the ledger yet; try again"

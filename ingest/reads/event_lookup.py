@@ -9,12 +9,12 @@ from ingest.context import Context
 from ingest.middleware import http_response
 from ingest.problems import Invalid
 from ingest.reads.eventviews import EventShown, shown
-from ingest.reads.rows import EventRow
 from ingest.responses import encode
 from ingest.routing import Auth, Operation, Route, bound
 from ingest.validation import decode, no_control
 from ingest.write_request import QUERY, received
 from schemas.limits import MAX_BATCH_BODY, MAX_EVENTS
+from warehouse.rows import EventRow
 
 PATH = "/v1/events/lookup"
 _body = msgspec.json.Decoder(LookupBody).decode

@@ -9,13 +9,13 @@ import msgspec
 
 from ingest.reads import cursors
 from ingest.reads.params import EVENTS
-from ingest.reads.rows import EventRow
 from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.labels import Labels, labels_of_row
 from schemas.meter_responses import CURRENCY, DollarBreakdown, EventResponse, MeterResponse, PriceResponse, priced
 from schemas.money import format_cents, parse_cents
 from schemas.objects import NULL, Json, NumberOrNull, iso
 from schemas.replies import Receipt
+from warehouse.rows import EventRow
 
 Status = Literal["priced", "accepted", "rejected", "voided"]
 

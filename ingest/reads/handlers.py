@@ -11,13 +11,13 @@ from ingest.middleware import http_response
 from ingest.problems import RETRY_AFTER, NotFound
 from ingest.reads import eventviews, params, usage_responses
 from ingest.reads.event_status import EventStatus, StatusEvidence, event_status
-from ingest.reads.ledger import Reads, find_event
-from ingest.reads.rows import EventRow, UsageSumRow
 from ingest.request_body import query_of
 from ingest.responses import encode
 from ingest.routing import Auth, Operation, Route, bound
 from schemas.ids import Address, address_of
 from schemas.topics import partition_of
+from warehouse.queries import Reads, find_event
+from warehouse.rows import EventRow, UsageSumRow
 
 CUSTOMER = {"customer_id": "The customer, with a platform key."}
 NAMES = {"agent_id": "Only of this agent.", "action": "Only of this action."}

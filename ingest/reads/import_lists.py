@@ -5,16 +5,16 @@ from aiohttp import hdrs, web
 
 from ingest.auth import PLATFORM, customer_of, key_of, mode_of
 from ingest.context import Context
-from ingest.labels import import_id_of
+from ingest.import_ids import import_id_of
 from ingest.middleware import http_response
 from ingest.problems import Invalid, NotFound
 from ingest.reads import params
-from ingest.reads.rows import ImportQuery, ImportRow
 from ingest.request_body import query_of
 from ingest.responses import encode
 from ingest.routing import Auth, Operation, Route, bound
 from schemas.money import format_cents, parse_cents
 from schemas.objects import Number, iso, number
+from warehouse.rows import ImportQuery, ImportRow
 
 PATH = "/v1/imports"
 CUSTOMER = {"customer_id": "The customer, with a platform key."}

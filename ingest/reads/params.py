@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from typing import NamedTuple, get_args
 
 from ingest import times
-from ingest.labels import import_id_of
+from ingest.import_ids import import_id_of
 from ingest.problems import Invalid
 from ingest.reads import cursors
-from ingest.reads.periods import CUSTOM, DEFAULT_PERIOD, EVER, PERIODS, TimeRange, named, since
-from ingest.reads.rows import MAX_ID, EventQuery, ImportQuery, ImportRow, OutcomeQuery, UsageKey, UsageQuery
 from schemas.commands import EventOutcome
 from schemas.entries import Verdict
 from schemas.limits import DEFAULT_LIST, MAX_LIST, MAX_NAME
+from warehouse.rows import MAX_ID, EventQuery, ImportQuery, ImportRow, OutcomeQuery, UsageKey, UsageQuery
+from warehouse.time_range import CUSTOM, DEFAULT_PERIOD, EVER, PERIODS, TimeRange, named, since
 
 GROUPS: dict[str, UsageKey] = {"day": "day", "hour": "hour", "agent": "agent_id", "action": "action", "model": "model"}
 """group_by -> what the ledger is grouped by."""

@@ -10,9 +10,9 @@ import msgspec
 
 from ingest.reads import cursors
 from ingest.reads.params import AUDIT, GROUPS, UsageRequest
-from ingest.reads.rows import AuditRow, UsageSumRow
 from schemas.money import dollars_rounded, format_cents, parse_cents
 from schemas.objects import Json, Number, iso, number
+from warehouse.rows import AuditRow, UsageSumRow
 
 
 class UsageSums(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

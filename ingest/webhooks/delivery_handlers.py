@@ -9,7 +9,6 @@ from ingest.context import Context
 from ingest.middleware import http_response
 from ingest.problems import Invalid, NotFound
 from ingest.reads import cursors, params
-from ingest.reads.rows import DeliveryPosition, DeliveryRow
 from ingest.request_body import query_of
 from ingest.responses import encode
 from ingest.routing import Auth, Operation, Route, bound
@@ -20,6 +19,7 @@ from schemas.commands import ReplayWebhook
 from schemas.deliveries import KEPT
 from schemas.objects import iso
 from schemas.webhooks import WebhookObject
+from warehouse.rows import DeliveryPosition, DeliveryRow
 
 DELIVERIES = "deliveries"
 """Whose cursor it is."""

@@ -30,7 +30,7 @@ LINE = "    trace_id: Annotated[str | None, TRACE] = None\n"
 ADDED = LINE + '    region: Annotated[str | None, About("where it ran", headers=("zone",))] = None\n'
 MIGRATION = """ALTER TABLE rev.entries ADD COLUMN IF NOT EXISTS region LowCardinality(String);
 """
-BY_HAND = {"schemas/labels.py", "ledger/sql/migrations/005_region.sql"}
+BY_HAND = {"schemas/labels.py", "warehouse/sql/migrations/005_region.sql"}
 """…and a test of it, and the changelog: four."""
 
 
@@ -78,7 +78,7 @@ def labelled(tree: Path, run: Callable[..., Any]) -> set[str]:
     text = path.read_text()
     assert text.count(LINE) == 1
     path.write_text(text.replace(LINE, ADDED))
-    (tree / "ledger" / "sql" / "migrations" / "005_region.sql").write_text(MIGRATION)
+    (tree / "warehouse" / "sql" / "migrations" / "005_region.sql").write_text(MIGRATION)
     by_hand = changed(tree)
     written = run("-m", "tools.generate").stdout
     assert changed(tree) - by_hand == set(re.findall(r"written: (\S+)", written))
@@ -119,6 +119,14 @@ def ask(product: dict[str, Any], path: str, secret: str, body: object = None) ->
         return json.load(response)
 
 
+def refused(product: dict[str, Any], key: str, event: object) -> tuple[int, str]:
+    """Status and error of a meter request that is not taken."""
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        ask(product, "/v1/meter", key, event)
+    with raised.value as response:
+        return response.status, json.load(response)["error"]
+
+
 def test_files_touched_by_hand(labelled: set[str]) -> None:
     assert labelled == BY_HAND
 
@@ -132,12 +140,9 @@ async def test_a_label_end_to_end(
     first = ask(product, "/v1/meter", key, {**event, "idempotency_key": "k"})
     again = ask(product, "/v1/meter", key, {**event, "idempotency_key": "k"})
     assert again["event_id"] == first["event_id"]
-    with pytest.raises(urllib.error.HTTPError) as other:
-        ask(product, "/v1/meter", key, {**event, "idempotency_key": "k", "region": "us"})
-    assert other.value.code == 409
-    with pytest.raises(urllib.error.HTTPError) as long:
-        ask(product, "/v1/meter", key, {**event, "region": "x" * 300})
-    assert long.value.code == 400 and "region" in json.load(long.value)["error"]
+    assert refused(product, key, {**event, "idempotency_key": "k", "region": "us"})[0] == 409
+    status, error = refused(product, key, {**event, "region": "x" * 300})
+    assert status == 400 and "region" in error
 
     def shown(event_id: int) -> Any:
         return ask(product, f"/v1/events/{event_id}", key)
@@ -154,5 +159,5 @@ async def test_a_label_end_to_end(
     assert run("-c", sdk, key, product["http"], str(listed["event_id"])).stdout.strip() == "mars"
     verified = run("-m", "tools.cli", "verify", "--data", str(product["data"]))
     assert "Log and ledger agree" in verified.stdout
-    for path in ("docs/api.md", "docs/import.md", "docs/ledger.md", "sdk/js/index.d.ts", "ledger/sql/schema.sql"):
+    for path in ("docs/api.md", "docs/import.md", "docs/ledger.md", "sdk/js/index.d.ts", "warehouse/sql/schema.sql"):
         assert re.search(r"\bregion\b", (tree / path).read_text()), path

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from ledger.clickhouse import ClickHouse
-from ledger.migrate import migrate
 from tests.integration.ledger.engine import Engine
+from warehouse.client import ClickHouse
+from warehouse.migrate import migrate
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from deploy.children import spawn
-from ledger.clickhouse import ClickHouse
+from warehouse.client import ClickHouse
 
 MODULE = ["-m", "deploy.clickhouse"]
 

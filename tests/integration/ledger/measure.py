@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 from ledger.blocks import Block, Builder, LogRecord
-from ledger.migrate import migrate
 from ledger.store import LedgerTable
 from tests.integration.ledger.engine import Engine
 from tests.integration.ledger.entries_log import AT, value
+from warehouse.migrate import migrate
 
 EVENTS = 100
 BLOCKS = 100

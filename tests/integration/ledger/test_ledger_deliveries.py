@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from ledger.blocks import LogRecord
-from ledger.clickhouse import ClickHouse
 from ledger.delivery_copier import DeliveryCopier, DeliveryTable
-from ledger.migrate import migrate
 from schemas.deliveries import Attempt, Gap, encode
 from tests.unit.ledger.tape import Tape
+from warehouse.client import ClickHouse
+from warehouse.migrate import migrate
 
 pytestmark = pytest.mark.integration
 

@@ -10,14 +10,15 @@ from functools import partial
 import pytest
 
 from ledger.blocks import LogRecord
-from ledger.clickhouse import ClickHouse
-from ledger.errors import Unavailable, WrongLog
+from ledger.errors import WrongLog
 from ledger.insert_schedule import InsertSchedule
 from ledger.source import KafkaSource
 from ledger.store import LedgerTable
 from ledger.writer import QUIET, Halted, LedgerWorker
 from tests.integration.ledger.engine import Engine
 from tests.integration.ledger.entries_log import AT, Log, create_topic, forget_records
+from warehouse.client import ClickHouse
+from warehouse.errors import Unavailable
 
 pytestmark = pytest.mark.integration
 

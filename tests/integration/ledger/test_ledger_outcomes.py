@@ -7,12 +7,12 @@ import msgspec
 import pytest
 
 from ledger.blocks import Block, LogRecord
-from ledger.clickhouse import ClickHouse
-from ledger.errors import InsertRefused
 from ledger.store import LedgerTable
 from schemas.commands import MeterEvent, OnExpiry, PriceRef, Rates
 from schemas.entries import Entry, EntryRecord, Verdict, encode
 from schemas.ids import event_id, outcome_id
+from warehouse.client import ClickHouse
+from warehouse.errors import InsertRefused
 
 pytestmark = pytest.mark.integration
 

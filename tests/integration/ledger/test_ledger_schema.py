@@ -11,13 +11,13 @@ import msgspec
 import pytest
 
 from ledger.blocks import Block, LogRecord
-from ledger.clickhouse import ClickHouse
-from ledger.errors import WrongSchema
-from ledger.migrate import applied, migrate, schema
-from ledger.sqltext import migrations, script
 from ledger.store import LedgerTable
 from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.entries import Entry, EntryRecord, encode
+from warehouse.client import ClickHouse
+from warehouse.errors import WrongSchema
+from warehouse.migrate import applied, migrate, schema
+from warehouse.sqltext import migrations, script
 
 pytestmark = pytest.mark.integration
 
@@ -71,7 +71,7 @@ async def charged(db: ClickHouse) -> None:
 
 
 async def test_all_migrations_come_to_the_schema(db: ClickHouse) -> None:
-    """The schema after the last migration is ledger/sql/schema.sql, to the letter."""
+    """The schema after the last migration is warehouse/sql/schema.sql, to the letter."""
     assert await schema(db) == script("schema")
 
 

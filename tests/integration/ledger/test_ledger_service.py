@@ -16,8 +16,6 @@ from aiokafka import TopicPartition
 
 from deploy import bootstrap
 from deploy.children import spawn
-from ledger.clickhouse import ClickHouse
-from ledger.errors import Unavailable
 from schemas.deliveries import Attempt, encode
 from schemas.settings import Settings, read
 from schemas.topics import DEAD, DELIVERIES, ENTRIES
@@ -25,6 +23,8 @@ from streams.appends import Appender
 from streams.clients import partition_consumer
 from tests.integration.ledger.engine import Engine
 from tests.integration.ledger.entries_log import Log
+from warehouse.client import ClickHouse
+from warehouse.errors import Unavailable
 
 pytestmark = pytest.mark.integration
 

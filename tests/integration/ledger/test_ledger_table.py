@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from ledger.blocks import Block, LogRecord
-from ledger.clickhouse import ClickHouse
-from ledger.errors import InsertRefused, InsertTooLarge, LedgerFenced
 from ledger.memory import MemoryRows, MemoryTable
 from ledger.store import LedgerStore, LedgerTable
 from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.entries import Entry, EntryRecord, encode
 from schemas.ids import event_id
+from warehouse.client import ClickHouse
+from warehouse.errors import InsertRefused, InsertTooLarge, LedgerFenced
 
 pytestmark = pytest.mark.integration
 

@@ -6,10 +6,10 @@ import itertools
 import pytest
 
 from ledger.blocks import Block, LogRecord
-from ledger.clickhouse import ClickHouse
-from ledger.errors import InsertRefused, LedgerFenced
 from ledger.store import LedgerTable
 from tests.integration.ledger.entries_log import AT, value
+from warehouse.client import ClickHouse
+from warehouse.errors import InsertRefused, LedgerFenced
 
 pytestmark = pytest.mark.integration
 

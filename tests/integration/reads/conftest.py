@@ -9,14 +9,15 @@ from typing import Any
 
 import clickhouse_connect
 import pytest
+from msgspec.structs import asdict
 
-import ledger
-from ingest.reads.clickhouse import ClickHouseReader
-from ingest.reads.ledger import LedgerReads
-from ingest.reads.logends import KafkaLogEnds
-from ingest.reads.memory import LedgerRow
+import warehouse
 from schemas.ids import address_of
 from schemas.money import DECIMALS
+from streams.log_ends import KafkaLogEnds
+from warehouse.memory import LedgerRow
+from warehouse.queries import LedgerReads
+from warehouse.reader import ClickHouseReader
 
 EXACT = Context(prec=60)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,13 +26,13 @@ MONEY = {
     *("price_base", "price_token", "price_bonus", "price_on_success", "price_on_failure"),
 }
 TIMES = {"expires_at", "event_time", "recorded_at"}
-COLUMNS = [*LedgerRow._fields, "raw_partition", "raw_offset", "raw_index"]
+COLUMNS = [*LedgerRow.__struct_fields__, "raw_partition", "raw_offset", "raw_index"]
 
 
 def create_statements() -> list[str]:
     """The statements of the ledger's migrations, in order."""
     found = []
-    for file in sorted((Path(ledger.__file__).parent / "sql" / "migrations").glob("*.sql")):
+    for file in sorted((Path(warehouse.__file__).parent / "sql" / "migrations").glob("*.sql")):
         lines = [line for line in file.read_text().splitlines() if not line.lstrip().startswith("--")]
         found += [text for text in "\n".join(lines).split(";\n") if text.strip(" \n;")]
     return found
@@ -57,7 +58,7 @@ class Ledger:
         data = []
         for row in rows:
             address = address_of(row.event_id)
-            cells = [cell(field, value) for field, value in zip(row._fields, row, strict=True) if field not in but]
+            cells = [cell(field, value) for field, value in asdict(row).items() if field not in but]
             data.append([*cells, address.partition, address.offset, address.place])
         names = [name for name in COLUMNS if name not in but]
         self.client.insert("entries", data, database="rev", column_names=names)

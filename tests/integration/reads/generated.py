@@ -4,10 +4,10 @@ import random
 
 from msgspec.structs import replace
 
-from ingest.reads.memory import LedgerRow
 from schemas.ids import event_id
 from schemas.limits import DAY, MAX_TOKENS
 from schemas.money import MAX_EVENT, PICO
+from warehouse.memory import LedgerRow
 
 NOW = 1_777_204_800_000  # 2026-04-26T12:00:00Z
 AWKWARD = ["it's", 'a "quoted" one', "back\\slash", "naïve ☃ 🤖", "{agent:String}", "%(x)s", "-- $1", "tab\\tbed"]

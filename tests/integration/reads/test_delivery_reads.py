@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from ingest.reads.memory import MemoryReads
-from ingest.reads.rows import DeliveryRow
 from schemas.limits import DAY
+from warehouse.memory import MemoryReads
+from warehouse.rows import DeliveryRow
 
 pytestmark = pytest.mark.integration
 

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from ingest.reads.clickhouse import query_text
-from ingest.reads.memory import LedgerRow, MemoryReads
-from ingest.reads.rows import EventRow, ImportQuery
 from schemas.ids import event_id
 from schemas.money import PICO, parse_cents
 from tests.integration.reads.conftest import create_statements
 from tests.integration.reads.generated import AWKWARD, NOW, generated
 from tests.integration.reads.test_ledger_reads import canonical
+from warehouse.memory import LedgerRow, MemoryReads
+from warehouse.reader import query_text
+from warehouse.rows import EventRow, ImportQuery
 
 pytestmark = pytest.mark.integration
 

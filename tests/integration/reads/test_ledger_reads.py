@@ -8,18 +8,18 @@ from typing import Any, get_args
 
 import pytest
 
-from ingest.reads import ReadsUnavailable
-from ingest.reads.clickhouse import ClickHouseReader, query_text
-from ingest.reads.ledger import LedgerReads, find_event
-from ingest.reads.logends import KafkaLogEnds
-from ingest.reads.memory import LedgerRow, MemoryReads
 from ingest.reads.params import STATUSES
-from ingest.reads.periods import EVER, TimeRange, named
-from ingest.reads.rows import EventQuery, OutcomeQuery, Reached, UsageKey, UsageQuery
 from schemas.ids import address_of, event_id
 from schemas.limits import DAY, HOUR
 from schemas.money import PICO, parse_cents
+from streams.log_ends import KafkaLogEnds
 from tests.integration.reads.generated import AWKWARD, NOW, generated
+from warehouse.errors import ReadsUnavailable
+from warehouse.memory import LedgerRow, MemoryReads
+from warehouse.queries import LedgerReads, find_event
+from warehouse.reader import ClickHouseReader, query_text
+from warehouse.rows import EventQuery, OutcomeQuery, Reached, UsageKey, UsageQuery
+from warehouse.time_range import EVER, TimeRange, named
 
 pytestmark = pytest.mark.integration
 

@@ -6,10 +6,10 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from ingest.reads import ReadsUnavailable
 from ingest.reads.event_status import MARKER
-from ingest.reads.logends import KafkaLogEnds, PartitionEnds
 from schemas.topics import ENTRIES, RAW
+from streams.errors import EndsUnknown
+from streams.log_ends import KafkaLogEnds, PartitionEnds
 
 pytestmark = pytest.mark.integration
 SHARD = 1
@@ -51,7 +51,7 @@ async def test_a_commit_ends_with_one_marker(
 async def test_a_broker_that_is_away(unused: str) -> None:
     """Without a broker the ends are unavailable, which is said within seconds."""
     ends = KafkaLogEnds(unused)
-    with pytest.raises(ReadsUnavailable):
+    with pytest.raises(EndsUnknown):
         await ends.of(0)
     await ends.close()
 

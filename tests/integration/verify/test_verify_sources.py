@@ -11,13 +11,13 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
-from ledger.clickhouse import ClickHouse
-from ledger.migrate import migrate
 from tools.verify.clickhouse import ClickHouseLedger
 from tools.verify.kafka import KafkaLog
 from tools.verify.memory import MemoryLedger, MemoryRawLog
 from tools.verify.row_values import COLUMNS, EMPTY, Row
 from tools.verify.sources import CannotRun, RawRecord, Selection, Span
+from warehouse.client import ClickHouse
+from warehouse.migrate import migrate
 
 pytestmark = pytest.mark.integration
 

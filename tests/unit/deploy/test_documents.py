@@ -15,7 +15,7 @@ from tools import cli
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("sdk/*/README.md")])
-PACKAGES = "bench|deploy|docs|expirer|ingest|ledger|notifier|pricer|schemas|sdk|streams|tests|tools"
+PACKAGES = "bench|deploy|docs|expirer|ingest|ledger|notifier|pricer|schemas|sdk|streams|tests|tools|warehouse"
 OTHERS = {
     "REV_JAVA": "of the embedded Kafka alone",
     "REV_URL": "of the clients' command lines",
@@ -67,7 +67,7 @@ def test_no_other_variable_is_named(path: Path) -> None:
 @each
 def test_topics_and_tables_are_there(path: Path) -> None:
     """``rev.`` names a topic, or a table or view of the ledger."""
-    schema = (ROOT / "ledger" / "sql" / "schema.sql").read_text()
+    schema = (ROOT / "warehouse" / "sql" / "schema.sql").read_text()
     known = {topic.name for topic in topics(4)} | set(re.findall(r"\brev\.\w+", schema))
     known |= {f"rev.{name}" for name in re.findall(r"PROJECTION (\w+)", schema)}
     assert set(re.findall(r"(?<![\w/.])rev\.[a-z_]+\b", path.read_text())) <= known

@@ -8,12 +8,16 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 SERVICES = ("ingest", "pricer", "ledger", "expirer", "notifier")
+READERS = ("ingest", "ledger")
+"""Services that read or write ClickHouse."""
 MAY = {
     "schemas": set[str](),
     "streams": {"schemas"},
+    "warehouse": {"schemas", "streams"},
     **{service: {"schemas", "streams"} for service in SERVICES},
-    "deploy": {"schemas", "streams", *SERVICES},
-    "tools": {"schemas", "streams", *SERVICES, "deploy"},
+    **{service: {"schemas", "streams", "warehouse"} for service in READERS},
+    "deploy": {"schemas", "streams", "warehouse", *SERVICES},
+    "tools": {"schemas", "streams", "warehouse", *SERVICES, "deploy"},
     "sdk/python/revgrid": set[str](),
 }
 PACKAGES = {*MAY, "bench", "tests", "revgrid"}
@@ -41,13 +45,24 @@ def test_a_package_imports_only_what_is_below_it(package: str) -> None:
 
 
 def test_the_independent_model_is_independent() -> None:
-    """Of schemas, `rev verify` takes limits, names of topics and settings; nothing that money is computed with."""
+    """Of schemas, `rev verify` takes limits, names of labels, topics and settings; no arithmetic on money."""
     taken = set[str]()
     for path in (ROOT / "tools" / "verify").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("schemas"):
                 taken.add(node.module or "")
-    assert taken == {"schemas.limits", "schemas.topics", "schemas.settings"}
+    assert taken == {"schemas.labels", "schemas.limits", "schemas.topics", "schemas.settings"}
+
+
+def test_private_tables_are_named_by_their_owner_alone() -> None:
+    """The second seam, beside topics: everyone reads rev.entries and the views; rev._… is for warehouse and ledger."""
+    named = {
+        path.relative_to(ROOT).parts[0]
+        for package in PACKAGES - {"tests", "revgrid"}
+        for path in (ROOT / package).rglob("*")
+        if path.suffix in (".py", ".sql") and re.search(r"\brev\._[a-z]", path.read_text())
+    }
+    assert named == {"warehouse", "ledger"}
 
 
 def test_the_page_says_the_same() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-PACKAGES = ("schemas", "streams", "ingest", "pricer", "ledger", "expirer", "notifier", "deploy", "tools")
+PACKAGES = ("schemas", "streams", "ingest", "pricer", "ledger", "expirer", "notifier", "deploy", "tools", "warehouse")
 
 # Imports every module of Rev but the one reader that needs pyarrow, and asks the engine, where what the run lock leaves
 # out, and what only tests use, is not there.

@@ -10,7 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-PACKAGES = ("bench", "deploy", "expirer", "ingest", "ledger", "notifier", "pricer", "schemas", "streams", "tools")
+PACKAGES = (
+    "bench",
+    "deploy",
+    "expirer",
+    "ingest",
+    "ledger",
+    "notifier",
+    "pricer",
+    "schemas",
+    "streams",
+    "tools",
+    "warehouse",
+)
 METAPHORS = """
 alarm alarms boundary budget bury carry condemned convoy desk dog draft feeding flight flights fly giving heart hungry
 intake journal judge judgement keeping landed lane lanes letters lifeline memories misfit owe owed pace parcel recall
@@ -20,8 +32,8 @@ told travel trouble troubles
 BANNED = frozenset(METAPHORS.split())
 """Words of a private language; each has a standard term in docs/glossary.md or in the decision."""
 SHARED = """
-__init__ __main__ client clickhouse command config errors memory metering metrics ports prices probes receiver report
-service serving sources state testing voids webhooks worker
+__init__ __main__ client clickhouse columns command config errors memory metering metrics ports prices probes receiver
+report service serving sources state testing voids webhooks worker
 """
 ROLES = frozenset(SHARED.split())
 """Module names that say the same thing of different packages."""

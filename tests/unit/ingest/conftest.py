@@ -17,9 +17,6 @@ from ingest.command_log import CommandLog
 from ingest.config_view import ConfigView
 from ingest.context import Context
 from ingest.disk_reserve import DiskReserve
-from ingest.reads.ledgerrow import rows_of
-from ingest.reads.logends import PartitionEnds
-from ingest.reads.memory import MemoryReads
 from ingest.serving import GatewayRunner
 from ingest.shedding import Shedder
 from ingest.testing import FakeLog
@@ -29,6 +26,9 @@ from schemas.prices import DEFAULTS
 from schemas.secrets import SecretBox
 from schemas.settings import Settings, read
 from schemas.topics import CONFIG_KEY, partition_of
+from streams.log_ends import PartitionEnds
+from warehouse.ledger_row import rows_of
+from warehouse.memory import MemoryReads
 
 ADMIN = "the-admin-token"
 NOW = 1_777_204_800_000

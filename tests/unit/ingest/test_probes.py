@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from ingest.probes import degraded
-from ingest.reads.memory import MemoryReads
+from warehouse.memory import MemoryReads
 
 
 class Silent(MemoryReads):

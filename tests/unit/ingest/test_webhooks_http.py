@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from ingest.reads.rows import DeliveryRow
 from schemas import config
 from schemas.secrets import SecretBox
 from tests.unit.ingest.conftest import ADMIN, NOW, Gateway
+from warehouse.rows import DeliveryRow
 
 URL = "https://example.com/hook"
 BODY = {"url": URL, "events": ["meter.created", "outcome.succeeded"]}

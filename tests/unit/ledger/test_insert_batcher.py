@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from ledger.blocks import Block, LogRecord
-from ledger.errors import InsertRefused, InsertTooLarge, LedgerFenced, Unavailable
 from ledger.insert_batcher import MAX_BYTES, MAX_ROWS, InsertBatcher, PendingInsert
+from warehouse.errors import InsertRefused, InsertTooLarge, LedgerFenced, Unavailable
 
 Eventually = Callable[..., Awaitable[None]]
 MARCH, APRIL = 1_774_915_200_000, 1_775_001_600_000

@@ -4,9 +4,10 @@ import re
 
 import msgspec
 
-from ledger.sqltext import migrations, read, script, statements
 from schemas.commands import MeterEvent, PriceRef
 from schemas.entries import Entry, EntryRecord
+from warehouse.columns import insert_sql, stage_sql
+from warehouse.sqltext import migrations, statements
 
 
 def test_statements_end_at_a_semicolon_at_the_end_of_a_line() -> None:
@@ -27,14 +28,14 @@ def test_migrations_are_numbered_without_a_hole_and_bear_repetition() -> None:
 
 def test_the_stage_has_every_field_of_the_entry_record() -> None:
     """A field that is added to or renamed in schemas.entries must be added to or renamed in the stage."""
-    words = set(read("stage").replace("(", " ").replace(")", " ").replace(",", " ").split())
+    words = set(stage_sql().replace("(", " ").replace(")", " ").replace(",", " ").split())
     for struct in (EntryRecord, Entry, MeterEvent, PriceRef):
         for field in msgspec.structs.fields(struct):
             assert field.encode_name in words, f"{struct.__name__}.{field.encode_name}"
 
 
-def test_the_insert_names_every_column_of_the_table_in_its_order() -> None:
-    """The INSERT goes by position, so its names and the table's must be the same list."""
+def test_the_insert_names_every_column_of_the_table() -> None:
+    """Once each, and what is selected for it has its name."""
     table = migrations()[0].statements[0]
     columns = [
         line.split()[0]
@@ -43,6 +44,8 @@ def test_the_insert_names_every_column_of_the_table_in_its_order() -> None:
     ]
     later = " ".join(statement for migration in migrations()[1:] for statement in migration.statements)
     columns += re.findall(r"ALTER TABLE rev\.entries ADD COLUMN IF NOT EXISTS (\w+)", later)
-    select = script("insert").split("SELECT", 1)[1].split("FROM\n(", 1)[0]
-    names = [line.strip().rstrip(",").split(" AS ")[-1] for line in select.splitlines() if line.strip()]
-    assert [name.split(".")[-1] for name in names] == columns
+    head, _, rest = insert_sql().partition("SELECT\n")
+    selected = [line.strip().rstrip(",").split(" AS ")[-1] for line in rest.split("FROM\n(", 1)[0].splitlines()]
+    named = head.removeprefix("INSERT INTO rev.entries (").strip().rstrip(")").split(", ")
+    assert sorted(named) == sorted(columns)
+    assert named == selected

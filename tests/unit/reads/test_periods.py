@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.reads.periods import LAST, PERIODS, TimeRange, named, since, today
 from schemas.limits import DAY, HOUR
+from warehouse.time_range import LAST, PERIODS, TimeRange, named, since, today
 
 MOMENTS = st.integers(0, LAST - 1)
 

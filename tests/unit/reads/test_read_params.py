@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from ingest.problems import Invalid
 from ingest.reads import cursors
 from ingest.reads.params import audit_request, event_query, outcome_query, usage_request
-from ingest.reads.periods import EVER, TimeRange
-from ingest.reads.rows import MAX_ID, EventQuery, OutcomeQuery, UsageQuery
 from schemas.limits import DAY, HOUR
+from warehouse.rows import MAX_ID, EventQuery, OutcomeQuery, UsageQuery
+from warehouse.time_range import EVER, TimeRange
 
 NOW = 1_777_204_800_000  # 2026-04-26T12:00:00Z
 

@@ -17,8 +17,6 @@ from ingest.config_view import ConfigView
 from ingest.context import Context
 from ingest.middleware import error_middleware
 from ingest.reads import handlers as reads
-from ingest.reads.logends import PartitionEnds
-from ingest.reads.memory import LedgerRow, MemoryReads
 from schemas import config, settings
 from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.ids import event_id
@@ -27,6 +25,8 @@ from schemas.meter_responses import metered
 from schemas.money import MAX_EVENT, PICO
 from schemas.replies import Receipt
 from schemas.topics import partition_of
+from streams.log_ends import PartitionEnds
+from warehouse.memory import LedgerRow, MemoryReads
 
 NOW = 1_777_204_800_000  # 2026-04-26T12:00:00Z
 SETTINGS = settings.read({"REV_ADMIN_TOKEN": "sesame"})

@@ -19,7 +19,7 @@ EVERYTHING = Selection()
 
 
 def rows_of(log: memory.MemoryShard) -> Iterator[Row]:
-    """What the ledger makes of rev.entries (ledger/sql/insert.sql)."""
+    """What the ledger makes of rev.entries (warehouse/sql/insert.sql)."""
     for partition, records in enumerate(log.entries):
         for record in records:
             yield from rows_of_record(partition, record.offset, entries.decode(record.value))

@@ -19,8 +19,8 @@ import structlog
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from ingest.problems import RETRY_AFTER, Problem
-from ingest.reads.columns import select_list
+from warehouse.errors import ReadsUnavailable
+from warehouse.select_list import select_list
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 Value = str | int | bool | Sequence[int] | Sequence[str]
@@ -32,16 +32,6 @@ QUERY_TIMEOUT = 10.0
 CONNECTIONS = 8
 
 log = structlog.get_logger()
-
-
-class ReadsUnavailable(Problem):
-    """ClickHouse (or the log) did not answer a question: down, too slow, or not able to."""
-
-    status, code = 503, "reads_unavailable"
-
-    def __init__(self, what: str) -> None:
-        super().__init__("the ledger cannot be read at the moment; try again", headers={"Retry-After": RETRY_AFTER})
-        self.what = what
 
 
 class QueryRunner(Protocol):
@@ -57,7 +47,7 @@ class QueryRunner(Protocol):
 @cache
 def query_text(name: str, row: type[msgspec.Struct] | None = None) -> str:
     """The SQL of a named query; ``row``: whose fields stand for ``{columns}``."""
-    text = files("ingest.reads").joinpath("sql", f"{name}.sql").read_text()
+    text = files("warehouse").joinpath("sql", "queries", f"{name}.sql").read_text()
     return text if row is None else text.replace("{columns}", select_list(row))
 
 

@@ -1,5 +1,5 @@
 """A row of the ledger in memory, and the rows that a record of rev.entries becomes there: what
-ledger/sql does, in plain Python, for tests of what stands on reads.
+warehouse/sql does, in plain Python, for tests of what stands on reads.
 """
 
 from msgspec.structs import replace

@@ -6,9 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from ingest.reads.clickhouse import ClickHouseReader, QueryRunner, Value
-from ingest.reads.logends import KafkaLogEnds, LogEnds, PartitionEnds
-from ingest.reads.rows import (
+from schemas.money import parse_cents
+from schemas.settings import Settings
+from streams.errors import EndsUnknown
+from streams.log_ends import KafkaLogEnds, LogEnds, PartitionEnds
+from warehouse.errors import ReadsUnavailable
+from warehouse.reader import ClickHouseReader, QueryRunner, Value
+from warehouse.rows import (
     Amount,
     AuditRow,
     ClosingRow,
@@ -29,8 +33,6 @@ from ingest.reads.rows import (
     UsageSumRow,
     VoidedRow,
 )
-from schemas.money import parse_cents
-from schemas.settings import Settings
 
 FROM_ROWS_ONLY = ("model",)
 """Keys that the hourly projection does not have."""
@@ -243,7 +245,10 @@ class LedgerReads:
         return (await self._runner.fetch("reached", Reached, partition=partition))[0]
 
     async def ends(self, partition: int) -> PartitionEnds:
-        return await self._ends.of(partition)
+        try:
+            return await self._ends.of(partition)
+        except EndsUnknown as error:
+            raise ReadsUnavailable("the ends of the log") from error
 
     async def ready(self) -> None:
         await self._runner.fetch("ready", Number)

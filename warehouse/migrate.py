@@ -6,9 +6,9 @@ of its statements must bear repetition (CREATE … IF NOT EXISTS, CREATE OR REPL
 
 import re
 
-from ledger.clickhouse import ClickHouse
-from ledger.errors import WrongSchema
-from ledger.sqltext import Migration, migrations
+from warehouse.client import ClickHouse
+from warehouse.errors import WrongSchema
+from warehouse.sqltext import Migration, migrations
 
 _RECORD = """
 CREATE TABLE IF NOT EXISTS rev._migrations

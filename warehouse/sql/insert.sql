@@ -3,7 +3,7 @@
 -- each maximum has reached the record before the partition's block (no gap) and each stage holds its block,
 -- each record once. 'resync:' in a message tells the writer to start over; any other throwIf is a record that
 -- must not enter the ledger.
--- {columns} and {values}: ledger/columns.py. {staged}: the stages, each row with its raw_partition; {firsts}: (partition, offset that must not be
+-- {columns} and {values}: warehouse/columns.py. {staged}: the stages, each row with its raw_partition; {firsts}: (partition, offset that must not be
 -- above the one that follows its maximum); {blocks}: (partition, records, last offset), by partition.
 -- A record without entries is met as an entry without a kind (LEFT ARRAY JOIN).
 -- The tuples are taken apart once, below, since planning a way into them for each column costs more than

@@ -10,10 +10,13 @@ from typing import Any
 import msgspec
 from msgspec.structs import asdict
 
-from ingest.reads.clickhouse import ReadsUnavailable
-from ingest.reads.ledgerrow import LedgerRow as LedgerRow
-from ingest.reads.logends import PartitionEnds
-from ingest.reads.rows import (
+from schemas.ids import address_of
+from schemas.limits import DAY, HOUR
+from schemas.money import format_cents
+from streams.log_ends import PartitionEnds
+from warehouse.errors import ReadsUnavailable
+from warehouse.ledger_row import LedgerRow as LedgerRow
+from warehouse.rows import (
     AuditRow,
     ClosingRow,
     DeliveryPosition,
@@ -30,13 +33,10 @@ from ingest.reads.rows import (
     UsageQuery,
     UsageSumRow,
 )
-from schemas.ids import address_of
-from schemas.limits import DAY, HOUR
-from schemas.money import format_cents
 
 
 class MemoryReads:
-    """:class:`ingest.reads.ledger.Reads` of ``rows``; add to them as the test goes on."""
+    """:class:`warehouse.queries.Reads` of ``rows``; add to them as the test goes on."""
 
     def __init__(self, rows: Sequence[LedgerRow] = (), available: bool = True) -> None:
         self.rows = list(rows)

@@ -7,9 +7,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from ingest.reads.clickhouse import ReadsUnavailable
 from schemas.topics import ENTRIES, RAW
 from streams.clients import discard_consumer
+from streams.errors import EndsUnknown
 
 TIMEOUT = 3.0
 """Seconds for the broker to tell."""
@@ -26,7 +26,7 @@ class PartitionEnds(NamedTuple):
 
 
 class LogEnds(Protocol):
-    """Tells the ends of the log. Raises ReadsUnavailable."""
+    """Tells the ends of the log. Raises EndsUnknown."""
 
     async def of(self, partition: int) -> PartitionEnds: ...
 
@@ -42,7 +42,7 @@ class KafkaLogEnds:
         self._opening = asyncio.Lock()
 
     async def of(self, partition: int) -> PartitionEnds:
-        """The ends of one shard's topics. Raises ReadsUnavailable."""
+        """The ends of one shard's topics. Raises EndsUnknown."""
         raw, entries = TopicPartition(RAW, partition), TopicPartition(ENTRIES, partition)
         try:
             async with asyncio.timeout(TIMEOUT):
@@ -50,7 +50,7 @@ class KafkaLogEnds:
                 found = await consumer.end_offsets([raw, entries])
         except (KafkaError, TimeoutError, OSError) as error:
             log.warning("log ends unknown", partition=partition, error=repr(error))
-            raise ReadsUnavailable("the ends of the log are unknown") from error
+            raise EndsUnknown(repr(error)) from error
         return PartitionEnds(found[raw], found[entries])
 
     async def close(self) -> None:

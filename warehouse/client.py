@@ -11,7 +11,7 @@ from typing import Self
 import aiohttp
 import msgspec
 
-from ledger.errors import InsertRefused, InsertTooLarge, LedgerFenced, Unavailable
+from warehouse.errors import InsertRefused, InsertTooLarge, LedgerFenced, Unavailable
 
 TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
 

@@ -1,4 +1,4 @@
-"""What is selected of rev.entries for a row of ingest.reads.rows: one expression for each of its fields. Pure.
+"""What is selected of rev.entries for a row of warehouse.rows: one expression for each of its fields. Pure.
 
 Amounts come as text, so that no JSON number rounds them, and times in ms.
 """

@@ -8,11 +8,11 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from ingest.reads.periods import EVER, TimeRange
 from schemas.entries import EntryKind
 from schemas.ids import MAX_OFFSET
 from schemas.labels import RowLabels
 from schemas.limits import MAX_LIST
+from warehouse.time_range import EVER, TimeRange
 
 MAX_ID = (MAX_OFFSET << 16) | 0xFFFF
 UsageKey = Literal["action", "agent_id", "model", "hour", "day"]

@@ -4,7 +4,7 @@ import re
 from importlib.resources import files
 from typing import NamedTuple
 
-_SQL = files("ledger") / "sql"
+_SQL = files("warehouse") / "sql"
 
 
 class Migration(NamedTuple):
@@ -34,11 +34,11 @@ def migrations() -> list[Migration]:
 
 
 def read(name: str) -> str:
-    """The text of ``ledger/sql/<name>.sql`` without its comments."""
+    """The text of ``warehouse/sql/<name>.sql`` without its comments."""
     (statement,) = statements((_SQL / f"{name}.sql").read_text() + ";")
     return statement
 
 
 def script(name: str) -> str:
-    """The text of ``ledger/sql/<name>.sql`` as it stands."""
+    """The text of ``warehouse/sql/<name>.sql`` as it stands."""
     return (_SQL / f"{name}.sql").read_text()

@@ -4,6 +4,7 @@
 """
 
 from schemas.labels import LABELS
+from warehouse.sqltext import read
 
 WRITTEN: dict[str, str] = {
     "kind": "`entry.kind`",
@@ -53,15 +54,14 @@ WRITTEN: dict[str, str] = {
     "import_id": "import_id",
 }
 """By column: its expression over the staged record."""
-STAGED_LABELS = ",\n            ".join(f"{name} String" for name in LABELS)
-"""Members of the stage's event."""
 
 
-def columns() -> str:
-    """For INSERT, in the order of :func:`values`."""
-    return ", ".join(WRITTEN)
+def stage_sql() -> str:
+    """CREATE of a stage; ``{stage}``: its name."""
+    return read("stage").replace("{labels}", ",\n            ".join(f"{name} String" for name in LABELS))
 
 
-def values() -> str:
-    """For its SELECT."""
-    return ",\n    ".join(f"{expression} AS {name}" for name, expression in WRITTEN.items())
+def insert_sql() -> str:
+    """The INSERT from stages into rev.entries, whose placeholders sql/insert.sql explains."""
+    values = ",\n    ".join(f"{expression} AS {name}" for name, expression in WRITTEN.items())
+    return read("insert").replace("{columns}", ", ".join(WRITTEN)).replace("{values}", values)
