@@ -1,6 +1,6 @@
 """Queues to records of rev.backlogs and back. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from notifier import backlog
 from notifier.backlog import QueueRecord, RangeRecord, RetryRecord, WaitingRecord
@@ -9,13 +9,15 @@ from notifier.endpoint_queue import EndpointQueue
 from notifier.resource_limits import ResourceLimits
 
 
-def read_queues(pairs: Mapping[bytes, bytes], limits: ResourceLimits) -> dict[int, EndpointQueue]:
+def read_queues(
+    pairs: Mapping[bytes, bytes], limits: ResourceLimits, changed: Callable[[EndpointQueue], None]
+) -> dict[int, EndpointQueue]:
     """The queues that the last owner of the partition left, by endpoint."""
     queues = {}
     for key, value in pairs.items():
         if key.startswith(backlog.QUEUE):
             webhook = int(key[len(backlog.QUEUE) :])
-            queues[webhook] = _queue(webhook, backlog.decode_queue(value), limits)
+            queues[webhook] = _queue(webhook, backlog.decode_queue(value), limits, changed)
     for key, value in pairs.items():
         if key.startswith(backlog.RETRY):
             webhook, offset, event_index, replay = backlog.parse_retry_key(key)
@@ -45,13 +47,16 @@ def changes(queue: EndpointQueue, known: bool) -> Iterator[tuple[bytes, bytes | 
         yield backlog.queue_key(queue.webhook), backlog.encode(_record(queue))
 
 
-def _queue(webhook: int, kept: QueueRecord, limits: ResourceLimits) -> EndpointQueue:
-    queue = EndpointQueue(webhook, kept.customer_id, limits)
-    queue.failures, queue.failing_since, queue.hold = kept.failures, kept.failing_since, kept.hold
+def _queue(
+    webhook: int, kept: QueueRecord, limits: ResourceLimits, changed: Callable[[EndpointQueue], None]
+) -> EndpointQueue:
+    queue = EndpointQueue(webhook, kept.customer_id, limits, changed)
     for one in kept.waiting:
         queue.restore(Delivery(EntryRef(one.offset, one.event_index, one.replay), one.event, one.type, 0))
-    for s in kept.ranges:
-        queue.ranges.put(OffsetRange(s.offset, s.end, s.at, event_index=s.event_index, replay=s.replay, only=s.only))
+    ranges = [
+        OffsetRange(s.offset, s.end, s.at, event_index=s.event_index, replay=s.replay, only=s.only) for s in kept.ranges
+    ]
+    queue.restore_record(kept.failures, kept.failing_since, kept.hold, ranges)
     return queue
 
 

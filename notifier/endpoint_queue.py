@@ -7,7 +7,7 @@ Pure: time (ms UTC) and randomness are passed in; reading, sending and writing m
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from notifier.delivery import Delivery, EntryRef, OffsetRange, Payload
@@ -51,12 +51,15 @@ class AttemptResult(NamedTuple):
 
 
 class EndpointQueue:
-    """``disabling``: why the endpoint is to be disabled; nothing is sent any more.
-    ``closed``: why it was deleted or deactivated."""
+    """Whatever changes it says so through ``changed``, so that no caller has to. ``disabling``: why the endpoint is to
+    be disabled; nothing is sent any more. ``closed``: why it was deleted or deactivated."""
 
-    def __init__(self, webhook: int, customer_id: str, limits: ResourceLimits) -> None:
+    def __init__(
+        self, webhook: int, customer_id: str, limits: ResourceLimits, changed: Callable[["EndpointQueue"], None]
+    ) -> None:
         self.webhook = webhook
         self.customer_id = customer_id
+        self._tell_changed = changed
         self.deliveries: dict[EntryRef, Delivery] = {}
         self.ranges = OffsetRanges()
         self.in_flight: set[EntryRef] = set()
@@ -66,7 +69,9 @@ class EndpointQueue:
         self.disabling: str | None = None
         self.closed: str | None = None
         self.touched = False
+        """Whether its record is to be written…"""
         self.changed: set[EntryRef] = set()
+        """…and which retries."""
         self.unread: dict[EntryRef, Delivery] = {}
         self._limits = limits
         self._ready: list[tuple[int, int, EntryRef]] = []
@@ -106,7 +111,7 @@ class EndpointQueue:
             return []
         if self.capacity(TAIL_QUEUE) and self._take(ref, payload, now):
             return self._evict() if self.full else []
-        self.touched = True
+        self._touch()
         self.ranges.put(OffsetRange(ref.offset, None, payload.at, event_index=ref.event_index))
         return []
 
@@ -122,6 +127,7 @@ class EndpointQueue:
         if not self._limits.bodies.take(payload.size, not self.failing):
             return False
         del self.unread[ref]
+        self._tell_changed(self)
         self._loaded += 1
         delivery.payload, delivery.event, delivery.type = payload, payload.event, payload.type
         self._push(delivery)
@@ -139,6 +145,14 @@ class EndpointQueue:
         """A delivery that a former owner of the partition had in hand."""
         self._add(delivery)
 
+    def restore_record(
+        self, failures: int, failing_since: int | None, hold: int, ranges: Iterable[OffsetRange]
+    ) -> None:
+        """What a former owner knew of the endpoint, and had not considered. ``hold``: ms UTC."""
+        self.failures, self.failing_since, self.hold = failures, failing_since, hold
+        for one in ranges:
+            self.ranges.put(one)
+
     def _add(self, delivery: Delivery) -> None:
         self._limits.references.used += 1
         self._loaded += delivery.payload is not None
@@ -150,8 +164,14 @@ class EndpointQueue:
     def _mark(self, delivery: Delivery) -> None:
         if delivery.tries:
             self.changed.add(delivery.ref)
+            self._tell_changed(self)
         else:
-            self.touched = True
+            self._touch()
+
+    def _touch(self) -> None:
+        """The queue's own record has changed."""
+        self.touched = True
+        self._tell_changed(self)
 
     def _push(self, delivery: Delivery) -> None:
         self._turn += 1
@@ -169,6 +189,7 @@ class EndpointQueue:
         while self._has_due(self._unloaded, now) and self._may_load():
             ref = heapq.heappop(self._unloaded)[2]
             self.unread[ref] = self.deliveries[ref]
+            self._tell_changed(self)
         started: list[Delivery] = []
         while len(self.in_flight) < int(self._window) and self._has_due(self._ready, now):
             if not self._limits.in_flight.take(1, not self.failing):
@@ -269,7 +290,7 @@ class EndpointQueue:
         self._window = min(WINDOW, self._window + 1)
         back = self.failing and self.full
         if self.failures or self.failing_since is not None or self.hold:
-            self.touched = True
+            self._touch()
         self.failures, self.failing_since, self.hold = 0, None, 0
         if back:
             for delivery in [
@@ -280,7 +301,7 @@ class EndpointQueue:
                 self._due(delivery, now)
 
     def _failed(self, now: int, decision: RetryDecision, disable_after: int) -> None:
-        self.touched = True
+        self._touch()
         self._window = max(LEAST_WINDOW, self._window / 2)
         self.failures += 1
         self.failing_since = now if self.failing_since is None else self.failing_since
@@ -314,6 +335,14 @@ class EndpointQueue:
 
     # -- giving up
 
+    def without_body(self, first: int) -> list[Delivery]:
+        """Those before this offset, not in flight, whose body only the log has."""
+        return [
+            one
+            for one in self.deliveries.values()
+            if one.ref.offset < first and one.payload is None and one.ref not in self.in_flight
+        ]
+
     def disable(self, why: str) -> None:
         """Send nothing any more: the endpoint is going to be disabled."""
         if self.disabling is None:
@@ -339,14 +368,14 @@ class EndpointQueue:
         for delivery in [delivery for ref, delivery in self.deliveries.items() if ref not in self.in_flight]:
             self._remove(delivery)
             dropped.append(AttemptResult(delivery, RetryDecision("dropped", error=why)))
-        self.touched = True
+        self._touch()
         return dropped, self.ranges.clear()
 
     def reopen(self) -> None:
         """The endpoint is active again; what is in flight goes on."""
         self.closed = self.disabling = self.failing_since = None
         self.failures = self.hold = 0
-        self.touched = True
+        self._touch()
 
     def release(self) -> None:
         """This worker lets go: what was taken of the limits is free again, nothing is decided."""
@@ -361,17 +390,17 @@ class EndpointQueue:
 
     def add_range(self, added: OffsetRange) -> None:
         """One more range to consider."""
-        self.touched = True
+        self._touch()
         self.ranges.add(added)
 
     def resolve(self, offset_range: OffsetRange, offset: int) -> None:
         """Where a range that was given by its time begins."""
-        self.touched = True
+        self._touch()
         self.ranges.resolve(offset_range, offset)
 
     def advance(self, offset_range: OffsetRange, offset: int, event_index: int, at: int, tail: int) -> None:
         """The range was considered up to here. ``tail``: next offset of the partition's tail."""
-        self.touched = True
+        self._touch()
         self.ranges.advance(offset_range, offset, event_index, at, tail)
 
     def wanted(self) -> int | None:

@@ -45,8 +45,8 @@ class Endpoint(NamedTuple):
         )
 
 
-Changed = Callable[[int, Endpoint | None, Endpoint | None], None]
-"""Id, what it was, what it is."""
+Changed = Callable[[int, Endpoint | None, Endpoint | None, int], None]
+"""Id, what it was, what it is, and the time now, ms UTC."""
 
 
 class Endpoints:
@@ -65,8 +65,8 @@ class Endpoints:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def apply(self, key: bytes, value: bytes | None, offset: int, at: int) -> None:
-        """One record of rev.config. A record that was applied before changes nothing."""
+    def apply(self, key: bytes, value: bytes | None, offset: int, at: int, now: int) -> None:
+        """One record of rev.config; ``at``: its time, ms UTC. A record that was applied before changes nothing."""
         if offset < self.next:
             return
         self.next = offset + 1
@@ -83,7 +83,7 @@ class Endpoints:
             self._all[id] = after
             self._of.setdefault(after.webhook.customer_id.encode(), {})[id] = after
         for listener in list(self._listeners):
-            listener(id, before, after)
+            listener(id, before, after, now)
 
     def get(self, id: int) -> Endpoint | None:
         return self._all.get(id)

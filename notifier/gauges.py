@@ -12,7 +12,7 @@ _records: dict[int, set[int]] = {}
 
 def update(partition: int, scheduler: DeliveryScheduler, limits: ResourceLimits, now: int) -> None:
     """``now``: ms UTC."""
-    queues = list(scheduler.queues.values())
+    queues = list(scheduler.queues)
     metrics.WAITING.labels(partition).set(sum(len(queue.deliveries) for queue in queues))
     metrics.RETRIES.labels(partition).set(sum(queue.retries for queue in queues))
     metrics.IN_FLIGHT.labels(partition).set(sum(len(queue.in_flight) for queue in queues))

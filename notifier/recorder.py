@@ -21,10 +21,9 @@ class RecordedDeliveries(NamedTuple):
 
 
 class DeliveryRecorder:
-    """``now``: ms UTC, of what is told next."""
+    """``now``: ms UTC."""
 
     def __init__(self, partition: int) -> None:
-        self.now = 0
         self._partition = partition
         self._records = RecordedDeliveries([], 0, [])
         self._missed: dict[int, OffsetRange] = {}
@@ -38,7 +37,9 @@ class DeliveryRecorder:
     def empty(self) -> bool:
         return not (self._records.deliveries or self._records.dead or self._missed)
 
-    def attempt(self, queue: EndpointQueue, result: AttemptResult, answer: WebhookResponse | None = None) -> None:
+    def attempt(
+        self, queue: EndpointQueue, result: AttemptResult, now: int, answer: WebhookResponse | None = None
+    ) -> None:
         """A try has ended with ``answer``, or a delivery without one."""
         delivery, decision = result
         event = deliveries.event_id(delivery.event)
@@ -53,7 +54,7 @@ class DeliveryRecorder:
             offset=delivery.ref.offset,
             index=delivery.ref.event_index,
             attempt=delivery.tries,
-            at=self.now - latency,
+            at=now - latency,
             outcome=decision.outcome,
             latency=latency,
             status=None if answer is None else answer.status,
@@ -64,7 +65,7 @@ class DeliveryRecorder:
         )
         self._records.deliveries.append((b"%d" % queue.webhook, deliveries.encode(attempt)))
 
-    def gap(self, webhook: int, customer_id: str, offset_range: OffsetRange, end: int, why: str) -> None:
+    def gap(self, webhook: int, customer_id: str, offset_range: OffsetRange, end: int, why: str, now: int) -> None:
         """The endpoint is not sent what stands in the range, before ``end``."""
         gap = Gap(
             webhook_id=webhook,
@@ -73,8 +74,8 @@ class DeliveryRecorder:
             first=max(0, offset_range.offset),
             last=max(0, end - 1),
             since=offset_range.at,
-            until=max(self.now, offset_range.at),
-            at=self.now,
+            until=max(now, offset_range.at),
+            at=now,
             reason=why,
         )
         self._records.deliveries.append((b"%d" % webhook, deliveries.encode(gap)))
@@ -89,11 +90,11 @@ class DeliveryRecorder:
     def faults(self, found: list[Fault]) -> None:
         self._records.dead.extend(found)
 
-    def take(self) -> RecordedDeliveries:
+    def take(self, now: int) -> RecordedDeliveries:
         """All of it; the next begins empty."""
         for id, offset_range in self._missed.items():
             endpoint = self._owners[id]
-            self.gap(id, endpoint.webhook.customer_id, offset_range, offset_range.end or 0, why(endpoint))
+            self.gap(id, endpoint.webhook.customer_id, offset_range, offset_range.end or 0, why(endpoint), now)
         self._missed.clear()
         self._owners.clear()
         records, self._records = self._records, RecordedDeliveries([], 0, [])

@@ -10,20 +10,24 @@ from notifier.recorder import DeliveryRecorder
 GONE = "the log no longer holds it"
 
 
-def refill(page: EntryPage, queue: EndpointQueue, endpoint: Endpoint, recorder: DeliveryRecorder, tail: int) -> bool:
+def refill(
+    page: EntryPage, queue: EndpointQueue, endpoint: Endpoint, recorder: DeliveryRecorder, tail: int, now: int
+) -> bool:
     """False when there was no room or memory for anything. ``tail``: next offset of the partition's tail."""
-    fed = _load_bodies(page, queue, endpoint, recorder)
+    fed = _load_bodies(page, queue, endpoint, recorder, now)
     for offset_range in queue.ranges:
         if offset_range.resolved and page.covers(offset_range.offset):
-            fed = _fill_from_range(page, queue, offset_range, endpoint, recorder.now, tail) and fed
+            fed = _fill_from_range(page, queue, offset_range, endpoint, now, tail) and fed
     return fed
 
 
-def _load_bodies(page: EntryPage, queue: EndpointQueue, endpoint: Endpoint, recorder: DeliveryRecorder) -> bool:
+def _load_bodies(
+    page: EntryPage, queue: EndpointQueue, endpoint: Endpoint, recorder: DeliveryRecorder, now: int
+) -> bool:
     for ref in [ref for ref in sorted(queue.unread) if page.covers(ref.offset)]:
         payload = _payload(page, ref, endpoint)
         if payload is None:
-            recorder.attempt(queue, queue.discard(queue.deliveries[ref], GONE))
+            recorder.attempt(queue, queue.discard(queue.deliveries[ref], GONE), now)
         elif not queue.load_body(ref, payload):
             return False
     return True

@@ -95,10 +95,10 @@ class Notifier:
             await health.stop()
 
     async def _serve(self, box: SecretBox) -> None:
-        settings, endpoints, complete = self._settings, Endpoints(), asyncio.Event()
+        settings, endpoints, complete, now = self._settings, Endpoints(), asyncio.Event(), forward_wall()
 
         def apply(key: bytes, value: bytes | None, offset: int) -> None:
-            endpoints.apply(key, value, offset, view.at)
+            endpoints.apply(key, value, offset, view.at, now())
             if endpoints.epoch is not None:
                 complete.set()
 
@@ -120,7 +120,7 @@ class Notifier:
                     EndpointDisabler(appender, time.monotonic),
                     ResourceLimits(),
                     rules,
-                    forward_wall(),
+                    now,
                     time.monotonic,
                 )
                 await self._work(config)

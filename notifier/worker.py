@@ -217,14 +217,15 @@ class DeliveryWorker:
             for queue, offset_range in scheduler.unresolved():
                 first, _ = await pages.bounds()
                 found = await pages.since(offset_range.at)
-                scheduler.resolve(queue, offset_range, scheduler.next if found is None else found, first)
-            offset = scheduler.want()
-            if offset is None:
+                offset = scheduler.next if found is None else found
+                scheduler.resolve(queue, offset_range, offset, first, self._config.now())
+            wanted = scheduler.want()
+            if wanted is None:
                 self._wants_read.clear()
                 await _until(self._wants_read, 0.5)
                 continue
             try:
-                page = await pages.page(offset, PAGE, 0.5)
+                page = await pages.page(wanted, PAGE, 0.5)
             except LogBegins as begins:
                 scheduler.log_begins(begins.first, self._config.now())
                 continue
@@ -328,7 +329,7 @@ class DeliveryWorker:
         began, next = self._config.clock(), self._scheduler.next
         if not self._scheduler.dirty and next == self._written:
             return
-        flush = self._scheduler.snapshot()
+        flush = self._scheduler.snapshot(self._config.now())
         await writer.write(flush, self._config.now())
         self._written, self._last_write = next, self._config.clock()
         metrics.FLUSHES.inc()

@@ -1,4 +1,4 @@
-"""One partition of a made-up log and a Desk over it, with a clock that the test turns.
+"""One partition of a made-up log and a DeliveryScheduler over it, with a clock that the test turns.
 
 Keeps the worker's promises without I/O: pages are cut from a list, a flush is written at once
 or lost in a crash, and whoever crashes begins again from what was written.
@@ -66,7 +66,7 @@ class World:
 
     def view(self, key: bytes, value: bytes | None, at: int | None = None) -> None:
         self._records.append((key, value, self.now if at is None else at))
-        self.endpoints.apply(key, value, len(self._records) - 1, self._records[-1][2])
+        self.endpoints.apply(key, value, len(self._records) - 1, self._records[-1][2], self.now)
         self._resolve()
 
     def hook(self, id: int, customer: str = "c", hidden: bool = False, **changes: object) -> Webhook:
@@ -102,7 +102,7 @@ class World:
         """A new owner of the partition, from what was written."""
         self.endpoints = Endpoints()
         for offset, (key, value, at) in enumerate(self._records):
-            self.endpoints.apply(key, value, offset, at)
+            self.endpoints.apply(key, value, offset, at, self.now)
         self.limits = self._given or ResourceLimits()
         self.scheduler = DeliveryScheduler(0, self.endpoints, self.limits, self._rules, lambda: 0.0)
         self.in_flight = []
@@ -137,7 +137,7 @@ class World:
     def _resolve(self) -> None:
         for queue, offset_range in self.scheduler.unresolved():
             later = (line.offset for line in self.log if line.at >= offset_range.at and line.offset >= self.first)
-            self.scheduler.resolve(queue, offset_range, next(later, len(self.log)), self.first)
+            self.scheduler.resolve(queue, offset_range, next(later, len(self.log)), self.first, self.now)
 
     def start(self) -> list[DeliveryAttempt]:
         """Begin what is due."""
@@ -155,7 +155,7 @@ class World:
             self.scheduler.answered(attempt, answer, self.now)
 
     def flush(self) -> None:
-        flush = self.scheduler.snapshot()
+        flush = self.scheduler.snapshot(self.now)
         for key, value in flush.backlogs:
             if value is None:
                 self.written.pop(key, None)
