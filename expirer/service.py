@@ -43,8 +43,7 @@ class Expirer:
         self._membership = Membership(
             settings.kafka,
             group=GROUP,
-            service=SERVICE,
-            ordinal=settings.ordinal,
+            instance=f"{SERVICE}-{settings.ordinal}",
             session_timeout=settings.session_timeout,
             topic=STATE,
             assign=self._workers.assign,

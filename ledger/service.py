@@ -118,7 +118,7 @@ class Ledger:
             return LedgerWorker(
                 partition,
                 store=table,
-                source=lambda: KafkaSource(self._settings.kafka, partition, now=wall_ms),
+                source=lambda: KafkaSource(self._settings.kafka, partition),
                 dead_letter=self._dead_letter,
                 check_log=lambda: self._check_log(db),
                 now=wall_ms,
@@ -135,8 +135,7 @@ class Ledger:
         membership = self._membership = Membership(
             self._settings.kafka,
             group=GROUP,
-            service=SERVICE,
-            ordinal=self._settings.ordinal,
+            instance=f"{SERVICE}-{self._settings.ordinal}",
             session_timeout=self._settings.session_timeout,
             topic=ENTRIES,
             assign=workers.assign,
@@ -149,8 +148,7 @@ class Ledger:
         copying = Membership(
             self._settings.kafka,
             group=DELIVERY_GROUP,
-            service=SERVICE,
-            ordinal=self._settings.ordinal,
+            instance=f"{SERVICE}-{self._settings.ordinal}",
             session_timeout=self._settings.session_timeout,
             topic=DELIVERIES,
             assign=copyists.assign,
@@ -173,7 +171,7 @@ class Ledger:
             raise WrongLog("; ".join(reasons))
 
     def _deliveries(self, partition: int) -> Callable[[], KafkaSource]:
-        return lambda: KafkaSource(self._settings.kafka, partition, now=wall_ms, topic=DELIVERIES)
+        return lambda: KafkaSource(self._settings.kafka, partition, topic=DELIVERIES)
 
     async def _dead_letter(self, partition: int, record: LogRecord, reason: str) -> None:
         """The writer stands still at the record, so it does so too when there is no dead letter."""

@@ -1,6 +1,6 @@
 """Pages of one partition of rev.entries, committed records only, from an offset that is named.
 
-No group, no committed offsets, no silent reset. What the records mean may not come in here.
+What the records mean may not come in here.
 """
 
 from collections.abc import Callable
@@ -9,11 +9,9 @@ from aiokafka import TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from notifier.entry_page import EntryLine, EntryPage
-from streams import clients, metrics
+from streams import clients
 from streams.clients import Clock
-from streams.errors import Hung
-from streams.heartbeat_timeout import within
-from streams.watchdog import Watchdog
+from streams.partition_reader import PartitionReader
 
 GATHER = 50
 """ms that the broker may wait for more: a fetch for each transaction of a shard costs both more than that gains."""
@@ -39,67 +37,53 @@ class EntryReader:
     after that it is closed and another one is made."""
 
     def __init__(self, kafka: str, topic: str, partition: int, clock: Clock) -> None:
-        self._tp = TopicPartition(topic, partition)
-        self._consumer = clients.partition_consumer(kafka, fetch=FETCH, gather=GATHER)
-        self._watchdog = Watchdog(SILENCE, clock)
+        self._partition = partition
+        self._reader = PartitionReader(
+            kafka,
+            TopicPartition(topic, partition),
+            clock=clock,
+            silence=SILENCE,
+            limit=HANGING,
+            fetch=FETCH,
+            gather=GATHER,
+        )
         self._next = -1
 
     async def open(self) -> tuple[int, int]:
         """What the log holds: offsets [first, end)."""
-        await within(HANGING, self._consumer.start())
-        return await self.bounds()
+        return await self._reader.open()
 
     async def bounds(self) -> tuple[int, int]:
         """The same, asked again."""
-        first = await within(HANGING, self._consumer.beginning_offsets([self._tp]))
-        end = await within(HANGING, self._consumer.end_offsets([self._tp]))
-        return first[self._tp], end[self._tp]
+        return await self._reader.ends()
 
     async def since(self, at: int) -> int | None:
         """Offset of the first record at or after this time (ms UTC); None: there is none yet."""
-        found = await within(HANGING, self._consumer.offsets_for_times({self._tp: max(0, at)}))
-        found = found.get(self._tp)
-        return None if found is None else int(found.offset)
+        return await self._reader.since(at)
 
     async def page(self, offset: int, most: int, wait: float) -> EntryPage:
         """Up to ``most`` records from ``offset`` on; after ``wait`` seconds it may be empty."""
         if offset != self._next:
-            # no await in between: the fetcher must never see the partition without a position
-            self._consumer.assign([self._tp])
-            self._consumer.seek(self._tp, offset)
-            self._watchdog.reset()
+            self._reader.seek(offset)
         self._next = -1
         try:
-            call = self._consumer.getmany(self._tp, timeout_ms=int(wait * 1000), max_records=most)
-            found = (await within(wait + HANGING, call)).get(self._tp, [])
-            next = int(await within(HANGING, self._consumer.position(self._tp)))
+            found = await self._reader.read(wait, most)
+            next = await self._reader.position()
         except OffsetOutOfRangeError as error:
-            first = await within(HANGING, self._consumer.beginning_offsets([self._tp]))
-            if first[self._tp] > offset:
-                raise LogBegins(first[self._tp]) from error
+            first, _ = await self._reader.ends()
+            if first > offset:
+                raise LogBegins(first) from error
             raise
-        self._watch(bool(found), next)
         self._next = next
         lines = [EntryLine(r.offset, r.key or b"", r.value or b"", r.timestamp) for r in found]
-        return EntryPage(self._tp.partition, offset, lines, next)
-
-    def _watch(self, got: bool, next: int) -> None:
-        if got:
-            self._watchdog.reset()
-            return
-        stable, polled = self._consumer.last_stable_offset(self._tp), self._consumer.last_poll_timestamp(self._tp)
-        why = self._watchdog.observe(next, stable, polled)
-        if why is not None:
-            metrics.CONSUMER_REBUILT.labels(self._tp.topic, why).inc()
-            raise Hung(f"{self._tp}: {why} at {next}")
+        return EntryPage(self._partition, offset, lines, next)
 
     def end(self) -> int | None:
         """The end of the log as of the last answer."""
-        end = self._consumer.highwater(self._tp)
-        return None if end is None else int(end)
+        return self._reader.end
 
     async def close(self) -> None:
-        await clients.discard_consumer(self._consumer)
+        await self._reader.close()
 
 
 async def read_all(kafka: str, topic: str, partition: int, heartbeat: Callable[[], None]) -> dict[bytes, bytes]:

@@ -155,8 +155,7 @@ class Notifier:
         membership = self._membership = Membership(
             settings.kafka,
             group=GROUP,
-            service=SERVICE,
-            ordinal=settings.ordinal,
+            instance=f"{SERVICE}-{settings.ordinal}",
             session_timeout=settings.session_timeout,
             topic=ENTRIES,
             assign=workers.assign,

@@ -28,6 +28,10 @@ class Hung(StreamError):
     """A reader gave no sign of life for too long."""
 
 
+class ConsumerStalled(Hung):
+    """A consumer has had no answered fetch for too long, or stands below the known end: another one is needed."""
+
+
 class ShardHalted(StreamError):
     """A shard stands still until a person has looked at it."""
 

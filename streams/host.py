@@ -7,15 +7,14 @@ after the last failure, so that a process which was away cannot fence the rightf
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import ProducerFenced
 
-from streams import clients, metrics
-from streams.errors import Hung, ShardHalted
-from streams.heartbeat_timeout import HeartbeatTimeout
+from streams import metrics
+from streams.errors import ShardHalted
+from streams.membership import Membership
 from streams.rejects import BrokerRejections
 from streams.reply_sender import Progress
 from streams.shard import Shard, ShardConfig
@@ -23,20 +22,13 @@ from streams.state import StateStore
 
 log = structlog.get_logger("streams.host")
 
-POLL = 200
 TELL = 0.25
 """Seconds between two looks at the positions; a changed one is told to every gateway."""
 TELL_ANYWAY = 1.0
-BACKOFF = (0.1, 5.0)
-"""Seconds before a failed shard or membership is tried again: doubled from the first to the second."""
-HANGING = 15.0
-"""Seconds without a sign of life after which a membership is left behind."""
 QUIET = 2.0
 """Seconds that an open transaction gets to end when the group takes its partition away. With
 the closing of its clients this must stay below the session time-out."""
 NOWHERE = Progress(-1, -1)
-JOINING = 30.0
-"""Seconds without an assignment after which the group's consumer is replaced."""
 
 
 class ShardTask:
@@ -63,21 +55,27 @@ class ShardHost:
         self._config = config
         self._instance = instance
         self._make_store = store
-        self._session_timeout = session_timeout
-        self._jitter = jitter
         self._lives: dict[int, ShardTask] = {}
         self._rejections: dict[int, BrokerRejections] = {}
         self._stopped: dict[int, str] = {}
-        self._assigned: set[int] | None = None
-        self._rejoin = asyncio.Event()
-        self._timeout = HeartbeatTimeout(HANGING, config.clock)
-        self._failures = 0
+        self._assigned: frozenset[int] = frozenset()
+        self._membership = Membership(
+            config.kafka,
+            group=config.service,
+            instance=instance,
+            session_timeout=session_timeout,
+            topic=config.names.raw,
+            assign=self._assign,
+            revoke=self._revoked,
+            clock=config.clock,
+            jitter=jitter,
+        )
         self._told: dict[int, tuple[Progress, float]] = {}
 
-    def reasons(self) -> list[str]:
+    def not_ready_reasons(self) -> list[str]:
         """Why this host does not do all of its work now (empty: it does)."""
-        if self._assigned is None:
-            return ["not in the group"]
+        if self._membership.not_ready_reason is not None:
+            return [self._membership.not_ready_reason]
         running = {partition for partition, life in self._lives.items() if life.shard.running}
         reasons = [f"shard {p} stands still: {why}" for p, why in sorted(self._stopped.items())]
         return reasons + [f"shard {p} is not running" for p in sorted(self._assigned - running - set(self._stopped))]
@@ -91,66 +89,33 @@ class ShardHost:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns when ``stop`` is set and every shard has finished its transaction."""
-        telling = asyncio.create_task(self._announce())
+        announcing = asyncio.create_task(self._announce())
+        taking_part = asyncio.create_task(self._membership.run())
+        stopping = asyncio.create_task(stop.wait())
         try:
-            while not stop.is_set():
-                await self._member(stop)
+            await asyncio.wait([taking_part, stopping], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            telling.cancel()
-            await asyncio.wait([telling])
+            self._membership.stop()
+            announcing.cancel()
+            stopping.cancel()
+            await asyncio.wait([announcing, taking_part, stopping])
             await self._close(list(self._lives))
+        taking_part.result()
 
-    async def _member(self, stop: asyncio.Event) -> None:
-        """One membership: until stopped, or until a failure asks for a new one."""
-        self._rejoin.clear()
-        consumer = clients.group_consumer(
-            self._config.kafka, self._config.service, self._instance, self._session_timeout
-        )
-        why = "rejoin"
-        try:
-            await self._timeout.run(self._belong(consumer, stop))
-        except (KafkaError, OSError, Hung) as error:
-            why = type(error).__name__
-            log.error("group_failed", group=self._config.service, instance=self._instance, error=repr(error))
-        finally:
-            self._assigned = None
-            await clients.discard_consumer(consumer)
-        if not stop.is_set():
-            metrics.REJOINS.labels(why).inc()
-            await self._back_off(stop)
-
-    async def _belong(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
-        await consumer.start()
-        consumer.subscribe([self._config.names.raw], listener=_Listener(self, consumer))
-        owned = self._config.clock()
-        while not stop.is_set() and not self._rejoin.is_set():
-            self._timeout.heartbeat()
-            await consumer.getmany(timeout_ms=POLL)
-            if self._assigned is not None:
-                owned = self._config.clock()
-            elif self._config.clock() - owned > JOINING:
-                raise KafkaError("the group gave no assignment")
-            if self._lives and all(life.shard.running for life in self._lives.values()):
-                self._failures = 0
-
-    async def _back_off(self, stop: asyncio.Event) -> None:
-        first, most = BACKOFF
-        wait = min(most, first * 2**self._failures) * (0.5 + self._jitter() / 2)
-        self._failures = min(self._failures + 1, 10)
-        try:
-            async with asyncio.timeout(wait):
-                await stop.wait()
-        except TimeoutError:
-            return
-
-    async def revoked(self) -> None:
+    async def _revoked(self) -> None:
         """The group is being rearranged: no transaction is begun until it is known who owns what."""
-        self._assigned = None
         await asyncio.gather(*(self._pause(life.shard) for life in self._lives.values()))
 
-    async def assigned(self, partitions: Iterable[int]) -> None:
+    async def _assign(self, wanted: frozenset[int]) -> None:
         """What this process owns from now on. Shards that come back are still warm."""
-        wanted = set(partitions)
+        try:
+            await self._own(wanted)
+        except Exception as error:
+            log.error("host_failed", instance=self._instance, error=repr(error), exc_info=error)
+            metrics.HOST_FAILURES.labels(type(error).__name__).inc()
+            raise
+
+    async def _own(self, wanted: frozenset[int]) -> None:
         self._stopped = {partition: why for partition, why in self._stopped.items() if partition in wanted}
         await self._close([partition for partition in self._lives if partition not in wanted])
         for partition in sorted(wanted):
@@ -161,12 +126,6 @@ class ShardHost:
                 self._begin(partition)
         self._assigned = wanted
         log.info("assigned", group=self._config.service, instance=self._instance, shards=sorted(wanted))
-
-    def again(self, error: Exception) -> None:
-        """Something failed that a new membership may repair."""
-        log.error("host_failed", instance=self._instance, error=repr(error), exc_info=error)
-        metrics.HOST_FAILURES.labels(type(error).__name__).inc()
-        self._rejoin.set()
 
     def _begin(self, partition: int) -> None:
         store = self._make_store(partition)
@@ -195,7 +154,7 @@ class ShardHost:
             metrics.SHARD_FENCED.labels(partition).inc()
         metrics.SHARD_FAILURES.labels(partition, type(error).__name__).inc()
         log.error("shard_failed", shard=partition, error=repr(error), exc_info=error)
-        self._rejoin.set()
+        self._membership.rejoin()
 
     async def _pause(self, shard: Shard) -> None:
         try:
@@ -235,24 +194,3 @@ class ShardHost:
                 # A hint, and the next one is due in a moment; but it must not end the telling.
                 log.error("telling_failed", instance=self._instance, error=repr(error))
                 metrics.HOST_FAILURES.labels(type(error).__name__).inc()
-
-
-class _Listener(clients.ConsumerRebalanceListener):  # type: ignore[misc]
-    def __init__(self, host: ShardHost, consumer: AIOKafkaConsumer) -> None:
-        self._host = host
-        self._consumer = consumer
-
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        if revoked:
-            await self._host.revoked()
-
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        # A position, so that no committed offset is asked for; paused, so that nothing is fetched.
-        for tp in assigned:
-            self._consumer.seek(tp, 0)
-        self._consumer.pause(*assigned)
-        try:
-            await self._host.assigned(tp.partition for tp in assigned)
-        except Exception as error:
-            # aiokafka would log it and carry on without the shards.
-            self._host.again(error)

@@ -8,6 +8,7 @@ works on it must bear that.
 
 import asyncio
 import contextlib
+import random
 import time
 from collections.abc import Awaitable, Callable
 
@@ -18,6 +19,7 @@ from aiokafka.errors import KafkaError
 from streams import clients, metrics
 from streams.clients import Clock
 from streams.heartbeat_timeout import HeartbeatTimeout
+from streams.partition_workers import next_delay
 
 log = structlog.get_logger("streams.membership")
 
@@ -27,17 +29,21 @@ HANGING = 15.0
 """Seconds without a sign of life after which the group's consumer is left behind."""
 JOINING = 30.0
 """Seconds without an assignment after which it is replaced."""
-AGAIN = 0.5
-"""Seconds before the group is joined again."""
+BACKOFF = (0.1, 5.0)
+"""Seconds before the group is joined again: doubled from the first to the second, and from the first again once a
+membership has lasted longer than the second."""
 Assign = Callable[[frozenset[int]], Awaitable[None]]
 """Called with the partitions that are ours from now on, all of them. No heartbeat is sent until
 it returns, so it must take less than the session time-out."""
+Revoke = Callable[[], Awaitable[None]]
+"""Called when the group begins to share out anew: what is ours stays so until :data:`Assign`, if it comes back."""
 
 
 class Membership:
-    """Takes part in ``group`` as static member ``<service>-<ordinal>`` until stopped; joins again
-    with a new consumer whenever that fails. ``session_timeout`` in ms. ``not_ready_reason`` is why nothing
-    is assigned at this moment, or None; what was assigned stays so until the group says otherwise.
+    """Takes part in ``group`` as the static member ``instance`` until stopped; joins again with a new
+    consumer whenever that fails. ``session_timeout`` in ms; ``jitter`` gives numbers in [0, 1).
+    ``not_ready_reason`` is why nothing is assigned at this moment, or None; what was assigned stays so until
+    the group says otherwise.
     """
 
     def __init__(
@@ -45,48 +51,64 @@ class Membership:
         kafka: str,
         *,
         group: str,
-        service: str,
-        ordinal: int,
+        instance: str,
         session_timeout: int,
         topic: str,
         assign: Assign,
+        revoke: Revoke | None = None,
         clock: Clock = time.monotonic,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self.not_ready_reason: str | None = "not in its group yet"
         self._kafka = kafka
         self._group = group
-        self._instance = f"{service}-{ordinal}"
+        self._instance = instance
         self._session_timeout = session_timeout
         self._topic = topic
         self._assign = assign
+        self._revoke = revoke
         self._clock = clock
+        self._jitter = jitter
         self._timeout = HeartbeatTimeout(HANGING, clock)
         self._stopping = asyncio.Event()
         self._consumer: AIOKafkaConsumer | None = None
         self._failed: Exception | None = None
+        self._rejoin = asyncio.Event()
         self._log = log.bind(group=group, instance=self._instance)
 
     def stop(self) -> None:
         """Ends :meth:`run`; nothing is assigned any more."""
         self._stopping.set()
 
+    def rejoin(self) -> None:
+        """Join with a new consumer: something failed that a new assignment may repair."""
+        self._rejoin.set()
+
     async def run(self) -> None:
         """Until stopped."""
+        wait = 0.0
         while not self._stopping.is_set():
+            began, why = self._clock(), "rejoin"
+            self._rejoin.clear()
             consumer = self._consumer = clients.group_consumer(
                 self._kafka, self._group, self._instance, self._session_timeout
             )
             try:
                 await self._timeout.run(self._take_part(consumer))
             except Exception as error:
+                why = type(error).__name__
                 self.not_ready_reason = f"group {self._group}: {error!r}"
                 self._log.error("group_failed", error=repr(error), exc_info=error)
-                metrics.REJOINS.labels(type(error).__name__).inc()
             finally:
                 self._consumer = None
+                self.not_ready_reason = self.not_ready_reason or "not in its group"
                 await clients.discard_consumer(consumer)
+            if self._stopping.is_set():
+                return
+            metrics.REJOINS.labels(why).inc()
+            wait = next_delay(BACKOFF, wait, self._clock() - began)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(AGAIN):
+                async with asyncio.timeout(wait * (0.5 + self._jitter() / 2)):
                     await self._stopping.wait()
 
     async def _take_part(self, consumer: AIOKafkaConsumer) -> None:
@@ -95,7 +117,7 @@ class Membership:
         await consumer.start()
         consumer.subscribe([self._topic], listener=_Listener(self, consumer))
         owned = self._clock()
-        while not self._stopping.is_set():
+        while not (self._stopping.is_set() or self._rejoin.is_set()):
             self._timeout.heartbeat()
             # everything is paused: this only drives the group and shows its errors
             await consumer.getmany(timeout_ms=POLL)
@@ -108,8 +130,11 @@ class Membership:
 
     async def revoked(self, consumer: AIOKafkaConsumer) -> None:
         """Nothing is let go yet: a partition that comes back is not disturbed."""
-        if consumer is self._consumer:
-            self.not_ready_reason = "its group is being rearranged"
+        if consumer is not self._consumer:
+            return
+        self.not_ready_reason = "its group is being rearranged"
+        if self._revoke is not None:
+            await self._revoke()
 
     async def assigned(self, consumer: AIOKafkaConsumer, partitions: frozenset[int]) -> None:
         """What the group says; a consumer that was left behind is not listened to."""

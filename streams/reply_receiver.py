@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from schemas.replies import Reply, ReplyRecord, decode
@@ -19,13 +19,14 @@ from schemas.topics import REPLIES, REPLY_HEADER
 from streams import clients, metrics
 from streams.clients import Clock
 from streams.direct import DirectServer
+from streams.errors import ConsumerStalled
 from streams.heartbeat_timeout import HeartbeatTimeout
-from streams.watchdog import Watchdog
+from streams.partition_reader import PartitionReader
 
 log = structlog.get_logger("streams.reply_receiver")
 
 EVERYONE = b"*"
-POLL = 200
+POLL = 0.2
 SILENCE = 3.0
 HANGING = 6.0
 
@@ -51,7 +52,7 @@ class ReplyReceiver:
         """By shard: the next raw offset after what is decided."""
         self._kafka = kafka
         self._topic = topic
-        self._watchdog = Watchdog(SILENCE, clock)
+        self._clock = clock
         self._timeout = HeartbeatTimeout(HANGING, clock)
         self._n = 0
         self._expected: dict[int, asyncio.Future[Reply]] = {}
@@ -116,9 +117,13 @@ class ReplyReceiver:
 
     async def _follow(self) -> None:
         while not self._stopping:
-            consumer = clients.partition_consumer(self._kafka, committed=False)
+            reader: PartitionReader | None = None
             try:
-                await self._timeout.run(self._read(consumer))
+                tp = await self._timeout.run(self._address())
+                reader = PartitionReader(self._kafka, tp, clock=self._clock, silence=SILENCE, committed=False)
+                await self._timeout.run(self._read(reader))
+            except ConsumerStalled:
+                continue  # it was logged and counted
             except Exception as error:
                 log.error("replies_reader_failed", boot=self.boot, error=repr(error))
                 metrics.CONSUMER_REBUILT.labels(self._topic, type(error).__name__).inc()
@@ -127,38 +132,32 @@ class ReplyReceiver:
                 await asyncio.sleep(0.1 + random.random() * 0.2)
             finally:
                 self.ready = False
-                await clients.discard_consumer(consumer)
+                if reader is not None:
+                    await reader.close()
 
-    async def _read(self, consumer: AIOKafkaConsumer) -> None:
-        await consumer.start()
-        tp = await self._address(consumer)
-        consumer.assign([tp])
+    async def _read(self, reader: PartitionReader) -> None:
+        _, end = await reader.open()
         if self._position is None:
-            self._position = (await consumer.end_offsets([tp]))[tp]
-        consumer.seek(tp, self._position)
-        self._watchdog.reset()
+            self._position = end
+        reader.seek(self._position)
         self.ready = True
         self._first.set()
         while True:
             self._timeout.heartbeat()
-            batch = await consumer.getmany(timeout_ms=POLL)
-            for records in batch.values():
-                for record in records:
-                    self.receive(record.key, record.value)
-            self._position = await consumer.position(tp)
-            if batch:
-                continue
-            why = self._watchdog.observe(self._position, consumer.highwater(tp), consumer.last_poll_timestamp(tp))
-            if why is not None:
-                log.error("replies_consumer_replaced", boot=self.boot, why=why)
-                metrics.CONSUMER_REBUILT.labels(self._topic, why).inc()
-                return
+            for record in await reader.read(POLL):
+                self.receive(record.key, record.value)
+            self._position = await reader.position()
 
-    async def _address(self, consumer: AIOKafkaConsumer) -> TopicPartition:
+    async def _address(self) -> TopicPartition:
         """The partition that this boot reads, chosen once."""
         if self._partition < 0:
-            await consumer.end_offsets([TopicPartition(self._topic, 0)])  # loads the topic's metadata
-            partitions = consumer.partitions_for_topic(self._topic)
+            consumer = clients.partition_consumer(self._kafka, committed=False)
+            try:
+                await consumer.start()
+                await consumer.end_offsets([TopicPartition(self._topic, 0)])  # loads the topic's metadata
+                partitions = consumer.partitions_for_topic(self._topic)
+            finally:
+                await clients.discard_consumer(consumer)
             if not partitions:
                 raise KafkaError(f"{self._topic} has no partitions")
             self._partition = random.choice(sorted(partitions))

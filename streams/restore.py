@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas.limits import DAY
 from streams import clients, metrics, position
 from streams.errors import LogMismatch, OtherVersion
+from streams.partition_reader import Ends
 from streams.state import FORMAT, RETENTION, Checkpoint, StateStore
 from streams.topic_names import STANDARD, TopicNames
 from streams.types import InputRecord, Processor, RetainedRecord
@@ -24,13 +25,6 @@ POLL = 200
 
 Wall = Callable[[], int]
 """This machine's time in ms; only ever makes a checkpoint look older, decides nothing else."""
-
-
-class Ends(NamedTuple):
-    """First and next offset of a partition."""
-
-    first: int
-    end: int
 
 
 class Restored(NamedTuple):

@@ -26,7 +26,7 @@ async def serve(settings: Settings, service: str, processor: Processor, stop: as
     instance = Instance(settings.data, service, settings.ordinal)
     hosts: list[ShardHost] = []
     health = HealthServer(
-        settings.metrics_port, lambda: hosts[0].reasons() if hosts else ["no log yet"], settings.http_host
+        settings.metrics_port, lambda: hosts[0].not_ready_reasons() if hosts else ["no log yet"], settings.http_host
     )
     await health.start()
     reply_sender = ReplySender(settings.kafka, STANDARD.replies)

@@ -17,17 +17,18 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from schemas import ids
 from schemas.replies import ConfiguredReply, Reply
 from streams import clients, metrics
 from streams.clients import Clock, forget
 from streams.committer import HANGING, Committer
-from streams.errors import Hung, TooManyRejects
+from streams.errors import ConsumerStalled, Hung, TooManyRejects
 from streams.heartbeat_timeout import HeartbeatTimeout
 from streams.input_buffer import READ_AHEAD, InputBuffer, QueuedRecord
 from streams.outbox import InputAppender, Outbox
+from streams.partition_reader import PartitionReader
 from streams.rejects import TRIES, BrokerRejections, RejectLimit
 from streams.reply_sender import Progress, ReplyAddress, ReplySender
 from streams.restore import Restore, Restored, Wall
@@ -35,12 +36,11 @@ from streams.state import RETENTION, StateStore
 from streams.topic_names import STANDARD, TopicNames
 from streams.transaction_builder import TransactionBuilder
 from streams.types import Processor, StateView
-from streams.watchdog import Watchdog
 
 log = structlog.get_logger("streams.shard")
 
-POLL = 100
-"""ms that a fetch is waited for before acknowledged appends and pauses are looked at again."""
+POLL = 0.1
+"""Seconds that a fetch is waited for before acknowledged appends and pauses are looked at again."""
 SILENCE = 5.0
 AT_ONCE = 500
 """Events that are decided before their answers are sent and others get their turn."""
@@ -74,7 +74,6 @@ class Shard:
         self._config = config
         self._store = store
         self._raw = TopicPartition(config.names.raw, partition)
-        self._watchdog = Watchdog(SILENCE, config.clock)
         self._rejects = config.rejects()
         self._timeout = HeartbeatTimeout(HANGING, config.clock)
         self._turn = asyncio.Lock()
@@ -86,7 +85,7 @@ class Shard:
         self._at = 0
         self._count = metrics.SHARD_RECORDS.labels(partition)
         self._producer: AIOKafkaProducer | None = None
-        self._consumer: AIOKafkaConsumer | None = None
+        self._reader: PartitionReader | None = None
         self._outbox: Outbox | None = None
         self._commits: Committer | None = None
 
@@ -153,8 +152,8 @@ class Shard:
     async def _close(self) -> None:
         if self._outbox is not None:
             await self._outbox.close()
-        if self._consumer is not None:
-            await clients.discard_consumer(self._consumer)
+        if self._reader is not None:
+            await self._reader.close()
         if self._producer is not None:
             await clients.discard_producer(self._producer)
 
@@ -174,24 +173,25 @@ class Shard:
 
     async def _decide_all(self, commits: Committer, outbox: Outbox) -> None:
         while not self._ending:
-            await self._timeout.run(self._read(commits, outbox))
+            reader = self._reader = PartitionReader(
+                self._config.kafka, self._raw, clock=self._config.clock, silence=SILENCE
+            )
+            with contextlib.suppress(ConsumerStalled):
+                await self._timeout.run(self._read(reader, commits, outbox))
+            await reader.close()
 
-    async def _read(self, commits: Committer, outbox: Outbox) -> None:
-        """Decide what one consumer gives, until the watchdog wants another one."""
-        consumer = self._consumer = clients.partition_consumer(self._config.kafka)
-        await consumer.start()
-        consumer.assign([self._raw])
-        consumer.seek(self._raw, self.next)
+    async def _read(self, reader: PartitionReader, commits: Committer, outbox: Outbox) -> None:
+        """Decide what one reader gives, until it stalls."""
+        await reader.start()
+        reader.seek(self.next)
         buffer = InputBuffer(self._config.processor, self._at)
-        self._watchdog.reset()
         while True:
             self._timeout.heartbeat()
             more = not buffer.full
-            fetched = {}
             if more:
-                fetched = await consumer.getmany(timeout_ms=0 if len(buffer) else POLL, max_records=READ_AHEAD)
-            for records in fetched.values():
-                buffer.add(records)
+                buffer.add(await reader.read(0 if len(buffer) else POLL, READ_AHEAD))
+            else:
+                reader.rested()
             outbox.check()
             if outbox.acknowledged:
                 commits.ask()
@@ -201,12 +201,7 @@ class Shard:
             if len(buffer):
                 async with self._turn:
                     await self._decide(commits, buffer)
-            if fetched or not more:
-                self._watchdog.reset()
-            elif await self._silent(consumer):
-                await clients.discard_consumer(consumer)
-                return
-            self._measure(consumer)
+            self._measure(reader)
 
     async def _opened(self) -> None:
         """Until no pause is in force; one may last as long as a rebalance does."""
@@ -216,20 +211,8 @@ class Shard:
                 async with asyncio.timeout(1):
                     await self._open.wait()
 
-    async def _silent(self, consumer: AIOKafkaConsumer) -> bool:
-        why = self._watchdog.observe(
-            await consumer.position(self._raw),
-            consumer.last_stable_offset(self._raw),
-            consumer.last_poll_timestamp(self._raw),
-        )
-        if why is None:
-            return False
-        log.error("shard_consumer_replaced", shard=self.partition, why=why, next=self.next)
-        metrics.CONSUMER_REBUILT.labels(self._raw.topic, why).inc()
-        return True
-
-    def _measure(self, consumer: AIOKafkaConsumer) -> None:
-        end = consumer.highwater(self._raw)
+    def _measure(self, reader: PartitionReader) -> None:
+        end = reader.end
         if end is not None:
             metrics.SHARD_LAG.labels(self.partition).set(max(0, end - self.next))
         metrics.SHARD_POSITION.labels(self.partition).set(self.next)

@@ -9,19 +9,19 @@ import time
 from collections.abc import Callable
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from schemas.limits import MAX_MESSAGE
-from streams import clients, metrics
+from streams import metrics
 from streams.clients import Clock
-from streams.errors import Hung
+from streams.errors import ConsumerStalled, Hung
 from streams.heartbeat_timeout import HeartbeatTimeout, within
-from streams.watchdog import Watchdog
+from streams.partition_reader import PartitionReader
 
 log = structlog.get_logger("streams.views")
 
-POLL = 100
-"""ms; also how often a confirming fetch is looked for."""
+POLL = 0.1
+"""Seconds; also how often a confirming fetch is looked for."""
 SILENCE = 3.0
 """Seconds without a fetch after which the consumer is replaced."""
 HANGING = 6.0
@@ -35,7 +35,7 @@ Apply = Callable[[bytes, bytes | None, int], None]
 class CompactedView:
     """Follows one partition of ``topic``, committed records only. ``apply`` may see a record
     again after a failure; if it raises, the view stands still, is tried again for ever, and
-    is no longer confirmed. ``fetch``, ``gather``: as of streams.clients.reader."""
+    is no longer confirmed. ``fetch``, ``gather``: as of streams.clients.partition_consumer."""
 
     def __init__(
         self,
@@ -54,7 +54,6 @@ class CompactedView:
         self._gather = gather
         self._apply = apply
         self._clock = clock
-        self._watchdog = Watchdog(SILENCE, clock)
         self._timeout = HeartbeatTimeout(HANGING, clock)
         self._position = 0
         self._at = 0
@@ -63,7 +62,7 @@ class CompactedView:
         self._complete = asyncio.Event()
         self._waiters: dict[asyncio.Future[None], int] = {}
         self._task: asyncio.Task[None] | None = None
-        self._consumer: AIOKafkaConsumer | None = None
+        self._reader: PartitionReader | None = None
         self._stopping = False
 
     @property
@@ -99,10 +98,10 @@ class CompactedView:
     async def caught_up(self) -> None:
         """Returns when the view holds everything that was committed before the call. Raises Hung
         when the log does not tell within HANGING seconds, KafkaError when it cannot."""
-        if self._consumer is None:
+        if self._reader is None:
             raise Hung(f"{self._tp.topic} is not followed")
-        ends = await within(HANGING, self._consumer.end_offsets([self._tp]))
-        await self.reached(ends[self._tp] - 1)
+        ends = await within(HANGING, self._reader.ends())
+        await self.reached(ends.end - 1)
 
     async def stop(self) -> None:
         # A word beside the cancelling, which aiokafka swallows while it closes a consumer.
@@ -113,9 +112,13 @@ class CompactedView:
 
     async def _follow(self) -> None:
         while not self._stopping:
-            consumer = clients.partition_consumer(self._kafka, fetch=self._fetch, gather=self._gather)
+            reader = PartitionReader(
+                self._kafka, self._tp, clock=self._clock, silence=SILENCE, fetch=self._fetch, gather=self._gather
+            )
             try:
-                await self._timeout.run(self._read(consumer))
+                await self._timeout.run(self._read(reader))
+            except ConsumerStalled:
+                continue  # it was logged and counted
             except Exception as error:
                 # Whatever it is, the view stands still and says so; confirmed_age makes it count.
                 log.error(
@@ -128,37 +131,25 @@ class CompactedView:
                 metrics.CONSUMER_REBUILT.labels(self._tp.topic, type(error).__name__).inc()
                 await asyncio.sleep(0.1 + random.random() * 0.2)
             finally:
-                self._consumer = None
-                await clients.discard_consumer(consumer)
+                self._reader = None
+                await reader.close()
 
-    async def _read(self, consumer: AIOKafkaConsumer) -> None:
-        """Read on until the watchdog wants another consumer."""
-        await consumer.start()
-        self._consumer = consumer
-        consumer.assign([self._tp])
-        first = (await consumer.beginning_offsets([self._tp]))[self._tp]
-        end = (await consumer.end_offsets([self._tp]))[self._tp]
-        consumer.seek(self._tp, max(first, self._position))
-        self._watchdog.reset()
+    async def _read(self, reader: PartitionReader) -> None:
+        """Read on until the consumer stalls."""
+        first, end = await reader.open()
+        self._reader = reader
+        reader.seek(max(first, self._position))
         while True:
             self._timeout.heartbeat()
-            for records in (await consumer.getmany(timeout_ms=POLL, max_records=MOST)).values():
-                for record in records:
-                    self._at = record.timestamp
-                    self._apply(record.key or b"", record.value, record.offset)
-                    self._position = record.offset + 1
-            self._position = await consumer.position(self._tp)
-            self._notify(consumer, end)
-            why = self._watchdog.observe(
-                self._position, consumer.last_stable_offset(self._tp), consumer.last_poll_timestamp(self._tp)
-            )
-            if why is not None:
-                log.error("view_consumer_replaced", topic=self._tp.topic, why=why, position=self._position)
-                metrics.CONSUMER_REBUILT.labels(self._tp.topic, why).inc()
-                return
+            for record in await reader.read(POLL, MOST):
+                self._at = record.timestamp
+                self._apply(record.key or b"", record.value, record.offset)
+                self._position = record.offset + 1
+            self._position = await reader.position()
+            self._notify(reader, end)
 
-    def _notify(self, consumer: AIOKafkaConsumer, end: int) -> None:
-        mark, stable = consumer.last_poll_timestamp(self._tp), consumer.last_stable_offset(self._tp)
+    def _notify(self, reader: PartitionReader, end: int) -> None:
+        mark, stable = reader.answered, reader.stable_end
         if mark is not None and mark != self._mark and stable is not None and self._position >= stable:
             self._mark, self._confirmed = mark, self._clock()
         if self._position >= end:

@@ -63,7 +63,7 @@ class Desk:
         return LedgerWorker(
             self.partition,
             store=table or self.table(),
-            source=lambda: KafkaSource(self.kafka, self.partition, now=wall_ms, topic=TOPIC),
+            source=lambda: KafkaSource(self.kafka, self.partition, topic=TOPIC),
             dead_letter=self._dead_letter,
             check_log=self._check,
             now=wall_ms,
@@ -211,7 +211,7 @@ async def test_a_ledger_ahead_of_the_log_is_left_alone(
     writer = LedgerWorker(
         desk.partition,
         store=LedgerTable(desk.db, lambda: f"f{next(_tokens)}"),
-        source=lambda: KafkaSource(kafka, desk.partition, now=wall_ms, topic="ledger-younger"),
+        source=lambda: KafkaSource(kafka, desk.partition, topic="ledger-younger"),
         dead_letter=younger._dead_letter,
         check_log=younger._check,
         now=wall_ms,

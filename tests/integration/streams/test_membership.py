@@ -25,8 +25,7 @@ class Part:
         self.membership = Membership(
             log.kafka,
             group=group,
-            service=group,
-            ordinal=ordinal,
+            instance=f"{group}-{ordinal}",
             session_timeout=2000,
             topic=log.names.entries,
             assign=self._assign,

@@ -72,7 +72,7 @@ async def test_a_zombie_answers_what_the_owner_decides(asks, hosted, eventually,
     assert await asks(ASK, ASK) == [2, 3]
     await crashed(asks.log)  # taken over, by one that is not heard of again
     assert await asks(ASK, ASK) == [4, 5]
-    assert not zombie.reasons()
+    assert not zombie.not_ready_reasons()
     await stop_zombie()
     _, stop = await hosted(asks.log, lambda p: MemoryStore())
     assert await asks(ASK) == [6]
@@ -122,7 +122,7 @@ async def test_other_rules_do_not_decide_what_was_answered(asks, hosted, eventua
     await crashed(asks.log)
     await stop()
     host, stop = await hosted(asks.log, lambda p: MemoryStore(), processor=Newer())
-    await eventually(lambda: any("rules of version 1 may have answered" in why for why in host.reasons()))
+    await eventually(lambda: any("rules of version 1 may have answered" in why for why in host.not_ready_reasons()))
     await stop()
     assert len(await asks.log.entries()) == 1
     _, stop = await hosted(asks.log, lambda p: MemoryStore())

@@ -40,7 +40,7 @@ async def test_counts_and_answers(new_log, hosted, eventually):
     host, stop = await hosted(log, lambda p: stores.setdefault(p, MemoryStore()))
     replies = ReplyReceiver(log.kafka, topic=log.names.replies)
     await replies.start()
-    await eventually(lambda: not host.reasons())
+    await eventually(lambda: not host.not_ready_reasons())
     expected = replies.expect()
     await log.send([(b"acme", {"do": "count"})], headers=[expected.header])
     reply = await asyncio.wait_for(expected.future, 10)
@@ -99,7 +99,7 @@ async def test_too_many_rejects_stop_the_shard(new_log, hosted, eventually):
     log = await new_log()
     await log.send([(b"bad", {"do": "fail"})] * 5)
     host, stop = await hosted(log, lambda p: MemoryStore(), rejects=lambda: RejectLimit(3, 10))
-    await eventually(lambda: any("stands still" in reason for reason in host.reasons()))
+    await eventually(lambda: any("stands still" in reason for reason in host.not_ready_reasons()))
     await stop()
     assert len(await log.entries()) == 3
 
@@ -192,7 +192,7 @@ async def test_position_of_another_log(new_log, hosted, eventually):
     await eventually(lambda: host.shards() == {0: 1})
     await stop()
     host, stop = await hosted(log, lambda p: MemoryStore(), epoch="another")
-    await eventually(lambda: any("position of log e1" in reason for reason in host.reasons()))
+    await eventually(lambda: any("position of log e1" in reason for reason in host.not_ready_reasons()))
     await stop()
 
 
@@ -243,7 +243,7 @@ async def test_owing_answers_wait(new_log, hosted, eventually):
     host, stop = await hosted(log, lambda p: MemoryStore())
     replies = ReplyReceiver(log.kafka, topic=log.names.replies)
     await replies.start()
-    await eventually(lambda: not host.reasons())
+    await eventually(lambda: not host.not_ready_reasons())
     expected = replies.expect()
     await log.send([(b"k", {"do": "send", "times": 2})], headers=[expected.header])
     reply = await asyncio.wait_for(expected.future, 10)

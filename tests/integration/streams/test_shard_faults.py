@@ -91,7 +91,7 @@ async def test_scale_out_and_in(new_log, hosted, child, eventually):
     await eventually(lambda: sorted(host.shards()) == [0, 1])
     feeding = asyncio.create_task(feed(log, 60))
     second = child(log, 1)
-    await eventually(lambda: len(host.shards()) == 1 and not host.reasons(), 60)
+    await eventually(lambda: len(host.shards()) == 1 and not host.not_ready_reasons(), 60)
     (kept,) = host.shards()
     await eventually(second.ready([1 - kept]), 60)
     second.stop()

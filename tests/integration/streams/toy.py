@@ -127,7 +127,7 @@ async def host(kafka: str, names: TopicNames, data: Path, ordinal: int, epoch: s
 async def announce(made: ShardHost) -> None:
     told = None
     while True:
-        now = {"reasons": made.reasons(), "shards": sorted(made.shards())}
+        now = {"reasons": made.not_ready_reasons(), "shards": sorted(made.shards())}
         if now != told:
             print(json.dumps(now), flush=True)
             told = now
