@@ -46,7 +46,13 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
         response = await handler(request)
     except Problem as problem:
         response = refusal(
-            problem.status, problem.code, problem.error, id, problem.headers, problem.errors, problem.outcome
+            status=problem.status,
+            code=problem.code,
+            error=problem.error,
+            id=id,
+            headers=problem.headers,
+            errors=problem.errors,
+            outcome=problem.outcome,
         )
     except Unavailable:
         away = "the ledger cannot be read at the moment; try again"

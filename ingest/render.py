@@ -19,7 +19,20 @@ def accepted(customer_id: str, event: MeterEvent, id: int, at: int, test: bool) 
     """202 of an event that is durable and not priced yet; ``at``: its append time, ms."""
     opened = outcome_id(id) if event.outcome == "pending" else None
     shown = subject(customer_id, event)
-    return encode(AcceptedResponse(id, None, None, None, CURRENCY, opened, shown, iso(at), "accepted", test))
+    return encode(
+        AcceptedResponse(
+            event_id=id,
+            price=None,
+            price_charged=None,
+            price_breakdown=None,
+            currency=CURRENCY,
+            outcome_id=opened,
+            event=shown,
+            created_at=iso(at),
+            status="accepted",
+            test=test,
+        )
+    )
 
 
 def batch_metered(partition: int, offset: int, charged: BatchChargedReply, test: bool) -> bytes:

@@ -126,17 +126,17 @@ def event_of(body: EventBody, key: str | None, bounds: TimeBounds) -> MeterEvent
     metadata = EMPTY if given is UNSET else json_object("metadata", given)
     timestamp = body.timestamp
     return MeterEvent(
-        agent_id,
-        action,
-        tokens,
-        part_in,
-        part_out,
-        outcome,
-        expires_at,
-        body.on_expiry,
-        metadata,
-        key,
-        None if timestamp is None else _event_time(timestamp, bounds),
+        agent_id=agent_id,
+        action=action,
+        tokens=tokens,
+        tokens_input=part_in,
+        tokens_output=part_out,
+        outcome=outcome,
+        expires_at=expires_at,
+        on_expiry=body.on_expiry,
+        metadata=metadata,
+        idempotency_key=key,
+        event_time=None if timestamp is None else _event_time(timestamp, bounds),
         **_labels(body),
     )
 

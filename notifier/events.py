@@ -153,19 +153,29 @@ def _data(event: DomainEvent) -> bytes:
         assert entry.event is not None
         asked = subject(record.customer_id, entry.event)
         at, why = iso(record.recorded_at), entry.reason or ""
-        return _encode(RefusedCommand(event.number, record.customer_id, "rejected", why, asked, at, record.test))
+        return _encode(
+            RefusedCommand(
+                event_id=event.number,
+                customer_id=record.customer_id,
+                status="rejected",
+                error=why,
+                event=asked,
+                created_at=at,
+                test=record.test,
+            )
+        )
     return bytes(entry.detail) or b"{}"
 
 
 def _receipt(event: DomainEvent) -> Receipt:
     entry, record = event.entry, event.record
     return Receipt(
-        event.number,
-        record.recorded_at,
-        record.prices[entry.price],
-        entry.base,
-        entry.token,
-        entry.bonus,
-        entry.total,
-        entry.outcome_id,
+        event_id=event.number,
+        recorded_at=record.recorded_at,
+        price=record.prices[entry.price],
+        base=entry.base,
+        token=entry.token,
+        bonus=entry.bonus,
+        total=entry.total,
+        outcome_id=entry.outcome_id,
     )

@@ -112,16 +112,16 @@ class Notifier:
                 self._not_ready_reason = None
                 rules = DeliveryRules(settings.webhook_disable_after, settings.webhook_backlog, settings.partitions)
                 config = WorkerConfig(
-                    settings.kafka,
-                    endpoints,
-                    view,
-                    sender,
-                    box,
-                    EndpointDisabler(appender, time.monotonic),
-                    ResourceLimits(),
-                    rules,
-                    now,
-                    time.monotonic,
+                    kafka=settings.kafka,
+                    endpoints=endpoints,
+                    view=view,
+                    sender=sender,
+                    box=box,
+                    disable=EndpointDisabler(appender, time.monotonic),
+                    limits=ResourceLimits(),
+                    rules=rules,
+                    now=now,
+                    clock=time.monotonic,
                 )
                 await self._work(config)
         finally:

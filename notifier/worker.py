@@ -309,7 +309,13 @@ class DeliveryWorker:
     async def _try(self, attempt: DeliveryAttempt, secrets: tuple[str, ...]) -> WebhookResponse:
         hook, payload, ids = attempt.endpoint.webhook, attempt.payload, _ids(attempt)
         delivery = WebhookRequest(
-            hook.url, ids["event_id"], payload.type, ids["delivery"], payload.body, secrets, self._config.now() // 1000
+            url=hook.url,
+            event_id=ids["event_id"],
+            type=payload.type,
+            delivery_id=ids["delivery"],
+            body=payload.body,
+            secrets=secrets,
+            timestamp_s=self._config.now() // 1000,
         )
         try:
             return await self._config.sender.send(delivery)

@@ -92,7 +92,13 @@ class ConfigChange(ConfigTransaction):
                 name = kept if name is None else name
         self.count(key=self.counters.key + 1)
         key = config.ApiKey(
-            self.counters.key, customer_id, command.hash, command.mask, self.record.at, name, command.test
+            id=self.counters.key,
+            customer_id=customer_id,
+            hash=command.hash,
+            mask=command.mask,
+            created_at=self.record.at,
+            customer_name=name,
+            test=command.test,
         )
         self._put_key(key)
         self.result = objects.key_object(key)

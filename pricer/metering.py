@@ -61,7 +61,16 @@ def rejection(command: Meter, record: InputRecord, reasons: list[str]) -> bytes:
 
 def receipt_of(entry: Entry, price: PriceRef, event_id: int, recorded_at: int) -> Receipt:
     """What is remembered of a charged event; follows from its ledger entry alone."""
-    return Receipt(event_id, recorded_at, price, entry.base, entry.token, entry.bonus, entry.total, entry.outcome_id)
+    return Receipt(
+        event_id=event_id,
+        recorded_at=recorded_at,
+        price=price,
+        base=entry.base,
+        token=entry.token,
+        bonus=entry.bonus,
+        total=entry.total,
+        outcome_id=entry.outcome_id,
+    )
 
 
 class MeterTransaction:
@@ -114,7 +123,18 @@ class MeterTransaction:
             return
         outcome_id = None if expires_at is None else ids.outcome_id(self.first_id + index)
         entry = Entry(
-            "event", index, event, match.price_index, base, token, bonus, total, outcome_id, expires_at, None, hashed
+            kind="event",
+            index=index,
+            event=event,
+            price=match.price_index,
+            base=base,
+            token=token,
+            bonus=bonus,
+            total=total,
+            outcome_id=outcome_id,
+            expires_at=expires_at,
+            original=None,
+            body_hash=hashed,
         )
         self.entries.append(entry)
         self.totals.append(total)
@@ -224,13 +244,13 @@ class MeterTransaction:
 def _encode(command: Meter, record: InputRecord, written: list[Entry], refs: list[PriceRef]) -> bytes:
     return entries.encode(
         EntryRecord(
-            command.customer_id,
-            record.offset,
-            record.at,
-            written,
-            refs,
-            command.api_key_id,
-            command.test,
-            command.import_id,
+            customer_id=command.customer_id,
+            raw_offset=record.offset,
+            recorded_at=record.at,
+            entries=written,
+            prices=refs,
+            api_key_id=command.api_key_id,
+            test=command.test,
+            import_id=command.import_id,
         )
     )

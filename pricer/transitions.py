@@ -170,7 +170,16 @@ def _step(
     prices = [] if opened.price is None else [opened.price]
     customer_id = opened.customer_id
     label = opened.import_id
-    written = EntryRecord(customer_id, record.offset, record.at, [entry], prices, api_key_id, opened.test, label)
+    written = EntryRecord(
+        customer_id=customer_id,
+        raw_offset=record.offset,
+        recorded_at=record.at,
+        entries=[entry],
+        prices=prices,
+        api_key_id=api_key_id,
+        test=opened.test,
+        import_id=label,
+    )
     return Transition(
         stored, entry, changes, tuple(retained_records(customer_id, record.at, entry, opened.test)), written
     )

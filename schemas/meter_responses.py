@@ -85,28 +85,28 @@ def priced(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = F
     """What is answered for a charged event, before it is bytes."""
     base, token, bonus, total = cents(receipt.base), cents(receipt.token), cents(receipt.bonus), receipt.total
     return MeterResponse(
-        receipt.event_id,
-        PriceResponse(cents(total), Breakdown(base, token, bonus), _applied(receipt.price)),
-        _dollars(total),
-        DollarBreakdown(_dollars(receipt.base), _dollars(receipt.token), _dollars(receipt.bonus)),
-        CURRENCY,
-        receipt.outcome_id,
-        subject(customer_id, event),
-        iso(receipt.recorded_at),
-        test,
+        event_id=receipt.event_id,
+        price=PriceResponse(cents(total), Breakdown(base, token, bonus), _applied(receipt.price)),
+        price_charged=_dollars(total),
+        price_breakdown=DollarBreakdown(_dollars(receipt.base), _dollars(receipt.token), _dollars(receipt.bonus)),
+        currency=CURRENCY,
+        outcome_id=receipt.outcome_id,
+        event=subject(customer_id, event),
+        created_at=iso(receipt.recorded_at),
+        test=test,
     )
 
 
 def subject(customer_id: str, event: MeterEvent) -> EventResponse:
     """What the event was, as every answer about it repeats it."""
     return EventResponse(
-        customer_id,
-        event.agent_id,
-        event.action,
-        event.tokens,
-        event.tokens_input,
-        event.tokens_output,
-        event.outcome,
+        customer_id=customer_id,
+        agent_id=event.agent_id,
+        action=event.action,
+        tokens=event.tokens,
+        tokens_input=event.tokens_input,
+        tokens_output=event.tokens_output,
+        outcome=event.outcome,
     )
 
 

@@ -131,21 +131,29 @@ def number(cents: str) -> msgspec.Raw:
 
 
 def key_shown(key: ApiKey) -> KeyObject:
-    return KeyObject(key.id, key.customer_id, key.customer_name, key.mask, key.is_active, key.test, iso(key.created_at))
+    return KeyObject(
+        id=key.id,
+        customer_id=key.customer_id,
+        customer_name=key.customer_name,
+        api_key_masked=key.mask,
+        is_active=key.is_active,
+        test=key.test,
+        created_at=iso(key.created_at),
+    )
 
 
 def price_shown(price: Price) -> PriceObject:
     rates = price.rates
     return PriceObject(
-        price.id,
-        price.customer_id,
-        price.action_type,
-        number(rates.base),
-        number(rates.token),
-        number(rates.bonus),
-        price.is_active,
-        iso(price.created_at),
-        None if price.ended_at is None else iso(price.ended_at),
+        id=price.id,
+        customer_id=price.customer_id,
+        action_type=price.action_type,
+        base_rate_cents=number(rates.base),
+        token_rate_cents=number(rates.token),
+        outcome_bonus_cents=number(rates.bonus),
+        is_active=price.is_active,
+        created_at=iso(price.created_at),
+        ended_at=None if price.ended_at is None else iso(price.ended_at),
     )
 
 

@@ -37,7 +37,15 @@ async def serve(settings: Settings, service: str, processor: Processor, stop: as
             return
         await reply_sender.start()
         await appender.start()
-        config = ShardConfig(settings.kafka, service, processor, epoch, settings.partitions, appender, reply_sender)
+        config = ShardConfig(
+            kafka=settings.kafka,
+            service=service,
+            processor=processor,
+            epoch=epoch,
+            partitions=settings.partitions,
+            sender=appender,
+            reply_sender=reply_sender,
+        )
         host = ShardHost(
             config,
             instance.name,

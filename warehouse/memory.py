@@ -219,8 +219,16 @@ def _import_row(customer: str, name: str, rows: list[LedgerRow]) -> ImportRow:
     cents = sum(row.total_cents for row in rows if row.kind in ("event", "charge"))
     taken = sum(row.total_cents for row in voids)
     voided = sum(row.config_type != "charge" for row in voids)
-    sums = format_cents(cents), format_cents(taken)
-    return ImportRow(customer, name, min(events), max(events), len(events), voided, *sums)
+    return ImportRow(
+        customer,
+        name,
+        min(events),
+        max(events),
+        events=len(events),
+        voided=voided,
+        cents=format_cents(cents),
+        taken=format_cents(taken),
+    )
 
 
 def _usage_row(name: str, groups: list[list[LedgerRow]], others: int = 0) -> UsageSumRow:
@@ -231,7 +239,16 @@ def _usage_row(name: str, groups: list[list[LedgerRow]], others: int = 0) -> Usa
         active += found[0] > 0
         sums = [sum(pair) for pair in zip(sums, found, strict=True)]
     events, charges, tokens, total, charged = sums
-    return UsageSumRow(name, others, active, events, charges, str(tokens), format_cents(total), format_cents(charged))
+    return UsageSumRow(
+        name,
+        others,
+        active,
+        events=events,
+        charges=charges,
+        tokens=str(tokens),
+        total=format_cents(total),
+        charged=format_cents(charged),
+    )
 
 
 def _summed(rows: list[LedgerRow]) -> tuple[int, int, int, int, int]:

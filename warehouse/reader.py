@@ -47,8 +47,15 @@ class QueryRunner(Protocol):
 @cache
 def query_text(name: str, row: type[msgspec.Struct] | None = None) -> str:
     """The SQL of a named query; ``row``: whose fields stand for ``{columns}``."""
-    text = files("warehouse").joinpath("sql", "queries", f"{name}.sql").read_text()
+    text = _file(name)
+    outer = re.match(r"-- within: (\w+)\n", text)
+    if outer is not None:
+        text = _file(outer[1]).replace("{sums}", re.sub(r"^--.*\n", "", text, flags=re.MULTILINE))
     return text if row is None else text.replace("{columns}", select_list(row))
+
+
+def _file(name: str) -> str:
+    return files("warehouse").joinpath("sql", "queries", f"{name}.sql").read_text()
 
 
 @cache

@@ -28,7 +28,10 @@ def routes(context: Context) -> list[Route]:
     admins = Auth.ADMIN
     return [
         Route(
-            Operation(hdrs.METH_GET, PATH, "All customers.", admins, listed, None, paging.QUERY), bound(context, _list)
+            Operation(
+                hdrs.METH_GET, PATH, "All customers.", auth=admins, responses=listed, body=None, query=paging.QUERY
+            ),
+            bound(context, _list),
         ),
         Route(
             Operation(hdrs.METH_PATCH, PATH + "/{customer_id}", "Change a customer.", admins, one, CustomerBody),

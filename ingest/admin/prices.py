@@ -33,9 +33,25 @@ def routes(context: Context) -> list[Route]:
     shown = {200: EffectivePrices}
     return [
         Route(Operation(hdrs.METH_POST, PATH, "Set a price.", admins, {201: PriceObject}, PriceBody), create),
-        Route(Operation(hdrs.METH_GET, PATH, "Prices in force.", admins, {200: PriceList}, None, LIST_QUERY), show),
+        Route(
+            Operation(
+                hdrs.METH_GET,
+                PATH,
+                "Prices in force.",
+                auth=admins,
+                responses={200: PriceList},
+                body=None,
+                query=LIST_QUERY,
+            ),
+            show,
+        ),
         Route(Operation(hdrs.METH_DELETE, PATH + "/{id}", "End a price.", admins, {200: DoneResponse}), delete),
-        Route(Operation(hdrs.METH_GET, "/v1/pricing", "Your rates.", keys, shown, None, CUSTOMER_QUERY), effective),
+        Route(
+            Operation(
+                hdrs.METH_GET, "/v1/pricing", "Your rates.", auth=keys, responses=shown, body=None, query=CUSTOMER_QUERY
+            ),
+            effective,
+        ),
     ]
 
 

@@ -65,11 +65,27 @@ def routes(context: Context) -> list[Route]:
     words = "The verdict on an outcome, by its id or its task's; it charges at once."
     shown = "An outcome as it stands after every write that was answered, by its id or its task's."
     return [
-        Route(Operation(post, PATH, "Register a task with a price that depends on its result.", keys, opened,
-                        OutcomeBody, QUERY), bound(context, register)),
-        Route(Operation(post, ONE + "/resolve", words, keys, closed, ResolveBody, QUERY), bound(context, resolve)),
-        Route(Operation(hdrs.METH_GET, ONE, shown, keys, {200: OutcomeObject}, None, QUERY), bound(context, read)),
-    ]  # fmt: skip
+        Route(
+            Operation(
+                post,
+                PATH,
+                "Register a task with a price that depends on its result.",
+                auth=keys,
+                responses=opened,
+                body=OutcomeBody,
+                query=QUERY,
+            ),
+            bound(context, register),
+        ),
+        Route(
+            Operation(post, ONE + "/resolve", words, auth=keys, responses=closed, body=ResolveBody, query=QUERY),
+            bound(context, resolve),
+        ),
+        Route(
+            Operation(hdrs.METH_GET, ONE, shown, auth=keys, responses={200: OutcomeObject}, body=None, query=QUERY),
+            bound(context, read),
+        ),
+    ]
 
 
 async def register(context: Context, request: web.Request) -> web.Response:
@@ -103,7 +119,15 @@ async def register(context: Context, request: web.Request) -> web.Response:
     partition, offset, at = submitted.appended.partition, submitted.appended.offset, submitted.appended.timestamp_ms
     id = outcome_id(event_id(partition, offset))
     expires_at = iso(task.expires_at)
-    shown = AcceptedOutcome(task.task_id, id, customer_id, task.agent_id, expires_at, iso(at), command.test)
+    shown = AcceptedOutcome(
+        task_id=task.task_id,
+        outcome_id=id,
+        customer_id=customer_id,
+        agent_id=task.agent_id,
+        expires_at=expires_at,
+        created_at=iso(at),
+        test=command.test,
+    )
     return http_response(warned(encode(shown), warnings), 202, location(key, customer_id, "outcomes", id))
 
 
@@ -117,7 +141,16 @@ async def resolve(context: Context, request: web.Request) -> web.Response:
     target = _target(request)
     window = context.settings.idempotency_window
     mode = mode_of(context, key, customer_id)
-    command = Resolve(customer_id, key.id, target, verdict.success, window, verdict.evidence, own_key, mode)
+    command = Resolve(
+        customer_id=customer_id,
+        api_key_id=key.id,
+        target=target,
+        success=verdict.success,
+        idempotency_window=window,
+        evidence=verdict.evidence,
+        idempotency_key=own_key,
+        mode=mode,
+    )
     submitted = await context.submitter.decide(customer_id, encode_command(command), waits(request))
     if submitted.reply is not None:
         return await forwarded(context, customer_id, outcome_reply(submitted.reply))

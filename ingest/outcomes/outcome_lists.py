@@ -28,7 +28,15 @@ def routes(context: Context) -> list[Route]:
     listed = {200: OutcomeList}
     return [
         Route(
-            Operation(hdrs.METH_GET, "/v1/outcomes", "Outcomes, newest first.", Auth.KEY, listed, None, QUERY),
+            Operation(
+                hdrs.METH_GET,
+                "/v1/outcomes",
+                "Outcomes, newest first.",
+                auth=Auth.KEY,
+                responses=listed,
+                body=None,
+                query=QUERY,
+            ),
             bound(context, outcome_list),
         )
     ]

@@ -89,7 +89,15 @@ def task_of(body: OutcomeBody, now: int, repeats: int = 0) -> Task:
         raise Invalid("expires_at is required")
     expires_at = expiry(body.expires_at, now, repeats)
     criteria = _object("success_criteria", body.success_criteria)
-    return Task(body.task_id, body.agent_id, on_success, on_failure, expires_at, body.on_expiry or "failure", criteria)
+    return Task(
+        task_id=body.task_id,
+        agent_id=body.agent_id,
+        price_on_success=on_success,
+        price_on_failure=on_failure,
+        expires_at=expires_at,
+        on_expiry=body.on_expiry or "failure",
+        criteria=criteria,
+    )
 
 
 def verdict_of(body: ResolveBody) -> Verdict:

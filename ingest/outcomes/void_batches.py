@@ -19,8 +19,8 @@ from ingest.middleware import http_response
 from ingest.outcomes.outcome_requests import voids_body
 from ingest.outcomes.voids import ON_ITS_WAY, void_entry
 from ingest.problems import Decided, Unanswered
+from ingest.reads.event_evidence import evidence
 from ingest.reads.event_status import EventStatus, event_status
-from ingest.reads.handlers import evidence
 from ingest.request_body import body_of, query_of
 from ingest.responses import encode
 from ingest.routing import Auth, Operation, Route, bound

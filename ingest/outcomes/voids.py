@@ -14,8 +14,8 @@ from ingest.context import Context
 from ingest.outcomes.outcome_handlers import forwarded
 from ingest.outcomes.outcome_requests import opened_by, reason_of
 from ingest.problems import MaybeRecorded, NotFound, NothingCharged, Unanswered
+from ingest.reads.event_evidence import event_address, evidence
 from ingest.reads.event_status import EventStatus, event_status
-from ingest.reads.handlers import event_address, evidence
 from ingest.request_body import body_of, query_of
 from ingest.routing import Auth, Operation, Route, bound
 from schemas.commands import EMPTY, EventOutcome, MeterEvent, Mode, OnExpiry, PriceRef, Rates, ReadOutcome, Void

@@ -36,7 +36,9 @@ def routes(context: Context) -> list[Route]:
     """The routes of this module."""
 
     words = "The charged events of up to 1000 idempotency keys."
-    asked = Operation(hdrs.METH_POST, PATH, words, Auth.KEY, {200: EventsFound}, LookupBody, QUERY)
+    asked = Operation(
+        hdrs.METH_POST, PATH, words, auth=Auth.KEY, responses={200: EventsFound}, body=LookupBody, query=QUERY
+    )
     return [Route(asked, bound(context, lookup))]
 
 

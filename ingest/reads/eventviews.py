@@ -114,13 +114,13 @@ def _event(row: EventRow) -> MeterEvent:
 
 def _subject(row: EventRow) -> EventResponse:
     return EventResponse(
-        row.customer_id,
-        row.agent_id,
-        row.action,
-        row.tokens,
-        row.tokens_input,
-        row.tokens_output,
-        row.outcome or None,
+        customer_id=row.customer_id,
+        agent_id=row.agent_id,
+        action=row.action,
+        tokens=row.tokens,
+        tokens_input=row.tokens_input,
+        tokens_output=row.tokens_output,
+        outcome=row.outcome or None,
     )
 
 

@@ -1,20 +1,19 @@
 """The HTTP routes of the read side: who asks, what for, and the answer's bytes."""
 
 import asyncio
-import re
 
 from aiohttp import hdrs, web
 
 from ingest.auth import customer_of, key_of, mode_of, require_admin
 from ingest.context import Context
 from ingest.middleware import http_response
-from ingest.problems import RETRY_AFTER, NotFound
+from ingest.problems import RETRY_AFTER
 from ingest.reads import eventviews, params, usage_responses
-from ingest.reads.event_status import EventStatus, StatusEvidence, event_status
+from ingest.reads.event_evidence import event_address, evidence, unknown_event
+from ingest.reads.event_status import EventStatus, event_status
 from ingest.request_body import query_of
 from ingest.responses import encode
 from ingest.routing import Auth, Operation, Route, bound
-from schemas.ids import Address, address_of
 from schemas.topics import partition_of
 from warehouse.queries import Reads, find_event
 from warehouse.rows import EventRow, UsageSumRow
@@ -76,7 +75,7 @@ async def one_event(context: Context, request: web.Request) -> web.Response:
         if row is None and event_status(address, seen) is EventStatus.ACCEPTED:
             return http_response(encode(eventviews.accepted(event_id, test)), 202, {"Retry-After": RETRY_AFTER})
     if row is None:
-        raise _unknown(request.match_info["event_id"])
+        raise unknown_event(request.match_info["event_id"])
     return http_response(encode(eventviews.shown(row, bool(await reads.voided(customer, [event_id])))))
 
 
@@ -126,29 +125,6 @@ def _asked(context: Context, request: web.Request, known: dict[str, str]) -> tup
 
 async def _groups(reads: Reads, asked: params.UsageRequest) -> list[UsageSumRow]:
     return [] if asked.group is None else await reads.usage(asked.query, params.GROUPS[asked.group])
-
-
-async def evidence(context: Context, partition: int) -> StatusEvidence:
-    """What is known of a shard; the order of the questions is part of the rule. Raises ReadsUnavailable."""
-    reads = context.ledger()
-    position = context.replies.positions.get(partition, -1)
-    ends = await reads.ends(partition)
-    reached = await reads.reached(partition)
-    return StatusEvidence(partition, ends.raw, position, ends.entries, reached.raw, reached.entries)
-
-
-def event_address(text: str) -> Address:
-    """The address that an event id in a path stands for. Raises NotFound for what is none."""
-    if not re.fullmatch(r"0|[1-9][0-9]{0,15}", text):
-        raise _unknown(text)
-    try:
-        return address_of(int(text))
-    except ValueError as error:
-        raise _unknown(text) from error
-
-
-def _unknown(text: str) -> NotFound:
-    return NotFound(f"there is no event {text[:40]!r}")
 
 
 def _is_priced(row: EventRow) -> bool:

@@ -65,11 +65,27 @@ def routes(context: Context) -> list[Route]:
     where, listed = ONE + "/deliveries", {200: DeliveryList}
     return [
         Route(
-            Operation(hdrs.METH_GET, where, "Every attempt, newest first.", keys, listed, None, LIST_QUERY),
+            Operation(
+                hdrs.METH_GET,
+                where,
+                "Every attempt, newest first.",
+                auth=keys,
+                responses=listed,
+                body=None,
+                query=LIST_QUERY,
+            ),
             bound(context, _list),
         ),
         Route(
-            Operation(hdrs.METH_POST, ONE + "/replay", "Deliver again.", keys, again, ReplayBody, QUERY),
+            Operation(
+                hdrs.METH_POST,
+                ONE + "/replay",
+                "Deliver again.",
+                auth=keys,
+                responses=again,
+                body=ReplayBody,
+                query=QUERY,
+            ),
             bound(context, _replay),
         ),
     ]

@@ -56,18 +56,49 @@ def routes(context: Context) -> list[Route]:
     listed, done, rotated = {200: WebhookList}, {200: DoneResponse}, {200: WebhookMade}
     return [
         Route(
-            Operation(post, PATH, "Make an endpoint; its secret, once.", keys, made, WebhookBody, QUERY),
+            Operation(
+                post,
+                PATH,
+                "Make an endpoint; its secret, once.",
+                auth=keys,
+                responses=made,
+                body=WebhookBody,
+                query=QUERY,
+            ),
             bound(context, _make),
         ),
-        Route(Operation(hdrs.METH_GET, PATH, "Your endpoints.", keys, listed, None, LIST_QUERY), bound(context, _list)),
-        Route(Operation(hdrs.METH_GET, ONE, "One endpoint.", keys, shown, None, QUERY), bound(context, _show)),
-        Route(Operation(hdrs.METH_PATCH, ONE, "Change it.", keys, shown, ChangeBody, QUERY), bound(context, _change)),
-        Route(Operation(hdrs.METH_DELETE, ONE, "Delete it.", keys, done, None, QUERY), bound(context, _delete)),
         Route(
-            Operation(post, ONE + "/rotate", "A new secret.", keys, rotated, EmptyBody, QUERY), bound(context, _rotate)
+            Operation(hdrs.METH_GET, PATH, "Your endpoints.", auth=keys, responses=listed, body=None, query=LIST_QUERY),
+            bound(context, _list),
         ),
         Route(
-            Operation(post, ONE + "/test", "Send it a test.", keys, {202: WebhookObject}, EmptyBody, QUERY),
+            Operation(hdrs.METH_GET, ONE, "One endpoint.", auth=keys, responses=shown, body=None, query=QUERY),
+            bound(context, _show),
+        ),
+        Route(
+            Operation(hdrs.METH_PATCH, ONE, "Change it.", auth=keys, responses=shown, body=ChangeBody, query=QUERY),
+            bound(context, _change),
+        ),
+        Route(
+            Operation(hdrs.METH_DELETE, ONE, "Delete it.", auth=keys, responses=done, body=None, query=QUERY),
+            bound(context, _delete),
+        ),
+        Route(
+            Operation(
+                post, ONE + "/rotate", "A new secret.", auth=keys, responses=rotated, body=EmptyBody, query=QUERY
+            ),
+            bound(context, _rotate),
+        ),
+        Route(
+            Operation(
+                post,
+                ONE + "/test",
+                "Send it a test.",
+                auth=keys,
+                responses={202: WebhookObject},
+                body=EmptyBody,
+                query=QUERY,
+            ),
             bound(context, _test),
         ),
     ]

@@ -136,8 +136,16 @@ class _Import:
         seen: Examined = wait_for(self._examine())
         asking = ask is not None and not options.yes and seen.survey.events > seen.there.rows
         if options.dry_run or asking:
-            preview(self._console, self._id, options.columns, seen.read.events, seen.survey, seen.prices, seen.there,
-                    seen.doubts)  # fmt: skip
+            preview(
+                console=self._console,
+                import_id=self._id,
+                columns=options.columns,
+                events=seen.read.events,
+                survey=seen.survey,
+                prices=seen.prices,
+                there=seen.there,
+                doubts=seen.doubts,
+            )
         if options.dry_run:
             self._say("Nothing was charged (--dry-run).")
             return SOME_BAD if self._tally.bad else FINE
@@ -183,7 +191,7 @@ class _Import:
             charged = list(known) or (real if len(real) == 1 else [])
             await self._compare(subject, Comparer(client, there, self._id, known, charged, refused))
         told = doubts(options.columns, read.events, survey, read.times, prices)
-        return Examined(subject, read, survey, prices, known, there, told)
+        return Examined(subject=subject, read=read, survey=survey, prices=prices, known=known, there=there, doubts=told)
 
     async def _known(self, key: str | None, customers: list[str | None]) -> dict[str | None, Import]:
         """What the ledger has of this import, by customer. Raises OtherImport when it was charged to a customer whom

@@ -102,18 +102,18 @@ def options(args: argparse.Namespace) -> Options:
         raise UsageError(f"--tz: {error}") from None
     columns = Columns(pairs("--map", args.map), pairs("--set", args.set))
     return Options(
-        Path(args.file),
-        columns,
-        zone,
-        args.dst,
-        args.excel_dates,
-        args.metadata,
-        args.no_tokens,
-        args.other_customer,
-        args.delimiter,
-        args.in_flight,
-        args.dry_run,
-        args.yes,
+        path=Path(args.file),
+        columns=columns,
+        zone=zone,
+        dst=args.dst,
+        excel_dates=args.excel_dates,
+        keep=args.metadata,
+        no_tokens=args.no_tokens,
+        other_customer=args.other_customer,
+        delimiter=args.delimiter,
+        in_flight=args.in_flight,
+        dry_run=args.dry_run,
+        yes=args.yes,
     )
 
 

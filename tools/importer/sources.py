@@ -178,7 +178,16 @@ def _csv_rows(records: Iterator[Record], header: list[str], nul: bool) -> Iterat
                 problem = BadCell("", "is the header again")
             elif nul or not text.isascii():
                 problem = _bad_text(cells, header)
-            yield SourceRow(number, line, cells, len(text), None, problem, blank, lines)
+            yield SourceRow(
+                number=number,
+                line=line,
+                cells=cells,
+                size=len(text),
+                columns=None,
+                problem=problem,
+                blank=blank,
+                lines=lines,
+            )
     except CsvError as error:
         raise FileError(str(error)) from None
 
@@ -272,7 +281,9 @@ def _json_row(number: int, line: int, text: bytes, cut: bool) -> SourceRow:
     if text.count(b'"') != quotes and (twice := _twice(text)) is not None:
         return _bad_row(number, line, len(text), "stands twice", twice)
     blank = not any(cell is not None for cell in cells.values())
-    return SourceRow(number, line, cells, len(text), tuple(cells), None, blank)
+    return SourceRow(
+        number=number, line=line, cells=cells, size=len(text), columns=tuple(cells), problem=None, blank=blank
+    )
 
 
 def _twice(text: bytes) -> str | None:

@@ -117,7 +117,17 @@ class Check:
         for tariff in inherited:
             other = known.setdefault((tariff.customer, tariff.action), tariff)
             if other != tariff:
-                self._differ(Difference("log", partition, tariff.offset, 0, "price", str(other), str(tariff)))
+                self._differ(
+                    Difference(
+                        what="log",
+                        partition=partition,
+                        offset=tariff.offset,
+                        place=0,
+                        column="price",
+                        expected=str(other),
+                        ledger=str(tariff),
+                    )
+                )
 
     async def _older(self, partition: int, first: int) -> None:
         """Rows whose commands are gone: derived again from themselves."""

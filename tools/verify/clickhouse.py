@@ -86,7 +86,15 @@ class ClickHouseLedger:
         where = f"raw_partition = {partition} AND raw_offset >= {first} AND price_offset < {first} AND price_id != 0"
         found = await self._all(f"SELECT DISTINCT {columns} FROM rev.entries WHERE {where}")
         tariffs = [
-            PriceModel(int(id), None if default else customer, action, Decimal(b), Decimal(t), Decimal(s), int(offset))
+            PriceModel(
+                id=int(id),
+                customer=None if default else customer,
+                action=action,
+                base=Decimal(b),
+                token=Decimal(t),
+                bonus=Decimal(s),
+                offset=int(offset),
+            )
             for id, customer, action, b, t, s, offset, default in found
         ]
         return sorted(tariffs, key=lambda tariff: (tariff.offset, tariff.id))

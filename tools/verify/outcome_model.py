@@ -139,16 +139,16 @@ def opened_by(row: Row, criteria: str | None = None, inherited: bool = False) ->
     """The outcome that a row of kind registered, or of a pending event, opens."""
     registered = row["kind"] == "registered"
     return OutcomeModel(
-        row["event_id"],
-        registered,
-        {column: row[column] for column in KEPT},
-        row["price_on_success"] if registered else row["price_bonus"],
-        row["price_on_failure"] if registered else ZERO,
-        row["on_expiry"] or "failure",
-        row["expires_at"],
-        row["recorded_at"],
-        criteria,
-        inherited,
+        event_id=row["event_id"],
+        registered=registered,
+        kept={column: row[column] for column in KEPT},
+        success=row["price_on_success"] if registered else row["price_bonus"],
+        failure=row["price_on_failure"] if registered else ZERO,
+        on_expiry=row["on_expiry"] or "failure",
+        expires_at=row["expires_at"],
+        created_at=row["recorded_at"],
+        criteria=criteria,
+        inherited=inherited,
     )
 
 

@@ -74,6 +74,7 @@ class _Base:
         base_url: str | None,
         timeout: float,
         retry_for: float,
+        *,
         clock: Callable[[], float],
         rng: random.Random | None,
         new_key: Callable[[], str],
@@ -124,7 +125,7 @@ class Rev(_Base):
         rng: random.Random | None = None,
         new_key: Callable[[], str] = _new_key,
     ) -> None:
-        super().__init__(api_key, base_url, timeout, retry_for, clock, rng, new_key)
+        super().__init__(api_key, base_url, timeout, retry_for, clock=clock, rng=rng, new_key=new_key)
         self._http = HttpTransport(self.base_url)
         self._transport = transport or self._http
         self._sleep = sleep
@@ -185,7 +186,7 @@ class AsyncRev(_Base):
         rng: random.Random | None = None,
         new_key: Callable[[], str] = _new_key,
     ) -> None:
-        super().__init__(api_key, base_url, timeout, retry_for, clock, rng, new_key)
+        super().__init__(api_key, base_url, timeout, retry_for, clock=clock, rng=rng, new_key=new_key)
         self._http = HttpTransport(self.base_url)
         self._transport = transport or self._http
         self._sleep = sleep

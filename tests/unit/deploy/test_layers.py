@@ -2,6 +2,7 @@
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,29 @@ def test_private_tables_are_named_by_their_owner_alone() -> None:
         if path.suffix in (".py", ".sql") and re.search(r"\brev\._[a-z]", path.read_text())
     }
     assert named == {"warehouse", "ledger"}
+
+
+def test_no_circle_of_imports() -> None:
+    """Among modules, and among the packages inside a package; graphlib raises for a circle."""
+    modules = {
+        path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__"): path
+        for package in PACKAGES - {"tests", "revgrid", "sdk/python/revgrid"}
+        for path in (ROOT / package).rglob("*.py")
+    }
+    imports: dict[str, set[str]] = {name: set() for name in modules}
+    for name, path in modules.items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ImportFrom) and node.module:
+                named = {f"{node.module}.{alias.name}" for alias in node.names}
+                imports[name] |= (named & modules.keys()) or ({node.module} & modules.keys())
+    assert len(list(TopologicalSorter(imports).static_order())) == len(modules) > 250
+    inner: dict[str, set[str]] = {}
+    for name, others in imports.items():
+        package = name.rpartition(".")[0]
+        if package.count("."):
+            there = {other.rpartition(".")[0] for other in others}
+            inner.setdefault(package, set()).update(one for one in there if one.count(".") and one != package)
+    assert list(TopologicalSorter(inner).static_order())
 
 
 def test_the_page_says_the_same() -> None:

@@ -1,50 +1,29 @@
+-- within: usage_ranked
 -- Sums for a range of whole hours, by {key}. The inner select is written so that the projection `hourly` can
 -- answer it. Grouped by the day inside, so that no sum of 64 bits (tokens) or 38 digits (cents) is over more
--- than one day of one name before it is widened. A void takes off where its original had counted. What has no
--- rank among the {most} largest is one last row without a name.
-WITH
-    toStartOfHour(event_time) AS hour,
-    toStartOfDay(toStartOfHour(event_time)) AS day
+-- than one day of one name before it is widened. A void takes off where its original had counted.
 SELECT
-    if(rank > {most:UInt32}, '', any(one)) AS name,
-    if(rank > {most:UInt32}, count(), 0) AS others,
-    countIf(event_count > 0) AS active,
-    sum(event_count) AS events,
-    sum(charge_count) AS charges,
-    toString(sum(tokens_counted)) AS tokens,
-    toString(sum(cents_counted)) AS total,
-    toString(sum(cents_charged)) AS charged
+    toString(key) AS one,
+    sum(if(is_charge, 0, sign * n)) AS event_count,
+    sum(if(is_charge, sign * n, 0)) AS charge_count,
+    sum(if(is_charge, 0, toInt256(sign) * toInt256(tokens_sum))) AS tokens_counted,
+    sum(toDecimal256(cents, 12)) AS cents_counted,
+    sumIf(toDecimal256(cents, 12), is_charge) AS cents_charged
 FROM
 (
-    SELECT *, least(row_number() OVER (ORDER BY cents_counted DESC, one), {most:UInt32} + 1) AS rank
-    FROM
-    (
-        SELECT
-            toString(key) AS one,
-            sum(if(is_charge, 0, sign * n)) AS event_count,
-            sum(if(is_charge, sign * n, 0)) AS charge_count,
-            sum(if(is_charge, 0, toInt256(sign) * toInt256(tokens_sum))) AS tokens_counted,
-            sum(toDecimal256(cents, 12)) AS cents_counted,
-            sumIf(toDecimal256(cents, 12), is_charge) AS cents_charged
-        FROM
-        (
-            SELECT
-                {key:Identifier} AS key,
-                kind = 'charge' OR kind = 'void' AND config_type = 'charge' AS is_charge,
-                if(kind = 'void', toInt64(-1), toInt64(1)) AS sign,
-                toInt64(count()) AS n, sum(tokens) AS tokens_sum, sum(total_cents) AS cents
-            FROM rev.entries
-            WHERE customer_id = {customer:String}
-                AND test = {test:Bool}
-                AND kind IN ('event', 'charge', 'void')
-                AND toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
-                AND toStartOfHour(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
-                AND ({agent:String} = '' OR agent_id = {agent:String})
-                AND ({action:String} = '' OR action = {action:String})
-            GROUP BY key, kind, config_type, day
-        )
-        GROUP BY key
-    )
+    SELECT
+        {key:Identifier} AS key,
+        kind = 'charge' OR kind = 'void' AND config_type = 'charge' AS is_charge,
+        if(kind = 'void', toInt64(-1), toInt64(1)) AS sign,
+        toInt64(count()) AS n, sum(tokens) AS tokens_sum, sum(total_cents) AS cents
+    FROM rev.entries
+    WHERE customer_id = {customer:String}
+        AND test = {test:Bool}
+        AND kind IN ('event', 'charge', 'void')
+        AND toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
+        AND toStartOfHour(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
+        AND ({agent:String} = '' OR agent_id = {agent:String})
+        AND ({action:String} = '' OR action = {action:String})
+    GROUP BY key, kind, config_type, day
 )
-GROUP BY rank
-ORDER BY rank
+GROUP BY key
