@@ -1,4 +1,4 @@
-"""`make bench`: every figure of the README, medians of 3, kept with the commit."""
+"""`make bench`: measures every figure of the README as a median of 3 and keeps it with the commit."""
 
 import argparse
 import functools
@@ -22,7 +22,7 @@ console = Console()
 
 
 def median_of(runs: int, measure: Callable[[int], Figures]) -> Figures:
-    """The median of each figure over some runs; ``measure`` gets the run's number."""
+    """Return the median of each figure over some runs; ``measure`` gets the run's number."""
     taken = [measure(number) for number in range(runs)]
     return {name: statistics.median(run[name] for run in taken) for name in taken[0]}
 
@@ -35,18 +35,18 @@ def show(title: str, figures: Figures) -> None:
 
 
 def commit() -> str:
-    """The short hash of what is measured."""
+    """Return the short hash of the measured commit."""
     asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
     return asked.stdout.strip()
 
 
 def keys_for(running: RunningStack, count: int = 16) -> list[str]:
-    """API keys of customers spread over all shards."""
+    """Return API keys of customers spread over all shards."""
     return [running.make_key(f"bench-{number}") for number in range(count)]
 
 
 class Bench:
-    """Runs the scenarios one after the other and keeps what they found."""
+    """Benchmark run: runs the scenarios one after the other and keeps their figures."""
 
     def __init__(self, where: Path, runs: int, part: int) -> None:
         self._where, self._runs, self._part = where, runs, part
@@ -61,7 +61,7 @@ class Bench:
     def median(self, name: str, measure: Callable[[int], Figures]) -> None:
         try:
             self.keep(name, median_of(self._runs, measure))
-        except (RuntimeError, TimeoutError) as error:  # the other scenarios' figures are worth keeping
+        except (RuntimeError, TimeoutError) as error:  # keep the other scenarios' figures
             self.failed[name] = str(error)[:500]
             console.print(f"{name} failed: {error}", style="red", markup=False)
 
@@ -74,7 +74,7 @@ class Bench:
         self.median("cold start", cold)
 
     def under_load(self) -> None:
-        """Throughput, latency, delay, memory and restarts, on one `rev up`."""
+        """Measure throughput, latency, delay, memory and restarts on one `rev up`."""
         running, _ = scenarios.cold_start(self._where / "main")
         part = self._part
         try:
@@ -82,7 +82,7 @@ class Bench:
             scenarios.batch(running, keys, 200, 99)  # warm up
             self.keep("memory when idle, MiB", _total(processes.memory(running)))
             self.median("batches of 100", lambda n: scenarios.batch(running, keys, 4000 // part, n))
-            # more connections would leave a shard more than a second behind on a slow machine: then answers are 202
+            # on a slow machine more connections would leave a shard over a second behind: then answers are 202
             keyed = functools.partial(scenarios.batch, running, keys, 2000 // part, keyed=True, connections=64)
             self.median("batches of 100, keyed", lambda n: keyed(10 + n))
             self.median(
@@ -104,7 +104,7 @@ class Bench:
             running.stop()
 
     def growth(self, partitions: int) -> None:
-        """Batch throughput with another number of shards."""
+        """Measure batch throughput with another number of shards."""
         running = RunningStack(self._where / f"p{partitions}", {"REV_PARTITIONS": str(partitions)})
         try:
             running.wait_ready()

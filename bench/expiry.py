@@ -1,7 +1,7 @@
-"""`python -m bench.expiry`: a million open outcomes, a restart, and 10,000 that fall due in one second.
+"""`python -m bench.expiry`: measures a million open outcomes, a restart, and 10,000 that fall due in one second.
 
-The outcomes are registered by commands that are appended to rev.raw in bulk, so that they are as
-real as if they had come over HTTP: the pricer opens and closes every one, the ledger has it.
+The outcomes are registered by commands appended to rev.raw in bulk, so they are as real as if they had
+come over HTTP: the pricer opens and closes every one, the ledger has it.
 """
 
 import argparse
@@ -29,13 +29,13 @@ from schemas.topics import RAW
 
 CUSTOMERS = 500
 RATE = 100
-"""Single meter events of other customers a second, while the 10,000 fall due."""
+"""Single meter events per second from other customers while the 10,000 fall due."""
 AHEAD = 12.0
-"""Seconds ahead at which they fall due; by then they have been registered."""
+"""Seconds until they fall due; by then they have been registered."""
 
 
 def registers(count: int, prefix: str, expires_at: Iterable[int]) -> list[tuple[bytes, bytes]]:
-    """Key and value of so many commands; each task belongs to one of CUSTOMERS."""
+    """Return the key and value of ``count`` commands; each task belongs to one of CUSTOMERS."""
     made = []
     for number, at in zip(range(count), expires_at, strict=False):
         customer = f"customer-{number % CUSTOMERS}"
@@ -45,7 +45,7 @@ def registers(count: int, prefix: str, expires_at: Iterable[int]) -> list[tuple[
 
 
 async def append(running: RunningStack, records: list[tuple[bytes, bytes]]) -> None:
-    """All of them, in large batches."""
+    """Append all records in large batches."""
     producer = AIOKafkaProducer(
         bootstrap_servers=running.run["kafka"], enable_idempotence=True, linger_ms=20, max_batch_size=1 << 20
     )
@@ -60,7 +60,7 @@ async def append(running: RunningStack, records: list[tuple[bytes, bytes]]) -> N
 
 
 def metric(running: RunningStack, name: str) -> float:
-    """Sum of an expirer's metric over its labels; 0 while it cannot be asked."""
+    """Return the sum of an expirer's metric over its labels; 0 while it does not answer."""
     try:
         with urllib.request.urlopen(running.run["addresses"]["expirer"] + "/metrics", timeout=5) as answer:
             text = answer.read().decode()
@@ -78,7 +78,7 @@ def ready(running: RunningStack) -> bool:
 
 
 def peak_mib(pid: int) -> float:
-    """The most memory that a process has had resident."""
+    """Return the peak resident memory of a process."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return round(int(line.split()[1]) / 1024, 1)
@@ -86,7 +86,7 @@ def peak_mib(pid: int) -> float:
 
 
 def opened(running: RunningStack, count: int) -> Figures:
-    """So many outcomes that expire in 30 to 60 days, until the expirer holds them all."""
+    """Register ``count`` outcomes that expire in 30 to 60 days; wait until the expirer holds them all."""
     now, rng = time.time_ns() // 1_000_000, random.Random(7)
     began = time.monotonic()
     for start in range(0, count, 50_000):
@@ -105,7 +105,7 @@ def opened(running: RunningStack, count: int) -> Figures:
 
 
 def restarted(running: RunningStack, count: int) -> Figures:
-    """kill -9 of the expirer, until it has read everything and is ready."""
+    """Kill the expirer with -9; wait until it has read everything and is ready."""
     before = running.wait_pid("expirer")
     os.kill(before, signal.SIGKILL)
     began = time.monotonic()
@@ -124,7 +124,7 @@ def restarted(running: RunningStack, count: int) -> Figures:
 
 
 def lateness(running: RunningStack, prefix: str) -> Figures:
-    """From expires_at to the accepted time of the closing, ms, as the ledger has it."""
+    """Measure the ms from expires_at to the accepted time of the closing entry, from the ledger."""
     late = "toUnixTimestamp64Milli(recorded_at) - toUnixTimestamp64Milli(assumeNotNull(expires_at))"
     names = ("least_ms", "p50_ms", "p99_ms", "most_ms")
     parts = f"min({late}), quantileExact(0.5)({late}), quantileExact(0.99)({late}), max({late})"
@@ -136,12 +136,12 @@ def lateness(running: RunningStack, prefix: str) -> Figures:
 
 
 def closed(running: RunningStack, prefix: str, count: int) -> float:
-    """Seconds until so many outcomes have expired in the ledger."""
+    """Return the seconds until ``count`` outcomes have expired in the ledger."""
     return wait_until(lambda: lateness(running, prefix)["outcomes"] >= count, f"{prefix} are closed", 120, 0.1)
 
 
 def one_by_one(running: RunningStack, count: int) -> Figures:
-    """Outcomes that fall due one after the other over ten seconds, beside all the open ones."""
+    """Measure outcomes that fall due one after the other over ten seconds, beside all the open ones."""
     now, rng = time.time_ns() // 1_000_000, random.Random(8)
     times = [now + 3000 + rng.randrange(10_000) for _ in range(count)]
     asyncio.run(append(running, registers(count, "one", times)))
@@ -150,7 +150,7 @@ def one_by_one(running: RunningStack, count: int) -> Figures:
 
 
 def metered(running: RunningStack, keys: list[str], seed: int, seconds: int = 6) -> Figures:
-    """Latency of single meter events at RATE, and how many were not answered with their price in time."""
+    """Measure the latency of single meter events at RATE, and how many were not answered with a price in time."""
     messages = traffic.singles(running.http, keys, RATE * seconds, seed)
     answers = asyncio.run(load.open_loop(running.http, messages.__getitem__, RATE, seconds))
     took = [answer.took * 1000 for answer in answers]
@@ -163,7 +163,7 @@ def metered(running: RunningStack, keys: list[str], seed: int, seconds: int = 6)
 
 
 def at_once(running: RunningStack, keys: list[str], count: int) -> Figures:
-    """So many that fall due in the same millisecond, beside single meter events of others."""
+    """Measure ``count`` outcomes that fall due in the same millisecond, beside single meter events of others."""
     calm = metered(running, keys, 1)
     due = time.time_ns() // 1_000_000 + int(AHEAD * 1000)
     name = f"same-{due}"

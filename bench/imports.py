@@ -1,6 +1,6 @@
-"""`python -m bench.imports`: rows a second of `rev import`, first and repeated, beside the server.
+"""`python -m bench.imports`: measures rows per second of `rev import`, first and repeated, beside the server.
 
-Everything runs on one machine. The time is that of the whole command: start, both readings of the file,
+Everything runs on one machine. The time covers the whole command: start, both passes over the file,
 sending until every row has its price.
 """
 
@@ -23,7 +23,7 @@ TURNS = 3
 
 
 def usage(path: Path, rows: int, turn: int) -> Path:
-    """A usage file as a gateway's log has them: time, model, agent and a split of tokens. ``turn``: makes it new."""
+    """Write a usage file like a gateway's log: time, model, agent and a split of tokens. ``turn``: makes it new."""
     day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 2 * 86_400))
     with path.open("w") as file:
         file.write("timestamp,model,agent,prompt_tokens,completion_tokens,request_id\n")
@@ -34,7 +34,7 @@ def usage(path: Path, rows: int, turn: int) -> Path:
 
 
 def seconds(running: RunningStack, key: str, path: Path, *options: str) -> float:
-    """Of one import."""
+    """Return the seconds that one import takes."""
     began = time.perf_counter()
     command = [sys.executable, "-m", "tools.cli", "import", str(path), "--url", running.http, "--key", key, *options]
     subprocess.run([*command, "--set", "action=completion"], check=True, stdout=subprocess.DEVNULL)
@@ -42,7 +42,7 @@ def seconds(running: RunningStack, key: str, path: Path, *options: str) -> float
 
 
 def measure(running: RunningStack, where: Path, rows: int) -> Figures:
-    """Medians of TURNS, each with a customer and a file of its own."""
+    """Return medians of TURNS, each with a customer and a file of its own."""
     first, again, own = [], [], []
     before = processes.cpu(running)
     for turn in range(TURNS):

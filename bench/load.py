@@ -1,7 +1,7 @@
 """A small HTTP/1.1 load generator: keep-alive connections, prepared requests, latencies.
 
-It is our own because what it costs is part of every figure: a general client spends more on
-a request than the gateway does. It is used against 127.0.0.1 only.
+It is our own because its cost is part of every figure: a general client spends more on a request
+than the gateway does. Use it against 127.0.0.1 only.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ class LoadResponse(NamedTuple):
 
 
 class LoadConnection(asyncio.Protocol):
-    """One keep-alive connection with one request under way at a time."""
+    """Keep-alive connection with one request at a time."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -52,7 +52,7 @@ class LoadConnection(asyncio.Protocol):
             self._waiter.set_result((status, body))
 
     async def ask(self, request: bytes) -> LoadResponse:
-        """Send one request and wait for its answer. Raises OSError when the connection breaks."""
+        """Send one request and wait for its answer. Raises OSError if the connection breaks."""
         assert self._transport is not None
         self._waiter = asyncio.get_running_loop().create_future()
         began = time.perf_counter()
@@ -66,7 +66,7 @@ class LoadConnection(asyncio.Protocol):
 
 
 def request(url: str, key: str, body: bytes, headers: tuple[str, ...] = ()) -> bytes:
-    """The bytes of one POST."""
+    """Return the bytes of one POST."""
     parts = urlsplit(url)
     lines = [
         f"POST {parts.path} HTTP/1.1",
@@ -87,7 +87,7 @@ async def connect(url: str) -> LoadConnection:
 
 
 async def closed_loop(url: str, requests: Iterator[bytes], connections: int) -> list[LoadResponse]:
-    """Every connection sends the next request when its last is answered, until none are left."""
+    """Send requests until none are left; each connection sends the next one when its last is answered."""
     answers: list[LoadResponse] = []
 
     async def worker() -> None:
@@ -101,8 +101,10 @@ async def closed_loop(url: str, requests: Iterator[bytes], connections: int) -> 
 
 
 async def open_loop(url: str, make: Callable[[int], bytes], rate: float, seconds: float) -> list[LoadResponse]:
-    """``rate`` requests a second on a fixed schedule; a late answer does not delay the next
-    request, and latency counts from the time the request was due."""
+    """Send ``rate`` requests a second on a fixed schedule.
+
+    A late answer does not delay the next request. Latency counts from the time the request was due.
+    """
     loop = asyncio.get_running_loop()
     idle: list[LoadConnection] = []
     answers: list[LoadResponse] = []
@@ -127,6 +129,6 @@ async def open_loop(url: str, make: Callable[[int], bytes], rate: float, seconds
 
 
 def quantile(values: list[float], q: float) -> float:
-    """The q-quantile (0 to 1) by the nearest-rank rule."""
+    """Return the q-quantile (0 to 1) by the nearest-rank rule."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(q * len(ordered)))]

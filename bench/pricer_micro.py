@@ -1,4 +1,4 @@
-"""What the pricer's pure code costs: decode, decide, encode; in µs per event, no Kafka.
+"""Cost of the pricer's pure code: decode, decide, encode; in µs per event, without Kafka.
 
 ``python -m bench.pricer_micro [seconds per row]`` prints one line for each shape of command.
 """
@@ -22,7 +22,7 @@ WINDOW = 35 * 86_400_000
 
 
 def priced() -> MemoryStore:
-    """A shard that holds the default prices."""
+    """Return a shard that holds the default prices."""
     log = MemoryShard(1)
     for number, seed in enumerate(DEFAULTS, 1):
         log.append(PRICE_KEY, InstallPrice(number, number, seed.action_type, seed.rates))
@@ -30,7 +30,7 @@ def priced() -> MemoryStore:
 
 
 def record(offset: int, size: int, keyed: bool, metadata: bool) -> InputRecord:
-    """A meter command of ``size`` events that differ in tokens, agent and action."""
+    """Return a meter command of ``size`` events that differ in tokens, agent and action."""
     events = [
         MeterEvent(
             f"agent-{i % 7}",
@@ -49,7 +49,7 @@ def record(offset: int, size: int, keyed: bool, metadata: bool) -> InputRecord:
 
 
 def measure(size: int, keyed: bool, metadata: bool, seconds: float) -> float:
-    """µs per event of applying fresh commands for about ``seconds``."""
+    """Apply fresh commands for about ``seconds``; return the µs per event."""
     store, pricer = priced(), Pricer(4)
     spent, events, offset = 0.0, 0, 100
     while spent < seconds:

@@ -9,13 +9,13 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of one process so far."""
+    """Return the user and system time of one process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def memory_mib(pid: int) -> float:
-    """Proportional set size: shared pages count once over all processes."""
+    """Return the proportional set size: shared pages count once over all processes."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) / 1024
@@ -23,7 +23,7 @@ def memory_mib(pid: int) -> float:
 
 
 def pids(running: RunningStack) -> dict[str, int]:
-    """Every process of the product by name, the supervisor included."""
+    """Return every process of the product by name, including the supervisor."""
     return {**{str(k): int(v) for k, v in running.run["pids"].items()}, "supervisor": running.process.pid}
 
 

@@ -1,8 +1,8 @@
-"""`python -m bench.receiver`: an HTTP server that takes webhooks as cheaply as it can be done.
+"""`python -m bench.receiver`: an HTTP server that receives webhooks as cheaply as possible.
 
-``POST /<name>`` is answered as the name's mode says (200 at first); ``GET /stats/<name>`` tells how
-many came and when, ``PUT /mode/<name>/<mode>`` sets the mode: ``200``, ``503`` or ``hole`` (never an
-answer). Prints its port. Delays are ms from the event's created_at to its arrival.
+The name's mode decides the answer to ``POST /<name>`` (200 at first). ``GET /stats/<name>`` returns how many
+came and when. ``PUT /mode/<name>/<mode>`` sets the mode: ``200``, ``503`` or ``hole`` (never an answer).
+Prints its port. Delays are ms from the event's created_at to its arrival.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ MARK = b'"created_at":"'
 
 
 class Name:
-    """What came for one endpoint."""
+    """Deliveries that came for one endpoint."""
 
     def __init__(self) -> None:
         self.mode = "200"
@@ -54,7 +54,7 @@ class ReceiverConnection(asyncio.Protocol):
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by type
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's has another type
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data

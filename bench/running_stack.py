@@ -1,4 +1,4 @@
-"""A `rev up` of our own to measure or to torment: started in an empty directory, read through run.json."""
+"""A `rev up` of our own to measure or to stress: started in an empty directory, read through run.json."""
 
 import json
 import os
@@ -14,7 +14,7 @@ FREE_PORTS = ("--http", "0", "--kafka", "0", "--clickhouse", "0")
 
 
 class RunningStack:
-    """One `rev up`. ``started`` is the monotonic time at which it was launched."""
+    """One `rev up`. ``started`` is the monotonic time of its launch."""
 
     def __init__(self, data: Path, env: dict[str, str] | None = None) -> None:
         self.data = data
@@ -38,11 +38,11 @@ class RunningStack:
         return str(self.run["http"])
 
     def pid(self, name: str) -> int:
-        """Process id of a service; 0 while it is being replaced."""
+        """Return the process id of a service; 0 while it is being replaced."""
         return int(self.run["pids"].get(name, 0))
 
     def wait_pid(self, name: str, other_than: int = 0) -> int:
-        """Process id of a service, once it has one that differs from ``other_than``."""
+        """Wait for a process id of a service that differs from ``other_than``, and return it."""
         wait_until(lambda: self.pid(name) not in (0, other_than), f"{name} runs")
         return self.pid(name)
 
@@ -51,7 +51,7 @@ class RunningStack:
         return (self.data / "admin.token").read_text().strip()
 
     def wait_ready(self, limit: float = 90) -> None:
-        """Returns when every service has been ready. Raises TimeoutError or ChildProcessError."""
+        """Wait until every service has been ready. Raises TimeoutError or ChildProcessError."""
         until = time.monotonic() + limit
         while time.monotonic() < until:
             if self.process.poll() is not None:
@@ -62,7 +62,7 @@ class RunningStack:
         raise TimeoutError(f"rev up was not ready in {limit} s; see {self.log.name}")
 
     def call(self, method: str, path: str, body: Any = None, key: str | None = None) -> tuple[int, Any]:
-        """One JSON request; ``key`` None is the admin token. Returns status and decoded body."""
+        """Send one JSON request; return status and decoded body. ``key`` None is the admin token."""
         request = urllib.request.Request(
             self.http + path,
             method=method,
@@ -76,14 +76,14 @@ class RunningStack:
             return error.code, json.loads(error.read() or b"null")
 
     def make_key(self, customer: str, test: bool = False) -> str:
-        """A new API key of a customer."""
+        """Create an API key for a customer."""
         status, body = self.call("POST", "/api/admin/api-keys", {"customer_id": customer, "test": test})
         if status != 201:
             raise RuntimeError(f"no key for {customer}: {status} {body}")
         return str(body["api_key"])
 
     def sql(self, query: str) -> str:
-        """One query as the analyst, as tab-separated text without the last newline."""
+        """Run one query as the analyst; return tab-separated text without the last newline."""
         user, password = self.run["analyst"]
         request = urllib.request.Request(
             self.run["clickhouse"] + "/?wait_end_of_query=1",
@@ -94,7 +94,7 @@ class RunningStack:
             return str(answer.read().decode().rstrip("\n"))
 
     def stop(self) -> int:
-        """SIGTERM, wait; returns the exit code."""
+        """Send SIGTERM and wait; return the exit code."""
         if self.process.poll() is None:
             self.process.terminate()
         code = self.process.wait(30)
@@ -103,7 +103,7 @@ class RunningStack:
 
 
 def wait_until(true: Any, what: str, limit: float = 60, every: float = 0.02) -> float:
-    """Seconds until ``true()`` holds. Raises TimeoutError naming ``what``."""
+    """Wait until ``true()`` holds; return the seconds taken. Raises TimeoutError naming ``what``."""
     began = time.monotonic()
     while not true():
         if time.monotonic() - began > limit:

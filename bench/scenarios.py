@@ -1,4 +1,4 @@
-"""What is measured. Each scenario returns a flat dictionary of figures from one run.
+"""Scenarios of the benchmark. Each returns a flat dictionary of figures from one run.
 
 Rates are per second of wall time with the load generator on the same machine; times in ms.
 """
@@ -17,7 +17,7 @@ from deploy.supervisor.backoff import Backoff
 
 Figures = dict[str, float]
 CONNECTIONS = 256
-"""Each with one request under way: the agents of one machine's customers."""
+"""Connections, each with one request at a time: the agents of one machine's customers."""
 
 
 def _rows(running: RunningStack) -> int:
@@ -35,7 +35,7 @@ def _check(answers: list[load.LoadResponse], wanted: int) -> None:
 def batch(
     running: RunningStack, keys: list[str], count: int, seed: int, keyed: bool = False, connections: int = CONNECTIONS
 ) -> Figures:
-    """Batches of 100, priced in the answer, until the last is queryable."""
+    """Measure batches of 100, priced in the answer, until the last is queryable."""
     messages = traffic.batches(running.http, keys, count, 100, seed, keyed)
     before, rows, began = processes.cpu(running), _rows(running), time.perf_counter()
     answers = asyncio.run(load.closed_loop(running.http, iter(messages), connections))
@@ -57,7 +57,7 @@ def batch(
 
 
 def single(running: RunningStack, keys: list[str], count: int, seed: int, asynchronous: bool) -> Figures:
-    """Single events as fast as CONNECTIONS go; asynchronous: answered after the append."""
+    """Measure single events as fast as CONNECTIONS go. ``asynchronous``: answered after the append."""
     headers = ("Prefer: respond-async",) if asynchronous else ()
     messages = traffic.singles(running.http, keys, count, seed, headers)
     before, rows, began = processes.cpu(running), _rows(running), time.perf_counter()
@@ -76,7 +76,7 @@ def single(running: RunningStack, keys: list[str], count: int, seed: int, asynch
 
 
 def latency(running: RunningStack, keys: list[str], rate: float, seconds: float, seed: int) -> Figures:
-    """Single events with the price in the answer on a fixed schedule."""
+    """Measure single events with the price in the answer, on a fixed schedule."""
     messages = traffic.singles(running.http, keys, int(rate * seconds), seed)
     answers = asyncio.run(load.open_loop(running.http, messages.__getitem__, rate, seconds))
     _check(answers, 201)
@@ -85,7 +85,7 @@ def latency(running: RunningStack, keys: list[str], rate: float, seconds: float,
 
 
 def visibility(running: RunningStack, keys: list[str], count: int, seed: int) -> Figures:
-    """From the answer of one event to its row in ClickHouse, polled every few ms."""
+    """Measure the time from the answer of one event to its row in ClickHouse, polled every few ms."""
     delays = []
     for number in range(count):
         body = {"agent_id": "probe", "action": "chat", "tokens": number, "trace_id": f"probe-{seed}-{number}"}
@@ -99,7 +99,7 @@ def visibility(running: RunningStack, keys: list[str], count: int, seed: int) ->
 
 
 def cold_start(where: Path) -> tuple[RunningStack, Figures]:
-    """From `rev up` in an empty directory to the first priced event."""
+    """Measure the time from `rev up` in an empty directory to the first priced event."""
     running = RunningStack(where)
     running.wait_ready()
     ready = time.monotonic() - running.started
@@ -111,7 +111,9 @@ def cold_start(where: Path) -> tuple[RunningStack, Figures]:
 
 
 def restart(running: RunningStack, key: str, name: str) -> Figures:
-    """kill -9 of one process when all have settled, to the next single event that is answered with its price."""
+    """Measure the time from kill -9 of one process, when all have settled, to the next single event
+    answered with its price.
+    """
     before = running.wait_pid(name)
     wait_until(lambda: time.time() > max(running.run["since"].values()) + Backoff.settled, "all have settled")
     os.kill(before, signal.SIGKILL)
@@ -130,7 +132,7 @@ def restart(running: RunningStack, key: str, name: str) -> Figures:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were taken on."""
+    """Return the machine that the figures were taken on."""
     model = next(
         (
             line.split(":", 1)[1].strip()

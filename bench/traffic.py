@@ -1,4 +1,4 @@
-"""The requests that the benchmarks send: made-up agent traffic from a seeded generator."""
+"""Requests that the benchmarks send: made-up agent traffic from a seeded generator."""
 
 import json
 import random
@@ -10,7 +10,7 @@ ACTIONS = ("chat", "completion", "tool_call", "embedding", "search")
 
 
 def event(rng: random.Random, key: str | None = None) -> dict[str, object]:
-    """One meter event of about the size that agents send."""
+    """Return one meter event of about the size that agents send."""
     made: dict[str, object] = {
         "agent_id": f"agent-{rng.randrange(20)}",
         "action": rng.choice(ACTIONS),
@@ -26,7 +26,7 @@ def event(rng: random.Random, key: str | None = None) -> dict[str, object]:
 
 
 def batches(url: str, keys: list[str], count: int, size: int, seed: int, keyed: bool = False) -> list[bytes]:
-    """``count`` prepared POST /v1/meter/batch of ``size`` events, spread over the API keys."""
+    """Return ``count`` prepared POST /v1/meter/batch of ``size`` events, spread over the API keys."""
     rng = random.Random(seed)
     made = []
     for number in range(count):
@@ -37,7 +37,7 @@ def batches(url: str, keys: list[str], count: int, size: int, seed: int, keyed: 
 
 
 def singles(url: str, keys: list[str], count: int, seed: int, headers: tuple[str, ...] = ()) -> list[bytes]:
-    """``count`` prepared POST /v1/meter, spread over the API keys."""
+    """Return ``count`` prepared POST /v1/meter, spread over the API keys."""
     rng = random.Random(seed)
     return [
         request(url + "/v1/meter", keys[n % len(keys)], json.dumps(event(rng), separators=(",", ":")).encode(), headers)

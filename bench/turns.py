@@ -1,7 +1,7 @@
-"""`python -m bench.turns OTHER`: this checkout and another one in turns, so that a machine's bad day meets both.
+"""`python -m bench.turns OTHER`: measures this checkout and another one in turns, so that a slow day affects both.
 
-Each turn starts a `rev up` of one checkout with that checkout's own code, under this Python. Kept are the medians
-of both sides and their ratios.
+Each turn starts a `rev up` of one checkout with that checkout's own code, under this Python. It keeps the
+medians of both sides and their ratios.
 """
 
 import argparse
@@ -45,7 +45,7 @@ with tempfile.TemporaryDirectory(prefix="rev-bench-") as where:
 
 
 def side(checkout: Path) -> Figures:
-    """One turn of a checkout."""
+    """Measure one turn of a checkout."""
     env = {**os.environ, "PYTHONPATH": str(checkout)}
     done = subprocess.run(
         [sys.executable, "-c", SIDE], cwd=checkout, env=env, capture_output=True, text=True, check=False
@@ -57,7 +57,7 @@ def side(checkout: Path) -> Figures:
 
 
 def commit_of(checkout: Path) -> str:
-    """The short hash of what is checked out there."""
+    """Return the short hash of the commit that is checked out there."""
     asked = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
     return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
 

@@ -1,4 +1,4 @@
-"""`python -m bench.webhooks`: signed deliveries a second, beside black holes, and out of a long backlog.
+"""`python -m bench.webhooks`: measures signed deliveries per second, beside black holes, and after a long backlog.
 
 Everything runs on one machine: the product, the load, and the receiver (bench/receiver.py, in a
 process of its own). A delay is from the event's accepted time to its arrival at the receiver.
@@ -23,7 +23,7 @@ from bench.scenarios import Figures
 
 
 class ReceiverProcess:
-    """The other side, and what came there."""
+    """The receiver process and what it received."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen([sys.executable, "-m", "bench.receiver"], stdout=subprocess.PIPE, text=True)
@@ -55,7 +55,7 @@ class Site:
         self.running.wait_ready()
 
     def customers(self, prefix: str, count: int) -> dict[str, str]:
-        """Customers that each have a key and one endpoint; name to key."""
+        """Create customers that each have a key and one endpoint; return name to key."""
         made = {}
         for number in range(count):
             name = f"{prefix}-{number}"
@@ -67,7 +67,7 @@ class Site:
         return made
 
     def metric(self, name: str, how: Any = sum) -> float:
-        """A metric of the notifier, summed over its labels; 0 when there is none."""
+        """Return a metric of the notifier, summed over its labels; 0 if there is none."""
         address = self.running.run["addresses"]["notifier"]
         with urllib.request.urlopen(address + "/metrics", timeout=30) as answer:
             found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", answer.read().decode(), re.MULTILINE)
@@ -86,7 +86,7 @@ class Site:
 
 
 def throughput(site: Site, count: int, seed: int) -> Figures:
-    """As fast as it goes: ``count`` events of eight endpoints, all there at once."""
+    """Measure ``count`` events of eight endpoints, all there at once, delivered as fast as possible."""
     customers = site.customers(f"fast{seed}", 8)
     cpu, began = processes.cpu(site.running), time.time()
     site.send(list(customers.values()), count // 100, 100, seed)
@@ -109,7 +109,7 @@ def throughput(site: Site, count: int, seed: int) -> Figures:
 
 
 def delays(site: Site, customers: dict[str, str], names: list[str], rate: int, seconds: int, seed: int) -> Figures:
-    """``rate`` events a second of each customer, priced; the delays at the endpoints that are named."""
+    """Meter ``rate`` events a second for each customer, priced; return the delays at the named endpoints."""
     before = {name: len(site.receiver.stats(name)["delays"]) for name in names}
     total = rate * len(customers)
     messages = traffic.singles(site.running.http, list(customers.values()), total * seconds, seed)
@@ -128,7 +128,7 @@ def delays(site: Site, customers: dict[str, str], names: list[str], rate: int, s
 
 
 def black_holes(site: Site, endpoints: int, rate: int, seconds: int) -> Figures:
-    """The same traffic twice: to healthy endpoints alone, and with a tenth of them never answering."""
+    """Measure the same traffic twice: to healthy endpoints alone, and with a tenth that never answers."""
     customers = site.customers("hole", endpoints)
     names = list(customers)
     healthy = names[max(1, endpoints // 10) :]
@@ -147,7 +147,7 @@ def black_holes(site: Site, endpoints: int, rate: int, seconds: int) -> Figures:
 
 
 def backlog(site: Site, count: int, seconds: int) -> Figures:
-    """One endpoint is down while ``count`` events come in; then it is back. Others meanwhile."""
+    """Measure one endpoint that is down while ``count`` events come in and then returns, and the others meanwhile."""
     (slow,) = site.customers("slow", 1).items()
     others = site.customers("other", 4)
     calm = delays(site, others, list(others), 25, seconds, 3)

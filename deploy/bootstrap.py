@@ -1,6 +1,6 @@
-"""What must stand in Kafka before the services start: topics, the log's epoch, the first prices.
+"""What Kafka needs before the services start: topics, the log's epoch, the first prices.
 
-Everything here can be run again at any time and changes nothing that is there already.
+Everything here can run again at any time and changes nothing that already exists.
 """
 
 import asyncio
@@ -20,22 +20,22 @@ from streams.errors import Hung
 from streams.views import contents
 
 ALREADY_EXISTS = 36
-"""Kafka's error code when somebody else has just created the topic."""
+"""Kafka's error code when another client has just created the topic."""
 READ_WITHIN = 30.0
-"""Seconds in which rev.config must have been read."""
+"""Seconds within which rev.config must be read."""
 LEADERS_WITHIN = 30.0
-"""Seconds in which every new partition must have a leader."""
+"""Seconds within which every new partition must have a leader."""
 
 
 class BootstrapError(RuntimeError):
-    """The cluster cannot be used as it is; the message is one sentence for the operator."""
+    """Error for a cluster that cannot be used as it is; the message is one sentence for the operator."""
 
 
 async def ensure(settings: Settings, epoch: str | None = None) -> str:
-    """Make the cluster ready for the services; the epoch of its log (hex).
+    """Make the cluster ready for the services; return the epoch of its log (hex).
 
-    ``epoch`` is the one that a new log gets (None: a random one). Raises BootstrapError when
-    the cluster disagrees with the settings, aiokafka's errors when it cannot be reached.
+    ``epoch`` is for a new log (None: a random one). Raises BootstrapError if the cluster disagrees
+    with the settings, aiokafka's errors if it cannot be reached.
     """
     await _ensure_topics(settings)
     view = await _read_config(settings.kafka)
@@ -48,8 +48,10 @@ async def ensure(settings: Settings, epoch: str | None = None) -> str:
 
 
 async def _write_epoch(kafka: str, epoch: str) -> str:
-    """The one epoch of the log, also when several bootstraps write at once: each fences the
-    earlier ones before it looks again. Raises BootstrapError when it was itself fenced."""
+    """Write the epoch and return the log's only one, even when several bootstraps write at once.
+
+    Each fences the earlier ones before it reads again. Raises BootstrapError if it was fenced itself.
+    """
     producer = AIOKafkaProducer(
         bootstrap_servers=kafka, transactional_id="rev-bootstrap", transaction_timeout_ms=10_000
     )
@@ -69,7 +71,7 @@ async def _write_epoch(kafka: str, epoch: str) -> str:
 
 
 async def _append_genesis(settings: Settings, epoch: str) -> None:
-    """The first command of the log; the pricer ignores repeats."""
+    """Append the first command of the log; the pricer ignores repeats."""
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", enable_idempotence=True)
     await producer.start()
     try:
@@ -92,10 +94,10 @@ async def _ensure_topics(settings: Settings) -> None:
         missing = [topic for topic in wanted if topic.name not in there]
         lost = [topic.name for topic in missing if topic.name in (topics.RAW, topics.ENTRIES, topics.STATE)]
         if lost and topics.CONFIG in there:
-            # With an empty one in its place the log would be applied, and charged, again.
+            # With an empty topic in its place, the log would be applied, and charged, again.
             names = ", ".join(lost)
             raise BootstrapError(f"this log exists and has lost its topic {names}; restore it before anything starts")
-        # rev.config last, so that where it exists all the others do
+        # rev.config last: if it exists, so do all the others
         for group in ([t for t in missing if t.name != topics.CONFIG], [t for t in missing if t.name == topics.CONFIG]):
             if group:
                 await _create(admin, [new_topic(topic, settings.replication) for topic in group])
@@ -105,7 +107,7 @@ async def _ensure_topics(settings: Settings) -> None:
 
 
 def wrong_partitions(wanted: list[topics.Topic], there: dict[str, int]) -> str | None:
-    """Why the topics that are there cannot be used, or None. ``there``: partitions by topic."""
+    """Return why the existing topics cannot be used, or None. ``there``: partitions by topic."""
     for topic in wanted:
         found = there.get(topic.name, topic.partitions)
         if found != topic.partitions:
@@ -117,7 +119,7 @@ def wrong_partitions(wanted: list[topics.Topic], there: dict[str, int]) -> str |
 
 
 def new_topic(topic: topics.Topic, replication: int) -> NewTopic:
-    """How the topic is created: with n replicas a write needs all but one of them."""
+    """Return how to create the topic: with n replicas a write needs all but one of them."""
     safe = {"min.insync.replicas": str(max(1, replication - 1)), "unclean.leader.election.enable": "false"}
     return NewTopic(topic.name, topic.partitions, replication, topic_configs={**topic.config, **safe})
 
@@ -131,7 +133,7 @@ async def _create(admin: AIOKafkaAdminClient, new: list[NewTopic]) -> None:
 
 
 async def _leaders(admin: AIOKafkaAdminClient, names: list[str]) -> None:
-    """Return when every partition of the topics has a leader, so that nobody starts too early."""
+    """Wait until every partition of the topics has a leader, so that no service starts too early."""
     async with asyncio.timeout(LEADERS_WITHIN):
         while names:
             if all(map(_led, await admin.describe_topics(names))):
@@ -145,7 +147,7 @@ def _led(topic: dict[str, Any]) -> bool:
 
 
 async def _read_config(kafka: str) -> dict[bytes, bytes]:
-    """The last value of every key in rev.config. Raises BootstrapError when it cannot be read."""
+    """Return the last value of every key in rev.config. Raises BootstrapError if it cannot be read."""
     try:
         return await contents(kafka, topics.CONFIG, READ_WITHIN)
     except Hung as error:

@@ -1,6 +1,6 @@
-"""Starting a process that cannot outlive the one that started it.
+"""Starting processes that cannot outlive their parent.
 
-Only the start is here; who is restarted, when and in which order belongs to the supervisor.
+This module only starts them; the supervisor decides which restart, when and in which order.
 """
 
 import ctypes
@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import IO
 
 PR_SET_PDEATHSIG = 1
-# Loaded before any fork: a child between fork and exec should do as little as it can.
+# Loaded before any fork: a child should do as little as possible between fork and exec.
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def die_with(parent: int) -> Callable[[], None]:
-    """What a child runs before its exec so that it is killed when ``parent`` is gone.
+    """Return what a child runs before its exec so that it is killed when ``parent`` is gone.
 
-    Linux counts the death of the thread that forked, so fork from the main thread. Where
-    there is no such call (not Linux), the child merely gets its own session.
+    Linux counts the death of the thread that forked, so fork from the main thread. Without such
+    a call (not Linux), the child only gets its own session.
     """
 
     def prepare() -> None:
@@ -29,7 +29,7 @@ def die_with(parent: int) -> Callable[[], None]:
             _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != parent:  # it died between the fork and the call above
                 os._exit(1)
-        # A Ctrl-C in the terminal is for the supervisor, which stops the others in order.
+        # Ctrl-C in the terminal goes to the supervisor, which stops the others in order.
         os.setsid()
 
     return prepare
@@ -43,7 +43,7 @@ def spawn(
     stderr: int | IO[bytes] | None = None,
     cwd: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start ``command`` so that it is killed with this process, even by SIGKILL."""
+    """Start ``command`` so that it is killed when this process ends, even by SIGKILL."""
     return subprocess.Popen(
         list(command),
         env=None if env is None else dict(env),

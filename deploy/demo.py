@@ -1,8 +1,8 @@
-"""`make demo`: starts everything, sends made-up agent traffic through the public API, shows prices,
-and outcomes with the ledger lines that they leave (deploy/demo_outcomes.py).
+"""`make demo`: starts everything, sends made-up agent traffic through the public API and shows prices,
+outcomes and their ledger lines (deploy/demo_outcomes.py).
 
-Only what any customer has is used, the API and a key, beside the admin's void and the analyst's
-SQL. With DEMO_ONCE=1 it stops everything after that and fails if anything was not priced, for CI.
+It uses only what any customer has, the API and a key, plus the admin's void and the analyst's SQL.
+With DEMO_ONCE=1 it then stops everything and fails if anything was not priced, for CI.
 """
 
 import argparse
@@ -31,18 +31,19 @@ from deploy.demo_outcomes import DemoRefused
 from deploy.supervisor import demo_key, directory, plan
 
 FIRST = 12
-"""Events that are sent at once and shown as a table."""
+"""Number of events sent at once and shown as a table."""
 START_LIMIT = 120.0
 STORY_LIMIT = 30.0
-"""Seconds in which an answer must be final, and the last outcome closed."""
+"""Seconds within which an answer must be final and the last outcome closed."""
 DEFAULT_PORTS = {"http": 8080, "kafka": 9092, "clickhouse": 8123}
 
 Event = dict[str, Any]
 
 
 class Habit(NamedTuple):
-    """What an agent of the made-up customer does, how many tokens it takes (most often, and
-    0 for none), and how often it succeeds (None: nobody asks)."""
+    """Behaviour of an agent of the made-up customer: what it does, how many tokens it takes (most often,
+    and 0 for none), and how often it succeeds (None: nobody asks).
+    """
 
     agent: str
     action: str
@@ -66,7 +67,7 @@ HABITS = [
 
 
 def traffic(rng: random.Random) -> Iterator[Event]:
-    """Meter events without end."""
+    """Yield meter events without end."""
     while True:
         habit = rng.choices(HABITS, [each.share for each in HABITS])[0]
         event: Event = {"agent_id": habit.agent, "action": habit.action}
@@ -84,18 +85,20 @@ class DemoResponse(NamedTuple):
 
 
 def send(url: str, key: str, body: Event, idempotency_key: str) -> DemoResponse:
-    """One POST; the same key is sent again for as long as nobody can say what became of it."""
+    """Send one POST; repeat it with the same key while its result is unknown."""
     while True:
         began = time.monotonic()
         try:
             return DemoResponse(*_post(url, key, body, idempotency_key), (time.monotonic() - began) * 1000)
-        except OSError:  # the gateway is being restarted
+        except OSError:  # the gateway is restarting
             time.sleep(0.2)
 
 
 def ask(http: str, token: str, path: str, body: Event) -> dict[str, Any]:
-    """The body of the final answer to one POST, which is asked for again while there is none (503).
-    Raises Refused."""
+    """Send one POST, repeat it while there is no final answer (503), and return the answer's body.
+
+    Raises Refused.
+    """
     name, until = secrets.token_hex(8), time.monotonic() + STORY_LIMIT
     while (answer := send(http + path, token, body, name)).status in (202, 503) and time.monotonic() < until:
         time.sleep(0.2)
@@ -105,7 +108,7 @@ def ask(http: str, token: str, path: str, body: Event) -> dict[str, Any]:
 
 
 def sql(run: dict[str, Any], query: str) -> list[list[str]]:
-    """Rows of a query of the analyst's."""
+    """Run a query as the analyst and return the rows."""
     user, password = run["analyst"]
     headers = {"X-ClickHouse-User": user, "X-ClickHouse-Key": password}
     with urllib.request.urlopen(
@@ -126,7 +129,7 @@ def _post(url: str, key: str, event: Event, idempotency_key: str) -> tuple[int, 
 
 
 def table() -> Table:
-    """Fits a terminal of 80 columns."""
+    """Return a table that fits a terminal of 80 columns."""
     made = Table(title="What the agents did, and the price in each answer (cents)", box=None, padding=(0, 1, 0, 0))
     for name in ("agent", "action", ""):
         made.add_column(name, no_wrap=True)
@@ -139,7 +142,7 @@ VERDICTS = {"success": "✓", "failure": "✗"}
 
 
 def cells(event: Event, answer: DemoResponse) -> list[str]:
-    """One row: the event, and the parts of its price as the answer has them."""
+    """Return one row: the event, and the parts of its price from the answer."""
     verdict = VERDICTS.get(event.get("outcome", ""), "")
     known = [event["agent_id"], event["action"], verdict, f"{event.get('tokens', 0):,}"]
     took = f"{answer.milliseconds:.0f}"
@@ -152,7 +155,7 @@ def cells(event: Event, answer: DemoResponse) -> list[str]:
 
 @contextmanager
 def stack(data: Path) -> Iterator[dict[str, Any]]:
-    """run.json of a `rev up` on the directory: the one that runs there, or one of our own."""
+    """Yield run.json of a `rev up` on the directory: the running one, or one started here."""
     if directory.is_owned(data):
         yield _ready(data, None)
         return
@@ -170,7 +173,7 @@ def _ready(data: Path, process: subprocess.Popen[bytes] | None) -> dict[str, Any
     deadline = time.monotonic() + START_LIMIT
     while True:
         found = directory.read_json(data / directory.RUN)
-        # what a supervisor that was killed left is of no use: the next one may have other ports
+        # what a killed supervisor left is useless: the next one may have other ports
         if found.get("up") and (process is None or found["supervisor"] == process.pid):
             return found
         if process is not None and process.poll() is not None:
@@ -208,7 +211,7 @@ def main() -> int:
 
 
 def _first(http: str, key: str, events: Iterator[Event], visit: str, console: Console) -> bool:
-    """Send the first events; whether all were priced."""
+    """Send the first events; return True if all were priced."""
     shown, priced = table(), 0
     for number in range(FIRST):
         event = next(events)
@@ -220,7 +223,7 @@ def _first(http: str, key: str, events: Iterator[Event], visit: str, console: Co
 
 
 def _outcomes(run: dict[str, Any], key: str, token: str, visit: str, console: Console) -> bool:
-    """Tell the story of outcomes, wait for the one that expires; whether the ledger has all of it."""
+    """Show the story of outcomes, wait for the one that expires; return True if the ledger has all of it."""
     now, shown, outcomes = datetime.now(UTC), demo_outcomes.received_table(), []
     soon, later = ((now + timedelta(seconds=ahead)).isoformat() for ahead in (3, 7 * 86400))
     customer, admin = partial(ask, run["http"], key), partial(ask, run["http"], token)
@@ -238,7 +241,7 @@ def _outcomes(run: dict[str, Any], key: str, token: str, visit: str, console: Co
 
 
 def _more(http: str, key: str, events: Iterator[Event], visit: str, console: Console) -> None:
-    """One event a second until Ctrl-C."""
+    """Send one event a second until Ctrl-C."""
     console.print("More events follow, one a second, until Ctrl-C.", style="dim")
     for number, event in enumerate(events, FIRST):
         time.sleep(1)

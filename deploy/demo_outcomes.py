@@ -1,6 +1,6 @@
-"""The demo's second part: prices that depend on the result, and the ledger lines that they leave.
+"""Second part of the demo: prices that depend on the result, and their ledger lines.
 
-The calls are given as functions, so that nothing of HTTP comes in here.
+The calls are passed in as functions, so that this module needs no HTTP.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 from rich.table import Table
 
 Ask = Callable[[str, dict[str, Any]], dict[str, Any]]
-"""Path and body of a POST; the answer's body. It tries again until there is one. Raises Refused."""
+"""Takes the path and body of a POST, returns the answer's body. Retries until there is one. Raises Refused."""
 
 
 class DemoRefused(RuntimeError):
-    """An answer that the story does not have."""
+    """Error for an answer that the story does not expect."""
 
 
 class ReceivedEvent(NamedTuple):
-    """One thing that was done: what, by which request, and what came of it. ``outcome`` is its id."""
+    """One step: what was done, by which request, and the result. ``outcome`` is its id."""
 
     words: str
     request: str
@@ -26,9 +26,9 @@ class ReceivedEvent(NamedTuple):
 
 
 def story(customer: Ask, admin: Ask, visit: str, soon: str, later: str) -> Iterator[ReceivedEvent]:
-    """Register, resolve, defer a bonus, let one expire, take a charge back; told as it happens.
+    """Register, resolve, defer a bonus, let one expire, take a charge back; yield each step as it happens.
 
-    ``visit`` makes the task ids new; ``soon`` and ``later``: when outcomes expire, RFC 3339.
+    ``visit`` makes the task ids new. ``soon`` and ``later`` are when outcomes expire, RFC 3339.
     """
     contract = {"task_id": f"contract-{visit}", "agent_id": "agent-legal", "price_on_success": 4900}
     criteria = {"clauses": 14, "signed": True}
@@ -75,18 +75,18 @@ FROM rev.entries
 WHERE outcome_id IN ({ids})
 ORDER BY recorded_at, event_id, raw_index
 """
-"""The ledger lines of some outcomes, as any analyst may ask for them."""
+"""Query for the ledger lines of some outcomes, as any analyst may run it."""
 
 
 def lines_query(outcomes: list[str]) -> str:
-    """SQL for the lines of these outcomes, tab-separated. Raises ValueError for what is no outcome id."""
+    """Return SQL for the lines of these outcomes, tab-separated. Raises ValueError for an invalid outcome id."""
     if not all(one.startswith("oc_") and one[3:].isdigit() for one in outcomes):
         raise ValueError(f"not outcome ids: {outcomes}")
     return LINES.format(ids=", ".join(f"'{one}'" for one in outcomes))
 
 
 def is_over(lines: list[list[str]], outcomes: list[str]) -> bool:
-    """Whether each outcome has its closing line, and the void is there too."""
+    """True if each outcome has its closing line and the void is there too."""
     closed = {line[5] for line in lines if line[1] in ("charge", "waived")}
     return closed == set(outcomes) and any(line[1] == "void" for line in lines)
 

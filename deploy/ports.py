@@ -1,16 +1,17 @@
-"""Choosing TCP ports on the loopback address that stay ours over restarts."""
+"""TCP ports on the loopback address that stay ours over restarts."""
 
 import random
 import socket
 
 LOOPBACK = "127.0.0.1"
 LOW, HIGH = 10_000, 32_000
-"""Below the range from which Linux takes ports for outgoing connections, so that nobody
-gets ours while the process that listens on it is being restarted."""
+"""Below the range from which Linux takes ports for outgoing connections, so that nobody takes
+our port while its process restarts.
+"""
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on the port now."""
+    """True if a server could listen on the port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -21,7 +22,7 @@ def is_free(port: int) -> bool:
 
 
 def choose(rng: random.Random, taken: set[int]) -> int:
-    """A free port that is not in ``taken``. Raises OSError when there seems to be none."""
+    """Choose a free port that is not in ``taken``. Raises OSError if none seems to be free."""
     for _ in range(1000):
         port = rng.randrange(LOW, HIGH)
         if port not in taken and is_free(port):

@@ -1,9 +1,8 @@
-"""What time the broker has, told from the append times of our own heartbeats. Pure.
+"""The broker's time, estimated from the append times of our own heartbeats. Pure.
 
-A heartbeat is sent at one moment of our monotonic clock and acknowledged at another; the broker
-stamped it in between. So at the acknowledgement the broker's clock showed at least that stamp,
-and when it was sent at most that. From then on the monotonic clock counts. This machine's wall
-clock is never looked at.
+A heartbeat is sent at one moment of our monotonic clock and acknowledged at another; the broker stamps it in between.
+So at the acknowledgement the broker's clock showed at least that stamp, and at the sending at most that. From then on
+the monotonic clock counts. This machine's wall clock is never used.
 """
 
 from collections import deque
@@ -11,19 +10,19 @@ from typing import NamedTuple
 
 MILLION = 1_000_000
 KEPT = 10
-"""Heartbeats that are believed; so the two clocks may drift apart by as much as in that many seconds."""
+"""Number of heartbeats used, so the two clocks may drift apart by as much as they do in that many seconds."""
 
 
 class _Bounds(NamedTuple):
-    """Least and most that the broker's clock is ahead of ours, ns."""
+    """The least and the most that the broker's clock is ahead of ours, in ns."""
 
     least: int
     most: int
 
 
 class BrokerClock:
-    """Never ahead of the broker's clock, as long as that is not set back; when it is, the next
-    heartbeat notices. Behind it by the quickest acknowledgement of the last few heartbeats."""
+    """An estimate that is never ahead of the broker's clock unless that is set back, which the next heartbeat detects.
+    It is behind by the quickest acknowledgement of the last few heartbeats."""
 
     def __init__(self) -> None:
         self._beats: deque[_Bounds] = deque(maxlen=KEPT)
@@ -31,11 +30,11 @@ class BrokerClock:
         self._last: int | None = None
 
     def observe(self, sent: int, stamp: int, acknowledged: int) -> None:
-        """A heartbeat: our monotonic clock before and after it, ns; the broker's stamp, ms UTC."""
+        """Add a heartbeat: our monotonic clock before and after it, in ns; the broker's stamp, in ms UTC."""
         ahead = stamp * MILLION
         newest = _Bounds(ahead - acknowledged, ahead + MILLION - sent)
         if any(heartbeat.least > newest.most for heartbeat in self._beats):
-            self._beats.clear()  # set back: what was true before is not any more
+            self._beats.clear()  # set back: earlier bounds no longer hold
         self._beats.append(newest)
         self._least = max(heartbeat.least for heartbeat in self._beats)
         self._last = acknowledged
@@ -45,9 +44,9 @@ class BrokerClock:
         return self._last is not None
 
     def now(self, monotonic: int) -> int:
-        """ms UTC by the broker's clock. ``monotonic``: ours, ns. Only once a heartbeat was observed."""
+        """Return the broker's time in ms UTC. ``monotonic`` is our clock in ns. Requires an observed heartbeat."""
         return (self._least + monotonic) // MILLION
 
     def age(self, monotonic: int) -> float:
-        """Seconds since the last heartbeat was acknowledged; infinite if none was."""
+        """Return the seconds since the last heartbeat was acknowledged; infinite if none was."""
         return float("inf") if self._last is None else (monotonic - self._last) / 1e9

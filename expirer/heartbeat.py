@@ -1,4 +1,4 @@
-"""Sends the heartbeats that tell the broker's time: one a second to a topic that holds nothing else."""
+"""Heartbeats that reveal the broker's time: one a second to a topic that holds nothing else."""
 
 import asyncio
 import contextlib
@@ -16,13 +16,13 @@ from streams.errors import StreamError
 log = structlog.get_logger("expirer.heartbeat")
 
 EVERY = 1.0
-"""Seconds from one heartbeat to the next."""
+"""Seconds between heartbeats."""
 OLD = 5.0
 """Seconds without an acknowledged heartbeat after which the service is not ready."""
 
 
 class Heartbeat:
-    """Beats until stopped. ``name``: who beats, for people who look into the topic."""
+    """A sender of heartbeats. ``name`` identifies the sender to people who look into the topic."""
 
     def __init__(
         self, kafka: str, name: str, append_timeout: int, monotonic: Callable[[], int] = time.monotonic_ns
@@ -35,7 +35,7 @@ class Heartbeat:
 
     @property
     def not_ready_reason(self) -> str | None:
-        """Why the time is not known well, or None."""
+        """Why the broker's time is not known well enough, or None."""
         age = self.clock.age(self._monotonic())
         if age < OLD:
             return None
@@ -45,7 +45,7 @@ class Heartbeat:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Until stopped."""
+        """Send heartbeats until stopped."""
         await self._appender.start()
         try:
             while not self._stopping.is_set():

@@ -1,24 +1,24 @@
-"""A map from event ids to small numbers that takes 12 bytes an entry, where a dictionary takes 75.
+"""A map from event ids to small numbers that takes 12 bytes per entry, where a dictionary takes 75.
 
-Sorted blocks of two arrays, found by bisection. Ids come in rising order but for a few, so an
-entry is mostly appended to the last block. There is no pause for growing: at most one block is
-moved at a time. Nothing of what the numbers mean may come in here.
+It consists of sorted blocks of two arrays, found by bisection. Almost all ids come in rising order, so most entries are
+appended to the last block. Growth causes no pause: at most one block is moved at a time. This module does not interpret
+the numbers.
 """
 
 from array import array
 from bisect import bisect_left, bisect_right
 
 MOST = 2048
-"""Entries of a block. One that falls below a quarter joins its neighbour where both fit into a half."""
+"""Maximum entries in a block. One that falls below a quarter is joined with its neighbour if both fit into a half."""
 
 
 class IntMap:
-    """Keys are integers below 2^64, values below 2^32."""
+    """A map with integer keys below 2^64 and values below 2^32."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._firsts: list[int] = []
-        """At most the least key of each block, and above all keys of the block before."""
+        """For each block, a number at most its least key and above all keys of the block before."""
         self._keys: list[array[int]] = []
         self._values: list[array[int]] = []
         self._count = 0
@@ -38,7 +38,7 @@ class IntMap:
         return self._values[at][place] if place < len(keys) and keys[place] == key else None
 
     def put(self, key: int, value: int) -> bool:
-        """False, and nothing is changed, where the key is there already."""
+        """Add an entry. Return False, changing nothing, if the key exists."""
         at = bisect_right(self._firsts, key) - 1
         if at < 0:
             at = 0
@@ -58,7 +58,7 @@ class IntMap:
         return True
 
     def pop(self, key: int) -> int | None:
-        """The value, which is there no longer; None where there was none."""
+        """Remove a key and return its value, or None if it does not exist."""
         at = bisect_right(self._firsts, key) - 1
         if at < 0:
             return None
@@ -76,8 +76,8 @@ class IntMap:
         return value
 
     def _make_room(self, at: int, place: int, key: int) -> tuple[int, int]:
-        """Where the key goes now that its block is full: behind the last block a new one is begun,
-        so that blocks filled in order are full; any other is split in two."""
+        """Return where the key goes when its block is full. After the last block a new one begins, so that blocks
+        filled in order are full; any other block is split in two."""
         keys, values = self._keys[at], self._values[at]
         if place == len(keys) and at == len(self._keys) - 1:
             self._insert_block(at + 1, array("Q"), array("I"), key)
@@ -88,7 +88,7 @@ class IntMap:
         return (at, place) if place <= half and key < self._firsts[at + 1] else (at + 1, place - half)
 
     def _join(self, at: int) -> None:
-        """The block and the one after it (the last one: before it) become one, if that is not too large."""
+        """Join the block with the one after it (the last one: before it), unless the result is too large."""
         left = at if at + 1 < len(self._keys) else at - 1
         if left >= 0 and len(self._keys[left]) + len(self._keys[left + 1]) <= self._most // 2:
             self._keys[left].extend(self._keys[left + 1])

@@ -1,4 +1,4 @@
-"""The metrics of this service: their names and meanings."""
+"""Names and meanings of this service's metrics."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

@@ -1,7 +1,7 @@
-"""The expirer service, put together in one place; reads top to bottom.
+"""The expirer service, assembled in one place; reads top to bottom.
 
-It keeps nothing on disk and owns nothing: everything it knows is in rev.state, and everything
-it sends is a reminder that the pricer may ignore. Exits with 0 after SIGTERM or SIGINT.
+It keeps nothing on disk and owns nothing: everything it knows is in rev.state, and everything it sends is a reminder
+that the pricer may ignore. Exits with 0 after SIGTERM or SIGINT.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ log = structlog.get_logger("expirer.service")
 
 
 def main(settings: Settings) -> None:
-    """Blocks until SIGTERM or SIGINT. Raises OSError when the metrics port is taken."""
+    """Run until SIGTERM or SIGINT. Raises OSError if the metrics port is taken."""
     setup(SERVICE)
     uvloop.run(Expirer(settings).run())
 
 
 class Expirer:
-    """The service in one process; several may run, the group shares the partitions out."""
+    """The service in one process. Several may run; the group divides the partitions among them."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -53,13 +53,13 @@ class Expirer:
         self._stopping.set()
 
     def not_ready_reasons(self) -> list[str]:
-        """Why it is not ready; nothing when it is."""
+        """Return the reasons why it is not ready; empty if it is."""
         appends = None if self._appender.ready else "rev.raw takes no reminders"
         reasons = [self._membership.not_ready_reason, self._heartbeat.not_ready_reason, appends]
         return [reason for reason in reasons if reason] + self._workers.not_ready_reasons()
 
     async def run(self) -> None:
-        """Until stopped."""
+        """Run until stopped."""
         settings = self._settings
         for sign in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(sign, self.stop)
@@ -77,7 +77,7 @@ class Expirer:
             self._membership.stop()
             self._heartbeat.stop()
             await self._workers.stop()
-            await asyncio.gather(beating, joined)  # one that ended by itself says why
+            await asyncio.gather(beating, joined)  # raise the error of a task that ended by itself
             await self._appender.stop()
             await health.stop()
             log.info("expirer_ends", ordinal=settings.ordinal)

@@ -1,7 +1,7 @@
-"""What the records of rev.state mean to timers. No I/O.
+"""The records of rev.state as seen by timers. No I/O.
 
-Most of rev.state is none of ours, and of an outcome only a few fields are decoded: a restart
-reads every outcome that there ever was.
+Most of rev.state does not concern timers, and only a few fields of an outcome are decoded: a restart reads every
+outcome that ever existed.
 """
 
 import msgspec
@@ -12,18 +12,18 @@ from schemas.state import OUTCOME_PREFIX
 from streams import position
 
 ID = len(OUTCOME_PREFIX) + len("oc_")
-"""Where the event id begins in an outcome's key."""
+"""Index at which the event id begins in an outcome's key."""
 
 
 class _Open(msgspec.Struct, gc=False, tag_field="is", tag="open"):
-    """Part of schemas.state.OpenOutcome."""
+    """The needed part of schemas.state.OpenOutcome."""
 
     customer_id: str
     expires_at: int
 
 
 class _Closed(msgspec.Struct, gc=False, tag_field="is", tag="closed"):
-    """Part of schemas.state.ClosedOutcome."""
+    """The needed part of schemas.state.ClosedOutcome."""
 
     verdict: str
     resolved_at: int
@@ -33,14 +33,14 @@ _decode = msgspec.json.Decoder(_Open | _Closed).decode
 
 
 class StateReader:
-    """Puts one partition's changes into its timers."""
+    """A reader that applies one partition's changes to its timers."""
 
     def __init__(self, timers: Timers) -> None:
         self._timers = timers
 
     def apply(self, key: bytes, value: bytes | None, offset: int) -> None:
-        """One record; it may come again. Raises ValueError or msgspec.DecodeError for one that
-        cannot be understood, and then timers must not go on as if it were not there."""
+        """Apply one record; repeats are permitted. Raises ValueError or msgspec.DecodeError for an unreadable one;
+        timers must not continue as if it did not exist."""
         if key.startswith(OUTCOME_PREFIX):
             self._outcome(int(key[ID:]), value)
         elif key == position.KEY and (found := position.decode(value)) is not None:

@@ -1,12 +1,11 @@
-"""Which outcomes of one partition are open, whose time has come, and when to remind of them again.
+"""The open outcomes of one partition: which ones are due, and when to repeat their reminders.
 
-Pure: no I/O and no clock inside. ``now`` is the broker's time in ms UTC, ``tick`` ms of a clock
-that only goes forward. The pricer decides every outcome; nothing here has to be right for the
-money to be right, only for it to be on time.
+Pure: no I/O and no clock. ``now`` is the broker's time in ms UTC, ``tick`` is ms of a monotonic clock. The pricer
+decides every outcome; errors here cannot make an amount wrong, only late.
 
-Millions of open outcomes must fit. So there is no object for a timer: 12 bytes in an IntMap, and
-64 bits in a bucket of 2^17 ms (two minutes) of its time. Such an entry is the low 17 bits of the
-time and the 47 bits of the event id that differ within a partition (schemas.ids).
+Millions of open outcomes must fit into memory. So a timer is not an object but 12 bytes in an IntMap, and 64 bits in a
+bucket of 2^17 ms (two minutes) of its time. Such an entry is the low 17 bits of the time and the 47 bits of the event
+id that differ within a partition (schemas.ids).
 """
 
 import heapq
@@ -23,15 +22,15 @@ ID = 47
 """Bits of an event id without its partition: 37 of the offset, 10 of the index."""
 LOW = (1 << WIDTH) - 1
 AGAIN = 1000
-"""ms from one reminder to the next."""
+"""ms between reminders of one outcome."""
 SLOWLY = 30_000
-"""ms after which a reminder is repeated even if the shard has not come to the last one, and from
-one to the next of an outcome that the shard has passed over TIRED times."""
+"""ms after which a reminder is repeated even if the shard has not reached the last one; also the interval for an
+outcome that the shard has passed over TIRED times."""
 TIRED = 20
 SLACK = 50_000
-"""So many entries of closed outcomes may lie in the buckets, beyond one for each open one."""
+"""Maximum entries of closed outcomes in the buckets, in addition to one for each open outcome."""
 STRIDE = 20_000
-"""Entries looked at in one go while the buckets are swept."""
+"""Entries checked at once while the buckets are swept."""
 
 
 class Reminder(NamedTuple):
@@ -42,7 +41,7 @@ class Reminder(NamedTuple):
 
 
 class _Sent(NamedTuple):
-    """A reminder that was sent. ``offset``: where it stands in rev.raw, -1 if nobody knows."""
+    """A reminder that was sent. ``offset`` is its offset in rev.raw, or -1 if unknown."""
 
     event_id: int
     offset: int
@@ -50,8 +49,8 @@ class _Sent(NamedTuple):
 
 
 class Timers:
-    """Every change that rev.state shows goes in by :meth:`opened` and :meth:`closed`, in any order
-    and any number of times. What comes out of :meth:`take` must be given to :meth:`sent` once."""
+    """The timers of one partition. :meth:`opened` and :meth:`closed` get every change in rev.state, in any order and
+    any number of times. Everything that :meth:`take` returns must be passed to :meth:`sent` once."""
 
     def __init__(self, partition: int) -> None:
         self._partition = partition
@@ -67,7 +66,7 @@ class Timers:
         self._near: list[int] = []
         """Heap of time << ID | short id."""
         self._due: dict[int, int] = {}
-        """Time of every open outcome that was reminded of at least once."""
+        """Time of every open outcome with at least one reminder."""
         self._sent: deque[_Sent] = deque()
         self._unsure: deque[_Sent] = deque()
         self._slow: deque[_Sent] = deque()
@@ -79,21 +78,21 @@ class Timers:
 
     @property
     def open(self) -> int:
-        """How many outcomes are open."""
+        """Number of open outcomes."""
         return len(self._open)
 
     @property
     def due(self) -> int:
-        """How many were reminded of and are still open."""
+        """Number of open outcomes with at least one reminder."""
         return len(self._due)
 
     def oldest(self) -> int | None:
-        """The earliest time, ms UTC, of all that were reminded of and are still open."""
+        """Return the earliest time, in ms UTC, of all open outcomes with a reminder."""
         return min(self._due.values(), default=None)
 
     def opened(self, event_id: int, customer: str, expires_at: int) -> None:
-        """Open, as far as is known. A repeat changes nothing; the time of an outcome never changes.
-        Raises ValueError for an id of another partition."""
+        """Add an open outcome. A repeat changes nothing, since the time of an outcome never changes. Raises ValueError
+        for an id of another partition."""
         if event_id >> 10 & MAX_PARTITIONS - 1 != self._partition:
             raise ValueError(f"outcome {event_id} is not of partition {self._partition}")
         if not self._open.put(event_id, self._number(customer)):
@@ -110,7 +109,7 @@ class Timers:
         bucket.append((expires_at & LOW) << ID | short)
 
     def closed(self, event_id: int) -> int | None:
-        """No longer open. Its time if it had been reminded of, else None."""
+        """Remove an outcome. Return its time if a reminder was sent, else None."""
         if self._open.pop(event_id) is None:
             return None
         due = self._due.pop(event_id, None)
@@ -120,12 +119,12 @@ class Timers:
         return due
 
     def passed(self, offset: int) -> None:
-        """The shard has decided everything in rev.raw before this offset."""
+        """Note that the shard has decided everything in rev.raw before this offset."""
         self._passed = offset
 
     def take(self, now: int, tick: int, limit: int) -> list[Reminder]:
-        """At most ``limit`` reminders to send now: those due for the first time, earliest first,
-        then those whose last one changed nothing for AGAIN ms (SLOWLY, in the end). None is early."""
+        """Return at most ``limit`` reminders to send now: first those newly due, earliest first, then those whose last
+        one changed nothing for AGAIN ms (eventually SLOWLY). None is early."""
         self._tidy()
         taken: list[Reminder] = []
         while len(taken) < limit and (event_id := self._first(now)) is not None:
@@ -145,7 +144,7 @@ class Timers:
         return taken
 
     def sent(self, event_id: int, offset: int, tick: int) -> None:
-        """A reminder stands at this offset of rev.raw, or at -1: nobody knows whether it does."""
+        """Note a reminder at this offset of rev.raw, or -1 if it is unknown whether it was recorded."""
         if event_id not in self._due:
             return
         queue = self._unsure if offset < 0 else self._sent if self._ignored.get(event_id, 0) < TIRED else self._slow
@@ -163,13 +162,13 @@ class Timers:
         return Reminder(event_id, self._customers[number])
 
     def _repeats(self, last: _Sent, tick: int, slowly: bool) -> bool:
-        """While the shard is behind, a second command would only make it longer; and what it has
-        ignored so often, it may refuse for a reason that is not the time."""
+        """True if a reminder is to be repeated. While the shard is behind, a second command would only add to its lag;
+        and what it has ignored so often, it may refuse for a reason other than the time."""
         since = tick - last.at
         return since >= SLOWLY or (not slowly and since >= AGAIN and last.offset < self._passed)
 
     def _first(self, now: int) -> int | None:
-        """The next outcome whose time has come and that was never reminded of."""
+        """Return the next due outcome that has had no reminder."""
         while True:
             while not self._near and self._order and self._order[0] <= now >> WIDTH:
                 self._empty(heapq.heappop(self._order))
@@ -183,19 +182,19 @@ class Timers:
             self._stale -= 1
 
     def _empty(self, number: int) -> None:
-        """A bucket whose time has come into ``_near``."""
+        """Move a due bucket into ``_near``."""
         start = number << WIDTH + ID
         self._near = [start | entry for entry in self._buckets.pop(number)]
         heapq.heapify(self._near)
         self._reached = number
 
     def _event_id(self, entry: int) -> int:
-        """The event id of an entry; its time is not looked at."""
+        """Return the event id of an entry, ignoring its time."""
         short = entry & (1 << ID) - 1
         return short >> 10 << 16 | self._partition << 10 | short & MAX_INDEX
 
     def _tidy(self) -> None:
-        """Forget entries of outcomes that were closed before their time, a few buckets at a time."""
+        """Drop entries of outcomes that were closed before their time, a few buckets at a time."""
         if not self._sweep and self._stale > len(self._open) + SLACK:
             self._sweep = list(self._buckets)
         looked = 0

@@ -1,4 +1,4 @@
-"""The timers of one partition: read from rev.state, followed, and reminded of through rev.raw."""
+"""The timers of one partition: read and followed from rev.state, with reminders sent through rev.raw."""
 
 import asyncio
 import contextlib
@@ -20,24 +20,24 @@ from streams.views import CompactedView
 log = structlog.get_logger("expirer.worker")
 
 TICK = 0.05
-"""Seconds between two looks at what is due."""
+"""Seconds between checks for due outcomes."""
 IN_FLIGHT = 500
-"""Reminders that are appended at once; the next ones wait until these are acknowledged."""
+"""Maximum reminders appended at once; the next ones wait until these are acknowledged."""
 FETCH = 2 << 20
-"""Bytes of rev.state asked for at once: what is fetched is in memory twice, for each partition."""
+"""Bytes of rev.state per fetch. Fetched data is in memory twice, for each partition."""
 GATHER = 200
-"""ms that changes of rev.state may come together; far below the second that a reminder may be late."""
+"""ms that the broker may gather changes of rev.state; far less than the second that a reminder may be late."""
 UNCONFIRMED = 5.0
-"""Seconds without a fetch that confirms that everything was read, after which it is not ready."""
+"""Seconds without a fetch confirming that everything was read, after which the worker is not ready."""
 REPORT = 20
-"""Ticks between two reports to the metrics."""
+"""Ticks between metrics updates."""
 NAMED = 5
-"""Outcomes that a log line names."""
+"""Maximum outcomes named in a log line."""
 
 
 class ExpiryWorker:
-    """See streams.partition_workers.Worker. Two at one partition only remind twice. ``ready_clock``: whether
-    the broker's time is known; until then nothing is sent."""
+    """The streams.partition_workers.Worker of one partition. Two for the same partition only send reminders twice.
+    ``ready_clock`` is true if the broker's time is known; until then nothing is sent."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class ExpiryWorker:
 
     @property
     def not_ready_reason(self) -> str | None:
-        """Why it does not remind of everything now, or None."""
+        """Why it does not send every reminder now, or None."""
         if not self._complete:
             return f"partition {self.partition}: reads {STATE}, {self._view.position} records so far"
         age = self._view.confirmed_age()
@@ -71,7 +71,7 @@ class ExpiryWorker:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Until stopped."""
+        """Run until stopped."""
         try:
             if await self._read():
                 await self._work()
@@ -80,7 +80,7 @@ class ExpiryWorker:
             self._forget()
 
     async def _read(self) -> bool:
-        """True when everything in rev.state was read, False when stopped before."""
+        """Read rev.state. Return True once everything is read, False if stopped before."""
         began = self._monotonic()
         reading = asyncio.create_task(self._view.start())
         stopping = asyncio.create_task(self._stopping.wait())
@@ -98,7 +98,7 @@ class ExpiryWorker:
         return True
 
     async def _work(self) -> None:
-        """Remind of what is due, TICK after TICK."""
+        """Send due reminders at every TICK."""
         ticks = 0
         while not self._stopping.is_set():
             if ticks % REPORT == 0:
@@ -111,7 +111,7 @@ class ExpiryWorker:
                     await self._stopping.wait()
 
     async def _remind(self) -> int:
-        """Send what is due; how many there were."""
+        """Send due reminders and return how many there were."""
         if not (self._clock.known and self._appender.ready):
             return 0
         due = self.timers.take(self._now(), self._tick(), IN_FLIGHT)

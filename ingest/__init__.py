@@ -1,4 +1,4 @@
-"""The aiohttp gateway: authenticate, validate, append, await the answer; read APIs.
+"""The aiohttp gateway: authenticates, validates, appends and awaits replies; serves the read APIs.
 
-No price is decided here and nothing is kept here: what changes anything goes into the log.
+It decides no price and stores nothing: every change goes into the log.
 """

@@ -1,4 +1,4 @@
-"""The whole gateway, assembled in one place, top to bottom. Nothing is decided here."""
+"""The assembly of the gateway: its routes and its application. It decides nothing."""
 
 from aiohttp import web
 
@@ -13,7 +13,7 @@ from schemas.limits import MAX_BATCH_BODY
 
 
 def table(context: Context, shedder: Shedder) -> list[Route]:
-    """Every route of the gateway."""
+    """Return every route of the gateway."""
     rows = [
         *metering.routes(context),
         *outcomes.routes(context),
@@ -28,7 +28,7 @@ def table(context: Context, shedder: Shedder) -> list[Route]:
 
 
 def application(context: Context, shedder: Shedder) -> web.Application:
-    """The gateway as an aiohttp application, to be run by ingest.serving."""
+    """Return the gateway as an aiohttp application, to be run by ingest.serving."""
     app = web.Application(middlewares=[error_middleware], client_max_size=MAX_BATCH_BODY)
     app.add_routes([row.definition() for row in table(context, shedder)])
     return app

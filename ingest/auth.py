@@ -1,7 +1,7 @@
-"""Who is calling: API keys of customers and platforms, and the admin token.
+"""Authentication of requests: API keys of customers and platforms, and the admin token.
 
-Decided before anything else of a request is looked at. Secrets are compared as hashes or in
-constant time; none may come into a message or a log.
+A request is authenticated before anything else in it is read. Secrets are compared as hashes or
+in constant time; none may appear in a message or a log.
 """
 
 import asyncio
@@ -23,26 +23,28 @@ from streams.errors import StreamError
 PLATFORM = "*"
 """Customer of a key that may act for every customer."""
 RESERVED = "_"
-"""Customer ids that begin so belong to Rev."""
+"""Prefix of customer ids that belong to Rev."""
 STALE_AFTER = 1.0
-"""Seconds without a confirming fetch after which the view might honour a revoked key."""
+"""Seconds without a confirming fetch after which the view might honor a revoked key."""
 STALE = "the gateway's configuration is not up to date; try again"
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
 def hash_of(secret: str) -> str:
-    """SHA-256 of a whole key, lower-case hex, as the configuration holds it."""
+    """Return the SHA-256 of a whole key, in lower-case hex, as the configuration holds it."""
     return sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def mask_of(secret: str) -> str:
-    """``rg_a1b2...f6g7``: enough to recognize a key, not to use it."""
+    """Return ``rg_a1b2...f6g7``: enough to recognize a key, not to use it."""
     return f"{secret[:7]}...{secret[-4:]}"
 
 
 def key_of(context: Context, request: web.Request) -> ApiKey:
-    """The active key that a request carries. Raises Unauthorized; NotRecordedYet while the
-    view is too old to know."""
+    """Return the active key that a request carries.
+
+    Raises Unauthorized, or NotRecordedYet while the view is too old to know.
+    """
     secret = _bearer(request)
     if secret is None or not secret.startswith("rg_"):
         raise Unauthorized("an API key is required: Authorization: Bearer rg_…", headers=CHALLENGE)
@@ -54,7 +56,7 @@ def key_of(context: Context, request: web.Request) -> ApiKey:
 
 
 def require_admin(context: Context, request: web.Request) -> None:
-    """Raises Unauthorized unless the request carries the admin token or REV_OPEN_ADMIN=1."""
+    """Raise Unauthorized unless the request carries the admin token or REV_OPEN_ADMIN=1."""
     settings = context.settings
     if settings.open_admin:
         return
@@ -65,14 +67,16 @@ def require_admin(context: Context, request: web.Request) -> None:
 
 
 def require_view(context: Context) -> None:
-    """Raises NotRecordedYet while no fetch has confirmed the configuration view for 1 s."""
+    """Raise NotRecordedYet if no fetch has confirmed the configuration view for 1 s."""
     if context.follower.confirmed_age() > STALE_AFTER:
         raise NotRecordedYet(STALE)
 
 
 async def require_latest(context: Context) -> None:
-    """Returns when the view holds all that any gateway has answered until now. Raises
-    NotRecordedYet when that cannot be known."""
+    """Wait until the view holds everything that any gateway has answered until now.
+
+    Raises NotRecordedYet when that cannot be known.
+    """
     try:
         async with asyncio.timeout(context.settings.reply_timeout / 1000):
             await context.follower.caught_up()
@@ -81,8 +85,11 @@ async def require_latest(context: Context) -> None:
 
 
 def customer_of(context: Context, key: ApiKey, *named: str | None) -> str:
-    """The customer that a request is for, of the key and of the customer_id that the body and
-    the query name, if they do. Raises Invalid or Forbidden."""
+    """Return the customer that a request is for.
+
+    It follows from the key and from the customer_id in the body and in the query, if they have one.
+    Raises Invalid or Forbidden.
+    """
     wanted = {name for name in named if name is not None}
     if len(wanted) > 1:
         raise Invalid("customer_id in the body and in the query differ")
@@ -98,12 +105,12 @@ def customer_of(context: Context, key: ApiKey, *named: str | None) -> str:
 
 
 def mode_of(context: Context, key: ApiKey, customer_id: str) -> Mode:
-    """The mode that a request of this key for this customer belongs to."""
+    """Return the mode of this key's requests for this customer."""
     return "test" if key.test or context.view.is_test(customer_id) else "live"
 
 
 def check_customer_id(context: Context, name: str) -> None:
-    """Raises Invalid for an id that no new customer can have; one that there is keeps its id."""
+    """Raise Invalid for an id that no new customer can have; an existing customer keeps its id."""
     if name in context.view.customers:
         return
     if not 1 <= len(name) <= MAX_NAME or has_control(name):

@@ -1,8 +1,8 @@
-"""The request bodies: what validates them and what /openapi.json describes, in one.
+"""The request bodies: the structs that validate them and from which /openapi.json is made.
 
-Every field of a body is optional to the decoder, so that null is the same as absent; what
-is required (REQUIRED, for the description) is checked by the handlers, which can say so in
-words. ``Raw`` fields hold the sender's own JSON text, unchecked.
+The decoder takes every field of a body as optional, so that null is the same as absent. The
+handlers check the required fields (REQUIRED, for the description), since they can explain what is
+missing. ``Raw`` fields hold the sender's own JSON text, unchecked.
 """
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -16,11 +16,11 @@ from schemas.labels import ABOUT, LABELS, Labels
 from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
 
 MAX_REASON = 1000
-"""Characters of the reason of a void."""
+"""Maximum characters in the reason of a void."""
 MAX_LABEL = 64
-"""Characters of an import_id."""
+"""Maximum characters in an import_id."""
 
-# patterns only describe: what refuses is in ingest.plain_names and ingest.auth
+# the patterns only describe; ingest.plain_names and ingest.auth refuse
 NAMED = "In NFC, without control or invisible characters or blanks at the ends."
 _END, _WITHIN = BLANK + CONTROL + INVISIBLE, CONTROL + INVISIBLE
 _REST = f"([^{_WITHIN}]*[^{_END}])?$"
@@ -101,7 +101,7 @@ class EventBody(BodyLabels, frozen=True, forbid_unknown_fields=True, gc=False):
 
 
 class BatchBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """Events of one customer, charged all or none."""
+    """Events of one customer, all of which are charged or none."""
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("events",)
 
@@ -111,7 +111,7 @@ class BatchBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class LooseBatchBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A batch whose events are looked at one by one, to say all that is wrong with it."""
+    """A batch whose events are decoded one by one, so that every error is reported."""
 
     events: list[msgspec.Raw] | None = None
     customer_id: Name | None = None
@@ -129,7 +129,7 @@ class KeyBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class PriceBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A new price for an action (or ``*``), of everyone or of one customer."""
+    """A new price for an action (or ``*``), for everyone or for one customer."""
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("action_type",)
 
@@ -141,7 +141,7 @@ class PriceBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CustomerBody(msgspec.Struct, forbid_unknown_fields=True):
-    """What is to change of a customer. ``external_ids``: id by system."""
+    """Changes to a customer. ``external_ids`` maps a system to an id."""
 
     name: Name | None = None
     external_ids: dict[Name, Name] | None = None
@@ -149,7 +149,7 @@ class CustomerBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class OutcomeBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A task whose price depends on its result. ``on_expiry``: whose price an expiry charges."""
+    """A task whose price depends on its result. ``on_expiry``: the verdict whose price an expiry charges."""
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("task_id", "agent_id", "price_on_success", "expires_at")
 
@@ -176,7 +176,7 @@ class ResolveBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class LookupBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Which events are asked for, by their idempotency keys."""
+    """The idempotency keys of the events to look up."""
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("idempotency_keys",)
 
@@ -185,7 +185,7 @@ class LookupBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class VoidsBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Which events and charges are taken back, and why."""
+    """The events and charges to void, and the reason."""
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("event_ids", "reason")
 
@@ -194,7 +194,7 @@ class VoidsBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class VoidBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Why an entry is taken back."""
+    """The reason for voiding an entry."""
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("reason",)
 

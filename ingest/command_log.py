@@ -1,7 +1,7 @@
-"""The one road to the log: append a command, await the pricer's answer.
+"""The gateway's access to the log: appends a command and awaits the pricer's reply.
 
-What is acknowledged is on disk; what is answered is decided by what is on disk. No command is made here and
-no answer is rendered.
+A command that is acknowledged is on disk; replies are decided from what is on disk. This module
+makes no commands and renders no responses.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ shard_of = lru_cache(maxsize=65536)(partition_of)
 
 
 class SubmittedCommand(NamedTuple):
-    """An acknowledged command. ``reply`` is None when no answer came in time."""
+    """An acknowledged command. ``reply`` is None if no reply came in time."""
 
     appended: AppendedAt
     reply: Reply | None
 
 
 class CommandLog:
-    """Appends commands and awaits their answers, for every handler of one gateway."""
+    """An appender of commands that awaits their replies, for every handler of one gateway."""
 
     def __init__(
         self, settings: Settings, appender: CommandAppender, replies: ReplyPort, shedder: Shedder, reserve: DiskReserve
@@ -46,9 +46,9 @@ class CommandLog:
         self._waiting: set[asyncio.Future[Reply]] = set()
 
     async def meter(self, customer_id: str, command: bytes, events: int, wait: bool) -> SubmittedCommand:
-        """Append a meter command of ``events`` events; ``wait``: for its answer.
+        """Append a meter command with ``events`` events and, if ``wait``, await its reply.
 
-        Raises TooLarge, TooMany, NotRecordedYet (nothing was recorded), MaybeRecorded, or
+        Raises PayloadTooLarge, TooMany, NotRecordedYet (nothing was recorded), MaybeRecorded, or
         Decided (the pricer refused it).
         """
         submitted = await self._admitted(customer_id, command, events, wait)
@@ -56,14 +56,16 @@ class CommandLog:
         return _accepted(submitted)
 
     async def decide(self, customer_id: str, command: bytes, wait: bool) -> SubmittedCommand:
-        """Append a command that opens or changes an outcome or takes something back. Raises as
-        :meth:`meter` does."""
+        """Append a command that opens or changes an outcome or voids an entry.
+
+        Raises the same errors as :meth:`meter`.
+        """
         return _accepted(await self._admitted(customer_id, command, 1, wait))
 
     async def read(self, customer_id: str, command: bytes) -> OutcomeReply:
-        """Ask a customer's shard; it answers in order with all that was appended before.
+        """Read an outcome from the customer's shard, in order with everything appended before.
 
-        Raises Unanswered when the shard cannot tell in time, or Decided.
+        Raises Unanswered when the shard does not reply in time, or Decided.
         """
         key = customer_id.encode()
         if (
@@ -80,9 +82,9 @@ class CommandLog:
         return outcome_reply(_accepted(submitted).reply)
 
     async def configure(self, command: bytes, follower: Follower) -> ConfiguredReply:
-        """Append a configuration command; returns when the gateway's own view holds it.
+        """Append a configuration command and wait until the gateway's own view holds the change.
 
-        Raises NotRecordedYet, MaybeRecorded (also when no answer came in time) or Decided.
+        Raises NotRecordedYet, MaybeRecorded (also when no reply came in time) or Decided.
         """
         reply = (await self._submit(CONFIG_KEY, command, "", 1, True, True)).reply
         if reply is None:
@@ -102,12 +104,12 @@ class CommandLog:
         return reply
 
     def stop_waiting(self) -> None:
-        """Let everyone who waits for an answer go with a 202: the gateway stops."""
+        """Stop waiting for replies, since the gateway stops: every waiting request gets a 202."""
         for future in list(self._waiting):
             future.cancel()
 
     async def _admitted(self, customer_id: str, command: bytes, events: int, wait: bool) -> SubmittedCommand:
-        """Append a customer's command if its shard's lag allows it."""
+        """Append a customer's command if the lag of its shard allows it."""
         key = customer_id.encode()
         shard = shard_of(key, self._partitions)
         load = self._shedder.decide(shard, customer_id)
@@ -146,7 +148,7 @@ class CommandLog:
             raise MaybeRecorded("the log did not answer in time; repeat with the same Idempotency-Key") from error
 
     async def _answer(self, future: "asyncio.Future[Reply]") -> Reply | None:
-        """The answer; None after REV_REPLY_TIMEOUT or when the gateway stops."""
+        """Return the reply, or None after REV_REPLY_TIMEOUT or when the gateway stops."""
         self._waiting.add(future)
         timer = asyncio.get_running_loop().call_later(self._timeout, future.cancel)
         try:
@@ -168,13 +170,13 @@ class CommandLog:
 
 
 def decided(reply: RefusedReply) -> Decided:
-    """The pricer's refusal as the caller sees it."""
+    """Return the pricer's refusal as an exception for the caller."""
     stands = decode_standing(reply.outcome) if reply.outcome else None
     return Decided(reply.status, reply.code, reply.error, reply.errors, stands)
 
 
 def outcome_reply(reply: Reply | None) -> OutcomeReply:
-    """An answer that must be about an outcome or a void. Raises TypeError: a bug."""
+    """Return a reply that must be about an outcome or a void. Raises TypeError: a bug."""
     if not isinstance(reply, OutcomeReply):
         raise TypeError(f"answer about an outcome: {type(reply).__name__}")
     return reply

@@ -1,7 +1,7 @@
-"""What the gateway knows of keys, customers, prices and webhooks: a typed view of rev.config.
+"""The gateway's view of rev.config: keys, customers, prices and webhooks, typed.
 
-Fed record by record (ConfigView.apply) by a follower of the topic; reading is by plain
-dictionaries. It decides nothing that is charged: that is the pricer's. No I/O may come in.
+A follower of the topic feeds it record by record (ConfigView.apply); readers use plain
+dictionaries. It decides no charge: the pricer does. It does no I/O.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from ingest.lookalikes import skeleton
 from schemas.config import EPOCH, ApiKey, Customer, Price, Webhook
 
 ANY = "*"
-"""The action of a price row that holds for every action without a row of its own."""
+"""The action of a price row that applies to every action without a row of its own."""
 
 _key = msgspec.json.Decoder(ApiKey).decode
 _customer = msgspec.json.Decoder(Customer).decode
@@ -32,11 +32,13 @@ class ConfigView:
         self.webhooks: dict[int, Webhook] = {}
         self._active: dict[tuple[str | None, str], Price] = {}
         self._alike: dict[str, dict[str, None]] = {}
-        """Customers by what those that look alike have in common, in the order in which they came."""
+        """Customers by the skeleton that look-alike ids share, in the order in which they were added."""
 
     def apply(self, key: bytes, value: bytes | None, offset: int) -> None:
-        """Take one record of rev.config; None is a tombstone. Raises msgspec.DecodeError or
-        ValueError for a record that cannot be understood."""
+        """Apply one record of rev.config; None is a tombstone.
+
+        Raises msgspec.DecodeError or ValueError for a record that cannot be decoded.
+        """
         kind, _, id = key.partition(b"/")
         if key == EPOCH:
             self.epoch = None if value is None else msgspec.json.decode(value, type=dict[str, str]).get("epoch")
@@ -87,8 +89,10 @@ class ConfigView:
                 del self._active[row]
 
     def price_for(self, customer_id: str, action: str) -> Price | None:
-        """The row in force for an action: customer+action, customer+``*``, default+action,
-        default+``*``; None when there is none."""
+        """Return the price in force for an action, or None when there is none.
+
+        The first of these applies: customer+action, customer+``*``, default+action, default+``*``.
+        """
         active = self._active
         return (
             active.get((customer_id, action))
@@ -98,17 +102,17 @@ class ConfigView:
         )
 
     def actions_of(self, customer_id: str) -> list[str]:
-        """Every action that has a row in force for the customer or for everyone, sorted."""
+        """Return every action that has a row in force for the customer or for everyone, sorted."""
         return sorted({action for customer, action in self._active if customer is None or customer == customer_id})
 
     def active_prices(self) -> Iterable[Price]:
         return self._active.values()
 
     def alike(self, customer_id: str) -> list[str]:
-        """The other customers whose ids a person takes for this one."""
+        """Return the other customers whose ids look like this one."""
         return [other for other in self._alike.get(skeleton(customer_id), ()) if other != customer_id]
 
     def is_test(self, customer_id: str) -> bool:
-        """Whether the customer's events are kept out of the totals."""
+        """True if the customer's events are kept out of the totals."""
         customer = self.customers.get(customer_id)
         return customer is not None and customer.test

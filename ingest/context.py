@@ -1,7 +1,7 @@
-"""What the handlers of one gateway are given: settings, the road to the log, what it knows.
+"""The dependencies of one gateway's handlers: settings, access to the log, the view.
 
-Made once, in ingest.service; tests make it of the fakes in ingest.testing. Nothing is opened or
-started here.
+The context is made once, in ingest.service; tests make it from the fakes in ingest.testing. It
+opens and starts nothing.
 """
 
 import asyncio
@@ -20,10 +20,11 @@ from warehouse.queries import Reads
 
 @dataclass(frozen=True)
 class Context:
-    """Everything that handlers use. ``clock``: ms UTC, this process's own; it decides nothing
-    that is charged. ``token``: hex text of that many random bytes, for the secrets of keys.
-    ``random_bytes``: for the secrets of webhooks, which ``box`` encrypts (None: webhooks are off).
-    ``clickhouse``: the ledger's reader, None without one.
+    """Everything that handlers use.
+
+    ``clock`` returns ms UTC of this process; it decides no charge. ``token`` returns the hex text of
+    that many random bytes, for the secrets of keys. ``random_bytes`` is for the secrets of webhooks,
+    which ``box`` encrypts (None: webhooks are off). ``clickhouse`` reads the ledger; None without one.
     """
 
     settings: Settings
@@ -39,10 +40,10 @@ class Context:
     box: SecretBox | None = None
     clickhouse: Reads | None = None
     newcomers: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
-    """Customers that are being listed, so that each is asked for once at a time."""
+    """Customers that are being listed, so that only one request at a time lists each."""
 
     def ledger(self) -> Reads:
-        """The ledger's reader. Raises ReadsUnavailable without one."""
+        """Return the reader of the ledger. Raises ReadsUnavailable without one."""
         if self.clickhouse is None:
             raise ReadsUnavailable("no ledger is configured")
         return self.clickhouse

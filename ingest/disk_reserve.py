@@ -1,6 +1,6 @@
 """The disk reserve: intake stops before the disk is full, since a full disk loses more.
 
-The reading of the disk is passed in; the task that repeats it is started by ingest.app.
+The function that reads the disk is passed in; ingest.service starts the task that repeats it.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ from typing import Protocol
 from ingest import metrics
 
 EVERY = 1.0
-"""Seconds between two looks at the disk."""
+"""Seconds between two checks of the disk."""
 
 
 class FileSystem(Protocol):
-    """What os.statvfs tells."""
+    """The result of os.statvfs."""
 
     @property
     def f_bavail(self) -> int: ...
@@ -24,17 +24,17 @@ class FileSystem(Protocol):
 
 
 class DiskReserve:
-    """Whether at least ``reserve`` bytes are free under ``path``; 0 = no check."""
+    """A check that at least ``reserve`` bytes are free under ``path``; 0 = no check."""
 
     def __init__(self, path: str, reserve: int, statvfs: Callable[[str], FileSystem] = os.statvfs) -> None:
         self._path = path
         self._reserve = reserve
         self._statvfs = statvfs
         self.problem: str | None = None
-        """Why intake is stopped; None while it is not."""
+        """The reason why intake is stopped; None if it is not."""
 
     def look(self) -> None:
-        """Read the disk once."""
+        """Check the disk once."""
         if not self._reserve:
             return
         try:
@@ -48,7 +48,7 @@ class DiskReserve:
         self.problem = f"disk: {free} bytes are free, {self._reserve} must stay free" if low else None
 
     async def keep_looking(self) -> None:
-        """Look again and again until cancelled."""
+        """Check the disk repeatedly until cancelled."""
         while True:
             self.look()
             await asyncio.sleep(EVERY)

@@ -1,6 +1,6 @@
-"""What is wrong with a body, in words that name the field and that a person understands.
+"""Error messages for invalid bodies, in plain words that name the field.
 
-Only for refusals, so speed does not matter here. Pure.
+They are made only for refusals, so speed does not matter here. Pure.
 """
 
 import json
@@ -29,11 +29,11 @@ _WANTED = {
 _GOT = {**_WANTED, "float": "a number with a point or an exponent", "bool": "true or false", "null": "null"}
 
 DecodeFailure = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding a body can raise."""
+"""The exceptions that decoding a body can raise."""
 
 
 def explain(error: Exception, body: bytes | memoryview, struct: type) -> str:
-    """Why ``body`` could not be decoded into ``struct``."""
+    """Return the reason why ``body`` could not be decoded into ``struct``."""
     if isinstance(error, UnicodeDecodeError):
         return "the body is not valid UTF-8"
     if isinstance(error, RecursionError):
@@ -44,7 +44,7 @@ def explain(error: Exception, body: bytes | memoryview, struct: type) -> str:
 
 
 def index_of(error: Exception) -> int | None:
-    """Which event of a batch a validation error is about."""
+    """Return the index of the batch's event that a validation error is about, or None."""
     at = _AT.search(str(error))
     index = _INDEX.match(at[2]) if at else None
     return int(index[1]) if index else None
@@ -53,7 +53,7 @@ def index_of(error: Exception) -> int | None:
 def _syntax(message: str, body: bytes) -> str:
     if not body.strip():
         return "the body is empty; a JSON object is required"
-    # the decoder says "truncated" of a lone surrogate too
+    # the decoder also says "truncated" of a lone surrogate
     try:
         json.loads(body)
     except RecursionError:
@@ -99,7 +99,7 @@ def _fields(struct: type) -> tuple[str, ...]:
 
 
 def _max_length(struct: type, where: str) -> int:
-    """Characters that a field may have; a name's where the field is not found, as in a list."""
+    """Return the maximum length of a field in characters; MAX_NAME if the field is not found, as in a list."""
     for field in msgspec.structs.fields(struct):
         if field.encode_name == where:
             found = [limit for limit in _limits(msgspec.inspect.type_info(field.type)) if limit is not None]

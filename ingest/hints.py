@@ -1,7 +1,7 @@
-"""Which field somebody means who names one that Rev does not have. Pure.
+"""Suggestions for unknown field names: the field that the sender probably meant. Pure.
 
-First the field's own name in another spelling (tokensInput), then the names that providers and other
-meters use (prompt_tokens), then the nearest spelling.
+First match wins: the field's own name in another spelling (tokensInput), then the names that providers
+and other meters use (prompt_tokens), then the nearest spelling.
 """
 
 import difflib
@@ -50,7 +50,7 @@ MEANT: dict[str, tuple[str, ...]] = {
     "events": ("eventtypes", "types", "enabledevents", "subscriptions", "data", "items", "records"),
     "reason": ("why", "comment", "note", "description", "message"),
 }  # fmt: skip
-"""For each field the names that others give it, without case and punctuation."""
+"""For each field, the names that others use for it, without case and punctuation."""
 
 _CACHED = (
     "cachereadinputtokens", "cachedtokens", "cachedinputtokens", "cachereadtokens", "cachereadtokencount",
@@ -70,11 +70,11 @@ NO_FIELD: dict[str, str] = {
     )),
     **dict.fromkeys(_USAGE, "; give the counts as tokens_input and tokens_output"),
 }  # fmt: skip
-"""What is said of names that stand for something that Rev has no field for."""
+"""Hints for names of things that have no field in Rev."""
 
 
 def hint(name: str, known: tuple[str, ...]) -> str:
-    """``; did you mean 'tokens'?``, where such a thing belongs, or nothing."""
+    """Return ``; did you mean 'tokens'?`` or another hint for an unknown name, or an empty string."""
     folded = _folded(name)
     meant = next((field for field in known if _folded(field) == folded), None)
     if meant is None:
@@ -87,7 +87,7 @@ def hint(name: str, known: tuple[str, ...]) -> str:
 
 
 def near(name: str, known: tuple[str, ...]) -> list[str]:
-    """The nearest spelling among what is known, if any is near."""
+    """Return the nearest spelling among the known names, if one is near."""
     return difflib.get_close_matches(name[:100], known, 1)
 
 

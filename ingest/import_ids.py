@@ -1,4 +1,4 @@
-"""Labels of imports: what one may look like. Pure."""
+"""Validation of import labels. Pure."""
 
 import re
 
@@ -9,7 +9,7 @@ _label = re.compile(LABEL_PATTERN).fullmatch
 
 
 def import_id_of(given: str | None) -> str | None:
-    """The label of an import, None when it is not given. Raises Invalid for one that no import can have."""
+    """Return the label of an import, or None when it is not given. Raises Invalid for an invalid label."""
     if given is not None and (len(given) > MAX_LABEL or not _label(given)):
         raise Invalid(f"import_id must be 1 to {MAX_LABEL} characters of A-Z a-z 0-9 _ . - and not . or .. alone")
     return given

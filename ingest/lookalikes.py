@@ -1,6 +1,6 @@
-"""Ids that a person takes for one another: case, accents, letters of other alphabets, separators. Pure.
+"""Detection of ids that look alike: case, accents, letters of other alphabets, separators. Pure.
 
-It only warns. The table is small and of our own: the letters that look alike in common fonts.
+It only warns. The table is our own and small: the letters that look alike in common fonts.
 """
 
 import re
@@ -20,7 +20,7 @@ _PAIRS = (("rn", "m"), ("vv", "w"))
 
 @lru_cache(maxsize=65536)
 def skeleton(id: str) -> str:
-    """What two ids that look alike have in common. It is no id itself, and shown to nobody."""
+    """Return a text that is equal for ids that look alike. It is not an id and is never shown."""
     plain = unicodedata.normalize("NFKD", id).casefold()
     letters = "".join(letter for letter in plain if not unicodedata.combining(letter)).translate(_LETTERS)
     for pair, one in _PAIRS:

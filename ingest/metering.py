@@ -23,7 +23,7 @@ from schemas.replies import BatchChargedReply, ChargedReply, IndexedError
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this module."""
+    """Return the routes of this module."""
 
     return [
         Route(
@@ -54,7 +54,7 @@ def routes(context: Context) -> list[Route]:
 
 
 async def one(context: Context, request: web.Request) -> web.Response:
-    """POST /v1/meter."""
+    """Handle POST /v1/meter."""
     query, sent, key = await received(context, request, MAX_BODY)
     body = decode_event(sent)
     customer_id = customer_of(context, key, body.customer_id, query.get("customer_id"))
@@ -79,7 +79,7 @@ async def one(context: Context, request: web.Request) -> web.Response:
 
 
 async def many(context: Context, request: web.Request) -> web.Response:
-    """POST /v1/meter/batch."""
+    """Handle POST /v1/meter/batch."""
     query, sent, key = await received(context, request, MAX_BATCH_BODY)
     batch = decode_batch(sent)
     customer_id = customer_of(context, key, batch.customer_id, query.get("customer_id"))
@@ -106,7 +106,7 @@ async def many(context: Context, request: web.Request) -> web.Response:
 
 
 def no_price(action: str) -> str:
-    """What is said of an action that has no price."""
+    """Return the error message for an action that has no price."""
     return f"no price for action {action!r}"
 
 
@@ -138,8 +138,11 @@ def _bounds(context: Context) -> TimeBounds:
 
 
 async def _unpriced(context: Context, customer_id: str, events: list[MeterEvent]) -> list[tuple[int, str]]:
-    """Index and action of the events without a price. Another gateway may have set one a moment ago,
-    so none is called so before the view has caught up. Raises NotRecordedYet when it cannot."""
+    """Return the index and action of the events without a price.
+
+    Another gateway may have just set one, so the view catches up before an event is reported as
+    unpriced. Raises NotRecordedYet when it cannot.
+    """
     missing = _missing(context, customer_id, events)
     if missing:
         await require_latest(context)

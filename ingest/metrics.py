@@ -1,4 +1,4 @@
-"""Every metric of the gateway: its name and what it means. Nothing else may come in."""
+"""The metrics of the gateway: names and descriptions only."""
 
 from functools import cache
 
@@ -38,5 +38,5 @@ VIEW_AGE = Gauge("rev_ingest_config_age_seconds", "Seconds since a fetch last co
 
 @cache
 def request_seconds(method: str, route: str, status: int) -> Histogram:
-    """The child of REQUESTS for one combination; routes are templates, so there are few."""
+    """Return the child of REQUESTS for one combination; routes are templates, so there are few."""
     return REQUESTS.labels(method, route, str(status))

@@ -1,6 +1,6 @@
-"""The edge of every request: request ids, refusals as JSON, latency, and what must not happen.
+"""The middleware around every request: request ids, refusals as JSON, latency, unexpected errors.
 
-An unexpected exception is a bug: it is logged with its request id, counted, and answered 500.
+An unexpected exception is a bug: it is logged with its request id, counted, and answered with 500.
 """
 
 import time
@@ -30,7 +30,7 @@ _WORDS = {
 
 
 def http_response(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """A JSON response of bytes that are rendered already."""
+    """Return a JSON response with a body that is already rendered."""
     response = web.Response(body=body, status=status, headers=headers)
     response.headers["Content-Type"] = JSON
     return response
@@ -38,7 +38,7 @@ def http_response(body: bytes, status: int = 200, headers: Mapping[str, str] | N
 
 @web.middleware
 async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Wraps every handler of the gateway."""
+    """Wrap every handler of the gateway."""
     began = time.perf_counter()
     id = request_id(request.headers.get("X-Request-Id")) or uuid4().hex
     request[REQUEST_ID] = id
@@ -73,7 +73,7 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
 
 
 def http_refusal(error: web.HTTPException, id: str) -> web.Response:
-    """What the library refuses (no such path, method, …) in our shape."""
+    """Return a refusal by aiohttp (no such path, method, …) in the JSON shape of Rev's refusals."""
     words, code = _WORDS.get(error.status, (error.reason.lower(), "invalid_request"))
     kept = {name: value for name, value in error.headers.items() if name in ("Allow", "Location")}
     return refusal(error.status, code, words, id, kept)
@@ -88,7 +88,7 @@ def refusal(
     errors: Sequence[IndexedError] = (),
     outcome: OutcomeStatus | None = None,
 ) -> web.Response:
-    """A refusal in the one shape that all have; ``id``: the request's."""
+    """Return a refusal in the JSON shape that all refusals share; ``id`` is the request's."""
     shown = error.encode("utf-8", "backslashreplace").decode()
     stands = () if outcome is None else (outcome.outcome_id, outcome.status, outcome)
     body = ErrorBody(shown, code, id, errors or (), *stands)

@@ -1,7 +1,7 @@
-"""Customers that only a platform's key names: made known before their first event, or refused.
+"""Admission of customers that only a platform's key names: listed before their first event, or refused.
 
-A typo makes a customer of its own, so it must at least be seen: it is listed, it is in the audit
-trail, and the answer warns of an older id that looks alike.
+A typo creates a new customer, so it must at least be visible: the customer is listed and is in the
+audit trail, and the response warns of an older id that looks alike.
 """
 
 import asyncio
@@ -22,8 +22,10 @@ _log = structlog.get_logger("ingest")
 
 
 async def admit(context: Context, key: ApiKey, customer_id: str) -> list[str]:
-    """Called before the first append for a customer; what the answer should warn of. Raises Invalid where
-    REV_UNKNOWN_CUSTOMERS=refuse and nobody made the customer."""
+    """Admit a customer before the first append for it, and return the warnings for the response.
+
+    Raises Invalid if REV_UNKNOWN_CUSTOMERS=refuse and nobody made the customer.
+    """
     if key.customer_id != PLATFORM:
         return []
     if customer_id not in context.view.customers:
@@ -38,7 +40,7 @@ async def admit(context: Context, key: ApiKey, customer_id: str) -> list[str]:
 
 
 def warned(body: bytes, warnings: Sequence[str]) -> bytes:
-    """A JSON object with ``warnings`` as its last field, if there are any."""
+    """Return a JSON object with ``warnings`` as its last field, if there are any."""
     return body[:-1] + b',"warnings":' + msgspec.json.encode(warnings) + b"}" if warnings else body
 
 
@@ -52,7 +54,7 @@ async def _refuse(context: Context, customer_id: str) -> None:
 
 
 async def _make_known(context: Context, key: ApiKey, customer_id: str) -> None:
-    """The event is metered whether or not this succeeds: the next one tries again."""
+    """List the customer. If this fails, the event is metered anyway and the next event tries again."""
     pending = context.newcomers
     task = pending.get(customer_id)
     if task is None:
@@ -72,7 +74,7 @@ async def _send(context: Context, command: bytes) -> None:
 
 
 def _warnings(context: Context, customer_id: str) -> list[str]:
-    """Of a customer that nobody made, and an older one that looks alike."""
+    """Return a warning for each older id that looks like this one, if nobody made the customer."""
     known = context.view.customers.get(customer_id)
     if known is not None and not known.metered:
         return []

@@ -1,4 +1,4 @@
-"""/openapi.json, made from the route table and the structs that validate and render. Pure."""
+"""/openapi.json, generated from the route table and the structs that validate and render. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -54,11 +54,11 @@ _PARAMETERS: dict[str, Json] = {
     "import_id": msgspec.json.schema(Label),
     "delivery_id": msgspec.json.schema(Name),
 }
-"""What is said of a parameter, in a path or a query, by its name; one name means one thing."""
+"""Schemas of path and query parameters, by name; a name has one meaning everywhere."""
 
 
 def route(rows: Sequence[Route]) -> Route:
-    """The route that describes ``rows`` and itself."""
+    """Return the route that describes ``rows`` and itself."""
     own = Operation(hdrs.METH_GET, "/openapi.json", "This description.", Auth.NONE, {200: None})
     body = msgspec.json.encode(document([*(row.operation for row in rows), own]))
 
@@ -69,7 +69,7 @@ def route(rows: Sequence[Route]) -> Route:
 
 
 def document(operations: Sequence[Operation]) -> Json:
-    """The OpenAPI 3.1 document of the operations."""
+    """Return the OpenAPI 3.1 document of the operations."""
     types: dict[type, None] = {ErrorBody: None}
     for operation in operations:
         types.update(dict.fromkeys(made for made in (operation.body, *operation.responses.values()) if made))
@@ -109,7 +109,7 @@ def _operation(operation: Operation, schemas: Mapping[type, Json]) -> Json:
 
 
 def _require(schema: Json, names: Sequence[str]) -> None:
-    """Say of a request body what is required, which its struct leaves to the validation."""
+    """Mark the required fields of a request body, which its struct leaves to the validation."""
     if names:
         schema["required"] = list(names)
     for name in names:

@@ -1,7 +1,7 @@
-"""Pages of lists that the configuration view holds: newest first, with an opaque cursor. Pure.
+"""Pages of the lists in the configuration view: newest first, with an opaque cursor. Pure.
 
-A cursor is the sort key of the last item shown, so an item that is added or gone between
-two pages neither repeats nor hides another.
+A cursor is the sort key of the last item shown, so an item that is added or removed between two
+pages neither repeats nor hides another.
 """
 
 import binascii
@@ -19,7 +19,7 @@ QUERY = {"limit": f"1 to {MAX_LIST}, {DEFAULT_LIST} when absent.", "cursor": "ne
 
 Item = TypeVar("Item")
 Rank = tuple[int, str]
-"""Newest last: a number that grows, then a name."""
+"""Sort key, newest last: a number that grows, then a name."""
 
 _rank = msgspec.json.Decoder(Rank).decode
 
@@ -27,7 +27,7 @@ _rank = msgspec.json.Decoder(Rank).decode
 def page(
     items: Iterable[Item], rank: Callable[[Item], Rank], query: Mapping[str, str]
 ) -> tuple[list[Item], str | None]:
-    """One page, and the cursor of the next one. Raises Invalid for a bad limit or cursor."""
+    """Return one page and the cursor of the next. Raises Invalid for a bad limit or cursor."""
     limit, before = _limit(query.get("limit")), _decode(query.get("cursor"))
     ordered = sorted((item for item in items if before is None or rank(item) < before), key=rank, reverse=True)
     shown = ordered[:limit]

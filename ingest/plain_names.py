@@ -1,9 +1,9 @@
-"""Which texts may be names: of agents, actions, customers, tasks, keys, models. Pure.
+"""Rules for names of agents, actions, customers, tasks, keys and models. Pure.
 
-Two names that look alike must not be two customers or two prices, so what cannot be seen is not
-part of a name: no blanks at the ends, no invisible characters, and one form for each letter (NFC,
-Unicode Standard Annex 15). Case counts: 'Acme' and 'acme' differ. Only new names are held to it;
-what an older log holds is still found.
+Two names that look alike must not be two customers or two prices. So a name has no invisible
+parts: no blanks at the ends, no invisible characters, and one form for each letter (NFC, Unicode
+Standard Annex 15). Case counts: 'Acme' and 'acme' differ. The rules apply to new names only; names
+in an older log are still found.
 """
 
 import re
@@ -13,13 +13,15 @@ from ingest.problems import Invalid
 
 CONTROL = r"\u0000-\u001f\u007f-\u009f"
 BLANK = r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-"""What may not begin or end a name; elsewhere in it, line and paragraph separators alone may not be."""
+"""Characters that may not begin or end a name. Of these, line and paragraph separators may not be inside one either."""
 INVISIBLE = (
     r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
     r"\ufff9-\ufffb"
 )
-"""Characters without a shape: zero-width spaces, byte order marks, soft hyphens, direction marks,
-fillers. The joiners U+200C and U+200D are none of them: several scripts and emoji need them."""
+"""Characters without a shape: zero-width spaces, byte order marks, soft hyphens, direction marks, fillers.
+
+The joiners U+200C and U+200D are not included: several scripts and emoji need them.
+"""
 
 _has_control = re.compile(rf"[{CONTROL}\ud800-\udfff]").search
 _has_blank_end = re.compile(rf"\A[{BLANK}]|[{BLANK}]\Z").search
@@ -29,13 +31,12 @@ SHOWN = 60
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name that is not empty is certainly one: the quick look, before :func:`check`."""
+    """True if a non-empty name is certainly valid: the fast path of :func:`check`."""
     return name.isascii() and name.isprintable() and name[0] != " " and name[-1] != " "
 
 
 def check(field: str, name: str | None) -> None:
-    """Raises Invalid, which names the field, for a text that no new name may have. Its length is
-    looked at elsewhere."""
+    """Raise Invalid, naming the field, for a text that no new name may have. Does not check the length."""
     if name is None or not name or is_plain(name):
         return
     if _has_control(name):

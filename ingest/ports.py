@@ -1,5 +1,6 @@
-"""What the gateway needs of streams, as protocols: the road to the log, the return address, the
-view's feeder. Tests implement them in memory (ingest.testing). Nothing is opened or started here.
+"""Protocols of what the gateway needs from streams: appends, replies and the feed of the view.
+
+Tests implement them in memory (ingest.testing). This module opens and starts nothing.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ Header = tuple[str, bytes]
 
 
 class AppendedAt(Protocol):
-    """Where an acknowledged record stands; its append time in ms UTC."""
+    """The position of an acknowledged record and its append time in ms UTC."""
 
     @property
     def partition(self) -> int: ...
@@ -23,7 +24,7 @@ class AppendedAt(Protocol):
 
 
 class CommandAppender(Protocol):
-    """Appends to rev.raw. Raises streams.errors.NotRecorded or Unknown."""
+    """An appender to rev.raw. Raises streams.errors.NotRecorded or AppendUnknown."""
 
     @property
     def ready(self) -> bool: ...
@@ -34,7 +35,7 @@ class CommandAppender(Protocol):
 
 
 class ReplyFuture(Protocol):
-    """A number that the pricer answers to, and where the answer will be."""
+    """The number of a request that the pricer replies to, and the future of the reply."""
 
     @property
     def n(self) -> int: ...
@@ -45,7 +46,7 @@ class ReplyFuture(Protocol):
 
 
 class ReplyPort(Protocol):
-    """The gateway's return address."""
+    """The receiver of replies to this gateway."""
 
     @property
     def ready(self) -> bool: ...
@@ -58,12 +59,12 @@ class ReplyPort(Protocol):
 
 
 class Follower(Protocol):
-    """Feeds the view of rev.config."""
+    """The feeder of the view of rev.config."""
 
     def confirmed_age(self) -> float: ...
 
     async def reached(self, offset: int) -> None: ...
 
     async def caught_up(self) -> None:
-        """Returns when the view holds everything that was committed before. Raises Hung or KafkaError."""
+        """Wait until the view holds everything that was committed before. Raises Hung or KafkaError."""
         ...

@@ -1,4 +1,4 @@
-"""/livez, /readyz and /metrics: whether this gateway lives, may be sent traffic, and its figures."""
+"""/livez, /readyz and /metrics: liveness, readiness and metrics of this gateway."""
 
 import asyncio
 
@@ -15,11 +15,11 @@ from ingest.shedding import Shedder
 from warehouse.errors import ReadsUnavailable
 
 PATIENCE = 0.5
-"""Seconds that the ledger has to show that it can be read; who asks for readiness waits 2."""
+"""Seconds that the ledger has to show that it can be read; callers of /readyz wait 2 s."""
 
 
 def routes(context: Context, shedder: Shedder) -> list[Route]:
-    """The routes of this module."""
+    """Return the routes of this module."""
 
     async def livez(request: web.Request) -> web.Response:
         return http_response(encode(ReadinessResponse(True, [], [])))
@@ -44,7 +44,7 @@ def routes(context: Context, shedder: Shedder) -> list[Route]:
 
 
 def reasons(context: Context) -> list[str]:
-    """What is not ready, and why; empty when traffic may come."""
+    """Return the reasons why the gateway is not ready; empty when it may receive traffic."""
     why: list[str] = []
     if not context.appender.ready:
         why.append("kafka: the log does not take appends")
@@ -59,7 +59,7 @@ def reasons(context: Context) -> list[str]:
 
 
 async def degraded(context: Context) -> list[str]:
-    """What is missing and does not keep traffic away: without ClickHouse only reads are 503."""
+    """Return what is missing without making the gateway unready: without ClickHouse only reads are 503."""
     if context.clickhouse is None:
         return []
     try:

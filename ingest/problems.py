@@ -1,20 +1,20 @@
-"""Refusals: what is answered instead of a result, in one JSON shape.
+"""Refusals: the exceptions that become error responses, in one JSON shape.
 
     Problem
-      Invalid        400
-      Unauthorized   401
-      Forbidden      403
-      NotFound       404
-      NothingCharged 409, code nothing_charged
-      TooLarge       413
-      Unsupported    415
-      TooMany        429 + Retry-After
-      NotRecordedYet 503 + Retry-After, code not_recorded: nothing was appended
-      MaybeRecorded  503 + Retry-After, code unknown: repeat with the same key
-      Unanswered     503 + Retry-After, code reads_unavailable: a shard did not answer a read
-      Decided        what the pricer refused
+      Invalid         400
+      Unauthorized    401
+      Forbidden       403
+      NotFound        404
+      NothingCharged  409, code nothing_charged
+      PayloadTooLarge 413
+      Unsupported     415
+      TooMany         429 + Retry-After
+      NotRecordedYet  503 + Retry-After, code not_recorded: nothing was appended
+      MaybeRecorded   503 + Retry-After, code unknown: repeat with the same key
+      Unanswered      503 + Retry-After, code reads_unavailable: a shard did not reply to a read
+      Decided         a refusal by the pricer
 
-Handlers raise these; ingest.middleware turns them into responses. No HTTP library in here.
+Handlers raise these; ingest.middleware turns them into responses. No HTTP library is imported here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from schemas.objects import OutcomeStatus
 from schemas.replies import IndexedError
 
 RETRY_AFTER = "1"
-"""Seconds, as the header has it."""
+"""Seconds, as text for the header."""
 
 
 class Problem(Exception):
@@ -34,7 +34,7 @@ class Problem(Exception):
     status: int = 400
     code: str = "invalid_request"
     outcome: OutcomeStatus | None = None
-    """Where the outcome stands, when that is the reason."""
+    """The status of the outcome, if it is the reason for the refusal."""
 
     def __init__(self, error: str, errors: Sequence[IndexedError] = (), headers: Mapping[str, str] | None = None):
         super().__init__(error)
@@ -44,7 +44,7 @@ class Problem(Exception):
 
 
 class Invalid(Problem):
-    """Something about the request is wrong; the message names it."""
+    """An error in the request; the message names it."""
 
 
 class Unauthorized(Problem):
@@ -110,8 +110,10 @@ class Decided(Problem):
 
 
 class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The JSON of every refusal. ``outcome``: where the outcome stands that is the reason, whose
-    id and status are also told beside it."""
+    """The JSON of every refusal.
+
+    ``outcome`` is the outcome whose status is the reason; its id and status are also given separately.
+    """
 
     error: str
     code: str

@@ -1,6 +1,6 @@
-"""Rates as a person or program typed them: a JSON number or decimal text, to exact cents.
+"""Conversion of rates as a person or program typed them, a JSON number or decimal text, to exact cents.
 
-Pure; no float may come in here.
+Pure; uses no floats.
 """
 
 import re
@@ -16,12 +16,12 @@ from schemas.money import MoneyError, format_cents, rate_from_decimal
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,9})?", re.ASCII)
 MAX_TEXT = 100
-"""Characters of a rate; 10^9 with 12 decimals has 23."""
+"""Maximum characters of a rate; 10^9 with 12 decimals has 23."""
 WANTED = "must be a number of cents from 0 to 1000000000 with at most 12 decimals"
 
 
 def rates_of(body: PriceBody) -> Rates:
-    """The three rates of a price, absent ones 0. Raises Invalid naming the field."""
+    """Return the three rates of a price; absent ones are 0. Raises Invalid naming the field."""
     return Rates(
         rate("base_rate_cents", body.base_rate_cents),
         rate("token_rate_cents", body.token_rate_cents),
@@ -30,7 +30,7 @@ def rates_of(body: PriceBody) -> Rates:
 
 
 def rate(name: str, raw: msgspec.Raw | UnsetType) -> str:
-    """Canonical cents of a rate's JSON text; "0" when it is absent or null. Raises Invalid."""
+    """Return a rate's JSON text as canonical cents; "0" when it is absent or null. Raises Invalid."""
     if raw is UNSET:
         return "0"
     text = bytes(raw).decode("utf-8", "replace")

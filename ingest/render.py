@@ -1,7 +1,7 @@
-"""The answers of the write path that are no price yet, and those of batches: pure and exact.
+"""Rendering of the responses to batches and to accepted events that have no price yet. Pure and exact.
 
-The answer of a single charged event is rendered in schemas.meter_responses, since others than the
-gateway show it too.
+The response for a single charged event is rendered in schemas.meter_responses, since not only the
+gateway shows it.
 """
 
 from itertools import repeat
@@ -16,7 +16,7 @@ from schemas.replies import BatchChargedReply
 
 
 def accepted(customer_id: str, event: MeterEvent, id: int, at: int, test: bool) -> bytes:
-    """202 of an event that is durable and not priced yet; ``at``: its append time, ms."""
+    """Return the 202 body of an event that is durable and not priced yet; ``at``: its append time, ms."""
     opened = outcome_id(id) if event.outcome == "pending" else None
     shown = subject(customer_id, event)
     return encode(
@@ -36,7 +36,7 @@ def accepted(customer_id: str, event: MeterEvent, id: int, at: int, test: bool) 
 
 
 def batch_metered(partition: int, offset: int, charged: BatchChargedReply, test: bool) -> bytes:
-    """201 of a batch whose command stands at (partition, offset)."""
+    """Return the 201 body of a batch whose command is at (partition, offset)."""
     first, totals, replayed = event_id(partition, offset), charged.totals, charged.replayed
     if replayed or charged.outcomes:
         opened, voided = set(charged.outcomes), set(charged.voided)
@@ -57,7 +57,7 @@ def batch_metered(partition: int, offset: int, charged: BatchChargedReply, test:
 
 
 def batch_accepted(partition: int, offset: int, events: list[MeterEvent], test: bool) -> bytes:
-    """202 of a batch that is durable and not priced yet."""
+    """Return the 202 body of a batch that is durable and not priced yet."""
     first = event_id(partition, offset)
     results = [
         AcceptedResult(id, NULL, status, outcome_id(id) if event.outcome == "pending" else None)

@@ -1,7 +1,7 @@
-"""The body of a request as plain bytes: media type, gzip and sizes; and strict queries.
+"""Reads the body of a request as plain bytes (media type, gzip, sizes), and queries strictly.
 
-Content-Encoding is ours to undo (the server's own is switched off), so that no more than
-the limit is ever inflated. What the bytes mean is decided elsewhere.
+This module undoes Content-Encoding itself (the server's own decoding is off), so that no more than
+the limit is ever inflated. It does not interpret the bytes.
 """
 
 import asyncio
@@ -16,20 +16,22 @@ from ingest.hints import hint
 from ingest.problems import Invalid, PayloadTooLarge, Unsupported
 
 REQUEST_ID = web.RequestKey("request_id", str)
-"""Where a request carries its id."""
+"""The key under which a request holds its id."""
 MARK = b"\xef\xbb\xbf"
-"""A byte order mark, which some editors and languages put before UTF-8; it says nothing."""
+"""A byte order mark, which some editors and languages put before UTF-8; it is ignored."""
 BODY_TIME = 60.0
-"""Seconds that a body may take."""
+"""Seconds within which a body must arrive."""
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
 _GZIP = 16 + zlib.MAX_WBITS
 _SLICE = 4096
 
 
 async def body_of(request: web.Request, limit: int, within: float = BODY_TIME) -> bytes:
-    """The body, inflated and without a byte order mark, if it comes ``within`` so many seconds. Raises
-    Unsupported, TooLarge (above ``limit`` bytes before or after inflating) or Invalid (what says gzip and is not, or
-    is cut off)."""
+    """Return the body, inflated and without a byte order mark, if it arrives ``within`` so many seconds.
+
+    Raises Unsupported, PayloadTooLarge (above ``limit`` bytes before or after inflating) or Invalid (too
+    late, cut off, or said to be gzip and is not).
+    """
     content_type = request.headers.get("Content-Type")
     if content_type and content_type.partition(";")[0].strip().lower() != "application/json":
         raise Unsupported("Content-Type must be application/json")
@@ -47,28 +49,31 @@ async def body_of(request: web.Request, limit: int, within: float = BODY_TIME) -
 
 
 async def _read(request: web.Request, within: float) -> bytes:
-    """A body that is still under way. A broken chunk is never told to whoever waits for the
-    body, only the connection's own answer tells it; the time limit ends such a wait too."""
+    """Read a body that is still arriving.
+
+    A broken chunk is never reported to the code that waits for the body, only the connection's own
+    response reports it; the time limit ends such a wait too.
+    """
     try:
         async with asyncio.timeout(within):
             return await request.read()
     except TimeoutError as error:
         raise Invalid(f"the body did not come within {within:g} s") from error
     except (ConnectionError, ClientPayloadError) as error:
-        # nobody may be left to read the answer, but it is no fault of ours
+        # the client may be gone, but this is not the gateway's fault
         raise Invalid("the body was cut off before its end") from error
     except HttpProcessingError as error:
         raise Invalid("the body is not valid HTTP") from error
 
 
 def inflate(body: bytes, limit: int) -> bytes:
-    """The content of a gzip body, of which at most ``limit`` + 1 bytes are made."""
+    """Return the content of a gzip body, inflating at most ``limit`` + 1 bytes of it."""
     parts: list[bytes] = []
     room = limit + 1
     at, member = 0, None
     while at < len(body):
         member = member or zlib.decompressobj(_GZIP)
-        # a slice, since a member copies all that follows it: many tiny ones would take minutes
+        # a slice, since a member copies everything that follows it: many tiny ones would take minutes
         piece = body[at : at + _SLICE]
         try:
             parts.append(member.decompress(piece, room))
@@ -86,7 +91,7 @@ def inflate(body: bytes, limit: int) -> bytes:
 
 
 def query_of(request: web.Request, known: Collection[str]) -> dict[str, str]:
-    """The query parameters. Raises Invalid for one that is not known or given twice."""
+    """Return the query parameters. Raises Invalid for one that is unknown or given twice."""
     if not request.query_string:
         return {}
     given: dict[str, str] = {}
@@ -100,7 +105,7 @@ def query_of(request: web.Request, known: Collection[str]) -> dict[str, str]:
 
 
 def request_id(given: str | None) -> str | None:
-    """The caller's own X-Request-Id, if it is one that may be echoed and logged."""
+    """Return the caller's own X-Request-Id, if it may be echoed and logged; otherwise None."""
     return given if given is not None and _ID.fullmatch(given) else None
 
 

@@ -1,6 +1,6 @@
-"""The response bodies of the write path: what renders them and what /openapi.json describes.
-A charged event is in schemas.meter_responses, keys, prices and customers are in schemas.objects.
+"""The response bodies of the write path, which render responses and from which /openapi.json is made.
 
+A charged event is in schemas.meter_responses; keys, prices and customers are in schemas.objects.
 Money is ``Raw``: decimal text printed as an exact JSON number, never through a float.
 """
 
@@ -38,8 +38,10 @@ class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class BatchResponse(msgspec.Struct, frozen=True, gc=False):
-    """201: the events are in the ledger at these prices, in the order of the request. ``total_cents``: what
-    this request charged; a replayed event adds nothing."""
+    """201: the events are in the ledger at these prices, in the order of the request.
+
+    ``total_cents`` is what this request charged; a replayed event adds nothing.
+    """
 
     results: list[BatchResult]
     total_cents: Number
@@ -67,13 +69,13 @@ class AcceptedBatch(msgspec.Struct, frozen=True, gc=False):
 
 
 class KeyCreated(KeyObject, frozen=True):
-    """201: the key in full, this once."""
+    """201: the new key in full. It is shown only here."""
 
     api_key: str
 
 
 class KeyShown(KeyObject, frozen=True):
-    """``last_used_at``: when it last metered something that the ledger has."""
+    """A key, masked. ``last_used_at``: the last time that the key metered something that is in the ledger."""
 
     last_used_at: str | None
 
@@ -99,7 +101,7 @@ class DoneResponse(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class EffectivePrice(msgspec.Struct, frozen=True):
-    """The rates that an action is priced with now; ``is_custom``: a row of this customer's."""
+    """The rates of an action now; ``is_custom``: they are this customer's own."""
 
     action_type: str
     base_rate_cents: Number
@@ -114,7 +116,7 @@ class EffectivePrices(msgspec.Struct, frozen=True):
 
 
 class ReadinessResponse(msgspec.Struct, frozen=True):
-    """``reasons``: what is not ready and why. ``degraded``: what is missing although it is ready."""
+    """The readiness. ``reasons``: why the gateway is not ready. ``degraded``: what is missing although it is ready."""
 
     ready: bool
     reasons: list[str]

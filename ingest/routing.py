@@ -1,8 +1,7 @@
-"""The table of routes: what is served, to whom, and what /openapi.json says of it.
+"""The table of routes: paths, handlers, who may call them, and their description in /openapi.json.
 
-Each package of the gateway (metering, admin, reads, …) contributes rows; the application and
-its description are made from the same rows, so that neither can forget one. No handler code
-may come in.
+Each package of the gateway (metering, admin, reads, …) contributes rows. The application and its
+description are made from the same rows, so that neither can miss one. No handler code belongs here.
 """
 
 import re
@@ -17,12 +16,12 @@ from ingest.context import Context
 _PARAMETER = re.compile(r"{(\w+)}")
 _ANY = r"[^/]+"
 _OTHER = {"event_id": rf"(?!lookup(?:/|$)){_ANY}"}
-"""Parameters in whose place another path has a word of its own."""
+"""Patterns of parameters that share their place in the path with a fixed word."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def bound(context: Context, function: Callable[[Context, web.Request], Awaitable[web.StreamResponse]]) -> Handler:
-    """A handler that is given what ``function`` needs beside the request."""
+    """Return a handler that calls ``function`` with the context and the request."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         return await function(context, request)
@@ -31,17 +30,19 @@ def bound(context: Context, function: Callable[[Context, web.Request], Awaitable
 
 
 class Auth(Enum):
-    """Who may call a route."""
+    """The credentials that a route requires."""
 
     NONE = "none"
     KEY = "key"
-    """A customer's API key, or a platform's."""
+    """The API key of a customer or a platform."""
     ADMIN = "admin"
 
 
 class Operation(NamedTuple):
-    """What a route takes and answers. ``responses``: struct type by status (None: no JSON of
-    ours); refusals need not be listed. ``query``: parameter name to what it means.
+    """The request and responses of a route.
+
+    ``responses`` maps a status to a struct type (None: no JSON of ours); refusals need not be listed.
+    ``query`` maps a parameter to its description.
     """
 
     method: str
@@ -58,7 +59,7 @@ class Route(NamedTuple):
     handler: Handler
 
     def definition(self) -> web.RouteDef:
-        """The row as aiohttp wants it."""
+        """Return the row as aiohttp's route definition."""
         # the library's own pattern leaves out names with braces
         path = _PARAMETER.sub(lambda name: f"{{{name[1]}:{_OTHER.get(name[1], _ANY)}}}", self.operation.path)
         return web.route(self.operation.method, path, self.handler)

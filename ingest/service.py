@@ -1,4 +1,4 @@
-"""The gateway as a process: opens the road to the log, serves, and stops within 2 s of SIGTERM."""
+"""The gateway process: connects to the log, serves, and stops within 2 s of SIGTERM."""
 
 import asyncio
 import secrets
@@ -29,9 +29,9 @@ from streams.views import CompactedView
 from warehouse.queries import open_reads
 
 GRACE = 1.0
-"""Seconds that requests under way have left after SIGTERM before they are answered 202."""
+"""Seconds after SIGTERM until requests in progress are answered with 202."""
 CLOSING = 0.5
-"""Seconds more until a connection is closed all the same."""
+"""Seconds more until a connection is closed anyway."""
 
 _log = structlog.get_logger("ingest")
 
@@ -62,8 +62,10 @@ async def _serve(settings: Settings) -> None:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Gateway]:
-    """A gateway that serves while the block runs; requests under way are finished at the end.
-    Raises SettingError where it cannot listen."""
+    """Serve a gateway while the block runs, and finish the requests in progress at the end.
+
+    Raises SettingError if it cannot listen.
+    """
     if settings.open_admin:
         _log.warning("REV_OPEN_ADMIN=1: everyone may make keys and set prices")
     view = ConfigView()
@@ -90,7 +92,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
     )
     reserve.look()
     looking = asyncio.create_task(reserve.keep_looking())
-    # served meanwhile, so that /readyz can say what it waits for and intake answers 503
+    # connects while it serves, so that /readyz can name what is missing and intake answers 503
     connecting = asyncio.create_task(_connect(follower, appender, replies))
     runner = GatewayRunner(application(context, shedder), GRACE + CLOSING)
     await runner.setup()

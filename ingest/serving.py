@@ -1,7 +1,7 @@
-"""The server around the application: what is refused before a handler is found.
+"""The server around the application: refuses requests before a handler is found.
 
-Requests that are no HTTP are answered in the one shape of refusals too, and counted. What
-HTTP is, the library decides; what a request means is decided elsewhere.
+Requests that are not valid HTTP also get a refusal in the common JSON shape, and are counted. The
+library decides what is valid HTTP; other modules decide what a request means.
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,8 +18,10 @@ MAX_WORDS = 200
 
 
 class GatewayRunner(web.AppRunner):
-    """Runs the gateway's application; bodies are inflated by ingest.request_body, not by the server.
-    ``shutdown_timeout``: seconds > 0 that requests under way have at the end."""
+    """A runner of the gateway's application; ingest.request_body inflates bodies, not the server.
+
+    ``shutdown_timeout``: seconds > 0 that requests in progress have at the end.
+    """
 
     def __init__(self, app: web.Application, shutdown_timeout: float) -> None:
         super().__init__(
@@ -45,7 +47,7 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """400 for what cannot be parsed; anything else is the library's own way out."""
+        """Return 400 for a request that cannot be parsed; leave everything else to the library."""
         if status != HTTPStatus.BAD_REQUEST or request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
         metrics.MALFORMED.inc()
@@ -59,7 +61,7 @@ Handling = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 def _refusing(handler: Handling) -> Handling:
-    """The application, and in our words what it refuses outside of its middleware (Expect)."""
+    """Wrap the application so that refusals outside its middleware (Expect) have Rev's shape."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         try:

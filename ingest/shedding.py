@@ -1,13 +1,13 @@
-"""How far each shard is behind, as this gateway sees it, and whom to let wait. Pure.
+"""Load shedding: estimates how far each shard is behind and decides which requests wait. Pure.
 
 A shard's lag is the age of the oldest acknowledged append of this gateway that the shard's
 position has not passed. Appends are kept in buckets of 10 ms, so the memory of a long
-outage is bounded. Only appends that asked for an answer are kept: an answer is what moves
+outage is bounded. Only appends that want a reply are kept, since a reply is what moves
 the position. The clock (seconds, monotonic) is passed in.
 
-An answer can be lost, and then only a later one tells the position. So what was learned
-before a silence is not held against anyone, and a shard that refuses lets one command in
-now and then to ask.
+A reply can be lost, and then only a later one gives the position. So what was learned
+before a silence counts against nobody, and a shard that refuses accepts one command now
+and then to get a reply.
 """
 
 from collections import Counter, deque
@@ -15,20 +15,20 @@ from collections.abc import Callable
 from enum import Enum
 
 WAIT_UNTIL = 1.0
-"""Seconds of lag from which on a 202 is given at once."""
+"""Seconds of lag above which a 202 is returned at once."""
 REFUSE_FROM = 10.0
-"""Seconds of lag from which on those with most unanswered events get a 429."""
+"""Seconds of lag above which the customers with most unanswered events get a 429."""
 BUCKET = 0.01
-"""Seconds of appends that are remembered together."""
+"""Seconds of appends that share a bucket."""
 MAX_BUCKETS = 8192
 PROBE = 0.5
-"""Seconds without an append after which a refusing shard lets one in."""
+"""Seconds without an append after which a refusing shard accepts one."""
 SILENCE = 1.0
-"""Seconds without an append after which older ones say nothing about the shard any more."""
+"""Seconds without an append after which older ones no longer count."""
 
 
 class ShardLoad(Enum):
-    """What a request may expect of its shard."""
+    """The way in which a request is served: await the reply, accept at once, or refuse."""
 
     ANSWER = "answer"
     ACCEPT = "accept"
@@ -49,15 +49,17 @@ class _Shard:
         self.buckets: deque[_Bucket] = deque()
         self.unanswered: Counter[str] = Counter()
         self.latest = 0.0
-        """When the last append was acknowledged."""
+        """Time when the last append was acknowledged."""
 
     def silence(self, now: float) -> float:
-        """Seconds since the last append."""
+        """Return the seconds since the last append."""
         return now - self.latest
 
     def forget(self, position: int, now: float) -> None:
-        """Drop what the shard has read (``position`` is the next offset that it will read), and
-        everything after a silence."""
+        """Drop what the shard has read, and everything after a silence.
+
+        ``position`` is the next offset that the shard will read.
+        """
         if self.silence(now) > SILENCE:
             self.buckets.clear()
             self.unanswered.clear()
@@ -79,7 +81,7 @@ class Shedder:
         self._shards: dict[int, _Shard] = {}
 
     def lag(self, shard: int) -> float:
-        """Seconds; 0 when nothing is unanswered."""
+        """Return the lag in seconds; 0 when nothing is unanswered."""
         held = self._shards.get(shard)
         if held is None:
             return 0.0
@@ -88,8 +90,11 @@ class Shedder:
         return now - held.buckets[0].began if held.buckets else 0.0
 
     def decide(self, shard: int, customer: str) -> ShardLoad:
-        """What a new command of the customer may expect. Refused are those who have at least
-        the average of what is unanswered: one of many small customers never is."""
+        """Decide how to serve a new command of the customer.
+
+        Refuse only customers with at least the average number of unanswered events: one of many small
+        customers is never refused.
+        """
         lag = self.lag(shard)
         if lag <= WAIT_UNTIL:
             return ShardLoad.ANSWER
@@ -101,13 +106,15 @@ class Shedder:
         return ShardLoad.REFUSE if average_or_more else ShardLoad.ACCEPT
 
     def due(self, shard: int) -> bool:
-        """Whether a command that waits for no answer should ask for one all the same, so that
-        the shard's position is learned also when nobody waits."""
+        """True if a command that does not wait should still get a reply.
+
+        Such replies give the shard's position when nobody waits.
+        """
         held = self._shards.get(shard)
         return held is None or not held.buckets or self._clock() - held.buckets[-1].began >= BUCKET
 
     def appended(self, shard: int, offset: int, customer: str, events: int) -> None:
-        """An append that asked for an answer was acknowledged."""
+        """Record that an append that wants a reply was acknowledged."""
         held = self._shards.setdefault(shard, _Shard())
         now, position = self._clock(), self._positions.get(shard, -1)
         held.forget(position, now)
@@ -123,5 +130,5 @@ class Shedder:
         held.unanswered[customer] += events
 
     def lags(self) -> dict[int, float]:
-        """Seconds by shard, of every shard that was ever appended to."""
+        """Return the lag in seconds of every shard that was ever appended to."""
         return {shard: self.lag(shard) for shard in self._shards}

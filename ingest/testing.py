@@ -1,7 +1,7 @@
-"""A whole log in memory, for tests of the gateway: appends, the pricer, answers, the view.
+"""An in-memory log for tests of the gateway: appends, the pricer, replies, the view.
 
-The pricer's pure Processor is passed in (services do not import each other), so that what a
-test is answered is what the real pricer decides. No Kafka, no files, no clock of its own.
+The pricer's pure Processor is passed in (services do not import each other), so that tests get
+the decisions of the real pricer. It uses no Kafka, no files and no clock of its own.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ Header = tuple[str, bytes]
 
 
 class Placed(NamedTuple):
-    """Where an append stands."""
+    """The position and time of an append."""
 
     partition: int
     offset: int
@@ -29,7 +29,7 @@ class Placed(NamedTuple):
 
 
 class FakePendingReply(NamedTuple):
-    """A request that waits for an answer."""
+    """A request that waits for a reply."""
 
     n: int
     header: Header
@@ -62,7 +62,7 @@ class FakeState:
         return self.memory.get(key)
 
     def take(self, decision: Decision) -> None:
-        """Keep what a decision changes."""
+        """Apply the changes of a decision."""
         for key, value in decision.changes:
             if value is None:
                 self.pairs.pop(key, None)
@@ -73,7 +73,7 @@ class FakeState:
 
 
 class FakeReplies:
-    """The return address of one gateway."""
+    """The receiver of replies to one gateway."""
 
     def __init__(self) -> None:
         self.ready = True
@@ -91,16 +91,16 @@ class FakeReplies:
         self.waiting.pop(n, None)
 
     def answer(self, reply: Reply) -> None:
-        """Give the answer to whoever still waits for it."""
+        """Deliver the reply if a request still waits for it."""
         future = self.waiting.get(reply.n)
         if future is not None and not future.done():
             future.set_result(reply)
 
 
 class FakeLog:
-    """rev.raw, the pricer behind it, rev.config and rev.replies, all at once and in memory.
+    """rev.raw, the pricer behind it, rev.config and rev.replies, all synchronous and in memory.
 
-    It is an Appender and a Follower; ``replies`` is the Replies. ``clock``: append times, ms.
+    It is a CommandAppender and a Follower; ``replies`` is the ReplyPort. ``clock``: append times, ms.
     """
 
     def __init__(self, processor: Processor, view: ConfigView, partitions: int, clock: Callable[[], int]) -> None:
@@ -111,13 +111,13 @@ class FakeLog:
         self.entries: list[bytes] = []
         self.ready = True
         self.error: Exception | None = None
-        """Raised by the next appends instead of appending."""
+        """Raised by the next appends, which append nothing."""
         self.age = 0.0
-        """What confirmed_age says, seconds."""
+        """The result of confirmed_age, in seconds."""
         self.lags_behind = False
-        """The view is not fed and reached() never returns."""
+        """True if the view is not fed and reached() never returns."""
         self.elsewhere = False
-        """Changes are answered by another gateway: the view is fed when it is asked to catch up."""
+        """True if another gateway answers changes: the view is fed only when caught_up() is called."""
         self.appends: Counter[bytes] = Counter()
         self._clock = clock
         self._paused = False
@@ -145,16 +145,16 @@ class FakeLog:
         self._deliver()
 
     def pause(self) -> None:
-        """The pricer stops: appends stay unanswered."""
+        """Stop the pricer: appends stay unanswered."""
         self._paused = True
 
     def resume(self) -> None:
-        """The pricer catches up."""
+        """Let the pricer catch up."""
         self._paused = False
         self._price()
 
     def values(self) -> list[bytes]:
-        """Every command of a customer or of the configuration, in the order of the appends."""
+        """Return every command of a customer or of the configuration, in partition order."""
         return [record.value for shard in self.raw for record in shard if not record.key.startswith(b"_price")]
 
     def _append(self, key: bytes, value: bytes, headers: tuple[Header, ...], partition: int | None) -> Placed:

@@ -1,6 +1,6 @@
-"""Times as callers write them: ISO 8601 with an offset, to milliseconds since the epoch. Pure.
+"""Parsing of callers' times: ISO 8601 with an offset, to milliseconds since the epoch. Pure.
 
-The way back is schemas.objects.iso.
+The inverse is schemas.objects.iso.
 """
 
 import re
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
-# fromisoformat takes much more (week dates, blanks for T); only what is named may come in
+# fromisoformat accepts much more (week dates, blanks for T); only this form may pass
 _SHAPE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?", re.ASCII | re.IGNORECASE)
 
 
@@ -17,11 +17,11 @@ _OFFSET = re.compile(r"[+-](\d\d):?(\d\d)?", re.ASCII)
 
 
 class TimeError(ValueError):
-    """A text that is no time; the message says what it must be."""
+    """A text that is not a time; the message says what it must be."""
 
 
 def parse(text: str) -> int:
-    """Milliseconds of an ISO 8601 time with Z or an offset. Raises TimeError."""
+    """Return the milliseconds of an ISO 8601 time with Z or an offset. Raises TimeError."""
     match = _SHAPE.fullmatch(text)
     if match is None:
         raise TimeError("must be an ISO 8601 time such as 2026-04-26T12:00:00Z")
@@ -30,7 +30,7 @@ def parse(text: str) -> int:
     if (offset := _OFFSET.fullmatch(match[3])) and (int(offset[1]) > 23 or int(offset[2] or 0) > 59):
         raise TimeError(f"has the offset {match[3]}, which is none: offsets go from -23:59 to +23:59")
     try:
-        # in UTC, where an offset may put it outside of the years that there are
+        # convert to UTC here: an offset may move the time outside the supported years
         moment = datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise TimeError(f"is not a time that exists ({error})") from None

@@ -1,7 +1,7 @@
-"""From bodies to normalized meter events: everything that can be refused without state.
+"""Validation: turns bodies into normalized meter events, refusing everything that can be refused without state.
 
-Pure: the clock's reading comes in as ``now`` (ms UTC). The loop over a batch runs for every
-event that Rev takes, so the common path is kept short and the rest moved out of it.
+Pure: the current time is passed in as ``now`` (ms UTC). The loop over a batch runs for every event
+that Rev accepts, so the common path is short and the rest is moved out of it.
 """
 
 import re
@@ -32,13 +32,16 @@ _decode_loose = msgspec.json.Decoder(LooseBatchBody).decode
 _decode_any = msgspec.json.Decoder().decode
 _OPENERS = (b"{", b"[")
 MANY_OBJECTS = 10 * MAX_EVENTS
-"""In a batch with more, events are counted before they are made: 8 KiB of gzip hold millions of ``{}``."""
+"""Number of ``{`` in a batch's body above which its events are counted before they are decoded.
+
+8 KiB of gzip hold millions of ``{}``.
+"""
 
 NO_LABELS = dict.fromkeys(LABELS)
 
 
 class TimeBounds:
-    """What times are measured against: ms UTC, and the ms that a timestamp may lie back."""
+    """The bounds for times: now in ms UTC, and how many ms a timestamp may lie back."""
 
     __slots__ = ("latest", "now", "oldest")
 
@@ -49,7 +52,7 @@ class TimeBounds:
 
 
 def decode(body: bytes | msgspec.Raw, decoder: Any, struct: type) -> Any:
-    """The body as its struct. Raises Invalid that says what is wrong with it."""
+    """Decode the body into its struct. Raises Invalid with an explanation."""
     try:
         return decoder(body)
     except DecodeFailure as error:
@@ -57,13 +60,13 @@ def decode(body: bytes | msgspec.Raw, decoder: Any, struct: type) -> Any:
 
 
 def decode_event(body: bytes | msgspec.Raw) -> EventBody:
-    """The body of POST /v1/meter, or one event of a batch. Raises Invalid."""
+    """Decode the body of POST /v1/meter, or one event of a batch. Raises Invalid."""
     made: EventBody = decode(body, _decode_event, EventBody)
     return made
 
 
 def decode_batch(body: bytes) -> BatchBody:
-    """The body of POST /v1/meter/batch. Raises Invalid, with every event's error."""
+    """Decode the body of POST /v1/meter/batch. Raises Invalid with the errors of all its events."""
     if body.count(b"{") > MANY_OBJECTS:
         _count(body)
     try:
@@ -78,8 +81,10 @@ def decode_batch(body: bytes) -> BatchBody:
 
 
 def events_of(bodies: list[EventBody], customer_id: str, key: str | None, bounds: TimeBounds) -> list[MeterEvent]:
-    """Every event of a batch, normalized; ``key`` is the batch's own. Raises Invalid with the
-    error of each event that has one."""
+    """Return every event of a batch, normalized; ``key`` is the batch's own.
+
+    Raises Invalid with the error of each event that has one.
+    """
     made: list[MeterEvent] = []
     errors: list[IndexedError] = []
     append = made.append
@@ -96,8 +101,10 @@ def events_of(bodies: list[EventBody], customer_id: str, key: str | None, bounds
 
 
 def event_of(body: EventBody, key: str | None, bounds: TimeBounds) -> MeterEvent:
-    """One event, normalized. ``key``: what it is known by unless it has a key itself. Raises
-    Invalid naming the field."""
+    """Return one event, normalized. ``key`` is its idempotency key unless it has its own.
+
+    Raises Invalid naming the field.
+    """
     agent_id, action = body.agent_id, body.action
     if agent_id is None:
         raise Invalid("agent_id is required")
@@ -142,8 +149,11 @@ def event_of(body: EventBody, key: str | None, bounds: TimeBounds) -> MeterEvent
 
 
 def json_object(name: str, raw: msgspec.Raw) -> msgspec.Raw:
-    """The sender's JSON object, or EMPTY for null. Raw text is not looked at by the decoder,
-    so it is decoded once here: UTF-8, depth and numbers. Raises Invalid."""
+    """Return the sender's JSON object, or EMPTY for null.
+
+    The decoder does not check raw text, so it is decoded once here: UTF-8, depth and numbers.
+    Raises Invalid.
+    """
     text = bytes(raw)
     if text == b"null":
         return EMPTY
@@ -161,7 +171,7 @@ def json_object(name: str, raw: msgspec.Raw) -> msgspec.Raw:
 
 
 def header_key(given: list[str]) -> str | None:
-    """The Idempotency-Key header. Raises Invalid."""
+    """Return the Idempotency-Key header. Raises Invalid."""
     if not given:
         return None
     if len(given) > 1:
@@ -173,16 +183,17 @@ def header_key(given: list[str]) -> str | None:
 
 
 def failed(errors: list[IndexedError]) -> Invalid:
-    """The refusal of a batch some of whose events are invalid."""
+    """Return the refusal of a batch with invalid events."""
     first = errors[0]
     return Invalid(f"events[{first.index}]: {first.error}; nothing of the batch was recorded", errors)
 
 
 def expiry(text: str, now: int, repeats: int = 0) -> int:
-    """Ms of an expires_at that lies after ``now`` and not too far. Raises Invalid.
+    """Return an expires_at in ms that is after ``now`` and not too far away. Raises Invalid.
 
-    ``repeats``: ms for which the request's key is remembered, 0 without one. So long it may be
-    the repeat of one that came in time; only the pricer knows, and refuses it if it is not.
+    ``repeats``: ms for which the request's key is remembered, 0 without one. An expires_at that long
+    ago may be in the repeat of a request that came in time; only the pricer knows, and refuses it if
+    it is not.
     """
     at = _time("expires_at", text)
     if at <= now - repeats:
@@ -193,7 +204,7 @@ def expiry(text: str, now: int, repeats: int = 0) -> int:
 
 
 def no_control(name: str, text: str | None) -> None:
-    """Raises Invalid naming the field for text with control characters."""
+    """Raise Invalid, naming the field, for text with control characters."""
     if text is not None and not text.isprintable():
         _no_control(name, text)
 
@@ -204,7 +215,7 @@ def _no_control(name: str, text: str) -> None:
 
 
 def _split(body: EventBody) -> tuple[int, int, int]:
-    """Total, input and output of an event that gave a split, in either spelling or both."""
+    """Return total, input and output of an event that gave a split, in either spelling or both."""
     part_in = _same("tokens_input", body.tokens_input, "tokens_in", body.tokens_in)
     part_out = _same("tokens_output", body.tokens_output, "tokens_out", body.tokens_out)
     total = part_in + part_out
@@ -252,7 +263,7 @@ def _time(name: str, text: str) -> int:
 
 
 def _labels(body: EventBody) -> dict[str, str]:
-    """Those that are given, by name. Raises Invalid naming the field."""
+    """Return the labels that are given, by name. Raises Invalid naming the field."""
     labels = labels_of(body)
     if labels == NO_LABELS:
         return {}
@@ -275,14 +286,14 @@ def _too_many(count: int) -> Invalid:
 
 
 def _count(body: bytes) -> None:
-    """Raises Invalid for too many events, and for what is no batch at all."""
+    """Raise Invalid for too many events, and for a body that is not a batch."""
     batch: LooseBatchBody = decode(body, _decode_loose, BatchBody)
     if batch.events is not None and len(batch.events) > MAX_EVENTS:
         raise _too_many(len(batch.events))
 
 
 def _batch_failure(error: Exception, body: bytes) -> Invalid:
-    """Everything that is wrong with a batch that could not be decoded at once."""
+    """Return every error of a batch that could not be decoded as a whole."""
     batch = decode(body, _decode_loose, BatchBody)
     events = batch.events or []
     if len(events) > MAX_EVENTS:

@@ -1,5 +1,7 @@
-"""What the handlers of customers' writes share: query, body and key of a request, its idempotency
-key, whether its answer is waited for, and where a 202 points to.
+"""Shared helpers of the customers' write handlers.
+
+They read a request's query, body, key and idempotency key, find whether it waits for the reply,
+and make the location of a 202.
 """
 
 from collections.abc import Collection
@@ -22,8 +24,11 @@ KEY_HEADER = "Idempotency-Key"
 async def received(
     context: Context, request: web.Request, limit: int, known: Collection[str] = QUERY
 ) -> tuple[dict[str, str], bytes, ApiKey]:
-    """Query, body and API key. The key is looked at before anything else, and again after the
-    body: that may take its time, and the key be revoked meanwhile."""
+    """Return the query, body and API key.
+
+    The key is checked first, and again after the body: the body may take long to arrive, and the key
+    may be revoked meanwhile.
+    """
     key_of(context, request)
     query = query_of(request, known)
     body = await body_of(request, limit)
@@ -31,13 +36,15 @@ async def received(
 
 
 def given_key(request: web.Request) -> str | None:
-    """The Idempotency-Key header. Raises Invalid."""
+    """Return the Idempotency-Key header. Raises Invalid."""
     return header_key(request.headers.getall(KEY_HEADER, []))
 
 
 def one_key(request: web.Request, own: str | None) -> str | None:
-    """The idempotency key of a request, from its header or its body (``own``). Raises Invalid
-    when both are given and differ."""
+    """Return the idempotency key of a request, from its header or its body (``own``).
+
+    Raises Invalid when both are given and differ.
+    """
     header = given_key(request)
     if header is not None and own is not None and header != own:
         raise Invalid("Idempotency-Key and idempotency_key differ")
@@ -45,13 +52,13 @@ def one_key(request: web.Request, own: str | None) -> str | None:
 
 
 def waits(request: web.Request) -> bool:
-    """Whether the caller waits for the decision; not with ``Prefer: respond-async``."""
+    """True if the caller waits for the decision; False with ``Prefer: respond-async``."""
     given = request.headers.getall("Prefer", ())
     return not given or "respond-async" not in [part.strip().lower() for part in ",".join(given).split(",")]
 
 
 def location(key: ApiKey, customer_id: str, *path: str) -> dict[str, str]:
-    """The header that says where the caller, who has ``key``, finds what was accepted."""
+    """Return the header with the location of what was accepted, for a caller with ``key``."""
     where = "/".join(["", "v1", *(quote(part, safe="") for part in path)])
     asks = "?" + urlencode({"customer_id": customer_id}) if key.customer_id == PLATFORM else ""
     return {"Location": where + asks}

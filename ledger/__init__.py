@@ -1,5 +1,5 @@
-"""The ledger: rev.entries into ClickHouse, every entry exactly one row.
+"""The ledger: copies rev.entries into ClickHouse, every entry as exactly one row.
 
-It knows records, offsets, blocks and SQL, never how a price comes about. Nothing here may
-change, drop or make up an amount: a record that cannot be stored stops its partition.
+It handles records, offsets, blocks and SQL, and does not know how a price is computed. Nothing here may change, drop or
+invent an amount: a record that cannot be stored stops its partition.
 """

@@ -1,8 +1,8 @@
-"""Blocks: contiguous ranges of rev.entries that ClickHouse takes as one part. Pure.
+"""Blocks: contiguous ranges of rev.entries that ClickHouse stores as one part. Pure.
 
-A block holds records of one calendar month (UTC) of the accepted time, since one block over
-two months becomes two parts, and a crash between them would lose rows for ever. The values
-travel verbatim: only their address is spliced in, nothing is decoded.
+A block holds records of one calendar month (UTC) of the accepted time: a block over two months becomes two parts, and a
+crash between them would lose rows for ever. Values are passed on verbatim: only their address is spliced in, nothing is
+decoded.
 """
 
 from collections.abc import Sequence
@@ -33,18 +33,18 @@ class Block(NamedTuple):
         return self.records[-1].offset
 
     def lines(self) -> bytes:
-        """JSONEachRow: each value with its offset spliced in as the first member."""
+        """Return JSONEachRow lines: each value with its offset spliced in as the first member."""
         return b"".join([b'{"entries_offset":%d,%b\n' % (r.offset, r.value[1:]) for r in self.records])
 
     def halves(self) -> tuple["Block", "Block"]:
-        """Two blocks that follow each other. Only for two records or more."""
+        """Return two consecutive blocks. Requires at least two records."""
         middle = len(self.records) // 2
         first = Block(self.after, self.records[:middle])
         return first, Block(first.last, self.records[middle:])
 
 
 def month_of(timestamp: int) -> tuple[int, int]:
-    """The calendar month (UTC) of a time in ms, as ms: [first instant, first instant of the next)."""
+    """Return the calendar month (UTC) of a time in ms, as ms: [first instant, first instant of the next)."""
     day = datetime.fromtimestamp(timestamp // 1000, UTC)
     first = datetime(day.year, day.month, 1, tzinfo=UTC)
     following = datetime(day.year + day.month // 12, day.month % 12 + 1, 1, tzinfo=UTC)
@@ -52,7 +52,7 @@ def month_of(timestamp: int) -> tuple[int, int]:
 
 
 class Builder:
-    """Collects records in offset order into the next block."""
+    """A builder that collects records in offset order into the next block."""
 
     def __init__(self, after: int, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> None:
         self._after = after
@@ -70,8 +70,8 @@ class Builder:
         return self._rows >= self._max_rows or self._bytes >= self._max_bytes
 
     def add(self, record: LogRecord) -> bool:
-        """Takes the record, or says False when it must open the next block. An empty builder
-        takes everything, so that a record of any size goes through."""
+        """Add a record. Return False if it must open the next block. An empty builder accepts everything, so that a
+        record of any size goes through."""
         if record.offset <= self.last:
             raise ValueError(f"offset {record.offset} does not follow {self.last}")
         if not self._records:
@@ -79,7 +79,7 @@ class Builder:
         elif self.full or not self._month[0] <= record.timestamp < self._month[1]:
             return False
         self._records.append(record)
-        # an estimate is enough for a bound: metadata that holds the mark only makes it higher
+        # an estimate is enough for a bound: metadata that contains the mark only makes it higher
         self._rows += record.value.count(ROW_MARK)
         self._bytes += len(record.value)
         return True
@@ -89,7 +89,7 @@ class Builder:
         return self._records[-1].offset if self._records else self._after
 
     def take(self) -> Block:
-        """The block collected so far; the builder goes on with what follows it."""
+        """Return the block collected so far; the builder continues with the next one."""
         block = Block(self._after, tuple(self._records))
         self._after = self.last
         self._records = []
@@ -98,7 +98,7 @@ class Builder:
 
 
 def fill(builder: Builder, records: Sequence[LogRecord]) -> int:
-    """How many of the records the builder took; it is ready to be written if not all."""
+    """Add records and return how many the builder took. If not all, its block is ready to be written."""
     for count, record in enumerate(records):
         if not builder.add(record):
             return count

@@ -1,10 +1,9 @@
-"""The topic rev.deliveries -> the table rev._deliveries: what people look at, no money.
+"""Copying of the topic rev.deliveries to the table rev._deliveries, which is for people to read and holds no money.
 
-At least once, in order; a record that is written twice is replaced, since its place in the
-topic is its key. Goes on from the highest place in the table, or from the log's beginning.
-A record that can never be a row goes to rev.dead and the copy goes on: unlike the ledger's own
-rows (ledger/writer.py) later ones mean the same without it. After a restart the last records of
-a partition may go there once more, under the same address.
+Records are copied at least once, in order. A record that is written twice is replaced, since its place in the topic is
+its key. The copy continues from the highest place in the table, or from the log's beginning. A record that can never be
+a row goes to rev.dead and the copy continues: unlike the ledger's own rows (ledger/writer.py), later ones mean the same
+without it. After a restart the last records of a partition may go there once more, under the same address.
 """
 
 import asyncio
@@ -25,11 +24,11 @@ from warehouse.sqltext import read
 log = structlog.get_logger("ledger.delivery_copier")
 
 FLUSH = 0.5
-"""Seconds between two inserts: an insert costs the engine tens of ms however small it is."""
+"""Seconds between inserts: an insert costs the engine tens of ms however small it is."""
 ROWS = 10_000
-"""Records of one insert, at most."""
+"""Maximum records in one insert."""
 PAUSE = 1.0
-"""Seconds before it is tried again after a failure."""
+"""Seconds before a retry after a failure."""
 _READING: dict[str, str | int] = {
     # the sender's version of an attempt may be newer than this reader's
     "input_format_skip_unknown_fields": 1,
@@ -39,19 +38,20 @@ _READING: dict[str, str | int] = {
 
 
 class DeliveryStore(Protocol):
-    """Where attempts are put: DeliveryTable, or a list in tests."""
+    """The store for attempts: DeliveryTable, or a list in tests."""
 
     async def last(self, partition: int) -> int:
-        """Highest place of a partition, -1: none. Raises Unavailable."""
+        """Return the highest place of a partition, or -1 if none. Raises Unavailable."""
         ...
 
     async def put(self, lines: bytes) -> None:
-        """One JSON object a line. Raises Unavailable, or Refused for lines that are never taken."""
+        """Store lines of one JSON object each. Raises Unavailable, or InsertRefused for lines that will never be
+        accepted."""
         ...
 
 
 class DeliveryTable:
-    """rev._deliveries in ClickHouse."""
+    """The table rev._deliveries in ClickHouse."""
 
     def __init__(self, db: ClickHouse) -> None:
         self._db = db
@@ -69,7 +69,7 @@ class DeliveryTable:
 
 
 def line(partition: int, record: LogRecord) -> bytes:
-    """A record with its place. Raises Refused for what is no JSON object."""
+    """Return a record with its place added. Raises InsertRefused if it is not a JSON object."""
     value = record.value.strip()
     if not (value.startswith(b"{") and value.endswith(b"}") and len(value) > 2):
         raise InsertRefused("no JSON object")
@@ -77,7 +77,7 @@ def line(partition: int, record: LogRecord) -> bytes:
 
 
 def names(value: bytes) -> dict[str, object]:
-    """The ids that a record tells, as far as it can be read, for the log."""
+    """Return the ids in a record, as far as it can be read, for the log."""
     try:
         found = msgspec.json.decode(value)
     except msgspec.DecodeError:
@@ -87,8 +87,8 @@ def names(value: bytes) -> dict[str, object]:
 
 
 class DeliveryCopier:
-    """Copies one partition until stopped; a streams.partition_workers.Worker. ``dead_letter`` raises a WarehouseError
-    when the dead letter is not recorded; then the record is tried again."""
+    """A streams.partition_workers.Worker that copies one partition until stopped. ``dead_letter`` raises a
+    WarehouseError if the dead letter is not recorded; the record is then retried."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class DeliveryCopier:
         self._source = source
         self._dead_letter = dead_letter
         self._passed = -1
-        """Highest offset that was written or buried: a dead letter leaves no trace in the table."""
+        """Highest offset that was written or dead-lettered: a dead letter leaves no trace in the table."""
         self._flush = flush
         self._between = pause
         self._stopping = asyncio.Event()
@@ -114,7 +114,8 @@ class DeliveryCopier:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Whatever fails begins again from the table's end; only the list of deliveries waits."""
+        """Copy until stopped. After any failure, start again from the table's end; only the list of deliveries is
+        delayed."""
         while not self._stopping.is_set():
             source = self._source()
             try:
@@ -140,8 +141,8 @@ class DeliveryCopier:
             await self._put(records)
 
     async def _put(self, records: Sequence[LogRecord]) -> None:
-        """In order. What is refused is halved until the record that is to blame is alone; what the server
-        has no memory for, until it fits."""
+        """Store records in order. A refused batch is halved until the bad record is alone; one that the server has no
+        memory for, until it fits."""
         try:
             await self._store.put(b"\n".join(line(self.partition, record) for record in records))
         except (InsertRefused, InsertTooLarge) as error:
@@ -164,7 +165,7 @@ class DeliveryCopier:
         log.error("delivery_refused", **place, **names(record.value), error=reason[:300])
 
     async def _pause(self, seconds: float) -> None:
-        """Sleeps, but wakes up when stopped."""
+        """Sleep, but wake up when stopped."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()

@@ -1,7 +1,7 @@
-"""Is this the log that the ledger was written from? Compares the log's epoch with the table's.
+"""A check that this is the log the ledger was written from, by comparing the log's epoch with the table's.
 
-The epoch is random, made with the log (rev.config, key ``epoch``) and stored in rev._log when
-the ledger is begun. A ledger that was written from another log must not be written to.
+The epoch is random, created with the log (rev.config, key ``epoch``) and stored in rev._log when the ledger is started.
+A ledger that was written from another log must not be written to.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ from warehouse.client import ClickHouse
 
 
 async def epoch_of_log(kafka: str, topic: str = CONFIG) -> str | None:
-    """The epoch in rev.config, or None when none was written yet. Raises Silent."""
+    """Return the epoch in rev.config, or None if none is written yet. Raises SourceStalled."""
     try:
         return await known_epoch(kafka, topic)
     except Hung as error:
@@ -22,9 +22,9 @@ async def epoch_of_log(kafka: str, topic: str = CONFIG) -> str | None:
 
 
 async def check(clickhouse: ClickHouse, read_epoch: Callable[[], Awaitable[str | None]]) -> str:
-    """The epoch that both agree on; stores it when the ledger is empty.
+    """Check that the epochs match and return the epoch; store it if the ledger is empty.
 
-    Raises WrongLog when they differ, Silent while the log has no epoch yet.
+    Raises WrongLog if they differ, SourceStalled while the log has no epoch yet.
     """
     log = await read_epoch()
     if log is None:

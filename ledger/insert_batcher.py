@@ -1,8 +1,8 @@
-"""Blocks of several partitions that travel to the table together, in one statement.
+"""Batching of several partitions' blocks into one INSERT statement.
 
-What a statement costs hardly depends on what is in it, so whoever is ready goes with the next one.
-Each partition waits for its own block only; that nobody writes a partition beside this process
-is not decided here (ledger/store.py). No SQL and no I/O may come in here.
+The cost of a statement hardly depends on its size, so every ready block goes with the next one. Each partition waits
+only for its own block. That nobody else writes a partition at the same time is ensured elsewhere (ledger/store.py).
+Contains no SQL and no I/O.
 """
 
 import asyncio
@@ -13,12 +13,13 @@ from ledger.blocks import ROW_MARK, Block, month_of
 from warehouse.errors import InsertRefused, InsertTooLarge, LedgerFenced
 
 MAX_ROWS = 200_000
-"""Rows of one statement, but for a block that is larger by itself: far below where the engine cuts it in two parts."""
+"""Maximum rows of one statement, except for a larger single block. Far below where the engine splits it into two
+parts."""
 MAX_BYTES = 32 << 20
 
 
 class PendingInsert(NamedTuple):
-    """A block in its stage."""
+    """A block in its staging table."""
 
     partition: int
     block: Block
@@ -30,17 +31,17 @@ class PendingInsert(NamedTuple):
 
     @property
     def size(self) -> tuple[int, int]:
-        """Rows, at most, and bytes."""
+        """An upper bound of the rows, and the bytes."""
         values = [record.value for record in self.block.records]
         return sum(value.count(ROW_MARK) for value in values), sum(map(len, values))
 
 
 InsertBlocks = Callable[[Sequence[PendingInsert]], Awaitable[int]]
-"""Writes loads of different partitions and one month, all or nothing; how many rows that were."""
+"""Writes inserts of different partitions and one month atomically. Returns the number of rows."""
 
 
 class InsertBatcher:
-    """One statement at a time. It leaves when no block is on its way into its stage any more."""
+    """A batcher that runs one statement at a time. A statement starts once no block is still being staged."""
 
     def __init__(self, send: InsertBlocks) -> None:
         self._send = send
@@ -50,12 +51,12 @@ class InsertBatcher:
 
     @property
     def idle(self) -> bool:
-        """No statement runs."""
+        """True if no statement is running."""
         return self._running is None
 
     async def submit(self, insert: PendingInsert, into_stage: Awaitable[object]) -> int:
-        """Writes a block as soon as it is in its stage. The rows of a statement are told to one of its blocks, the
-        others are told 0. Raises what loading or sending it alone raises."""
+        """Write a block as soon as it is staged. One block of a statement gets the statement's row count, the others
+        get 0. Raises whatever staging it or sending it alone raises."""
         self._staging += 1
         try:
             await into_stage
@@ -79,7 +80,7 @@ class InsertBatcher:
             self._running = None
 
     def _next(self) -> list[tuple[PendingInsert, "asyncio.Future[int]"]]:
-        """Who goes together: the first in line and everyone of its month for whom there is room."""
+        """Return the next statement's inserts: the first in line, and all of its month that fit."""
         chosen: list[tuple[PendingInsert, asyncio.Future[int]]] = []
         left: list[tuple[PendingInsert, asyncio.Future[int]]] = []
         rows = bytes_ = 0
@@ -102,13 +103,13 @@ class InsertBatcher:
         try:
             rows = await self._send([insert for insert, _ in chosen])
         except (LedgerFenced, InsertRefused, InsertTooLarge) as error:
-            # one by one: only who is to blame shall suffer
+            # one by one, so that only the faulty one fails
             if len(chosen) == 1:
                 _fail(chosen, error)
             for one in chosen if len(chosen) > 1 else ():
                 await self._insert([one])
         except Exception as error:
-            # told to everyone who waits for it, whatever it is
+            # any error is passed on to everyone who waits
             _fail(chosen, error)
         else:
             for index, (_, written) in enumerate(chosen):

@@ -1,26 +1,25 @@
-"""When the blocks of one process are written: all its partitions at the same moments.
+"""The times at which the blocks of one process are written: all its partitions at once.
 
-A statement costs the engine tens of ms however small it is, and one carries the blocks of every
-partition that are there at once (ledger/insert_batcher.py). So partitions share their moments, and the
-distance between them grows with what the last statement took: a busy machine gets fewer, larger
-blocks (docs/decisions/0006). No I/O may come in here.
+A statement costs the engine tens of ms however small it is, and one carries the blocks of every partition that are
+ready (ledger/insert_batcher.py). So partitions share their write times, and the interval grows with the duration of the
+last statement: a busy machine gets fewer, larger blocks (docs/decisions/0006). No I/O.
 """
 
 from collections.abc import Callable
 
 LINGER = 0.3
-"""Seconds from the beginning of one write to that of the next, at least."""
+"""Minimum seconds from the start of one write to that of the next."""
 MAX_LINGER = 0.6
-"""…and at most, so that an entry can be queried within a second."""
+"""Maximum seconds, so that an entry can be queried within a second."""
 FACTOR = 8
-"""In between, so many times what the last write took."""
+"""Between the two, the interval is this many times the duration of the last write."""
 GATHER = 0.1
-"""Seconds that the first record after a pause waits in any case: what came during a long write is
-read in several pieces, and the first is small."""
+"""Minimum seconds that the first record after a pause waits: what arrived during a long write is read in several
+pieces, and the first is small."""
 
 
 class InsertSchedule:
-    """``clock``: seconds that only go forward; ``linger``: see LINGER, smaller in tests."""
+    """A schedule shared by a process. ``clock``: monotonic seconds; ``linger``: see LINGER, smaller in tests."""
 
     def __init__(self, clock: Callable[[], float], linger: float = LINGER) -> None:
         self._clock = clock
@@ -30,7 +29,7 @@ class InsertSchedule:
         self._next = float("-inf")
 
     def due(self) -> float:
-        """When a block is to be written whose first record was read just now."""
+        """Return when to write a block whose first record was just read."""
         now = self._clock()
         if self._next <= now:
             distance = min(max(self._linger, FACTOR * self._took), max(self._linger, MAX_LINGER))
@@ -38,9 +37,9 @@ class InsertSchedule:
         return self._next
 
     def begins(self) -> None:
-        """A block is being written."""
+        """Note that a write begins."""
         self._begin = self._clock()
 
     def took(self, seconds: float) -> None:
-        """A block was written in so many seconds."""
+        """Note the duration of a write."""
         self._took = seconds

@@ -1,7 +1,7 @@
-"""The ledger's table in memory: the same contract as the real one, for tests of the writer.
+"""The ledger's table in memory, with the same contract as the real one, for tests of the writer.
 
-Rows are (partition, offset, value). What ClickHouse refuses is told by a predicate; an
-outage is a number of calls that fail.
+Rows are (partition, offset, value). A predicate decides what ClickHouse refuses; an outage is a number of calls that
+fail.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from warehouse.errors import InsertRefused, InsertTooLarge, LedgerFenced, Unavai
 
 
 class MemoryRows:
-    """What is stored, shared by all the writers of one test."""
+    """The stored rows, shared by all the writers of one test."""
 
     def __init__(self, refuses: Callable[[bytes], bool] = lambda value: False) -> None:
         self.rows: list[tuple[int, int, bytes]] = []
@@ -24,7 +24,7 @@ class MemoryRows:
         self.refuses = refuses
         self.outages = 0
         self.memory: int | None = None
-        """Records of a block that the table has memory for, at most; None: any number."""
+        """Maximum records of a block that the table has memory for; None for no limit."""
 
     def maximum(self, partition: int) -> int:
         return max((offset for at, offset, _ in self.rows if at == partition), default=-1)
@@ -76,8 +76,8 @@ class MemoryTable:
 
 
 class MemoryDeliveryStore:
-    """A ledger.delivery_copier.DeliveryStore in memory. ``rows``: partition and offset of each.
-    ``refuses`` and ``memory`` as in MemoryRows; ``outages``: puts that fail."""
+    """A ledger.delivery_copier.DeliveryStore in memory. ``rows``: partition and offset of each. ``refuses`` and
+    ``memory`` as in MemoryRows; ``outages``: number of puts that fail."""
 
     def __init__(self, refuses: Callable[[bytes], bool] = lambda line: False) -> None:
         self.rows: list[tuple[int, int]] = []

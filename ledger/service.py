@@ -1,8 +1,7 @@
-"""The ledger service, put together in one place; reads top to bottom.
+"""The ledger service, assembled in one place; reads top to bottom.
 
-Exit codes: 0 after SIGTERM; STANDS_STILL when the ledger does not belong to this log. In that
-case it does not exit by itself: it stands still with its reason in /readyz until SIGTERM,
-since a restart would change nothing.
+Exit codes: 0 after SIGTERM; STANDS_STILL if the ledger does not belong to this log. In that case it does not exit by
+itself: it idles with its reason in /readyz until SIGTERM, since a restart would change nothing.
 """
 
 import asyncio
@@ -44,7 +43,7 @@ log = structlog.get_logger("ledger.service")
 
 
 def main(settings: Settings) -> None:
-    """Blocks until SIGTERM or SIGINT. Exits with STANDS_STILL (78) if it had to stand still."""
+    """Run until SIGTERM or SIGINT. Exits with STANDS_STILL (78) if the ledger does not belong to this log."""
     setup(SERVICE)
     code = uvloop.run(Ledger(settings).run())
     if code:
@@ -52,7 +51,7 @@ def main(settings: Settings) -> None:
 
 
 class Ledger:
-    """The service in one process; several may run, the group shares the partitions out."""
+    """The service in one process. Several may run; the group divides the partitions among them."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -65,12 +64,12 @@ class Ledger:
         self._stopping.set()
 
     def not_ready_reasons(self) -> list[str]:
-        """Why it is not ready; nothing when it is."""
+        """Return the reasons why it is not ready; empty if it is."""
         reasons = [self._not_ready_reason, self._membership.not_ready_reason if self._membership else None]
         return [reason for reason in reasons if reason] + (self._workers.not_ready_reasons() if self._workers else [])
 
     async def run(self) -> int:
-        """Until stopped; the exit code."""
+        """Run until stopped and return the exit code."""
         settings = self._settings
         for sign in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(sign, self.stop)
@@ -88,7 +87,7 @@ class Ledger:
             await health.stop()
 
     async def _prepare(self, db: ClickHouse) -> bool:
-        """Schema and epoch, as soon as both neighbours are there. False when stopped before."""
+        """Check schema and epoch, as soon as ClickHouse and Kafka are reachable. Return False if stopped before."""
         attempt = 0
         while not self._stopping.is_set():
             try:
@@ -110,7 +109,7 @@ class Ledger:
         return await identity.check(db, lambda: identity.epoch_of_log(self._settings.kafka))
 
     async def _work(self, db: ClickHouse) -> None:
-        """Writes the partitions that the group gives us. Raises WrongLog."""
+        """Write the partitions that the group assigns. Raises WrongLog."""
         table = LedgerTable(db, token=lambda: secrets.token_hex(8))
         schedule = InsertSchedule(asyncio.get_running_loop().time)
 
@@ -174,21 +173,23 @@ class Ledger:
         return lambda: KafkaSource(self._settings.kafka, partition, topic=DELIVERIES)
 
     async def _dead_letter(self, partition: int, record: LogRecord, reason: str) -> None:
-        """The writer stands still at the record, so it does so too when there is no dead letter."""
+        """Send a dead letter of the ledger. The writer halts at the record in any case, so a failure is only logged."""
         try:
             await self._send_dead_letter(ENTRIES, partition, record, reason)
         except StreamError as error:
             log.error("ledger_dead_letter_failed", partition=partition, offset=record.offset, error=repr(error))
 
     async def _dead_letter_delivery(self, partition: int, record: LogRecord, reason: str) -> None:
-        """The copy goes on without the record, so the dead letter has to stand. Raises Silent."""
+        """Send a dead letter of a delivery. The copy continues without the record, so the dead letter must be recorded.
+        Raises SourceStalled."""
         try:
             await self._send_dead_letter(DELIVERIES, partition, record, reason)
         except StreamError as error:
             raise SourceStalled(f"rev.dead: {error!r}") from error
 
     async def _send_dead_letter(self, topic: str, partition: int, record: LogRecord, reason: str) -> None:
-        """It says where the record is and why; the record itself stays in its topic too. Raises StreamError."""
+        """Append a dead letter: the record's address, its value and the reason. The record also stays in its topic.
+        Raises StreamError."""
         appender = Appender(self._settings.kafka, append_timeout=self._settings.append_timeout, topic=DEAD)
         address = f"{topic}/{partition}/{record.offset}".encode()
         try:
@@ -211,5 +212,5 @@ class Ledger:
 
 
 def wall_ms() -> int:
-    """Wall time in ms since the epoch."""
+    """Return wall time in ms since the Unix epoch."""
     return time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""One partition of rev.entries from Kafka: committed records, from an offset that is named."""
+"""One partition of rev.entries from Kafka: committed records, from a given offset."""
 
 import time
 from collections.abc import Awaitable, Sequence
@@ -16,17 +16,17 @@ from streams.errors import Hung
 from streams.partition_reader import PartitionReader
 
 HANGING = 15.0
-"""Seconds that one call of the consumer may take beyond what it was asked to wait."""
+"""Seconds that one consumer call may take beyond its requested wait."""
 SILENCE = 10.0
-"""Seconds without an answered fetch until the consumer is given up; an idle one answers every 0.5 s."""
+"""Seconds without an answered fetch until the consumer is abandoned; an idle one answers every 0.5 s."""
 GATHER = 100
-"""ms that entries may come together at the broker; blocks are further apart than that."""
+"""ms that the broker may gather entries; blocks are further apart than that."""
 MAX_RECORDS = 5000
 T = TypeVar("T")
 
 
 class KafkaSource:
-    """See ledger.writer.EntrySource. Whatever Kafka fails at is a SourceStalled: another source is made."""
+    """A ledger.writer.EntrySource. Any Kafka failure raises SourceStalled: another source is created."""
 
     def __init__(
         self, kafka: str, partition: int, topic: str = ENTRIES, silence: float = SILENCE, clock: Clock = time.monotonic
@@ -69,7 +69,7 @@ class KafkaSource:
 
 
 async def _translated(call: Awaitable[T]) -> T:
-    """What the reader says, or its failure in the ledger's terms."""
+    """Await a reader's call, and translate its failure into the ledger's errors."""
     try:
         return await call
     except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:

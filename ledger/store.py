@@ -1,12 +1,11 @@
-"""The ledger's table as a partition's writer sees it: take over, write a block, nothing else.
+"""The ledger's table as a partition's writer uses it: take over, write a block, nothing else.
 
-Exactly once rests on one conditional INSERT (warehouse/sql/insert.sql) and on its never running
-twice at once for a partition. The fence is the stage that it reads, a table of the writer's own:
-whoever takes the partition over makes a stage, then drops every other one, and only then reads
-the maximum. DROP … SYNC waits until no statement uses the table, and a later one does not find
-it. Of two that take over at once the one whose stage was made later drops the other's. One
-statement may read several stages, so it carries several partitions (ledger/insert_batcher.py).
-No insert_deduplication_token: after a crash of the server it swallows rows.
+Exactly once depends on one conditional INSERT (warehouse/sql/insert.sql) and on its never running twice at once for a
+partition. The fence is the stage that it reads, a table of the writer's own: a writer that takes the partition over
+creates a stage, then drops every other one, and only then reads the maximum. DROP … SYNC waits until no statement uses
+the table, and a later statement does not find it. If two writers take over at once, the one whose stage was created
+later drops the other's. One statement may read several stages, so it carries several partitions
+(ledger/insert_batcher.py). No insert_deduplication_token: after a server crash it swallows rows.
 """
 
 import itertools
@@ -20,9 +19,9 @@ from warehouse.client import ClickHouse
 from warehouse.errors import LedgerFenced
 
 READING: dict[str, str | int] = {
-    # metadata and detail as they were sent, byte for byte
+    # metadata and detail exactly as sent, byte for byte
     "input_format_json_read_objects_as_strings": 1,
-    # absent is the default (omit_defaults); unknown or null is an error that somebody sees
+    # an absent field means its default (omit_defaults); an unknown or null one is an error that gets noticed
     "input_format_json_defaults_for_missing_elements_in_named_tuple": 1,
     "input_format_json_ignore_unknown_keys_in_named_tuple": 0,
     "input_format_skip_unknown_fields": 0,
@@ -40,7 +39,7 @@ ONE_PART: dict[str, str | int] = {
     "min_insert_block_size_bytes": 1 << 30,
     "max_partitions_per_insert_block": 1,
     "throw_on_max_partitions_per_insert_block": 1,
-    # machine code for expressions that see a few thousand rows costs more than it saves
+    # compiling expressions that see a few thousand rows costs more than it saves
     "compile_expressions": 0,
     "compile_aggregate_expressions": 0,
 }
@@ -50,34 +49,34 @@ class LedgerStore(Protocol):
     """One contract, two implementations: LedgerTable and ledger.memory.MemoryTable."""
 
     async def take_over(self, partition: int) -> int:
-        """Stops whoever wrote the partition; the highest entries offset that it holds, or -1."""
+        """Stop any other writer of the partition. Return the highest entries offset stored, or -1."""
         ...
 
     async def write(self, partition: int, block: Block) -> int:
-        """Writes the block's records that are above the maximum; how many rows that were (blocks that are
-        written together: the sum of these is right).
+        """Write the block's records above the maximum. Return the number of rows (for blocks written together, only the
+        sum is right).
 
-        Raises Fenced when the table is not where the block begins, Refused when it will never
-        take these records, TooLarge when fewer of them may pass, Unavailable when it is not known what happened.
+        Raises LedgerFenced if the table does not end where the block begins, InsertRefused if it will never accept
+        these records, InsertTooLarge if fewer of them may pass, Unavailable if the result is unknown.
         """
         ...
 
     async def note_seen(self, partition: int, after: int, seen: int) -> None:
-        """Keeps that no record lies between ``after``, the partition's maximum, and ``seen``, the
-        next offset to read. True for ever, so also a writer that is fenced may say it."""
+        """Store that no record lies between ``after``, the partition's maximum, and ``seen``, the next offset to read.
+        This stays true for ever, so a fenced writer may store it too."""
         ...
 
     async def seen(self, partition: int, after: int) -> int:
-        """The first offset that may still hold a record that ``after`` lacks, as far as was noted; 0: nothing was."""
+        """Return the first offset that may hold a record beyond ``after``, as far as was noted; 0 if nothing was."""
         ...
 
     async def let_go(self, partition: int) -> None:
-        """The writer will not come back."""
+        """Release the partition; the writer will not come back."""
         ...
 
 
 class LedgerTable:
-    """The real table. ``token`` yields a name part that no other writer uses (letters and digits)."""
+    """The table in ClickHouse. ``token`` returns a part of a name that no other writer uses (letters and digits)."""
 
     def __init__(self, clickhouse: ClickHouse, token: Callable[[], str]) -> None:
         self._clickhouse = clickhouse
@@ -92,7 +91,7 @@ class LedgerTable:
         self._stages.pop(partition, None)
         stage = f"_stage_{partition}_{self._name}_{next(self._numbers)}"
         await self._clickhouse.execute(self._create.format(stage=f"rev.{stage}"))
-        # in this order: whose stage is made later drops the earlier one
+        # in this order: the later stage's owner drops the earlier stage
         await self._end_others(partition, stage)
         rows = await self._clickhouse.execute(
             "SELECT if(count() = 0, -1, toInt64(max(entries_offset))) FROM rev.entries "
@@ -105,7 +104,7 @@ class LedgerTable:
         stage = self._stages.get(partition)
         if stage is None:
             raise LedgerFenced(f"partition {partition} was not taken over")
-        # what the block before left in the stage makes room by itself
+        # the previous block's rows in the stage are evicted automatically
         staging = self._clickhouse.insert(f"INSERT INTO {stage} FORMAT JSONEachRow", block.lines(), READING)
         return await self._batcher.submit(PendingInsert(partition, block, stage), staging)
 
@@ -138,19 +137,19 @@ class LedgerTable:
         return await self._clickhouse.insert(sql, settings={**ONE_PART, "query_id": query_id(self._name)})
 
     async def _end_others(self, partition: int, mine: str) -> None:
-        """No statement that reads another stage of the partition runs after this, or ever will."""
+        """Ensure that no statement reading another stage of the partition is running or can run later."""
         rows = await self._clickhouse.execute(
             "SELECT name FROM system.tables WHERE database = 'rev' "
             f"AND startsWith(name, '_stage_{partition}_') AND name != '{mine}'"
         )
         for (name,) in rows:
             writer = name.split("_")[3]
-            # only to wait less; not a statement of ours that may carry others' blocks
+            # only to shorten the wait; never a statement of ours, which may carry others' blocks
             if writer != self._name or self._batcher.idle:
                 await self._clickhouse.execute(f"KILL QUERY WHERE query_id = '{query_id(writer)}' SYNC")
             await self._clickhouse.execute(f"DROP TABLE IF EXISTS rev.`{name}` SYNC")
 
 
 def query_id(writer: str) -> str:
-    """The id that every INSERT of one writer runs under."""
+    """Return the query id of every INSERT of one writer."""
     return f"rev-ledger-{writer}"

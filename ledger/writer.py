@@ -1,10 +1,9 @@
-"""One partition's writer: follow the log from where the table ends, write block by block.
+"""One partition's writer: follows the log from where the table ends and writes block by block.
 
-Guarantee: rows reach the table in offset order without a gap, and a row never twice, however
-often this is killed, stopped or doubled (ledger/store.py is the fence, not the group).
-Whatever fails, it starts over from the table's maximum. Two things end it: a record that
-ClickHouse will never take (dead letter, alarm; later records must not overtake it, since a
-ledger with a silent hole is worse than one that stands still) and a log that is not ours.
+Guarantee: rows reach the table in offset order without a gap, and never twice, however often this is killed, stopped or
+run twice (ledger/store.py is the fence, not the group). After any failure it starts over from the table's maximum. Two
+things end it: a record that ClickHouse will never accept (dead letter, alarm; later records must not overtake it, since
+a ledger with a silent gap is worse than one that has halted) and a log that is not the ledger's.
 """
 
 import asyncio
@@ -23,17 +22,17 @@ from warehouse.errors import InsertRefused, InsertTooLarge, Unavailable
 log = structlog.get_logger("ledger.writer")
 
 QUIET = 30.0
-"""Seconds without a record until it is noted how far the log was read, and between two notes."""
+"""Seconds without a record before the position read is noted, and between two notes."""
 IDLE = 0.2
 """Seconds that a read of an idle log waits; bounds how long stopping takes."""
 BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds between attempts; the last one repeats."""
 WRONG_LIMIT = 5
-"""A broker that has just restarted may tell an old end for a moment: ask so often."""
+"""Number of checks before WrongLog is raised: a broker that has just restarted may briefly report an old end."""
 
 
 class OffsetBounds(NamedTuple):
-    """What the log holds: offsets [begin, end), end being the first that may come yet."""
+    """The log's bounds: offsets [begin, end), where end is the first offset still to come."""
 
     begin: int
     end: int
@@ -47,22 +46,22 @@ class EntrySource(Protocol):
     async def seek(self, offset: int) -> None: ...
 
     async def read(self, timeout: float) -> Sequence[LogRecord]:
-        """Records that follow, in order; none after ``timeout`` seconds. Raises Silent."""
+        """Return the next records in order, or none after ``timeout`` seconds. Raises SourceStalled."""
         ...
 
     async def position(self) -> int:
-        """The next offset to read: markers and aborted records before it were passed too. Raises Silent."""
+        """Return the next offset to read, after any markers and aborted records. Raises SourceStalled."""
         ...
 
     def end(self) -> int:
-        """The end of the log as of the last answer, for the lag; -1 when unknown."""
+        """Return the end of the log as of the last answer, for the lag; -1 if unknown."""
         ...
 
     async def close(self) -> None: ...
 
 
 class Halted(Exception):
-    """The partition cannot go on without a human. The message says why."""
+    """The partition cannot continue without a person. The message says why."""
 
 
 SendDeadLetter = Callable[[int, LogRecord, str], Awaitable[None]]
@@ -70,9 +69,9 @@ SendDeadLetter = Callable[[int, LogRecord, str], Awaitable[None]]
 
 
 class LedgerWorker:
-    """See the module. ``check_log`` raises WrongLog when Kafka's log is not the ledger's (asked
-    again whenever the log was away); ``now`` is wall time in ms, for the delay metric only; ``schedule``
-    is shared by the writers of a process and goes by ``clock``."""
+    """The writer of one partition. ``check_log`` raises WrongLog if Kafka's log is not the ledger's (called again each
+    time the log was unreachable); ``now`` is wall time in ms, for the delay metric only; ``schedule`` is shared by the
+    writers of a process and uses ``clock``."""
 
     def __init__(
         self,
@@ -105,11 +104,11 @@ class LedgerWorker:
         self._log = log.bind(partition=partition)
 
     def stop(self) -> None:
-        """Ends :meth:`run` after the block in hand."""
+        """End :meth:`run` after the current block."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Until stopped. Raises Halted or WrongLog, after which nothing is written any more."""
+        """Write until stopped. Raises Halted or WrongLog, after which nothing more is written."""
         while not self._stopping.is_set():
             source = self._make_source()
             try:
@@ -131,7 +130,7 @@ class LedgerWorker:
         await self._let_go()
 
     async def _begin(self, source: EntrySource) -> int:
-        """Takes the partition over and stands where the table ends."""
+        """Take the partition over and position the source where the table ends."""
         bounds = await source.open()
         if self._log_was_away:
             await self._check_log()
@@ -140,7 +139,7 @@ class LedgerWorker:
         here = f"partition {self.partition}: the ledger"
         if after >= bounds.end:
             raise WrongLog(f"{here} holds offset {after}, the log ends at {bounds.end}")
-        # retention may have taken the markers behind the last record too, but no record
+        # retention may have deleted the markers after the last record too, but no record
         if after + 1 < bounds.begin and await self._store.seen(self.partition, after) < bounds.begin:
             raise WrongLog(f"{here} needs offset {after + 1}, the log begins at {bounds.begin}")
         await source.seek(max(after + 1, bounds.begin))
@@ -175,17 +174,16 @@ class LedgerWorker:
             await self._note_seen(source, builder.last)
 
     async def _note_seen(self, source: EntrySource, after: int) -> None:
-        """Of a quiet partition: how far behind its last record the log was read. When the log's retention
-        has taken everything, this tells that the ledger lacks none of it (a commit's marker takes an
-        offset, an aborted transaction several)."""
+        """Note how far a quiet partition was read past its last record. If the log's retention deletes everything, this
+        proves that the ledger lacks none of it (a commit marker takes an offset, an aborted transaction several)."""
         seen = await source.position()
         if seen > max(after + 1, self._seen):
             await self._store.note_seen(self.partition, after, seen)
             self._seen = seen
 
     async def _write(self, block: Block) -> None:
-        """Writes a block. One that is refused is halved until the record that is to blame is alone, one that
-        the server has no memory for until it fits."""
+        """Write a block. A refused block is halved until the bad record is alone; one that the server has no memory
+        for, until it fits."""
         begin = self._clock()
         self._schedule.begins()
         try:
@@ -199,7 +197,7 @@ class LedgerWorker:
             for half in block.halves():
                 await self._write(half)
             return
-        # only here: two owners that fence each other must wait longer and longer, or neither gets to write
+        # reset only here: two owners that fence each other must wait longer and longer, or neither gets to write
         self._failures = 0
         self._schedule.took(self._clock() - begin)
         now = self._now()
@@ -220,7 +218,7 @@ class LedgerWorker:
         self._log.warning("ledger_starts_over", error=self.not_ready_reason, failures=self._failures)
 
     async def _pause(self, seconds: float) -> None:
-        """Sleeps, but wakes up when stopped."""
+        """Sleep, but wake up when stopped."""
         nap = asyncio.ensure_future(self._sleep(seconds))
         stop = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait({nap, stop}, return_when=asyncio.FIRST_COMPLETED)

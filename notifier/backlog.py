@@ -1,8 +1,9 @@
-"""What of a partition's queues is durable: the keys and values of rev.backlogs.
+"""The durable part of a partition's queues: the keys and values of rev.backlogs.
 
-``position`` says how far the partition was matched, ``queue/<endpoint>`` what an endpoint has
-left before it, ``retry/<endpoint>/<offset>/<index>/<replay>`` one delivery that failed and is
-tried again. A queue without records has nothing left. References only, never a body. Pure.
+``position`` records how far the partition was matched, ``queue/<endpoint>`` what an endpoint still has to
+be sent before that position, ``retry/<endpoint>/<offset>/<index>/<replay>`` one failed delivery that is
+retried. A queue without records has nothing left to send. The records hold references only, never a body.
+Pure.
 """
 
 import msgspec
@@ -13,9 +14,9 @@ RETRY = b"retry/"
 
 
 class BacklogPosition(msgspec.Struct, frozen=True):
-    """``next``: offset of rev.entries to be matched next. ``config`` and ``webhook``: how far the
-    configuration was known by then: next offset of rev.config, highest endpoint id.
-    ``epoch``: of the log."""
+    """Position up to which a partition was matched. ``next``: next offset of rev.entries to match.
+    ``config`` and ``webhook``: how much of the configuration was known at that point: next offset of
+    rev.config, highest endpoint id. ``epoch``: of the log."""
 
     next: int
     config: int
@@ -24,7 +25,7 @@ class BacklogPosition(msgspec.Struct, frozen=True):
 
 
 class RangeRecord(msgspec.Struct, frozen=True, array_like=True):
-    """See notifier.delivery.OffsetRange."""
+    """Record of one range; see notifier.delivery.OffsetRange."""
 
     offset: int
     event_index: int
@@ -35,7 +36,7 @@ class RangeRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class WaitingRecord(msgspec.Struct, frozen=True, array_like=True):
-    """A first try that has not ended: its reference, and what it is for whoever reads of it."""
+    """First attempt that has not ended: its reference, and the event id and type for readers of the record."""
 
     offset: int
     event_index: int
@@ -54,7 +55,7 @@ class QueueRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RetryRecord(msgspec.Struct, frozen=True, array_like=True):
-    """``tries``: how many were made. ``due``: ms UTC."""
+    """Record of one retry. ``tries``: number of attempts made. ``due``: ms UTC."""
 
     tries: int
     due: int
@@ -71,7 +72,7 @@ def retry_key(webhook: int, offset: int, event_index: int, replay: bool) -> byte
 
 
 def parse_retry_key(key: bytes) -> tuple[int, int, int, bool]:
-    """Endpoint, offset, index, replay. Raises ValueError for any other key."""
+    """Return endpoint, offset, index and replay. Raises ValueError for any other key."""
     kind, webhook, offset, event_index, replay = key.split(b"/")
     if kind != b"retry":
         raise ValueError(f"no key of a retry: {key!r}")

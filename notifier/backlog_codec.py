@@ -1,4 +1,4 @@
-"""Queues to records of rev.backlogs and back. Pure."""
+"""Conversion of queues to records of rev.backlogs and back. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -12,7 +12,7 @@ from notifier.resource_limits import ResourceLimits
 def read_queues(
     pairs: Mapping[bytes, bytes], limits: ResourceLimits, changed: Callable[[EndpointQueue], None]
 ) -> dict[int, EndpointQueue]:
-    """The queues that the last owner of the partition left, by endpoint."""
+    """Return the queues that the last owner of the partition left, by endpoint."""
     queues = {}
     for key, value in pairs.items():
         if key.startswith(backlog.QUEUE):
@@ -31,7 +31,7 @@ def read_queues(
 
 
 def changes(queue: EndpointQueue, known: bool) -> Iterator[tuple[bytes, bytes | None]]:
-    """What to write of a queue, of which there is a record if it is ``known``."""
+    """Yield the records to write for a queue. ``known``: whether rev.backlogs already has a record of it."""
     for ref in sorted(queue.changed):
         delivery = queue.deliveries.get(ref)
         key = backlog.retry_key(queue.webhook, *ref)

@@ -1,15 +1,15 @@
-"""The values that queues hold: references to events, what is sent of them, ranges of the log. Pure."""
+"""Values that queues hold: references to events, event payloads, ranges of the log. Pure."""
 
 from typing import NamedTuple
 
 from schemas import deliveries
 
 OVERHEAD = 400
-"""Bytes that a body costs in memory beside itself."""
+"""Memory overhead of a body, in bytes, beyond its length."""
 
 
 class EntryRef(NamedTuple):
-    """Where the event of a delivery stands in rev.entries; a replay is a delivery of its own."""
+    """Position of a delivery's event in rev.entries. A replay is a separate delivery."""
 
     offset: int
     event_index: int
@@ -30,7 +30,7 @@ class Payload(NamedTuple):
 
 
 class Delivery:
-    """A delivery that has not ended. ``tries``: how many were made; ``due``: when the next one is,
+    """Delivery that has not ended. ``tries``: number of attempts made; ``due``: time of the next attempt,
     ms; ``payload``: None while only the reference is in memory."""
 
     __slots__ = ("due", "event", "payload", "ref", "tries", "type")
@@ -51,10 +51,10 @@ class Delivery:
 
 
 class OffsetRange:
-    """Offsets [offset, end) that were not considered yet; in the record at ``offset`` only what
-    stands at ``event_index`` or after. ``end`` None: as far as the tail. ``offset`` -1: from the first
-    record at or after ``at``, which has to be asked for. ``at``: accepted time where it begins,
-    ms. ``only``: one entry of one record, whatever the subscription says."""
+    """Offsets [offset, end) that were not considered yet. In the record at ``offset``, only entries at
+    ``event_index`` or later belong to the range. ``end`` None: up to the tail. ``offset`` -1: from the
+    first record at or after ``at``, whose offset has to be looked up. ``at``: accepted time at the start of
+    the range, ms. ``only``: one entry of one record, regardless of the subscription."""
 
     __slots__ = ("at", "end", "event_index", "offset", "only", "replay")
 

@@ -1,6 +1,6 @@
-"""Disabling an endpoint: a configuration command like any other, so that everybody sees it.
+"""Disables an endpoint with an ordinary configuration command, so that every process sees it.
 
-Asked for again and again until the view shows it; asked twice it changes nothing more.
+The command is repeated until the view shows its effect; repeats change nothing more.
 """
 
 import structlog
@@ -15,11 +15,11 @@ from streams.errors import StreamError
 
 log = structlog.get_logger("notifier.disabling")
 AGAIN = 5.0
-"""Seconds until it is asked for again."""
+"""Seconds until the command is repeated."""
 
 
 class EndpointDisabler:
-    """``appender``: to rev.raw."""
+    """Sender of commands that disable endpoints. ``appender``: to rev.raw."""
 
     def __init__(self, appender: Appender, clock: Clock) -> None:
         self._appender = appender
@@ -27,7 +27,7 @@ class EndpointDisabler:
         self._asked: dict[int, float] = {}
 
     async def disable(self, endpoint: Endpoint, why: str) -> None:
-        """Returns when it was asked for, or could not be: then it is when it is called again."""
+        """Append the command that disables the endpoint. If the append fails, a later call tries again."""
         now = self._clock()
         if now - self._asked.get(endpoint.id, -AGAIN) < AGAIN:
             return

@@ -1,9 +1,9 @@
-"""One endpoint in one partition: what it still has to be sent, and when.
+"""Queue of one endpoint in one partition: what it still has to be sent, and when.
 
-A queue stands at the tail and is offered every event, or lags: then what it has not considered
-is a range of offsets, which costs nothing however long it gets, until it has room again. What
-it took is delivered, tried again, or given up visibly; nothing leaves in any other way.
-Pure: time (ms UTC) and randomness are passed in; reading, sending and writing may not come in.
+A queue at the tail is offered every event. A queue that lags keeps what it has not considered as a range of
+offsets, which costs nothing however long it gets, until the queue has room again. Every delivery it takes
+is delivered, retried, or given up visibly; none leaves in any other way. Pure: time (ms UTC) and randomness
+are passed in; no reading, sending or writing belongs here.
 """
 
 import heapq
@@ -18,41 +18,43 @@ from notifier.sender import WebhookResponse
 from schemas.limits import MINUTE
 
 WINDOW = 16
-"""Requests in flight at most."""
+"""Maximum requests in flight."""
 FIRST_WINDOW = 4
-"""…and before anything is known of the endpoint; a success adds one, a failure halves."""
+"""Initial window, before anything is known of the endpoint. A success adds one, a failure halves it."""
 LEAST_WINDOW = 2
 DOWN = 3
-"""After so many failures in a row an endpoint counts as failing."""
+"""Number of failures in a row after which an endpoint counts as failing."""
 TAIL_QUEUE = 256
-"""First tries that may wait at the tail; fewer where they come from a range, so that new events find room."""
+"""Maximum first attempts that wait at the tail. The limit for events from a range is lower, so that new
+events find room."""
 RANGE_QUEUE = 128
 FAILING_QUEUE = 4
 RETRIES = 2_000
-"""Deliveries that may wait to be tried again."""
+"""Maximum deliveries that wait for a retry."""
 EVICTED = 50
-"""When they are too many though the endpoint works, so many of the oldest are given up at once."""
+"""Number of the oldest retries to give up at once when there are too many although the endpoint works."""
 PROBE = MINUTE
-"""A queue that is full of retries tries one at least so often, to see whether the endpoint is back."""
+"""Interval, ms, at which a queue full of retries makes at least one attempt, to see whether the endpoint is back."""
 SOON = 1_000
-"""ms, up to twice as many, until that is sent again which this side could not send; to the endpoint nothing
-is sent before."""
+"""Wait, ms, up to doubled by jitter, before an attempt that failed on this side is made again. Nothing is
+sent to the endpoint before then."""
 SELDOM = MINUTE
-"""…where a person has to mend something first."""
+"""Wait, ms, when a person has to fix something first."""
 KEEP = 10_000
-"""A body is kept for a retry that is due within so many ms."""
+"""Keep the body for a retry that is due within this many ms."""
 
 
 class AttemptResult(NamedTuple):
-    """How a try ended. ``delivery.tries`` counts it."""
+    """Result of an attempt. ``delivery.tries`` includes it."""
 
     delivery: Delivery
     decision: RetryDecision
 
 
 class EndpointQueue:
-    """Whatever changes it says so through ``changed``, so that no caller has to. ``disabling``: why the endpoint is to
-    be disabled; nothing is sent any more. ``closed``: why it was deleted or deactivated."""
+    """Queue of one endpoint. Every change reports itself through ``changed``, so that callers do not have
+    to. ``disabling``: reason why the endpoint is to be disabled; nothing more is sent. ``closed``: reason
+    why it was deleted or deactivated."""
 
     def __init__(
         self, webhook: int, customer_id: str, limits: ResourceLimits, changed: Callable[["EndpointQueue"], None]
@@ -69,9 +71,9 @@ class EndpointQueue:
         self.disabling: str | None = None
         self.closed: str | None = None
         self.touched = False
-        """Whether its record is to be written…"""
+        """True if the queue's own record has to be written."""
         self.changed: set[EntryRef] = set()
-        """…and which retries."""
+        """References of the retries to write."""
         self.unread: dict[EntryRef, Delivery] = {}
         self._limits = limits
         self._ready: list[tuple[int, int, EntryRef]] = []
@@ -90,23 +92,23 @@ class EndpointQueue:
 
     @property
     def lagging(self) -> bool:
-        """Whether new events are left to a range."""
+        """True if new events are left to a range."""
         return self.ranges.lagging
 
     @property
     def full(self) -> bool:
-        """Whether retries leave no room."""
+        """True if retries leave no room."""
         scarce = self.failing and self._limits.references.used > self._limits.references.most // 2
         return self.retries >= (RETRIES // 20 if scarce else RETRIES)
 
     def capacity(self, queue: int) -> int:
-        """How many first tries may be taken now, of a queue that long."""
+        """Return how many first attempts can be taken now if ``queue`` of them may wait."""
         if self.closed or self.disabling or (self.full and self.failing):
             return 0
         return max(0, (FAILING_QUEUE if self.failing else queue) - (len(self.deliveries) - self.retries))
 
     def offer(self, ref: EntryRef, payload: Payload, now: int) -> list[AttemptResult]:
-        """An event at the tail: taken, or left to a range. What was given up to make room."""
+        """Take an event at the tail, or leave it to a range. Return what was given up to make room."""
         if self.lagging:
             return []
         if self.capacity(TAIL_QUEUE) and self._take(ref, payload, now):
@@ -116,11 +118,11 @@ class EndpointQueue:
         return []
 
     def refill(self, ref: EntryRef, payload: Payload, now: int) -> bool:
-        """An event out of a range; False when there is no room for it now."""
+        """Take an event from a range. Return False if there is no room for it now."""
         return ref in self.deliveries or (self.capacity(RANGE_QUEUE) > 0 and self._take(ref, payload, now))
 
     def load_body(self, ref: EntryRef, payload: Payload) -> bool:
-        """The body of an :attr:`unread` delivery; False when there is no memory for it now."""
+        """Load the body of an :attr:`unread` delivery. Return False if there is no memory for it now."""
         delivery = self.unread.get(ref)
         if delivery is None:
             return True
@@ -142,13 +144,13 @@ class EndpointQueue:
         return True
 
     def restore(self, delivery: Delivery) -> None:
-        """A delivery that a former owner of the partition had in hand."""
+        """Restore a delivery of a former owner of the partition."""
         self._add(delivery)
 
     def restore_record(
         self, failures: int, failing_since: int | None, hold: int, ranges: Iterable[OffsetRange]
     ) -> None:
-        """What a former owner knew of the endpoint, and had not considered. ``hold``: ms UTC."""
+        """Restore a former owner's record of the endpoint and the ranges not considered. ``hold``: ms UTC."""
         self.failures, self.failing_since, self.hold = failures, failing_since, hold
         for one in ranges:
             self.ranges.put(one)
@@ -169,7 +171,7 @@ class EndpointQueue:
             self._touch()
 
     def _touch(self) -> None:
-        """The queue's own record has changed."""
+        """Mark the queue's own record as changed."""
         self.touched = True
         self._tell_changed(self)
 
@@ -182,7 +184,7 @@ class EndpointQueue:
     # -- sending
 
     def start(self, now: int) -> list[Delivery]:
-        """What to send now; from here on it is in flight."""
+        """Return the deliveries to send now and mark them as in flight."""
         if self.closed or self.disabling or now < self.hold:
             return []
         self._probe(now)
@@ -201,7 +203,7 @@ class EndpointQueue:
         return started
 
     def _may_load(self) -> bool:
-        """Whether the body of one more reference may be asked for."""
+        """True if the body of one more reference may be requested."""
         return self._loaded + len(self.unread) < 2 * WINDOW + (0 if self.failing else TAIL_QUEUE)
 
     def _has_due(self, heap: list[tuple[int, int, EntryRef]], now: int) -> bool:
@@ -209,7 +211,8 @@ class EndpointQueue:
         return due is not None and due <= now
 
     def _first(self, heap: list[tuple[int, int, EntryRef]]) -> int | None:
-        """When the first of a heap is due; what was overtaken by another due or an end is thrown away."""
+        """Return when the first item of a heap is due. Discard items that are outdated: the due time
+        changed or the delivery ended."""
         while heap:
             due, _, ref = heap[0]
             delivery = self.deliveries.get(ref)
@@ -232,7 +235,7 @@ class EndpointQueue:
         self._push(delivery)
 
     def next_due(self) -> int | None:
-        """When :meth:`start` has something to do again; None while only an answer or a reading can tell."""
+        """Return when :meth:`start` next has something to do; None if that depends on a response or a read."""
         if self.closed or self.disabling:
             return None
         ready = self._first(self._ready) if len(self.in_flight) < int(self._window) else None
@@ -253,7 +256,8 @@ class EndpointQueue:
         rotated_at: int | None,
         disable_after: int,
     ) -> AttemptResult:
-        """A try has ended. ``disable_after``: ms without a success after which the endpoint is given up."""
+        """Record the response to an attempt. ``disable_after``: ms without a success after which the
+        endpoint is disabled."""
         delivery = self.deliveries[ref]
         self.in_flight.discard(ref)
         self._limits.in_flight.free(1)
@@ -273,8 +277,9 @@ class EndpointQueue:
         return AttemptResult(delivery, decision)
 
     def not_sent(self, ref: EntryRef, wait: int, now: int, jitter: float) -> AttemptResult | None:
-        """What :meth:`start` gave could not be sent, for a lack on this side: nothing is held against the
-        endpoint. ``wait``: ms. A result only if it was closed meanwhile."""
+        """Requeue an attempt from :meth:`start` that was not made because of a shortage on this side; it
+        does not count against the endpoint. ``wait``: ms. Return a result only if the queue was closed
+        meanwhile."""
         delivery = self.deliveries[ref]
         self.in_flight.discard(ref)
         self._limits.in_flight.free(1)
@@ -336,7 +341,7 @@ class EndpointQueue:
     # -- giving up
 
     def without_body(self, first: int) -> list[Delivery]:
-        """Those before this offset, not in flight, whose body only the log has."""
+        """Return deliveries before this offset that are not in flight and whose body is only in the log."""
         return [
             one
             for one in self.deliveries.values()
@@ -344,12 +349,12 @@ class EndpointQueue:
         ]
 
     def disable(self, why: str) -> None:
-        """Send nothing any more: the endpoint is going to be disabled."""
+        """Stop sending: the endpoint is about to be disabled."""
         if self.disabling is None:
             self.disabling = why
 
     def _evict(self) -> list[AttemptResult]:
-        """The endpoint works but for some events: the oldest of those make room for new ones."""
+        """Give up the oldest retries to make room for new events: the endpoint works except for some events."""
         waiting = [
             delivery for delivery in self.deliveries.values() if delivery.tries and delivery.ref not in self.in_flight
         ]
@@ -357,12 +362,12 @@ class EndpointQueue:
         return [self.discard(delivery, "too many deliveries wait to be tried again") for delivery in waiting[:EVICTED]]
 
     def discard(self, delivery: Delivery, why: str) -> AttemptResult:
-        """Give one delivery up that is not in flight."""
+        """Give up one delivery that is not in flight."""
         self._remove(delivery)
         return AttemptResult(delivery, RetryDecision("dead" if delivery.tries else "dropped", error=why))
 
     def close(self, why: str) -> tuple[list[AttemptResult], list[OffsetRange]]:
-        """Everything that waits is given up; what is in flight may still end well."""
+        """Give up everything that waits; attempts in flight may still succeed."""
         self.closed = why
         dropped = []
         for delivery in [delivery for ref, delivery in self.deliveries.items() if ref not in self.in_flight]:
@@ -372,13 +377,13 @@ class EndpointQueue:
         return dropped, self.ranges.clear()
 
     def reopen(self) -> None:
-        """The endpoint is active again; what is in flight goes on."""
+        """Reopen the queue: the endpoint is active again. Attempts in flight continue."""
         self.closed = self.disabling = self.failing_since = None
         self.failures = self.hold = 0
         self._touch()
 
     def release(self) -> None:
-        """This worker lets go: what was taken of the limits is free again, nothing is decided."""
+        """Free what the queue holds of the limits, without deciding anything: this worker releases the partition."""
         self._limits.in_flight.free(len(self.in_flight))
         for delivery in self.deliveries.values():
             self._limits.references.used -= 1
@@ -389,22 +394,22 @@ class EndpointQueue:
     # -- ranges
 
     def add_range(self, added: OffsetRange) -> None:
-        """One more range to consider."""
+        """Add a range to consider."""
         self._touch()
         self.ranges.add(added)
 
     def resolve(self, offset_range: OffsetRange, offset: int) -> None:
-        """Where a range that was given by its time begins."""
+        """Set the start of a range that was given by its time."""
         self._touch()
         self.ranges.resolve(offset_range, offset)
 
     def advance(self, offset_range: OffsetRange, offset: int, event_index: int, at: int, tail: int) -> None:
-        """The range was considered up to here. ``tail``: next offset of the partition's tail."""
+        """Record how far the range was considered. ``tail``: next offset of the partition's tail."""
         self._touch()
         self.ranges.advance(offset_range, offset, event_index, at, tail)
 
     def wanted(self) -> int | None:
-        """The offset that this queue has to have read next, or None."""
+        """Return the offset that this queue needs read next, or None."""
         if self.closed or self.disabling:
             return None
         if self.unread:
@@ -416,12 +421,12 @@ class EndpointQueue:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing at all is left to remember."""
+        """True if the queue has nothing left to remember."""
         healthy = not self.failures and self.failing_since is None and not self.hold
         return not self.deliveries and not self.ranges and (healthy or self.closed is not None)
 
     def written(self) -> None:
-        """The log holds what this queue is now."""
+        """Mark the current state of the queue as written to the log."""
         self.touched = False
         self.changed.clear()
 

@@ -1,6 +1,6 @@
-"""The endpoints as rev.config has them, and what changed for whoever works for them. No I/O.
+"""Endpoints as recorded in rev.config, with change notifications for listeners. No I/O.
 
-Fed by streams.views.CompactedView. Secrets stay encrypted here.
+streams.views.CompactedView feeds it. Secrets stay encrypted here.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ _epoch = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Endpoint(NamedTuple):
-    """``offset``: of the record in rev.config that says so; ``changed_at``: its time, ms UTC."""
+    """Endpoint as configured. ``offset``: of its record in rev.config; ``changed_at``: time of that record, ms UTC."""
 
     webhook: Webhook
     offset: int
@@ -29,14 +29,14 @@ class Endpoint(NamedTuple):
         return self.webhook.id
 
     def wants(self, event: DomainEvent) -> bool:
-        """Whether the event is for it, as far as its owner and its subscription say."""
+        """True if the event matches the endpoint's owner and subscription."""
         hook = self.webhook
         if event.only is not None:
             return event.only == hook.id and event.owner == hook.customer_id
         return self.owns(event) and (event.type in hook.events or EVERY in hook.events)
 
     def owns(self, event: DomainEvent) -> bool:
-        """Whether the event is of its customer and mode."""
+        """True if the event belongs to the endpoint's customer and mode."""
         hook = self.webhook
         return (
             event.only in (None, hook.id)
@@ -46,11 +46,11 @@ class Endpoint(NamedTuple):
 
 
 Changed = Callable[[int, Endpoint | None, Endpoint | None, int], None]
-"""Id, what it was, what it is, and the time now, ms UTC."""
+"""Id, previous value, new value, current time in ms UTC."""
 
 
 class Endpoints:
-    """``epoch`` is that of the log, once it was read; ``newest`` the highest id that was ever seen."""
+    """All endpoints. ``epoch``: of the log, once read; ``newest``: highest id ever seen."""
 
     def __init__(self) -> None:
         self.epoch: str | None = None
@@ -61,12 +61,12 @@ class Endpoints:
         self._listeners: list[Changed] = []
 
     def listen(self, listener: Changed) -> Callable[[], None]:
-        """Call ``listener`` at every change from now on, until what is returned is called."""
+        """Call ``listener`` at every change from now on. Return a function that stops it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
     def apply(self, key: bytes, value: bytes | None, offset: int, at: int, now: int) -> None:
-        """One record of rev.config; ``at``: its time, ms UTC. A record that was applied before changes nothing."""
+        """Apply one record of rev.config; ``at``: its time, ms UTC. A record applied before changes nothing."""
         if offset < self.next:
             return
         self.next = offset + 1
@@ -89,26 +89,26 @@ class Endpoints:
         return self._all.get(id)
 
     def active(self, id: int) -> Endpoint | None:
-        """The endpoint if something may be sent to it."""
+        """Return the endpoint if it is active."""
         found = self._all.get(id)
         return found if found is not None and found.webhook.active else None
 
     def has(self, customer: bytes) -> bool:
-        """Whether the customer has any endpoint."""
+        """True if the customer has any endpoint."""
         return customer in self._of
 
     def all(self) -> list[Endpoint]:
         return list(self._all.values())
 
     def wanting(self, event: DomainEvent) -> Iterator[Endpoint]:
-        """The active endpoints that the event is for."""
+        """Yield the active endpoints that want the event."""
         some = self._all if event.owner is None else self._of.get(event.owner.encode(), {})
         for endpoint in some.values():
             if endpoint.webhook.active and endpoint.wants(event):
                 yield endpoint
 
     def missing(self, event: DomainEvent) -> Iterator[Endpoint]:
-        """The inactive endpoints that the event was for: they were active when it was accepted."""
+        """Yield the inactive endpoints that wanted the event: they were active when it was accepted."""
         some = self._all if event.owner is None else self._of.get(event.owner.encode(), {})
         for endpoint in some.values():
             if not endpoint.webhook.active and event.at < endpoint.changed_at and endpoint.wants(event):

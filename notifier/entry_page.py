@@ -1,4 +1,4 @@
-"""Records of rev.entries as they were read, decoded only where an endpoint may want them. Pure."""
+"""Records of rev.entries as read, decoded only if an endpoint may want them. Pure."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from schemas.topics import CONFIG_KEY
 
 
 class EntryLine(NamedTuple):
-    """One record; ``at``: its timestamp, the accepted time, ms."""
+    """One record. ``at``: its timestamp, the accepted time, ms."""
 
     offset: int
     key: bytes
@@ -21,7 +21,7 @@ class EntryLine(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """A record of which something can never be sent, and why."""
+    """Record with content that can never be sent, and the reason."""
 
     line: EntryLine
     reason: str
@@ -45,7 +45,7 @@ class EntryPage:
         return self.start <= offset < self.next
 
     def after(self, offset: int) -> Sequence[EntryLine]:
-        """The lines from this offset on."""
+        """Return the lines from this offset on."""
         return self.lines[bisect_left(self._offsets, offset) :]
 
     def at(self, offset: int) -> EntryLine | None:
@@ -53,19 +53,19 @@ class EntryPage:
         return found[0] if found and found[0].offset == offset else None
 
     def events(self, line: EntryLine) -> list[DomainEvent]:
-        """The record's events; none of one that cannot be read."""
+        """Return the record's events; none if it cannot be read."""
         return self._decoded(line)[0]
 
     def jobs(self, line: EntryLine) -> list[ReplayJob]:
         return self._decoded(line)[1]
 
     def payload(self, line: EntryLine, event: DomainEvent) -> Payload | None:
-        """The event as it is sent, made once however many endpoints want it; None if it cannot be made."""
+        """Return the event as it is sent, built once for all endpoints; None if it cannot be built."""
         key = event.offset, event.event_index
         if key not in self._payloads:
             try:
                 self._payloads[key] = Payload(event.number, event.type, event.at, event.body())
-            except Exception as error:  # a record that nobody can read must not stop the others
+            except Exception as error:  # one unreadable record must not stop the others
                 self._payloads[key] = None
                 self.faults.append(Fault(line, repr(error)))
         return self._payloads[key]
@@ -86,5 +86,5 @@ class EntryPage:
 
 
 def concerns(key: bytes, endpoint: Endpoint) -> bool:
-    """Whether a record with this key can hold anything for the endpoint."""
+    """True if a record with this key can hold anything for the endpoint."""
     return key == CONFIG_KEY or key == endpoint.webhook.customer_id.encode()

@@ -1,6 +1,6 @@
-"""Pages of one partition of rev.entries, committed records only, from an offset that is named.
+"""Reads pages of one partition of rev.entries, committed records only, from a given offset.
 
-What the records mean may not come in here.
+It does not interpret the records.
 """
 
 from collections.abc import Callable
@@ -14,18 +14,18 @@ from streams.clients import Clock
 from streams.partition_reader import PartitionReader
 
 GATHER = 50
-"""ms that the broker may wait for more: a fetch for each transaction of a shard costs both more than that gains."""
+"""Time, ms, that the broker may wait for more. One fetch for each transaction of a shard costs the broker
+and this process more than it gains."""
 FETCH = 1 << 20
-"""Bytes that are asked for at once, since what is read here is kept in memory; a record batch that
-is larger is given whole."""
+"""Bytes per fetch, limited because what is read here stays in memory. A larger record batch is returned whole."""
 HANGING = 15.0
-"""Seconds that one call may take beyond what it was asked to wait."""
+"""Seconds that one call may take beyond its requested wait."""
 SILENCE = 10.0
-"""Seconds without an answered fetch, or without any progress below the known end, that are too many."""
+"""Maximum seconds without a completed fetch, or without progress below the known end."""
 
 
 class LogBegins(Exception):
-    """The log begins at :attr:`first`, after what was asked for."""
+    """Error: the log begins at :attr:`first`, after the requested offset."""
 
     def __init__(self, first: int) -> None:
         super().__init__(f"the log begins at {first}")
@@ -33,8 +33,8 @@ class LogBegins(Exception):
 
 
 class EntryReader:
-    """Reads on where it stands, or from another offset. Raises Hung, LogBegins or a KafkaError;
-    after that it is closed and another one is made."""
+    """Reader that continues from its position or from another offset. Raises Hung, LogBegins or a
+    KafkaError; after that, close it and create another one."""
 
     def __init__(self, kafka: str, topic: str, partition: int, clock: Clock) -> None:
         self._partition = partition
@@ -50,19 +50,19 @@ class EntryReader:
         self._next = -1
 
     async def open(self) -> tuple[int, int]:
-        """What the log holds: offsets [first, end)."""
+        """Open the reader and return the offsets [first, end) that the log holds."""
         return await self._reader.open()
 
     async def bounds(self) -> tuple[int, int]:
-        """The same, asked again."""
+        """Return the current offsets [first, end) of the log."""
         return await self._reader.ends()
 
     async def since(self, at: int) -> int | None:
-        """Offset of the first record at or after this time (ms UTC); None: there is none yet."""
+        """Return the offset of the first record at or after this time (ms UTC); None if there is none yet."""
         return await self._reader.since(at)
 
     async def page(self, offset: int, most: int, wait: float) -> EntryPage:
-        """Up to ``most`` records from ``offset`` on; after ``wait`` seconds it may be empty."""
+        """Return up to ``most`` records from ``offset`` on; the page may be empty after ``wait`` seconds."""
         if offset != self._next:
             self._reader.seek(offset)
         self._next = -1
@@ -79,7 +79,7 @@ class EntryReader:
         return EntryPage(self._partition, offset, lines, next)
 
     def end(self) -> int | None:
-        """The end of the log as of the last answer."""
+        """Return the end of the log as of the last fetch."""
         return self._reader.end
 
     async def close(self) -> None:
@@ -87,7 +87,7 @@ class EntryReader:
 
 
 async def read_all(kafka: str, topic: str, partition: int, heartbeat: Callable[[], None]) -> dict[bytes, bytes]:
-    """The last value of every key of a compacted partition, as it stands now."""
+    """Return the last value of every key of a compacted partition at the time of the call."""
     tp = TopicPartition(topic, partition)
     consumer = clients.partition_consumer(kafka)
     found: dict[bytes, bytes] = {}

@@ -1,7 +1,7 @@
-"""Domain events: which there are in a record of rev.entries, whose they are, and their bodies.
+"""Domain events: those that a record of rev.entries contains, their owners and their bodies.
 
-Pure, and the same bytes for the same record however often it is read: a retry, a replay and a
-delivery after a crash send what the first try sent. Who is subscribed may not come in here.
+Pure. A record always yields the same bytes: a retry, a replay and a delivery after a crash send what the
+first attempt sent. Subscriptions do not belong here.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ EVERYBODY = None
 
 
 class Named(msgspec.Struct, frozen=True):
-    """What every ``detail`` of a configuration entry may say about whose it is."""
+    """Fields of any configuration entry's ``detail`` that identify its owner."""
 
     customer_id: str | None = None
     id: int | None = None
@@ -31,7 +31,7 @@ class Named(msgspec.Struct, frozen=True):
 
 
 class RefusedCommand(msgspec.Struct, frozen=True):
-    """data of event.rejected."""
+    """Data of event.rejected."""
 
     event_id: int
     customer_id: str
@@ -43,18 +43,18 @@ class RefusedCommand(msgspec.Struct, frozen=True):
 
 
 class DomainEvent(NamedTuple):
-    """Something that an endpoint can be told. ``at``: accepted time, ms UTC."""
+    """Event that can be sent to an endpoint. ``at``: accepted time, ms UTC."""
 
     offset: int
     event_index: int
-    """The entry's ``index``: with the raw address it makes the event id."""
+    """``index`` of the entry; with the raw address it makes the event id."""
     type: str
     owner: str | None
-    """The customer; None: everybody."""
+    """Customer; None: every customer."""
     only: int | None
-    """The one endpoint that it is for, if it is for one."""
+    """Id of the endpoint, if the event is for one only."""
     test: bool | None
-    """Its mode; None: it concerns both, as prices do."""
+    """True for test mode; None if the event concerns both modes, as prices do."""
     at: int
     entry: Entry
     record: EntryRecord
@@ -62,16 +62,16 @@ class DomainEvent(NamedTuple):
 
     @property
     def number(self) -> int:
-        """The event id of the entry."""
+        """Event id of the entry."""
         return event_id(self.partition, self.record.raw_offset, self.event_index)
 
     @property
     def id(self) -> str:
-        """webhook-id."""
+        """Value of webhook-id."""
         return deliveries.event_id(self.number)
 
     def body(self) -> bytes:
-        """What is signed and sent."""
+        """Return the body that is signed and sent."""
         return b'{"id":"%s","type":"%s","created_at":"%s","data":%s}' % (
             self.id.encode(),
             self.type.encode(),
@@ -81,7 +81,7 @@ class DomainEvent(NamedTuple):
 
 
 class ReplayJob(NamedTuple):
-    """A replay that stands in the log; it covers what comes before ``offset``."""
+    """Replay recorded in the log; it covers what comes before ``offset``."""
 
     offset: int
     command: ReplayWebhook
@@ -93,7 +93,7 @@ _replay = msgspec.json.Decoder(ReplayWebhook).decode
 
 
 def domain_events(partition: int, offset: int, record: EntryRecord) -> Iterator[DomainEvent]:
-    """The events of the record at this offset of rev.entries, in order."""
+    """Yield the events of the record at this offset of rev.entries, in order."""
     for entry in record.entries:
         type = type_of(entry)
         if type is None:
@@ -121,14 +121,14 @@ def domain_events(partition: int, offset: int, record: EntryRecord) -> Iterator[
 
 
 def replays(offset: int, record: EntryRecord) -> Iterator[ReplayJob]:
-    """The replays that the record asks for."""
+    """Yield the replays that the record requests."""
     for entry in record.entries:
         if entry.kind == "config" and entry.type == deliveries.REPLAY:
             yield ReplayJob(offset, _replay(entry.detail))
 
 
 def type_of(entry: Entry) -> str | None:
-    """The type of the entry's domain event; None when it is none."""
+    """Return the type of the entry's domain event; None if the entry is not one."""
     match entry.kind:
         case "event":
             return "meter.created"

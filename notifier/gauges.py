@@ -1,4 +1,4 @@
-"""The gauges of one partition, taken from its scheduler. Nothing is decided here."""
+"""Gauges of one partition, set from its scheduler. Decides nothing."""
 
 from contextlib import suppress
 
@@ -11,7 +11,7 @@ _records: dict[int, set[int]] = {}
 
 
 def update(partition: int, scheduler: DeliveryScheduler, limits: ResourceLimits, now: int) -> None:
-    """``now``: ms UTC."""
+    """Set the gauges of the partition. ``now``: ms UTC."""
     queues = list(scheduler.queues)
     metrics.WAITING.labels(partition).set(sum(len(queue.deliveries) for queue in queues))
     metrics.RETRIES.labels(partition).set(sum(queue.retries for queue in queues))
@@ -28,7 +28,7 @@ def update(partition: int, scheduler: DeliveryScheduler, limits: ResourceLimits,
 
 
 def remove(partition: int) -> None:
-    """This process no longer works on the partition."""
+    """Reset the gauges of a partition that this process no longer works on."""
     _remove_queues(partition, _records.pop(partition, set()))
     for gauge in (metrics.WAITING, metrics.RETRIES, metrics.IN_FLIGHT, metrics.LAGGING, metrics.FAILING, metrics.TAIL):
         gauge.labels(partition).set(0)

@@ -1,4 +1,4 @@
-"""From entries to queues: which endpoint wants which event, at the tail and for queues that lag. Pure.
+"""Matches entries with queues: which endpoint wants which event, at the tail and for lagging queues. Pure.
 
 Times are ms UTC and passed in.
 """
@@ -14,7 +14,8 @@ from schemas.topics import CONFIG_KEY, partition_of
 
 
 class Matcher:
-    """``next``: the next offset to be matched, -1 before :meth:`begin`. ``partitions``: of rev.entries."""
+    """Matcher of one partition. ``next``: next offset to match, -1 before :meth:`begin`. ``partitions``:
+    number of partitions of rev.entries."""
 
     def __init__(
         self, partition: int, partitions: int, endpoints: Endpoints, queues: Queues, recorder: DeliveryRecorder
@@ -29,7 +30,7 @@ class Matcher:
         self._seen = -1
 
     def begin(self, next: int, first: int, now: int) -> None:
-        """Go on from ``next``; ``first``: where the log begins."""
+        """Continue from ``next``; ``first``: where the log begins."""
         if next < first:
             for endpoint in self._endpoints.all():
                 if self._concerns(endpoint):
@@ -38,7 +39,7 @@ class Matcher:
         self.next = max(next, first)
 
     def tail(self, page: EntryPage, now: int) -> None:
-        """Match what follows :attr:`next`."""
+        """Match the events that follow :attr:`next`."""
         for line in page.after(self.next):
             self.next, self._seen = line.offset + 1, line.at
             if line.key == CONFIG_KEY or self._endpoints.has(line.key):
@@ -57,17 +58,17 @@ class Matcher:
         self._recorder.faults(page.faults)
 
     def look_back(self, endpoint: Endpoint, since: int) -> None:
-        """The endpoint may have been unknown when events from ``since`` on were matched."""
+        """Add a range from ``since`` on: the endpoint may have been unknown when those events were matched."""
         if self.next < 0 or not self._concerns(endpoint):
             return
         queue = self._queues.of(endpoint)
         if queue.closed is not None:
             queue.reopen()
-        if not 0 <= self._seen < since:  # nothing that was matched is so young
+        if not 0 <= self._seen < since:  # nothing matched is that recent
             queue.add_range(OffsetRange(-1, self.next, since))
 
     def home(self, endpoint: Endpoint) -> int:
-        """The partition of the events of the endpoint's owner, those of the configuration aside."""
+        """Return the partition of the events of the endpoint's owner, configuration events aside."""
         return partition_of(endpoint.webhook.customer_id.encode(), self._partitions)
 
     def _concerns(self, endpoint: Endpoint) -> bool:

@@ -1,7 +1,7 @@
-"""The metrics of this service: their names and meanings.
+"""Metrics of this service: their names and meanings.
 
-Endpoints are named only where they lag or fail, the worst TOLD of each partition, so that the
-number of series does not grow with the number of customers.
+Only endpoints that lag or fail are named, the worst TOLD of each partition, so that the number of series
+does not grow with the number of customers.
 """
 
 from prometheus_client import Counter, Gauge, Histogram

@@ -1,7 +1,7 @@
-"""The endpoint queues of one partition: which to look at and when, which to read for, which to write down. Pure.
+"""Endpoint queues of one partition: which to check and when, which to read for, which to write. Pure.
 
-A queue says itself that it has changed; what follows from it is derived when somebody asks, so no caller of a queue can
-forget it.
+Each queue reports its own changes and the consequences are derived on demand, so that no caller of a queue
+can forget them.
 """
 
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from notifier.resource_limits import ResourceLimits
 from notifier.wakeups import WakeupQueue
 
 SCARCE = 50
-"""ms until a queue is looked at again that is due and found no room in flight."""
+"""Wait, ms, before a due queue that found no room in flight is checked again."""
 
 
 class Queues:
-    """``limits``: of the process, shared with other partitions."""
+    """All queues of a partition. ``limits``: of the process, shared with other partitions."""
 
     def __init__(self, limits: ResourceLimits) -> None:
         self._limits = limits
@@ -27,11 +27,11 @@ class Queues:
         self._changed: dict[int, None] = {}
         self._unwritten: set[int] = set()
         self._behind: dict[int, None] = {}
-        """Those that have something to be read, in the order of their turns."""
+        """Queues that need something read, in the order of their turns."""
         self._no_memory: set[int] = set()
         self._wakeups = WakeupQueue()
         self._known: set[int] = set()
-        """Those that rev.backlogs has a record of."""
+        """Queues that rev.backlogs has a record of."""
 
     def __iter__(self) -> Iterator[EndpointQueue]:
         return iter(list(self._all.values()))
@@ -46,7 +46,7 @@ class Queues:
         return self._all[endpoint]
 
     def of(self, endpoint: Endpoint) -> EndpointQueue:
-        """The endpoint's queue, made when it has none."""
+        """Return the endpoint's queue; create it if there is none."""
         queue = self._all.get(endpoint.id)
         if queue is None:
             queue = EndpointQueue(endpoint.id, endpoint.webhook.customer_id, self._limits, self._note)
@@ -54,54 +54,54 @@ class Queues:
         return queue
 
     def restore(self, pairs: dict[bytes, bytes]) -> None:
-        """Take over the records of rev.backlogs."""
+        """Restore the queues from the records of rev.backlogs."""
         self._all = read_queues(pairs, self._limits, self._note)
         self._known = set(self._all)
         self._changed.clear()
 
     def look_at(self, queue: EndpointQueue) -> None:
-        """Its endpoint has changed."""
+        """Check the queue again: its endpoint has changed."""
         self._note(queue)
 
     def look_at_all(self) -> None:
-        """Each is looked at once, whether it has changed or not."""
+        """Check every queue once, changed or not."""
         self._changed.update(dict.fromkeys(self._all))
 
     def release(self) -> None:
-        """Nothing goes on; what was taken of the limits is free."""
+        """Stop all queues and free what they hold of the limits."""
         for queue in self._all.values():
             queue.release()
 
     # -- sending
 
     def due(self, now: int) -> list[EndpointQueue]:
-        """Those that may have something to send now; each is given back to :meth:`started`."""
+        """Return the queues that may have something to send now; pass each to :meth:`started` afterwards."""
         self._settle()
         return [queue for id in self._wakeups.take(now) if (queue := self._all.get(id)) is not None]
 
     def started(self, queue: EndpointQueue, now: int) -> None:
-        """What it had to send now is in flight."""
+        """Schedule the queue's next wake-up: what it had to send now is in flight."""
         due = queue.next_due()
         if due is not None:
             self._wakeups.wake_at(queue.webhook, due if due > now else now + SCARCE)
 
     def next_due(self) -> int | None:
-        """When :meth:`due` has something again, unless something changes before."""
+        """Return when :meth:`due` next has something, unless something changes before."""
         return self._wakeups.next()
 
     # -- reading
 
     def behind(self) -> list[EndpointQueue]:
-        """Those that lag, or lack bodies."""
+        """Return the queues that lag or lack bodies."""
         self._settle()
         return [self._all[id] for id in self._behind]
 
     def unresolved(self) -> list[tuple[EndpointQueue, OffsetRange]]:
-        """Ranges whose beginning has to be asked for by their time."""
+        """Return the ranges whose start has to be looked up by time."""
         return [(queue, one) for queue in self.behind() for one in queue.ranges if not one.resolved]
 
     def wanted(self) -> int | None:
-        """The offset from which somebody has to have records read, each queue in turn; None: nobody has."""
+        """Return the offset that the next queue in turn needs read; None if no queue needs any."""
         for queue in self.behind():
             id = queue.webhook
             found = None if id in self._no_memory else queue.wanted()
@@ -112,23 +112,23 @@ class Queues:
         return None
 
     def found_no_memory(self, queue: EndpointQueue) -> None:
-        """Nothing is read for it before :meth:`retry_memory`."""
+        """Read nothing for the queue before :meth:`retry_memory`."""
         self._no_memory.add(queue.webhook)
 
     def retry_memory(self) -> None:
-        """Some may be free again."""
+        """Read for all queues again: memory may be free."""
         self._no_memory.clear()
 
     # -- writing down
 
     @property
     def dirty(self) -> bool:
-        """Whether something is not written down."""
+        """True if any change is not written yet."""
         self._settle()
         return bool(self._unwritten)
 
     def take_changes(self) -> list[tuple[bytes, bytes | None]]:
-        """Records of rev.backlogs for all that is not written down; it counts as written then."""
+        """Return the records of rev.backlogs for all unwritten changes, which then count as written."""
         self._settle()
         pairs: list[tuple[bytes, bytes | None]] = []
         for id in sorted(self._unwritten):
@@ -149,7 +149,7 @@ class Queues:
         self._changed[queue.webhook] = None
 
     def _settle(self) -> None:
-        """What follows from the changes since the last time."""
+        """Apply the consequences of the changes since the last call."""
         changed, self._changed = self._changed, {}
         for id in changed:
             queue = self._all.get(id)
@@ -165,6 +165,6 @@ class Queues:
 
 
 def position_of(pairs: dict[bytes, bytes]) -> backlog.BacklogPosition | None:
-    """The position in the records of rev.backlogs; None of a partition that nobody had yet."""
+    """Return the position in the records of rev.backlogs; None if the partition never had an owner."""
     found = pairs.get(backlog.POSITION)
     return None if found is None else backlog.decode_position(found)

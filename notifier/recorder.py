@@ -1,4 +1,4 @@
-"""What a partition's worker has to tell of since its last transaction: attempts, gaps, dead letters. Pure."""
+"""Collects what a partition's worker records in its next transaction: attempts, gaps, dead letters. Pure."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from schemas.deliveries import Attempt, Gap
 
 
 class RecordedDeliveries(NamedTuple):
-    """Records of rev.deliveries (key, value), how many of them are gaps, and dead letters."""
+    """Records of rev.deliveries (key, value), the number of gaps among them, and dead letters."""
 
     deliveries: list[tuple[bytes, bytes]]
     gaps: int
@@ -21,7 +21,7 @@ class RecordedDeliveries(NamedTuple):
 
 
 class DeliveryRecorder:
-    """``now``: ms UTC."""
+    """Recorder of one partition. ``now``: ms UTC."""
 
     def __init__(self, partition: int) -> None:
         self._partition = partition
@@ -30,7 +30,7 @@ class DeliveryRecorder:
         self._owners: dict[int, Endpoint] = {}
 
     def __len__(self) -> int:
-        """Records of rev.deliveries that no transaction holds yet."""
+        """Return the number of records of rev.deliveries that are in no transaction yet."""
         return len(self._records.deliveries)
 
     @property
@@ -40,7 +40,7 @@ class DeliveryRecorder:
     def attempt(
         self, queue: EndpointQueue, result: AttemptResult, now: int, answer: WebhookResponse | None = None
     ) -> None:
-        """A try has ended with ``answer``, or a delivery without one."""
+        """Record an attempt that ended with the response ``answer``, or a delivery that ended without an attempt."""
         delivery, decision = result
         event = deliveries.event_id(delivery.event)
         latency = 0 if answer is None else answer.latency_ms
@@ -66,7 +66,7 @@ class DeliveryRecorder:
         self._records.deliveries.append((b"%d" % queue.webhook, deliveries.encode(attempt)))
 
     def gap(self, webhook: int, customer_id: str, offset_range: OffsetRange, end: int, why: str, now: int) -> None:
-        """The endpoint is not sent what stands in the range, before ``end``."""
+        """Record a gap: the endpoint is not sent the events of the range before ``end``."""
         gap = Gap(
             webhook_id=webhook,
             customer_id=customer_id,
@@ -82,7 +82,8 @@ class DeliveryRecorder:
         self._records = self._records._replace(gaps=self._records.gaps + 1)
 
     def missed(self, endpoint: Endpoint, event: DomainEvent) -> None:
-        """An inactive endpoint was active when the event was accepted: one gap for all since the last transaction."""
+        """Record an event that was accepted while the endpoint, now inactive, was active. All those since
+        the last transaction make one gap."""
         offset_range = self._missed.setdefault(endpoint.id, OffsetRange(event.offset, 0, event.at))
         offset_range.end = event.offset + 1
         self._owners[endpoint.id] = endpoint
@@ -91,7 +92,7 @@ class DeliveryRecorder:
         self._records.dead.extend(found)
 
     def take(self, now: int) -> RecordedDeliveries:
-        """All of it; the next begins empty."""
+        """Return everything recorded and start anew."""
         for id, offset_range in self._missed.items():
             endpoint = self._owners[id]
             self.gap(id, endpoint.webhook.customer_id, offset_range, offset_range.end or 0, why(endpoint), now)
@@ -102,7 +103,7 @@ class DeliveryRecorder:
 
 
 def why(endpoint: Endpoint | None) -> str:
-    """Why nothing is sent to it."""
+    """Return the reason why nothing is sent to the endpoint."""
     if endpoint is None:
         return "the endpoint was deleted"
     disabled = endpoint.webhook.disabled

@@ -1,4 +1,4 @@
-"""Giving a queue that lags, or lacks bodies, what a page of the log has for it. Pure."""
+"""Gives a queue that lags or lacks bodies what a page of the log has for it. Pure."""
 
 from notifier.delivery import EntryRef, OffsetRange, Payload
 from notifier.endpoint_queue import EndpointQueue
@@ -13,7 +13,8 @@ GONE = "the log no longer holds it"
 def refill(
     page: EntryPage, queue: EndpointQueue, endpoint: Endpoint, recorder: DeliveryRecorder, tail: int, now: int
 ) -> bool:
-    """False when there was no room or memory for anything. ``tail``: next offset of the partition's tail."""
+    """Give the queue what the page has for it. Return False if there was no room or memory for anything.
+    ``tail``: next offset of the partition's tail."""
     fed = _load_bodies(page, queue, endpoint, recorder, now)
     for offset_range in queue.ranges:
         if offset_range.resolved and page.covers(offset_range.offset):
@@ -58,7 +59,7 @@ def _fill_from_range(
 
 
 def _includes(offset_range: OffsetRange, endpoint: Endpoint, event: DomainEvent) -> bool:
-    """Whether the range is about the event, and the event for the endpoint."""
+    """True if the range includes the event and the event is for the endpoint."""
     if offset_range.only is not None:
         return event.event_index == offset_range.only and endpoint.owns(event)
     return endpoint.wants(event) and (offset_range.replay or event.at >= endpoint.webhook.created_at)

@@ -1,7 +1,7 @@
-"""What all queues of a process share and none may use up: memory for bodies, and requests in flight.
+"""Limits that all queues of a process share: memory for bodies, and requests in flight.
 
-A queue that fails may only use what leaves half to the others, so that however many black holes
-there are, healthy endpoints always find room. Pure.
+Failing queues may use at most half of each limit, so that healthy endpoints always find room, no matter how
+many endpoints never respond. Pure.
 """
 
 BODIES = 64 << 20
@@ -9,18 +9,18 @@ BODIES = 64 << 20
 IN_FLIGHT = 1024
 """Requests in flight."""
 REFERENCES = 200_000
-"""Deliveries that are waited for by reference; above it a queue that fails takes no new ones."""
+"""Deliveries held by reference; above it, failing queues take no new ones."""
 
 
 class Limit:
-    """``most`` units, of which queues that fail may take half."""
+    """Limit of ``most`` units, of which failing queues may take half."""
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.used = 0
 
     def take(self, units: int, healthy: bool) -> bool:
-        """Whether they were free; then they are taken."""
+        """Take the units if they are free. Return whether they were."""
         if self.used + units > (self.most if healthy else self.most // 2):
             return False
         self.used += units
@@ -31,7 +31,7 @@ class Limit:
 
 
 class ResourceLimits:
-    """Of one process, shared by its partitions."""
+    """Limits of one process, shared by its partitions."""
 
     def __init__(self, bodies: int = BODIES, in_flight: int = IN_FLIGHT, references: int = REFERENCES) -> None:
         self.bodies = Limit(bodies)

@@ -1,4 +1,4 @@
-"""When a delivery is tried again, and when it is given up. Pure: clock and randomness are passed in.
+"""Decides when a delivery is retried and when it is given up. Pure: clock and randomness are passed in.
 
 Times are milliseconds.
 """
@@ -10,23 +10,23 @@ from schemas.deliveries import Outcome
 from schemas.limits import DAY, HOUR, MINUTE
 
 WAITS = (1_000, 5_000, 25_000, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 10 * HOUR)
-"""From the end of the first try to the second one, and so on."""
+"""Waits before the second attempt, the third, and so on, each from the end of the attempt before."""
 TRIES = len(WAITS) + 1
 JITTER = 0.1
-"""A wait is made longer by up to this part of it, so that what failed together does not come back
-together; it is never made shorter."""
+"""Largest fraction by which a wait is lengthened, so that deliveries that failed together are not retried
+together; a wait is never shortened."""
 LONGEST = 10 * HOUR
-"""As long as a Retry-After may hold one delivery back…"""
+"""Longest time that a Retry-After may hold back one delivery."""
 HOLD = HOUR
-"""…and all of an endpoint."""
+"""Longest time that a Retry-After may hold back a whole endpoint."""
 ROTATION = DAY
-"""How long after a rotation 401 and 403 may mean that the other side does not know the secret yet."""
+"""Time after a rotation during which 401 and 403 may mean that the receiver does not know the secret yet."""
 GONE = 410
 
 
 class RetryDecision(NamedTuple):
-    """What becomes of a try. ``next_at``: when it is tried again. ``disable``: why the whole
-    endpoint is given up. ``hold``: until when nothing at all is sent to it."""
+    """Consequence of an attempt. ``next_at``: time of the next attempt. ``disable``: why the whole endpoint
+    is disabled. ``hold``: time until which nothing is sent to it."""
 
     outcome: Outcome
     next_at: int | None = None
@@ -36,7 +36,8 @@ class RetryDecision(NamedTuple):
 
 
 def decide_retry(tries: int, answer: WebhookResponse, now: int, jitter: float, rotated_at: int | None) -> RetryDecision:
-    """``tries``: how many were made, this one included. ``jitter``: in [0, 1). ``now``: when it ended."""
+    """Decide what follows an attempt. ``tries``: number of attempts made, this one included. ``jitter``: in
+    [0, 1). ``now``: when the attempt ended."""
     status = answer.status
     if status is not None and 200 <= status < 300:
         return RetryDecision("delivered")
@@ -55,7 +56,7 @@ def decide_retry(tries: int, answer: WebhookResponse, now: int, jitter: float, r
 
 
 def is_refusal(status: int) -> bool:
-    """Whether the other side means: never send this again."""
+    """True if the status means that the request must never be sent again."""
     return 400 <= status < 500 and status not in (408, 429)
 
 

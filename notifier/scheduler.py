@@ -1,9 +1,9 @@
-"""All that one partition's worker decides: how far it has read, its queues, what to write down.
+"""Makes all decisions of one partition's worker: how far it has read, its queues, what to write.
 
-The worker reads, sends, waits and commits; this says what. Matching is in notifier.matcher, one endpoint's queue in
-notifier.endpoint_queue, what is told of deliveries in notifier.recorder. Pure: time (ms UTC) and randomness are passed
-in. What :meth:`snapshot` gives is written in one transaction, so at every moment the log holds for each (event,
-endpoint) that it was delivered or given up, or where it waits.
+The worker reads, sends, waits and commits; the scheduler decides what. notifier.matcher matches events,
+notifier.endpoint_queue is the queue of one endpoint, notifier.recorder records deliveries. Pure: time (ms
+UTC) and randomness are passed in. One transaction writes the result of :meth:`snapshot`, so at every moment
+the log records for each (event, endpoint) that it was delivered or given up, or where it waits.
 """
 
 from collections.abc import Callable
@@ -25,14 +25,14 @@ from schemas import deliveries
 from schemas.limits import DAY
 
 OLDEST = 35 * DAY
-"""Of rev.entries' 36 days: what waits longer is given up while it can still be replayed."""
+"""Longest wait: rev.entries keeps 36 days, and what waits longer is given up while it can still be replayed."""
 CONFIGURED = frozenset({"pricing.updated", "key.created", "key.revoked", "webhook.disabled", "webhook.test"})
-"""What happens in the configuration shard alone."""
+"""Types of events that occur only in the configuration shard."""
 NEVER = 1 << 62
 
 
 class DeliveryRules(NamedTuple):
-    """``disable_after``: ms; ``backlog``: records; ``partitions``: of rev.entries."""
+    """Settings of the scheduler. ``disable_after``: ms; ``backlog``: records; ``partitions``: of rev.entries."""
 
     disable_after: int
     backlog: int
@@ -41,7 +41,7 @@ class DeliveryRules(NamedTuple):
 
 
 class DeliveryAttempt(NamedTuple):
-    """One try that is to be made now."""
+    """Attempt to make now."""
 
     endpoint: Endpoint
     delivery: Delivery
@@ -49,14 +49,14 @@ class DeliveryAttempt(NamedTuple):
 
 
 class TransactionRecords(NamedTuple):
-    """What one transaction writes: records of rev.backlogs, and what was recorded."""
+    """Records that one transaction writes: those of rev.backlogs, and those of the recorder."""
 
     backlogs: list[tuple[bytes, bytes | None]]
     records: RecordedDeliveries
 
 
 class DeliveryScheduler:
-    """``jitter`` gives numbers in [0, 1)."""
+    """Scheduler of one partition. ``jitter`` returns numbers in [0, 1)."""
 
     def __init__(
         self,
@@ -77,24 +77,25 @@ class DeliveryScheduler:
 
     @property
     def next(self) -> int:
-        """The next offset to be matched, -1 before :meth:`begin`."""
+        """Next offset to match, -1 before :meth:`begin`."""
         return self._matcher.next
 
     def close(self) -> None:
-        """Release what this scheduler holds of the limits."""
+        """Free what this scheduler holds of the limits."""
         self._stop_listening()
         self.queues.release()
 
     # -- beginning
 
     def restore(self, pairs: dict[bytes, bytes]) -> BacklogPosition | None:
-        """Take over what rev.backlogs holds; the position, None of a partition that nobody had yet."""
+        """Restore what rev.backlogs holds. Return the position; None if the partition never had an owner."""
         self.queues.restore(pairs)
         return position_of(pairs)
 
     def begin(self, next: int, known: BacklogPosition | None, first: int, now: int) -> None:
-        """Go on from ``next``. ``known``: the position that was restored; ``first``: where the log begins.
-        Endpoints that changed after it may have missed what was matched before: they get a range."""
+        """Continue from ``next``. ``known``: the restored position; ``first``: where the log begins. An
+        endpoint that changed after the position may have missed what was matched before, so it gets a
+        range."""
         self._matcher.begin(next, first, now)
         for queue in self.queues:
             kept = self._endpoints.get(queue.webhook)
@@ -109,7 +110,7 @@ class DeliveryScheduler:
         self.queues.look_at_all()
 
     def log_begins(self, first: int, now: int) -> None:
-        """Retention has taken what is before ``first``: what still referred to it is given up visibly."""
+        """Give up, visibly, what refers to offsets before ``first``, which retention has deleted."""
         for queue in self.queues:
             for lost in [one for one in queue.ranges if one.resolved and one.offset < first]:
                 last = first if lost.end is None else min(first, lost.end)
@@ -145,7 +146,7 @@ class DeliveryScheduler:
     # -- reading
 
     def tail(self, page: EntryPage, now: int) -> None:
-        """Match what follows :attr:`next`."""
+        """Match the events that follow :attr:`next`."""
         self._matcher.tail(page, now)
 
     def read(self, page: EntryPage, now: int) -> None:
@@ -153,15 +154,16 @@ class DeliveryScheduler:
         self._matcher.catch_up(page, now)
 
     def want(self) -> int | None:
-        """The offset from which somebody has to have records read; None: nobody has."""
+        """Return the offset from which records need to be read; None if no queue needs any."""
         return self.queues.wanted()
 
     def unresolved(self) -> list[tuple[EndpointQueue, OffsetRange]]:
-        """Ranges whose beginning has to be asked for by their time."""
+        """Return the ranges whose start has to be looked up by time."""
         return self.queues.unresolved()
 
     def resolve(self, queue: EndpointQueue, offset_range: OffsetRange, offset: int, first: int, now: int) -> None:
-        """``offset``: of the first record at or after its time, or the log's end; ``first``: where the log begins."""
+        """Set the start of a range. ``offset``: of the first record at or after its time, or the log's end;
+        ``first``: where the log begins."""
         if offset_range in queue.ranges:
             if 0 < offset <= first and not offset_range.replay:
                 self._recorder.gap(queue.webhook, queue.customer_id, offset_range, offset, GONE, now)
@@ -170,7 +172,7 @@ class DeliveryScheduler:
     # -- sending
 
     def start(self, now: int) -> list[DeliveryAttempt]:
-        """What to send now."""
+        """Return the attempts to make now."""
         attempts: list[DeliveryAttempt] = []
         for queue in self.queues.due(now):
             endpoint = self._endpoints.active(queue.webhook)
@@ -183,11 +185,11 @@ class DeliveryScheduler:
         return attempts
 
     def next_due(self) -> int | None:
-        """When :meth:`start` has to be asked again, unless something happens before."""
+        """Return when to call :meth:`start` again, unless something happens before."""
         return self.queues.next_due()
 
     def answered(self, attempt: DeliveryAttempt, answer: WebhookResponse, now: int) -> deliveries.Outcome:
-        """A try has ended."""
+        """Record the response to an attempt."""
         endpoint, delivery, _ = attempt
         queue = self.queues[endpoint.id]
         hook = (self._endpoints.get(endpoint.id) or endpoint).webhook
@@ -198,20 +200,21 @@ class DeliveryScheduler:
         return result.decision.outcome
 
     def not_sent(self, attempt: DeliveryAttempt, wait: int, now: int) -> None:
-        """A try was not made, for a lack on this side; another is in ``wait`` ms, up to twice as many."""
+        """Record that an attempt was not made because of a shortage on this side. The next one is in
+        ``wait`` ms, up to twice as many."""
         queue = self.queues[attempt.endpoint.id]
         result = queue.not_sent(attempt.delivery.ref, wait, now, self._jitter())
         if result is not None:
             self._recorder.attempt(queue, result, now)
 
     def _decides(self, endpoint: Endpoint) -> bool:
-        """Whether this partition sees enough of the endpoint to give it up."""
+        """True if this partition sees enough of the endpoint to disable it."""
         return self.partition == self._matcher.home(endpoint) or CONFIGURED.issuperset(endpoint.webhook.events)
 
     # -- looking after
 
     def tick(self, now: int) -> list[tuple[Endpoint, str]]:
-        """To be asked every second or so; endpoints that are to be disabled, and why."""
+        """Return the endpoints to disable, and why. Call it about every second."""
         self.queues.retry_memory()
         limit, oldest = self._rules.backlog, now - self._rules.oldest
         for queue in self.queues.behind():
@@ -226,16 +229,16 @@ class DeliveryScheduler:
 
     @property
     def unwritten(self) -> int:
-        """Attempts that no transaction holds yet."""
+        """Number of attempts that are in no transaction yet."""
         return len(self._recorder)
 
     @property
     def dirty(self) -> bool:
-        """Whether there is something to write down beside the position."""
+        """True if there is something to write besides the position."""
         return self.queues.dirty or not self._recorder.empty
 
     def snapshot(self, now: int) -> TransactionRecords:
-        """Everything that changed since the last one, and the position that it belongs to."""
+        """Return everything that changed since the last call, and the position that it belongs to."""
         pairs = self.queues.take_changes()
         position = BacklogPosition(self.next, self._endpoints.next, self._endpoints.newest, self._endpoints.epoch or "")
         pairs.append((backlog.POSITION, backlog.encode(position)))

@@ -1,19 +1,19 @@
-"""The seam between deciding what to deliver and putting it on the wire.
+"""Interface between deciding what to deliver and sending it.
 
-The core (queues, worker) sees only :class:`Sender`; signatures and HTTP are in
-notifier/transport, the stand-in for tests in notifier/testing.py. Nothing of either may come in.
+The core (queues, worker) sees only :class:`Sender`. Signatures and HTTP are in notifier/transport, the fake
+for tests in notifier/testing.py; neither belongs here.
 """
 
 from typing import NamedTuple, Protocol
 
 ANSWER_BYTES = 1024
-"""Of an answer's body that is kept."""
+"""Bytes of a response body that are kept."""
 DEADLINE = 10.0
-"""Seconds that one delivery may take, reading the answer's body included."""
+"""Seconds that one attempt may take, reading the response body included."""
 
 
 class WebhookRequest(NamedTuple):
-    """One request to one endpoint; every header is made from these."""
+    """One request to one endpoint; all headers are made from these fields."""
 
     url: str
     event_id: str
@@ -23,38 +23,38 @@ class WebhookRequest(NamedTuple):
     delivery_id: str
     """X-Rev-Delivery: the same on every retry and replay."""
     body: bytes
-    """Signed and sent exactly as it stands."""
+    """Signed and sent unchanged."""
     secrets: tuple[str, ...]
     """In clear, ``whsec_…``: the current one, then the previous one for 24 h after a rotation."""
     timestamp_s: int
-    """webhook-timestamp, Unix seconds, of this attempt."""
+    """webhook-timestamp of this attempt, Unix seconds."""
 
     def __repr__(self) -> str:
-        """Without the secrets and the body: this may end up in a log."""
+        """Return a representation without the secrets and the body, safe for logs."""
         return f"Delivery({self.event_id}, {self.type}, {self.delivery_id}, to {self.url!r})"
 
 
 class WebhookResponse(NamedTuple):
-    """What became of a request. ``status`` is None exactly when ``error`` says why there is none."""
+    """Result of a request. ``status`` is None exactly when ``error`` gives the reason."""
 
     status: int | None
     error: str | None = None
-    """A short reason without any secret: ``timeout``, ``refused address 10.0.0.1``, ``tls: …``."""
+    """Short reason without any secret: ``timeout``, ``refused address 10.0.0.1``, ``tls: …``."""
     retry_after_s: float | None = None
-    """Of the answer's Retry-After, seconds or a date turned into seconds; not bounded yet."""
+    """Retry-After of the response in seconds, converted if it was a date; not bounded yet."""
     body: bytes = b""
-    """The first ANSWER_BYTES of the answer's body."""
+    """First ANSWER_BYTES of the response body."""
     latency_ms: int = 0
     final: bool = False
-    """The address can never be sent to (a forbidden port, a bad URL): do not try again."""
+    """True if the address can never be sent to (a forbidden port, a bad URL): do not retry."""
     ours: bool = False
-    """It could not be sent for a lack of descriptors, ports or memory on this side: no try of the endpoint's."""
+    """True if this side lacked descriptors, ports or memory: it does not count as an attempt."""
 
 
 class WebhookSender(Protocol):
     async def send(self, delivery: WebhookRequest) -> WebhookResponse:
-        """One attempt, within DEADLINE seconds altogether. Whatever the other side does is an
-        Answer; it raises only when cancelled or when there is a bug of ours."""
+        """Make one attempt, within DEADLINE seconds in total. Whatever the endpoint does is returned as a
+        WebhookResponse; raises only on cancellation or because of a bug on this side."""
         ...
 
     async def close(self) -> None: ...

@@ -1,7 +1,7 @@
-"""The notifier service, put together in one place; reads top to bottom.
+"""Notifier service, assembled in one place; reads top to bottom.
 
-Exit codes: 0 after SIGTERM or SIGINT. Where it must not work (no key for the secrets, another
-log) it stands still with the reason in /readyz until then, since a restart would change nothing.
+Exit code 0 after SIGTERM or SIGINT. If the service must not work (no key for the secrets, another log), it
+stays idle until then with the reason in /readyz, since a restart would change nothing.
 """
 
 import asyncio
@@ -36,12 +36,12 @@ from streams.views import CompactedView
 SERVICE = "notifier"
 GROUP = "rev-notifier"
 REJOIN = 0.2
-"""Seconds before a new membership after a worker was fenced."""
+"""Seconds before rejoining the group after a worker was fenced."""
 log = structlog.get_logger("notifier.service")
 
 
 def main(settings: Settings) -> None:
-    """Blocks until SIGTERM or SIGINT."""
+    """Run the notifier until SIGTERM or SIGINT."""
     setup(SERVICE)
     descriptors.raise_limit()
     uvloop.run(_until_signalled(settings))
@@ -55,8 +55,8 @@ async def _until_signalled(settings: Settings) -> None:
 
 
 class Notifier:
-    """The service in one process; several may run, the group shares the partitions out.
-    ``make_sender``: what puts deliveries on the wire."""
+    """Notifier service in one process. Several may run; the group divides the partitions among them.
+    ``make_sender``: creates the sender that transmits deliveries."""
 
     def __init__(self, settings: Settings, make_sender: Callable[[], WebhookSender] | None = None) -> None:
         self._settings = settings
@@ -72,16 +72,16 @@ class Notifier:
         self._stopping.set()
 
     def partitions(self) -> frozenset[int]:
-        """What this process works on."""
+        """Return the partitions that this process works on."""
         return self._workers.partitions if self._workers else frozenset()
 
     def not_ready_reasons(self) -> list[str]:
-        """Why it is not ready; nothing when it is."""
+        """Return the reasons why the service is not ready; empty if it is."""
         reasons = [self._not_ready_reason, self._membership.not_ready_reason if self._membership else None]
         return [reason for reason in reasons if reason] + (self._workers.not_ready_reasons() if self._workers else [])
 
     async def run(self) -> None:
-        """Until stopped."""
+        """Run until stopped."""
         settings = self._settings
         health = HealthServer(settings.metrics_port, self.not_ready_reasons, settings.http_host)
         await health.start()
@@ -150,7 +150,7 @@ class Notifier:
             self._workers = None
 
     async def _belong(self, workers: PartitionWorkers) -> None:
-        """One membership: until stopped, or until a worker was fenced."""
+        """Hold one membership, until stopped or until a worker is fenced."""
         settings = self._settings
         membership = self._membership = Membership(
             settings.kafka,
@@ -177,7 +177,7 @@ class Notifier:
             self._fenced.set()
 
     async def _unless_stopped(self, starting: Coroutine[Any, Any, Any]) -> bool:
-        """Whether it was done before a stop was asked for."""
+        """Run until done or stopped. Return whether no stop was requested."""
         task = asyncio.create_task(starting)
         stop = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -198,6 +198,6 @@ def _box(settings: Settings) -> SecretBox:
 
 
 def forward_wall() -> Callable[[], int]:
-    """ms UTC, by this machine's clock as it is now, that go forward whatever is done to it."""
+    """Return a clock, ms UTC, set from this machine's clock now; it never goes back, even if that clock is changed."""
     base = time.time_ns() // 1_000_000 - time.monotonic_ns() // 1_000_000
     return lambda: base + time.monotonic_ns() // 1_000_000

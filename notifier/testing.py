@@ -1,4 +1,4 @@
-"""A Sender in memory, for tests: what it was given, and answers as they are wanted. No network."""
+"""In-memory sender for tests: it records requests and returns chosen responses. No network."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,13 +14,13 @@ async def accept(delivery: WebhookRequest) -> WebhookResponse:
 
 
 async def never(delivery: WebhookRequest) -> WebhookResponse:
-    """A black hole; ends only when it is cancelled."""
+    """Never respond; ends only when cancelled."""
     await asyncio.Event().wait()
     raise AssertionError("not reached")
 
 
 class MemorySender:
-    """``behaviours``: by URL; any other is answered with 200 at once."""
+    """Sender in memory. ``behaviours``: by URL; any other URL responds with 200 at once."""
 
     def __init__(self, behaviours: dict[str, Behaviour] | None = None) -> None:
         self.sent: list[WebhookRequest] = []

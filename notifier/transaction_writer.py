@@ -1,4 +1,4 @@
-"""One transaction of a partition's worker: what is left, what was tried, what cannot be read."""
+"""Writes one transaction of a partition's worker: backlog changes, attempts, unreadable records."""
 
 from aiokafka import AIOKafkaProducer
 
@@ -8,7 +8,7 @@ from streams.transaction import PartitionBatches, commit
 
 
 class TransactionWriter:
-    """``producer`` belongs to the partition: it fences every earlier owner's."""
+    """Writer of one partition. ``producer`` belongs to the partition and fences every earlier owner's producer."""
 
     def __init__(self, producer: AIOKafkaProducer, partition: int, backlogs: str, deliveries: str, dead: str) -> None:
         self._producer = producer
@@ -19,11 +19,12 @@ class TransactionWriter:
         self._partitions = 1
 
     async def prepare(self) -> None:
-        """Learn how many partitions there are for deliveries."""
+        """Look up the number of partitions for deliveries."""
         self._partitions = len(await self._producer.partitions_for(self._deliveries))
 
     async def write(self, flush: TransactionRecords, now: int) -> None:
-        """Raises ProducerFenced, another KafkaError or TimeoutError: the worker is then thrown away."""
+        """Write one transaction. Raises ProducerFenced, another KafkaError or TimeoutError; the worker is
+        then discarded."""
         backlogs = PartitionBatches(self._producer, self._backlogs, self._partition)
         for key, value in flush.backlogs:
             backlogs.add(key, value, now)

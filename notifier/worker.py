@@ -1,9 +1,10 @@
-"""One partition of rev.entries: fence, restore, then read, match, send and write down until stopped.
+"""Works on one partition of rev.entries: fences, restores, then reads, matches, sends and writes until
+stopped.
 
-Everything is decided by the DeliveryScheduler; here are the loops around it. A worker that fails is thrown
-away, and the next one begins from what the log holds. A fenced one ends with Fenced: another
-owner has taken over (or the broker gave a transaction of ours up), and only a new assignment by
-the group may make the next one.
+The DeliveryScheduler makes all decisions; this module contains the loops around it. A worker that fails is
+discarded, and the next one begins from what the log holds. A fenced worker ends with NotifierFenced:
+another owner has taken over (or the broker aborted one of its transactions), and only a new assignment by
+the group may create the next one.
 """
 
 import asyncio
@@ -38,24 +39,24 @@ log = structlog.get_logger("notifier.worker")
 FLUSH = 0.15
 """Seconds between two transactions."""
 QUIET = 5.0
-"""…and between two that hold nothing but how far the partition was matched."""
+"""Seconds between two transactions that hold only the position."""
 TICK = 1.0
 GRACE = 1.0
-"""Seconds that requests under way get when the partition is let go."""
+"""Seconds that requests in flight get when the partition is released."""
 STALE = 5.0
-"""Seconds without a confirmation of the configuration after which nothing is sent, since a deleted
-endpoint must hear nothing."""
+"""Seconds without a confirmation of the configuration after which nothing is sent, since nothing may be
+sent to a deleted endpoint."""
 UNWRITTEN = 20_000
-"""Attempts that no transaction holds yet, above which no more are made."""
+"""Number of attempts in no transaction yet, above which no more are made."""
 TAIL_PAGE = 1000
 PAGE = 500
 HANGING = 20.0
 ASKED = 5
-"""Times that the log's end is asked for before it counts as another log."""
+"""Number of times to check the log's end before it counts as another log."""
 
 
 class NotifierFenced(Exception):
-    """Another owner of the partition has taken over."""
+    """Error: another owner of the partition has taken over."""
 
     def __init__(self, partition: int, error: Exception) -> None:
         super().__init__(f"partition {partition}: {error!r}")
@@ -75,8 +76,8 @@ class DisableEndpoint(Protocol):
 
 
 class WorkerConfig(NamedTuple):
-    """What every worker of a process is made with. ``now``: ms UTC that never go back; ``clock``:
-    seconds. ``jitter`` gives numbers in [0, 1)."""
+    """Configuration shared by all workers of a process. ``now``: ms UTC, never goes back; ``clock``:
+    seconds. ``jitter`` returns numbers in [0, 1)."""
 
     kafka: str
     endpoints: Endpoints
@@ -96,7 +97,7 @@ class WorkerConfig(NamedTuple):
 
 
 class DeliveryWorker:
-    """See streams.partition_workers.Worker."""
+    """Worker of one partition; see streams.partition_workers.Worker."""
 
     def __init__(self, partition: int, config: WorkerConfig) -> None:
         self.partition = partition
@@ -118,7 +119,7 @@ class DeliveryWorker:
         self._wake.set()
 
     async def run(self) -> None:
-        """Until stopped. Raises Fenced, LogMismatch (a person has to look), or what failed."""
+        """Run until stopped. Raises NotifierFenced, LogMismatch (a person has to look), or the error that ended it."""
         producer = clients.transactional_producer(self._config.kafka, f"notifier-{self.partition}")
         pages: list[EntryReader] = []
         try:
@@ -148,7 +149,7 @@ class DeliveryWorker:
             gauges.remove(self.partition)
 
     async def _begin(self, tail: EntryReader) -> None:
-        """Take over what the last owner left; after the fence, so that nobody writes any more."""
+        """Restore what the last owner left; called after the fence, so that nobody else writes any more."""
         first, end = await tail.open()
         kept = await self._timeout.run(
             read_all(self._config.kafka, self._config.backlogs, self.partition, self._timeout.heartbeat)
@@ -161,11 +162,11 @@ class DeliveryWorker:
         self._log.info("partition_begins", next=self._scheduler.next, end=end, queues=len(self._scheduler.queues))
 
     async def _check(self, known: BacklogPosition, tail: EntryReader, end: int) -> None:
-        """Raises LogMismatch when the position is of another log, or beyond this one's end."""
+        """Raise LogMismatch if the position is of another log, or beyond the end of this one."""
         here, epoch = f"partition {self.partition}: position {known.next}", self._config.endpoints.epoch
         if known.epoch != epoch:
             raise LogMismatch(f"{here} of log {known.epoch}, this is log {epoch}")
-        for _ in range(ASKED):  # a broker that has just restarted may tell an old end for a moment
+        for _ in range(ASKED):  # a broker that has just restarted may return an old end for a moment
             if known.next <= end:
                 return
             await asyncio.sleep(1.0)
@@ -173,7 +174,7 @@ class DeliveryWorker:
         raise LogMismatch(f"{here}, the log ends at {end}")
 
     async def _fresh_start(self, tail: EntryReader, end: int) -> int:
-        """Where to begin a partition that nobody had yet: with what came after the first endpoint."""
+        """Return where to begin a partition that never had an owner: at the first record after the first endpoint."""
         made = min((e.webhook.created_at for e in self._config.endpoints.all()), default=None)
         found = None if made is None else await tail.since(made)
         return end if found is None else found
@@ -181,7 +182,7 @@ class DeliveryWorker:
     async def _work(self, tail: EntryReader, behind: EntryReader, writer: TransactionWriter) -> None:
         loops = [self._tail(tail), self._catch_up(behind), self._send(), self._look_after()]
         tasks = [asyncio.create_task(loop) for loop in loops]
-        # ends by itself when stopped: a transaction must not be cut off in the middle
+        # ends by itself when stopped: a transaction must not be interrupted
         writing = asyncio.create_task(self._flush(writer))
         try:
             first = asyncio.FIRST_COMPLETED
@@ -260,14 +261,14 @@ class DeliveryWorker:
         task.add_done_callback(self._finished)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        """A bug of ours in what is made of an answer ends the worker: the next begins from what the log holds."""
+        """End the worker if handling a response failed, which is a bug: the next begins from what the log holds."""
         self._attempts.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._log.error("attempt_failed", error=repr(error), exc_info=error)
             if not self._crashed.done():
                 self._crashed.set_exception(error)
-                self._crashed.exception()  # told already, should nobody wait any more
+                self._crashed.exception()  # already logged, in case nobody waits any more
 
     async def _attempt(self, attempt: DeliveryAttempt) -> None:
         payload = attempt.payload
@@ -291,7 +292,7 @@ class DeliveryWorker:
         self._wake.set()
 
     def _secrets(self, hook: Webhook) -> tuple[str, ...]:
-        """What to sign with, in clear. Raises SecretError."""
+        """Return the secrets to sign with, in clear. Raises SecretError."""
         sealed = [hook.secret]
         if (
             hook.previous is not None
@@ -302,7 +303,7 @@ class DeliveryWorker:
         return tuple(self._config.box.decrypt(one) for one in sealed)
 
     def _not_sent(self, attempt: DeliveryAttempt, wait: int) -> None:
-        """Nothing was tried, for a fault on this side."""
+        """Record that an attempt was not made because of a fault on this side."""
         self._scheduler.not_sent(attempt, wait, self._config.now())
         self._wake.set()
 
@@ -320,7 +321,7 @@ class DeliveryWorker:
         try:
             return await self._config.sender.send(delivery)
         except Exception as error:
-            # a bug of ours; the delivery is tried again, and its owner sees why
+            # a bug on this side; the delivery is retried, and its owner sees why
             self._log.error("sender_failed", error=repr(error), exc_info=error, **ids)
             return WebhookResponse(None, "internal error")
 

@@ -1,7 +1,7 @@
-"""One configuration command on its way to a decision: what every kind of change shares.
+"""The parts that every configuration change shares, collected while one command is decided.
 
-The shard's state, the view records for the gateways, the config entries for the ledger, the
-records that it sends on, and the answer. Pure; no secret may come in but encrypted.
+They are the shard's state, the view records for the gateways, the config entries for the ledger, the records that it
+sends on, and the reply. Pure. Secrets are accepted only in encrypted form.
 """
 
 import msgspec
@@ -19,7 +19,7 @@ _decode_counters = msgspec.json.Decoder(state.Counters).decode
 
 
 class ConfigRefused(Exception):
-    """A configuration command that is refused; nothing of it is kept but its entry."""
+    """The refusal of a configuration command; only its entry is kept."""
 
     def __init__(self, status: int, code: str, error: str) -> None:
         super().__init__(error)
@@ -27,7 +27,7 @@ class ConfigRefused(Exception):
 
 
 def refused(command: Configure, record: InputRecord, refusal: ConfigRefused) -> Decision:
-    """A refusal after the append: a rejected entry with the reason, and the answer."""
+    """Return the decision for a refusal after the append: a rejected entry with the reason, and the reply."""
     actor = None if isinstance(command, Genesis) else command.actor
     entry = Entry("rejected", reason=refusal.error, actor=actor)
     return Decision(
@@ -36,15 +36,15 @@ def refused(command: Configure, record: InputRecord, refusal: ConfigRefused) -> 
 
 
 def entry_record(record: InputRecord, written: list[Entry]) -> bytes:
-    """Entry record of a command that no customer sent; its customer is the record's key, or
-    the configuration's for a foreign record without one, since a row needs a customer."""
+    """Return the entry record of a command that no customer sent. Its customer is the record's key, or the
+    configuration key for a foreign record without one, since a row needs a customer."""
     return entries.encode(
         EntryRecord(record.key.decode(errors="replace") or CONFIG_KEY.decode(), record.offset, record.at, written)
     )
 
 
 class ConfigTransaction:
-    """See the module. ``partitions`` is the number of shards."""
+    """One configuration command being decided. ``partitions`` is the number of shards."""
 
     def __init__(self, record: InputRecord, shard: StateView, partitions: int) -> None:
         self.record = record
@@ -60,7 +60,7 @@ class ConfigTransaction:
         self.status = 201
 
     def decision(self) -> Decision:
-        """Everything that the change writes, and its answer."""
+        """Return everything that the change writes, and its reply."""
         return Decision(
             entries=entry_record(self.record, self.entries) if self.entries else None,
             changes=tuple(self.changes.items()),
@@ -70,27 +70,27 @@ class ConfigTransaction:
         )
 
     def enter(self, type: str, actor: str, detail: msgspec.Raw) -> None:
-        """One more config entry for the ledger."""
+        """Add a config entry for the ledger."""
         self.entries.append(Entry("config", len(self.entries), type=type, actor=actor, detail=detail))
 
     def get(self, key: bytes) -> bytes | None:
-        """The state as this change has it so far."""
+        """Return a value of the state, including this change so far."""
         return self.changes[key] if key in self.changes else self.shard.get(key)
 
     def put(self, key: bytes, value: bytes | None) -> None:
         self.changes[key] = value
 
     def count(self, **last: int) -> None:
-        """Keep the last id or number that was given."""
+        """Store the last id or number allocated."""
         self.counters = msgspec.structs.replace(self.counters, **last)
         self.put(COUNTERS, state.encode(self.counters))
 
     def put_viewed(self, key: bytes, value: bytes | None) -> None:
-        """What the gateways see is what the shard itself decides by."""
+        """Write a record to both the view and the shard's state, so that gateways see what the shard decides by."""
         self.view[key] = value
         self.put(kept_at(key), value)
 
 
 def kept_at(view_key: bytes) -> bytes:
-    """Where the configuration shard keeps a record of the view."""
+    """Return the state key under which the configuration shard keeps a record of the view."""
     return b"config/" + view_key

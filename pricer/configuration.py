@@ -1,8 +1,8 @@
-"""Configuration commands, decided by the configuration shard: keys, prices, customers.
+"""Configuration commands for keys, prices and customers, decided by the configuration shard.
 
-It alone allocates ids. A change is one Decision: the shard's state, the view records for the
-gateways, one config entry for the ledger, and for a price the numbered InstallPrice that
-every shard (an override: its customer's) takes from its own log. Pure; no secret may come in.
+Only this shard allocates ids. A change is one Decision: the shard's state, the view records for the gateways, one
+config entry for the ledger, and for a price the numbered InstallPrice that every shard (for an override, the
+customer's) takes from its own log. Pure. No secret may come in.
 """
 
 from functools import singledispatchmethod
@@ -42,7 +42,7 @@ _decode_customer = msgspec.json.Decoder(config.Customer).decode
 
 
 def apply(command: Configure, record: InputRecord, shard: StateView, partitions: int) -> Decision:
-    """Decide one configuration command; ``partitions`` is the number of shards."""
+    """Decide one configuration command. ``partitions`` is the number of shards."""
     change: ConfigTransaction
     try:
         if isinstance(command, ChangeWebhook):
@@ -61,12 +61,12 @@ class ConfigChange(ConfigTransaction):
 
     @singledispatchmethod
     def make(self, command: Configure) -> None:
-        """Work out the change. Raises Refusal."""
+        """Compute the change. Raises ConfigRefused."""
         raise TypeError(f"no configuration command: {command!r}")
 
     @make.register
     def _(self, command: Genesis) -> None:
-        """The default prices of a new log, once; an action that already has one keeps it."""
+        """Set the default prices of a new log, once. An action that already has one keeps it."""
         self.result = SEEDED
         if self.get(GENESIS) is not None:
             self.status = 200
@@ -114,7 +114,7 @@ class ConfigChange(ConfigTransaction):
         if key.is_active:
             key = msgspec.structs.replace(key, is_active=False)
             self.enter("key.revoked", command.actor, objects.key_object(key))
-        # Written again on a repeat too, so that its answer also waits for the gateway's view.
+        # Written again on a repeat too, so that its reply also waits for the gateway's view.
         self._put_key(key)
 
     @make.register
@@ -139,7 +139,7 @@ class ConfigChange(ConfigTransaction):
             price = msgspec.structs.replace(price, is_active=False, ended_at=self.record.at)
             self._install(price)
             self.enter("pricing.updated", command.actor, objects.price_object(price))
-        # Written again on a repeat too, so that its answer also waits for the gateway's view.
+        # Written again on a repeat too, so that its reply also waits for the gateway's view.
         self._put_price(price)
 
     @make.register
@@ -162,7 +162,7 @@ class ConfigChange(ConfigTransaction):
 
     @make.register
     def _(self, command: EnsureCustomer) -> None:
-        """A customer that is there stays as it is."""
+        """Create a customer; an existing one is left unchanged."""
         _check_customer(command.customer_id)
         customer = self._customer(command.customer_id)
         if customer is None:
@@ -174,7 +174,7 @@ class ConfigChange(ConfigTransaction):
         self._put_customer(customer)
 
     def _set_price(self, customer_id: str | None, action_type: str, rates: Rates, actor: str) -> config.Price:
-        """A new price in force; the one before it of the same customer and action ends."""
+        """Put a new price into force and end the previous one of the same customer and action."""
         before = self._active(customer_id, action_type)
         self.count(price=self.counters.price + 1)
         price = config.Price(self.counters.price, 0, action_type, rates, self.record.at, customer_id)
@@ -188,8 +188,8 @@ class ConfigChange(ConfigTransaction):
         return price
 
     def _install(self, price: config.Price) -> config.Price:
-        """Number the change of this price and send it to the shards that price with it. The
-        row keeps the number that it came into force with."""
+        """Number the change of this price and send it to the shards that use it. The row keeps the number with which it
+        came into force."""
         self.count(number=self.counters.number + 1)
         number, customer = self.counters.number, price.customer_id
         command = InstallPrice(number, price.id, price.action_type, price.rates, customer, price.is_active)

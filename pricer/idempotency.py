@@ -1,8 +1,8 @@
-"""Idempotency: what makes two bodies the same, and what is remembered of the first.
+"""Idempotency: when two bodies are the same, and what is retained of the first request.
 
-A memory is a key (customer, mode and idempotency key; one namespace for meter events and outcomes),
-the hash of the validated body, and the first answer. It is restored from the ledger entries,
-so everything in it must follow from them. Nothing of a refusal is ever remembered.
+A retained record has a key (customer, mode and idempotency key; one namespace for meter events and outcomes), the hash
+of the validated body, and the first reply. It is restored from the ledger entries, so everything in it must follow from
+them. Nothing of a refusal is ever retained.
 """
 
 from hashlib import blake2b
@@ -19,38 +19,38 @@ from streams.types import RetainedRecord, StateView
 HASH_LENGTH = 32
 """Characters of a body hash: 128 bits in hex."""
 ADDED_LABELS = LABELS[4:]
-"""Labels that came after the first release."""
+"""Labels added after the first release."""
 STATUS_LENGTH = 3
-"""Digits before an answer about an outcome; a receipt begins with its brace."""
+"""Digits of the status before a reply about an outcome. A receipt begins with a brace instead."""
 
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 _decode_value = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(text.encode())).decode
-"""JSON to Python, except that a number with a point or exponent keeps its text: no float."""
+"""Decodes JSON, but keeps the text of a number with a point or exponent: no float."""
 _encode_receipt = msgspec.json.Encoder().encode
 _decode_receipt = msgspec.json.Decoder(Receipt).decode
 
 
 class OutcomeResponse(NamedTuple):
-    """The first answer about an outcome: the HTTP status and the object, JSON."""
+    """The first reply about an outcome: the HTTP status and the JSON object."""
 
     status: int
     result: msgspec.Raw
 
 
 class IdempotencyRecord(NamedTuple):
-    """What an idempotency key stands for. The body's hash says which command it was of."""
+    """The record of an idempotency key. The body hash identifies the command."""
 
     body_hash: str
     answer: Receipt | OutcomeResponse
 
 
 def body_hash(event: MeterEvent) -> str:
-    """Hex of 128 bits over everything in a validated event but its key.
+    """Return the hex of 128 bits over everything in a validated event but its key.
 
-    Metadata counts as a JSON value: white space and the order of keys do not matter, numbers
-    are compared by their text (1.0 is not 1). A field that MeterEvent gains enters here only
-    where it is set, or every retry over the upgrade would be taken for a conflict.
+    Metadata counts as a JSON value: white space and the order of keys do not matter, numbers are compared by their text
+    (1.0 is not 1). A new field of MeterEvent is included only where it is set, or every retry across the upgrade would
+    be taken for a conflict.
     """
     added = [(name, text) for name in ADDED_LABELS if (text := getattr(event, name)) is not None]
     body = _encode(
@@ -75,8 +75,8 @@ def body_hash(event: MeterEvent) -> str:
 
 
 def register_hash(command: Register) -> str:
-    """The same over a registration. No list of another length or first word is a meter event's
-    or a verdict's, so what the key was used for is part of the hash."""
+    """Return the body hash of a registration. Its list differs in length or first word from those of meter events and
+    verdicts, so the hash includes what the key was used for."""
     body = _encode(
         (
             "register",
@@ -92,20 +92,19 @@ def register_hash(command: Register) -> str:
 
 
 def resolve_hash(outcome_id: str, success: bool, evidence: msgspec.Raw = EMPTY) -> str:
-    """The same over a verdict, by whichever address the outcome was named."""
+    """Return the body hash of a verdict; it does not depend on how the outcome was addressed."""
     return _hash(_encode(("resolve", outcome_id, success)), evidence)
 
 
 def _hash(fields: bytes, sent: msgspec.Raw) -> str:
-    """Of the fields and of the sender's own JSON object, if there is one."""
+    """Return the hash of the fields and of the sender's own JSON object, if there is one."""
     body = fields + _canonical(sent) if sent else fields
     return blake2b(body, digest_size=HASH_LENGTH // 2).hexdigest()
 
 
 def _canonical(metadata: msgspec.Raw) -> bytes:
-    """One spelling for equal JSON values. A whole number too long for Python to read leaves
-    the sender's own text, so that only a literal repeat equals it.
-    """
+    """Return one spelling for equal JSON values. If a whole number is too long for Python to read, the sender's text is
+    kept, so that only a literal repeat equals it."""
     try:
         return _encode_sorted(_decode_value(metadata))
     except msgspec.ValidationError:
@@ -113,12 +112,12 @@ def _canonical(metadata: msgspec.Raw) -> bytes:
 
 
 def record_key(customer_id: str, key: str, test: bool) -> bytes:
-    """One namespace per customer and mode."""
+    """Return the key in the namespace of the customer and mode."""
     return namespace(customer_id, test) + key.encode()
 
 
 def receipt_record(customer_id: str, key: str, hashed: str, receipt: Receipt, test: bool) -> RetainedRecord:
-    """What is to be remembered of a charged event; ``test``: of its entry."""
+    """Return the record to retain for a charged event. ``test`` is its entry's."""
     value = hashed.encode() + _encode_receipt(receipt)
     return RetainedRecord(record_key(customer_id, key, test), value, receipt.recorded_at)
 
@@ -126,7 +125,7 @@ def receipt_record(customer_id: str, key: str, hashed: str, receipt: Receipt, te
 def response_record(
     customer_id: str, key: str, hashed: str, shown: OutcomeResponse, at: int, test: bool
 ) -> RetainedRecord:
-    """What is to be remembered of a command that opened or closed an outcome at ``at``."""
+    """Return the record to retain for a command that opened or closed an outcome at ``at``."""
     value = hashed.encode() + b"%d" % shown.status + bytes(memoryview(shown.result))
     return RetainedRecord(record_key(customer_id, key, test), value, at)
 
@@ -134,10 +133,10 @@ def response_record(
 def find(
     state: StateView, customer_id: str, key: str, now: int, window: int, mode: Mode | None = None
 ) -> IdempotencyRecord | None:
-    """The memory behind a key if it is younger than ``window`` ms at the accepted time ``now``.
+    """Return the record of a key if it is younger than ``window`` ms at the accepted time ``now``.
 
-    Without a mode (a command from before modes were separate) it is the later one of both modes:
-    there was one place for it then, and the later one took it.
+    Without a mode (a command from before modes were separate) it is the later one of both modes: at that time they
+    shared one place, and the later one replaced the other.
     """
     if mode is None:
         both = [state.get_retained(record_key(customer_id, key, test)) for test in (False, True)]
@@ -153,5 +152,5 @@ def find(
 
 
 def conflict(key: str) -> str:
-    """Why a key that stands for something else is refused."""
+    """Return the error message for a key that was used for something else."""
     return f"idempotency key {key!r} was used with a different body"

@@ -1,8 +1,7 @@
-"""The state machine of outcomes as a table: one for both ways in, judged by accepted time.
+"""The state machine of outcomes as one table, for pending events and registered outcomes, judged by accepted time.
 
-Every pair of a state and what can come in has its row, so nothing is decided anywhere else;
-docs/outcomes.md holds the same table and its picture, and a test that they agree. Pure data
-and its look-up: no log, no state, no wording may come in here.
+Every pair of a state and a stimulus has its row, so nothing is decided anywhere else. docs/outcomes.md holds the same
+table and its picture, and a test checks that they agree. Pure data and its look-up: no log, no state, no messages.
 """
 
 from typing import Literal, NamedTuple
@@ -20,7 +19,7 @@ Charge = Literal["nothing", "price_on_success", "price_on_failure", "on_expiry"]
 Answer = Literal[
     "created", "shown", "first answer", "none", "not_found", "task_exists", "outcome_closed", "outcome_expired"
 ]
-"""``none``: whoever sent it waits for nothing. The last four are refusals by their codes."""
+"""``none``: the sender waits for no reply. The last four are the codes of refusals."""
 
 STATUS: dict[Answer, int] = {
     "created": 201,
@@ -34,7 +33,7 @@ STATUS: dict[Answer, int] = {
 
 
 class TransitionRow(NamedTuple):
-    """What happens to an outcome in ``state`` when ``stimulus`` comes in."""
+    """The effect on an outcome in ``state`` when ``stimulus`` comes in."""
 
     state: Status
     stimulus: Stimulus
@@ -78,7 +77,7 @@ TABLE: tuple[TransitionRow, ...] = (
 )
 
 ENDED: dict[Status, Verdict] = {"succeeded": "succeeded", "failed": "failed", "expired": "expired"}
-"""The states that nothing leaves, each with its verdict."""
+"""The final states, each with its verdict."""
 
 _ROWS = {
     (row.state, row.stimulus, late): row
@@ -89,13 +88,13 @@ _ROWS = {
 
 
 def step(state: Status, stimulus: Stimulus, late: bool) -> TransitionRow:
-    """The row that applies; ``late``: the accepted time is at or after expires_at."""
+    """Return the row that applies. ``late``: the accepted time is at or after expires_at."""
     return _ROWS[state, stimulus, late]
 
 
 def amount_due(charge: Charge, outcome: OpenOutcome) -> str:
-    """What a row's charge comes to for an outcome, decimal text in cents; nothing once the
-    event that opened it was voided."""
+    """Return what an outcome costs by a row's charge, as decimal text in cents. It is nothing once the event that
+    opened it is voided."""
     if charge == "nothing" or outcome.voided:
         return "0"
     by_success = charge == "price_on_success" or (charge == "on_expiry" and outcome.on_expiry == "success")

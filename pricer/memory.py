@@ -1,6 +1,7 @@
-"""The pricer over a log in memory: the stand-in for Kafka and the shard host in tests and
-benchmarks. It keeps the host's promises (streams.types): a decision is kept whole, and
-outgoing records are appended after it. No I/O.
+"""The pricer over a log in memory: a stand-in for Kafka and the shard host in tests and benchmarks.
+
+It keeps the host's guarantees (streams.types): a decision is kept as a whole, and outgoing records are appended after
+it. No I/O.
 """
 
 from pricer.processor import Pricer
@@ -12,26 +13,25 @@ from streams.types import Decision, InputRecord
 
 
 class MemoryShard:
-    """All the shards of a log: what was appended, what came of it, and the topics written.
-    ``retention``: ms that a shard retains idempotency records at least.
-    """
+    """All the shards of a log: the appended records, their results, and the topics written. ``retention`` is the
+    minimum ms that a shard retains idempotency records."""
 
     def __init__(self, partitions: int = 4, retention: int = RETENTION) -> None:
         self.pricer = Pricer(partitions)
         self.shards = [MemoryStore(retention) for _ in range(partitions)]
         self.raw: list[list[InputRecord]] = [[] for _ in range(partitions)]
         self.entries: list[list[InputRecord]] = [[] for _ in range(partitions)]
-        """Records of rev.entries, as an Input each."""
+        """Records of rev.entries, each as an InputRecord."""
         self.view: dict[bytes, bytes] = {}
         self.now = 0
         """Accepted time of the next append, ms."""
 
     def append(self, key: bytes, command: Command) -> Decision:
-        """Append a command under its key and decide it, and whatever it sends out."""
+        """Append a command under its key and decide it, then do the same for every record that it sends."""
         return self.append_value(partition_of(key, len(self.shards)), key, encode(command))
 
     def append_value(self, partition: int, key: bytes, value: bytes) -> Decision:
-        """The same for an encoded command in a given partition. Raises what the pricer raises."""
+        """Append and decide an encoded command in a given partition. Raises what the pricer raises."""
         log = self.raw[partition]
         decision = self.decide(InputRecord(partition, len(log), key, value, self.now))
         for sent in decision.outgoing:
@@ -41,7 +41,7 @@ class MemoryShard:
         return decision
 
     def decide(self, record: InputRecord) -> Decision:
-        """Decide one record of the log and keep what it writes; nothing is sent out."""
+        """Decide one record of the log and keep what it writes; its outgoing records are not appended."""
         self.raw[record.partition].append(record)
         store = self.shards[record.partition]
         seen = Overlay(store)

@@ -1,8 +1,7 @@
-"""Meter commands: every event gets its price or the command is refused whole.
+"""Meter commands: every event gets its price, or the whole command is refused.
 
-Pure: the command, its accepted time and the shard's state decide everything. A batch is all
-or nothing; a refused one leaves its events as ``rejected`` entries without money, and
-nothing of it is remembered.
+Pure: the command, its accepted time and the shard's state decide everything. A batch is all or nothing; a refused one
+leaves its events as ``rejected`` entries without money, and nothing of it is retained.
 """
 
 from typing import NamedTuple
@@ -22,14 +21,14 @@ STATUS = {INVALID: 400, CONFLICT: 409}
 
 
 class EventRefusal(NamedTuple):
-    """Why one event cannot be charged; ``code`` as HTTP has it."""
+    """The reason why one event cannot be charged; ``code`` is the one used over HTTP."""
 
     code: str
     error: str
 
 
 class PriceMatch(NamedTuple):
-    """What applies to one action throughout a command."""
+    """The price of one action throughout a command."""
 
     price: prices.ParsedPrice
     price_index: int
@@ -37,9 +36,8 @@ class PriceMatch(NamedTuple):
 
 
 def apply(command: Meter, record: InputRecord, shard: StateView) -> Decision:
-    """Charge every event of a meter command, or none. Raises ValueError for a command that no
-    gateway writes (wrong number of events, an address beyond the last event id).
-    """
+    """Charge every event of a meter command, or none. Raises ValueError for a command that no gateway writes (wrong
+    number of events, an address beyond the last event id)."""
     count = len(command.events)
     if not 1 <= count <= (MAX_EVENTS if command.batch else 1):
         raise ValueError(f"a meter command with {count} events (batch: {command.batch})")
@@ -51,7 +49,7 @@ def apply(command: Meter, record: InputRecord, shard: StateView) -> Decision:
 
 
 def rejection(command: Meter, record: InputRecord, reasons: list[str]) -> bytes:
-    """The entry record of a refused command: one entry for each event, no money."""
+    """Return the entry record of a refused command: one entry for each event, no money."""
     rejected = [
         Entry("rejected", index, event, reason=reason)
         for index, (event, reason) in enumerate(zip(command.events, reasons, strict=True))
@@ -60,7 +58,7 @@ def rejection(command: Meter, record: InputRecord, reasons: list[str]) -> bytes:
 
 
 def receipt_of(entry: Entry, price: PriceRef, event_id: int, recorded_at: int) -> Receipt:
-    """What is remembered of a charged event; follows from its ledger entry alone."""
+    """Return the receipt of a charged event, computed from its ledger entry alone."""
     return Receipt(
         event_id=event_id,
         recorded_at=recorded_at,
@@ -74,7 +72,7 @@ def receipt_of(entry: Entry, price: PriceRef, event_id: int, recorded_at: int) -
 
 
 class MeterTransaction:
-    """One meter command on its way to a decision: what its events came to so far."""
+    """One meter command being decided, with the results of its events so far."""
 
     def __init__(self, command: Meter, record: InputRecord, shard: StateView) -> None:
         self.command = command
@@ -144,7 +142,7 @@ class MeterTransaction:
             self._retain(index, key, hashed, entry)
 
     def charged(self) -> Decision:
-        """Nothing was refused: what the command leaves, and its answer."""
+        """Return the decision when nothing was refused: all that the command writes, and its reply."""
         written = _encode(self.command, self.record, self.entries, self.prices) if self.entries else None
         return Decision(
             entries=written,
@@ -154,7 +152,7 @@ class MeterTransaction:
         )
 
     def refused(self) -> Decision:
-        """Something was refused, so everything is: rejected entries, and the reasons."""
+        """Return the decision when any event was refused: all are, with rejected entries and the reasons."""
         conflict = any(refusal.code == CONFLICT for refusal in self.refusals.values())
         code = CONFLICT if conflict else INVALID
         first, refusal = next(iter(self.refusals.items()))
@@ -189,7 +187,7 @@ class MeterTransaction:
             self.outcomes.append(index)
 
     def _match(self, action: str) -> PriceMatch | EventRefusal:
-        """Price of an action, looked up once in a command."""
+        """Return the price of an action, looked up once per command."""
         match: PriceMatch | EventRefusal
         price = prices.in_force(self.shard, self.command.customer_id, action)
         if action == prices.CHARGE_ACTION:
@@ -205,7 +203,7 @@ class MeterTransaction:
         return match
 
     def _open(self, index: int, event: MeterEvent, price: prices.ParsedPrice, expires_at: int) -> None:
-        """The outcome that a pending event opens: the action's bonus of this moment on success."""
+        """Open the outcome of a pending event: on success it charges the action's current bonus."""
         command, event_id = self.command, self.first_id + index
         outcome = state.OpenOutcome(
             event_id=event_id,

@@ -1,6 +1,6 @@
-"""Where an outcome stands in the shard's state: found by its address, and whether it was voided.
+"""Look-up of outcomes in the shard's state: by address, and whether one was voided.
 
-Reads only; nothing that decides or writes may come in here.
+Read-only: nothing here decides or writes.
 """
 
 from typing import NamedTuple
@@ -15,20 +15,20 @@ from schemas.state import ClosedOutcome, OpenOutcome
 from streams.types import StateView
 
 ADDRESS = "oc_"
-"""How an outcome_id begins; no task_id does."""
+"""Prefix of an outcome_id; no task_id begins with it."""
 
 decode_void = msgspec.json.Decoder(VoidObject).decode
 
 
 class FoundOutcome(NamedTuple):
-    """An outcome of the customer who asks."""
+    """An outcome of the requesting customer."""
 
     id: str
     stored: OpenOutcome | ClosedOutcome
 
 
 def find(shard: StateView, customer_id: str, target: str, mode: Mode | None) -> FoundOutcome | None:
-    """By outcome_id or task_id; None when it is unknown, another customer's or the other mode's.
+    """Return an outcome by outcome_id or task_id; None if it is unknown, another customer's or the other mode's.
     Without a mode, an outcome of either is found."""
     return (
         _by_id(shard, customer_id, target, mode)
@@ -38,8 +38,8 @@ def find(shard: StateView, customer_id: str, target: str, mode: Mode | None) -> 
 
 
 def of_task(shard: StateView, customer_id: str, task_id: str, mode: Mode | None) -> FoundOutcome | None:
-    """The outcome that was registered for a task. Test tasks of before modes were separate stand
-    among the live ones, as long as no live task took the place."""
+    """Return the outcome registered for a task. Test tasks from before modes were separate are stored among the live
+    ones, until a live task takes the key."""
     for test in (True, False) if mode == "test" else (False,):
         id = shard.get(state.task_key(customer_id, task_id, test))
         found = None if id is None else _by_id(shard, customer_id, id.decode(), mode)
@@ -51,8 +51,8 @@ def of_task(shard: StateView, customer_id: str, task_id: str, mode: Mode | None)
 def displaced_by(
     shard: StateView, customer_id: str, task_id: str, mode: Mode | None
 ) -> tuple[tuple[bytes, bytes], ...]:
-    """What is to be written before a live task takes its place: a test task that stands there moves
-    to where test tasks belong, unless another one is there."""
+    """Return what to write before a live task takes its key. A test task stored under it moves to the key for test
+    tasks, unless that is taken."""
     there = shard.get(state.task_key(customer_id, task_id)) if mode == "live" else None
     own = state.task_key(customer_id, task_id, test=True)
     return () if there is None or shard.get(own) is not None else ((own, there),)
@@ -68,14 +68,14 @@ def _by_id(shard: StateView, customer_id: str, id: str, mode: Mode | None) -> Fo
 
 
 def void_of(shard: StateView, event_id: int) -> VoidObject | None:
-    """The void of an entry, if there was one."""
+    """Return the void of an entry, or None."""
     stored = shard.get(state.void_key(event_id))
     return None if stored is None else decode_void(stored)
 
 
 def voided(shard: StateView, found: FoundOutcome) -> bool:
-    """Whether its charge was taken back, or nothing can be charged since the event that opened
-    it was voided before it ended. A void of that event after the end leaves the charge."""
+    """True if its charge was voided, or nothing can be charged because the event that opened it was voided before it
+    ended. A void of that event after the end leaves the charge."""
     stored = found.stored
     if isinstance(stored, OpenOutcome):
         return stored.voided
@@ -86,7 +86,7 @@ def voided(shard: StateView, found: FoundOutcome) -> bool:
 
 
 def opened_by(shard: StateView, event_id: int) -> FoundOutcome | None:
-    """The outcome that the event or command with this id opened, whoever's it is."""
+    """Return the outcome that the event or command with this id opened, of any customer."""
     id = outcome_id(event_id)
     stored = shard.get(state.outcome_key(id))
     return None if stored is None else FoundOutcome(id, state.decode_outcome(stored))

@@ -1,10 +1,9 @@
-"""Commands about outcomes: register, resolve, expire, read. pricer.machine says what happens,
-pricer.transitions what it leaves; here an outcome is found, its retries are known, and the answer is
-given.
+"""Commands about outcomes: register, resolve, expire, read.
 
-Pure: the command, its accepted time and the shard's state decide everything. A refusal of a
-register or resolve leaves a ``rejected`` entry and is never remembered; expire and read leave
-nothing but what they close.
+This module finds the outcome, recognises retries and replies; pricer.machine defines what happens, pricer.transitions
+what is written. Pure: the command, its accepted time and the shard's state decide everything. A refusal of a register
+or resolve leaves a ``rejected`` entry and is never retained; expire and read write nothing unless they close an
+outcome.
 """
 
 from functools import singledispatchmethod
@@ -33,7 +32,7 @@ def apply(command: Outcome, record: InputRecord, shard: StateView) -> Decision:
 
 
 class OutcomeHandler:
-    """One command about an outcome on its way to a decision."""
+    """One command about an outcome being decided."""
 
     def __init__(self, record: InputRecord, shard: StateView) -> None:
         self.record = record
@@ -41,7 +40,7 @@ class OutcomeHandler:
 
     @singledispatchmethod
     def decide(self, command: Outcome) -> Decision:
-        """The decision for a command."""
+        """Return the decision for a command."""
         raise TypeError(f"no command about an outcome: {command!r}")
 
     @decide.register
@@ -114,7 +113,7 @@ class OutcomeHandler:
         return transitions.closing(found.stored, machine.ENDED[row.to], charge, self.record, by)
 
     def _done(self, step: Transition, row: TransitionRow) -> Decision:
-        """An outcome opened or closed: everything that it leaves, and the object as answer."""
+        """Return the decision for an opened or closed outcome: all that it writes, with the object as reply."""
         entry = step.entry
         reply = None if row.answer == "none" else OutcomeReply(entry.detail, machine.STATUS[row.answer])
         return Decision(
@@ -127,8 +126,8 @@ class OutcomeHandler:
     def _repeat(
         self, command: Register | Resolve, key: str, hashed: str, found: FoundOutcome | None = None
     ) -> Decision | None:
-        """The first answer to a key that was seen with this body, a refusal with another one,
-        None for a key that stands for nothing."""
+        """Return the first reply to a key that was seen with this body, a refusal for one seen with another body, or
+        None for an unknown key."""
         now, window = self.record.at, command.idempotency_window
         earlier = idempotency.find(self.shard, command.customer_id, key, now, window, command.mode)
         if earlier is None:
@@ -147,7 +146,7 @@ class OutcomeHandler:
         target: str,
         late: Transition | None = None,
     ) -> Decision:
-        """The row's refusal; after ``late``, which closed the outcome in the same record."""
+        """Return the row's refusal, after ``late``, which closed the outcome in the same record."""
         if found is None:
             return refusals.decision(command, self.record, _unknown(target))
         if late is not None:
@@ -157,13 +156,13 @@ class OutcomeHandler:
         return refusals.decision(command, self.record, refusal, found, status, late)
 
     def _first_answer(self, found: FoundOutcome | None) -> Reply | None:
-        """The answer that the verdict was given first, whatever was voided since."""
+        """Return the first reply to the verdict, regardless of later voids."""
         assert found is not None and isinstance(found.stored, ClosedOutcome)
         retained = transitions.retained_object(self.shard, found.id, self.record.at)
         return OutcomeReply(retained) if retained is not None else self._elsewhere(found, found.stored)
 
     def _look(self, found: FoundOutcome | None) -> Reply | None:
-        """The outcome as it is now."""
+        """Return the outcome as it is now."""
         assert found is not None
         if isinstance(found.stored, OpenOutcome):
             return OutcomeReply(objects.as_json(objects.outcome_object(found.stored)))
@@ -185,7 +184,7 @@ def _unknown(target: str) -> OutcomeRefusal:
 
 
 def _reason(row: TransitionRow, found: FoundOutcome, target: str) -> str:
-    """Why an outcome that is there refuses what came in."""
+    """Return why an existing outcome refuses the command."""
     if row.answer == "task_exists":
         return f"task {target!r} has outcome {found.id}, which is {row.state}"
     if row.answer == "outcome_closed":
@@ -194,7 +193,7 @@ def _reason(row: TransitionRow, found: FoundOutcome, target: str) -> str:
 
 
 def _wrong(command: Register, now: int) -> str | None:
-    """Why a registration is no valid request, as the gateway would have said; None if it is."""
+    """Return why a registration is not a valid request, in the gateway's words; None if it is."""
     for name, text in (("price_on_success", command.price_on_success), ("price_on_failure", command.price_on_failure)):
         try:
             pico = parse_cents(text)

@@ -1,7 +1,7 @@
-"""InstallPrice on any shard: from this record of its log on, the shard prices with it.
+"""InstallPrice on any shard: from this record of its log on, the shard uses the price.
 
-Price records are numbered by the configuration shard and may arrive more than once; a shard
-takes each number once and in order, so its log alone says what every event cost.
+Price records are numbered by the configuration shard and may arrive more than once. A shard takes each number once and
+in order, so its log alone determines what every event cost.
 """
 
 from schemas import state
@@ -10,7 +10,7 @@ from streams.types import Decision, InputRecord, StateView
 
 
 def apply(command: InstallPrice, record: InputRecord, shard: StateView) -> Decision:
-    """Install or remove a price; ignored unless its number is above the shard's last."""
+    """Install or remove a price; ignore it unless its number is above the shard's last."""
     last = shard.get(state.PRICE_NUMBER)
     if last is not None and command.number <= int(last):
         return Decision()

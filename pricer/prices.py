@@ -1,7 +1,7 @@
-"""Which price applies to an event, and what it comes to. Integer pico-cents, no float.
+"""The price in force for an event, and the amount it yields. Integer pico-cents, no float.
 
-``price = base + tokens * rate + (outcome == success) * bonus``. Reading the shard's state is
-the only thing here that is not arithmetic; no configuration and no clock may come in.
+``price = base + tokens * rate + (outcome == success) * bonus``. Apart from arithmetic, this module only reads the
+shard's state; it uses no configuration and no clock.
 """
 
 from functools import lru_cache
@@ -14,17 +14,17 @@ from schemas.state import decode_price, price_key
 from streams.types import StateView
 
 ANY = "*"
-"""The action of a price row that holds for every action without a row of its own."""
+"""The action of a price row for every action without a row of its own."""
 CHARGE_ACTION = "outcome_charge"
-"""The action under which a registered outcome's charge is shown; nobody may meter it."""
+"""The action under which a registered outcome's charge is shown. It cannot be metered."""
 
 
 Amounts = tuple[str, str, str, str]
-"""What one event costs, as decimal text in cents: base, token and bonus, and their sum."""
+"""The cost of one event, as decimal text in cents: base, token and bonus, and their sum."""
 
 
 class ParsedPrice(NamedTuple):
-    """A price in force, with its rates in pico-cents beside their text."""
+    """A price in force, with its rates both in pico-cents and as text."""
 
     ref: PriceRef
     base: int
@@ -35,12 +35,12 @@ class ParsedPrice(NamedTuple):
 
 
 class AmountTooLarge(ValueError):
-    """An event that would cost more than one ledger entry may hold (10^12 cents)."""
+    """An event would cost more than one ledger entry may hold (10^12 cents)."""
 
 
 @lru_cache(maxsize=4096)
 def parsed_price(installed: bytes) -> ParsedPrice:
-    """The tariff of an encoded schemas.state.InstalledPrice; shared by all who ask."""
+    """Return the price of an encoded schemas.state.InstalledPrice; the result is cached and shared."""
     price = decode_price(installed)
     rates = price.rates
     return ParsedPrice(
@@ -54,9 +54,8 @@ def parsed_price(installed: bytes) -> ParsedPrice:
 
 
 def in_force(state: StateView, customer_id: str, action: str) -> ParsedPrice | None:
-    """The price for an action now: the customer's own, the customer's ``*``, the default, the
-    default ``*``; None when there is none.
-    """
+    """Return the price now in force for an action: the customer's own, the customer's ``*``, the default, the default
+    ``*``; None if there is none."""
     for customer, row in ((customer_id, action), (customer_id, ANY), (None, action), (None, ANY)):
         installed = state.get(price_key(customer, row))
         if installed is not None:
@@ -65,9 +64,9 @@ def in_force(state: StateView, customer_id: str, action: str) -> ParsedPrice | N
 
 
 def amounts(price: ParsedPrice, tokens: int, success: bool) -> Amounts:
-    """What an event with this many tokens costs; the bonus is charged on success alone.
+    """Return what an event with this many tokens costs; the bonus is charged only on success.
 
-    Raises TooMuch above 10^12 cents, and for a token count outside of 0 to 10^12.
+    Raises AmountTooLarge above 10^12 cents, and for a token count outside of 0 to 10^12.
     """
     if not 0 <= tokens <= MAX_TOKENS:
         raise AmountTooLarge(f"tokens must be from 0 to {MAX_TOKENS}")
@@ -82,9 +81,8 @@ def amounts(price: ParsedPrice, tokens: int, success: bool) -> Amounts:
 
 
 def canonical_rates(rates: Rates) -> Rates:
-    """The rates in their one spelling. Raises MoneyError naming the rate that is no amount
-    from 0 to 10^9 cents with at most 12 decimals.
-    """
+    """Return the rates in canonical form. Raises MoneyError naming a rate that is not an amount from 0 to 10^9 cents
+    with at most 12 decimals."""
     return Rates(
         _canonical("base_rate_cents", rates.base),
         _canonical("token_rate_cents", rates.token),

@@ -1,7 +1,7 @@
 """The pricer as the shard host runs it: one record in, one decision out.
 
-Pure and without memory of its own (streams.types.Processor): whatever a decision depends on
-is in the record or in the shard's state, so replaying the log gives the same bytes.
+Pure and without state of its own (streams.types.Processor): whatever a decision depends on is in the record or in the
+shard's state, so replaying the log gives the same bytes.
 """
 
 import msgspec
@@ -27,27 +27,28 @@ from schemas.topics import CONFIG_KEY, PRICE_KEY, partition_of
 from streams.types import Decision, InputRecord, RetainedRecord, StateView
 
 _EVENT = b'"agent_id":'
-"""Once in every encoded meter event."""
+"""Occurs once in every encoded meter event."""
 _CLOSING = tuple(b'{"command":"%s"' % name for name in (b"resolve", b"expire", b"read"))
-"""How a command begins that may close an outcome."""
+"""Prefixes of the commands that may close an outcome."""
 CLOSING_WEIGHT = 10
-"""In events: a small command that closes an outcome writes its criteria, up to 16 KiB, again, so
-that as many as of events would make a transaction of many times its raw bytes."""
+"""Weight, in events, of a command that may close an outcome. Though small, it writes the outcome's criteria, up to 16
+KiB, again; as many such commands as events would make a transaction many times its raw bytes."""
 # Tuples, since a union would be built anew for every command.
 _OF_OUTCOMES = (Register, Resolve, Expire, ReadOutcome)
 _OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, Void)
 
 
 VERSION = 1
-"""Of the rules: raised by every change that decides a command of an existing log otherwise (docs/decisions/0031)."""
+"""Version of the rules. Raise it with every change that decides any command of an existing log differently
+(docs/decisions/0031)."""
 
 
 class Misaddressed(ValueError):
-    """A command under a key or in a partition where it must not be decided."""
+    """A command has a key or partition under which it must not be decided."""
 
 
 class Pricer:
-    """Decides every command of a shard. ``partitions`` is the number of shards of the log."""
+    """The processor of all commands of a shard. ``partitions`` is the number of shards of the log."""
 
     version = VERSION
 
@@ -56,8 +57,8 @@ class Pricer:
         self._config_partition = partition_of(CONFIG_KEY, partitions)
 
     def apply(self, record: InputRecord, state: StateView) -> Decision:
-        """The decision for one record. Raises msgspec.DecodeError for a value that is no
-        command, ValueError for a command that no gateway writes."""
+        """Return the decision for one record. Raises msgspec.DecodeError if the value is not a command, ValueError for
+        a command that no gateway writes."""
         command = commands.decode(record.value)
         self._check_address(command, record)
         if isinstance(command, Meter):
@@ -73,19 +74,19 @@ class Pricer:
         return configuration.apply(command, record, state, self.partitions)
 
     def reject(self, record: InputRecord, reason: str) -> Decision:
-        """A visible refusal: rejected entries where the command can be read, and an answer."""
+        """Return a visible refusal: rejected entries if the command can be read, and a reply."""
         return Decision(entries=_rejected(record, reason), reply=RefusedReply(400, "rejected", reason))
 
     def weight(self, record: InputRecord) -> int:
-        """Events in the record, from 1 to 1000, without decoding it; CLOSING_WEIGHT for what may
+        """Return the number of events in the record, from 1 to 1000, without decoding it; CLOSING_WEIGHT for what may
         close an outcome. Metadata that looks like an event makes it too high, never too low."""
         if record.value.startswith(_CLOSING):
             return CLOSING_WEIGHT
         return max(1, min(record.value.count(_EVENT), MAX_EVENTS))
 
     def retained_from(self, record: InputRecord) -> list[RetainedRecord]:
-        """What is remembered of one record of rev.entries: the receipts of charged events with a
-        key, the answers to what opened or closed an outcome, and the outcomes that ended."""
+        """Return what is retained of one record of rev.entries: the receipts of charged events with a key, the replies
+        to whatever opened or closed an outcome, and the outcomes that ended."""
         written = entries.decode(record.value)
         first_id = ids.event_id(record.partition, written.raw_offset)
         found = []
@@ -103,7 +104,8 @@ class Pricer:
         return found
 
     def _check_address(self, command: Command, record: InputRecord) -> None:
-        """A customer's order and the one sequence of ids hold only where the key belongs."""
+        """Raise Misaddressed unless key and partition fit: a customer's order and the single sequence of ids depend on
+        them."""
         if isinstance(command, _OF_CUSTOMERS):
             right = record.key == command.customer_id.encode()
         elif isinstance(command, InstallPrice):
@@ -121,10 +123,10 @@ def _rejected(record: InputRecord, reason: str) -> bytes | None:
         command = commands.decode(record.value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None  # the host keeps the bytes in the dead letters
-    if isinstance(command, Meter) and len(command.events) <= MAX_EVENTS:  # beyond, there are no event ids
+    if isinstance(command, Meter) and len(command.events) <= MAX_EVENTS:  # beyond this, there are no event ids
         return metering.rejection(command, record, [reason] * len(command.events))
     if isinstance(command, Register | Resolve | Void):
         return refusals.rejection(command, record, reason)
     if isinstance(command, Expire | ReadOutcome):
-        return None  # it is a question, and nothing that was asked for is lost with it
+        return None  # it is a question, so no requested change is lost
     return config_transaction.entry_record(record, [Entry("rejected", reason=reason)])

@@ -1,7 +1,7 @@
-"""Refusals after the append of register, resolve and void: one ``rejected`` entry, and the answer.
+"""Refusals of register, resolve and void after the append: one ``rejected`` entry, and the reply.
 
-The entry carries the command's tag as its ``type``, so that it is not shown among meter events,
-the reason, and the outcome's id where it is known; no money may come in here.
+The entry carries the command's tag as its ``type``, so that it is not shown among meter events, the reason, and the
+outcome's id if known. It carries no money.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ Refusable = Register | Resolve | Void
 
 
 class OutcomeRefusal(NamedTuple):
-    """Why a command is not carried out; status and code as HTTP has them."""
+    """The reason why a command is not carried out; status and code are those used over HTTP."""
 
     status: int
     code: str
@@ -35,8 +35,8 @@ def decision(
     status: msgspec.Raw = EMPTY,
     late: Transition | None = None,
 ) -> Decision:
-    """``found``: the outcome that it is about; ``late``: its expiry, which the same command
-    brought to light; then that is the record's first entry and the refusal its second."""
+    """Return the decision for a refusal. ``found``: the outcome concerned. ``late``: its expiry, if the same command
+    revealed it; it is then the record's first entry and the refusal its second."""
     reply = RefusedReply(refusal.status, refusal.code, refusal.error, outcome=status)
     if late is None:
         return Decision(entries=rejection(command, record, refusal.error, found), reply=reply)
@@ -46,8 +46,8 @@ def decision(
 
 
 def rejection(command: Refusable, record: InputRecord, reason: str, found: FoundOutcome | None = None) -> bytes:
-    """The entry record of a refused command. A verdict's test flag is its outcome's, or says the mode
-    in which there is none."""
+    """Return the entry record of a refused command. A verdict's test flag is that of its outcome, or of the mode in
+    which none exists."""
     api_key_id = 0 if isinstance(command, Void) else command.api_key_id
     test = _is_test(command, found)
     entry = _entry(command, reason, found)
@@ -69,5 +69,5 @@ def _entry(command: Refusable, reason: str, found: FoundOutcome | None, index: i
 
 
 def tag(command: Refusable) -> str:
-    """The command's name on the wire."""
+    """Return the command's name in its encoding."""
     return str(command.__struct_config__.tag)

@@ -1,7 +1,7 @@
-"""The pricer service: the pure Pricer over every shard that the group gives this process.
+"""The pricer service: the pure Pricer over every shard that the group assigns to this process.
 
-It exits with 0 after SIGTERM or SIGINT. Started against a log that it must not price it stands
-still with the reason in /readyz, since a restart would change nothing.
+It exits with 0 after SIGTERM or SIGINT. Started with a log that it must not price, it idles with the reason in /readyz,
+since a restart would change nothing.
 """
 
 import asyncio
@@ -24,21 +24,20 @@ from streams.serving import serve
 
 SERVICE = "pricer"
 TAKEN = 1
-"""Exit code where another living process has this ordinal."""
+"""Exit code if another running process has this ordinal."""
 STANDS_STILL = 78
-"""Exit code after standing still: a person has to look."""
+"""Exit code after idling: a person has to look."""
 RETRY = 0.5
-"""Seconds between two tries to ask Kafka."""
+"""Seconds between requests to Kafka while it does not answer."""
 log = structlog.get_logger("pricer.service")
 
 
 class WrongPartitions(Exception):
-    """The log is not the one that the settings describe."""
+    """The log does not have the number of partitions in the settings."""
 
 
 def main(settings: Settings) -> None:
-    """Blocks until SIGTERM or SIGINT. Exits with TAKEN (1) or STANDS_STILL (78) where it must
-    not work."""
+    """Run until SIGTERM or SIGINT. Exits with TAKEN (1) or STANDS_STILL (78) if it must not work."""
     setup(SERVICE)
     code = uvloop.run(_run(settings))
     if code:
@@ -64,9 +63,8 @@ async def _run(settings: Settings) -> int:
 
 
 class PartitionCheck:
-    """Looked at before any shard is taken: has rev.raw the partitions that the settings say?
-    With another number a customer's prices would be sent to a shard that is not its own.
-    """
+    """A check, before any shard is taken, that rev.raw has as many partitions as the settings say. With another number,
+    a customer's prices would be sent to the wrong shard."""
 
     def __init__(self, settings: Settings, stop: asyncio.Event) -> None:
         self._settings = settings
@@ -74,8 +72,8 @@ class PartitionCheck:
         self._not_ready_reason = "starting"
 
     async def passed(self) -> bool:
-        """True when the log is right, False when stopped before Kafka told. For a wrong log it
-        stands still until stopped, then raises WrongLog."""
+        """Return True if the log is right, False if stopped before Kafka answered. For a wrong log, idle until stopped,
+        then raise WrongPartitions."""
         health = HealthServer(self._settings.metrics_port, lambda: [self._not_ready_reason], self._settings.http_host)
         await health.start()
         try:
@@ -91,7 +89,7 @@ class PartitionCheck:
             await health.stop()
 
     async def _partitions(self) -> int | None:
-        """Asked until Kafka tells; None when stopped before."""
+        """Ask Kafka until it answers; return None if stopped before."""
         while not self._stop.is_set():
             try:
                 return await self._ask()

@@ -1,7 +1,6 @@
-"""What opening and closing an outcome leave: the ledger's entry, the state, what is remembered.
+"""The results of opening and closing an outcome: the ledger entry, the state, and the retained records.
 
-Pure. Whether an outcome may open or close is decided in pricer.outcomes by pricer.machine; no
-answer and no refusal may come in here.
+Pure. pricer.outcomes decides by pricer.machine if an outcome may open or close; no reply and no refusal is made here.
 """
 
 from typing import NamedTuple
@@ -20,14 +19,14 @@ from schemas.state import ClosedOutcome, OpenOutcome
 from streams.types import InputRecord, RetainedRecord, StateView
 
 RETENTION = 35 * DAY
-"""ms that the whole object of a closed outcome is told from memory; then the ledger has it."""
+"""ms that the shard retains the whole object of a closed outcome; after that only the ledger has it."""
 OPENED = 201
 CLOSED = 200
 Changes = tuple[tuple[bytes, bytes | None], ...]
 
 
 class Resolver(NamedTuple):
-    """Who closes an outcome, with what proof. An expiry is nobody's."""
+    """The API key that closes an outcome, with its evidence. An expiry has none."""
 
     api_key_id: int = 0
     evidence: msgspec.Raw = EMPTY
@@ -39,19 +38,19 @@ NOBODY = Resolver()
 
 
 class Transition(NamedTuple):
-    """An outcome opened or closed, and everything that this leaves."""
+    """An opened or closed outcome, and everything to write for it."""
 
     stored: OpenOutcome | ClosedOutcome
     entry: Entry
     changes: Changes
     retained: tuple[RetainedRecord, ...]
     written: EntryRecord
-    """Of the entry alone."""
+    """The record of this entry alone."""
 
 
 def opening(command: Register, record: InputRecord, body_hash: str | None, displaced: Changes = ()) -> Transition:
-    """A registered outcome; ``displaced``: what has to make room for its task. Raises ValueError for
-    an address beyond the last event id."""
+    """Return the transition of a registered outcome. ``displaced``: what must move to free the key of its task. Raises
+    ValueError for an address beyond the last event id."""
     event_id = ids.event_id(record.partition, record.offset)
     id = ids.outcome_id(event_id)
     opened = OpenOutcome(
@@ -98,7 +97,7 @@ def opening(command: Register, record: InputRecord, body_hash: str | None, displ
 def closing(
     opened: OpenOutcome, verdict: Verdict, charge: str, record: InputRecord, by: Resolver = NOBODY
 ) -> Transition:
-    """An outcome that ends; ``charge``: decimal text in cents."""
+    """Return the transition of an outcome that ends. ``charge`` is decimal text in cents."""
     id = ids.outcome_id(opened.event_id)
     registered = opened.price is None
     event = MeterEvent(
@@ -137,8 +136,8 @@ def closing(
 
 
 def retained_records(customer_id: str, recorded_at: int, entry: Entry, test: bool) -> list[RetainedRecord]:
-    """What is to be remembered of an entry that opened or closed an outcome: the first answer
-    under its key, and of a closed one the whole object. Follows from the entry and its record alone."""
+    """Return the records to retain for an entry that opened or closed an outcome: the first reply under its key, and
+    for a closed one the whole object. They follow from the entry and its record alone."""
     found = []
     event = entry.event
     if event is not None and event.idempotency_key is not None and entry.body_hash is not None:
@@ -151,8 +150,8 @@ def retained_records(customer_id: str, recorded_at: int, entry: Entry, test: boo
 
 
 def retained_object(shard: StateView, outcome_id: str, now: int) -> msgspec.Raw | None:
-    """The object of an outcome that closed less than REMEMBERED ago. Its key holds no
-    separator, so it is no customer's idempotency key."""
+    """Return the object of an outcome that closed less than RETENTION ago. Its key contains no separator, so it cannot
+    be a customer's idempotency key."""
     retained = shard.get_retained(state.outcome_key(outcome_id))
     if retained is None or now - retained.at >= RETENTION:
         return None

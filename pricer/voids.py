@@ -1,8 +1,8 @@
-"""Void: a compensating entry that takes back an event or an outcome's charge, once.
+"""Voids: compensating entries that take back an event or an outcome's charge, once.
 
-Pure. The gateway gives everything of the entry, from the ledger; of it the shard checks what it
-can know: where the entry stands in the log, the amounts, and whatever concerns an outcome.
-Nothing is ever deleted, and nothing of a refusal is kept but its entry.
+Pure. The gateway supplies the whole entry, from the ledger. The shard checks what it can know: the entry's address in
+the log, the amounts, and whatever concerns an outcome. Nothing is ever deleted, and only the entry of a refusal is
+kept.
 """
 
 import msgspec
@@ -24,7 +24,7 @@ Amounts = tuple[int, int, int, int]
 
 
 class VoidRefused(Exception):
-    """A void that is refused."""
+    """The refusal of a void."""
 
     def __init__(self, status: int, code: str, error: str) -> None:
         super().__init__(error)
@@ -32,7 +32,7 @@ class VoidRefused(Exception):
 
 
 def apply(command: Void, record: InputRecord, shard: StateView) -> Decision:
-    """Decide a void. Again the same one gets the first answer, with 200."""
+    """Decide a void. A repeat gets the first reply, with 200."""
     try:
         before = _before(command, shard)
         if before is not None:
@@ -50,7 +50,7 @@ def apply(command: Void, record: InputRecord, shard: StateView) -> Decision:
 
 
 def _decision(command: Void, record: InputRecord, amounts: Amounts, voided: OpenOutcome | None) -> Decision:
-    """``voided``: the open outcome of the event that is taken back."""
+    """Return the decision for a valid void. ``voided``: the open outcome of the event that is taken back."""
     base, token, bonus, total = (format_cents(-amount) for amount in amounts)
     event_id = ids.event_id(record.partition, record.offset)
     shown = objects.void_object(command, event_id, total, record.at)
@@ -87,7 +87,7 @@ def _decision(command: Void, record: InputRecord, amounts: Amounts, voided: Open
 
 
 def _before(command: Void, shard: StateView) -> msgspec.Raw | None:
-    """The answer that an entry's void was given."""
+    """Return the reply to an earlier void of the entry, or None."""
     stored = shard.get(state.void_key(command.event_id))
     if stored is None:
         return None
@@ -97,7 +97,7 @@ def _before(command: Void, shard: StateView) -> msgspec.Raw | None:
 
 
 def _check_address(event_id: int, record: InputRecord) -> None:
-    """The entry must stand in this shard's log, before its void."""
+    """Check that the entry is in this shard's log, before its void."""
     try:
         where = ids.address_of(event_id)
     except ValueError as error:
@@ -107,7 +107,8 @@ def _check_address(event_id: int, record: InputRecord) -> None:
 
 
 def _amounts(command: Void) -> Amounts:
-    """What is taken back, checked: canonical money, never negative, and the sum of its parts."""
+    """Return the amounts to take back. They must be canonical money, never negative, and the sum of the parts must
+    match."""
     found = []
     for name in ("base", "token", "bonus", "total"):
         text = getattr(command, name)
@@ -126,7 +127,7 @@ def _amounts(command: Void) -> Amounts:
 
 
 def _check_charge(command: Void, shard: StateView, total: int) -> None:
-    """A charge is taken back as the shard knows it, or not at all; its outcome stays closed."""
+    """Check that a charge is exactly the one that the shard knows. Its outcome stays closed."""
     found = outcome_lookup.find(shard, command.customer_id, command.outcome_id or outcome_lookup.ADDRESS, None)
     closed = None if found is None else found.stored
     if not isinstance(closed, ClosedOutcome) or closed.closed_by != command.event_id:
@@ -140,8 +141,8 @@ def _check_charge(command: Void, shard: StateView, total: int) -> None:
 
 
 def _open_outcome(command: Void, shard: StateView) -> OpenOutcome | None:
-    """The outcome that the event opened, if it is open. A registration is no event: it cost
-    nothing, so there is nothing to take back."""
+    """Return the outcome that the event opened, if it is open. A registration is not an event: it cost nothing, so
+    there is nothing to take back."""
     found = outcome_lookup.opened_by(shard, command.event_id)
     if command.outcome_id != (None if found is None else found.id):
         raise VoidRefused(400, INVALID, f"outcome {command.outcome_id} is not of event {command.event_id}")

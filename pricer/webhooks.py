@@ -1,7 +1,7 @@
-"""Webhook endpoints: made, changed, rotated, deleted, tried out and replayed by the configuration shard.
+"""Webhook endpoints: created, changed, rotated, deleted, tested and replayed by the configuration shard.
 
-Secrets come in encrypted and are never looked at. Whatever the notifier has to meet in the
-order of events (a test, a replay, an endpoint given up) is a config entry. Pure.
+Secrets come in encrypted and are never inspected. Whatever the notifier must see in the order of events (a test, a
+replay, a disabled endpoint) is a config entry. Pure.
 """
 
 from functools import singledispatchmethod
@@ -29,18 +29,18 @@ from schemas.webhooks import webhook_object
 from streams.types import Decision, InputRecord, OutgoingRecord
 
 MAX_WEBHOOKS = 100
-"""Endpoints of one customer and mode."""
+"""Maximum endpoints of one customer and mode."""
 _decode = msgspec.json.Decoder(Webhook).decode
 _decode_ids = msgspec.json.Decoder(list[int]).decode
 _encode_any = msgspec.json.Encoder().encode
 
 
 class WebhookChange(ConfigTransaction):
-    """A change of one endpoint, or a word to the notifier about it."""
+    """A change of one endpoint, or a message to the notifier about it."""
 
     @singledispatchmethod
     def make(self, command: ChangeWebhook) -> None:
-        """Work out the change. Raises Refusal."""
+        """Compute the change. Raises ConfigRefused."""
         raise TypeError(f"no webhook command: {command!r}")
 
     @make.register
@@ -108,8 +108,8 @@ class WebhookChange(ConfigTransaction):
 
     @make.register
     def _(self, command: ReplayWebhook) -> None:
-        """Meets the notifier in every partition that holds what is to be sent again: here, and
-        where the customer's own events are."""
+        """Send the replay to every partition that holds events to send again: this one, and the one with the customer's
+        own events."""
         found = self._webhook(command.id, command.customer_id)
         self.result, self.status = webhook_object(found), 202
         sent = encode(command)
@@ -143,8 +143,8 @@ class WebhookChange(ConfigTransaction):
 
 
 def meet(command: ReplayWebhook, record: InputRecord) -> Decision:
-    """A replay that the configuration shard sent on, in the customer's shard. It may arrive more
-    than once: what is delivered again once more has the same id."""
+    """Decide a replay in the customer's shard, sent on by the configuration shard. It may arrive more than once: what
+    is then delivered again has the same id."""
     entry = Entry("config", type=REPLAY, actor=command.actor, detail=msgspec.Raw(encode(command)))
     return Decision(entries=entry_record(record, [entry]))
 

@@ -1,5 +1,5 @@
-"""What crosses a process boundary: structs, topics and keys, money, ids, limits, settings.
+"""The formats that cross a process boundary: structs, topics and keys, money, ids, limits, settings.
 
-No I/O, no clock, no randomness may come in here, and nothing of any service: every
-service imports this package and this package imports none of them.
+No I/O, no clock and no randomness belong here, and nothing of any service: every service imports
+this package and this package imports none of them.
 """

@@ -1,8 +1,8 @@
-"""Commands: the values of rev.raw. Everything that changes anything is one of these.
+"""Commands: the values of rev.raw. Every change is one of these.
 
 Times are integer milliseconds since the epoch, UTC. Money is decimal text in cents
 (schemas.money). A command carries every setting that its decision depends on, so that
-the log alone says what every event cost.
+the log alone determines what every event cost.
 """
 
 from typing import Literal
@@ -17,13 +17,16 @@ EMPTY = msgspec.Raw(b"")
 EventOutcome = Literal["success", "failure", "pending"]
 OnExpiry = Literal["failure", "success"]
 Mode = Literal["live", "test"]
-"""A namespace of its own for each customer: idempotency keys, task ids, outcomes, events, endpoints
-and totals of one mode are unknown to the other. A command without a mode was written before modes
-were separate, and is decided as it was then (docs/decisions/0027-test-and-live.md)."""
+"""A separate namespace for each customer: idempotency keys, task ids, outcomes, events, endpoints and
+totals of one mode do not exist in the other.
+
+A command without a mode was written before modes were separate, and is decided as it was then
+(docs/decisions/0027-test-and-live.md).
+"""
 
 
 class MeterEvent(Labels, frozen=True, omit_defaults=True, gc=False):
-    """One thing that an agent did, validated and normalized by the gateway.
+    """An action of an agent, validated and normalized by the gateway.
 
     ``tokens`` is the total that is charged; the halves are None unless the sender gave a
     split. ``event_time`` is None when the sender gave no timestamp (then it is the accepted
@@ -50,14 +53,14 @@ class Meter(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field
     api_key_id: int
     events: list[MeterEvent]
     idempotency_window: int
-    """How long keys are remembered, ms."""
+    """Time for which keys are remembered, ms."""
     outcome_ttl: int
-    """When a pending event without expires_at expires, ms after its accepted time."""
+    """The time after which a pending event without expires_at expires, in ms after its accepted time."""
     batch: bool = False
     test: bool = False
     mode: Mode | None = None
     import_id: str | None = None
-    """A label of the file that the events came from; it decides nothing."""
+    """The label of the file that the events came from; no decision depends on it."""
 
 
 class Rates(msgspec.Struct, frozen=True, gc=False):
@@ -69,19 +72,21 @@ class Rates(msgspec.Struct, frozen=True, gc=False):
 
 
 class PriceRef(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The price record that an entry was priced with, and where the shard's log holds it."""
+    """The price record that an entry was priced with, and its position in the shard's log."""
 
     id: int
     action_type: str
     rates: Rates
     offset: int
-    """Offset in the same partition of rev.raw of the InstallPrice command."""
+    """Offset of the InstallPrice command in the same partition of rev.raw."""
     is_default: bool = False
 
 
 class Register(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="register"):
-    """POST /v1/outcomes: a task whose price depends on its result. The outcome's id is
-    ``oc_<event id of this command>``."""
+    """POST /v1/outcomes: a task whose price depends on its result.
+
+    The outcome's id is ``oc_<event id of this command>``.
+    """
 
     customer_id: str
     api_key_id: int
@@ -113,14 +118,17 @@ class Resolve(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
 
 
 class Expire(msgspec.Struct, frozen=True, tag_field="command", tag="expire"):
-    """A reminder that an outcome's time may have come; the pricer decides by the append time."""
+    """A notice that an outcome may have expired; the pricer decides by the append time."""
 
     customer_id: str
     outcome_id: str
 
 
 class ReadOutcome(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="read"):
-    """A look at an outcome, in order with all that changes it. It closes one whose time has come."""
+    """A read of an outcome, in order with all commands that change it.
+
+    It closes an outcome that has expired.
+    """
 
     customer_id: str
     target: str
@@ -128,10 +136,10 @@ class ReadOutcome(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="co
 
 
 class Void(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="void"):
-    """Take back an entry, once: everything of it is given, from the ledger, by the gateway.
+    """A void of an entry, once. The gateway copies all fields of the entry from the ledger.
 
-    ``event_id`` is the entry's own; ``event`` and the amounts are as its row has them, with
-    the event time filled in. ``charge``: it is an outcome's charge, not an event.
+    ``event_id`` is the entry's own; ``event`` and the amounts are those of its row, with the event time
+    filled in. ``charge``: True if the entry is an outcome's charge, False if it is an event.
     """
 
     customer_id: str
@@ -148,7 +156,7 @@ class Void(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command",
     test: bool = False
     actor: str = "admin"
     import_id: str | None = None
-    """Of the entry that is taken back."""
+    """The import of the voided entry."""
 
 
 class SeedPrice(msgspec.Struct, frozen=True, gc=False):
@@ -166,7 +174,7 @@ class Genesis(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
 
 
 class CreateKey(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="key.create"):
-    """A new API key. Its secret never enters the log, only hash (SHA-256, hex) and mask."""
+    """A new API key. Its secret never enters the log, only its hash (SHA-256, hex) and mask."""
 
     customer_id: str
     hash: str
@@ -196,7 +204,7 @@ class DeletePrice(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="co
 
 
 class UpdateCustomer(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="customer.update"):
-    """Change what is not None of a customer; ``external_ids`` maps system name to id."""
+    """Changes to a customer: every field that is not None. ``external_ids`` maps system name to id."""
 
     customer_id: str
     name: str | None = None
@@ -206,15 +214,17 @@ class UpdateCustomer(msgspec.Struct, frozen=True, omit_defaults=True, tag_field=
 
 
 class EnsureCustomer(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="customer.ensure"):
-    """List a customer that a platform's key names and that nobody made; ``actor``: the key."""
+    """A listing of a customer that a platform's key names and nobody made; ``actor``: the key."""
 
     customer_id: str
     actor: str = "platform"
 
 
 class CreateWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="webhook.create"):
-    """A new endpoint. ``secret`` is encrypted by the gateway (schemas.secrets); the log never
-    holds it in clear."""
+    """A new endpoint.
+
+    The gateway encrypts ``secret`` (schemas.secrets); the log never holds it in plain text.
+    """
 
     customer_id: str
     url: str
@@ -225,8 +235,11 @@ class CreateWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
 
 
 class UpdateWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="webhook.update"):
-    """Change what is not None. ``disabled``: why the notifier gives the endpoint up (then
-    ``active`` is False and the owner sees a webhook.disabled event)."""
+    """Changes to an endpoint: every field that is not None.
+
+    ``disabled``: why the notifier gives the endpoint up (then ``active`` is False and the owner gets a
+    webhook.disabled event).
+    """
 
     id: int
     customer_id: str
@@ -238,7 +251,7 @@ class UpdateWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
 
 
 class RotateWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="webhook.rotate"):
-    """A new secret, encrypted; the one before it signs beside it for 24 h."""
+    """A new secret, encrypted; the previous one also signs for 24 h."""
 
     id: int
     customer_id: str
@@ -253,7 +266,7 @@ class DeleteWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
 
 
 class ProbeWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="webhook.test"):
-    """Send one webhook.test event to this endpoint alone."""
+    """A request for one webhook.test event, to this endpoint alone."""
 
     id: int
     customer_id: str
@@ -261,9 +274,10 @@ class ProbeWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="c
 
 
 class ReplayWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="webhook.replay"):
-    """Deliver again to one endpoint: all since a time (ms UTC), or what stands at one place of
-    rev.entries. The configuration shard checks it and sends it on to the customer's shard,
-    since the notifier meets it where the events are.
+    """A replay to one endpoint: everything since a time (ms UTC), or the entry at one position in rev.entries.
+
+    The configuration shard checks the command and sends it on to the customer's shard, so that the notifier
+    reads it from the partition of the events.
     """
 
     id: int
@@ -276,8 +290,10 @@ class ReplayWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
 
 
 class InstallPrice(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="price"):
-    """A numbered price record, sent by the configuration shard to every shard (an override:
-    to its customer's). A shard ignores every ``number`` that is not above its last one.
+    """A numbered price record that the configuration shard sends to every shard, or an override to its
+    customer's shard.
+
+    A shard ignores every ``number`` that is not above its last one.
     """
 
     number: int
@@ -295,4 +311,4 @@ Command = Meter | Outcome | Void | Configure | InstallPrice
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Command).decode
-"""Command of a raw record's value. Raises msgspec.DecodeError or ValidationError."""
+"""Decode the command in a raw record's value. Raises msgspec.DecodeError or ValidationError."""

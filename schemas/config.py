@@ -1,6 +1,6 @@
 """The configuration view: the values of rev.config, keyed ``kind/id``; a tombstone deletes.
 
-Written by the configuration shard, read by every gateway. Keys: ``epoch``, ``key/<id>``,
+The configuration shard writes them, every gateway reads them. Keys: ``epoch``, ``key/<id>``,
 ``customer/<customer_id>``, ``price/<id>``, ``webhook/<id>``.
 """
 
@@ -30,7 +30,7 @@ class Customer(msgspec.Struct, frozen=True, omit_defaults=True):
     external_ids: dict[str, str] = {}
     test: bool = False
     metered: bool = False
-    """First named by a platform's key, and by nobody who administers since."""
+    """True if a platform's key named the customer first and no admin has changed it since."""
 
 
 class Price(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -47,8 +47,10 @@ class Price(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Webhook(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An endpoint. Secrets are encrypted (schemas.secrets); ``previous`` signs beside
-    ``secret`` for 24 h after ``rotated_at``. Deleted ones are tombstones."""
+    """An endpoint. Deleted endpoints are tombstones.
+
+    Secrets are encrypted (schemas.secrets); ``previous`` also signs for 24 h after ``rotated_at``.
+    """
 
     id: int
     customer_id: str
@@ -60,9 +62,9 @@ class Webhook(msgspec.Struct, frozen=True, omit_defaults=True):
     previous: str | None = None
     rotated_at: int | None = None
     disabled: str | None = None
-    """Why the notifier gave it up, while inactive for that."""
+    """The reason why the notifier gave the endpoint up; None otherwise."""
     test: bool = False
-    """Whose events it gets: of test mode or of live. One from before modes were separate is live."""
+    """True if the endpoint gets test events, False if live ones. One from before modes were separate is live."""
 
 
 def key_key(id: int) -> bytes:

@@ -1,7 +1,7 @@
-"""Ledger entries: the values of rev.entries, one record for each command that left any.
+"""Ledger entries: the values of rev.entries, one record for each command that left entries.
 
-The record's key is the customer, its timestamp the accepted time. The ledger reads this
-JSON with ClickHouse itself (warehouse/sql), so a field that is renamed here is renamed there.
+The record's key is the customer, its timestamp the accepted time. ClickHouse itself parses this
+JSON for the ledger (warehouse/sql), so a field that is renamed here must be renamed there.
 Amounts are decimal text in cents. Times are integer milliseconds since the epoch, UTC.
 """
 
@@ -13,14 +13,15 @@ from schemas.commands import EMPTY, MeterEvent, PriceRef
 
 EntryKind = Literal["event", "registered", "charge", "waived", "void", "rejected", "config"]
 Verdict = Literal["succeeded", "failed", "expired"]
-"""How an outcome ended."""
+"""The way in which an outcome ended."""
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One row of the ledger: an ``event`` charged at once; an outcome ``registered``; an outcome
-    closed, with money (``charge``) or without (``waived``); a ``void`` of an event or charge.
+    """One row of the ledger.
 
-    ``index`` is the event's place in its command and with the record's raw offset and
+    Kinds: an ``event``, charged at once; an outcome ``registered``; an outcome closed, with money
+    (``charge``) or without (``waived``); a ``void`` of an event or charge; a ``rejected`` command; a
+    ``config`` change. ``index`` is the event's place in its command and with the record's raw offset and
     partition makes its event id. ``price`` indexes the record's ``prices``; -1 is none.
     """
 
@@ -34,31 +35,36 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     total: str = "0"
     outcome_id: str | None = None
     expires_at: int | None = None
-    """Of an entry that opened an outcome: when it expires."""
+    """For an entry that opened an outcome: when it expires."""
     original: int | None = None
-    """event id of the entry that this one refers back to: what opened the outcome (charge,
-    waived), what is taken back (void)."""
+    """The event id of the entry that this one refers to: the entry that opened the outcome (charge, waived)
+    or the voided entry (void).
+    """
     body_hash: str | None = None
-    """Of an entry whose event has an idempotency key: hash of the validated body (pricer.idempotency)."""
+    """For an entry whose event has an idempotency key: hash of the validated body (pricer.idempotency)."""
     reason: str | None = None
-    """Why it was rejected or voided."""
+    """The reason for the rejection or the void."""
     type: str | None = None
-    """Of kind config: the domain event, such as ``pricing.updated``. Of a void: ``charge`` when it
-    takes back a charge. Of a rejected command that was no meter command: its tag."""
+    """For kind config: the domain event, such as ``pricing.updated``. For a void: ``charge`` if it voids a charge.
+    For a rejected command that is not a meter command: its tag.
+    """
     actor: str | None = None
     detail: msgspec.Raw = EMPTY
-    """The object as the API shows it, of what was configured, or of the outcome (registered,
-    charge, waived: schemas.objects.OutcomeObject)."""
+    """The object as the API shows it: the configured object, or the outcome (registered, charge, waived:
+    schemas.objects.OutcomeObject).
+    """
     on_success: str | None = None
-    """Of a registered outcome, where it opens and where it closes: its price on success. That of
-    a pending event is the bonus of the price record."""
+    """For a registered outcome, in the entries that open and close it: its price on success.
+
+    The price on success of a pending event is the bonus of the price record.
+    """
     on_failure: str | None = None
     verdict: Verdict | None = None
-    """Of an entry that closed an outcome (charge, waived)."""
+    """For an entry that closed an outcome (charge, waived)."""
 
 
 class EntryRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """All the entries that one command left; the answer to the command is rendered from it."""
+    """All entries of one command; the reply to the command is rendered from it."""
 
     customer_id: str
     raw_offset: int
@@ -69,7 +75,7 @@ class EntryRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     api_key_id: int = 0
     test: bool = False
     import_id: str | None = None
-    """Of the meter command, or of what this record closes or takes back."""
+    """The import of the meter command, or of what this record closes or voids."""
 
 
 encode = msgspec.json.Encoder().encode

@@ -1,9 +1,9 @@
-"""The labels of a meter event: text that its sender attaches to it. They are kept with it and charged by nothing.
+"""The labels of a meter event: texts that its sender attaches. They are stored with it and never charged.
 
-This is their one declaration. What else knows a label by name follows from it: the request body and its checks, the
-command, an outcome that a pending event opens, the columns that the ledger writes and reads, the API's objects,
+A label is declared only here. Everything else that names labels derives from it: the request body and its checks,
+the command, an outcome that a pending event opens, the columns that the ledger writes and reads, the API's objects,
 the columns of `rev import`, the client libraries and the tables in docs/. A new label takes a line here, a migration
-that adds its column, and `python -m tools.generate`, which writes what stands in files.
+that adds its column, and `python -m tools.generate`, which updates the generated files.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -12,16 +12,16 @@ import msgspec
 
 
 class About(NamedTuple):
-    """What is said about a label where it is declared."""
+    """The description of a label."""
 
     meaning: str
     """For the docs: what the sender puts there."""
     column: str = "LowCardinality(String)"
     """Its type in ClickHouse; absent is the empty text."""
     headers: tuple[str, ...] = ()
-    """Columns of a usage file that are taken for it beside its own name, without case and punctuation."""
+    """Columns of a usage file that are read as the label, besides its own name, without case and punctuation."""
     hints: tuple[str, ...] = ()
-    """Names that others give it: a request that uses one is told the right one."""
+    """Other names for the label: the error for a request that uses one names the right field."""
 
 
 TASK = About("what the event was done for", "String", (), ("task", "jobid", "taskname", "externalid"))
@@ -31,7 +31,7 @@ TRACE = About("the trace of the sender's own telemetry", "String", (), ("trace",
 
 
 class Labels(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=True):
-    """A new label goes to the end: the order is that of the body hash."""
+    """The labels in the order of the body hash, so a new label goes to the end."""
 
     task_id: Annotated[str | None, TASK] = None
     model: Annotated[str | None, MODEL] = None
@@ -47,7 +47,10 @@ ABOUT: dict[str, About] = {
 
 
 def _dict_of(expression: str) -> Any:
-    """A function of ``source`` that gives every label by name; compiled, since it runs for every event."""
+    """Return a function of ``source`` that returns every label by name.
+
+    The function is compiled, since it runs for every event.
+    """
     members = ", ".join(f"{name!r}: {expression.format(name)}" for name in LABELS)
     return eval(f"lambda source: {{{members}}}")
 
@@ -55,15 +58,15 @@ def _dict_of(expression: str) -> Any:
 if TYPE_CHECKING:
 
     def labels_of(source: Labels) -> dict[str, Any]:
-        """By name, as keyword arguments of another struct with labels."""
+        """Return the labels by name, as keyword arguments of another struct with labels."""
         ...
 
     def labels_of_row(source: Labels) -> dict[str, Any]:
-        """The same of a row of the ledger, where an absent label is the empty text."""
+        """Return the labels of a ledger row by name; there an absent label is the empty text."""
         ...
 
     def row_labels_of(source: Labels) -> dict[str, Any]:
-        """By name, as a row of the ledger has them."""
+        """Return the labels by name, as a ledger row holds them."""
         ...
 
     RowLabels = Labels

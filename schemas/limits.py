@@ -1,4 +1,4 @@
-"""Every bound on input, in one place. Sizes in bytes, lengths in characters, times in ms."""
+"""The limits on input. Sizes in bytes, lengths in characters, times in ms."""
 
 MAX_TOKENS = 10**12
 MAX_NAME = 256
@@ -6,15 +6,18 @@ MAX_NAME = 256
 MAX_OBJECT = 16 * 1024
 """metadata, evidence and success_criteria, as JSON text."""
 MAX_DEPTH = 64
-"""Nesting of those objects."""
+"""Maximum nesting of those objects."""
 MAX_BODY = 1 << 20
 MAX_BATCH_BODY = 8 << 20
 MAX_EVENTS = 1000
 MAX_RECORD = 9 << 20
-"""One encoded command in rev.raw; never split, since a record is the unit that is atomic. What a body of
-MAX_BATCH_BODY can become, each event with a key of its own (docs/decisions/0029)."""
+"""Maximum size of one encoded command in rev.raw.
+
+It is never split, since only a single record is atomic. A body of MAX_BATCH_BODY whose events each have
+a key of their own can become this large (docs/decisions/0029).
+"""
 MAX_MESSAGE = 16 << 20
-"""Topics, producers and fetches."""
+"""For topics, producers and fetches."""
 MAX_TRANSACTION_RAW = 4 << 20
 MAX_TRANSACTION_EVENTS = 5000
 MAX_LIST = 1000
@@ -24,4 +27,4 @@ MINUTE = 60_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 TIMESTAMP_AHEAD = 5 * MINUTE
-"""How far ahead of the accepted time an event's own timestamp may be."""
+"""Maximum time by which an event's own timestamp may be ahead of the accepted time."""

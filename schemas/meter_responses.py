@@ -1,7 +1,7 @@
-"""A charged meter event as the API shows it: the answer of POST /v1/meter, and what the webhook
-of the same event says. Pure, exact, and the same for the same receipt whenever it is rendered.
+"""A charged meter event as the API shows it: the response of POST /v1/meter and the webhook of the same event.
 
-Money is ``Raw``: decimal text printed as an exact JSON number, never through a float.
+Pure and exact: the same receipt always gives the same text. Money is ``Raw``: decimal text printed as an
+exact JSON number, never through a float.
 """
 
 from functools import lru_cache
@@ -76,13 +76,16 @@ encode = msgspec.json.Encoder().encode
 
 
 def metered(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = False, voided: bool = False) -> bytes:
-    """201 of an event that was charged, now or when its key was first used; ``voided``: it was taken back since."""
+    """Return the 201 body of an event that was charged, now or when its key was first used.
+
+    ``voided``: True if it was voided since.
+    """
     shown = priced(customer_id, event, receipt, test)
     return encode(msgspec.structs.replace(shown, status="voided") if voided else shown)
 
 
 def priced(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = False) -> MeterResponse:
-    """What is answered for a charged event, before it is bytes."""
+    """Return the response for a charged event, before it is encoded."""
     base, token, bonus, total = cents(receipt.base), cents(receipt.token), cents(receipt.bonus), receipt.total
     return MeterResponse(
         event_id=receipt.event_id,
@@ -98,7 +101,7 @@ def priced(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = F
 
 
 def subject(customer_id: str, event: MeterEvent) -> EventResponse:
-    """What the event was, as every answer about it repeats it."""
+    """Return the event's own fields, as every response about it repeats them."""
     return EventResponse(
         customer_id=customer_id,
         agent_id=event.agent_id,
@@ -112,13 +115,13 @@ def subject(customer_id: str, event: MeterEvent) -> EventResponse:
 
 @lru_cache(maxsize=65536)
 def cents(text: str) -> Raw:
-    """Canonical decimal text as a JSON number; it is parsed so that nothing else passes."""
+    """Return canonical decimal text as a JSON number; it is parsed so that nothing else passes."""
     return Raw(format_cents(pico(text)).encode())
 
 
 @lru_cache(maxsize=65536)
 def pico(text: str) -> int:
-    """Pico-cents of canonical decimal text in cents."""
+    """Return the pico-cents of canonical decimal text in cents."""
     return parse_cents(text)
 
 

@@ -1,7 +1,7 @@
-"""Exact money. The unit inside is the pico-cent: an integer of 10^-12 cent.
+"""Exact money. The internal unit is the pico-cent: an integer of 10^-12 cent.
 
 On every wire (topics, ClickHouse, HTTP) money is a plain decimal number of cents with at
-most 12 decimals, no exponent and no trailing zeros: ``1.47``. No float may come in here.
+most 12 decimals, no exponent and no trailing zeros: ``1.47``. This module uses no floats.
 """
 
 from decimal import Decimal
@@ -22,7 +22,7 @@ class MoneyError(ValueError):
 
 
 def format_cents(pico: int) -> str:
-    """The canonical decimal text in cents of an amount in pico-cents.
+    """Return the canonical decimal text in cents of an amount in pico-cents.
 
     >>> format_cents(1_470_000_000_000)
     '1.47'
@@ -34,7 +34,7 @@ def format_cents(pico: int) -> str:
 
 
 def parse_cents(text: str) -> int:
-    """Pico-cents of canonical decimal text in cents, as :func:`format_cents` wrote it.
+    """Return the pico-cents of canonical decimal text in cents, as :func:`format_cents` wrote it.
 
     Raises MoneyError for anything else, including signs other than a leading minus.
     """
@@ -48,7 +48,7 @@ def parse_cents(text: str) -> int:
 
 
 def rate_from_decimal(value: Decimal) -> int:
-    """Pico-cents of a rate or price that a person or program typed.
+    """Return the pico-cents of a rate or price that a person or program typed.
 
     Raises MoneyError when it is not finite, negative, above 10^9 cents, or would need more
     than 12 decimals (Rev refuses rather than rounds).
@@ -75,7 +75,7 @@ def rate_from_decimal(value: Decimal) -> int:
 
 
 def dollars_rounded(pico: int) -> str:
-    """Dollars with two decimals, half up (away from zero), of an amount in pico-cents."""
+    """Return an amount in pico-cents as dollars with two decimals, rounded half up (away from zero)."""
     if pico < 0:
         return "-" + dollars_rounded(-pico)
     dollars, cents = divmod((pico + PICO // 2) // PICO, 100)
@@ -83,7 +83,7 @@ def dollars_rounded(pico: int) -> str:
 
 
 def dollars_exact(pico: int) -> str:
-    """Exact dollars (no exponent, no trailing zeros) of an amount in pico-cents."""
+    """Return an amount in pico-cents as exact dollars (no exponent, no trailing zeros)."""
     if pico < 0:
         return "-" + dollars_exact(-pico)
     whole, part = divmod(pico, 100 * PICO)

@@ -1,8 +1,8 @@
 """Keys, prices, customers, outcomes and voids as the API shows them (docs/api.md), as JSON text.
 
 The same text answers the request and is the ``detail`` of the ledger's entry, from which the
-audit, lists and webhooks are made. Money is an exact JSON number; a time is ISO 8601 UTC
-with milliseconds. No secret may come in: of a key only its mask.
+audit, lists and webhooks are made. Money is an exact JSON number; a time is ISO 8601 UTC with
+milliseconds. No secret appears here: of a key only its mask.
 """
 
 from datetime import datetime, timedelta
@@ -31,7 +31,7 @@ def _null() -> msgspec.Raw:
 
 
 class KeyObject(msgspec.Struct, frozen=True):
-    """The gateway adds ``api_key``, once, in the answer to the creation."""
+    """An API key. The gateway adds ``api_key``, once, in the response to its creation."""
 
     id: int
     customer_id: str
@@ -64,9 +64,11 @@ class CustomerObject(msgspec.Struct, frozen=True):
 
 
 class OutcomeObject(msgspec.Struct, frozen=True, kw_only=True):
-    """An outcome as every endpoint of outcomes shows it. ``success``: None while pending, and
-    true only for a proven success. ``charge_cents``: None while pending. ``event_id``: of what
-    opened it. ``voided``: its charge was taken back, or nothing will be charged."""
+    """An outcome as every endpoint of outcomes shows it.
+
+    ``success``: None while pending, and true only for a proven success. ``charge_cents``: None while pending.
+    ``event_id``: of what opened it. ``voided``: its charge was voided, or nothing will be charged.
+    """
 
     task_id: str | None
     outcome_id: str
@@ -88,11 +90,14 @@ class OutcomeObject(msgspec.Struct, frozen=True, kw_only=True):
     voided: bool = False
     test: bool = False
     warnings: list[str] | UnsetType = UNSET
-    """Of the answer to a registration alone."""
+    """Given only in the response to a registration."""
 
 
 class OutcomeStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What the shard always knows of an outcome: for refusals, and where the rest is in the ledger."""
+    """The status of an outcome, which the shard always knows.
+
+    It is in refusals, and in replies when the rest of the outcome is in the ledger.
+    """
 
     task_id: str | None
     outcome_id: str
@@ -105,7 +110,7 @@ class OutcomeStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VoidObject(msgspec.Struct, frozen=True, kw_only=True):
-    """A compensating entry. ``event_id`` is its own, ``voided_event_id`` that of what it takes back."""
+    """A negative entry. ``event_id`` is its own, ``voided_event_id`` that of the voided entry."""
 
     event_id: int
     voided_event_id: int
@@ -114,19 +119,19 @@ class VoidObject(msgspec.Struct, frozen=True, kw_only=True):
     agent_id: str
     action: str
     total_cents: Number
-    """Negative, or zero."""
+    """Negative or zero."""
     reason: str
     created_at: str
     test: bool = False
 
 
 def iso(at: int) -> str:
-    """``2026-04-26T12:00:00.000Z`` of milliseconds UTC."""
+    """Return milliseconds UTC as ``2026-04-26T12:00:00.000Z``."""
     return (_EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds") + "Z"
 
 
 def number(cents: str) -> msgspec.Raw:
-    """Canonical decimal text as a JSON number, digit by digit."""
+    """Return canonical decimal text as a JSON number, digit by digit."""
     return msgspec.Raw(cents.encode())
 
 
@@ -181,12 +186,12 @@ def customer_object(customer: Customer) -> msgspec.Raw:
 
 
 def deleted(id: int) -> msgspec.Raw:
-    """Answer to a deletion, the first and every later one."""
+    """Return the response to a deletion, the first and every later one."""
     return msgspec.Raw(_encode({"success": True, "deleted_id": id}))
 
 
 def outcome_object(opened: OpenOutcome) -> OutcomeObject:
-    """An outcome that is open."""
+    """Return an outcome that is open."""
     return OutcomeObject(
         task_id=opened.task_id,
         outcome_id=outcome_id(opened.event_id),
@@ -207,7 +212,7 @@ def outcome_object(opened: OpenOutcome) -> OutcomeObject:
 
 
 def closed_object(opened: OpenOutcome, verdict: Verdict, charge: str, evidence: msgspec.Raw, at: int) -> OutcomeObject:
-    """The same outcome as it ended; ``at``: accepted time of what closed it."""
+    """Return the same outcome as it ended; ``at``: accepted time of what closed it."""
     return msgspec.structs.replace(
         outcome_object(opened),
         status=verdict,
@@ -219,7 +224,7 @@ def closed_object(opened: OpenOutcome, verdict: Verdict, charge: str, evidence: 
 
 
 def outcome_status(id: str, stored: OpenOutcome | ClosedOutcome, voided: bool) -> msgspec.Raw:
-    """Where an outcome stands, of what the shard keeps of it for ever."""
+    """Return the status of an outcome, from what the shard keeps of it permanently."""
     if isinstance(stored, ClosedOutcome):
         shown = OutcomeStatus(
             task_id=stored.task_id,
@@ -237,7 +242,7 @@ def outcome_status(id: str, stored: OpenOutcome | ClosedOutcome, voided: bool) -
 
 
 def void_object(command: Void, event_id: int, total: str, at: int) -> msgspec.Raw:
-    """A void; ``total``: canonical decimal text of the compensating amount."""
+    """Return a void; ``total``: canonical decimal text of the negative amount."""
     shown = VoidObject(
         event_id=event_id,
         voided_event_id=command.event_id,
@@ -259,5 +264,5 @@ def as_json(shown: OutcomeObject) -> msgspec.Raw:
 
 decode_outcome = msgspec.json.Decoder(OutcomeObject).decode
 decode_standing = msgspec.json.Decoder(OutcomeStatus).decode
-"""Of the text of a standing, or of a whole outcome."""
+"""Decode the text of an OutcomeStatus, or of a whole outcome."""
 SUCCESS = msgspec.Raw(b'{"success":true}')

@@ -1,6 +1,6 @@
-"""The default prices, in cents, that a new log begins with (docs/api.md, "Which price").
+"""The default prices of a new log, in cents (docs/api.md, "Which price").
 
-They enter the log once, as a Genesis command; changing this table re-prices nothing.
+They enter the log once, as a Genesis command; changing this table does not change existing prices.
 """
 
 from schemas.commands import Rates, SeedPrice

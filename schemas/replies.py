@@ -1,7 +1,7 @@
-"""Answers: the values of rev.replies, sent when a command is decided. A hint; the truth is the log.
+"""Replies: the values of rev.replies, sent when a command is decided. They are hints; the log is the truth.
 
-One record answers any number of requests of one gateway boot (the record's key; ``*`` is
-for every gateway). It also tells how far the shard is, by which gateways shed load.
+One record answers any number of requests of one gateway boot (the record's key; ``*`` is for every
+gateway). It also gives the shard's position, by which gateways shed load.
 """
 
 import msgspec
@@ -10,7 +10,7 @@ from schemas.commands import EMPTY, PriceRef
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What is remembered of an event that was charged, enough to answer for it again.
+    """The record of a charged event, with everything needed to answer its request again.
 
     Amounts are decimal text in cents, ``recorded_at`` is the accepted time in ms.
     """
@@ -26,25 +26,26 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Numbered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """``n``: of the request that is answered, which the shard's host writes in; -1 until then."""
+    """A reply to request ``n``. The shard's host sets ``n``; it is -1 before that."""
 
     n: int = -1
 
 
 class ChargedReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="charged"):
-    """Answer to a single meter command."""
+    """The reply to a single meter command."""
 
     receipt: Receipt
     replayed: bool = False
     voided: bool = False
-    """Of a replayed one: the event was taken back since."""
+    """For a replayed event: True if it was voided since."""
 
 
 class BatchChargedReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="batch"):
-    """Answer to a batch: totals in cents by index; event ids follow from the address but for
-    the replayed ones, given by index. ``outcomes`` lists the indexes that opened an outcome,
-    ``voided`` those of replayed events that were taken back since.
-    ``recorded_at`` is the accepted time of the command that answered.
+    """The reply to a batch: totals in cents by index.
+
+    Event ids follow from the address, except those of replayed events, which are given by index.
+    ``outcomes`` lists the indexes that opened an outcome, ``voided`` those of replayed events that were
+    voided since. ``recorded_at`` is the accepted time of the command that answered.
     """
 
     recorded_at: int
@@ -60,19 +61,20 @@ class IndexedError(msgspec.Struct, frozen=True, gc=False):
 
 
 class RefusedReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="refused"):
-    """The command was refused after its append; ``status`` and ``code`` as HTTP has them."""
+    """The refusal of a command after its append; ``status`` and ``code`` are those of the HTTP response."""
 
     status: int
     code: str
     error: str
     errors: list[IndexedError] = []
     outcome: msgspec.Raw = EMPTY
-    """Where the state of an outcome is the reason: schemas.objects.OutcomeStanding, JSON."""
+    """If the status of an outcome is the reason: its schemas.objects.OutcomeStatus, JSON."""
 
 
 class ConfiguredReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="configured"):
-    """Answer to a configuration command: the object as the API shows it (JSON), and the
-    offset in rev.config that a view must have passed to hold it (-1: nothing was written).
+    """The reply to a configuration command: the object as the API shows it (JSON).
+
+    ``view_offset``: the offset in rev.config that a view must have passed to hold the object (-1: nothing was written).
     """
 
     result: msgspec.Raw = EMPTY
@@ -81,10 +83,10 @@ class ConfiguredReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_f
 
 
 class OutcomeReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="told"):
-    """Answer about an outcome or a void: the object as the API shows it (JSON) and the status.
+    """The reply about an outcome or a void: the object as the API shows it (JSON) and the status.
 
-    ``elsewhere``: event id of the ledger row whose ``detail`` is the object, where the shard
-    no longer has it (then ``result`` is an OutcomeStanding).
+    ``elsewhere``: event id of the ledger row whose ``detail`` is the object, if the shard no longer
+    has it (then ``result`` is an OutcomeStatus).
     """
 
     result: msgspec.Raw
@@ -94,7 +96,7 @@ class OutcomeReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_fiel
 
 
 def numbered(reply: "Reply", n: int) -> "Reply":
-    """The reply as it goes to who waits for request ``n``."""
+    """Return the reply with the number of the request that it answers."""
     return msgspec.structs.replace(reply, n=n)
 
 
@@ -102,8 +104,11 @@ Reply = ChargedReply | BatchChargedReply | RefusedReply | ConfiguredReply | Outc
 
 
 class ReplyRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """Answers of one shard. ``position`` is the next raw offset after what is committed, ``decided`` that after
-    what is decided (-1: the same, of a pricer that commits first)."""
+    """The replies of one shard.
+
+    ``position``: the next raw offset after what is committed. ``decided``: the next raw offset after what is
+    decided (-1: the same, from a pricer that commits first).
+    """
 
     shard: int
     position: int

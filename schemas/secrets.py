@@ -1,8 +1,8 @@
-"""Webhook secrets: how they are made, and how they are kept encrypted in the log and the view.
+"""Webhook secrets: their creation, and their encryption in the log and the view.
 
 AES-256-GCM with a random nonce of 96 bits under one key of the installation (REV_SECRET_KEY, or
 DIR/secret.key): safe for 2^32 encryptions, one per webhook made or rotated. The source of
-randomness is passed in. No message of an error and no repr may ever show a secret or a key.
+randomness is passed in. No error message and no repr may show a secret or a key.
 """
 
 import base64
@@ -15,15 +15,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 PREFIX = "whsec_"
 KEY_BYTES = 32
 RandomBytes = Callable[[int], bytes]
-"""``os.urandom`` or ``secrets.token_bytes``: so many bytes that nobody can guess."""
+"""``os.urandom`` or ``secrets.token_bytes``: returns that many unpredictable bytes."""
 
 _SECRET_BYTES = 36
 """288 bits; a multiple of three, so that no padding has to survive shells and .env files."""
 _NONCE_BYTES = 12
 _FORM = "v1:"
-"""Marks how the rest was made, so that another way can come beside it."""
+"""Version prefix of encrypted secrets, so that another encryption can be added later."""
 _PURPOSE = b"rev webhook secret"
-"""Authenticated with the text: what was encrypted for something else under this key is refused."""
+"""Authenticated with the text: a text encrypted for another purpose under this key is refused."""
 _URL_SAFE = str.maketrans("-_", "+/")
 
 
@@ -32,7 +32,7 @@ class SecretError(ValueError):
 
 
 class SecretBox:
-    """Encrypts and decrypts short texts with one key of KEY_BYTES bytes."""
+    """Encryption and decryption of short texts with one key of KEY_BYTES bytes."""
 
     def __init__(self, key: bytes) -> None:
         if len(key) != KEY_BYTES:
@@ -40,7 +40,7 @@ class SecretBox:
         self._cipher = AESGCM(key)
 
     def encrypt(self, text: str, random_bytes: RandomBytes) -> str:
-        """ASCII text that :meth:`decrypt` of a box with the same key gives back; another one each time."""
+        """Return ASCII text that :meth:`decrypt` of a box with the same key turns back; different each time."""
         nonce = random_bytes(_NONCE_BYTES)
         if len(nonce) != _NONCE_BYTES:
             raise SecretError("the source of randomness gave another number of bytes than it was asked for")
@@ -48,7 +48,7 @@ class SecretBox:
         return _FORM + base64.b64encode(nonce + sealed).decode()
 
     def decrypt(self, sealed: str) -> str:
-        """The text. Raises SecretError for another key's, for one that was altered and for anything else."""
+        """Return the text. Raises SecretError if the key differs, the text was altered, or for anything else."""
         if not sealed.startswith(_FORM):
             raise SecretError("not an encrypted secret")
         try:
@@ -61,13 +61,15 @@ class SecretBox:
 
 
 def new_secret(random_bytes: RandomBytes) -> str:
-    """A secret for one endpoint: ``whsec_<base64>``."""
+    """Return a secret for one endpoint: ``whsec_<base64>``."""
     return PREFIX + base64.b64encode(random_bytes(_SECRET_BYTES)).decode()
 
 
 def signing_key(secret: str) -> bytes:
-    """The bytes that Standard Webhooks signs with: what the base64 after ``whsec_`` stands for,
-    its padding optional. Raises SecretError."""
+    """Return the bytes that Standard Webhooks signs with: the decoded base64 after ``whsec_``.
+
+    Its padding is optional. Raises SecretError.
+    """
     if not secret.startswith(PREFIX):
         raise SecretError(f"a webhook secret begins with {PREFIX}")
     found = _decode(secret[len(PREFIX) :])
@@ -77,8 +79,10 @@ def signing_key(secret: str) -> bytes:
 
 
 def read_key(text: str) -> bytes:
-    """The key that REV_SECRET_KEY or secret.key holds: base64 (either alphabet, padding optional)
-    of KEY_BYTES bytes. Raises SecretError."""
+    """Decode the key in REV_SECRET_KEY or secret.key: base64 (either alphabet, padding optional) of KEY_BYTES bytes.
+
+    Raises SecretError.
+    """
     found = _decode(text.strip().translate(_URL_SAFE))
     if found is None or len(found) != KEY_BYTES:
         raise SecretError(f"REV_SECRET_KEY: want base64 of {KEY_BYTES} bytes")
@@ -86,7 +90,7 @@ def read_key(text: str) -> bytes:
 
 
 def _decode(text: str) -> bytes | None:
-    """Bytes of standard base64, None of anything else."""
+    """Return the bytes of standard base64, or None for anything else."""
     bare = text.rstrip("=")
     try:
         return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)

@@ -1,6 +1,6 @@
-"""Every setting with its default, read once from an environment mapping that is passed in.
+"""The settings with their defaults, read once from an environment mapping that is passed in.
 
-Durations are integer milliseconds inside; in the environment they are written with a unit
+Durations are integer milliseconds internally; in the environment they are written with a unit
 (``500ms``, ``2s``, ``5m``, ``24h``, ``35d``).
 """
 
@@ -15,7 +15,7 @@ from schemas.secrets import KEY_BYTES, SecretError, read_key
 
 MAX_WINDOW = 35 * DAY
 MAX_TTL = 100 * 365 * DAY
-"""As far as an event's own expires_at may be away; far inside ClickHouse's DateTime64."""
+"""Maximum time until an event's own expires_at; far inside ClickHouse's DateTime64."""
 UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY}
 
 
@@ -24,7 +24,7 @@ class SettingError(ValueError):
 
 
 def duration(name: str, text: str, most: int | None = None) -> int:
-    """Milliseconds of a duration with a unit, at most ``most``. Raises SettingError naming the variable."""
+    """Return the milliseconds of a duration with a unit, at most ``most``. Raises SettingError naming the variable."""
     match = re.fullmatch(r"(\d+)(ms|s|m|h|d)", text)
     if not match:
         raise SettingError(f"{name}={text!r}: want a whole number and one of ms, s, m, h, d, such as 35d")
@@ -35,14 +35,17 @@ def duration(name: str, text: str, most: int | None = None) -> int:
 
 
 def spelled(milliseconds: int) -> str:
-    """A duration in words, in the largest unit that divides it: ``35 days``, ``90 minutes``."""
+    """Return a duration in words, in the largest unit that divides it: ``35 days``, ``90 minutes``."""
     names = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
     unit = next(unit for unit in names if milliseconds % UNITS[unit] == 0)
     return f"{milliseconds // UNITS[unit]} {names[unit]}"
 
 
 def window(name: str, text: str) -> int:
-    """A duration of at most MAX_WINDOW: beyond it the log forgets keys, and retries would charge twice."""
+    """Return a duration of at most MAX_WINDOW. Raises SettingError naming the variable.
+
+    Beyond it the log forgets keys, and retries would charge twice.
+    """
     found = duration(name, text)
     if found > MAX_WINDOW:
         raise SettingError(f"{name}={text!r}: want at most 35d, since the log is kept for 36d")
@@ -50,25 +53,25 @@ def window(name: str, text: str) -> int:
 
 
 def whole(name: str, text: str, low: int, high: int) -> int:
-    """An integer in [low, high]. Raises SettingError naming the variable."""
+    """Return an integer in [low, high]. Raises SettingError naming the variable."""
     if not re.fullmatch(r"\d{1,12}", text) or not low <= int(text) <= high:
         raise SettingError(f"{name}={text!r}: want a whole number from {low} to {high}")
     return int(text)
 
 
 def flag(name: str, text: str) -> bool:
-    """0 or 1. Raises SettingError naming the variable for anything else."""
+    """Return the value of 0 or 1. Raises SettingError naming the variable for anything else."""
     if text not in ("0", "1"):
         raise SettingError(f"{name}={text!r}: want 0 or 1")
     return text == "1"
 
 
 def http_url(name: str, text: str) -> str:
-    """The address of an HTTP server. Raises SettingError naming the variable."""
+    """Return the address of an HTTP server. Raises SettingError naming the variable."""
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # of a port that is no number
+    except ValueError:  # the port is not a number
         usable = False
     if not usable:
         raise SettingError(f"{name}={text!r}: want http://HOST:PORT")
@@ -76,7 +79,10 @@ def http_url(name: str, text: str) -> str:
 
 
 def secret_key(name: str, text: str) -> str:
-    """Empty, or what :func:`schemas.secrets.read_key` can read. Raises SettingError naming the variable."""
+    """Return a text that is empty or that :func:`schemas.secrets.read_key` can read.
+
+    Raises SettingError naming the variable.
+    """
     try:
         if text:
             read_key(text)
@@ -88,14 +94,14 @@ def secret_key(name: str, text: str) -> str:
 
 
 def choice(name: str, text: str, words: tuple[str, ...]) -> str:
-    """One of a few words. Raises SettingError naming the variable."""
+    """Return one of a few words. Raises SettingError naming the variable."""
     if text not in words:
         raise SettingError(f"{name}={text!r}: want {' or '.join(words)}")
     return text
 
 
 class Settings(NamedTuple):
-    """What the services need to know; `rev up` fills in the addresses for its children."""
+    """The settings of the services; `rev up` fills in the addresses for its children."""
 
     kafka: str
     """REV_KAFKA: bootstrap servers."""
@@ -104,34 +110,34 @@ class Settings(NamedTuple):
     clickhouse_user: str
     clickhouse_password: str
     data: Path
-    """REV_DATA: where this machine's state directories are."""
+    """REV_DATA: the directory of this machine's state directories."""
     http_host: str
     http_port: int
     metrics_port: int
-    """REV_METRICS_PORT: /metrics and /readyz of a service that is no gateway; 0 = none."""
+    """REV_METRICS_PORT: /metrics and /readyz of a service that is not a gateway; 0 = none."""
     ordinal: int
-    """REV_ORDINAL: which instance of its service this process is (static membership)."""
+    """REV_ORDINAL: number of this instance of its service (static membership)."""
     admin_token: str
-    """REV_ADMIN_TOKEN; empty refuses every admin call unless open_admin."""
+    """REV_ADMIN_TOKEN; if empty, every admin call is refused unless open_admin."""
     open_admin: bool
     public_dashboard: bool
     partitions: int
     replication: int
     reply_host: str
-    """REV_REPLY_HOST: address of this machine at which pricers reach this gateway; empty: Kafka brings the answers."""
+    """REV_REPLY_HOST: address of this machine at which pricers reach this gateway; empty: Kafka carries the replies."""
     reply_timeout: int
     append_timeout: int
     idempotency_window: int
     outcome_ttl: int
     session_timeout: int
     unknown_customers: str
-    """REV_UNKNOWN_CUSTOMERS: accept or refuse what a platform's key names and nobody made."""
+    """REV_UNKNOWN_CUSTOMERS: accept or refuse customers that a platform's key names and nobody made."""
     webhook_allow_private: bool
-    """REV_WEBHOOK_ALLOW_PRIVATE: development alone; allows http, port 80 and private addresses."""
+    """REV_WEBHOOK_ALLOW_PRIVATE: for development only; allows http, port 80 and private addresses."""
     secret_key: str
-    """REV_SECRET_KEY: base64 of 32 bytes that encrypt webhook secrets; empty: webhooks are off."""
+    """REV_SECRET_KEY: base64 of the 32 bytes that encrypt webhook secrets; empty: webhooks are off."""
     webhook_disable_after: int
-    """REV_WEBHOOK_DISABLE_AFTER: an endpoint that has failed for so long without one success is given up."""
+    """REV_WEBHOOK_DISABLE_AFTER: the time without one success after which a failing endpoint is given up."""
     webhook_backlog: int
     """REV_WEBHOOK_BACKLOG: records of rev.entries that an endpoint may lag behind before it is given up."""
     disk_reserve: int
@@ -139,7 +145,7 @@ class Settings(NamedTuple):
 
 
 def read(env: Mapping[str, str]) -> Settings:
-    """Settings from an environment. Raises SettingError for a value that cannot be used."""
+    """Read the settings from an environment. Raises SettingError for a value that cannot be used."""
 
     def of(name: str, default: str) -> str:
         return env.get(name, default) or default

@@ -1,8 +1,8 @@
-"""The headers of a webhook delivery, and how whoever receives one verifies it. Pure.
+"""The headers of a webhook delivery, and their verification by the receiver. Pure.
 
-Two schemes stand side by side: Rev's own (hex HMAC-SHA256 of the body, keyed with the whole
-secret as it is written) and Standard Webhooks (id, time and body, keyed with the bytes that the
-base64 after ``whsec_`` stands for). For a while after a rotation both secrets sign.
+Two schemes are used together: Rev's own (hex HMAC-SHA256 of the body, keyed with the whole secret
+as it is written) and Standard Webhooks (id, time and body, keyed with the decoded base64 after
+``whsec_``). For a while after a rotation both secrets sign.
 """
 
 import base64
@@ -15,7 +15,7 @@ from schemas.secrets import signing_key
 
 SIGNATURE = "X-Rev-Signature"
 SIGNATURE_ALIAS = "X-Revgrid-Signature"
-"""The same value; the Express example of the reference reads this one."""
+"""The same value as SIGNATURE; the Express example of the reference reads this header."""
 PREVIOUS_SIGNATURE = "X-Rev-Signature-Previous"
 EVENT = "X-Rev-Event"
 DELIVERY = "X-Rev-Delivery"
@@ -25,16 +25,16 @@ STANDARD_SIGNATURE = "webhook-signature"
 CONTENT_TYPE = "application/json"
 
 TOLERANCE_S = 300
-"""How far a delivery's timestamp may be from the receiver's clock, either way."""
+"""Maximum difference between a delivery's timestamp and the receiver's clock, either way."""
 _VERSION = "v1,"
 
 
 class SignatureError(ValueError):
-    """A delivery that is not to be trusted; the message says why and holds no secret."""
+    """A delivery that must not be trusted; the message says why and holds no secret."""
 
 
 class Signed(NamedTuple):
-    """What the signature of a verified delivery vouches for beside its body."""
+    """The facts, besides the body, that the signature of a verified delivery guarantees."""
 
     event_id: str
     timestamp_s: int
@@ -43,8 +43,11 @@ class Signed(NamedTuple):
 def headers(
     secrets: Sequence[str], event_id: str, type: str, delivery_id: str, timestamp_s: int, body: bytes
 ) -> dict[str, str]:
-    """Every header of one attempt. ``secrets``: the current one and, for 24 h after a rotation,
-    the one before it. Raises SecretError for a secret that is not ``whsec_<base64>``."""
+    """Return every header of one attempt.
+
+    ``secrets``: the current one and, for 24 h after a rotation, the previous one. Raises SecretError for a
+    secret that is not ``whsec_<base64>``.
+    """
     current = hex_signature(secrets[0], body)
     made = {
         "Content-Type": CONTENT_TYPE,
@@ -62,12 +65,12 @@ def headers(
 
 
 def hex_signature(secret: str, body: bytes) -> str:
-    """X-Rev-Signature: lower-case hex, keyed with the UTF-8 bytes of the whole secret."""
+    """Return X-Rev-Signature: lower-case hex, keyed with the UTF-8 bytes of the whole secret."""
     return hmac.digest(secret.encode(), body, "sha256").hex()
 
 
 def standard_signature(secret: str, event_id: str, timestamp_s: int, body: bytes) -> str:
-    """One entry of webhook-signature: ``v1,<base64>``. Raises SecretError."""
+    """Return one entry of webhook-signature: ``v1,<base64>``. Raises SecretError."""
     return _VERSION + base64.b64encode(_standard_digest(secret, event_id, str(timestamp_s), body)).decode()
 
 
@@ -78,8 +81,11 @@ def verify(
     now_s: float,
     tolerance_s: float = TOLERANCE_S,
 ) -> Signed:
-    """Check the three webhook-* headers (names in any case) of a delivery against the body as it
-    came, for any of ``secrets``. Raises SignatureError; takes as long wherever a signature differs."""
+    """Check the three webhook-* headers of a delivery (names in any case) against the body as received.
+
+    Any of ``secrets`` may have signed. Raises SignatureError. The time taken does not depend on where a
+    signature differs.
+    """
     fields = {name.lower(): value for name, value in received.items()}
     event_id, time, given = (fields.get(name, "") for name in (ID, TIMESTAMP, STANDARD_SIGNATURE))
     if not event_id or not time or not given:
@@ -97,8 +103,10 @@ def verify(
 
 
 def verify_body(secrets: Iterable[str], body: bytes, signature: str) -> None:
-    """Check an X-Rev-Signature (or its alias, or the previous one) against the body as it came,
-    for any of ``secrets``. It vouches for no time: prefer :func:`verify`. Raises SignatureError."""
+    """Check an X-Rev-Signature (or its alias, or the previous one) against the body as received.
+
+    Any of ``secrets`` may have signed. It does not check the time: prefer :func:`verify`. Raises SignatureError.
+    """
     wanted = [hex_signature(secret, body).encode() for secret in secrets]
     if not signature.isascii() or not _any_equal(wanted, [signature.encode()]):
         raise SignatureError("the signature does not match")
@@ -109,7 +117,7 @@ def _standard_digest(secret: str, event_id: str, time: str, body: bytes) -> byte
 
 
 def _of_entry(entry: str) -> bytes | None:
-    """The digest that one entry of webhook-signature claims; None of another version or of no base64."""
+    """Return the digest in one entry of webhook-signature; None for another version or invalid base64."""
     if not entry.startswith(_VERSION):
         return None
     try:
@@ -119,5 +127,5 @@ def _of_entry(entry: str) -> bytes | None:
 
 
 def _any_equal(wanted: list[bytes], given: list[bytes]) -> bool:
-    """Whether a pair is equal; every pair is compared whatever the others are."""
+    """True if a pair is equal. Every pair is compared, whatever the results of the others."""
     return sum(hmac.compare_digest(one, other) for one in wanted for other in given) > 0

@@ -1,6 +1,6 @@
 """A shard's state in rev.state: its keys and values. The pricer writes it, the expirer reads it.
 
-Keys are ``kind/...``; parts that a customer chose are separated by the unit separator, which
+Keys are ``kind/...``. The parts that a customer chose are separated by the unit separator, which
 no name may contain. Money is decimal text in cents, times are milliseconds UTC.
 """
 
@@ -12,7 +12,7 @@ from schemas.labels import Labels
 
 SEPARATOR = b"\x1f"
 PRICE_NUMBER = b"price-number"
-"""Of the last InstallPrice that the shard took, as decimal text."""
+"""Key of the number of the last InstallPrice that the shard applied, as decimal text."""
 OUTCOME_PREFIX = b"outcome/"
 TASK_PREFIX = b"task/"
 VOID_PREFIX = b"void/"
@@ -25,21 +25,20 @@ class InstalledPrice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     action_type: str
     rates: Rates
     offset: int
-    """Raw offset, in this shard's partition, of the InstallPrice command."""
+    """Raw offset of the InstallPrice command, in this shard's partition."""
     is_default: bool = False
 
 
 class OpenOutcome(Labels, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="open"):
-    """An outcome that was registered, or that a pending meter event opened, and nothing has
-    closed yet.
+    """An open outcome, registered or opened by a pending meter event.
 
-    Its task_id is the address of a registered outcome, and only a label of a pending event.
-    It holds all that its closing needs: what either verdict costs, by whose price an expiry
-    charges, and the event and price record that a charge refers back to.
+    The task_id addresses a registered outcome; for a pending event it is only a label. The struct holds
+    everything that closing needs: the price of either verdict, the verdict whose price an expiry charges,
+    and the event and price record that a charge refers to.
     """
 
     event_id: int
-    """Of the command or event that opened it; the outcome's id is ``oc_<event_id>``."""
+    """The event id of the command or event that opened it; the outcome's id is ``oc_<event_id>``."""
     customer_id: str
     agent_id: str
     action: str
@@ -48,7 +47,7 @@ class OpenOutcome(Labels, frozen=True, omit_defaults=True, gc=False, tag_field="
     created_at: int
     """Accepted time of what opened it."""
     price: PriceRef | None = None
-    """Of a pending event; a registered outcome has none."""
+    """The price record of a pending event; a registered outcome has none."""
     price_on_failure: str = "0"
     on_expiry: OnExpiry = "failure"
     api_key_id: int = 0
@@ -57,17 +56,17 @@ class OpenOutcome(Labels, frozen=True, omit_defaults=True, gc=False, tag_field="
     voided: bool = False
     """The event that opened it was voided: no verdict charges anything."""
     import_id: str | None = None
-    """Of the event that opened it, for what closes it."""
+    """The import of the event that opened it, for the entry that closes it."""
 
 
 class ClosedOutcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="closed"):
-    """What is kept of an outcome for ever; the rest is in the ledger."""
+    """The part of a closed outcome that is kept permanently; the rest is in the ledger."""
 
     customer_id: str
     verdict: Verdict
     charge: str
     closed_by: int
-    """event id of the entry that closed it; its ``detail`` is the outcome as the API shows it."""
+    """The event id of the entry that closed it; its ``detail`` is the outcome as the API shows it."""
     resolved_at: int
     task_id: str | None = None
     registered: bool = False
@@ -87,33 +86,37 @@ class Counters(msgspec.Struct, frozen=True):
 
 
 def price_key(customer_id: str | None, action_type: str) -> bytes:
-    """Where a shard keeps the price in force; customer None is everyone."""
+    """Return the key of the price in force; customer None is everyone."""
     return b"price/" + (customer_id or "").encode() + SEPARATOR + action_type.encode()
 
 
 def outcome_key(outcome_id: str) -> bytes:
-    """Where an outcome is kept, open or closed."""
+    """Return the key of an outcome, open or closed."""
     return OUTCOME_PREFIX + outcome_id.encode()
 
 
 def namespace(customer_id: str, test: bool) -> bytes:
-    """What the names of one mode of a customer begin with. No customer id and no name holds the
-    separator, so that names of two customers or modes cannot collide."""
+    """Return the prefix of the names of one mode of a customer.
+
+    No customer id and no name holds the separator, so names of two customers or modes cannot collide.
+    """
     return customer_id.encode() + (SEPARATOR + SEPARATOR if test else SEPARATOR)
 
 
 def task_key(customer_id: str, task_id: str, test: bool = False) -> bytes:
-    """Where the id of the outcome that was registered for a task is kept. In logs from before modes
-    were separate, test tasks are kept among the live ones."""
+    """Return the key of the id of the outcome that was registered for a task.
+
+    In logs from before modes were separate, test tasks are kept among the live ones.
+    """
     return TASK_PREFIX + namespace(customer_id, test) + task_id.encode()
 
 
 def void_key(event_id: int) -> bytes:
-    """Where the answer (JSON) to the void of an entry is kept, so that it is voided once."""
+    """Return the key of the reply (JSON) to the void of an entry, which is kept so that it is voided once."""
     return VOID_PREFIX + b"%d" % event_id
 
 
 encode = msgspec.json.Encoder().encode
 decode_price = msgspec.json.Decoder(InstalledPrice).decode
 decode_outcome = msgspec.json.Decoder(Outcome).decode
-"""Raises msgspec.ValidationError or DecodeError."""
+"""Decode an outcome. Raises msgspec.ValidationError or DecodeError."""

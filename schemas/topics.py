@@ -1,4 +1,4 @@
-"""Topic names, keys, partitioning and the settings that each topic is created with."""
+"""The topics: names, keys, partitioning and the settings with which each is created."""
 
 from typing import NamedTuple
 
@@ -12,22 +12,22 @@ CONFIG = "rev.config"
 DELIVERIES = "rev.deliveries"
 DEAD = "rev.dead"
 BACKLOGS = "rev.backlogs"
-"""What the notifier still has to deliver, by endpoint: references into rev.entries."""
+"""The endpoint queues of the notifier: references into rev.entries, by endpoint."""
 CLOCK = "rev.clock"
-"""Nothing but heartbeats: their append times tell a timer what time the broker has."""
+"""Heartbeats only: a timer reads the broker's time from their append times."""
 
 CONFIG_KEY = b"_config"
 """Key of configuration commands in rev.raw; its shard is the configuration shard."""
 PRICE_KEY = b"_price"
 """Key of numbered price records in rev.raw; they are sent to partitions, not by key."""
 REPLY_HEADER = "reply"
-"""Header of a raw record that wants an answer: ``<boot id>:<request number>:<partition>``."""
+"""Header of a raw record that wants a reply: ``<boot id>:<request number>:<partition>``."""
 
 NEVER = str(2**63 - 1)
 
 
 class Topic(NamedTuple):
-    """How a topic is created."""
+    """The name, partitions and settings with which a topic is created."""
 
     name: str
     partitions: int
@@ -39,19 +39,19 @@ def _kept(milliseconds: int) -> dict[str, str]:
 
 
 def topics(partitions: int, reply_partitions: int = 8, delivery_partitions: int = 4) -> list[Topic]:
-    """Every topic of Rev. rev.config comes last: where it exists, all the others do."""
+    """Return every topic of Rev. rev.config comes last: if it exists, all the others do."""
     big = {"max.message.bytes": str(MAX_MESSAGE)}
-    # Shards write with their own monotone time: it stays ahead when the broker's clock is set back.
+    # Shards write with their own monotone time, which stays ahead when the broker's clock is set back.
     derived = {**big, "message.timestamp.after.max.ms": NEVER}
     compacted = {"cleanup.policy": "compact", "delete.retention.ms": str(7 * DAY), **derived}
     return [
         Topic(RAW, partitions, {**_kept(36 * DAY), **big, "message.timestamp.type": "LogAppendTime"}),
         Topic(ENTRIES, partitions, {**_kept(36 * DAY), **derived}),
         Topic(STATE, partitions, compacted),
-        # Small segments: an open one is not compacted, and all that is there is read at a start. Not
+        # Small segments: an open one is not compacted, and a start reads everything that is there. Not
         # flushed: a power cut leaves an older state, so what was delivered since is delivered again.
         Topic(BACKLOGS, partitions, {**compacted, "segment.bytes": str(8 << 20), "flush.messages": NEVER}),
-        # a hint: where the broker's default is to flush every record, these are left out
+        # replies are hints: where the broker flushes every record by default, they are exempt
         Topic(REPLIES, reply_partitions, {**_kept(10 * 60_000), **big, "segment.ms": "60000", "flush.messages": NEVER}),
         Topic(DELIVERIES, delivery_partitions, {**_kept(36 * DAY), **big}),
         Topic(
@@ -70,12 +70,12 @@ def topics(partitions: int, reply_partitions: int = 8, delivery_partitions: int 
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition that Kafka's default partitioner (murmur2) gives a key."""
+    """Return the partition that Kafka's default partitioner (murmur2) gives a key."""
     return (_murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 def _murmur2(data: bytes) -> int:
-    """Kafka's 32-bit MurmurHash2 variant: seed 0x9747b28c (org.apache.kafka.common.utils.Utils)."""
+    """Return Kafka's 32-bit MurmurHash2 variant: seed 0x9747b28c (org.apache.kafka.common.utils.Utils)."""
     mask, m = 0xFFFFFFFF, 0x5BD1E995
     length = len(data)
     h = 0x9747B28C ^ length

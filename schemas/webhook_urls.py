@@ -1,11 +1,11 @@
-"""Where a webhook may be sent: the rules for URLs and for the addresses they lead to. Pure.
+"""Rules for the URLs of webhooks and for the addresses that they resolve to. Pure.
 
-Registration refuses what is visible in the URL; whoever delivers must ask :func:`is_refused`
-about the address of every connection, since a name leads where its owner wants, when he wants.
-Nothing may come in that resolves a name or connects.
+Registration refuses what is visible in the URL. The sender must check the address of every connection
+with :func:`is_refused`, since the owner of a name can change its address at any time. Nothing here
+resolves a name or connects.
 
-The table of addresses is explicit. What ipaddress calls global or private is meant for other
-purposes and changes between releases of Python; it lets through, for instance, the metadata
+The table of addresses is explicit. The classes "global" and "private" of ipaddress serve other
+purposes and change between releases of Python; they let through, for instance, the metadata
 services at 192.0.0.192 and 168.63.129.16, multicast, and IPv4 addresses wrapped in IPv6.
 """
 
@@ -17,7 +17,7 @@ MAX_URL = 2048
 HTTPS_PORT = 443
 HTTP_PORT = 80
 FIRST_FREE_PORT = 1024
-"""Below it are mail, shells and name services, which a request must not be smuggled into."""
+"""Lower ports belong to mail, shells and name services, to which no request may be smuggled."""
 
 Address = IPv4Address | IPv6Address
 
@@ -51,7 +51,7 @@ REFUSED_V6 = tuple(
         # Global unicast is 2000::/3 and nothing else. The next three are the rest: loopback,
         # unspecified, IPv4-compatible, -mapped and -translated, NAT64 (64:ff9b::/96, 64:ff9b:1::/48),
         # discard (100::/64), segment routing (5f00::/16), unique local (fc00::/7), link-local
-        # (fe80::/10), site-local (fec0::/10), multicast (ff00::/8), and what is assigned to nobody.
+        # (fe80::/10), site-local (fec0::/10), multicast (ff00::/8), and unassigned addresses.
         "::/3",
         "4000::/2",
         "8000::/1",
@@ -66,10 +66,10 @@ DEVELOPMENT_V4 = tuple(
     IPv4Network(network)
     for network in ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 )
-"""Of the refused ones, those that REV_WEBHOOK_ALLOW_PRIVATE allows: no metadata service is there."""
+"""The refused networks that REV_WEBHOOK_ALLOW_PRIVATE allows: they hold no metadata service."""
 DEVELOPMENT_V6 = (IPv6Network("::1/128"), IPv6Network("fc00::/7"))
 NO_PUBLIC_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa")
-"""Domains that never lead to a public address."""
+"""Domains that never resolve to a public address."""
 
 _PARTS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(#.*)?")
 _VISIBLE = re.compile(r"[!-~]+")
@@ -79,12 +79,14 @@ _PORT = re.compile(r"[1-9][0-9]{0,4}")
 
 
 class WebhookUrlError(ValueError):
-    """A URL that webhooks are never sent to; the message says why, for the person who gave it."""
+    """A URL to which webhooks are never sent; the message says why, for the person who gave it."""
 
 
 class WebhookUrl(NamedTuple):
-    """The parts of a URL that was accepted, from which a request is made (never from the text,
-    which another parser may read differently)."""
+    """The parts of an accepted URL.
+
+    Requests are made from them and never from the text, which another parser may read differently.
+    """
 
     scheme: str
     host: str
@@ -93,14 +95,14 @@ class WebhookUrl(NamedTuple):
     target: str
     """Path and query as they were given; begins with a slash."""
     address: Address | None = None
-    """When the host is an address."""
+    """The address, if the host is one."""
 
 
 def parse(url: str, allow_private: bool = False) -> WebhookUrl:
-    """The parts of a URL that webhooks may be sent to as far as its text tells.
+    """Return the parts of a URL, if its text allows sending webhooks to it.
 
-    ``allow_private`` (development) also allows http, port 80 and private addresses. A name need
-    not resolve. Raises EndpointError.
+    ``allow_private`` (development) also allows http, port 80 and private addresses. The name is not
+    resolved. Raises WebhookUrlError.
     """
     if len(url) > MAX_URL:
         raise WebhookUrlError(f"url: at most {MAX_URL} characters")
@@ -125,7 +127,7 @@ def parse(url: str, allow_private: bool = False) -> WebhookUrl:
 
 
 def is_refused(address: Address, allow_private: bool = False) -> bool:
-    """Whether nothing may be sent to this very address, the one that is connected to."""
+    """True if nothing may be sent to this address; pass the address of the connection itself."""
     if isinstance(address, IPv4Address):
         if allow_private and any(address in network for network in DEVELOPMENT_V4):
             return False
@@ -135,12 +137,12 @@ def is_refused(address: Address, allow_private: bool = False) -> bool:
             return is_refused(inner, allow_private)
         if any(address in network for network in DEVELOPMENT_V6):
             return False
-    # A zone says which link to use, and only addresses that are refused have links.
+    # A zone names the link to use, and only refused addresses have links.
     return address.scope_id is not None or any(address in network for network in REFUSED_V6)
 
 
 def _host_and_port(authority: str, scheme: str) -> tuple[str, int]:
-    """Host (in brackets if it came so) and port of what stands between // and the path."""
+    """Return the host (in brackets if it came so) and port between // and the path."""
     end = authority.find("]") + 1  # colons before it belong to an IPv6 address
     at = authority.find(":", end)
     if at < 0:
@@ -157,7 +159,7 @@ def _check_port(port: int, allow_private: bool) -> None:
 
 
 def _host(text: str, allow_private: bool) -> tuple[str, Address | None]:
-    """The host as it is connected to, and its address if it is one."""
+    """Return the host to connect to, and its address if it is one."""
     if text.startswith("["):
         address = _address_v6(text)
     elif _NUMBER.fullmatch(text.rstrip(".").rpartition(".")[2]):
@@ -179,8 +181,11 @@ def _address_v6(text: str) -> Address:
 
 
 def _address_v4(text: str) -> Address:
-    """Four decimal numbers. Everything else that ends in a number is one of the old ways to write
-    an IPv4 address (decimal, octal, hex, short), which every library reads in its own way."""
+    """Parse four decimal numbers.
+
+    Anything else that ends in a number is one of the old ways to write an IPv4 address (decimal, octal,
+    hex, short), which every library reads differently.
+    """
     try:
         return IPv4Address(text)
     except ValueError:

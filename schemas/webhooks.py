@@ -1,4 +1,4 @@
-"""Webhook endpoints as the API shows them, as JSON text: never with a secret."""
+"""Webhook endpoints as the API shows them, as JSON text without secrets."""
 
 import msgspec
 
@@ -9,8 +9,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class WebhookObject(msgspec.Struct, frozen=True, kw_only=True):
-    """``disabled``: why Rev gave the endpoint up. The gateway adds ``secret``, once, in the
-    answers to creation and rotation."""
+    """An endpoint. ``disabled``: why Rev gave it up.
+
+    The gateway adds ``secret``, once, in the responses to creation and rotation.
+    """
 
     id: int
     customer_id: str
@@ -24,7 +26,7 @@ class WebhookObject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def webhook_shown(webhook: Webhook) -> WebhookObject:
-    """An endpoint without its secrets."""
+    """Return an endpoint without its secrets."""
     return WebhookObject(
         id=webhook.id,
         customer_id=webhook.customer_id,

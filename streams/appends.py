@@ -1,7 +1,7 @@
-"""Appends that are acknowledged only when they stand, refused at once when they cannot.
+"""Appends that are acknowledged once the record is durable, and refused at once when Kafka is out of reach.
 
-One idempotent producer serves every request of the process. After an append whose fate is
-unknown that producer is given up, because aiokafka never gives up a batch by itself.
+One idempotent producer serves every request of the process. When the outcome of an append is unknown, the producer is
+discarded, because aiokafka never gives up a batch by itself.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from streams.errors import AppendUnknown, NotRecorded
 log = structlog.get_logger("streams.appends")
 
 PROBE = 0.2
-"""Seconds between two tries to reach the broker while appends are refused."""
+"""Seconds between attempts to reach the broker while appends are refused."""
 STALL = 1.0
-"""When the oldest append has waited that many seconds (or half the time-out), new ones are refused."""
+"""New appends are refused when the oldest one has waited this many seconds, or half the time-out if that is less."""
 
 
 class Appended(NamedTuple):
-    """Where an acknowledged record stands, and its append time in ms UTC."""
+    """The address of an acknowledged record, and its append time in ms UTC."""
 
     partition: int
     offset: int
@@ -37,13 +37,13 @@ class Appended(NamedTuple):
 
 
 def placed(stands: RecordMetadata) -> bool:
-    """Whether the broker said where the record stands. It does not for a repeated batch that it has
-    forgotten (DuplicateSequenceNumber), which aiokafka takes for a success and counts offsets from -1."""
+    """True if the broker returned the record's offset. It returns none for a repeated batch that it has forgotten
+    (DuplicateSequenceNumber); aiokafka treats that as a success and counts offsets from -1."""
     return stands.offset >= 0 and (stands.log_start_offset is None or stands.log_start_offset >= 0)
 
 
 class _Line:
-    """One producer and what is in flight on it, oldest first."""
+    """One producer and its records in flight, oldest first."""
 
     def __init__(self, producer: AIOKafkaProducer, partitions: int) -> None:
         self.producer = producer
@@ -55,8 +55,8 @@ class _Line:
 
 
 class Appender:
-    """``append_timeout`` in ms. While the broker cannot be reached every append is refused at
-    once with NotRecorded and a new producer is tried in the background."""
+    """An appender to one topic. ``append_timeout`` is in ms. While the broker cannot be reached, every append is
+    refused at once with NotRecorded, and a new producer is tried in the background."""
 
     def __init__(
         self,
@@ -81,18 +81,18 @@ class Appender:
 
     @property
     def ready(self) -> bool:
-        """Whether an append would be tried now."""
+        """True if an append would be attempted now."""
         return self._refusal() is None
 
     async def start(self) -> None:
-        """Returns when the first try to reach the broker has ended either way within the
-        append time-out; look at :attr:`ready`."""
+        """Return when the first attempt to reach the broker has succeeded or failed, or after the append time-out.
+        Check :attr:`ready` for the result."""
         self._open()
         assert self._opening is not None
         await asyncio.wait([self._opening], timeout=self._timeout)
 
     async def stop(self) -> None:
-        """Waits a moment for what is in flight, then closes; the rest becomes AppendUnknown."""
+        """Wait up to the append time-out for records in flight, then close. The rest raise AppendUnknown."""
         self._stopped = True
         if self._opening is not None:
             self._opening.cancel()
@@ -108,10 +108,10 @@ class Appender:
     async def append(
         self, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]] = (), partition: int | None = None
     ) -> Appended:
-        """The record's address once it stands on every replica that must have it.
+        """Append a record and return its address once every required replica has it.
 
-        Raises NotRecorded when it never entered the producer, Unknown when it may have been
-        recorded. Cancelling the call does not take the record back.
+        Raises NotRecorded if the record never entered the producer, AppendUnknown if it may have been recorded.
+        Cancelling the call does not withdraw the record.
         """
         refusal = self._refusal()
         line = self._line
@@ -123,7 +123,7 @@ class Appender:
             async with asyncio.timeout(self._timeout):
                 stands = await future
         except MessageSizeTooLargeError as error:
-            # The broker refused it, and with it the producer's sequence.
+            # The broker refused the record, which also breaks the producer's sequence.
             self._give_up(line, repr(error))
             raise self._refused(repr(error)) from error
         except (KafkaError, TimeoutError, AppendUnknown) as error:
@@ -138,7 +138,7 @@ class Appender:
     async def _enter(
         self, line: _Line, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]], partition: int
     ) -> "asyncio.Future":  # type: ignore[type-arg]
-        """Hand the record to the producer; until this returns nothing can have been recorded."""
+        """Hand the record to the producer. Until this returns, nothing can have been recorded."""
         try:
             async with asyncio.timeout(self._stall):
                 return await line.producer.send(  # type: ignore[no-any-return]
@@ -151,7 +151,7 @@ class Appender:
             raise self._refused(repr(error)) from error
 
     def _refusal(self) -> str | None:
-        """Why no append may be tried now, or None."""
+        """Return why no append may be attempted now, or None."""
         if self._line is None:
             return "the log cannot be reached"
         oldest = self._line.oldest()
@@ -169,7 +169,7 @@ class Appender:
         return AppendUnknown(reason)
 
     def _give_up(self, line: _Line, reason: str) -> None:
-        """Everything in flight on the line becomes AppendUnknown, and the next line is opened."""
+        """Fail everything in flight on the line with AppendUnknown, and open the next line."""
         if self._line is not line:
             return
         if not self._stopped:
@@ -190,7 +190,7 @@ class Appender:
             self._opening = asyncio.create_task(self._reach())
 
     async def _reach(self) -> None:
-        """Try until a producer stands that knows the topic."""
+        """Retry until a producer has started and knows the topic."""
         while self._line is None and not self._stopped:
             producer = self._make(self._kafka)
             try:
@@ -199,7 +199,7 @@ class Appender:
                 self._line = _Line(producer, len(partitions))
                 metrics.APPENDER_READY.labels(self._topic).set(1)
             except Exception as error:
-                # Also aiokafka's assertions: a broker that has not registered yet is a cluster of none.
+                # Includes aiokafka's assertions: before a broker has registered, the cluster has no nodes.
                 log.warning("appender_cannot_reach_kafka", topic=self._topic, error=repr(error))
                 await asyncio.sleep(PROBE)
             finally:

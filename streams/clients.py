@@ -1,7 +1,7 @@
-"""How this product opens and closes Kafka clients: every option that matters, in one place.
+"""Opening and closing of Kafka clients, with every option that matters in one place.
 
-The only module that touches what aiokafka does not offer publicly: its waits between two
-transactions and two tries to connect, and closing a producer whose broker does not answer.
+Only this module touches what aiokafka does not expose publicly: its waits between two transactions and between
+connection attempts, and closing a producer whose broker does not respond.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from schemas.limits import MAX_MESSAGE
 
 QUICK = 1
-"""ms between two tries while the broker verifies a new transaction. As shipped 100 ms."""
+"""ms between retries while the broker verifies a new transaction. The default is 100 ms."""
 AWAY = 0.025
-"""Seconds before a broker that cannot be connected to is tried again, where QUICK would be far too often:
-a pricer of four shards used half a core that a broker needs to come back."""
+"""Seconds before an unreachable broker is tried again. QUICK would be far too often: a pricer of four shards used half
+a core that a broker needs to come back."""
 SETTLING = 4
-"""ms between two tries while the broker finishes the last one. As shipped 20 ms, which was most of a
-transaction's latency; with 1 ms three of four requests to begin were in vain, each as dear as another."""
+"""ms between retries while the broker finishes the previous transaction. The default, 20 ms, was most of a
+transaction's latency. With 1 ms, three of four begin requests failed, and each costs as much as a successful one."""
 aiokafka.producer.sender.BACKOFF_OVERRIDE = SETTLING / 1000
 
 BATCH = 1 << 20
@@ -29,19 +29,19 @@ REQUEST_TIMEOUT = 10_000
 HEARTBEAT = 500
 GATHERED = 64 << 10
 IDLE_FETCH = 200
-"""ms that the broker keeps a fetch which finds nothing: so much later a view is confirmed after an outage."""
+"""ms that the broker holds a fetch that finds nothing. After an outage, a view is confirmed that much later."""
 CLOSING = 2.0
-"""Seconds that a client gets to close by itself."""
+"""Seconds that a client has to close by itself."""
 
 Clock = Callable[[], float]
-"""Seconds of a clock that only goes forward."""
+"""A monotonic clock, in seconds."""
 Wait = Callable[[float], Coroutine[Any, Any, None]]
 Connect = Callable[..., Coroutine[Any, Any, Any]]
-"""How an aiokafka client connects to a node: the connection, or None when there is nobody."""
+"""How an aiokafka client connects to a node. Returns the connection, or None if the node cannot be reached."""
 
 
 def transactional_producer(kafka: str, transactional_id: str, wait: Wait = asyncio.sleep) -> AIOKafkaProducer:
-    """A shard's producer; starting it fences every earlier one of the same id."""
+    """Create a shard's producer. Starting it fences every earlier producer with the same id."""
     producer = AIOKafkaProducer(
         bootstrap_servers=kafka,
         transactional_id=transactional_id,
@@ -57,7 +57,7 @@ def transactional_producer(kafka: str, transactional_id: str, wait: Wait = async
 
 
 def patient(connect: Connect, wait: Wait) -> Connect:
-    """``connect``, and AWAY seconds of waiting after each time that it found nobody (None)."""
+    """Wrap ``connect`` so that it waits AWAY seconds each time it returns None."""
 
     async def connect_or_wait(*node: Any, **how: Any) -> Any:
         connection = await connect(*node, **how)
@@ -69,7 +69,7 @@ def patient(connect: Connect, wait: Wait) -> Connect:
 
 
 def idempotent_producer(kafka: str) -> AIOKafkaProducer:
-    """acks=all, in order, no duplicates: for appends that must stand."""
+    """Create a producer with acks=all, ordered and without duplicates, for appends that must be durable."""
     return AIOKafkaProducer(
         bootstrap_servers=kafka,
         acks="all",
@@ -82,7 +82,7 @@ def idempotent_producer(kafka: str) -> AIOKafkaProducer:
 
 
 def best_effort_producer(kafka: str) -> AIOKafkaProducer:
-    """acks=1, no retries beyond the request time-out: for what may be lost."""
+    """Create a producer with acks=1 and no retries beyond the request time-out, for records that may be lost."""
     return AIOKafkaProducer(
         bootstrap_servers=kafka,
         acks=1,
@@ -96,11 +96,10 @@ def best_effort_producer(kafka: str) -> AIOKafkaProducer:
 def partition_consumer(
     kafka: str, *, committed: bool = True, fetch: int = MAX_MESSAGE, gather: int = 0
 ) -> AIOKafkaConsumer:
-    """A consumer without a group, to be assigned and seeked by hand. An offset that the log
-    does not have is raised, never silently reset. ``fetch``: bytes asked for of each partition
-    at once; a batch that is larger still comes whole. ``gather``: ms that the broker may wait
-    for GATHERED bytes to come together, for readers who are in no hurry: a fetch for every
-    transaction costs both sides more than what is in it."""
+    """Create a consumer without a group, to be assigned and positioned by hand. An offset that the log does not have
+    raises an error; it is never reset silently. ``fetch`` is the maximum bytes per partition and fetch; a larger batch
+    is still returned whole. ``gather`` is the ms that the broker may wait for GATHERED bytes, for readers that can
+    wait: a fetch for every transaction costs both sides more than the data in it."""
     return AIOKafkaConsumer(
         bootstrap_servers=kafka,
         group_id=None,
@@ -117,8 +116,8 @@ def partition_consumer(
 
 
 def group_consumer(kafka: str, group: str, instance: str, session_timeout: int) -> AIOKafkaConsumer:
-    """A static member of a group that is used for who owns which partition, and nothing else.
-    ``session_timeout`` in ms."""
+    """Create a static group member. The group is used only to decide which member owns which partition.
+    ``session_timeout`` is in ms."""
     return AIOKafkaConsumer(
         bootstrap_servers=kafka,
         group_id=group,
@@ -133,12 +132,12 @@ def group_consumer(kafka: str, group: str, instance: str, session_timeout: int) 
 
 
 async def discard_producer(producer: AIOKafkaProducer) -> None:
-    """Close a producer without waiting for its batches. What it had in flight may still be
-    recorded; an open transaction is left to the fence of the next producer."""
+    """Close a producer without waiting for its batches. Records in flight may still be recorded; an open transaction is
+    left for the next producer to fence."""
     producer._closed = True
     task = producer._sender.sender_task
     await _let_close(producer.client.close())
-    # Cancelled once, the sender waits for its requests for ever; again, it gives them up.
+    # After one cancellation the sender waits for its requests for ever; a second one makes it give them up.
     while task is not None and not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=0.05)
@@ -148,7 +147,8 @@ async def discard_producer(producer: AIOKafkaProducer) -> None:
 
 
 def _look_at_errors(producer: AIOKafkaProducer) -> None:
-    """aiokafka sets one error on several futures; asyncio would complain of those that nobody reads."""
+    """Retrieve the producer's exceptions. aiokafka sets one error on several futures, and asyncio warns about those
+    never retrieved."""
     accumulator = producer._message_accumulator
     batches = [*accumulator._pending_batches, *(batch for line in accumulator._batches.values() for batch in line)]
     futures = [future for batch in batches for future in (batch.future, batch._drain_waiter)]
@@ -160,22 +160,21 @@ def _look_at_errors(producer: AIOKafkaProducer) -> None:
 
 
 async def discard_consumer(consumer: AIOKafkaConsumer) -> None:
-    """Close a consumer; one that does not answer is left behind after CLOSING seconds."""
+    """Close a consumer. One that does not respond is abandoned after CLOSING seconds."""
     await _let_close(consumer.stop())
 
 
 async def _let_close(call: Coroutine[Any, Any, None]) -> None:
     closing = asyncio.create_task(call)
     try:
-        # Not a time-out around the call: it swallows the cancellation and waits on.
+        # Not a time-out around the call: the call swallows the cancellation and keeps waiting.
         await asyncio.wait([closing], timeout=CLOSING)
     finally:
         forget(closing)
 
 
 def forget(task: "asyncio.Task[Any]") -> None:
-    """Let go of a task: cancelled if it still runs, never waited for; what it raises is of no
-    interest any more."""
+    """Cancel a task without waiting for it, and ignore any exception it raises."""
     task.cancel()
     task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 

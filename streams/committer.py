@@ -1,6 +1,6 @@
-"""What a shard has decided and not committed yet, and committing it. Decisions may not come in here.
+"""A shard's uncommitted decisions, and their commits. This module makes no decisions.
 
-Two transactions at most are in memory: one that is being committed, and one that is being decided on top of it.
+At most two transactions are in memory: the one being committed, and the one being decided on top of it.
 """
 
 import asyncio
@@ -26,17 +26,18 @@ from streams.transaction_builder import TransactionBuilder
 from streams.types import StateView
 
 EVERY = 0.1
-"""Seconds that what is decided waits for company before it is committed, unless somebody waits for that."""
+"""Seconds that decisions wait for others before they are committed, unless a reply waits for the commit."""
 HANGING = 20.0
-"""Seconds that a commit may take with all that follows from it."""
+"""Seconds that a commit may take, including the work that follows it."""
 REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError)
-"""Kafka will never take these records, however often it is asked."""
+"""Errors with which Kafka rejects records permanently: a retry never succeeds."""
 
 
 class Committer:
-    """``version``: of the processor. ``transaction`` begins a transaction on top of a state, ``committed`` is called
-    with each one that is committed. ``immediate``: whether what is decided may be answered before it is committed: from
-    the first commit on, whose position says so. ``next``: the raw offset after what is committed."""
+    """The committer of one shard. ``version`` is the processor's. ``transaction`` begins a transaction on top of a
+    state; ``committed`` is called with each committed one. ``immediate`` is true if decisions may be answered before
+    they are committed: from the first commit on, whose position records this. ``next`` is the rev.raw offset after the
+    last committed record."""
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class Committer:
         self._asked, self._urgent, self._moved = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def has_room(self, item: QueuedRecord) -> bool:
-        """Whether an item may go into the pending transaction: within the bounds, but at least one."""
+        """True if an item fits into the pending transaction: within the bounds, but at least one."""
         pending = self.pending
         if not pending.items:
             return True
@@ -77,7 +78,7 @@ class Committer:
         )
 
     def ask(self) -> None:
-        """Something was decided, or is no longer owed: commit it within `EVERY`, at once if an answer waits."""
+        """Request a commit, after a decision or an acknowledged append: within `EVERY`, or at once if a reply waits."""
         if not self._asked.is_set():
             self._began = self._clock()
             self._asked.set()
@@ -85,7 +86,7 @@ class Committer:
             self._urgent.set()
 
     async def moved(self) -> None:
-        """Until the next commit has begun or ended; asks for it. Raises Hung when none can come."""
+        """Request a commit and wait until the next one begins or ends. Raises Hung if commits have ended."""
         self._push()
         moved = self._moved
         await moved.wait()
@@ -93,8 +94,9 @@ class Committer:
             raise Hung("the shard's commits have ended")
 
     async def flush(self, clean: bool = False) -> None:
-        """Returns when all that is decided is committed. ``clean``: and when the position says that nothing else
-        was answered; nothing may be decided meanwhile, and nothing is answered early after it before a commit."""
+        """Wait until every decision is committed. With ``clean``, also wait until the position records that nothing
+        else was answered. Nothing may be decided meanwhile, and afterwards nothing is answered early before the next
+        commit."""
         if clean:
             self._closing = True
         try:
@@ -105,15 +107,15 @@ class Committer:
                 self._closing = False
 
     def begin_again(self) -> list[QueuedRecord]:
-        """Throw the pending transaction away; its items, to be decided again."""
+        """Discard the pending transaction and return its items, to be decided again."""
         items = self.pending.items
         below = self.pending.overlay.below
         self.pending = self._work(below)
         return items
 
     async def run(self) -> None:
-        """Commits what is asked for. Raises what a commit raises: what is not committed then has to be decided
-        again from the log, by another life."""
+        """Commit on request. Raises whatever a commit raises; uncommitted records must then be decided again from the
+        log, by another run of the shard."""
         try:
             while True:
                 await self._asked.wait()
@@ -134,7 +136,7 @@ class Committer:
         self._urgent.set()
 
     async def _commit(self) -> None:
-        """Commit, and only then let the local state know."""
+        """Commit to Kafka, and only then write to the local store."""
         transaction, acknowledged = self.pending, list(self._outbox.acknowledged)
         clean = self._closing
         if not transaction.items and not acknowledged and not (clean and self.immediate):
@@ -176,6 +178,6 @@ class Committer:
         self._move()
 
     def _move(self) -> None:
-        """Wake who waits for room, or for the end of a commit."""
+        """Wake everyone waiting for space or for the end of a commit."""
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()

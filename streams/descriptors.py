@@ -1,6 +1,6 @@
-"""How many files and sockets this process may have open: as many as it may need, if it is let.
+"""The limit on open files and sockets: raised to what this process may need, where permitted.
 
-Many systems give a process 1,024, which the connections of a gateway or the requests of a notifier alone may need.
+Many systems allow a process 1,024, which a gateway's connections or a notifier's requests alone may use up.
 """
 
 import resource
@@ -10,12 +10,12 @@ import structlog
 log = structlog.get_logger("descriptors")
 
 WANTED = 8192
-"""For a notifier twice what 1,024 requests under way (each may try two addresses at once), 1,024 kept connections
-and the Kafka clients of 64 partitions come to; for a gateway more connections than one process can serve."""
+"""For a notifier, twice the sum of 1,024 requests in flight (each may try two addresses at once), 1,024 kept
+connections and the Kafka clients of 64 partitions. For a gateway, more connections than one process can serve."""
 
 
 def raise_limit(wanted: int = WANTED) -> int:
-    """Raise the soft limit to ``wanted`` or as far as the hard one lets; never lowers it. The limit as it is now."""
+    """Raise the soft limit to ``wanted``, or as far as the hard limit permits; never lower it. Return the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = raised(soft, hard, wanted)
     if limit != soft:
@@ -26,7 +26,7 @@ def raise_limit(wanted: int = WANTED) -> int:
 
 
 def raised(soft: int, hard: int, wanted: int) -> int:
-    """The soft limit to have."""
+    """Return the soft limit to set."""
     unlimited = resource.RLIM_INFINITY
     if soft == unlimited or soft >= wanted:
         return soft

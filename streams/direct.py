@@ -1,8 +1,10 @@
-"""Answers straight from a shard's process to a gateway, past Kafka: one TCP connection, frames of four bytes of length
-and a value of rev.replies. A hint as those are: what cannot be sent goes through rev.replies.
+"""Direct TCP connections that carry replies from a shard's process to a gateway, bypassing Kafka.
 
-Whoever connects first says the gateway's boot id. It is random and stands in nothing but the commands that the gateway
-appends, so whoever knows it may read the log.
+A frame is a four-byte length and a value as in rev.replies. Like those, it is only a hint: what cannot be sent goes
+through rev.replies.
+
+The connecting side first sends the gateway's boot id. The id is random and appears only in the commands that the
+gateway appends, so whoever knows it can read the log.
 """
 
 import asyncio
@@ -21,21 +23,21 @@ log = structlog.get_logger("streams.direct")
 HEAD = 4
 MAX_FRAME = 16 << 20
 MAX_UNSENT = 4 << 20
-"""Bytes that may wait for a gateway that does not read; more go through Kafka."""
+"""Maximum bytes buffered for a gateway that does not read. Further replies go through Kafka."""
 CONNECT = 1.0
 RETRY = 1.0
-"""Seconds after which a gateway that could not be reached is tried again."""
+"""Seconds before an unreachable gateway is tried again."""
 SILENT = 2000
-"""ms that what was sent may go unacknowledged until the connection is given up."""
+"""ms that sent data may stay unacknowledged before the connection is dropped."""
 
 
 def frame(value: bytes) -> bytes:
-    """A value as it goes over the connection."""
+    """Return a value as a frame."""
     return len(value).to_bytes(HEAD, "big") + value
 
 
 class DirectServer:
-    """A gateway's end. ``take`` gets every value that comes."""
+    """The gateway's end. ``take`` is called with every value received."""
 
     def __init__(self, boot: str, take: Callable[[bytes], None]) -> None:
         self._boot, self._take = boot.encode(), take
@@ -43,7 +45,7 @@ class DirectServer:
         self._open: set[_Incoming] = set()
 
     async def start(self, host: str) -> str:
-        """Listen on a free port of an address of this machine; returns ``host:port``. Raises OSError."""
+        """Listen on a free port of a local address and return ``host:port``. Raises OSError."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Incoming(self._boot, self._take, self._open), host, 0)
         return f"{host}:{self._server.sockets[0].getsockname()[1]}"
@@ -53,7 +55,7 @@ class DirectServer:
             self._server.close()
         for one in list(self._open):
             one.abort()
-        await asyncio.sleep(0)  # in which they close
+        await asyncio.sleep(0)  # let them close
 
 
 class _Incoming(asyncio.Protocol):
@@ -101,7 +103,7 @@ class _Incoming(asyncio.Protocol):
 
 
 class DirectConnections:
-    """The connections of a shard's process to gateways, made when they are first needed."""
+    """The connections of a shard's process to gateways, opened when first needed."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -110,7 +112,7 @@ class DirectConnections:
         self._connecting: dict[tuple[bytes, bytes], asyncio.Task[None]] = {}
 
     def send(self, boot: bytes, address: bytes, value: bytes) -> bool:
-        """False: it was not sent, and has to go another way."""
+        """Send a value. Return False if it was not sent and must go through Kafka."""
         connection = self._connections.get((boot, address))
         if connection is not None:
             return connection.send(value)
@@ -122,7 +124,7 @@ class DirectConnections:
             task.cancel()
         for connection in list(self._connections.values()):
             connection.close()
-        await asyncio.sleep(0)  # in which they close
+        await asyncio.sleep(0)  # let them close
 
     def _connect(self, to: tuple[bytes, bytes]) -> None:
         if to in self._connecting or self._clock() < self._down.get(to, 0.0):
@@ -140,7 +142,7 @@ class DirectConnections:
                     lambda: _Outgoing(lambda: self._connections.pop(to, None)), host.strip("[]"), int(port)
                 )
         except (OSError, TimeoutError, ValueError) as error:
-            # Answers go through rev.replies until the next try.
+            # Replies go through rev.replies until the next attempt.
             log.warning("direct_not_reached", address=address.decode("ascii", "replace"), error=repr(error))
             metrics.DIRECT_FAILURES.inc()
             self._down[to] = self._clock() + RETRY
@@ -173,7 +175,7 @@ class _Outgoing(asyncio.Protocol):
         return True
 
     def close(self) -> None:
-        """What was sent still goes out."""
+        """Close after sending what is buffered."""
         if self._transport is not None:
             self._transport.close()
 

@@ -1,6 +1,6 @@
-"""Which log this is: its epoch, random and written when the log was made (rev.config, key ``epoch``).
+"""The log's epoch: a random name written when the log is created (rev.config, key ``epoch``).
 
-Everyone who must know it asks here; what else rev.config means may not come in.
+Everything that needs the epoch uses this module. It interprets nothing else in rev.config.
 """
 
 import asyncio
@@ -17,24 +17,24 @@ from streams.views import contents
 log = structlog.get_logger("streams.epoch")
 
 LIMIT = 15.0
-"""Seconds that one reading of rev.config may take."""
+"""Seconds that one read of rev.config may take."""
 AGAIN = 0.2
-"""Seconds between two looks at a log that has no epoch yet."""
+"""Seconds between reads of a log that has no epoch yet."""
 
 
 def epoch_in(view: Mapping[bytes, bytes]) -> str | None:
-    """The epoch in the contents of rev.config, if it was written."""
+    """Return the epoch from the contents of rev.config, or None."""
     value = view.get(EPOCH)
     return None if value is None else str(msgspec.json.decode(value)["epoch"])
 
 
 async def known_epoch(kafka: str, topic: str = CONFIG, limit: float = LIMIT) -> str | None:
-    """The epoch of the log, None when none was written yet. Raises Hung after ``limit`` seconds."""
+    """Return the log's epoch, or None if none is written yet. Raises Hung after ``limit`` seconds."""
     return epoch_in(await contents(kafka, topic, limit))
 
 
 async def log_epoch(kafka: str, topic: str = CONFIG) -> str:
-    """The epoch of the log; waits until it has been written, however long the log is away."""
+    """Return the log's epoch. Waits until it is written, however long the log is unreachable."""
     while True:
         try:
             found = await known_epoch(kafka, topic)

@@ -1,23 +1,25 @@
-"""What can go wrong between a service and the log.
+"""Errors between a service and the log.
 
 StreamError
-├── NotRecorded     an append was refused before it entered the producer: nothing was recorded
-├── Unknown         an append may or may not have been recorded; safe to repeat with the same key
-├── Hung            a Kafka client gave no sign of life and was left behind; a new one is made
-├── Stopped         a shard may not go on; a person has to look
-│   ├── LogMismatch     state and log do not belong together
-│   ├── OtherVersion    what another version of the rules has answered is not committed
-│   └── TooManyRejects  so many records cannot be applied that it is an outage, not a queue
-└── InstanceTaken   another process has this instance's lock
+├── NotRecorded          an append was refused before it entered the producer: nothing was recorded
+├── AppendUnknown        an append may or may not have been recorded; safe to repeat with the same key
+├── Hung                 a Kafka client showed no sign of life and was abandoned; a new one is created
+│   └── ConsumerStalled      a consumer is silent or stuck
+├── ShardHalted          a shard may not continue; a person has to look
+│   ├── LogMismatch          state and log do not belong together
+│   ├── TooManyRejects       so many records cannot be applied that it is an outage
+│   └── OtherVersion         replies of another version of the rules are not committed
+├── EndsUnknown          the broker did not return an end offset
+└── InstanceTaken        another process has this instance's lock
 """
 
 
 class StreamError(Exception):
-    """The root."""
+    """The base of all errors of this package."""
 
 
 class NotRecorded(StreamError):
-    """The record never entered the producer: it is safe to say that nothing was recorded."""
+    """The record never entered the producer, so it is certain that nothing was recorded."""
 
 
 class AppendUnknown(StreamError):
@@ -25,33 +27,33 @@ class AppendUnknown(StreamError):
 
 
 class Hung(StreamError):
-    """A reader gave no sign of life for too long."""
+    """A reader showed no sign of life for too long."""
 
 
 class ConsumerStalled(Hung):
-    """A consumer has had no answered fetch for too long, or stands below the known end: another one is needed."""
+    """A consumer had no answered fetch for too long, or is stuck below the known end. It must be replaced."""
 
 
 class ShardHalted(StreamError):
-    """A shard stands still until a person has looked at it."""
+    """A shard has halted until a person has looked at it."""
 
 
 class LogMismatch(ShardHalted):
-    """The shard's position is of another log, beyond the log's end, or before its beginning."""
+    """The shard's position belongs to another log, or lies beyond the log's end or before its beginning."""
 
 
 class TooManyRejects(ShardHalted):
-    """More records of a short run were rejected than the limit allows."""
+    """A run of records had more rejects than the limit permits."""
 
 
 class OtherVersion(ShardHalted):
-    """The shard was left by a processor of another version, with answers given that are not committed yet: this
-    one might decide them otherwise."""
+    """A processor of another version left the shard with replies sent but not committed; this version might decide
+    those records differently."""
 
 
 class EndsUnknown(StreamError):
-    """The broker did not say where a partition ends."""
+    """The broker did not return a partition's end offset."""
 
 
 class InstanceTaken(StreamError):
-    """Another living process holds this instance's ordinal on this machine."""
+    """Another running process holds this instance's ordinal on this machine."""

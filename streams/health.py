@@ -1,6 +1,6 @@
-"""/livez, /readyz and /metrics for the services that are no gateway.
+"""/livez, /readyz and /metrics for every service but the gateway.
 
-Nothing of what a service does may come in here: why it is not ready is asked for.
+Contains nothing specific to a service: a callback supplies the reasons why it is not ready.
 """
 
 from collections.abc import Callable
@@ -12,9 +12,8 @@ from streams.listening import listen
 
 
 class HealthServer:
-    """Serves on loopback, or on ``host``. ``ready`` gives the reasons why the service is not
-    ready (empty: it is; else 503). ``port`` 0 is no server at all, None any free port.
-    """
+    """An HTTP server on loopback, or on ``host``. ``ready`` returns the reasons why the service is not ready: 503 if
+    there are any. ``port`` 0 starts no server; None uses any free port."""
 
     def __init__(self, port: int | None, ready: Callable[[], list[str]], host: str = "127.0.0.1") -> None:
         self.port = port or 0
@@ -24,7 +23,7 @@ class HealthServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        """Raises SettingError when the port is taken."""
+        """Start the server. Raises SettingError if the port is taken."""
         if not self._wanted:
             return
         app = web.Application()

@@ -1,7 +1,7 @@
-"""Runs a reader that must give signs of life, and leaves one behind that gives none.
+"""A time-out for readers that must send heartbeats. A reader that sends none is abandoned.
 
-aiokafka can wait for ever inside a call after its broker was killed, and it swallows the one
-cancellation that a time-out sends. So nothing here waits for what it has given up.
+aiokafka can wait for ever inside a call after its broker was killed, and it swallows the one cancellation that a
+time-out sends. So nothing here waits for an abandoned reader.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class HeartbeatTimeout:
-    """``limit``: seconds without a :meth:`heartbeat` after which the reader is given up."""
+    """A time-out of ``limit`` seconds without a :meth:`heartbeat`, after which the reader is abandoned."""
 
     def __init__(self, limit: float, clock: Clock) -> None:
         self._limit = limit
@@ -24,12 +24,12 @@ class HeartbeatTimeout:
         self._last = clock()
 
     def heartbeat(self) -> None:
-        """The reader lives."""
+        """Record that the reader is alive."""
         self._last = self._clock()
 
     async def run(self, reader: Coroutine[Any, Any, T]) -> T:
-        """What the reader returns or raises. Raises Hung when it gives no sign of life; it is
-        then cancelled and not waited for, and so it is when this call is cancelled."""
+        """Run the reader and return its result. Raises Hung if it sends no heartbeat in time. Then, and when this call
+        is cancelled, the reader is cancelled but not awaited."""
         self.heartbeat()
         task = asyncio.create_task(reader)
         try:
@@ -44,5 +44,5 @@ class HeartbeatTimeout:
 
 
 async def within(limit: float, call: Coroutine[Any, Any, T]) -> T:
-    """What one call returns or raises; Hung when it takes more than ``limit`` seconds."""
+    """Await one call and return its result. Raises Hung if it takes more than ``limit`` seconds."""
     return await HeartbeatTimeout(limit, time.monotonic).run(call)

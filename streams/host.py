@@ -1,8 +1,8 @@
-"""All the shards that the group gives to this process: assignment, lives, rejoining.
+"""A host for all the shards that the group assigns to this process: assigns, runs and rejoins.
 
-The group says who owns which partition and nothing else: nothing is fetched through it and
-none of its offsets are read. A producer is made only for an assignment that the group gave
-after the last failure, so that a process which was away cannot fence the rightful owner.
+The group only decides who owns which partition: nothing is fetched through it and none of its offsets are read. A
+producer is created only for an assignment made after the last failure, so that a process that was away cannot fence the
+rightful owner.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from streams.state import StateStore
 log = structlog.get_logger("streams.host")
 
 TELL = 0.25
-"""Seconds between two looks at the positions; a changed one is told to every gateway."""
+"""Seconds between checks of the positions. A changed one is announced to every gateway."""
 TELL_ANYWAY = 1.0
 QUIET = 2.0
-"""Seconds that an open transaction gets to end when the group takes its partition away. With
-the closing of its clients this must stay below the session time-out."""
+"""Seconds that an open transaction has to finish when the group revokes its partition. Together with closing the
+clients this must be less than the session time-out."""
 NOWHERE = Progress(-1, -1)
 
 
@@ -41,7 +41,7 @@ class ShardTask:
 
 
 class ShardHost:
-    """``store`` makes a shard's store, ``jitter`` gives numbers in [0, 1)."""
+    """The shards of one process. ``store`` creates a shard's store; ``jitter`` returns numbers in [0, 1)."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class ShardHost:
         self._told: dict[int, tuple[Progress, float]] = {}
 
     def not_ready_reasons(self) -> list[str]:
-        """Why this host does not do all of its work now (empty: it does)."""
+        """Return why this host does not do all of its work now; empty if it does."""
         if self._membership.not_ready_reason is not None:
             return [self._membership.not_ready_reason]
         running = {partition for partition, life in self._lives.items() if life.shard.running}
@@ -81,14 +81,14 @@ class ShardHost:
         return reasons + [f"shard {p} is not running" for p in sorted(self._assigned - running - set(self._stopped))]
 
     def shards(self) -> dict[int, int]:
-        """Next raw offset to decide of every shard that runs here."""
+        """Return the next rev.raw offset to decide for every shard running here."""
         return {partition: at.decided for partition, at in self._progress().items()}
 
     def _progress(self) -> dict[int, Progress]:
         return {partition: life.shard.progress for partition, life in self._lives.items() if life.shard.running}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Returns when ``stop`` is set and every shard has finished its transaction."""
+        """Run until ``stop`` is set and every shard has finished its transaction."""
         announcing = asyncio.create_task(self._announce())
         taking_part = asyncio.create_task(self._membership.run())
         stopping = asyncio.create_task(stop.wait())
@@ -103,11 +103,11 @@ class ShardHost:
         taking_part.result()
 
     async def _revoked(self) -> None:
-        """The group is being rearranged: no transaction is begun until it is known who owns what."""
+        """Pause all shards: no transaction begins until the group has rebalanced."""
         await asyncio.gather(*(self._pause(life.shard) for life in self._lives.values()))
 
     async def _assign(self, wanted: frozenset[int]) -> None:
-        """What this process owns from now on. Shards that come back are still warm."""
+        """Take ownership of exactly these partitions. Shards that come back are still warm."""
         try:
             await self._own(wanted)
         except Exception as error:
@@ -135,7 +135,7 @@ class ShardHost:
         task.add_done_callback(lambda done: self._ended(partition, done))
 
     def _ended(self, partition: int, task: "asyncio.Task[None]") -> None:
-        """A shard's life is over. Every end but a wanted one asks for a new membership."""
+        """Clean up after a shard's run. Unless the end was requested or the shard has halted, rejoin the group."""
         error = None if task.cancelled() else task.exception()
         life = self._lives.get(partition)
         if life is None or life.task is not task:
@@ -161,7 +161,7 @@ class ShardHost:
             async with asyncio.timeout(QUIET):
                 await shard.pause()
         except TimeoutError:
-            # Its transaction hangs; whoever owns the partition next fences it.
+            # Its transaction hangs; the partition's next owner fences it.
             log.warning("shard_not_quiet", shard=shard.partition)
 
     async def _close(self, partitions: list[int]) -> None:
@@ -177,7 +177,7 @@ class ShardHost:
         metrics.SHARD_STATE.labels(life.shard.partition).set(0)
 
     async def _announce(self) -> None:
-        """Tell every gateway how far the shards are: the load is shed by it."""
+        """Announce the shards' positions to every gateway, which shed load by them."""
         while True:
             await asyncio.sleep(TELL)
             now = self._config.clock()
@@ -191,6 +191,6 @@ class ShardHost:
             try:
                 await self._config.reply_sender.announce(due)
             except Exception as error:
-                # A hint, and the next one is due in a moment; but it must not end the telling.
+                # A hint, and the next one follows shortly; but a failure must not end this loop.
                 log.error("telling_failed", instance=self._instance, error=repr(error))
                 metrics.HOST_FAILURES.labels(type(error).__name__).inc()

@@ -1,4 +1,4 @@
-"""What a shard has read and not yet decided. No I/O."""
+"""A buffer of records that a shard has read and not yet decided. No I/O."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ from streams.reply_sender import ReplyAddress, parse_reply_header
 from streams.types import InputRecord, Processor
 
 READ_AHEAD = 2000
-"""Records that are taken from the consumer at once, and read ahead at most before the next."""
+"""Maximum records taken from the consumer at once; also, with this many buffered, no more are read."""
 
 
 class QueuedRecord(NamedTuple):
-    """A record to apply, its size in bytes and weight in events; who waits for the answer if anybody, and the
-    number of that request."""
+    """A record to apply, its size in bytes and weight in events, and the address and request number for the reply, if
+    any."""
 
     input: InputRecord
     size: int
@@ -25,7 +25,7 @@ class QueuedRecord(NamedTuple):
 
 
 class InputBuffer:
-    """``at``: the shard's time so far, ms; it never goes back."""
+    """A queue of records in order. ``at`` is the shard's time so far in ms; it never goes back."""
 
     def __init__(self, processor: Processor, at: int) -> None:
         self._weight = processor.weight
@@ -35,14 +35,14 @@ class InputBuffer:
 
     @property
     def full(self) -> bool:
-        """Enough to do: nothing more should be read, or memory would have no bound."""
+        """True if nothing more should be read, which bounds the memory used."""
         return len(self._items) >= READ_AHEAD or self._bytes >= MAX_TRANSACTION_RAW
 
     def __len__(self) -> int:
         return len(self._items)
 
     def add(self, records: list[Any]) -> None:
-        """Take in consumer records, in order."""
+        """Add consumer records, in order."""
         for record in records:
             if record.timestamp > self._at:
                 self._at = record.timestamp
@@ -58,11 +58,11 @@ class InputBuffer:
             self._items.append(QueuedRecord(input, len(key) + len(value), self._weigh(input), to, request))
 
     def __iter__(self) -> Iterator[QueuedRecord]:
-        """In order; they stay here until :meth:`done`."""
+        """Iterate over the records in order. They stay in the buffer until :meth:`done`."""
         return iter(self._items)
 
     def done(self, count: int) -> None:
-        """The first so many are decided."""
+        """Remove the first ``count`` records, which are decided."""
         for _ in range(count):
             self._bytes -= self._items.popleft().size
 
@@ -70,5 +70,5 @@ class InputBuffer:
         try:
             return self._weight(record)
         except Exception:
-            # Not lost: applying it fails as well, and that is counted and visible.
+            # Not lost: applying it fails as well, which is counted and visible.
             return 1

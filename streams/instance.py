@@ -1,4 +1,4 @@
-"""Which instance of its service this process is: an ordinal, held by a file lock for its life."""
+"""The identity of this process within its service: an ordinal, held by a file lock while the process runs."""
 
 import fcntl
 import os
@@ -10,9 +10,8 @@ from streams.errors import InstanceTaken
 
 
 class Instance:
-    """``name`` = ``<service>-<ordinal>``: the group's static member, and the name of the
-    state directory under ``data``/state. Raises InstanceTaken when another process has it, SettingError
-    where nothing can be written."""
+    """A held ordinal. ``name`` is ``<service>-<ordinal>``: the static group member, and the state directory's name
+    under ``data``/state. Raises InstanceTaken if another process holds it, SettingError if nothing can be written."""
 
     def __init__(self, data: Path, service: str, ordinal: int) -> None:
         self.name = f"{service}-{ordinal}"

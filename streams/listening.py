@@ -1,4 +1,4 @@
-"""Listening where a person has said; what the system says of it in the person's words."""
+"""Listening on a configured address, with errors that name the setting."""
 
 import os
 import socket
@@ -9,12 +9,12 @@ from schemas.settings import SettingError
 
 
 async def listen(runner: web.BaseRunner, host: str, port: int, variable: str) -> web.TCPSite:
-    """Serve there. Raises SettingError naming ``variable``, which the port is from, where that cannot be."""
+    """Serve on this address. Raises SettingError naming ``variable``, the setting of the port, if that fails."""
     site = web.TCPSite(runner, host, port)
     try:
         await site.start()
     except OSError as error:
-        # the loops put words of their own around the system's
+        # the event loops wrap the system's message in their own text
         why = error.strerror if isinstance(error, socket.gaierror) or not error.errno else os.strerror(error.errno)
         raise SettingError(
             f"cannot listen on {host}:{port} ({why}); set {variable} to a free port, REV_HTTP_HOST to an address "

@@ -1,6 +1,6 @@
-"""JSON lines on stderr for every process; ids are bound as fields, never put into the text.
+"""Logging as JSON lines on stderr for every process. Ids are bound as fields, never put into the text.
 
-Nothing but the set-up may come in here.
+Contains only the set-up.
 """
 
 import logging
@@ -9,11 +9,11 @@ import sys
 import structlog
 
 LIBRARIES = {"aiokafka": logging.CRITICAL, "asyncio": logging.WARNING, "kafka": logging.WARNING}
-"""aiokafka logs every retry as an error; what matters of it is raised, counted and logged here."""
+"""aiokafka logs every retry as an error; whatever matters is raised, counted and logged here."""
 
 
 def setup(service: str) -> None:
-    """Log as this service from now on: structlog and the standard library alike, one JSON object a line."""
+    """Log as this service from now on: structlog and the standard library alike, one JSON object per line."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -1,4 +1,4 @@
-"""Where the ends of a shard's topics are. Only offsets are read here, never records."""
+"""The end offsets of a shard's topics. Reads only offsets, never records."""
 
 import asyncio
 from typing import NamedTuple, Protocol
@@ -12,21 +12,21 @@ from streams.clients import discard_consumer
 from streams.errors import EndsUnknown
 
 TIMEOUT = 3.0
-"""Seconds for the broker to tell."""
+"""Seconds that the broker has to respond."""
 
 log = structlog.get_logger()
 
 
 class PartitionEnds(NamedTuple):
-    """Offsets after the last record of rev.raw, and after the last record or marker of
-    rev.entries, whether it is committed yet or not."""
+    """The offsets after the last record of rev.raw, and after the last record or marker of rev.entries, committed or
+    not."""
 
     raw: int
     entries: int
 
 
 class LogEnds(Protocol):
-    """Tells the ends of the log. Raises EndsUnknown."""
+    """A source of a shard's end offsets. Raises EndsUnknown."""
 
     async def of(self, partition: int) -> PartitionEnds: ...
 
@@ -34,7 +34,7 @@ class LogEnds(Protocol):
 
 
 class KafkaLogEnds:
-    """:class:`LogEnds` from the broker, over a connection that the first question opens."""
+    """A :class:`LogEnds` that queries the broker, over a connection opened by the first call."""
 
     def __init__(self, kafka: str) -> None:
         self._kafka = kafka
@@ -42,7 +42,7 @@ class KafkaLogEnds:
         self._opening = asyncio.Lock()
 
     async def of(self, partition: int) -> PartitionEnds:
-        """The ends of one shard's topics. Raises EndsUnknown."""
+        """Return the end offsets of one shard's topics. Raises EndsUnknown."""
         raw, entries = TopicPartition(RAW, partition), TopicPartition(ENTRIES, partition)
         try:
             async with asyncio.timeout(TIMEOUT):

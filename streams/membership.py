@@ -1,9 +1,8 @@
-"""Which partitions of a topic this process works on: a consumer group that carries no data and no offsets.
+"""Assignment of a topic's partitions to this process, by a consumer group that carries no data and no offsets.
 
-Static membership: a killed process that comes back within the session time-out has its
-partitions back without disturbing the others. The group only shares the work out: for a while
-two processes may hold one partition (a zombie, a group that cannot be reached), and whoever
-works on it must bear that.
+Membership is static: a killed process that returns within the session time-out gets its partitions back without
+disturbing the others. The group only divides the work: for a while two processes may hold one partition (a zombie, or
+an unreachable group), and the partition's workers must tolerate that.
 """
 
 import asyncio
@@ -24,27 +23,25 @@ from streams.partition_workers import next_delay
 log = structlog.get_logger("streams.membership")
 
 POLL = 200
-"""ms; also how long stopping may take."""
+"""ms that one poll waits; also the longest that stopping takes."""
 HANGING = 15.0
-"""Seconds without a sign of life after which the group's consumer is left behind."""
+"""Seconds without a sign of life after which the group's consumer is abandoned."""
 JOINING = 30.0
-"""Seconds without an assignment after which it is replaced."""
+"""Seconds without an assignment after which the consumer is replaced."""
 BACKOFF = (0.1, 5.0)
-"""Seconds before the group is joined again: doubled from the first to the second, and from the first again once a
-membership has lasted longer than the second."""
+"""Seconds before rejoining the group: doubles from the first to the second, and restarts at the first once a membership
+has lasted longer than the second."""
 Assign = Callable[[frozenset[int]], Awaitable[None]]
-"""Called with the partitions that are ours from now on, all of them. No heartbeat is sent until
-it returns, so it must take less than the session time-out."""
+"""Called with all the partitions assigned to this process from now on. No heartbeat is sent until it returns, so it
+must take less than the session time-out."""
 Revoke = Callable[[], Awaitable[None]]
-"""Called when the group begins to share out anew: what is ours stays so until :data:`Assign`, if it comes back."""
+"""Called when the group begins to rebalance. Partitions stay assigned until :data:`Assign`, in case they come back."""
 
 
 class Membership:
-    """Takes part in ``group`` as the static member ``instance`` until stopped; joins again with a new
-    consumer whenever that fails. ``session_timeout`` in ms; ``jitter`` gives numbers in [0, 1).
-    ``not_ready_reason`` is why nothing is assigned at this moment, or None; what was assigned stays so until
-    the group says otherwise.
-    """
+    """A static member ``instance`` of ``group`` until stopped; rejoins with a new consumer after every failure.
+    ``session_timeout`` is in ms; ``jitter`` returns numbers in [0, 1). ``not_ready_reason`` is why nothing is assigned
+    now, or None; earlier assignments remain until the group says otherwise."""
 
     def __init__(
         self,
@@ -77,15 +74,15 @@ class Membership:
         self._log = log.bind(group=group, instance=self._instance)
 
     def stop(self) -> None:
-        """Ends :meth:`run`; nothing is assigned any more."""
+        """End :meth:`run`; nothing is assigned any more."""
         self._stopping.set()
 
     def rejoin(self) -> None:
-        """Join with a new consumer: something failed that a new assignment may repair."""
+        """Rejoin with a new consumer after a failure that a new assignment may repair."""
         self._rejoin.set()
 
     async def run(self) -> None:
-        """Until stopped."""
+        """Run until stopped."""
         wait = 0.0
         while not self._stopping.is_set():
             began, why = self._clock(), "rejoin"
@@ -119,7 +116,7 @@ class Membership:
         owned = self._clock()
         while not (self._stopping.is_set() or self._rejoin.is_set()):
             self._timeout.heartbeat()
-            # everything is paused: this only drives the group and shows its errors
+            # all partitions are paused: this only drives the group and surfaces its errors
             await consumer.getmany(timeout_ms=POLL)
             if self._failed is not None:
                 raise self._failed
@@ -129,7 +126,7 @@ class Membership:
                 raise KafkaError("the group gave no assignment")
 
     async def revoked(self, consumer: AIOKafkaConsumer) -> None:
-        """Nothing is let go yet: a partition that comes back is not disturbed."""
+        """Mark the member as not ready, but release nothing: a partition that comes back is not disturbed."""
         if consumer is not self._consumer:
             return
         self.not_ready_reason = "its group is being rearranged"
@@ -137,7 +134,7 @@ class Membership:
             await self._revoke()
 
     async def assigned(self, consumer: AIOKafkaConsumer, partitions: frozenset[int]) -> None:
-        """What the group says; a consumer that was left behind is not listened to."""
+        """Pass on the group's assignment. Calls from an abandoned consumer are ignored."""
         if consumer is not self._consumer or self._stopping.is_set():
             return
         self._log.info("assigned", partitions=sorted(partitions))
@@ -158,7 +155,7 @@ class _Listener(clients.ConsumerRebalanceListener):  # type: ignore[misc]
         await self._membership.revoked(self._consumer)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        # A position, so that no committed offset is asked for; paused, so that nothing is fetched.
+        # Positioned, so that no committed offset is requested; paused, so that nothing is fetched.
         for tp in assigned:
             self._consumer.seek(tp, 0)
         self._consumer.pause(*assigned)

@@ -1,4 +1,4 @@
-"""The metrics of the shared Kafka code: their names and meanings."""
+"""Names and meanings of the metrics of the shared Kafka code."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

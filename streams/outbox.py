@@ -1,5 +1,7 @@
-"""Appends to the input that a shard owes after a commit: kept in its state, sent in order until
-acknowledged, and sent again after a restart. What they mean may not come in here.
+"""Appends to the input that a shard owes after a commit.
+
+They are kept in its state, sent in order until acknowledged, and sent again after a restart. This module does not
+interpret them.
 """
 
 import asyncio
@@ -21,11 +23,11 @@ log = structlog.get_logger("streams.outbox")
 
 PREFIX = b"!outbox/"
 RETRY = 0.2
-"""Seconds, with jitter, between two tries."""
+"""Seconds between attempts, with jitter."""
 
 
 class InputAppender(Protocol):
-    """streams.appends.Appender, or a fake of it."""
+    """The interface of streams.appends.Appender, or of a fake."""
 
     async def append(
         self,
@@ -37,7 +39,7 @@ class InputAppender(Protocol):
 
 
 class OutboxEntry(msgspec.Struct, frozen=True):
-    """One record and the partitions that it must reach."""
+    """A record and the partitions it must reach."""
 
     partitions: list[int]
     key: bytes
@@ -45,7 +47,7 @@ class OutboxEntry(msgspec.Struct, frozen=True):
 
 
 class _OutboxBatch(NamedTuple):
-    """What one command owes, and what to do when all of it stands."""
+    """The records that one command owes, and the callback for when all of them are recorded."""
 
     to_append: list[tuple[bytes, OutboxEntry]]
     then: Callable[[], Awaitable[None]] | None
@@ -56,14 +58,14 @@ _decode = msgspec.json.Decoder(OutboxEntry).decode
 
 
 def state_key(offset: int, place: int) -> bytes:
-    """Keys sort in the order in which the records are to be sent."""
+    """Return a state key. Keys sort in the order in which the records are sent."""
     return PREFIX + b"%020d/%04d" % (offset, place)
 
 
 def outbox_entries(
     offset: int, outgoing: tuple[OutgoingRecord, ...], partitions: int
 ) -> list[tuple[bytes, OutboxEntry]]:
-    """State records for what the command at ``offset`` sends; ``partitions``: how many there are."""
+    """Return the state records for what the command at ``offset`` sends. ``partitions`` is the number of partitions."""
     return [
         (
             state_key(offset, place),
@@ -74,8 +76,8 @@ def outbox_entries(
 
 
 class Outbox:
-    """Sends one record after the other. ``acknowledged`` holds the state keys whose records stand,
-    to be deleted by the shard's next transaction. ``retry`` in seconds."""
+    """A sender of one record after the other. ``acknowledged`` holds the state keys of recorded records, to be deleted
+    by the shard's next transaction. ``retry`` is in seconds."""
 
     def __init__(self, shard: int, sender: InputAppender, retry: float = RETRY) -> None:
         self.acknowledged: list[bytes] = []
@@ -87,25 +89,25 @@ class Outbox:
         self._task = asyncio.create_task(self._run())
 
     def resume(self, store: StateStore) -> None:
-        """Send again what an earlier life of the shard may not have sent."""
+        """Send again what an earlier run of the shard may not have sent."""
         to_append = [(key, _decode(value)) for key, value in store.scan(PREFIX)]
         if to_append:
             log.info("outbox_resumed", shard=self._shard, records=len(to_append))
             self.put(to_append, None)
 
     def put(self, to_append: list[tuple[bytes, OutboxEntry]], then: Callable[[], Awaitable[None]] | None) -> None:
-        """Send these after everything put before; call ``then`` when all of them stand."""
+        """Send these records after all earlier ones; call ``then`` when all of them are recorded."""
         self._batches.append(_OutboxBatch(to_append, then))
         metrics.OUTBOX.labels(self._shard).set(len(self._batches))
         self._work.set()
 
     @property
     def busy(self) -> bool:
-        """Whether something that was put is not acknowledged yet."""
+        """True if any record is not acknowledged yet."""
         return bool(self._batches)
 
     def check(self) -> None:
-        """Raises what ended the sending, if anything did."""
+        """Raise the error that ended the sending, if any."""
         if self._task.done():
             self._task.result()
 
@@ -133,6 +135,6 @@ class Outbox:
                 await self._sender.append(to_append.key, to_append.value, partition=partition)
                 return
             except (NotRecorded, AppendUnknown) as error:
-                # It may arrive twice then, which the seam allows.
+                # The record may then arrive twice, which streams.types permits.
                 log.warning("outbox_append_failed", shard=self._shard, to=partition, error=repr(error))
                 await asyncio.sleep(self._retry * (0.5 + random.random()))

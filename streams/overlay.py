@@ -1,7 +1,7 @@
-"""A shard's state as the record being applied sees it: the changes of this transaction, over those of the one that is
-being committed, over the store.
+"""A shard's state as seen by the record being applied.
 
-Pure but for the store that it reads.
+Layers: the changes of this transaction, over those of the one being committed, over the store. Pure except for the
+store that it reads.
 """
 
 from bisect import bisect_left
@@ -10,16 +10,17 @@ from collections.abc import Iterator
 from streams.types import Decision, RetainedRecord, StateView
 
 HOST = b"!"
-"""Keys that begin so are the host's, and no processor's."""
+"""Prefix of the keys reserved for the host; processors may not use it."""
 _ABSENT = object()
 
 
 class ReservedKey(ValueError):
-    """A decision changes a key that is the host's."""
+    """A decision changes a key reserved for the host."""
 
 
 class Overlay:
-    """``changes`` and ``retained`` are what the transaction will write, last value first seen order."""
+    """A layer of changes. ``changes`` and ``retained`` are what the transaction will write: last value, in the order
+    first seen."""
 
     def __init__(self, below: StateView) -> None:
         self.changes: dict[bytes, bytes | None] = {}
@@ -29,7 +30,7 @@ class Overlay:
         self._sorted = True
 
     def rest_on(self, below: StateView) -> None:
-        """What was below is committed: read through to this instead."""
+        """Replace the layer below, once it is committed."""
         self.below = below
 
     def get(self, key: bytes) -> bytes | None:
@@ -41,7 +42,7 @@ class Overlay:
         return self.below.get_retained(key) if found is None else found
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Committed and changed pairs in one order. A snapshot of the changes at the call."""
+        """Iterate over committed and changed pairs in one order, with the changes as of the call."""
         changed = self._changed(prefix)
         if not changed:
             yield from self.below.scan(prefix)
@@ -60,7 +61,7 @@ class Overlay:
             yield from _present(pair)
 
     def apply(self, decision: Decision) -> None:
-        """Make a decision's changes visible to the records after it. Raises HostKey before any change."""
+        """Make a decision's changes visible to later records. Raises ReservedKey before any change."""
         for key, _ in decision.changes:
             if key.startswith(HOST):
                 raise ReservedKey(key)

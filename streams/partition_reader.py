@@ -1,8 +1,8 @@
-"""One partition of a topic, read from an offset that the caller names.
+"""A reader of one partition of a topic, from an offset that the caller chooses.
 
-No group, no committed offsets, no silent reset: an offset that the log does not hold is an error. aiokafka can go
-quiet for ever after a broker's restart; a reader that has done so says it (ConsumerStalled), and its caller makes
-another one. What the records mean may not come in here.
+It uses no group, no committed offsets and no silent reset: an offset that the log does not hold is an error. aiokafka
+can go silent for ever after a broker restart. The reader then raises ConsumerStalled, and its caller creates another
+one. This module does not interpret the records.
 """
 
 from collections.abc import Coroutine
@@ -22,16 +22,17 @@ T = TypeVar("T")
 
 
 class Ends(NamedTuple):
-    """First and next offset of a partition."""
+    """The first and the next offset of a partition."""
 
     first: int
     end: int
 
 
 class PartitionReader:
-    """``silence``: seconds without an answered fetch, or at one position below the known end, after which it counts as
-    stalled. ``limit``: seconds that one call may take beyond what it was asked to wait (Hung); None: whoever calls
-    sees to it, and a call costs no task of its own. ``fetch`` and ``gather``: streams.clients.partition_consumer."""
+    """A reader of one partition. It counts as stalled after ``silence`` seconds without an answered fetch, or at one
+    position below the known end. ``limit`` is the seconds that a call may take beyond its requested wait, then it
+    raises Hung; with None the caller enforces a limit, which saves a task per call. For ``fetch`` and ``gather`` see
+    streams.clients.partition_consumer."""
 
     def __init__(
         self,
@@ -51,35 +52,35 @@ class PartitionReader:
         self._consumer = clients.partition_consumer(kafka, committed=committed, **consumer)
 
     async def start(self) -> None:
-        """Connect. Raises Hung or a KafkaError, as all the others."""
+        """Connect. Like all methods, raises Hung or a KafkaError."""
         await self._within(self._consumer.start())
 
     async def open(self) -> Ends:
-        """Connect; what the log holds."""
+        """Connect and return the partition's first and next offset."""
         await self.start()
         return await self.ends()
 
     async def ends(self) -> Ends:
-        """The first and the next offset, asked now."""
+        """Query the first and the next offset."""
         first = await self._within(self._consumer.beginning_offsets([self._tp]))
         end = await self._within(self._consumer.end_offsets([self._tp]))
         return Ends(first[self._tp], end[self._tp])
 
     async def since(self, at: int) -> int | None:
-        """Offset of the first record at or after this time (ms UTC); None: there is none yet."""
+        """Return the offset of the first record at or after this time (ms UTC), or None if there is none yet."""
         found = (await self._within(self._consumer.offsets_for_times({self._tp: max(0, at)}))).get(self._tp)
         return None if found is None else int(found.offset)
 
     def seek(self, offset: int) -> None:
-        """Read on from this offset."""
+        """Continue reading from this offset."""
         # no await in between: the fetcher must never see the partition without a position
         self._consumer.assign([self._tp])
         self._consumer.seek(self._tp, offset)
         self._watchdog.reset()
 
     async def read(self, wait: float, most: int | None = None) -> list[ConsumerRecord]:
-        """Up to ``most`` records; after ``wait`` seconds there may be none. Raises ConsumerStalled,
-        OffsetOutOfRangeError when the log no longer holds the offset."""
+        """Return up to ``most`` records, possibly none after ``wait`` seconds. Raises ConsumerStalled, or
+        OffsetOutOfRangeError if the log no longer holds the offset."""
         call = self._consumer.getmany(self._tp, timeout_ms=int(wait * 1000), max_records=most)
         found: list[ConsumerRecord] = (await self._within(call, wait)).get(self._tp, [])
         if found:
@@ -89,24 +90,24 @@ class PartitionReader:
         return found
 
     async def position(self) -> int:
-        """The next offset to read: beyond the last record, and beyond markers and what was aborted."""
+        """Return the next offset to read: after the last record and after any markers and aborted records."""
         return int(await self._within(self._consumer.position(self._tp)))
 
     @property
     def end(self) -> int | None:
-        """The log's end as of the last answer, markers and open transactions included."""
+        """The log's end as of the last answer, including markers and open transactions."""
         end = self._consumer.highwater(self._tp)
         return None if end is None else int(end)
 
     @property
     def stable_end(self) -> int | None:
-        """The end of what may be read, as of the last answer."""
+        """The end of the readable records, as of the last answer."""
         end = self._consumer.last_stable_offset(self._tp) if self._committed else self._consumer.highwater(self._tp)
         return None if end is None else int(end)
 
     @property
     def answered(self) -> int | None:
-        """A mark of the last answered fetch: another one after each."""
+        """A mark of the last answered fetch; it changes with each one."""
         mark = self._consumer.last_poll_timestamp(self._tp)
         return None if mark is None else int(mark)
 
@@ -114,7 +115,7 @@ class PartitionReader:
         await clients.discard_consumer(self._consumer)
 
     def rested(self) -> None:
-        """No fetch was due for a while: silence counts from now on."""
+        """Restart the silence time-out, after a pause in which no fetch was due."""
         self._watchdog.reset()
 
     def _watch(self, position: int) -> None:

@@ -1,8 +1,8 @@
-"""One supervised worker for each partition that is ours: started, watched and stopped one by one.
+"""Supervised workers, one for each assigned partition: started, watched and stopped individually.
 
-A worker that fails is made anew after a pause. One that ends with an error that is for good
-stays in the list with its reason, so that /readyz and the alarms say it until a person has
-acted and restarted the service. What a worker does may not come in here.
+A failed worker is recreated after a pause. One that ends with a permanent error stays in the list with its reason, so
+that /readyz and the alarms report it until a person has acted and restarted the service. This module contains nothing
+specific to a worker.
 """
 
 import asyncio
@@ -19,38 +19,39 @@ from streams.clients import Clock, forget
 log = structlog.get_logger("streams.partition_workers")
 
 PATIENCE = 3.0
-"""Seconds that a worker has to finish what it has in hand before it is cancelled. Below the
-session time-out, since the group's heartbeat rests while partitions are let go."""
+"""Seconds that a worker has to finish its current work before it is cancelled. Less than the session time-out, because
+no heartbeats are sent while partitions are released."""
 LAST = 1.0
-"""Seconds that a cancelled worker is waited for; one that swallows it is left behind."""
+"""Seconds to wait for a cancelled worker; one that swallows the cancellation is abandoned."""
 BACKOFF = (0.2, 5.0)
-"""Seconds before a worker that failed is made anew: doubled from the first to the second, and
-from the first again once one has lasted longer than the second."""
+"""Seconds before a failed worker is recreated: doubles from the first to the second, and restarts at the first once a
+worker has lasted longer than the second."""
 
 
 class Worker(Protocol):
-    """The work on one partition. Another worker may be at the same partition elsewhere for a while."""
+    """The work on one partition. For a while another process may run a worker for the same partition."""
 
     @property
     def partition(self) -> int: ...
 
     @property
     def not_ready_reason(self) -> str | None:
-        """Why it does not do all of its work now; None when it does."""
+        """Why it does not do all of its work now, or None."""
         ...
 
     async def run(self) -> None:
-        """Until stopped."""
+        """Run until stopped."""
         ...
 
     def stop(self) -> None:
-        """Ends :meth:`run` after what is in hand."""
+        """End :meth:`run` after the current work."""
         ...
 
 
 class PartitionWorkers:
-    """``make``: a new worker of a partition. ``permanent``: errors after which a partition is not
-    worked on again; ``ended`` is told of each. ``backoff`` and ``patience`` as BACKOFF and PATIENCE."""
+    """The workers of all assigned partitions. ``make`` creates a partition's worker. ``permanent`` lists the errors
+    after which a partition is not worked on again; ``ended`` is called with each. For ``backoff`` and ``patience`` see
+    BACKOFF and PATIENCE."""
 
     def __init__(
         self,
@@ -78,24 +79,24 @@ class PartitionWorkers:
         return frozenset(self._slots)
 
     def not_ready_reasons(self) -> list[str]:
-        """Why it is not ready; nothing when it is."""
+        """Return the reasons why it is not ready; empty if it is."""
         not_ready_reasons = (slot.not_ready_reason for _, slot in sorted(self._slots.items()))
         return [not_ready_reason for not_ready_reason in not_ready_reasons if not_ready_reason]
 
     async def assign(self, partitions: frozenset[int]) -> None:
-        """From now on exactly these; one that stays is not disturbed. Returns when the others are
-        let go, after ``patience`` at most."""
+        """Work on exactly these partitions from now on, without disturbing those that stay. Returns once the others are
+        released, after at most ``patience``."""
         if self._stopped:
             return
         await self._release(self.partitions - partitions)
         for partition in sorted(partitions - self.partitions):
-            if self._stopped:  # meanwhile
+            if self._stopped:  # stopped meanwhile
                 return
             slot = self._slots[partition] = _Slot()
             slot.task = asyncio.create_task(self._supervise(partition, slot), name=f"{self._service}-{partition}")
 
     async def stop(self) -> None:
-        """Everything is let go, and nothing is assigned any more."""
+        """Release all partitions and ignore later assignments."""
         self._stopped = True
         await self._release(self.partitions)
 
@@ -113,7 +114,7 @@ class PartitionWorkers:
                 await asyncio.wait(late, timeout=LAST)
 
     async def _supervise(self, partition: int, slot: "_Slot") -> None:
-        """A worker at this slot until it is given up or one ends for good."""
+        """Keep a worker running in this slot until the slot is released or a worker ends permanently."""
         wait = 0.0
         while not slot.left.is_set():
             began = self._clock()
@@ -143,13 +144,13 @@ class PartitionWorkers:
 
 
 def next_delay(backoff: tuple[float, float], last: float, lasted: float) -> float:
-    """Seconds to wait after a worker that ``lasted`` so many and was waited ``last`` for."""
+    """Return the seconds to wait after a worker that ran ``lasted`` seconds, when the previous wait was ``last``."""
     first, most = backoff
     return first if lasted > most else min(most, max(first, last * 2))
 
 
 class _Slot:
-    """A partition that is ours, and who works at it."""
+    """An assigned partition and its current worker."""
 
     def __init__(self) -> None:
         self.left = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Where a shard is: a record of its state, so that it is committed with everything else."""
+"""A shard's position: a record of its state, so that it is committed with everything else."""
 
 import msgspec
 
@@ -6,9 +6,9 @@ KEY = b"!position"
 
 
 class Position(msgspec.Struct, frozen=True):
-    """``next``: the next offset of rev.raw to apply. ``at``: the shard's time in ms, monotone.
-    ``epoch``: of the log that both belong to. ``version``: of the processor that got here.
-    ``clean``: nothing after this position has been answered, as it was always before there was this field."""
+    """A shard's position. ``next``: the next offset of rev.raw to apply. ``at``: the shard's time in ms, monotone.
+    ``epoch``: of the log that both belong to. ``version``: of the processor that got here. ``clean``: nothing after
+    this position has been answered, which was always so before this field existed."""
 
     next: int
     at: int

@@ -1,13 +1,13 @@
-"""Records that cannot be applied or written: when to reject one, and how many are an outage. No I/O."""
+"""Limits for records that cannot be applied or written: when to reject one, and how many are an outage. No I/O."""
 
 from collections import deque
 
 TRIES = 3
-"""How often a record that fails is tried alone before it is rejected."""
+"""Number of times a failing record is tried alone before it is rejected."""
 
 
 class RejectLimit:
-    """At most ``limit`` rejects among any ``run`` records in a row: more are an outage, not a queue."""
+    """A limit of ``limit`` rejects among any ``run`` consecutive records: more than that is an outage."""
 
     def __init__(self, limit: int = 100, run: int = 1000) -> None:
         self._limit = limit
@@ -16,11 +16,11 @@ class RejectLimit:
         self._rejects: deque[int] = deque()
 
     def passed(self, records: int) -> None:
-        """So many records were applied or rejected."""
+        """Count records that were applied or rejected."""
         self._seen += records
 
     def reject(self) -> bool:
-        """Note a reject; False when that is one too many."""
+        """Count a reject. Return False if it exceeds the limit."""
         while self._rejects and self._rejects[0] <= self._seen - self._run:
             self._rejects.popleft()
         self._rejects.append(self._seen)
@@ -28,19 +28,19 @@ class RejectLimit:
 
 
 class BrokerRejections:
-    """What Kafka refused to take of a shard. It outlives the shard's lives, since a producer
-    that was refused a batch has lost count of its sequence and cannot be used again."""
+    """The records of a shard that Kafka refused. It outlives the shard's runs, because a producer with a refused batch
+    has lost count of its sequence and cannot be used again."""
 
     def __init__(self) -> None:
         self.max_records: int | None = None
-        """At most so many records in a transaction."""
+        """Maximum records in a transaction, or None."""
         self.poison_offset: int | None = None
-        """Offset of the record that was refused alone, often enough."""
+        """Offset of a record that was refused alone TRIES times."""
         self._until = -1
         self._alone = 0
 
     def refused(self, offsets: list[int]) -> None:
-        """A transaction of the records at these offsets was refused: half as many next time."""
+        """Note that a transaction of the records at these offsets was refused: the next one has half as many."""
         self._until = max(self._until, offsets[-1])
         if len(offsets) > 1:
             self.max_records = len(offsets) // 2
@@ -51,7 +51,7 @@ class BrokerRejections:
             self.poison_offset = offsets[0]
 
     def taken(self, offset: int) -> None:
-        """Everything up to this offset is committed."""
+        """Note that everything up to this offset is committed."""
         self.poison_offset, self._alone = None, 0
         if offset >= self._until:
             self.max_records = None

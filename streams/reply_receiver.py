@@ -1,6 +1,6 @@
-"""The return address of one gateway boot: a partition of rev.replies, an address past Kafka, and numbers to answer to.
+"""The return address of one gateway boot: a partition of rev.replies, a direct address, and request numbers.
 
-A reply is a hint, the truth is the entry: one that is lost costs its request a 202.
+A reply is only a hint, the entry is the truth: if a reply is lost, its request gets a 202.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ HANGING = 6.0
 
 
 class PendingReply(NamedTuple):
-    """A number that somebody will answer to: the header to append the request with, and where the answer comes."""
+    """A request number, the header to append the request with, and the future of its reply."""
 
     n: int
     header: tuple[str, bytes]
@@ -40,16 +40,16 @@ class PendingReply(NamedTuple):
 
 
 class ReplyReceiver:
-    """``ready`` only while the read position is known, so that no answer can be missed. ``host``: an address of this
-    machine where answers may come past Kafka; empty: they come through Kafka alone."""
+    """A receiver of replies. ``ready`` is true only while the read position is known, so that no reply can be missed.
+    ``host`` is a local address for direct replies; if empty, replies come only through Kafka."""
 
     def __init__(self, kafka: str, *, topic: str = REPLIES, clock: Clock = time.monotonic, host: str = "") -> None:
         self.boot = secrets.token_hex(8)
         self.ready = False
         self.positions: dict[int, int] = {}
-        """By shard: the next raw offset after what is committed, as far as the shards have told."""
+        """By shard: the next rev.raw offset after what is committed, as last reported by the shard."""
         self.decided: dict[int, int] = {}
-        """By shard: the next raw offset after what is decided."""
+        """By shard: the next rev.raw offset after what is decided."""
         self._kafka = kafka
         self._topic = topic
         self._clock = clock
@@ -65,7 +65,7 @@ class ReplyReceiver:
         self._receiver = DirectServer(self.boot, self._take)
 
     async def start(self) -> None:
-        """Returns when answers can be received."""
+        """Return once replies can be received."""
         if self._host:
             try:
                 self._direct = ":" + await self._receiver.start(self._host)
@@ -75,8 +75,8 @@ class ReplyReceiver:
         await self._first.wait()
 
     async def stop(self) -> None:
-        """Nobody waits for an answer any more: what is expected is cancelled."""
-        # A word beside the cancelling, which aiokafka swallows while it closes a consumer.
+        """Stop receiving and cancel all expected replies."""
+        # A flag in addition to the cancellation, which aiokafka swallows while it closes a consumer.
         self._stopping = True
         await self._receiver.stop()
         if self._task is not None:
@@ -86,7 +86,7 @@ class ReplyReceiver:
             future.cancel()
 
     def expect(self) -> PendingReply:
-        """A new number. Call :meth:`forget` when the answer is no longer wanted."""
+        """Return a new request number. Call :meth:`forget` when the reply is no longer wanted."""
         self._n += 1
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._expected[self._n] = future
@@ -97,7 +97,7 @@ class ReplyReceiver:
         self._expected.pop(n, None)
 
     def receive(self, key: bytes | None, value: bytes | None) -> None:
-        """Take in one record of the return address; what is of another boot is ignored."""
+        """Process one record of the partition; records of another boot are ignored."""
         if value is not None and (key == EVERYONE or key == self.boot.encode()):
             self._take(value)
 
@@ -123,7 +123,7 @@ class ReplyReceiver:
                 reader = PartitionReader(self._kafka, tp, clock=self._clock, silence=SILENCE, committed=False)
                 await self._timeout.run(self._read(reader))
             except ConsumerStalled:
-                continue  # it was logged and counted
+                continue  # already logged and counted
             except Exception as error:
                 log.error("replies_reader_failed", boot=self.boot, error=repr(error))
                 metrics.CONSUMER_REBUILT.labels(self._topic, type(error).__name__).inc()
@@ -149,7 +149,7 @@ class ReplyReceiver:
             self._position = await reader.position()
 
     async def _address(self) -> TopicPartition:
-        """The partition that this boot reads, chosen once."""
+        """Return the partition that this boot reads, chosen once."""
         if self._partition < 0:
             consumer = clients.partition_consumer(self._kafka, committed=False)
             try:

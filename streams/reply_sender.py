@@ -1,4 +1,4 @@
-"""Answers of this host's shards, sent straight to the gateway or by a plain producer: hints, never awaited."""
+"""Sending of this host's replies, directly to the gateway or through a best-effort producer: hints, never awaited."""
 
 import asyncio
 import time
@@ -17,23 +17,23 @@ from streams.reply_receiver import EVERYONE
 log = structlog.get_logger("streams.reply_sender")
 
 PENDING = 10_000
-"""Records in flight beyond which answers are dropped: their requests get a 202."""
+"""Maximum records in flight. Further replies are dropped, and their requests get a 202."""
 PROBE = 0.5
 
 MAX_HEADER = 128
-"""Bytes of the longest ``reply`` header that a gateway writes."""
+"""Maximum bytes of a ``reply`` header that a gateway writes."""
 
 
 class Progress(NamedTuple):
-    """How far a shard is: the next raw offset after what is committed, and that after what is decided."""
+    """A shard's progress: the next rev.raw offset after what is committed, and the one after what is decided."""
 
     committed: int
     decided: int
 
 
 class ReplyAddress(NamedTuple):
-    """A gateway: its boot id, its partition of the replies topic, and where it takes answers past Kafka
-    (``host:port``; empty: nowhere)."""
+    """A gateway's boot id, its partition of the replies topic, and its address for direct replies (``host:port``, or
+    empty for none)."""
 
     boot: bytes
     partition: int
@@ -41,7 +41,8 @@ class ReplyAddress(NamedTuple):
 
 
 def parse_reply_header(header: bytes | None) -> tuple[ReplyAddress, int] | None:
-    """Who waits, and the request's number, of a ``reply`` header; None when it is no such header."""
+    """Return the gateway's address and the request number from a ``reply`` header, or None if the header is
+    malformed."""
     if header is None or len(header) > MAX_HEADER:
         return None
     parts = header.split(b":", 3)
@@ -54,7 +55,7 @@ def parse_reply_header(header: bytes | None) -> tuple[ReplyAddress, int] | None:
 
 
 class ReplySender:
-    """Sends what it can; what it cannot send is counted and dropped."""
+    """A best-effort sender: replies that cannot be sent are counted and dropped."""
 
     def __init__(self, kafka: str, topic: str) -> None:
         self._kafka = kafka
@@ -80,7 +81,7 @@ class ReplySender:
             await clients.discard_producer(self._producer)
 
     async def send(self, shard: int, progress: Progress, replies: Mapping[ReplyAddress, list[Reply]]) -> None:
-        """One record for each gateway that waits."""
+        """Send one record to each waiting gateway."""
         for to, some in replies.items():
             value = encode(ReplyRecord(shard, progress.committed, some, progress.decided))
             if to.address and self._connections.send(to.boot, to.address, value):
@@ -91,7 +92,7 @@ class ReplySender:
                 metrics.REPLIES_DROPPED.inc(len(some))
 
     async def announce(self, shards: Iterable[tuple[int, Progress]]) -> None:
-        """Tell every gateway how far these shards are."""
+        """Announce the progress of these shards to every gateway."""
         values = [encode(ReplyRecord(shard, at.committed, decided=at.decided)) for shard, at in shards]
         for partition in self._partitions:
             for value in values:
@@ -123,7 +124,7 @@ class ReplySender:
                 self._partitions = frozenset(await producer.partitions_for(self._topic))
                 self._producer = producer
             except Exception as error:
-                # Also aiokafka's assertions: a broker that has not registered yet is a cluster of none.
+                # Includes aiokafka's assertions: before a broker has registered, the cluster has no nodes.
                 log.warning("answers_cannot_reach_kafka", error=repr(error))
                 await asyncio.sleep(PROBE)
             finally:

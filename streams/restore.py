@@ -1,6 +1,6 @@
-"""Bringing a shard's local state up to the committed end of its log, after the fence.
+"""Restoring a shard's local state to the committed end of its log, after the fence.
 
-A checkpoint that does not fit is thrown away, and the state is read from the beginning.
+A checkpoint that does not match is discarded, and the state is read from the beginning.
 """
 
 from collections.abc import Callable
@@ -20,24 +20,24 @@ from streams.types import InputRecord, Processor, RetainedRecord
 log = structlog.get_logger("streams.restore")
 
 OLDEST = 3 * DAY
-"""ms. rev.state forgets its tombstones after 7 days; a checkpoint from before would keep the dead alive."""
+"""ms. rev.state drops tombstones after 7 days, so an older checkpoint would keep deleted records."""
 POLL = 200
 
 Wall = Callable[[], int]
-"""This machine's time in ms; only ever makes a checkpoint look older, decides nothing else."""
+"""This machine's time in ms. It can only make a checkpoint look older and decides nothing else."""
 
 
 class Restored(NamedTuple):
     next: int
-    """Next raw offset to apply."""
+    """Next rev.raw offset to apply."""
     at: int
     checkpoint: Checkpoint
     immediate: bool
-    """Whether answers may be given before a commit at once: the position says that there may be such."""
+    """True if replies may be sent before the first commit: the position says that some may already have been."""
 
 
 def mismatch(checkpoint: Checkpoint, epoch: str, state: Ends, entries: Ends, now: int) -> str | None:
-    """Why a checkpoint cannot be used, or None. ``now``: ms, the later of every clock known."""
+    """Return why a checkpoint cannot be used, or None. ``now`` is in ms, the latest of all known clocks."""
     if checkpoint.epoch != epoch:
         return "epoch"
     if checkpoint.format != FORMAT:
@@ -48,7 +48,7 @@ def mismatch(checkpoint: Checkpoint, epoch: str, state: Ends, entries: Ends, now
 
 
 class Restore:
-    """One restoration. ``epoch``: of the log, read from rev.config before."""
+    """One restore. ``epoch`` is the log's, read from rev.config beforehand."""
 
     def __init__(
         self,
@@ -75,7 +75,8 @@ class Restore:
         self._entries = TopicPartition(names.entries, partition)
 
     async def run(self) -> Restored:
-        """Raises LogMismatch, OtherVersion, KafkaError; the ends are taken here, so call it after the fence."""
+        """Restore the state. Call it after the fence, because it reads the end offsets. Raises LogMismatch,
+        OtherVersion, KafkaError."""
         consumer = clients.partition_consumer(self._kafka)
         try:
             await consumer.start()
@@ -106,7 +107,7 @@ class Restore:
     def _fitting(
         self, ends: dict[TopicPartition, Ends], now: int, checkpoint: Checkpoint | None = None
     ) -> Checkpoint | None:
-        """The checkpoint if it can be used; else the store is cleared."""
+        """Return the checkpoint if it can be used; otherwise clear the store."""
         checkpoint = checkpoint or self._store.checkpoint()
         if checkpoint is None:
             return None
@@ -145,8 +146,8 @@ class Restore:
         while await consumer.position(tp) < end:
             for records in (await consumer.getmany(tp, timeout_ms=POLL)).values():
                 changes = {record.key: record.value for record in records}
-                # Its time is that of what was read, not of now: interrupted here and taken up
-                # much later, it counts as old.
+                # The checkpoint has the time of the records read, not of now: if this is interrupted and resumed much
+                # later, it counts as old.
                 upto = Checkpoint(self._epoch, records[-1].offset + 1, entries, records[-1].timestamp, FORMAT)
                 self._beat()
                 self._store.write(changes, (), upto)

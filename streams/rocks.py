@@ -1,6 +1,6 @@
-"""A shard's local state in RocksDB: one write batch a transaction, buckets as column families.
+"""A shard's local state in RocksDB: one write batch per transaction, buckets as column families.
 
-A bucket is dropped as a whole, so forgetting costs nothing; bloom filters make a miss cheap.
+A bucket is dropped as a whole, so expiry costs nothing; bloom filters make a miss cheap.
 """
 
 import shutil
@@ -25,7 +25,7 @@ BUCKET = "remembered/"
 CHECKPOINT = b"checkpoint"
 WRITE_BUFFER = 8 << 20
 BLOCK_CACHE = 64 << 20
-"""Shared by all the shards of a process; holds index and filter blocks too, so that memory is bounded."""
+"""Bytes shared by all the shards of a process. Includes index and filter blocks, so that memory is bounded."""
 
 
 @cache
@@ -42,8 +42,8 @@ def _options() -> Options:
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.create_missing_column_families(True)
-    # A power cut takes the unsynced end of the write-ahead log; flushed together, no family
-    # can be behind the checkpoint then.
+    # A power cut loses the unsynced end of the write-ahead log; flushed together, no family can then be behind the
+    # checkpoint.
     options.set_atomic_flush(True)
     options.set_write_buffer_size(WRITE_BUFFER)
     options.set_max_background_jobs(2)
@@ -54,7 +54,7 @@ def _options() -> Options:
 
 
 class RocksStore:
-    """One directory, one process. A directory that cannot be opened is thrown away: it is a
+    """A store in one directory, used by one process. A directory that cannot be opened is deleted, since it is only a
     cache. Reads and writes raise rocksdict's Exception on I/O errors."""
 
     def __init__(self, path: Path, retention: int = RETENTION) -> None:
@@ -120,7 +120,7 @@ class RocksStore:
         self._open()
 
     def close(self) -> None:
-        # The directory is free only when every family has let go of it.
+        # The directory is free only after every family is closed.
         for family in (*self._families.values(), self._meta, self._db):
             family.close()
         self._families.clear()

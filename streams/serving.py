@@ -1,6 +1,6 @@
-"""A service made of shards, put together in one place that reads top to bottom.
+"""A service made of shards, assembled in one place that reads top to bottom.
 
-What the shards do is given as a Processor; nothing of any service may come in here.
+Contains nothing specific to a service: a Processor supplies what the shards do.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from streams.types import Processor
 
 
 async def serve(settings: Settings, service: str, processor: Processor, stop: asyncio.Event) -> None:
-    """Run this process's shards until ``stop`` is set. Raises InstanceTaken when the ordinal is
-    held by a living process, SettingError when the metrics port is taken or REV_DATA cannot be used."""
+    """Run this process's shards until ``stop`` is set. Raises InstanceTaken if a running process holds the ordinal,
+    SettingError if the metrics port is taken or REV_DATA cannot be used."""
     instance = Instance(settings.data, service, settings.ordinal)
     hosts: list[ShardHost] = []
     health = HealthServer(
@@ -62,7 +62,7 @@ async def serve(settings: Settings, service: str, processor: Processor, stop: as
 
 
 async def _until(stop: asyncio.Event, epoch: Coroutine[Any, Any, str]) -> str | None:
-    """The epoch, or None when ``stop`` was set before it was known."""
+    """Return the epoch, or None if ``stop`` is set before the epoch is known."""
     reading = asyncio.create_task(epoch)
     stopping = asyncio.create_task(stop.wait())
     try:

@@ -1,12 +1,12 @@
-"""One life of one shard: fence, restore, then decide, answer and commit until something fails.
+"""One run of one shard: fence, restore, then decide, answer and commit until something fails.
 
-The log up to a record decides that record, so the decision is final as soon as the record is durable. The shard
-replies when it has decided, and commits later: an owner that takes over after a crash reads the same records and
-decides the same. Only what the log does not decide waits for its commit: a rejected record, a result that Kafka may
-refuse as too large, configuration, and records for other shards.
+The log up to a record decides that record, so the decision is final as soon as the record is durable. The shard replies
+when it has decided, and commits later: an owner that takes over after a crash reads the same records and makes the same
+decisions. Only what the log does not decide waits for its commit: a rejected record, a result that Kafka may refuse as
+too large, configuration, and records for other shards.
 
-A life that failed is never continued: whoever runs it throws it away and begins another one
-from the log. What the records mean may not come in here.
+A failed run is never continued: its host discards it and starts another one from the log. This module does not
+interpret the records.
 """
 
 import asyncio
@@ -40,15 +40,15 @@ from streams.types import Processor, StateView
 log = structlog.get_logger("streams.shard")
 
 POLL = 0.1
-"""Seconds that a fetch is waited for before acknowledged appends and pauses are looked at again."""
+"""Seconds that a fetch waits before acknowledged appends and pauses are checked again."""
 SILENCE = 5.0
 AT_ONCE = 500
-"""Events that are decided before their answers are sent and others get their turn."""
+"""Maximum events decided before their replies are sent and other tasks run."""
 
 
 class ShardConfig(NamedTuple):
-    """What every shard of a host is made with. ``epoch``: of the log; ``service`` names the
-    group and, with the partition, the transactional id."""
+    """The configuration that all shards of a host share. ``epoch`` is the log's; ``service`` names the group and, with
+    the partition, the transactional id."""
 
     kafka: str
     service: str
@@ -65,7 +65,7 @@ class ShardConfig(NamedTuple):
 
 
 class Shard:
-    """``next`` is the next raw offset to decide, ``running`` whether it has been restored."""
+    """One run of one shard. ``next`` is the next rev.raw offset to decide; ``running`` is true once it is restored."""
 
     def __init__(self, config: ShardConfig, partition: int, store: StateStore, rejections: BrokerRejections) -> None:
         self.partition = partition
@@ -91,12 +91,12 @@ class Shard:
 
     @property
     def progress(self) -> Progress:
-        """How far it is."""
+        """The shard's progress."""
         return Progress(self.next if self._commits is None else self._commits.next, self.next)
 
     async def run(self) -> None:
-        """Returns after :meth:`end` alone. Raises ProducerFenced when another owner has taken over (or the
-        broker gave up a transaction of ours), Stopped when a person must look, or what failed."""
+        """Run the shard; returns only after :meth:`end`. Raises ProducerFenced if another owner has taken over (or the
+        broker aborted one of our transactions), ShardHalted if a person must look, or the error of whatever failed."""
         began = self._config.clock()
         metrics.SHARD_STATE.labels(self.partition).set(1)
         try:
@@ -128,12 +128,12 @@ class Shard:
             )
             await self._together(commits.run(), self._decide_all(commits, outbox))
         finally:
-            self._ending = True  # for a reader that was left behind
+            self._ending = True  # for an abandoned reader
             self.running = False
             await self._close()
 
     async def pause(self) -> None:
-        """Returns when all that was answered is committed; nothing is decided before :meth:`resume`."""
+        """Commit all that was answered, then return. Nothing is decided before :meth:`resume`."""
         self._open.clear()
         async with self._turn:
             if self._commits is not None and self.running:
@@ -144,8 +144,8 @@ class Shard:
         self._open.set()
 
     def end(self) -> None:
-        """Nothing is decided any more. Beside cancelling :meth:`run`, since a cancellation
-        that meets aiokafka closing a consumer is swallowed there."""
+        """Stop deciding. Needed in addition to cancelling :meth:`run`, because aiokafka swallows a cancellation while
+        it closes a consumer."""
         self._ending = True
         self._open.set()
 
@@ -159,7 +159,7 @@ class Shard:
 
     @staticmethod
     async def _together(commits: Coroutine[Any, Any, None], decisions: Coroutine[Any, Any, None]) -> None:
-        """Until the decisions end, or either raises; what the commits raise comes first, being the cause of the
+        """Run both until the decisions end or either raises. The commits' error is raised first, because it causes the
         other."""
         tasks = [asyncio.create_task(commits), asyncio.create_task(decisions)]
         try:
@@ -181,7 +181,7 @@ class Shard:
             await reader.close()
 
     async def _read(self, reader: PartitionReader, commits: Committer, outbox: Outbox) -> None:
-        """Decide what one reader gives, until it stalls."""
+        """Decide a reader's records until it stalls."""
         await reader.start()
         reader.seek(self.next)
         buffer = InputBuffer(self._config.processor, self._at)
@@ -204,7 +204,7 @@ class Shard:
             self._measure(reader)
 
     async def _opened(self) -> None:
-        """Until no pause is in force; one may last as long as a rebalance does."""
+        """Wait until no pause is in force; one may last as long as a rebalance."""
         while not self._open.is_set():
             self._timeout.heartbeat()
             with contextlib.suppress(TimeoutError):
@@ -219,7 +219,7 @@ class Shard:
         metrics.SHARD_IDS_USED.labels(self.partition).set(self.next / ids.MAX_OFFSET)
 
     async def _decide(self, commits: Committer, buffer: InputBuffer) -> None:
-        """Decide and answer what there is room for. A record that fails is tried alone, and then rejected."""
+        """Decide and answer as many records as fit. A record that fails is tried alone, and then rejected."""
         apply, pending = self._config.processor.apply, commits.pending
         done = events = 0
         last: QueuedRecord | None = None
@@ -253,7 +253,7 @@ class Shard:
             await commits.moved()
 
     def _again(self, commits: Committer) -> TransactionBuilder:
-        """Decide again what is pending, since a decision that failed may have left half of itself there."""
+        """Decide the pending records again, because a failed decision may have left partial changes."""
         items = commits.begin_again()
         pending = commits.pending
         for item in items:
@@ -261,8 +261,8 @@ class Shard:
         return pending
 
     async def _fail(self, commits: Committer, buffer: InputBuffer, item: QueuedRecord, reason: str) -> None:
-        """A record that failed: everything before it is committed, then it is tried alone a few times, then its
-        rejection is committed."""
+        """Handle a record that failed: commit everything before it, try it alone a few times, then commit its
+        rejection."""
         poison_offset = item.input.offset == self._rejections.poison_offset
         alone = not commits.pending.items
         await commits.flush()
@@ -277,7 +277,7 @@ class Shard:
         await commits.flush()
 
     async def _answer(self, pending: TransactionBuilder) -> None:
-        """Send the answers that need not wait for the commit. One that was sent before is ignored by its receiver."""
+        """Send the replies that need not wait for the commit. A receiver ignores one that was sent before."""
         immediate, pending.immediate = pending.immediate, []
         replies: dict[ReplyAddress, list[Reply]] = {}
         for to, reply in immediate:
@@ -307,10 +307,10 @@ class Shard:
         )
 
     async def _publish(self, outbox: Outbox, transaction: TransactionBuilder) -> None:
-        """Answers that waited for the commit; those of decisions that owe appends wait until these stand, too.
+        """Send the replies that waited for the commit. Those of decisions that owe appends also wait for these appends.
 
-        A configuration answer also waits for what earlier ones owe: who holds a key of a new
-        log must find the log's first prices in force.
+        A configuration reply also waits for the appends that earlier ones owe: whoever holds a key of a new log must
+        find the log's first prices in force.
         """
         replies: dict[ReplyAddress, list[Reply]] = {}
         for answer in transaction.deferred:
@@ -327,7 +327,7 @@ class Shard:
             await self._config.reply_sender.send(self.partition, self.progress, {to: [reply]})
 
     def _reject(self, transaction: TransactionBuilder, item: QueuedRecord, reason: str) -> None:
-        """The refusal and the dead letter of one record, in one transaction."""
+        """Add a record's refusal and dead letter to one transaction."""
         if not self._rejects.reject():
             raise TooManyRejects(f"shard {self.partition} at offset {item.input.offset}: {reason}")
         log.error(

@@ -1,7 +1,7 @@
-"""A shard's local state: what the committed log says, readable at once.
+"""A shard's local state: the contents of the committed log, available for immediate reads.
 
-A cache of rev.state and rev.entries that can be thrown away at any time. MemoryStore is here,
-RocksStore in streams/rocks.py; one contract suite holds both. Nothing uncommitted may come in.
+A cache of rev.state and rev.entries that can be discarded at any time. MemoryStore is here, RocksStore in
+streams/rocks.py; one contract suite tests both. Uncommitted data never enters it.
 """
 
 from bisect import bisect_left
@@ -12,20 +12,20 @@ from schemas.limits import DAY
 from streams.types import RetainedRecord
 
 RETENTION = 36 * DAY
-"""ms that what is remembered is kept at least; whether it still counts is the processor's decision."""
+"""Minimum ms that retained records are kept. The processor decides whether one still counts."""
 BUCKETS = 2
-"""The window is cut into so many buckets; one more is alive at most. Fewer make a miss
-cheaper (each costs 0.6 us), more keep less beyond the window."""
+"""Number of buckets that divide the window; at most one more exists. Fewer make a miss cheaper (each costs 0.6 us),
+more keep less beyond the window."""
 
 
 FORMAT = 1
-"""How what is remembered is kept. A checkpoint of another format is thrown away; it rises when a
-processor remembers the same entry under another key (1: by mode, docs/decisions/0027)."""
+"""Format of retained records. A checkpoint of another format is discarded. Raise it when a processor retains the same
+entry under another key (1: by mode, docs/decisions/0027)."""
 
 
 class Checkpoint(NamedTuple):
-    """How far into the log the state is: next offsets of rev.state and rev.entries, the
-    shard's time at that point (ms), the log it is of, and the FORMAT (0: from before there was one)."""
+    """The state's progress in the log: the next offsets of rev.state and rev.entries, the shard's time there (ms), the
+    log's epoch, and the FORMAT (0: from before formats were recorded)."""
 
     epoch: str
     state: int
@@ -38,31 +38,31 @@ class StateStore(Protocol):
     def get(self, key: bytes) -> bytes | None: ...
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs whose key begins with prefix, in key order."""
+        """Iterate over the pairs whose key begins with prefix, in key order."""
         ...
 
     def get_retained(self, key: bytes) -> RetainedRecord | None: ...
 
     def checkpoint(self) -> Checkpoint | None:
-        """None: nothing was ever written."""
+        """Return the checkpoint, or None if nothing was ever written."""
         ...
 
     def write(
         self, changes: Mapping[bytes, bytes | None], retained: Iterable[RetainedRecord], checkpoint: Checkpoint
     ) -> None:
-        """All of it at once, or nothing. What is remembered and older than the window
-        before ``checkpoint.at`` may be forgotten."""
+        """Write everything atomically. Retained records older than the window before ``checkpoint.at`` may be
+        dropped."""
         ...
 
     def clear(self) -> None:
-        """Throw everything away, the checkpoint too."""
+        """Delete everything, including the checkpoint."""
         ...
 
     def close(self) -> None: ...
 
 
 class Buckets:
-    """Which bucket something of a time belongs to, and which buckets are still needed."""
+    """The division of time into buckets."""
 
     def __init__(self, retention: int) -> None:
         self.retention = retention
@@ -72,12 +72,12 @@ class Buckets:
         return at // self._width
 
     def oldest(self, now: int) -> int:
-        """Buckets below this one hold nothing that must be remembered at ``now``."""
+        """Return the oldest bucket still needed at ``now``."""
         return (now - self.retention) // self._width
 
 
 class MemoryStore:
-    """Lost with the process: for tests, and for a shard whose state is small."""
+    """A store that is lost with the process: for tests, and for shards with a small state."""
 
     def __init__(self, retention: int = RETENTION) -> None:
         self._buckets = Buckets(retention)

@@ -1,4 +1,4 @@
-"""The topics that a shard host reads and writes, so that a test can have a set of its own."""
+"""Names of the topics that a shard host reads and writes, so that a test can use its own set."""
 
 from typing import NamedTuple
 

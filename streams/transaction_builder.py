@@ -1,4 +1,4 @@
-"""The decisions of one transaction, as the records that it will write, and their answers. No I/O."""
+"""The decisions of one transaction, as the records to write and the replies to send. No I/O."""
 
 from typing import NamedTuple
 
@@ -15,12 +15,12 @@ from streams.transaction import PartitionBatches, RecordIndex
 from streams.types import Decision, StateView
 
 SAFE_ENTRY = 1_000_000
-"""Bytes of an entry record that a broker takes as it comes. Kafka might refuse a larger one, so nothing is answered
-that rests on it before it is committed."""
+"""Maximum bytes of an entry record that a broker accepts for certain. Kafka might refuse a larger one, so no reply that
+depends on it is sent before the commit."""
 
 
 class DeferredReply(NamedTuple):
-    """Who gets which reply, after what is owed for it. ``view``: last view record of its decision."""
+    """A reply to be sent once the appends owed for it are done. ``view``: last view record of its decision."""
 
     to: ReplyAddress | None
     reply: Reply | None
@@ -29,7 +29,7 @@ class DeferredReply(NamedTuple):
 
 
 class TransactionBuilder:
-    """Drafts of one transaction. An exception of :meth:`add` leaves it unusable. ``below``: what it is decided on."""
+    """The contents of one transaction. If :meth:`add` raises, it is unusable. ``below`` is the state decided on."""
 
     def __init__(
         self, producer: AIOKafkaProducer, partition: int, partitions: int, below: StateView, names: TopicNames
@@ -37,11 +37,11 @@ class TransactionBuilder:
         self.overlay = Overlay(below)
         self.items: list[QueuedRecord] = []
         self.raw = self.events = 0
-        """Bytes and weight of the items."""
+        """Total bytes and weight of the items."""
         self.immediate: list[tuple[ReplyAddress, Reply]] = []
-        """Answers to be sent at once."""
+        """Replies to send at once."""
         self.deferred: list[DeferredReply] = []
-        """Answers to be sent after the commit."""
+        """Replies to send after the commit."""
         self.entries = PartitionBatches(producer, names.entries, partition)
         self.state = PartitionBatches(producer, names.state, partition)
         self._view = PartitionBatches(producer, names.view, 0)
@@ -50,8 +50,8 @@ class TransactionBuilder:
         self._partitions = partitions
 
     def add(self, item: QueuedRecord, decision: Decision, immediate: bool) -> bool:
-        """``immediate``: whether its answer may be given before the commit. False: Kafka might refuse this, so commit
-        it before more is decided. Raises TypeError or HostKey for a decision that cannot be written."""
+        """Add a decision. ``immediate``: its reply may be sent before the commit. Returns False if Kafka might refuse
+        it: commit it before deciding more. Raises TypeError or ReservedKey for a decision that cannot be written."""
         record = item.input
         self.items.append(item)
         self.raw += item.size
@@ -86,14 +86,14 @@ class TransactionBuilder:
         return safe
 
     def dead_letter(self, item: QueuedRecord, reason: str) -> None:
-        """A dead letter: the record as it was, its address as the key, and why."""
+        """Add a dead letter: the unchanged record, its address as the key, and the reason."""
         record = item.input
         source = f"{self._raw}/{record.partition}/{record.offset}".encode()
         headers = [("key", record.key), ("reason", reason[:2000].encode("utf-8", "replace"))]
         self._dead.add(source, record.value, record.at, headers)
 
     def finish(self, reached: position.Position, acknowledged: list[bytes]) -> list[PartitionBatches]:
-        """Add the position and what is no longer owed; the drafts to commit."""
+        """Add the position and delete the acknowledged outbox records. Return the batches to commit."""
         for key in acknowledged:
             self.overlay.set(key, None)
         self.overlay.set(position.KEY, position.encode(reached))
@@ -102,7 +102,7 @@ class TransactionBuilder:
         return [batch for batch in (self.entries, self.state, self._view, self._dead) if batch.builders]
 
     def reply_of(self, answer: DeferredReply) -> Reply | None:
-        """The reply with its view offset; after the commit only."""
+        """Return the reply with its view offset; only after the commit."""
         reply = answer.reply
         if answer.view is not None and isinstance(reply, ConfiguredReply):
             return msgspec.structs.replace(reply, view_offset=self._view.offset(answer.view))

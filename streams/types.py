@@ -1,4 +1,4 @@
-"""The seam between the shard host and the pure code that it runs."""
+"""The interface between the shard host and the pure code that it runs."""
 
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
@@ -7,7 +7,7 @@ from schemas.replies import Reply
 
 
 class InputRecord(NamedTuple):
-    """One record of the input topic. ``at``: its append time made monotone in the shard, ms."""
+    """One record of the input topic. ``at`` is its append time in ms, made monotone within the shard."""
 
     partition: int
     offset: int
@@ -17,31 +17,32 @@ class InputRecord(NamedTuple):
 
 
 class OutgoingRecord(NamedTuple):
-    """A record to append to the input topic after the commit. The host keeps it in the
-    shard's state until every append is acknowledged, and sends it again after a restart; so
-    it may arrive more than once, and in the order of the decisions that made it.
+    """A record to append to the input topic after the commit.
+
+    The host keeps it in the shard's state until every append is acknowledged, and sends it again after a restart. It
+    may therefore arrive more than once, in the order of the decisions that made it.
     """
 
     partitions: tuple[int, ...] | None
-    """None: every partition."""
+    """The target partitions; None means every partition."""
     key: bytes
     value: bytes
 
 
 class RetainedRecord(NamedTuple):
-    """Something to be recalled by key for a while: restored from rev.entries, not rev.state."""
+    """A record kept by key for a while; restored from rev.entries, not from rev.state."""
 
     key: bytes
     value: bytes
     at: int
-    """Accepted time in ms; decides when it may be forgotten."""
+    """Accepted time in ms; determines when the record may be dropped."""
 
 
 class Decision(NamedTuple):
-    """What applying one record came to. Everything in it is committed at once, or nothing is."""
+    """The result of applying one record. It is committed as a whole or not at all."""
 
     entries: bytes | None = None
-    """Value of the one record for the output topic (key: the input's), if any."""
+    """Value of the one record for the output topic, if any. Its key is the input's."""
     changes: tuple[tuple[bytes, bytes | None], ...] = ()
     """State to write; None deletes."""
     view: tuple[tuple[bytes, bytes | None], ...] = ()
@@ -49,46 +50,46 @@ class Decision(NamedTuple):
     retained: tuple[RetainedRecord, ...] = ()
     outgoing: tuple[OutgoingRecord, ...] = ()
     reply: Reply | None = None
-    """The answer, for who waits if anybody does. One that is about configuration is sent after the commit and after
-    ``outgoing`` is acknowledged, any other at once. The host fills in Configured.view_offset with the last offset
-    of ``view``."""
+    """The reply to the waiting gateway, if any. A configuration reply is sent after the commit and after ``outgoing``
+    is acknowledged, any other at once. The host sets ConfiguredReply.view_offset to the last offset of ``view``."""
 
 
 class StateView(Protocol):
-    """A shard's state as the record being applied sees it: all earlier records of the log
-    included, committed or not."""
+    """A shard's state as seen by the record being applied: includes all earlier records of the log, committed or
+    not."""
 
     def get(self, key: bytes) -> bytes | None: ...
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs whose key begins with prefix, in key order."""
+        """Iterate over the pairs whose key begins with prefix, in key order."""
         ...
 
     def get_retained(self, key: bytes) -> RetainedRecord | None: ...
 
 
 class Processor(Protocol):
-    """Pure code for one shard. It must not keep state of its own between records other than
-    caches of pure functions: what was decided and not committed is decided again from the log, and
-    must come out the same, since it may have been answered.
+    """Pure code for one shard.
+
+    It must keep no state between records other than caches of pure functions: an uncommitted decision is made again
+    from the log and must have the same result, because it may have been answered.
     """
 
     version: int
-    """Of its rules: raised by every change that decides a record otherwise than before."""
+    """Version of its rules. Raise it with every change that decides any record differently."""
 
     def apply(self, record: InputRecord, state: StateView) -> Decision:
-        """Decide one record. Raising means that it fails deterministically: the host tries it
-        alone, then calls :meth:`reject`."""
+        """Decide one record. An exception means that the record fails deterministically: the host tries it alone, then
+        calls :meth:`reject`."""
         ...
 
     def reject(self, record: InputRecord, reason: str) -> Decision:
-        """The decision for a record that cannot be applied: a visible refusal and no money."""
+        """Return the decision for a record that cannot be applied: a visible refusal and no money."""
         ...
 
     def weight(self, record: InputRecord) -> int:
-        """How many events the record carries, for the bound on a transaction."""
+        """Return how many events the record carries, which bounds a transaction."""
         ...
 
     def retained_from(self, record: InputRecord) -> list[RetainedRecord]:
-        """What one record of the OUTPUT topic (as an Input) says is to be remembered."""
+        """Return the records to retain for one record of the OUTPUT topic (as an InputRecord)."""
         ...

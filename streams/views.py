@@ -1,6 +1,6 @@
 """A compacted topic, followed by one reader and kept as a view by a callback.
 
-What the records mean may not come in here.
+This module does not interpret the records.
 """
 
 import asyncio
@@ -21,21 +21,21 @@ from streams.partition_reader import PartitionReader
 log = structlog.get_logger("streams.views")
 
 POLL = 0.1
-"""Seconds; also how often a confirming fetch is looked for."""
+"""Seconds that one read waits; also the interval between checks for a confirming fetch."""
 SILENCE = 3.0
 """Seconds without a fetch after which the consumer is replaced."""
 HANGING = 6.0
-"""Seconds without a sign of life after which it is left behind."""
+"""Seconds without a sign of life after which the reader is abandoned."""
 MOST = 5000
-"""Records that are applied in one go, before others on the event loop have their turn."""
+"""Maximum records applied before other tasks on the event loop run."""
 Apply = Callable[[bytes, bytes | None, int], None]
-"""Key, value or None for a tombstone, offset."""
+"""Called with key, value (None for a tombstone) and offset."""
 
 
 class CompactedView:
-    """Follows one partition of ``topic``, committed records only. ``apply`` may see a record
-    again after a failure; if it raises, the view stands still, is tried again for ever, and
-    is no longer confirmed. ``fetch``, ``gather``: as of streams.clients.partition_consumer."""
+    """A view of one partition of ``topic``, committed records only. ``apply`` may get a record again after a failure.
+    If it raises, the view stops there, retries for ever, and is no longer confirmed. For ``fetch`` and ``gather`` see
+    streams.clients.partition_consumer."""
 
     def __init__(
         self,
@@ -72,20 +72,20 @@ class CompactedView:
 
     @property
     def at(self) -> int:
-        """Timestamp, ms UTC, of the record that is being applied, or was applied last."""
+        """Timestamp, ms UTC, of the record being applied or last applied."""
         return self._at
 
     def confirmed_age(self) -> float:
-        """Seconds since a fetch last confirmed that the view holds everything committed."""
+        """Return the seconds since a fetch last confirmed that the view holds everything committed."""
         return self._clock() - self._confirmed
 
     async def start(self) -> None:
-        """Returns when the view has been read to the end; it keeps following."""
+        """Start following the topic; return once the view has been read to the end."""
         self._task = asyncio.create_task(self._follow())
         await self._complete.wait()
 
     async def reached(self, offset: int) -> None:
-        """Returns when the record at this offset has been applied."""
+        """Wait until the record at this offset is applied."""
         if self._position > offset:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -96,15 +96,15 @@ class CompactedView:
             self._waiters.pop(waiter, None)
 
     async def caught_up(self) -> None:
-        """Returns when the view holds everything that was committed before the call. Raises Hung
-        when the log does not tell within HANGING seconds, KafkaError when it cannot."""
+        """Wait until the view holds everything committed before the call. Raises Hung if the log does not answer within
+        HANGING seconds, KafkaError if the query fails."""
         if self._reader is None:
             raise Hung(f"{self._tp.topic} is not followed")
         ends = await within(HANGING, self._reader.ends())
         await self.reached(ends.end - 1)
 
     async def stop(self) -> None:
-        # A word beside the cancelling, which aiokafka swallows while it closes a consumer.
+        # A flag in addition to the cancellation, which aiokafka swallows while it closes a consumer.
         self._stopping = True
         if self._task is not None:
             self._task.cancel()
@@ -118,9 +118,9 @@ class CompactedView:
             try:
                 await self._timeout.run(self._read(reader))
             except ConsumerStalled:
-                continue  # it was logged and counted
+                continue  # already logged and counted
             except Exception as error:
-                # Whatever it is, the view stands still and says so; confirmed_age makes it count.
+                # On any error the view stops and reports it; confirmed_age makes it visible.
                 log.error(
                     "view_failed",
                     topic=self._tp.topic,
@@ -135,7 +135,7 @@ class CompactedView:
                 await reader.close()
 
     async def _read(self, reader: PartitionReader) -> None:
-        """Read on until the consumer stalls."""
+        """Apply records until the consumer stalls."""
         first, end = await reader.open()
         self._reader = reader
         reader.seek(max(first, self._position))
@@ -161,8 +161,8 @@ class CompactedView:
 
 
 async def contents(kafka: str, topic: str, limit: float) -> dict[bytes, bytes]:
-    """The last value of every key in partition 0, as of now. Raises Hung when reading it to the
-    end takes more than ``limit`` seconds."""
+    """Return the last value of every key in partition 0, as of now. Raises Hung if reading to the end takes more than
+    ``limit`` seconds."""
     held: dict[bytes, bytes] = {}
 
     def apply(key: bytes, value: bytes | None, offset: int) -> None:

@@ -1,4 +1,4 @@
-"""Notices a consumer that has fallen silent (seen in aiokafka after a broker's restart). No I/O."""
+"""Detection of a consumer that has gone silent (seen in aiokafka after a broker restart). No I/O."""
 
 from streams.clients import Clock
 
@@ -7,7 +7,7 @@ STUCK = "stuck"
 
 
 class Watchdog:
-    """``limit``: seconds without a fetch, or at one position below the known end, that are too many."""
+    """A watchdog with a limit of ``limit`` seconds without a fetch, or at one position below the known end."""
 
     def __init__(self, limit: float, clock: Clock) -> None:
         self._limit = limit
@@ -17,13 +17,12 @@ class Watchdog:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew: the consumer was made or gave records just now."""
+        """Restart the timing: the consumer was just created or just returned records."""
         self._heard = self._moved = self._clock()
 
     def observe(self, position: int, end: int | None, fetched: int | None) -> str | None:
-        """Why the consumer must be rebuilt, or None. ``position``: next offset; ``end``: the
-        stable end that it knows, or None; ``fetched``: mark of its last fetch, which changes
-        with each one."""
+        """Return why the consumer must be replaced, or None. ``position``: next offset; ``end``: the stable end that it
+        knows, or None; ``fetched``: mark of its last fetch, which changes with each one."""
         now = self._clock()
         if fetched != self._fetched:
             self._fetched, self._heard = fetched, now

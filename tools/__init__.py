@@ -1,1 +1,1 @@
-"""Programs for people: the command line, and what it offers beside the services. No service imports them."""
+"""Command-line programs and what they offer beside the services. No service imports them."""

@@ -1,4 +1,4 @@
-"""The command `rev`. What a subcommand needs is imported when it runs, so that `rev` is quick."""
+"""The command `rev`. Each subcommand imports what it needs when it runs, so that `rev` starts quickly."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ DESCRIPTION = "Revenue infrastructure for AI agents: events in, an exact committ
 SETTINGS = "Settings are environment variables named REV_*; see docs/operations.md."
 EPILOG = f"{SETTINGS} `rev COMMAND --help` says more."
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+"""Exit code after Ctrl-C, as in shells."""
 
 
 class Command(NamedTuple):
@@ -25,11 +25,11 @@ class Command(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; the exit code. 2 is for settings and arguments that cannot be used."""
+    """Run one subcommand and return the exit code. 2 means settings or arguments that cannot be used."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     parsed = _parser(chosen).parse_args(arguments)
-    # what fails is raised, and told in our words
+    # failures are raised as exceptions and reported in this program's own words
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         return COMMANDS[parsed.command].run(parsed)
@@ -46,7 +46,7 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
         sub = subparsers.add_parser(name, help=command.summary, description=command.summary, epilog=SETTINGS)
-        if name == chosen:  # only then may it import what its arguments depend on
+        if name == chosen:  # import what its arguments depend on only if it was chosen
             command.configure(sub)
     return parser
 
@@ -90,7 +90,8 @@ def _configure_service(parser: argparse.ArgumentParser) -> None:
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    """From the environment. When held by a supervisor, wait for its line with the rest of it."""
+    """Return the settings from the environment. With --held, first read the rest of them from the
+    supervisor's line on standard input."""
     if arguments.held:
         line = sys.stdin.readline()
         if not line:

@@ -1,7 +1,9 @@
-"""`python -m tools.generate`: writes what follows from schemas/labels.py into files that cannot import it.
+"""`python -m tools.generate`: writes what is derived from schemas/labels.py into files that cannot import
+it.
 
-These are parts of the client libraries and of docs/, and warehouse/sql/schema.sql, which is what the embedded engine
-says after the last migration. `--check` writes nothing and names the files that are not current; a test calls it.
+These are parts of the client libraries and of docs/, and warehouse/sql/schema.sql, the schema that the
+embedded engine reports after the last migration. `--check` writes nothing and names the files that are not
+current; a test calls it.
 """
 
 import argparse
@@ -26,7 +28,7 @@ SCHEMA = ROOT / "warehouse" / "sql" / "schema.sql"
 
 
 class Part(NamedTuple):
-    """The part of a file that ``pattern`` matches, once, and what it has to be."""
+    """Part of a file, matched by ``pattern`` exactly once, and the text that it must have."""
 
     path: str
     pattern: str
@@ -83,7 +85,8 @@ PARTS = (
 
 
 def generated() -> dict[Path, str]:
-    """Every file that has a part, as it has to be. Raises ValueError when a part is not found once."""
+    """Return every file that has a part, with its correct text. Raises ValueError unless a part is found
+    exactly once."""
     texts: dict[Path, str] = {}
     for path, pattern, wanted in PARTS:
         file = ROOT / path
@@ -96,7 +99,7 @@ def generated() -> dict[Path, str]:
 
 
 def schema_now() -> str:
-    """What the migrations come to, on an engine of its own."""
+    """Return the schema after all migrations, from a separate engine."""
 
     async def ask(url: str, user: str, password: str) -> str:
         async with ClickHouse(url, user, password) as db:
@@ -122,7 +125,7 @@ def _engine(data: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def main() -> int:
-    """The exit code: 1 when --check finds a file that is not current."""
+    """Run the command and return the exit code: 1 if --check finds a file that is not current."""
     parser = argparse.ArgumentParser(prog="python -m tools.generate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is not current")
     check = parser.parse_args().check

@@ -1,1 +1,1 @@
-"""ClickHouse, as streams/ is Kafka: client, migrations, the columns of rev.entries and the queries that read it."""
+"""Access to ClickHouse, as streams/ is to Kafka: client, migrations, the columns of rev.entries and its queries."""

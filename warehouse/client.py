@@ -1,6 +1,6 @@
-"""ClickHouse over HTTP, as little of it as the writer needs: one statement, maybe with data.
+"""A minimal ClickHouse client over HTTP for the writer: one statement, with or without data.
 
-No retries in here: whether a statement may be repeated is the caller's knowledge.
+It does not retry: only the caller knows whether a statement may be repeated.
 """
 
 import io
@@ -41,7 +41,7 @@ REFUSING_IF = {
     33: "JSONEachRow",  # CANNOT_READ_ALL_DATA: the text ends too soon
     252: "partitions for single INSERT",  # TOO_MANY_PARTS: the block spans two months
 }
-"""These codes mean other things too; the words tell."""
+"""Codes that also have other meanings: they refuse only if the message contains this text."""
 MEMORY_LIMIT_EXCEEDED = 241
 FENCING = {
     60,  # UNKNOWN_TABLE: a new owner dropped the stage
@@ -52,7 +52,7 @@ FENCING = {
 
 
 def error_of(code: int, text: str) -> Exception:
-    """The error for an exception of the server, by its code."""
+    """Return the error for an exception of the server, by its code."""
     text = text.strip()[:2000]
     if code in FENCING or (code == 395 and "resync:" in text):
         return LedgerFenced(text)
@@ -62,7 +62,7 @@ def error_of(code: int, text: str) -> Exception:
 
 
 class ClickHouse:
-    """A connection pool to one server. Safe to share between partitions."""
+    """A connection pool to one server. It may be shared between partitions."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
         self._url = url
@@ -80,12 +80,18 @@ class ClickHouse:
             await self._session.close()
 
     async def execute(self, sql: str, settings: Mapping[str, str | int] | None = None) -> list[list[str]]:
-        """Rows of a statement as text (NULL is ᴺᵁᴸᴸ). Raises Unavailable, Fenced, TooLarge or Refused."""
+        """Return the rows of a statement as text (NULL is ᴺᵁᴸᴸ).
+
+        Raises Unavailable, LedgerFenced, InsertTooLarge or InsertRefused.
+        """
         _, body = await self._post({**(settings or {}), "default_format": "JSONCompactStrings"}, sql.encode())
         return msgspec.json.decode(body)["data"] if body.strip() else []
 
     async def insert(self, sql: str, data: bytes | None = None, settings: Mapping[str, str | int] | None = None) -> int:
-        """Rows that an INSERT wrote, as the server counts them; ``data`` follows the statement."""
+        """Return the number of rows that an INSERT wrote, as the server counts them.
+
+        ``data`` follows the statement.
+        """
         if data is None:
             written, _ = await self._post(dict(settings or {}), sql.encode())
         else:

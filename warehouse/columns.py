@@ -1,4 +1,4 @@
-"""The columns of rev.entries and what of a staged record goes into each (sql/stage.sql, sql/insert.sql). Pure.
+"""The columns of rev.entries and their values from a staged record (sql/stage.sql, sql/insert.sql). Pure.
 
 `entry`, `event` and `price` are the entry, its meter event and the price that it was priced with.
 """
@@ -53,15 +53,15 @@ WRITTEN: dict[str, str] = {
     "entries_offset": "entries_offset",
     "import_id": "import_id",
 }
-"""By column: its expression over the staged record."""
+"""For each column, its expression over the staged record."""
 
 
 def stage_sql() -> str:
-    """CREATE of a stage; ``{stage}``: its name."""
+    """Return the CREATE statement of a stage; ``{stage}`` stands for its name."""
     return read("stage").replace("{labels}", ",\n            ".join(f"{name} String" for name in LABELS))
 
 
 def insert_sql() -> str:
-    """The INSERT from stages into rev.entries, whose placeholders sql/insert.sql explains."""
+    """Return the INSERT from stages into rev.entries; sql/insert.sql explains its placeholders."""
     values = ",\n    ".join(f"{expression} AS {name}" for name, expression in WRITTEN.items())
     return read("insert").replace("{columns}", ", ".join(WRITTEN)).replace("{values}", values)

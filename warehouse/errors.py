@@ -1,11 +1,11 @@
-"""What can go wrong at ClickHouse, for who writes and who reads.
+"""The errors of ClickHouse, for its writers and readers.
 
 WarehouseError
-├── Unavailable            not reached, overloaded, answered late: whether it was done is not known
-│   ├── ReadsUnavailable   the same of a query, which changes nothing
+├── Unavailable            unreachable, overloaded or late: the statement may have been executed
+│   ├── ReadsUnavailable   the same for a query, which changes nothing
 │   ├── LedgerFenced       another writer was here, or the stage is gone: start over from the maximum
 │   └── InsertTooLarge     more than the server has memory for: smaller blocks may pass
-├── InsertRefused          ClickHouse will never take this data
+├── InsertRefused          ClickHouse will never accept this data
 └── WrongSchema            the tables are of a newer version than this program
 """
 
@@ -15,11 +15,11 @@ class WarehouseError(Exception):
 
 
 class Unavailable(WarehouseError):
-    """Whether it was done is not known; repeating is safe after reading the maximum again."""
+    """The statement may have been executed; it is safe to repeat after reading the maximum again."""
 
 
 class ReadsUnavailable(Unavailable):
-    """A question was not answered: down, too slow, or not able to. ``what``: the query."""
+    """A query failed: the server is down, too slow or not able to answer. ``what``: the query."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -27,15 +27,15 @@ class ReadsUnavailable(Unavailable):
 
 
 class LedgerFenced(Unavailable):
-    """The block was not written, since this writer's picture of the partition is out of date."""
+    """The block was not written, since this writer's state of the partition is out of date."""
 
 
 class InsertTooLarge(Unavailable):
-    """The server had no memory for so much at once."""
+    """The server had no memory for that much at once."""
 
 
 class InsertRefused(WarehouseError):
-    """ClickHouse refuses these records, deterministically. Nothing of them was written."""
+    """A deterministic refusal of these records by ClickHouse. It wrote none of them."""
 
 
 class WrongSchema(WarehouseError):

@@ -1,5 +1,6 @@
-"""A row of the ledger in memory, and the rows that a record of rev.entries becomes there: what
-warehouse/sql does, in plain Python, for tests of what stands on reads.
+"""Ledger rows in memory, and their creation from a record of rev.entries.
+
+It does in plain Python what warehouse/sql does, for tests of code that reads the ledger.
 """
 
 from msgspec.structs import replace
@@ -12,7 +13,7 @@ from schemas.money import parse_cents
 
 
 class LedgerRow(RowLabels, frozen=True):
-    """A row of rev.entries. Money in pico-cents, times in ms; names as the columns."""
+    """A row of rev.entries. Money in pico-cents, times in ms; fields are named like the columns."""
 
     kind: EntryKind
     event_id: int
@@ -57,7 +58,7 @@ class LedgerRow(RowLabels, frozen=True):
 
 
 def rows_of(record: EntryRecord, partition: int, entries_offset: int) -> list[LedgerRow]:
-    """The rows of one record of rev.entries."""
+    """Return the rows of one record of rev.entries."""
     return [replace(_row(record, entry, partition), entries_offset=entries_offset) for entry in record.entries]
 
 

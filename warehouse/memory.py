@@ -1,6 +1,6 @@
-"""The ledger's reads over rows in memory: the same answers as ClickHouse gives, in plain Python.
+"""The ledger's reads over rows in memory, in plain Python, with the same results as ClickHouse.
 
-For tests of what stands on reads, and the reference that the SQL is held against.
+Tests of code that reads the ledger use it, and it is the reference for tests of the SQL.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,16 +36,16 @@ from warehouse.rows import (
 
 
 class MemoryReads:
-    """:class:`warehouse.queries.Reads` of ``rows``; add to them as the test goes on."""
+    """:class:`warehouse.queries.Reads` over ``rows``, to which a test may add."""
 
     def __init__(self, rows: Sequence[LedgerRow] = (), available: bool = True) -> None:
         self.rows = list(rows)
         self.log: dict[int, PartitionEnds] = {}
         self.attempts: dict[int, list[DeliveryRow]] = {}
-        """By webhook."""
+        """Attempts by webhook."""
         self.available = available
         self.arriving: list[LedgerRow] = []
-        """Of these one comes in after each look at the totals."""
+        """Rows of which one is added after each read of the totals."""
 
     async def events(self, query: EventQuery) -> list[EventRow]:
         self._check()
@@ -232,7 +232,7 @@ def _import_row(customer: str, name: str, rows: list[LedgerRow]) -> ImportRow:
 
 
 def _usage_row(name: str, groups: list[list[LedgerRow]], others: int = 0) -> UsageSumRow:
-    """One row of one name, or of several."""
+    """Return the row of one name, or of several together."""
     active, sums = 0, [0] * 5
     for group in groups:
         found = _summed(group)
@@ -252,7 +252,7 @@ def _usage_row(name: str, groups: list[list[LedgerRow]], others: int = 0) -> Usa
 
 
 def _summed(rows: list[LedgerRow]) -> tuple[int, int, int, int, int]:
-    """Events, charges, tokens, pico-cents, and those of charges."""
+    """Return the sums of events, charges, tokens, pico-cents, and pico-cents of charges."""
     events = charges = tokens = total = charged = 0
     for row in rows:
         sign = -1 if row.kind == "void" else 1
@@ -303,7 +303,7 @@ def _audit_row(row: LedgerRow) -> AuditRow:
 
 
 def _cells(row: LedgerRow) -> dict[str, Any]:
-    """A row as the queries give it: money as text, by the names that they use."""
+    """Return a row as the queries return it: money as text, under the names of the query."""
     money = {
         "base": row.base_cents,
         "token": row.token_cents,

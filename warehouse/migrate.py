@@ -1,7 +1,7 @@
-"""Applies the numbered migrations, once each and in order, and tells the schema as it is.
+"""Applies the numbered migrations, each once and in order, and describes the resulting schema.
 
 ClickHouse has no transactional DDL: a migration that was cut off is applied again, so each
-of its statements must bear repetition (CREATE … IF NOT EXISTS, CREATE OR REPLACE VIEW).
+of its statements must be repeatable (CREATE … IF NOT EXISTS, CREATE OR REPLACE VIEW).
 """
 
 import re
@@ -23,16 +23,16 @@ ORDER BY number
 
 
 async def applied(clickhouse: ClickHouse) -> dict[int, str]:
-    """Number and name of each migration that was applied."""
+    """Return the number and name of each migration that was applied."""
     rows = await clickhouse.execute("SELECT DISTINCT number, name FROM rev._migrations ORDER BY number")
     return {int(number): name for number, name in rows}
 
 
 async def migrate(clickhouse: ClickHouse) -> list[Migration]:
-    """Brings the schema up to date; returns what was applied now.
+    """Bring the schema up to date and return the migrations applied now.
 
     Raises WrongSchema when the database has migrations that this program does not know.
-    Two services may start at once: the statements bear that too.
+    Two services may do this at the same time, since the statements are repeatable.
     """
     await clickhouse.execute("CREATE DATABASE IF NOT EXISTS rev")
     await clickhouse.execute(_RECORD)
@@ -51,7 +51,7 @@ async def migrate(clickhouse: ClickHouse) -> list[Migration]:
 
 
 async def schema(clickhouse: ClickHouse) -> str:
-    """The CREATE statements of everything in ``rev`` but the writers' stages, by name."""
+    """Return the CREATE statements of everything in ``rev`` except the writers' stages, by name."""
     rows = await clickhouse.execute(
         "SELECT create_table_query FROM system.tables "
         "WHERE database = 'rev' AND NOT startsWith(name, '_stage_') ORDER BY name"

@@ -1,5 +1,6 @@
-"""What the gateway asks of the ledger, by name. Numbers come back as the rows have them;
-what they look like in HTTP is not known here.
+"""The gateway's named reads of the ledger.
+
+They return numbers as the rows hold them; the HTTP layer formats them.
 """
 
 import asyncio
@@ -37,76 +38,76 @@ from warehouse.rows import (
 FROM_ROWS_ONLY = ("model",)
 """Keys that the hourly projection does not have."""
 MOST_KEYS = 100_000
-"""Bytes of keys in one query: a server takes no more than 128 KiB for a parameter."""
+"""Bytes of keys in one query: a server accepts at most 128 KiB for a parameter."""
 
 
 class Reads(Protocol):
-    """The reads of the ledger. Every one may raise ReadsUnavailable."""
+    """The reads of the ledger. Each may raise ReadsUnavailable."""
 
     async def events(self, query: EventQuery) -> list[EventRow]:
-        """At most ``query.limit`` events, newest first."""
+        """Return at most ``query.limit`` events, newest first."""
         ...
 
     async def lookup(self, customer: str, test: bool, keys: Sequence[str]) -> list[EventRow]:
-        """The charged events of a customer and mode that have one of these idempotency keys, each named once."""
+        """Return a customer and mode's charged events with one of these idempotency keys, each key given once."""
         ...
 
     async def imports(self, query: ImportQuery) -> list[ImportRow]:
-        """Sums of at most ``query.limit`` imports, the one that was added to last first."""
+        """Return the sums of at most ``query.limit`` imports, the most recently extended first."""
         ...
 
     async def voided(self, customer: str, events: Sequence[int]) -> dict[int, str]:
-        """Those of a customer's events that have been voided, and why."""
+        """Return the voided ones of a customer's events, with the reason."""
         ...
 
     async def entries(self, events: Sequence[int]) -> list[EntryRow]:
-        """The entries with these ids, of anyone."""
+        """Return the entries with these ids, of any customer."""
         ...
 
     async def entry(self, event: int, customer: str = "") -> EntryRow | None:
-        """The entry with this id, of a customer or of anyone."""
+        """Return the entry with this id, of a customer or of any customer."""
         ...
 
     async def outcomes(self, query: OutcomeQuery) -> list[OutcomeRow]:
-        """What opened at most ``query.limit`` outcomes, newest first."""
+        """Return what opened at most ``query.limit`` outcomes, newest first."""
         ...
 
     async def closings(self, customer: str, events: Sequence[int]) -> dict[int, ClosingRow]:
-        """What closed outcomes of a customer, by the event id of what opened them."""
+        """Return what closed outcomes of a customer, by the event id of what opened them."""
         ...
 
     async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageSumRow]:
-        """Sums by one key, the largest total first, then by name."""
+        """Return sums by one key, the largest total first, then by name."""
         ...
 
     async def pending(self, query: UsageQuery, now: int) -> int:
-        """Pico-cents that the outcomes still open at ``now`` (ms) deferred."""
+        """Return the pico-cents that the outcomes still open at ``now`` (ms) would add if all succeeded."""
         ...
 
     async def audit(self, before: tuple[int, int], limit: int) -> list[AuditRow]:
-        """Configuration changes and voids before (recorded_at, event id), newest first."""
+        """Return configuration changes and voids before (recorded_at, event id), newest first."""
         ...
 
     async def last_used(self, keys: Sequence[int]) -> dict[int, int]:
-        """Id of each API key that was ever used -> when it last was, ms."""
+        """Return the last use in ms of each API key that was ever used, by id."""
         ...
 
     async def reached(self, partition: int) -> Reached:
-        """How far the ledger has come in a partition."""
+        """Return the highest offsets of a partition in the ledger."""
         ...
 
     async def ends(self, partition: int) -> PartitionEnds:
-        """Where the log of a partition ends."""
+        """Return the end offsets of a partition of the log."""
         ...
 
     async def deliveries(
         self, webhook: int, before: DeliveryPosition, limit: int, delivery: str = ""
     ) -> list[DeliveryRow]:
-        """Attempts of an endpoint before a place, newest first; ``delivery``: of this one alone."""
+        """Return attempts of an endpoint before a position, newest first; ``delivery``: only of this delivery."""
         ...
 
     async def ready(self) -> None:
-        """Returns when the ledger can be read. Raises ReadsUnavailable when it cannot."""
+        """Return when the ledger can be read. Raises ReadsUnavailable when it cannot."""
         ...
 
     async def close(self) -> None:
@@ -115,19 +116,19 @@ class Reads(Protocol):
 
 
 async def find_event(reads: Reads, customer: str, event: int, test: bool) -> EventRow | None:
-    """The row of one event of a customer and mode, if the ledger has it."""
+    """Return the row of one event of a customer and mode, if the ledger has it."""
     rows = await reads.events(EventQuery(customer, test=test, at_least=event, at_most=event, limit=1))
     return rows[0] if rows else None
 
 
 def open_reads(settings: Settings) -> "LedgerReads":
-    """The reads of a gateway. Nothing is connected before the first of them."""
+    """Return the reads of a gateway. It connects only at the first read."""
     engine = ClickHouseReader(settings.clickhouse_url, settings.clickhouse_user, settings.clickhouse_password)
     return LedgerReads(engine, KafkaLogEnds(settings.kafka))
 
 
 class LedgerReads:
-    """:class:`Reads` from ClickHouse and, for the ends of the log, the broker."""
+    """Implementation of :class:`Reads` from ClickHouse and, for the ends of the log, from the broker."""
 
     def __init__(self, runner: QueryRunner, ends: LogEnds) -> None:
         self._runner = runner
@@ -259,7 +260,7 @@ class LedgerReads:
 
 
 def _parts(keys: Sequence[str]) -> list[list[str]]:
-    """The keys in lists of at most MOST_KEYS bytes as they are sent, quoted and escaped."""
+    """Split the keys into lists of at most MOST_KEYS bytes as they are sent, quoted and escaped."""
     parts: list[list[str]] = []
     room = 0
     for key in keys:

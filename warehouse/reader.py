@@ -1,8 +1,8 @@
-"""Runs the named queries of sql/*.sql on ClickHouse. The only place here that knows the driver.
+"""Runs the named queries of sql/*.sql on ClickHouse; the only module here that knows the driver.
 
-Values are server-side parameters, always: a query is sent as it stands in its file, but for ``{columns}``: the
-fields of the row that is asked for. Failures
-are one error, ReadsUnavailable, since to a reader they are all the same.
+Values are always server-side parameters: a query is sent as it is in its file, except that ``{columns}``
+becomes the fields of the requested row. Every failure is one error, ReadsUnavailable, since a reader
+handles them all alike.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ Value = str | int | bool | Sequence[int] | Sequence[str]
 CONNECT_TIMEOUT = 2.0
 """Seconds."""
 QUERY_TIMEOUT = 10.0
-"""Seconds; the engine gives up by itself then, and the client a little later."""
+"""Seconds; the engine then stops by itself, and the client a little later."""
 CONNECTIONS = 8
 
 log = structlog.get_logger()
 
 
 class QueryRunner(Protocol):
-    """What runs a named query."""
+    """A runner of named queries."""
 
     async def fetch(self, name: str, row: type[Row], **parameters: Value) -> list[Row]:
-        """Rows of the query, checked against the struct ``row``. Raises ReadsUnavailable."""
+        """Return the rows of the query, checked against the struct ``row``. Raises ReadsUnavailable."""
         ...
 
     async def close(self) -> None: ...
@@ -46,7 +46,7 @@ class QueryRunner(Protocol):
 
 @cache
 def query_text(name: str, row: type[msgspec.Struct] | None = None) -> str:
-    """The SQL of a named query; ``row``: whose fields stand for ``{columns}``."""
+    """Return the SQL of a named query; the fields of ``row`` replace ``{columns}``."""
     text = _file(name)
     outer = re.match(r"-- within: (\w+)\n", text)
     if outer is not None:
@@ -60,14 +60,14 @@ def _file(name: str) -> str:
 
 @cache
 def parameter_names(name: str) -> frozenset[str]:
-    """The parameters that a named query takes."""
+    """Return the names of the parameters of a named query."""
     return frozenset(re.findall(r"\{(\w+):", query_text(name)))
 
 
 class ClickHouseReader:
     """A pool of connections to ClickHouse, opened by the first query.
 
-    The driver itself repeats a read once when a kept connection turns out to be closed.
+    The driver itself repeats a read once if a kept connection turns out to be closed.
     """
 
     def __init__(self, url: str, user: str, password: str) -> None:
@@ -77,7 +77,7 @@ class ClickHouseReader:
         self._opening = asyncio.Lock()
 
     async def fetch(self, name: str, row: type[Row], **parameters: Value) -> list[Row]:
-        """Rows of a named query. Raises ReadsUnavailable; TypeError for other parameters than it takes."""
+        """Return the rows of a named query. Raises ReadsUnavailable, or TypeError for the wrong parameters."""
         if parameters.keys() != parameter_names(name):
             raise TypeError(f"{name} takes {sorted(parameter_names(name))}, not {sorted(parameters)}")
         try:
@@ -110,10 +110,10 @@ class ClickHouseReader:
                     username=unquote(self._address.username or "") or self._user,
                     password=unquote(self._address.password or "") or self._password,
                     settings={
-                        # rows as this module decodes them, whatever the server's profile says
+                        # rows in the format that this module decodes, whatever the server's profile says
                         "output_format_json_quote_64bit_integers": 0,
                         "max_execution_time": int(QUERY_TIMEOUT),
-                        # an error in the middle of a result is then an error, not half a result
+                        # so that an error in the middle of a result is an error, not half a result
                         "wait_end_of_query": 1,
                     },
                     connect_timeout=CONNECT_TIMEOUT,

@@ -1,4 +1,4 @@
-"""The rows that the named queries (sql/*.sql) answer with, and what they are asked for.
+"""The rows that the named queries (sql/*.sql) return, and their parameters.
 
 Field names are the column names of the query. Money and sums of tokens are decimal text,
 since they can exceed 64 bits; times are ms since the epoch, UTC.
@@ -17,11 +17,11 @@ from warehouse.time_range import EVER, TimeRange
 MAX_ID = (MAX_OFFSET << 16) | 0xFFFF
 UsageKey = Literal["action", "agent_id", "model", "hour", "day"]
 EVERY = 2**32 - 1
-"""More names than any total has."""
+"""More than the number of names in any total."""
 
 
 class _Row(RowLabels, frozen=True, gc=False):
-    """What the rows of events and of other entries have in common."""
+    """The common fields of event rows and rows of other entries."""
 
     event_id: int
     customer_id: str
@@ -54,13 +54,13 @@ class _Row(RowLabels, frozen=True, gc=False):
 
 
 class EventRow(_Row, frozen=True, gc=False):
-    """A meter event as the ledger has it: priced, or rejected after it was accepted."""
+    """A meter event in the ledger: priced, or rejected after it was accepted."""
 
     kind: Literal["event", "rejected"]
 
 
 class EntryRow(_Row, frozen=True, gc=False):
-    """An entry of any kind with all that it holds."""
+    """An entry of any kind with all its fields."""
 
     kind: EntryKind
     on_expiry: str
@@ -68,8 +68,11 @@ class EntryRow(_Row, frozen=True, gc=False):
 
 
 class OutcomeRow(msgspec.Struct, frozen=True, gc=False):
-    """What opened an outcome: a registration, whose ``detail`` is the outcome as it opened, or a
-    pending event, whose bonus is the price on success."""
+    """The opening of an outcome.
+
+    A registration, whose ``detail`` is the outcome as it opened, or a pending event, whose bonus is the
+    price on success.
+    """
 
     kind: Literal["registered", "event"]
     event_id: int
@@ -86,7 +89,7 @@ class OutcomeRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class ClosingRow(msgspec.Struct, frozen=True, gc=False):
-    """What closed the outcome that ``original`` opened; ``detail``: the outcome as it ended."""
+    """The closing of the outcome that ``original`` opened; ``detail``: the outcome as it ended."""
 
     original: int
     event_id: int
@@ -95,7 +98,7 @@ class ClosingRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class EventQuery(NamedTuple):
-    """Which events: of one customer, newest first; '' and None mean any."""
+    """A query for events of one customer, newest first; '' and None mean any."""
 
     customer: str
     test: bool | None = None
@@ -111,8 +114,10 @@ class EventQuery(NamedTuple):
 
 
 class ImportQuery(NamedTuple):
-    """Which imports: of one customer and mode, from the one on whose last event was accepted last; those
-    ``before`` a place in that order, (ms, import_id, customer_id). '' means any."""
+    """A query for imports of one customer and mode, the most recently extended first; '' means any.
+
+    ``before``: a position in that order, (ms, import_id, customer_id).
+    """
 
     customer: str
     test: bool
@@ -122,8 +127,10 @@ class ImportQuery(NamedTuple):
 
 
 class OutcomeQuery(NamedTuple):
-    """Which outcomes: of one customer, newest first, by when they were opened; '' and None mean
-    any. ``now``: from their expires_at on, open ones count as expired, ms."""
+    """A query for outcomes of one customer, the last opened first; '' and None mean any.
+
+    ``now`` in ms: open outcomes count as expired from their expires_at on.
+    """
 
     customer: str
     now: int
@@ -136,7 +143,7 @@ class OutcomeQuery(NamedTuple):
 
 
 class UsageQuery(NamedTuple):
-    """Which entries a total is over; '' means any. ``test``: the test entries or the others."""
+    """The entries that a total covers; '' means any. ``test``: the test entries or the others."""
 
     customer: str
     test: bool
@@ -145,17 +152,18 @@ class UsageQuery(NamedTuple):
     action: str = ""
     model: str = ""
     top: int = MAX_LIST
-    """Names that get a row of their own; the rest, of whom there may be millions, have one together."""
+    """Names that get a row of their own; the rest, possibly millions, share one."""
 
     def ranks(self, key: UsageKey) -> int:
-        """How many rows have a name. Hours and days all have one: time bounds them."""
+        """Return how many names get a row. Hours and days all get one, since the period bounds their number."""
         return EVERY if key in ("hour", "day") else self.top
 
 
 class UsageSumRow(msgspec.Struct, frozen=True, gc=False):
     """Sums of the entries with one ``name``: an agent, an action, a model, an hour or a day
-    (``2026-04-26 12:00:00``); or of the ``others`` names that have no row of their own. Voids are
-    already taken off. ``active``: how many of these names have events left.
+    (``2026-04-26 12:00:00``); or of the ``others`` names that have no row of their own.
+
+    Voids are already subtracted. ``active``: how many of these names have events left.
     """
 
     name: str
@@ -166,12 +174,15 @@ class UsageSumRow(msgspec.Struct, frozen=True, gc=False):
     tokens: str
     total: str
     charged: str
-    """The part of ``total`` that outcome charges make."""
+    """The part of ``total`` from outcome charges."""
 
 
 class ImportRow(msgspec.Struct, frozen=True, gc=False):
-    """Sums of an import. ``first`` and ``last``: when events of it were accepted; ``voided``: of its
-    events, how many were taken back; ``cents`` without and ``taken`` of the voids alone."""
+    """Sums of an import.
+
+    ``first`` and ``last``: when its first and last event were accepted. ``voided``: how many of its events were
+    voided. ``cents``: the sum without voids. ``taken``: the sum of the voids alone.
+    """
 
     customer_id: str
     import_id: str
@@ -184,7 +195,7 @@ class ImportRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class VoidedRow(msgspec.Struct, frozen=True, gc=False):
-    """The void of the entry ``original``: why it was taken back."""
+    """The void of the entry ``original``, with its reason."""
 
     original: int
     reason: str
@@ -199,14 +210,14 @@ class Number(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reached(msgspec.Struct, frozen=True, gc=False):
-    """Highest offsets of one partition that the ledger has a row of; -1: none."""
+    """Highest offsets of one partition that have a row in the ledger; -1: none."""
 
     raw: int
     entries: int
 
 
 class AuditRow(msgspec.Struct, frozen=True, gc=False):
-    """One configuration change, or one void; ``type``: the domain event."""
+    """One configuration change or one void; ``type``: the domain event."""
 
     event_id: int
     type: str
@@ -216,8 +227,10 @@ class AuditRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class DeliveryRow(msgspec.Struct, frozen=True, gc=False):
-    """An attempt at a webhook delivery, or a gap, as rev._deliveries has it (schemas.deliveries);
-    (``at``, ``log_partition``, ``log_offset``) is its place in the list. Times are ms."""
+    """An attempt at a webhook delivery, or a gap, from rev._deliveries (schemas.deliveries).
+
+    (``at``, ``log_partition``, ``log_offset``) is its position in the list. Times are ms.
+    """
 
     log_partition: int
     log_offset: int
@@ -247,7 +260,7 @@ class DeliveryRow(msgspec.Struct, frozen=True, gc=False):
 
 
 DeliveryPosition = tuple[int, int, int]
-"""Of a delivery in the list: time of the attempt, and where rev.deliveries has it."""
+"""The position of a delivery in the list: time of the attempt, and its partition and offset in rev.deliveries."""
 
 
 class LastUse(msgspec.Struct, frozen=True, gc=False):

@@ -1,6 +1,6 @@
-"""What is selected of rev.entries for a row of warehouse.rows: one expression for each of its fields. Pure.
+"""The SELECT list of rev.entries for a row of warehouse.rows: one expression for each of its fields. Pure.
 
-Amounts come as text, so that no JSON number rounds them, and times in ms.
+Amounts are returned as text, so that no JSON number rounds them, and times in ms.
 """
 
 from functools import cache
@@ -15,12 +15,12 @@ EXPRESSIONS: dict[str, str] = {
     **{name: f"toString(entries.{name})" for name in _RATES},
     **{name: f"toUnixTimestamp64Milli(entries.{name})" for name in _TIMES},
 }
-"""Of the fields that are not selected as they are. `entries`: the table, since an alias hides its column."""
+"""Expressions of fields that need one. The prefix `entries` names the table, since an alias hides its column."""
 
 
 @cache
 def select_list(row: type[msgspec.Struct]) -> str:
-    """The fields of a row struct, as a SELECT names them."""
+    """Return the fields of a row struct as a SELECT list."""
     return ", ".join(
         f"{EXPRESSIONS[name]} AS {name}" if name in EXPRESSIONS else name for name in row.__struct_fields__
     )

@@ -14,13 +14,13 @@ class Migration(NamedTuple):
 
 
 def statements(text: str) -> tuple[str, ...]:
-    """Statements of a script: each ends with ``;`` at the end of a line; comments are dropped."""
+    """Return the statements of a script: each ends with ``;`` at the end of a line; comments are dropped."""
     bare = re.sub(r"^--.*\n", "", text, flags=re.MULTILINE)
     return tuple(part.strip() for part in re.split(r";\s*$", bare, flags=re.MULTILINE) if part.strip())
 
 
 def migrations() -> list[Migration]:
-    """Every migration, in the order to apply. Raises ValueError when the numbers have a hole."""
+    """Return every migration, in the order to apply. Raises ValueError when a number is missing."""
     found = []
     for path in (_SQL / "migrations").iterdir():
         match = re.fullmatch(r"(\d{3})_(\w+)\.sql", path.name)
@@ -34,11 +34,11 @@ def migrations() -> list[Migration]:
 
 
 def read(name: str) -> str:
-    """The text of ``warehouse/sql/<name>.sql`` without its comments."""
+    """Return the text of ``warehouse/sql/<name>.sql`` without its comments."""
     (statement,) = statements((_SQL / f"{name}.sql").read_text() + ";")
     return statement
 
 
 def script(name: str) -> str:
-    """The text of ``warehouse/sql/<name>.sql`` as it stands."""
+    """Return the unchanged text of ``warehouse/sql/<name>.sql``."""
     return (_SQL / f"{name}.sql").read_text()

@@ -1,4 +1,4 @@
-"""`python -m deploy.clickhouse --data DIR --port N`: the engine alone, until SIGTERM or Ctrl-C.
+"""`python -m deploy.clickhouse --data DIR --port N`: runs the engine alone until SIGTERM or Ctrl-C.
 
 Prints one line ``{"port": N}`` on standard output when it serves requests.
 """
@@ -19,7 +19,7 @@ from deploy.clickhouse.server import Server
 from deploy.ports import LOOPBACK
 
 _READ_BUFFER = 1 << 20
-"""Bytes of a body that are read ahead; INSERTs of many megabytes are usual."""
+"""Bytes of a body that are read ahead; INSERTs of many megabytes are common."""
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ from backports import zstd
 from deploy.clickhouse.errors import ClickHouseError, refusal
 
 ENCODINGS = ("lz4", "zstd", "gzip", "deflate")
-"""In the order in which they are preferred for answers."""
+"""In order of preference for answers."""
 
 
 class _Decompressor(Protocol):
@@ -38,9 +38,9 @@ _DECOMPRESSORS: dict[str, Callable[[], _Decompressor]] = {
 
 
 class Decoder:
-    """Undoes a Content-Encoding. Clients send one frame a block, so frames may follow each other.
+    """Decoder of a Content-Encoding. Clients send one frame per block, so frames may follow each other.
 
-    Raises ClickHouseError for an encoding that is not known and for bytes that are not of it.
+    Raises ClickHouseError for an unknown encoding and for bytes that are not of it.
     """
 
     def __init__(self, encoding: str) -> None:
@@ -71,7 +71,7 @@ class Decoder:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def finish(self) -> None:
-        """Call at the end of the body: raises when it ends inside a frame."""
+        """End the body. Raises ClickHouseError if it ends inside a frame."""
         if self._current is not None:
             raise self._broken("the body ends inside a frame")
 
@@ -80,7 +80,7 @@ class Decoder:
 
 
 class _Lz4:
-    """An LZ4 frame compressor that writes the frame's header by itself."""
+    """LZ4 frame compressor that writes the frame's header by itself."""
 
     def __init__(self) -> None:
         self._frame = lz4.frame.LZ4FrameCompressor()
@@ -106,11 +106,11 @@ _COMPRESSORS: dict[str, Callable[[], _Compressor]] = {
 
 
 def encoder(encoding: str) -> _Compressor:
-    """A compressor for one of ENCODINGS: ``compress`` every chunk, then ``flush``."""
+    """Return a compressor for one of ENCODINGS: ``compress`` every chunk, then ``flush``."""
     return _COMPRESSORS[encoding]()
 
 
 def accepted(header: str) -> str | None:
-    """The encoding to answer with, from an Accept-Encoding header; None: as it is."""
+    """Choose the encoding of the answer from an Accept-Encoding header; None for no encoding."""
     names = {part.split(";")[0].strip().lower() for part in header.split(",")}
     return next((name for name in ENCODINGS if name in names), None)

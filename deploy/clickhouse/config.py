@@ -1,7 +1,7 @@
 """The engine's configuration: small caches and pools, durable inserts, and the two roles.
 
-Every handle of chDB is the user ``default``. It holds no right of its own but two roles, so
-``SET ROLE analyst`` leaves a handle with nothing but an analyst's grants (engine.py).
+Every handle of chDB is the user ``default``. That user has no rights of its own but two roles, so
+``SET ROLE analyst`` leaves a handle with only an analyst's grants (engine.py).
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 DATABASE = "rev"
 """The one database that analysts may read."""
 MEMORY = 800 << 20
-"""Bytes that all queries and merges together may take; the engine refuses beyond it."""
+"""Bytes that all queries and merges together may use; the engine refuses more."""
 
 _CACHES = {
     "mark_cache_size": 32 << 20,
@@ -26,7 +26,7 @@ _CACHES = {
     "parquet_metadata_cache_size": 1 << 20,
     "iceberg_metadata_files_cache_size": 1 << 20,
 }
-# An idle engine should cost next to nothing: few background threads, rare housekeeping.
+# An idle engine should cost almost nothing: few background threads, rare housekeeping.
 _POOLS = {
     "background_pool_size": 2,
     "background_merges_mutations_concurrency_ratio": 2,
@@ -66,7 +66,7 @@ ANALYST = (f"GRANT SELECT ON {DATABASE}.*", f"REVOKE SELECT ON {DATABASE}._*")
 
 
 def write(directory: Path) -> Path:
-    """Write config.xml and users.xml into ``directory``; the path of the first."""
+    """Write config.xml and users.xml into ``directory``; return the path of the first."""
     users = directory / "users.xml"
     users.write_text(_users())
     config = directory / "config.xml"

@@ -1,9 +1,9 @@
-"""The one place that touches chDB: opening the directory and handing out handles.
+"""The only module that uses chDB: it opens the directory and hands out handles.
 
-SET, USE and temporary tables stick to a handle, so a handle whose query left something on
-it is closed; a clean one is kept for the next query of the same role, database and settings,
-which saves the set-up (5 ms of the ledger's block). Everything here blocks: it is called from
-threads, never the event loop.
+SET, USE and temporary tables stick to a handle, so a handle whose query left something on it
+is closed. A clean one is kept for the next query of the same role, database and settings, which
+saves the set-up (5 ms of the ledger's block). Everything here blocks: call it from threads,
+never from the event loop.
 """
 
 import fcntl
@@ -23,26 +23,26 @@ _chdb: Any = _untyped
 KEPT = 8
 """Clean handles kept for each role, database and settings."""
 KINDS = 50
-"""Of how many roles, databases and settings they are kept: those that were used last."""
+"""Number of combinations of role, database and settings with kept handles: those used last."""
 Kind = tuple[Role, str, tuple[tuple[str, str], ...]]
 
 
 class Owned(RuntimeError):
-    """The directory belongs to another process."""
+    """Error for a directory that belongs to another process."""
 
 
 def literal(value: str) -> str:
-    """A string literal of SQL."""
+    """Return a string literal of SQL."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def identifier(name: str) -> str:
-    """A quoted identifier of SQL."""
+    """Return a quoted identifier of SQL."""
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def assignments(settings: dict[str, str]) -> str:
-    """``a='1', b='2'`` of a SET. Raises ClickHouseError for a name that is no name."""
+    """Return the ``a='1', b='2'`` of a SET. Raises ClickHouseError for an invalid name."""
     for name in settings:
         if not name.isascii() or not name.isidentifier():
             raise refusal(115, "UNKNOWN_SETTING", f"Unknown setting '{name[:60]}'")
@@ -50,7 +50,7 @@ def assignments(settings: dict[str, str]) -> str:
 
 
 class Handle:
-    """One connection into the engine. ``tag`` marks its queries, so that they can be killed."""
+    """Connection into the engine. ``tag`` marks its queries, so that they can be killed."""
 
     def __init__(self, connection: Any, kind: Kind, tag: str) -> None:
         self.raw = connection
@@ -62,18 +62,18 @@ class Handle:
         """The result that is being read piece by piece."""
 
     def drop_stream(self) -> None:
-        """End a result that was not read to its end. Must come before the handle's next use."""
+        """End a result that was not read to its end; call it before the handle's next use."""
         stream, self.stream = self.stream, None
         if stream is not None:
             self.clean = False
             self.raw.streaming_cancel_query(stream)
 
     def mark(self) -> None:
-        """Put the tag back, which a session's own SET may have changed."""
+        """Restore the tag, which a session's own SET may have changed."""
         self.run(f"SET log_comment = {literal(self.tag)}")
 
     def run(self, sql: str | bytes, format_name: str = "TSV", parameters: dict[str, str] | None = None) -> Any:
-        """chDB's result. Raises ClickHouseError."""
+        """Run the query and return chDB's result. Raises ClickHouseError."""
         try:
             return self.raw.query(sql, format_name, params=parameters or {})
         except RuntimeError as error:
@@ -92,7 +92,7 @@ class Engine:
     """A chDB directory that this process owns."""
 
     def __init__(self, directory: Path) -> None:
-        """Raises Owned when another process has the directory, RuntimeError when chDB refuses it."""
+        """Open the directory. Raises Owned if another process has it, RuntimeError if chDB refuses it."""
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = _take(directory / "owner.lock")
         self._path = str((directory / "store").absolute())
@@ -118,7 +118,7 @@ class Engine:
         return guard.allowed_functions([(name, category) for name, category in rows], combinators.decode().split())
 
     def lease(self, role: Role, database: str, settings: dict[str, str]) -> Handle:
-        """A handle with exactly these settings. Raises ClickHouseError when they cannot be set."""
+        """Return a handle with exactly these settings. Raises ClickHouseError if they cannot be set."""
         kind = (role, database, tuple(sorted(settings.items())))
         with self._guard:
             free = self._free.get(kind)
@@ -145,7 +145,7 @@ class Engine:
             handle.run(f"USE {config.DATABASE}")
             handle.run("SET ROLE analyst")
             limits = guard.settings(settings)
-            # Last: nothing can be set any more behind it.
+            # Last: nothing can be set after it.
             handle.run(f"SET {assignments({**limits, 'log_comment': handle.tag})}, readonly=1")
             return
         handle.run("SET " + assignments({**settings, "log_comment": handle.tag}))
@@ -153,21 +153,21 @@ class Engine:
             handle.run(f"USE {identifier(handle.database)}")
 
     def release(self, handle: Handle) -> None:
-        """Give a handle back; one that is not clean is closed."""
+        """Take a handle back; close it if it is not clean."""
         surplus = [handle]
         if handle.clean:
             with self._guard:
                 free = self._free.pop(handle.kind, [])
                 if len(free) < KEPT:
                     free.append(surplus.pop())
-                self._free[handle.kind] = free  # at the end: the ones used last
+                self._free[handle.kind] = free  # at the end: the last used
                 if len(self._free) > KINDS:
                     surplus += self._free.pop(next(iter(self._free)))
         for one in surplus:
             one.close()
 
     def classify(self, sql: bytes) -> tuple[str, int]:
-        """(READ_ONLY | MUTATING | MUTATING_GLOBAL | CONTROL | UNKNOWN, number of statements)."""
+        """Return (READ_ONLY | MUTATING | MUTATING_GLOBAL | CONTROL | UNKNOWN, number of statements)."""
         found = self._root.classify_query(sql)
         return found["query_class"].name, found["statement_count"]
 
@@ -180,7 +180,7 @@ class Engine:
             self.release(handle)
 
     def close(self) -> None:
-        """Let go of the directory; nothing may run any more."""
+        """Release the directory; nothing may run any more."""
         with self._guard:
             for free in self._free.values():
                 for handle in free:
@@ -191,7 +191,7 @@ class Engine:
 
 
 def _take(path: Path) -> IO[str]:
-    """The open lock file; held for as long as it is open, so never longer than the process."""
+    """Return the open lock file; the lock lasts while it is open, so never longer than the process."""
     file = path.open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,6 @@
 """ClickHouse's errors as its HTTP interface shows them: a code, a sentence, an HTTP status.
 
-No I/O may come in here.
+This module does no I/O.
 """
 
 import re
@@ -19,7 +19,7 @@ _STATUS = {
 
 
 class ClickHouseError(Exception):
-    """A refusal or a failure that the client is told of. ``text`` is the whole sentence."""
+    """Error reported to the client: a refusal or a failure. ``text`` is the whole sentence."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
@@ -28,17 +28,17 @@ class ClickHouseError(Exception):
 
     @property
     def status(self) -> int:
-        """HTTP status. 500, as the server has it, for failures that are not the request's form."""
+        """Return the HTTP status. As in the server, it is 500 for failures other than a malformed request."""
         return _STATUS.get(self.code, 500)
 
 
 def refusal(code: int, name: str, sentence: str) -> ClickHouseError:
-    """An error of our own in the server's words: ``Code: 62. DB::Exception: … (SYNTAX_ERROR)``."""
+    """Return an error of our own in the server's words: ``Code: 62. DB::Exception: … (SYNTAX_ERROR)``."""
     return ClickHouseError(code, f"Code: {code}. DB::Exception: {sentence} ({name})")
 
 
 def from_engine(error: Exception) -> ClickHouseError:
-    """What the engine said, without what it may have put in front of the code."""
+    """Return the engine's error, without what it may have put before the code."""
     text = str(error)
     match = _CODE.search(text)
     if match is None:

@@ -1,7 +1,7 @@
-"""From a request to its answer: which road a statement takes, and the steps into the engine.
+"""From a request to its answer: chooses how a statement runs and makes the calls into the engine.
 
-Blocking steps run in threads; a step does as much as it can at once, since each costs a
-switch. The three roads: data into an INSERT, a SELECT that is streamed, everything else.
+There are three ways to run: data into an INSERT, a SELECT that is streamed, everything else.
+Blocking steps run in threads. Each step does as much as it can, because each costs a switch.
 """
 
 import json
@@ -20,12 +20,12 @@ from deploy.clickhouse.sessions import Session, Sessions
 from deploy.clickhouse.users import User
 
 STREAMABLE = frozenset({"native", "tabseparated", "tsv", "csv", "rowbinary", "jsoneachrow"})
-"""Formats without a header or an end, whose pieces may be put behind each other."""
+"""Formats without a header or an end, whose pieces can be joined."""
 DEFAULT_FORMAT = "TabSeparated"
 
 
 class QueryResult(NamedTuple):
-    """``format`` None: no result set (DDL, INSERT). ``more``: pieces that follow ``body``."""
+    """Result of one query. ``format`` None: no result set (DDL, INSERT). ``more``: pieces that follow ``body``."""
 
     body: bytes
     format: str | None = None
@@ -34,7 +34,7 @@ class QueryResult(NamedTuple):
 
 
 def summary(started: float, **counts: int) -> str:
-    """The X-ClickHouse-Summary header; ``started`` is a time.perf_counter()."""
+    """Return the X-ClickHouse-Summary header; ``started`` is a time.perf_counter()."""
     names = ("read_rows", "read_bytes", "written_rows", "written_bytes", "total_rows_to_read", "result_rows")
     values = {name: str(counts.get(name, 0)) for name in (*names, "result_bytes")}
     values["elapsed_ns"] = str(int((time.perf_counter() - started) * 1e9))
@@ -42,8 +42,10 @@ def summary(started: float, **counts: int) -> str:
 
 
 class Execution:
-    """Runs the queries of all users. ``pools``: threads of writers ("rw") and analysts ("ro"),
-    apart, so that analysts cannot take the writers' place."""
+    """Execution of the queries of all users.
+
+    ``pools``: separate threads of writers ("rw") and analysts ("ro"), so that analysts cannot block writers.
+    """
 
     def __init__(self, engine: Engine, registry: Registry, open_sessions: Sessions, pools: dict[str, Executor]) -> None:
         self._engine = engine
@@ -53,7 +55,7 @@ class Execution:
 
     @asynccontextmanager
     async def answer(self, user: User, wanted: Request, running: RunningQuery) -> AsyncIterator[QueryResult]:
-        """The answer, whose ``more`` must be read inside. Raises ClickHouseError."""
+        """Yield the answer; read its ``more`` inside the context. Raises ClickHouseError."""
         session = self._session(user, wanted)
         handle: Handle | None = session.handle if session else None
         undo = ""
@@ -114,12 +116,12 @@ class Execution:
         plain: QueryResult = await self._thread(
             user, running, _plain, handle, sql, format_name, wanted.parameters, kind
         )
-        if count == 0:  # nothing that parses, and yet the engine had nothing against it
+        if count == 0:  # nothing to parse, yet the engine raised no error
             raise syntax("Empty query")
         return plain
 
     def _guarded(self, handle: Handle, sql: bytes, parameters: dict[str, str]) -> bytes:
-        """The statement that an analyst gets to run. Raises ClickHouseError."""
+        """Return the statement to run for an analyst. Raises ClickHouseError."""
         known = guard.handshake(sql)
         if known is not None:
             return known
@@ -149,7 +151,7 @@ class Execution:
             handle.clean = False
             await self._registry.to_the_end(self._pools[user.role], load.abandon)
             raise
-        if running.killed:  # the engine ends a killed INSERT without a word
+        if running.killed:  # the engine ends a killed INSERT without an error
             raise cancelled()
         counts = {"written_rows": rows, "written_bytes": size, "read_rows": rows, "read_bytes": size}
         return QueryResult(b"", None, summary(started, **counts))
@@ -171,7 +173,7 @@ class Execution:
     async def _kill(
         self, user: User, wanted: Request, running: RunningQuery, handle: Handle, kill: statement.Kill
     ) -> QueryResult:
-        """KILL QUERY over the queries as clients know them, by their own ids."""
+        """Run KILL QUERY over the queries as clients know them, by their own ids."""
         rows = [one for one in self._registry.list() if one is not running]
         listed = await self._thread(user, running, _matching, handle, rows, kill.condition, wanted.parameters)
         found = [one for one in rows if one.query_id in listed]
@@ -191,7 +193,7 @@ class Execution:
 
 
 class _InsertData:
-    """The data of one INSERT on their way into the engine. Blocks."""
+    """The data of one INSERT on its way into the engine. Blocks."""
 
     def __init__(self, handle: Handle, insert: statement.Insert) -> None:
         self._handle = handle
@@ -208,7 +210,7 @@ class _InsertData:
             raise from_engine(error) from error
 
     def finish(self, data: bytes) -> tuple[int, int]:
-        """Rows and bytes written."""
+        """Finish the INSERT; return the rows and bytes written."""
         self.append(data)
         sent, self._sent = self._sent, None
         try:
@@ -218,19 +220,19 @@ class _InsertData:
         return done.rows_written(), done.bytes_written()
 
     def abandon(self) -> None:
-        """End it without writing what has not been written. Does nothing behind ``finish``."""
+        """End the INSERT without writing the rest. Does nothing after ``finish``."""
         sent, self._sent = self._sent, None
         if sent is None:
             return
         try:
             self._handle.raw.insert_cancel(sent)
         except RuntimeError:
-            # It had already failed, which is what its client is being told.
+            # It had already failed, and its client gets that error.
             return
 
 
 class _Source:
-    """The pieces of one SELECT's result. Blocks; ``next`` gives b"" at the end."""
+    """The pieces of one SELECT's result. Blocks; ``next`` returns b"" at the end."""
 
     def __init__(self, handle: Handle, sql: bytes, format_name: str, parameters: dict[str, str]) -> None:
         self._handle = handle
@@ -238,7 +240,7 @@ class _Source:
         self._parameters = parameters
 
     def first_two(self) -> tuple[bytes, bytes]:
-        """Two at once: of most results the second is empty, and the answer is whole."""
+        """Return two pieces at once: for most results the second is empty, and the answer is complete."""
         try:
             self._handle.stream = self._handle.raw.send_query(*self._query, params=self._parameters)
         except RuntimeError as error:
@@ -276,7 +278,7 @@ def _plain(handle: Handle, sql: bytes, format_name: str, parameters: dict[str, s
 
 
 def _enter(handle: Handle, wanted: Request) -> str:
-    """Make a session's handle ready for one query; the SET that undoes its settings."""
+    """Prepare a session's handle for one query; return the SET that undoes its settings."""
     handle.mark()
     return sessions.apply(handle, wanted.settings)
 
@@ -291,7 +293,7 @@ def _create_externals(handle: Handle, tables: list[External]) -> None:
 
 
 def _table(queries: list[RunningQuery]) -> str:
-    """The running queries as a subquery; also with no rows it has its columns."""
+    """Return the running queries as a subquery; it has its columns even without rows."""
     rows = [
         f"({literal(one.query_id)}, {literal(one.user)}, {literal(one.query.decode('utf-8', 'replace'))},"
         f" {time.monotonic() - one.since:.3f})"

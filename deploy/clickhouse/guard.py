@@ -1,11 +1,11 @@
-"""What an analyst may ask: a second fence behind the engine's own grants. Pure.
+"""What an analyst may ask: a second check in addition to the engine's own grants. Pure.
 
-The engine holds an analyst to SELECT on database `rev`, but for names that begin with `_`
-(config.py). It does not guard the system tables nor functions such as file() and
-getServerSetting(), and it knows only one user, so those are refused here, by the engine's
-own reading of the statement (EXPLAIN AST with the parameters filled in). Kinds of nodes,
-functions and databases are lists of what is allowed: what a later engine adds is refused
-until someone looked at it.
+The engine limits an analyst to SELECT on database `rev`, except names that begin with `_`
+(config.py). It protects neither the system tables nor functions such as file() and
+getServerSetting(), and it knows only one user. So those are refused here, by the engine's own
+parse of the statement (EXPLAIN AST with the parameters filled in). Allowed kinds of nodes,
+functions and databases are listed: what a later engine adds is refused until someone has
+reviewed it.
 """
 
 import re
@@ -32,7 +32,7 @@ _CATEGORY_NAMES = """
     String_Search String_Splitting Time_Window Tuple Type_Conversion URL UUID Window_Functions
 """
 _CATEGORIES = frozenset(_CATEGORY_NAMES.split())
-# Out of categories that are not allowed as a whole, and what the parser makes of operators.
+# From categories that are not allowed as a whole, and what the parser turns operators into.
 _FUNCTION_NAMES = """
     bar byteSize caseWithExpression countDigits currentDatabase currentUser displayName exists
     formatReadableDecimalSize     formatReadableQuantity formatReadableSize formatReadableTimeDelta grouping cube
@@ -41,16 +41,16 @@ _FUNCTION_NAMES = """
     countDistinct
 """
 _NAMES = frozenset(_FUNCTION_NAMES.split())
-# Categories that are allowed but for these.
+# Exceptions from the allowed categories.
 _NOT = frozenset(name.lower() for name in ("serverTimezone", "flameGraph", "aggThrow", "estimateCompressionRatio"))
 
 _HANDSHAKE = re.compile(
     rb"SELECT name, value, readonly FROM system\.settings LIMIT 10000(?P<end>(?:\s+FORMAT \w+)?\s*)"
 )
-"""What clickhouse-connect asks when it connects: it sends only settings that are not read-only."""
+"""Query of clickhouse-connect when it connects: it sends only settings that are not read-only."""
 
 LIMITS = {"max_execution_time": 30, "max_memory_usage": 256 << 20, "max_threads": 2}
-"""Seconds, bytes, threads: what one query of an analyst may use. He may ask for less."""
+"""Seconds, bytes, threads: limits of one analyst's query, which may ask for less."""
 _LOWER = frozenset({*LIMITS, "max_rows_to_read", "max_bytes_to_read", "max_result_rows", "max_result_bytes"})
 _FREE_NAMES = """
     max_block_size session_timezone join_use_nulls result_overflow_mode limit offset date_time_output_format extremes
@@ -64,7 +64,7 @@ SETTINGS = _LOWER | _FREE
 
 
 def allowed_functions(functions: Iterable[tuple[str, str]], combinators: Iterable[str]) -> "Functions":
-    """From the engine's own list of (name, category) and of aggregate combinators."""
+    """Return the allowed functions, from the engine's list of (name, category) and of aggregate combinators."""
     names = {name.lower() for name, category in functions if category.replace(" ", "_") in _CATEGORIES}
     aggregates = {name.lower() for name, category in functions if category == "Aggregate Functions"}
     names |= {name.lower() for name in _NAMES}
@@ -72,7 +72,7 @@ def allowed_functions(functions: Iterable[tuple[str, str]], combinators: Iterabl
 
 
 class Functions:
-    """The functions that analysts may call, by name in any case, combinators included."""
+    """The functions that analysts may call, by name in any case, including combinators."""
 
     def __init__(self, names: frozenset[str], aggregates: frozenset[str], combinators: tuple[str, ...]) -> None:
         self._names = names
@@ -84,20 +84,20 @@ class Functions:
         return low in self._names or self._combined(low)
 
     def _combined(self, name: str) -> bool:
-        """Whether it is an aggregate function with combinators behind it, such as sumIf."""
+        """True if it is an aggregate function followed by combinators, such as sumIf."""
         stems = [name[: -len(end)] for end in self._combinators if name.endswith(end)]
         return any(stem in self._aggregates or self._combined(stem) for stem in stems)
 
 
 def settings(wanted: dict[str, str]) -> dict[str, str]:
-    """The settings of an analyst's query: the limits, lowered where he asked for less.
+    """Return the settings of an analyst's query: the limits, lowered where the query asks for less.
 
-    Raises ClickHouseError for any that he may not send.
+    Raises ClickHouseError for a setting that an analyst may not send.
     """
     result = {name: str(limit) for name, limit in LIMITS.items()}
     for name, value in wanted.items():
         if name == "readonly":
-            continue  # set behind everything else, whatever is asked for
+            continue  # set after everything else, whatever the request says
         if name not in SETTINGS:
             raise refusal(452, "SETTING_CONSTRAINT_VIOLATION", f"Setting {name[:60]} is not for analysts")
         if name in _LOWER:
@@ -110,8 +110,10 @@ def settings(wanted: dict[str, str]) -> dict[str, str]:
 
 
 def handshake(sql: bytes) -> bytes | None:
-    """For the handshake, and that alone: a statement that shows as changeable what analysts
-    may send; it is ours and need not be checked. None for any other statement."""
+    """Return the replacement for the handshake statement, or None for any other statement.
+
+    It shows as changeable what analysts may send. It is ours and needs no check.
+    """
     match = _HANDSHAKE.fullmatch(sql)
     if match is None:
         return None
@@ -121,7 +123,7 @@ def handshake(sql: bytes) -> bytes | None:
 
 
 def check(ast: str, functions: Functions) -> None:
-    """Raises ClickHouseError unless the tree is a query that an analyst may make."""
+    """Raise ClickHouseError unless the tree is a query that an analyst may make."""
     parents: list[str] = []
     for number, line in enumerate(ast.rstrip("\n").split("\n")):
         match = _LINE.fullmatch(line)
@@ -160,5 +162,5 @@ def _check_table(name: str) -> None:
 
 
 def explained(error: ClickHouseError) -> ClickHouseError:
-    """An error of EXPLAIN AST as the statement itself would have raised it."""
+    """Return an error of EXPLAIN AST as the statement itself would have raised it."""
     return ClickHouseError(error.code, error.text.replace("EXPLAIN AST ", ""))

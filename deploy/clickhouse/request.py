@@ -1,6 +1,6 @@
-"""A request of ClickHouse's HTTP protocol, taken apart: parameters, settings, query, body.
+"""Parsing of a request of ClickHouse's HTTP protocol: parameters, settings, query, body.
 
-Only the form is looked at here; what is allowed is decided in guard.py and execution.py.
+This module checks only the form; guard.py and execution.py decide what is allowed.
 """
 
 import uuid
@@ -20,16 +20,16 @@ _TRANSPORT_NAMES = """
     send_progress_in_http_headers session_check session_id session_timeout stacktrace user wait_end_of_query
 """
 _TRANSPORT = frozenset(_TRANSPORT_NAMES.split())
-"""Parameters of the URL that are not settings of the query."""
+"""URL parameters that are not settings of the query."""
 _HEAD = 1 << 18
-"""Bytes of the body in which the statement before an INSERT's data must end."""
+"""Bytes of the body within which the statement before an INSERT's data must end."""
 _CHUNK = 1 << 20
 _MAX_STATEMENT = 64 << 20
 _MAX_ID = 256
 
 
 class External(NamedTuple):
-    """A table that came with the query. ``columns`` as in CREATE TABLE."""
+    """Table sent with the query. ``columns`` as in CREATE TABLE."""
 
     name: str
     columns: str
@@ -38,8 +38,11 @@ class External(NamedTuple):
 
 
 class Request(NamedTuple):
-    """``head``: the query and as much of the data behind it as came with it; ``rest``: the rest
-    of the body, in large chunks. ``parameters``: of the query ({name:Type})."""
+    """A parsed request.
+
+    ``head``: the query and as much of the data after it as came with it. ``rest``: the rest of the body,
+    in large chunks. ``parameters``: of the query ({name:Type}).
+    """
 
     query_id: str
     database: str
@@ -112,7 +115,7 @@ def _settings(url: Mapping[str, str], externals: list[External]) -> dict[str, st
 
 
 def _identity(text: str) -> str:
-    """An id as it may stand in a header."""
+    """Return the id in a form that a header can hold."""
     if len(text) > _MAX_ID or not text.isprintable():
         raise bad_argument(f"an id has at most {_MAX_ID} printable characters")
     return text
@@ -125,7 +128,7 @@ def _seconds(text: str) -> float:
 
 
 async def _form(request: web.Request, url: dict[str, str]) -> tuple[bytes, list[External]]:
-    """The parts of a form: the query, parameters (into ``url``), external tables."""
+    """Read the parts of a form: the query, parameters (into ``url``), external tables."""
     query, files = b"", []
     try:
         async for part in await request.multipart():
@@ -152,7 +155,7 @@ def _external(name: str, data: bytes, url: Mapping[str, str]) -> External:
 
 
 async def _head(query: bytes, rest: AsyncIterator[bytes]) -> bytes:
-    """The query of the URL, if any, with a line end behind it, and the first of the body."""
+    """Return the query of the URL, if any, followed by a line end, and the start of the body."""
     first = await anext(rest, b"")
     if not query:
         return first
@@ -162,8 +165,10 @@ async def _head(query: bytes, rest: AsyncIterator[bytes]) -> bytes:
 
 
 async def _body(request: web.Request) -> AsyncIterator[bytes]:
-    """The body as it was before its Content-Encoding, first a piece that holds the statement,
-    then in chunks of about a megabyte, so that a step into the engine is worth its while."""
+    """Yield the decoded body: first a piece that holds the statement, then chunks of about a megabyte.
+
+    Large chunks make each step into the engine worthwhile.
+    """
     decoder = compression.Decoder(request.headers.get("Content-Encoding", ""))
     parts: list[bytes] = []
     size, wanted = 0, _HEAD
@@ -180,7 +185,7 @@ async def _body(request: web.Request) -> AsyncIterator[bytes]:
 
 
 async def whole(request: Request) -> bytes:
-    """The statement of a request whose body is nothing but the statement."""
+    """Return the statement of a request whose body is only the statement."""
     parts, size = [request.head], len(request.head)
     if request.rest is not None:
         async for chunk in request.rest:

@@ -1,8 +1,8 @@
-"""The queries under way: unique query ids, and stopping one for good.
+"""The running queries: unique query ids, and stopping a query for good.
 
-The engine numbers queries by itself and cannot be given an id, so ids are kept here. What a
-writer relies on (docs/decisions/0003): while a query runs, its id is refused to others, and
-once KILL QUERY … SYNC has answered, the query will not change anything any more.
+The engine numbers queries by itself and accepts no id, so ids are kept here. A writer relies
+on two rules (docs/decisions/0003): while a query runs, nobody else can use its id, and once
+KILL QUERY … SYNC has answered, the query changes nothing any more.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 from deploy.clickhouse.errors import cancelled, refusal
 
 _AGAIN = 0.05
-"""Seconds between attempts to kill: a query may not have reached the engine yet."""
+"""Seconds between attempts to kill, because a query may not have reached the engine yet."""
 
 Result = TypeVar("Result")
 
 
 class RunningQuery:
-    """One request's query. Everything of it runs in one task, which is what gets cancelled."""
+    """One request's query. All of it runs in one task, and a kill cancels that task."""
 
     def __init__(self, query_id: str, user: str, query: bytes) -> None:
         self.query_id = query_id
@@ -29,19 +29,19 @@ class RunningQuery:
         self.since = time.monotonic()
         self.killed = False
         self.tag: str | None = None
-        """Tag of the handle it runs on."""
+        """Tag of the handle that it runs on."""
         self.done = asyncio.Event()
         self.task: asyncio.Task[Any] | None = None
 
     def stop(self) -> None:
-        """Have it cancelled; ``done`` is set when it has ended."""
+        """Cancel the query; ``done`` is set when it has ended."""
         self.killed = True
         if self.task is not None:
             self.task.cancel()
 
 
 class Registry:
-    """The running queries by id, and the threads in which their blocking parts run."""
+    """The running queries by id, and the threads that run their blocking parts."""
 
     def __init__(self, control: Executor, kill: Callable[[str], None]) -> None:
         self._control = control
@@ -55,9 +55,9 @@ class Registry:
         return self._queries.get(query_id)
 
     async def run(self, running: RunningQuery, work: Coroutine[Any, Any, Result]) -> Result:
-        """Await ``work`` under the query's id, to its very end even when we are cancelled.
+        """Await ``work`` under the query's id, to its end even when this task is cancelled.
 
-        Raises ClickHouseError 216 when the id is taken and 394 when the query was killed.
+        Raises ClickHouseError 216 if the id is taken and 394 if the query was killed.
         """
         if running.query_id in self._queries:
             work.close()
@@ -68,7 +68,7 @@ class Registry:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if not task.done():  # it is our own caller who went away
+            if not task.done():  # our own caller went away
                 running.stop()
                 await asyncio.wait({task})
                 raise
@@ -97,7 +97,7 @@ class Registry:
             raise
 
     async def to_the_end(self, pool: Executor, function: Callable[[], None]) -> None:
-        """Run a blocking step that must not be left out, also when the query is cancelled."""
+        """Run a blocking step that must happen, even when the query is cancelled."""
         await _to_the_end(_done(asyncio.get_running_loop().run_in_executor(pool, function)))
 
     async def _silence(self, running: RunningQuery, future: asyncio.Future[Any]) -> None:
@@ -106,12 +106,12 @@ class Registry:
             if running.tag is not None:
                 await loop.run_in_executor(self._control, self._kill, running.tag)
             await asyncio.wait({future}, timeout=_AGAIN)
-        # Whatever it came to: who cancelled it does not want to know.
+        # Mark the error as seen: the query was cancelled, so nobody needs it.
         future.exception()
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await ``work`` whatever else is asked for meanwhile."""
+    """Await ``work`` to its end despite cancellations."""
     task = asyncio.ensure_future(work)
     while not task.done():
         try:

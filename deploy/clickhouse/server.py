@@ -32,7 +32,7 @@ def content_type(format_name: str) -> str:
 
 
 class Server:
-    """The requests of all clients on one engine."""
+    """HTTP server for the requests of all clients on one engine."""
 
     def __init__(self, engine: Engine, users: dict[str, User]) -> None:
         self._engine = engine
@@ -50,7 +50,7 @@ class Server:
         return application
 
     async def stop(self) -> None:
-        """Cancel what runs and let the engine go."""
+        """Cancel what runs and release the engine."""
         for running in self._registry.list():
             running.stop()
             await running.done.wait()
@@ -75,7 +75,7 @@ class Server:
         except ClickHouseError as error:
             return self._failed(error, headers)
         except RuntimeError as error:
-            # The engine's own way to fail where nothing more specific is known.
+            # The engine fails like this when nothing more specific is known.
             _log.exception("query failed outside its statement")
             return self._failed(from_engine(error), headers)
 
@@ -129,7 +129,7 @@ class Server:
         return response
 
     def _interrupted(self, error: ClickHouseError, tag: str) -> bytes:
-        """A failure behind the first pieces of a result, as the server marks it."""
+        """Return the mark of a failure after the first pieces of a result, as the server writes it."""
         text = self._sentence(error).encode()
         mark = tag.encode()
         return b"\r\n__exception__\r\n%s\r\n%s%d %s\r\n__exception__\r\n" % (mark, text, len(text), mark)

@@ -1,7 +1,7 @@
 """Sessions: what SET, USE and CREATE TEMPORARY TABLE leave, kept for the client's next query.
 
-A session gets a handle of its own only when a statement needs it: clickhouse-connect sends a
-session id with every query. Analysts have none.
+A session gets a handle of its own only when a statement needs it, because clickhouse-connect
+sends a session id with every query. Analysts have no sessions.
 """
 
 import json
@@ -10,7 +10,7 @@ from deploy.clickhouse.engine import Engine, Handle, assignments, literal
 from deploy.clickhouse.errors import refusal
 
 MOST = 64
-"""Sessions that may be open at once."""
+"""Maximum number of open sessions."""
 
 
 class Session:
@@ -23,14 +23,14 @@ class Session:
 
 
 class Sessions:
-    """The open sessions by user and id. Lives on the event loop; only ``Engine`` blocks."""
+    """The open sessions by user and id. Runs on the event loop; only ``Engine`` blocks."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._open: dict[tuple[str, str], Session] = {}
 
     def get(self, user: str, session_id: str, now: float) -> Session | None:
-        """The session, taken for one query, or None when there is none.
+        """Return the session, reserved for one query, or None if there is none.
 
         Raises ClickHouseError 373 while another query is using it.
         """
@@ -44,7 +44,7 @@ class Sessions:
         return session
 
     def open(self, user: str, session_id: str, database: str) -> Session:
-        """A new session, taken for one query."""
+        """Open a session, reserved for one query."""
         if len(self._open) >= MOST:
             raise refusal(202, "TOO_MANY_SIMULTANEOUS_QUERIES", f"{MOST} sessions are open")
         handle = self._engine.lease("rw", database, {})
@@ -58,7 +58,7 @@ class Sessions:
         session.ends = ends
 
     def expire(self, now: float) -> None:
-        """Close the sessions whose time is over."""
+        """Close the sessions that have timed out."""
         for key in [key for key, session in self._open.items() if not session.busy and session.ends < now]:
             self._open.pop(key).handle.close()
 
@@ -69,7 +69,7 @@ class Sessions:
 
 
 def apply(handle: Handle, settings: dict[str, str]) -> str:
-    """Set a query's settings on a session's handle; the SET that undoes it, empty for none."""
+    """Set a query's settings on a session's handle; return the SET that undoes it, empty if none."""
     if not settings:
         return ""
     wanted = assignments(settings)

@@ -1,7 +1,7 @@
-"""Reading just enough of a statement: where an INSERT's data begins, which format is asked
-for, what a KILL QUERY names. Whether something is allowed is not decided here.
+"""Minimal parsing of a statement: where an INSERT's data begins, which format is requested, what a
+KILL QUERY names. This module does not decide what is allowed.
 
-Pure; statements are bytes, since the data behind an INSERT need not be text.
+Pure. Statements are bytes, because the data after an INSERT need not be text.
 """
 
 import re
@@ -21,7 +21,7 @@ _STICKY = (b"SET", b"USE")
 
 
 class Insert(NamedTuple):
-    """An INSERT whose data follow the statement. ``data`` is where they begin in the buffer."""
+    """An INSERT whose data follows the statement. ``data`` is where it begins in the buffer."""
 
     head: str
     format: str
@@ -44,7 +44,7 @@ class _Token(NamedTuple):
 
 
 def _tokens(sql: bytes) -> Iterator[_Token]:
-    """Everything but blanks and comments, words in upper case."""
+    """Yield everything but blanks and comments, words in upper case."""
     for match in _TOKEN.finditer(sql):
         kind = match.lastgroup or "other"
         if kind != "blank":
@@ -53,7 +53,7 @@ def _tokens(sql: bytes) -> Iterator[_Token]:
 
 
 def words(sql: bytes, count: int) -> list[bytes]:
-    """The first ``count`` tokens, as far as they are words, in upper case."""
+    """Return the first ``count`` tokens, as far as they are words, in upper case."""
     found: list[bytes] = []
     for token in _tokens(sql):
         if token.kind == "other" and token.text == b"(" and not found:
@@ -65,21 +65,21 @@ def words(sql: bytes, count: int) -> list[bytes]:
 
 
 def is_select(sql: bytes) -> bool:
-    """Whether it is a SELECT, the only statement whose result can be streamed."""
+    """True if it is a SELECT, the only statement whose result can be streamed."""
     return words(sql, 1)[:1] in ([b"SELECT"], [b"WITH"], [b"FROM"])
 
 
 def is_sticky(sql: bytes) -> bool:
-    """Whether it changes the session that it runs in."""
+    """True if it changes the session that it runs in."""
     first = words(sql, 2)
     return first[:1] != [] and (first[0] in _STICKY or first == [b"CREATE", b"TEMPORARY"])
 
 
 def insert(buffer: bytes) -> Insert | None:
-    """The INSERT at the start of ``buffer`` when its data follow it, else None.
+    """Return the INSERT at the start of ``buffer`` if its data follows it, else None.
 
-    None also stands for an INSERT that holds its own data (VALUES, SELECT): the whole buffer
-    is then the statement. FROM INFILE reads a file of its own.
+    It is also None for an INSERT that holds its own data (VALUES, SELECT): the whole buffer is then
+    the statement. FROM INFILE reads a file of its own.
     """
     tokens = _tokens(buffer)
     if [token.text for token in (next(tokens, None), next(tokens, None)) if token] != [b"INSERT", b"INTO"]:
@@ -99,7 +99,7 @@ def insert(buffer: bytes) -> Insert | None:
 
 
 def output_format(sql: bytes) -> str | None:
-    """The name in the FORMAT clause that ends the statement (SETTINGS may follow), or None."""
+    """Return the name in the FORMAT clause that ends the statement (SETTINGS may follow), or None."""
     if b"FORMAT" not in sql.upper():
         return None
     tokens = [token for token in _tokens(sql) if token.text != b";"]
@@ -112,7 +112,7 @@ def output_format(sql: bytes) -> str | None:
 
 
 def kill(sql: bytes) -> Kill | None:
-    """A KILL QUERY statement, or None."""
+    """Parse a KILL QUERY statement; None for any other."""
     tokens = list(_tokens(sql))
     while tokens and tokens[-1].text == b";":
         tokens.pop()

@@ -1,4 +1,4 @@
-"""Who may talk to the daemon: users.json in its directory, and the check of a password."""
+"""Users of the daemon: users.json in its directory, and the password check."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ Role = Literal["rw", "ro"]
 
 
 class User(NamedTuple):
-    """``rw`` may do everything; ``ro`` is an analyst (guard.py)."""
+    """A user. ``rw`` may do everything; ``ro`` is an analyst (guard.py)."""
 
     name: str
     password: str
@@ -24,9 +24,9 @@ class User(NamedTuple):
 
 
 def load(path: Path) -> dict[str, User]:
-    """The users of the file, which is made with random passwords when it is not there.
+    """Load the users from the file; create it with random passwords if it does not exist.
 
-    Raises ValueError with a sentence when it cannot be used.
+    Raises ValueError with a sentence if the file cannot be used.
     """
     if not path.exists():
         _create(path)
@@ -53,7 +53,7 @@ def _create(path: Path) -> None:
         "rev": {"password": secrets.token_urlsafe(24), "role": "rw"},
         "analyst": {"password": secrets.token_urlsafe(24), "role": "ro"},
     }
-    # Complete before it has its name, so that a kill in between leaves no half of it.
+    # Complete before it gets its name, so that a kill in between leaves no partial file.
     draft = path.with_suffix(".new")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -65,12 +65,13 @@ def _create(path: Path) -> None:
 
 
 def authenticate(users: Mapping[str, User], headers: Mapping[str, str], parameters: Mapping[str, str]) -> User:
-    """The user of a request: X-ClickHouse-User/-Key, else Basic, else ``user`` and ``password``
-    of the URL. Raises ClickHouseError 516 when there is no such user with that password.
+    """Return the user of a request: X-ClickHouse-User/-Key, else Basic, else ``user`` and ``password`` of the URL.
+
+    Raises ClickHouseError 516 if there is no such user with that password.
     """
     name, password = _credentials(headers, parameters)
     user = users.get(name)
-    # Compared even for an unknown name, so that the time taken tells nothing.
+    # Compared even for an unknown name, so that the time taken reveals nothing.
     same = hmac.compare_digest((user.password if user else "?").encode(), password.encode("utf-8", "surrogateescape"))
     if user is None or not same:
         raise _refused(name)

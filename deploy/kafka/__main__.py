@@ -1,7 +1,7 @@
-"""`python -m deploy.kafka --data DIR --port N`: the broker and its controller, until SIGTERM or Ctrl-C.
+"""`python -m deploy.kafka --data DIR --port N`: runs the broker and its controller until SIGTERM or Ctrl-C.
 
-Prints one line ``{"port": N}`` on standard output when it serves requests; everything a
-person may want to see goes to standard error. `--fetch` only makes ready for starts without the network.
+Prints one line ``{"port": N}`` on standard output when it serves requests; messages for people go
+to standard error. `--fetch` only prepares for starts without the network.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from deploy.kafka.progress import bar
 from schemas.settings import SettingError
 
 START_LIMIT = 60.0
-"""Seconds in which the broker must have come up."""
+"""Seconds within which the broker must come up."""
 
 
 def main() -> int:
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(argvs: list[list[str]], port: int) -> int:
-    """Both processes, until the broker ends; the exit code. Killed with -9, this takes both along."""
+    """Run both processes until the broker ends; return the exit code. If killed with -9, both die with this one."""
     process, controller = (children.spawn(argv, stderr=sys.stderr.buffer) for argv in argvs)
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -66,7 +66,7 @@ def _run(argvs: list[list[str]], port: int) -> int:
             return 1
         print(json.dumps({"port": port}), flush=True)
         code = process.wait()
-        # 143: Java's exit code after it has shut down in order because of a SIGTERM.
+        # 143: Java's exit code after an orderly shutdown on SIGTERM.
         return 0 if code in (0, 143, -signal.SIGTERM) else 1
     finally:
         controller.terminate()

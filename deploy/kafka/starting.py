@@ -1,4 +1,4 @@
-"""From nothing to the Java command that is the broker: jars, Java, recording, in this order."""
+"""From nothing to the broker's Java command: jars, Java, recording, in this order."""
 
 import sys
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from deploy.kafka.java import java
 
 
 def command(env: Mapping[str, str], progress: jars.Progress) -> list[str]:
-    """The Java command up to the main class, with everything that it names fetched and checked.
+    """Return the Java command up to the main class; fetch and check everything that it names.
 
-    Raises JarError or SettingError (deploy.kafka.jars, .java) when there can be none.
+    Raises JarError or SettingError (deploy.kafka.jars, .java) if that is impossible.
     """
     cache = jars.cache_directory(env)
     paths = jars.ensure(cache, jars.listed(jars.LOCK.read_text()), progress)
@@ -26,12 +26,12 @@ def command(env: Mapping[str, str], progress: jars.Progress) -> list[str]:
         except (RuntimeError, OSError) as error:  # aiokafka's errors are RuntimeErrors
             print(f"kafka: starts will be slower, because {error}", file=sys.stderr)
             return made
-    # Java warns of each adapter that it links anew; nobody can do anything about it.
+    # Java warns about each adapter that it links anew; nothing can be done about it.
     return [made[0], f"-XX:AOTCache={recording}", "-Xlog:aot*=off", *made[1:]]
 
 
 def is_prepared(env: Mapping[str, str]) -> bool:
-    """Whether a start needs neither the network nor a recording."""
+    """True if a start needs neither the network nor a recording."""
     cache = jars.cache_directory(env)
     if not cache.is_dir():
         return False

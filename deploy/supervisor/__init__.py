@@ -1,5 +1,5 @@
-"""`rev up`: starts everything in one go, keeps it up, stops it in order, leaves nothing behind.
+"""`rev up`: starts everything with one command, keeps it up, stops it in order, leaves nothing behind.
 
-Nothing of what the children do may come in here: the supervisor knows commands, addresses,
-pids and whether somebody answers, never an event or a price.
+The supervisor does not depend on what its children do: it knows commands, addresses, pids
+and whether a child answers, never an event or a price.
 """

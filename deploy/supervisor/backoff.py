@@ -1,12 +1,14 @@
-"""How long a child that died waits before it is started again. Pure: the clock is the caller's."""
+"""Delay before a child that died is restarted. Pure: the caller has the clock."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class Backoff:
-    """Doubles from ``first`` to ``longest`` seconds; a child that was up for ``settled``
-    seconds begins again at ``first``."""
+    """Delay that doubles from ``first`` to ``longest`` seconds.
+
+    A child that was up for ``settled`` seconds begins again at ``first``.
+    """
 
     first: float = 0.02
     longest: float = 5.0
@@ -14,7 +16,7 @@ class Backoff:
     _next: float = 0.0
 
     def after(self, up: float) -> float:
-        """Seconds to wait now that the child has died after ``up`` seconds."""
+        """Return the seconds to wait after a child died that was up for ``up`` seconds."""
         delay = self.first if up >= self.settled or not self._next else self._next
         self._next = min(delay * 2, self.longest)
         return delay

@@ -1,8 +1,8 @@
-"""One child process: started, started again when it dies, stopped.
+"""One child process: started, restarted when it dies, stopped.
 
-Guarantees: never two processes of one child at a time (the old one is reaped before the next
-start), and none that outlives the supervisor (deploy.children). A child that cannot be
-started at all is treated as one that died.
+Guarantees: a child never has two processes at a time (the old one is reaped before the next
+start), and none outlives the supervisor (deploy.children). A child that cannot be started
+counts as one that died.
 """
 
 import asyncio
@@ -19,12 +19,14 @@ from deploy.supervisor.backoff import Backoff
 from deploy.supervisor.spec import Spec
 
 LOG_LIMIT = 32 << 20
-"""Bytes of a log above which the next start begins a new one and keeps one old one."""
+"""Bytes of a log above which the next start begins a new log and keeps one old one."""
 
 
 class Child:
-    """Runs one Spec. ``clock`` is monotonic seconds, ``changed`` is told of every start and
-    death with a sentence for the log."""
+    """The process of one Spec.
+
+    ``clock`` is monotonic seconds. ``changed`` is called on every start and death with a sentence for the log.
+    """
 
     def __init__(self, spec: Spec, logs: Path, clock: Callable[[], float], changed: Callable[[str], None]) -> None:
         self.spec = spec
@@ -40,7 +42,7 @@ class Child:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> asyncio.Task[None]:
-        """Begin to run it; the task ends when it was stopped."""
+        """Start the child; the returned task ends once the child is stopped."""
         self._task = asyncio.create_task(self._keep_up(), name=self.spec.name)
         return self._task
 
@@ -50,7 +52,7 @@ class Child:
         self._hand_over()
 
     async def stop(self, grace: float) -> None:
-        """Terminate it, kill it after ``grace`` seconds; returns when it is gone."""
+        """Terminate the child, kill it after ``grace`` seconds, and return when it is gone."""
         self._stopping.set()
         if self._task is None:
             return
@@ -73,10 +75,10 @@ class Child:
                 await asyncio.wait_for(self._stopping.wait(), delay)
 
     async def _run_once(self) -> str:
-        """From start to death; how it ended, as the rest of a sentence."""
+        """Run the process until it dies; return how it ended, as the rest of a sentence."""
         try:
-            # In a thread, because it may check files or run a tool; the fork itself must be
-            # in the main thread, whose death is what kills the child.
+            # In a thread, because it may check files or run a tool. The fork itself must happen
+            # in the main thread, because that thread's death kills the child.
             command = await asyncio.to_thread(self.spec.command)
             if self._stopping.is_set():
                 return "was stopped before it began"
@@ -93,7 +95,7 @@ class Child:
         except (OSError, RuntimeError, ValueError) as error:
             return f"cannot be started: {error}"
         self.pid = self._process.pid
-        if self._stopping.is_set():  # it was asked for while the process was being made
+        if self._stopping.is_set():  # the stop came while the process was being created
             self._signal(signal.SIGTERM)
         self._hand_over()
         self._changed("")

@@ -1,4 +1,4 @@
-"""`rev up` and `rev status` as the command line calls them: the edge of the supervisor."""
+"""Entry points of `rev up` and `rev status` for the command line."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ from schemas.settings import Settings
 
 
 def up(settings: Settings, wanted: Mapping[str, int]) -> int:
-    """Run until stopped; the exit code. ``wanted``: ports of http, kafka, clickhouse."""
+    """Run until stopped; return the exit code. ``wanted``: ports of http, kafka, clickhouse."""
     screen = Screen(Console())
     ours = {"http": wanted["http"], **{name: 0 for name in plan.SERVICES if name != "gateway"}}
     try:
@@ -32,12 +32,12 @@ def up(settings: Settings, wanted: Mapping[str, int]) -> int:
 
 def status(data: Path) -> int:
     console = Console()
-    # In a pipe there is no width to fit, so nothing need be cut.
+    # A pipe has no width limit, so nothing is cut.
     return statuses.run(data, console if console.is_terminal else Console(width=160))
 
 
 def _prepare_kafka() -> None:
-    """With a bar for whoever waits; each start of the broker checks its jars in any case."""
+    """Fetch the jars with a progress bar; each start of the broker checks them in any case."""
     if not starting.is_prepared(os.environ):
         with bar() as progress:
             starting.command(os.environ, progress)

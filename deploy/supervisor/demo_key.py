@@ -1,4 +1,4 @@
-"""A key for the customer demo-corp, so that the command that `rev up` prints works when pasted."""
+"""API key for the customer demo-corp, so that the command that `rev up` prints works when pasted."""
 
 import time
 from pathlib import Path
@@ -9,13 +9,13 @@ CUSTOMER = "demo-corp"
 FILE = "demo.key"
 TRIES = 10
 PAUSE = 0.2
-"""Seconds after the first try, and more after each."""
+"""Seconds of pause after the first try; each later pause is that much longer."""
 
 
 def ensure(data: Path, http: str, token: str) -> Path | None:
-    """The file with a key that works, made through the public admin API if need be.
+    """Return the file with a working key; create the key through the public admin API if need be.
 
-    None when the gateway gives none after a few tries (the reason is the gateway's to log).
+    Return None if the gateway gives no key after a few tries (the gateway logs the reason).
     """
     file = data / FILE
     for attempt in range(TRIES):

@@ -1,4 +1,4 @@
-"""The data directory: one supervisor at a time, its secrets, and run.json for everybody else."""
+"""The data directory: one supervisor at a time, its secrets, and run.json for other processes."""
 
 import fcntl
 import json
@@ -18,7 +18,7 @@ LOCK = "lock"
 PORTS = "ports.json"
 LOG = "log.json"
 GONE_WITHIN = 5.0
-"""Seconds that the processes of a killed supervisor get to be gone by themselves."""
+"""Seconds that the processes of a killed supervisor have to end by themselves."""
 
 
 class Occupied(RuntimeError):
@@ -27,8 +27,10 @@ class Occupied(RuntimeError):
 
 @contextmanager
 def owned(data: Path) -> Iterator[None]:
-    """The directory as the only owner. Raises Occupied, and SettingError where nothing can be written;
-    the lock goes with the process."""
+    """Lock the directory. The lock ends with the process.
+
+    Raises Occupied, and SettingError if nothing can be written.
+    """
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = (data / LOCK).open("a+")
@@ -50,7 +52,7 @@ def owned(data: Path) -> Iterator[None]:
 
 
 def is_owned(data: Path) -> bool:
-    """Whether a supervisor runs on the directory now."""
+    """True if a supervisor runs on the directory now."""
     try:
         with (data / LOCK).open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -62,7 +64,7 @@ def is_owned(data: Path) -> bool:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace the file at once, readable by its owner only."""
+    """Replace the file atomically; only its owner can read it."""
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -73,7 +75,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def kept_secret(path: Path, given: str = "") -> str:
-    """The secret in the file; made once, or replaced by ``given``."""
+    """Return the secret in the file; create it once, or replace it with ``given``."""
     known = path.read_text().strip() if path.exists() else ""
     secret = given or known or secrets.token_urlsafe(32)
     if secret != known:
@@ -82,7 +84,7 @@ def kept_secret(path: Path, given: str = "") -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in the file; empty when there is no file. Raises SettingError for one that nobody here wrote."""
+    """Return the object in the file; empty if there is no file. Raises SettingError if Rev did not write it."""
     try:
         found = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
@@ -95,13 +97,15 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Replace the file at once, readable by its owner only."""
+    """Replace the file atomically; only its owner can read it."""
     write_private(path, json.dumps(value, indent=1) + "\n")
 
 
 def birth(pid: int) -> int | None:
-    """When the process began, in ticks since boot; with the pid it names a process for good.
-    None when it is gone."""
+    """Return when the process began, in ticks since boot; None if it is gone.
+
+    With the pid it identifies a process for good.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -110,7 +114,7 @@ def birth(pid: int) -> int | None:
 
 
 def end_orphan(old: dict[str, Any], pause: Callable[[float], None] = time.sleep) -> None:
-    """Return when every process that an old run.json names is gone, killing what lingers."""
+    """Wait until every process that an old run.json names is gone; kill what lingers."""
     births: dict[str, int | None] = old.get("births", {})
     deadline = time.monotonic() + GONE_WITHIN
     for name, pid in old.get("pids", {}).items():

@@ -1,4 +1,4 @@
-"""All the children together: started at once, ready one by one, stopped in order."""
+"""All the children: started at once, ready one by one, stopped in order."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ class NotReady(RuntimeError):
 
 
 class Group:
-    """Children in the order in which they are stopped."""
+    """Children in the order in which they stop."""
 
     def __init__(
         self, specs: Sequence[Spec], logs: Path, clock: Callable[[], float], changed: Callable[[str], None]
@@ -25,8 +25,10 @@ class Group:
         self.children = {spec.name: Child(spec, logs, clock, changed) for spec in specs}
 
     def start(self) -> asyncio.Future[list[None]]:
-        """Start them all. The future ends when all were stopped, or with the error that ended
-        the supervision of one."""
+        """Start all children.
+
+        The future ends when all are stopped, or with the error that ended the supervision of one.
+        """
         return asyncio.gather(*(child.start() for child in self.children.values()))
 
     def release(self, settings: Mapping[str, str]) -> None:
@@ -46,9 +48,9 @@ class Group:
             raise NotReady(f"{name} was not ready within {limit:g} s; see {child.log}") from None
 
     async def stop(self, within: float = 4.5) -> None:
-        """Stop them one after the other, so that each still has what it writes to.
+        """Stop the children one after the other, so that each still has what it writes to.
 
-        In ``within`` seconds: each may use what those after it are not to be left with.
+        The whole stop takes at most ``within`` seconds; each child may use what is not reserved for those after it.
         """
         deadline = self._clock() + within
         left = list(self.children.values())

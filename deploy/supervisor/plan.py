@@ -1,4 +1,4 @@
-"""What `rev up` is going to run: the addresses and the children, decided before any start."""
+"""Plan of a `rev up`: the addresses and the children, decided before anything starts."""
 
 import os
 import random
@@ -15,15 +15,17 @@ from deploy.supervisor.spec import START_LIMIT, Spec
 from schemas.settings import SettingError, Settings
 
 SERVICES = ("gateway", "notifier", "expirer", "pricer", "ledger")
-"""In the order in which they are stopped."""
+"""Services in the order in which they stop."""
 MOST_SHARDS = 4
 READERS = {"expirer": 600.0}
-"""Seconds to get ready in, for a service that first reads all that the log has kept for it."""
+"""Seconds to get ready, for a service that first reads everything the log has kept for it."""
 
 
 class ProcessPlan(NamedTuple):
-    """``specs`` are in the order of stopping. ``kafka`` and ``clickhouse`` are addresses,
-    whether embedded or somebody else's."""
+    """Plan of one `rev up`.
+
+    ``specs`` are in stopping order. ``kafka`` and ``clickhouse`` are addresses, embedded or external.
+    """
 
     data: Path
     http: str
@@ -34,7 +36,7 @@ class ProcessPlan(NamedTuple):
 
 
 def is_embedded(env: Mapping[str, str]) -> bool:
-    """Whether to start Kafka and ClickHouse. Raises SettingError when only one is named."""
+    """True if `rev up` starts Kafka and ClickHouse. Raises SettingError if only one is set."""
     named = [name for name in ("REV_KAFKA", "REV_CLICKHOUSE_URL") if env.get(name)]
     if len(named) == 1:
         raise SettingError(f"only {named[0]} is set: set REV_KAFKA and REV_CLICKHOUSE_URL, or neither")
@@ -42,9 +44,9 @@ def is_embedded(env: Mapping[str, str]) -> bool:
 
 
 def choose_ports(data: Path, wanted: Mapping[str, int], rng: random.Random) -> dict[str, int]:
-    """A port for each name: the wanted one, or for 0 the one of the last time or a free one.
+    """Choose a port for each name: the wanted one, or for 0 the previous one or a free one.
 
-    The choice is kept in the directory. Raises SettingError for a wanted port that is taken.
+    Keep the choice in the directory. Raises SettingError if a wanted port is taken.
     """
     kept = directory.read_json(data / directory.PORTS)
     chosen: dict[str, int] = {}
@@ -60,9 +62,12 @@ def choose_ports(data: Path, wanted: Mapping[str, int], rng: random.Random) -> d
 
 
 def shards(data: Path, settings: Settings, env: Mapping[str, str], cores: int) -> int:
-    """How many partitions the embedded log has: what REV_PARTITIONS says, else what it was made with, else as many
-    as the machine has cores, at most MOST_SHARDS. One more than there are cores to work on them only makes every
-    transaction smaller (docs/decisions/0007)."""
+    """Return the number of partitions of the embedded log.
+
+    It is REV_PARTITIONS if set, else the number that the log was made with, else the number of the
+    machine's cores, at most MOST_SHARDS. More partitions than cores only make every transaction
+    smaller (docs/decisions/0007).
+    """
     kept = directory.read_json(data / directory.LOG)
     chosen = settings.partitions if env.get("REV_PARTITIONS") else int(kept.get("partitions", min(cores, MOST_SHARDS)))
     if not kept:
@@ -71,8 +76,10 @@ def shards(data: Path, settings: Settings, env: Mapping[str, str], cores: int) -
 
 
 def make(settings: Settings, chosen: Mapping[str, int], env: Mapping[str, str], rng: random.Random) -> ProcessPlan:
-    """The plan for these settings and ports (of http, of every other service, and when
-    embedded of kafka and clickhouse)."""
+    """Make the plan for these settings and ports.
+
+    ``chosen`` has the ports of http, of every other service, and if embedded of kafka and clickhouse.
+    """
     embedded = is_embedded(env)
     host = ports.LOOPBACK if settings.http_host in ("0.0.0.0", "::", "") else settings.http_host
     specs = [_service(name, chosen, host) for name in SERVICES]
@@ -92,7 +99,7 @@ def make(settings: Settings, chosen: Mapping[str, int], env: Mapping[str, str], 
 
 
 def rev(*arguments: str) -> list[str]:
-    """The command that runs `rev` with these arguments under this Python."""
+    """Return the command that runs `rev` with these arguments under this Python."""
     return [sys.executable, "-m", "tools.cli", *arguments]
 
 
@@ -123,7 +130,10 @@ def _clickhouse(data: Path, port: int) -> Spec:
 
 
 def _kafka(data: Path, port: int, rng: random.Random) -> list[Spec]:
-    """The broker and its controller: the broker leaves its cluster in order, so it is stopped first."""
+    """Return the specs of the broker and its controller.
+
+    The broker stops first, because it leaves its cluster in order.
+    """
     kafka = broker.choose(data, port, rng)
 
     def command(role: broker.Role) -> Sequence[str]:

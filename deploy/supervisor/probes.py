@@ -1,4 +1,4 @@
-"""Whether a child serves. Blocking calls on the loopback address, run in threads."""
+"""Probes of whether a child serves. They block, use the loopback address and run in threads."""
 
 import asyncio
 import http.client
@@ -18,12 +18,12 @@ async def kafka(port: int) -> bool:
 
 
 async def http_ok(host: str, port: int, path: str) -> bool:
-    """Whether a GET is answered with 200."""
+    """True if a GET is answered with 200."""
     return (await asyncio.to_thread(get, host, port, path))[0] == 200
 
 
 def get(host: str, port: int, path: str) -> tuple[int, str]:
-    """Status and body of a GET; status 0 and the reason when nobody answers."""
+    """Return the status and body of a GET; status 0 and the reason if nothing answers."""
     connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
     try:
         connection.request("GET", path)
@@ -36,7 +36,7 @@ def get(host: str, port: int, path: str) -> tuple[int, str]:
 
 
 def call(url: str, token: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
-    """Status and JSON of a GET, or of a POST when there is a body; OSError when unreachable."""
+    """Return the status and JSON of a GET, or of a POST if there is a body; raise OSError if unreachable."""
     request = urllib.request.Request(
         url,
         data=None if body is None else json.dumps(body).encode(),

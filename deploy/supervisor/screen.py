@@ -1,4 +1,4 @@
-"""What a person sees of `rev up`. Words and colours only; nothing is decided here."""
+"""Terminal output of `rev up`: words and colours only. This module makes no decisions."""
 
 import json
 import shlex
@@ -32,21 +32,21 @@ class Screen:
         self._line(("  ✓ ", "green"), f"{name:<11}{address}", (f"  {seconds:.1f} s", "dim"))
 
     def changed(self, sentence: str) -> None:
-        now = datetime.now()  # noqa: DTZ005 - the clock on the wall of who reads it
+        now = datetime.now()  # noqa: DTZ005 - the reader's wall clock
         self._line((f"  {now:%H:%M:%S} ", "dim"), (sentence, "yellow"))
 
     def failed(self, sentence: str) -> None:
         self._line(("  ✗ ", "bold red"), sentence)
 
     def _line(self, *parts: str | tuple[str, str]) -> None:
-        # Never wrapped by us: it may be in a log, or be a path to copy.
+        # Never wrapped: it may go to a log, or be a path to copy.
         self._print(Text.assemble(*parts), soft_wrap=True)
 
     def _print(self, what: RenderableType, *, soft_wrap: bool = False) -> None:
-        """Whoever read the output may have gone; what is supervised must not notice."""
+        """Print, and go silent if the reader of the output is gone: supervision must go on."""
         try:
             self._console.print(what, soft_wrap=soft_wrap)
-        except (OSError, SystemExit):  # rich makes SystemExit of a broken pipe
+        except (OSError, SystemExit):  # rich turns a broken pipe into SystemExit
             self._console = Console(quiet=True)
 
     def stopping(self) -> None:
@@ -64,7 +64,7 @@ class Screen:
             self._print(Text(f"  No demo key was made; see {plan.data / 'logs' / 'gateway.log'}", style="yellow"))
             return
         self._print(Text("Meter an event and see its price:", style="bold"))
-        # Never wrapped: it is there to be pasted.
+        # Never wrapped: it is meant to be pasted.
         self._print(Text(curl(plan.http, key_file)), soft_wrap=True)
         self._print(Text("Ctrl-C stops everything and keeps all data.", style="dim"))
 
@@ -80,7 +80,7 @@ class Screen:
 
 
 def curl(http: str, key_file: Path) -> str:
-    """A command for a POSIX shell that meters one event as the demo customer."""
+    """Return a POSIX shell command that meters one event as the demo customer."""
     key = f'"Authorization: Bearer $(cat {shlex.quote(str(key_file.absolute()))})"'
     body = shlex.quote(json.dumps(EXAMPLE, separators=(",", ":")))
     return f"curl -sSw '\\n' {http}/v1/meter -H {key} -H 'Content-Type: application/json' -d {body}"

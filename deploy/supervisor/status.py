@@ -1,4 +1,4 @@
-"""`rev status`: what run.json says, held against the processes themselves."""
+"""`rev status`: compares run.json with the processes themselves."""
 
 import json
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from deploy.supervisor.plan import SERVICES
 READY, DEGRADED = "ready", "degraded"
 COLOURS = {READY: "green", DEGRADED: "yellow"}
 MOST = 200
-"""Characters of reasons in the table."""
+"""Maximum characters of reasons in the table."""
 PATHS = {**dict.fromkeys(SERVICES, "/readyz"), "clickhouse": "/ping"}
 
 
@@ -32,12 +32,12 @@ class StatusRow(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The state without its reasons."""
+        """Return the state without its reasons."""
         return self.state.partition(":")[0]
 
 
 def run(data: Path, console: Console) -> int:
-    """Print the table; 0 when everything is ready, degraded or not, 1 when not, 3 when nothing runs there."""
+    """Print the table; return 0 if everything is ready, degraded or not, 1 if not, 3 if nothing runs there."""
     found = directory.read_json(data / directory.RUN)
     if not directory.is_owned(data) or not found:
         console.print(f"No `rev up` is running on {data}; `rev up --data {data}` starts one.")
@@ -48,7 +48,7 @@ def run(data: Path, console: Console) -> int:
 
 
 def row(found: dict[str, Any], name: str) -> StatusRow:
-    """One child as it is now: run.json's word, the process table's, and its own."""
+    """Return the current row of one child, from run.json, the process table and its own answer."""
     pid = found["pids"].get(name)
     alive = pid is not None and directory.birth(pid) == found["births"].get(name)
     address = found["addresses"][name]
@@ -86,7 +86,7 @@ def _answer(name: str, address: str) -> str:
 
 
 def state_of(body: str, member: str) -> str:
-    """What a /readyz answer lists there, shortened to what fits a table; nothing when it has no such list."""
+    """Return what a /readyz answer lists there, shortened to fit a table; empty if it has no such list."""
     try:
         found = json.loads(body)[member]
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""The life of a `rev up`: own the directory, start, bootstrap, tell, keep up, stop in order."""
+"""The life of a `rev up`: lock the directory, start, bootstrap, report, keep up, stop in order."""
 
 import asyncio
 import json
@@ -21,9 +21,9 @@ from schemas.settings import Settings
 
 
 def run(settings: Settings, wanted: Mapping[str, int], env: Mapping[str, str], screen: Screen) -> int:
-    """Everything, until SIGTERM or Ctrl-C; the exit code. ``wanted``: ports by name, 0 = free.
+    """Run everything until SIGTERM or Ctrl-C; return the exit code.
 
-    Raises SettingError and directory.Occupied before anything is started.
+    ``wanted``: ports by name, 0 = free. Raises SettingError and directory.Occupied before anything starts.
     """
     embedded = plan.is_embedded(env)
     with directory.owned(settings.data):
@@ -36,7 +36,7 @@ def run(settings: Settings, wanted: Mapping[str, int], env: Mapping[str, str], s
         rng = random.Random()
         made = plan.make(settings, plan.choose_ports(settings.data, wanted, rng), env, rng)
         token = directory.kept_secret(settings.data / "admin.token", settings.admin_token)
-        # 32 random bytes as base64: what webhook secrets are encrypted with
+        # 32 random bytes as base64; they encrypt webhook secrets
         settings = settings._replace(
             secret_key=directory.kept_secret(settings.data / "secret.key", settings.secret_key)
         )
@@ -92,7 +92,7 @@ class Up:
         self._screen.up(self._plan, self._settings, key_file, time.monotonic() - began)
 
     def _engine_users(self) -> dict[str, User]:
-        """The embedded engine's users, made now if need be, so that nobody waits for its start."""
+        """Return the embedded engine's users; create them now if need be, so that nothing waits for its start."""
         where = self._plan.data / "clickhouse"
         where.mkdir(exist_ok=True, mode=0o700)
         return users.load(where / "users.json")
@@ -103,7 +103,7 @@ class Up:
         self._screen.ready(name, spec.address, time.monotonic() - began)
 
     def _environment(self) -> dict[str, str]:
-        """What the services are told, over the environment that they inherit."""
+        """Return the variables for the services, which override their inherited environment."""
         told = {
             "REV_KAFKA": self._plan.kafka,
             "REV_CLICKHOUSE_URL": self._plan.clickhouse,
@@ -118,7 +118,7 @@ class Up:
         return told
 
     async def _held_init(self) -> asyncio.subprocess.Process:
-        """`rev init`, which loads its code while Kafka starts and waits for its settings."""
+        """Start `rev init`, which loads its code while Kafka starts and then waits for its settings."""
         with self._init_log.open("wb") as log:
             return await asyncio.create_subprocess_exec(
                 *plan.rev("init", "--held"),
@@ -152,8 +152,11 @@ class Up:
         directory.write_json(self._plan.data / directory.RUN, self._contents())
 
     def _contents(self) -> dict[str, Any]:
-        """run.json. ``births`` and ``since`` (Unix seconds) belong to the pids; ``up`` is true
-        from the moment at which everything was ready for the first time."""
+        """Return the contents of run.json.
+
+        ``births`` and ``since`` (Unix seconds) belong to the pids. ``up`` is true once everything was ready
+        for the first time.
+        """
         pids = self._group.pids
         return {
             "http": self._plan.http,
@@ -171,5 +174,5 @@ class Up:
 
 
 def user_of(known: Mapping[str, User], role: Role) -> tuple[str, str]:
-    """Name and password of the engine's user with the role."""
+    """Return the name and password of the engine's user with the role."""
     return next((user.name, user.password) for user in known.values() if user.role == role)

@@ -1,5 +1,7 @@
-"""The admin API: keys, prices, customers. Every change is a configuration command in the log,
-answered when this gateway's own view holds it; every list is read from that view.
+"""The admin API: keys, prices, customers.
+
+Every change is a configuration command in the log, answered when this gateway's own view holds it.
+Every list is read from that view.
 """
 
 from ingest.admin import customers, keys, prices
@@ -8,5 +10,5 @@ from ingest.routing import Route
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     return [*keys.routes(context), *prices.routes(context), *customers.routes(context)]

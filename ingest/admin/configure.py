@@ -1,4 +1,4 @@
-"""What the admin handlers share: who may call, the body, the id in the path, the command."""
+"""Shared helpers of the admin handlers: credentials, body, id in the path, command."""
 
 import re
 from typing import TypeVar
@@ -20,20 +20,20 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 async def admin_body(context: Context, request: web.Request, decoder: msgspec.json.Decoder[Body]) -> Body:
-    """The body of an admin's request. Raises Unauthorized before it is read."""
+    """Return the body of an admin's request. Raises Unauthorized before the body is read."""
     admin(context, request)
     made: Body = decode(await body_of(request, MAX_BODY), decoder.decode, decoder.type)
     return made
 
 
 def admin(context: Context, request: web.Request) -> None:
-    """Raises Unauthorized, or NotRecordedYet while the view is too old."""
+    """Raise Unauthorized, or NotRecordedYet while the view is too old."""
     require_admin(context, request)
     require_view(context)
 
 
 def id_of(request: web.Request, what: str) -> int:
-    """The id in the path. Raises NotFound for what is no id."""
+    """Return the id in the path. Raises NotFound if it is not an id."""
     text = request.match_info["id"]
     if not re.fullmatch(r"[0-9]{1,15}", text):
         raise NotFound(f"no {what} {text[:50]!r}")

@@ -22,7 +22,7 @@ _body = Decoder(CustomerBody)
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this module."""
+    """Return the routes of this module."""
 
     listed, one = {200: CustomerList}, {200: CustomerObject}
     admins = Auth.ADMIN

@@ -1,4 +1,4 @@
-"""/api/admin/api-keys: make, list and revoke API keys. A secret is answered once and kept nowhere."""
+"""/api/admin/api-keys: make, list and revoke API keys. A secret is shown once and never stored."""
 
 import structlog
 from aiohttp import hdrs, web
@@ -28,7 +28,7 @@ _log = structlog.get_logger("ingest")
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this module."""
+    """Return the routes of this module."""
 
     admins, listed = Auth.ADMIN, {200: KeyList}
     create, show, revoke = (bound(context, one) for one in (_create, _list, _revoke))
@@ -74,7 +74,10 @@ async def _list(context: Context, request: web.Request) -> web.Response:
 
 
 async def _last_used(context: Context, keys: list[ApiKey]) -> dict[int, int]:
-    """Ms by key id; nothing while the ledger cannot be read, for the list must not depend on it."""
+    """Return the last use of each key in ms, by key id.
+
+    Empty while the ledger cannot be read, since the list must not depend on it.
+    """
     if context.clickhouse is None:
         return {}
     try:

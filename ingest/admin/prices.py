@@ -26,7 +26,7 @@ _body = Decoder(PriceBody)
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this module."""
+    """Return the routes of this module."""
 
     create, show, delete, effective = (bound(context, one) for one in (_create, _list, _delete, _effective))
     admins, keys = Auth.ADMIN, Auth.KEY

@@ -1,7 +1,7 @@
-"""Outcomes: tasks and events whose price depends on the result, and voids of what was charged.
+"""Outcomes: tasks and events whose price depends on the result, and voids of charges.
 
-Everything here is decided by the customer's shard, in the order of its log; the gateway refuses
-what it can see to be wrong, asks, and passes the answer on. Only lists come from the ledger.
+The customer's shard decides everything here, in the order of its log. The gateway refuses what is
+visibly wrong, sends the command, and passes the reply on. Only lists come from the ledger.
 """
 
 from ingest.context import Context
@@ -10,7 +10,7 @@ from ingest.routing import Route
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     return [
         *outcome_handlers.routes(context),
         *outcome_lists.routes(context),

@@ -1,4 +1,4 @@
-"""POST /v1/outcomes, its resolve, and GET of one outcome: asked of the shard, answered by it."""
+"""POST /v1/outcomes, its resolve, and GET of one outcome: decided and answered by the shard."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -57,7 +57,7 @@ class AcceptedVerdict(msgspec.Struct, frozen=True):
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this module."""
+    """Return the routes of this module."""
 
     post, keys = hdrs.METH_POST, Auth.KEY
     opened = {201: OutcomeObject, 202: AcceptedOutcome}
@@ -89,7 +89,7 @@ def routes(context: Context) -> list[Route]:
 
 
 async def register(context: Context, request: web.Request) -> web.Response:
-    """POST /v1/outcomes."""
+    """Handle POST /v1/outcomes."""
     query, sent, key = await received(context, request, MAX_BODY)
     body = outcome_body(sent)
     customer_id = customer_of(context, key, body.customer_id, query.get("customer_id"))
@@ -132,7 +132,7 @@ async def register(context: Context, request: web.Request) -> web.Response:
 
 
 async def resolve(context: Context, request: web.Request) -> web.Response:
-    """POST /v1/outcomes/{task_id | outcome_id}/resolve."""
+    """Handle POST /v1/outcomes/{task_id | outcome_id}/resolve."""
     query, sent, key = await received(context, request, MAX_BODY)
     body = resolve_body(sent)
     customer_id = customer_of(context, key, body.customer_id, query.get("customer_id"))
@@ -160,7 +160,7 @@ async def resolve(context: Context, request: web.Request) -> web.Response:
 
 
 async def read(context: Context, request: web.Request) -> web.Response:
-    """GET /v1/outcomes/{task_id | outcome_id}."""
+    """Handle GET /v1/outcomes/{task_id | outcome_id}."""
     key = key_of(context, request)
     customer_id = customer_of(context, key, query_of(request, QUERY).get("customer_id"))
     command = ReadOutcome(customer_id, _target(request), mode_of(context, key, customer_id))
@@ -170,8 +170,10 @@ async def read(context: Context, request: web.Request) -> web.Response:
 async def forwarded(
     context: Context, customer_id: str, reply: OutcomeReply, warnings: Sequence[str] = ()
 ) -> web.Response:
-    """The shard's answer as the response. Raises ReadsUnavailable when the rest of it is in the
-    ledger and that cannot be read."""
+    """Return the shard's reply as the response.
+
+    Raises ReadsUnavailable when the rest of the outcome is in the ledger and the ledger cannot be read.
+    """
     body = bytes(reply.result)
     if reply.elsewhere is not None:
         entry = await context.ledger().entry(reply.elsewhere, customer_id)

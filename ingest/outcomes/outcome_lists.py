@@ -23,7 +23,7 @@ QUERY = {
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this module."""
+    """Return the routes of this module."""
 
     listed = {200: OutcomeList}
     return [
@@ -43,7 +43,7 @@ def routes(context: Context) -> list[Route]:
 
 
 async def outcome_list(context: Context, request: web.Request) -> web.Response:
-    """GET /v1/outcomes."""
+    """Handle GET /v1/outcomes."""
     key = key_of(context, request)
     given = query_of(request, QUERY)
     customer = customer_of(context, key, given.get("customer_id"))

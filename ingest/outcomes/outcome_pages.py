@@ -1,4 +1,4 @@
-"""Outcomes of the ledger as the API shows them: the same object that the shard answers with. Pure."""
+"""Outcomes from the ledger as the API shows them: the same object that the shard's replies hold. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -21,19 +21,21 @@ class OutcomeList(msgspec.Struct, frozen=True):
 
 
 def with_status(detail: str, standing: bytes) -> bytes:
-    """A closed outcome as its ledger row has it, and whether it was voided since, as the shard
-    knows (OutcomeStanding)."""
+    """Return a closed outcome from its ledger row, with ``voided`` from the shard's ``standing``.
+
+    ``standing`` is an OutcomeStatus as JSON.
+    """
     return bytes(as_json(msgspec.structs.replace(decode_outcome(detail), voided=decode_standing(standing).voided)))
 
 
 def page(
     query: OutcomeQuery, rows: Sequence[OutcomeRow], closings: Mapping[int, ClosingRow], voided: Collection[int]
 ) -> OutcomeList:
-    """A page of up to ``query.limit`` outcomes, of up to one row more (then there are more).
+    """Return a page of up to ``query.limit`` outcomes; one row more means that there are more.
 
-    ``closings`` by the event id of what opened them; ``voided``: event ids of entries that were
-    taken back. An outcome that changed after its row was found does not show up with another
-    status than was asked for.
+    ``closings`` are keyed by the event id of what opened the outcome; ``voided`` holds the event ids of
+    voided entries. An outcome whose status changed after its row was found is left out if it no longer
+    matches ``query.status``.
     """
     here = rows[: query.limit]
     more = cursors.encode(OUTCOME_LIST, here[-1].event_id) if len(rows) > query.limit else None
@@ -53,7 +55,7 @@ def _shown(row: OutcomeRow, closing: ClosingRow | None, voided: Collection[int],
 
 
 def _opened(row: OutcomeRow) -> OpenOutcome:
-    """The open outcome of a pending event, of its ledger row."""
+    """Return the open outcome of a pending event, from its ledger row."""
     return OpenOutcome(
         event_id=row.event_id,
         customer_id=row.customer_id,

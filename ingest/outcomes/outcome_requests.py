@@ -1,4 +1,4 @@
-"""From bodies to commands about outcomes: everything that can be refused without state. Pure."""
+"""Turns bodies into commands about outcomes, refusing everything that can be refused without state. Pure."""
 
 import re
 from typing import NamedTuple
@@ -15,9 +15,9 @@ from schemas.commands import EMPTY, OnExpiry
 from schemas.limits import MAX_EVENTS, MAX_NAME
 
 OUTCOME_PREFIX = "oc_"
-"""How outcome ids begin, and so no task id may."""
+"""Prefix of outcome ids; no task id may begin with it."""
 DOTS = (".", "..")
-"""Segments of a path that every HTTP client takes away."""
+"""Path segments that every HTTP client removes."""
 _body = msgspec.json.Decoder(OutcomeBody).decode
 _resolve = msgspec.json.Decoder(ResolveBody).decode
 _void = msgspec.json.Decoder(VoidBody).decode
@@ -26,7 +26,7 @@ _event = re.compile(r"oc_(0|[1-9][0-9]{0,15})").fullmatch
 
 
 class Task(NamedTuple):
-    """What POST /v1/outcomes registers: prices as canonical cents, ``expires_at`` in ms UTC."""
+    """A task to register: prices as canonical cents, ``expires_at`` in ms UTC."""
 
     task_id: str
     agent_id: str
@@ -38,32 +38,32 @@ class Task(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What a resolve says, whichever form it has."""
+    """The verdict of a resolve, in whichever form it was given."""
 
     success: bool
     evidence: msgspec.Raw
 
 
 def outcome_body(body: bytes) -> OutcomeBody:
-    """The body of POST /v1/outcomes. Raises Invalid."""
+    """Decode the body of POST /v1/outcomes. Raises Invalid."""
     made: OutcomeBody = decode(body, _body, OutcomeBody)
     return made
 
 
 def resolve_body(body: bytes) -> ResolveBody:
-    """The body of a resolve. Raises Invalid."""
+    """Decode the body of a resolve. Raises Invalid."""
     made: ResolveBody = decode(body, _resolve, ResolveBody)
     return made
 
 
 def reason_of(body: bytes) -> str:
-    """Why something is voided. Raises Invalid."""
+    """Return the reason of a void. Raises Invalid."""
     made: VoidBody = decode(body, _void, VoidBody)
     return _reason(made.reason)
 
 
 def voids_body(body: bytes) -> tuple[list[int], str]:
-    """The ids of what is voided, each once, and why. Raises Invalid."""
+    """Return the ids to void, each once, and the reason. Raises Invalid."""
     made: VoidsBody = decode(body, _voids, VoidsBody)
     ids = made.event_ids or []
     if not 1 <= len(ids) <= MAX_EVENTS:
@@ -72,8 +72,10 @@ def voids_body(body: bytes) -> tuple[list[int], str]:
 
 
 def task_of(body: OutcomeBody, now: int, repeats: int = 0) -> Task:
-    """What is registered; ``now`` in ms UTC, ``repeats`` as of ingest.validation.expiry. Raises
-    Invalid naming the field."""
+    """Return the task to register; ``now`` in ms UTC, ``repeats`` as in ingest.validation.expiry.
+
+    Raises Invalid naming the field.
+    """
     if body.task_id is None:
         raise Invalid("task_id is required")
     _check_task(body.task_id)
@@ -101,7 +103,7 @@ def task_of(body: OutcomeBody, now: int, repeats: int = 0) -> Task:
 
 
 def verdict_of(body: ResolveBody) -> Verdict:
-    """The verdict of either form of the body, or of both if they agree. Raises Invalid."""
+    """Return the verdict from either form of the body, or from both if they agree. Raises Invalid."""
     plain_names.check("idempotency_key", body.idempotency_key)
     success = None if body.outcome is None else body.outcome == "success"
     if body.success is not None:
@@ -117,12 +119,12 @@ def verdict_of(body: ResolveBody) -> Verdict:
 
 
 def is_target(text: str) -> bool:
-    """Whether any outcome could be addressed so: by the id of its task or its own."""
+    """True if the text could address an outcome, by the id of its task or its own."""
     return 1 <= len(text) <= MAX_NAME and not has_control(text)
 
 
 def opened_by(outcome_id: str) -> int | None:
-    """Event id of what opened the outcome; None for what is no outcome id."""
+    """Return the event id of what opened the outcome, or None if the text is not an outcome id."""
     match = _event(outcome_id)
     return int(match[1]) if match else None
 

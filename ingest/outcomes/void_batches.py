@@ -1,8 +1,8 @@
-"""POST /api/admin/events/void: many entries taken back in one request, each as ingest.outcomes.voids does.
+"""POST /api/admin/events/void: void many entries in one request, each as ingest.outcomes.voids does.
 
-Of an event whose outcome has charged, the charge is taken back too. The events go first: from then on
-their open outcomes charge nothing, so what the shard says after that is all that there is to take back.
-A request that was cut off is repeated as it was.
+If the outcome of an event has charged, the charge is voided too. The events are voided first: after
+that their open outcomes charge nothing, so the shard then knows every charge that is left to void.
+A request that was cut off can be repeated unchanged.
 """
 
 import asyncio
@@ -34,14 +34,14 @@ from warehouse.rows import EntryRow
 
 PATH = "/api/admin/events/void"
 IN_FLIGHT = 128
-"""Commands of one request that wait for their answers at once."""
+"""Commands of one request that await their replies at the same time."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _void = msgspec.json.Decoder(VoidObject).decode
 
 
 class VoidResult(msgspec.Struct, frozen=True):
-    """A void. ``already``: it was there before this request."""
+    """A void. ``already``: it existed before this request."""
 
     event_id: int
     voided_event_id: int
@@ -51,8 +51,11 @@ class VoidResult(msgspec.Struct, frozen=True):
 
 
 class VoidResults(msgspec.Struct, frozen=True):
-    """The voids; ``missing``: ids that charged nothing or are unknown. ``total_cents``: what this request
-    took back, without the voids that were there already."""
+    """The voids of a request.
+
+    ``missing``: ids that charged nothing or are unknown. ``total_cents``: the sum of the voids that this
+    request made, without those that existed already.
+    """
 
     voids: list[VoidResult]
     missing: list[int]
@@ -60,7 +63,7 @@ class VoidResults(msgspec.Struct, frozen=True):
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this module."""
+    """Return the routes of this module."""
 
     words = "Take up to 1000 events or charges back, once, and the charges of these events' outcomes."
     asked = Operation(hdrs.METH_POST, PATH, words, Auth.ADMIN, {200: VoidResults}, VoidsBody)
@@ -68,7 +71,7 @@ def routes(context: Context) -> list[Route]:
 
 
 async def void_many(context: Context, request: web.Request) -> web.Response:
-    """POST /api/admin/events/void."""
+    """Handle POST /api/admin/events/void."""
     admin(context, request)
     query_of(request, ())
     ids, reason = voids_body(await body_of(request, MAX_BODY))
@@ -86,13 +89,13 @@ async def void_many(context: Context, request: web.Request) -> web.Response:
 
 
 class VoidRequest:
-    """One request that takes entries back."""
+    """One request that voids entries."""
 
     def __init__(self, context: Context, reason: str) -> None:
         self._context, self._reason = context, reason
 
     async def entries(self, ids: Sequence[int]) -> dict[int, EntryRow]:
-        """By their ids. Raises Unanswered while one may be on its way to the ledger."""
+        """Return the entries with these ids. Raises Unanswered while one may be on its way to the ledger."""
         ledger = self._context.ledger()
         places = {id: where for id in ids if (where := self._index(id)) is not None}
         found = {entry.event_id: entry for entry in await ledger.entries(list(places))}
@@ -101,7 +104,7 @@ class VoidRequest:
             return found
         shards = {where.partition for where in absent.values()}
         seen = {shard: await evidence(self._context, shard) for shard in shards}
-        # some may have come in while the evidence was collected
+        # some may have arrived while the evidence was collected
         found |= {entry.event_id: entry for entry in await ledger.entries(list(absent))}
         for id, where in absent.items():
             if id not in found and event_status(where, seen[where.partition]) is EventStatus.ACCEPTED:
@@ -109,7 +112,7 @@ class VoidRequest:
         return found
 
     async def void(self, entry: EntryRow) -> VoidResult | None:
-        """Take an entry back. None: the shard does not have it."""
+        """Void an entry. Return None if the shard does not have it."""
         try:
             reply = await void_entry(self._context, entry, self._reason)
         except Decided as refused:
@@ -120,7 +123,7 @@ class VoidRequest:
         return VoidResult(shown.event_id, shown.voided_event_id, shown.total_cents, reply.status == 200, shown.test)
 
     async def charges(self, entries: Sequence[EntryRow]) -> list[EntryRow]:
-        """What the outcomes of these entries, which are voided, had charged before, in their order."""
+        """Return the charges that the outcomes of these voided entries made before, in the same order."""
         opened = [entry for entry in entries if entry.kind == "event" and entry.outcome_id]
         closed = await self._closings(opened)
         unknown = [entry for entry in opened if entry.event_id not in closed]
@@ -134,7 +137,7 @@ class VoidRequest:
         return sorted(found, key=lambda entry: order[entry.outcome_id])
 
     async def _closings(self, opened: Sequence[EntryRow]) -> dict[int, int | None]:
-        """The charge of each outcome that the ledger knows as closed, None of one that charged nothing."""
+        """Map each opener of an outcome closed in the ledger to its charge; None if it charged nothing."""
         closed: dict[int, int | None] = {}
         for customer in {entry.customer_id for entry in opened}:
             events = [entry.event_id for entry in opened if entry.customer_id == customer]
@@ -143,14 +146,14 @@ class VoidRequest:
         return closed
 
     async def _has_charged(self, opened: EntryRow) -> bool:
-        """Whether the shard knows of a charge that the ledger does not have yet."""
+        """True if the shard has a charge for the outcome, which the ledger does not have yet."""
         mode: Mode = "test" if opened.test else "live"
         command = encode_command(ReadOutcome(opened.customer_id, opened.outcome_id, mode))
         stands = decode_standing((await self._context.submitter.read(opened.customer_id, command)).result)
         return stands.status != "pending" and bytes(stands.charge_cents) != b"0"
 
     def _index(self, id: int) -> Address | None:
-        """Where an entry would stand; None for an id that none can have."""
+        """Return the address of an entry; None for an id that no entry can have."""
         try:
             where = address_of(id)
         except ValueError:
@@ -159,7 +162,10 @@ class VoidRequest:
 
 
 async def _each(work: Callable[[Item], Awaitable[Result]], items: Sequence[Item]) -> list[Result]:
-    """The results, in order, of at most IN_FLIGHT at once. The first failure ends it, and nothing of it goes on."""
+    """Return the results of ``work`` for the items, in order, with at most IN_FLIGHT at once.
+
+    The first failure cancels the rest and is raised.
+    """
     results: dict[int, Result] = {}
     waiting = iter(enumerate(items))
 

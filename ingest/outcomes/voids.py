@@ -1,7 +1,7 @@
-"""Voids: an entry is taken back by a negative one, once. Nothing is ever deleted.
+"""Voids: negative entries that take back another entry, once. Nothing is ever deleted.
 
-What is taken back, with its amounts and its price, is copied from the ledger into the command;
-whether it may be, and that it is only once, the shard decides.
+The amounts and the price of the voided entry are copied from the ledger into the command. The shard
+decides whether it may be voided, and voids it only once.
 """
 
 import msgspec
@@ -33,7 +33,7 @@ ON_ITS_WAY = "it is not in the ledger yet; try again"
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this module."""
+    """Return the routes of this module."""
 
     post, admins = hdrs.METH_POST, Auth.ADMIN
     made = {200: VoidObject, 201: VoidObject}
@@ -50,7 +50,7 @@ def routes(context: Context) -> list[Route]:
 
 
 async def void_event(context: Context, request: web.Request) -> web.Response:
-    """POST /api/admin/events/{event_id}/void."""
+    """Handle POST /api/admin/events/{event_id}/void."""
     reason = await _reason(context, request)
     text = request.match_info["event_id"]
     event_address(text)
@@ -63,7 +63,7 @@ async def void_event(context: Context, request: web.Request) -> web.Response:
 
 
 async def void_outcome(context: Context, request: web.Request) -> web.Response:
-    """POST /api/admin/outcomes/{outcome_id}/void."""
+    """Handle POST /api/admin/outcomes/{outcome_id}/void."""
     reason = await _reason(context, request)
     id = request.match_info["outcome_id"]
     unknown = f"there is no outcome {id[:40]!r}"
@@ -74,7 +74,7 @@ async def void_outcome(context: Context, request: web.Request) -> web.Response:
     if opener.outcome_id != id or opener.kind not in ("event", "registered"):
         raise NotFound(unknown)
     customer = opener.customer_id
-    # the ledger may not have what closed it a moment ago; the shard has
+    # the ledger may lack a closing from a moment ago; the shard has it
     mode: Mode = "test" if opener.test else "live"
     read = await context.submitter.read(customer, encode_command(ReadOutcome(customer, id, mode)))
     stands = decode_standing(read.result)
@@ -96,7 +96,7 @@ async def _reason(context: Context, request: web.Request) -> str:
 
 
 async def _entry(context: Context, event_id: int, unknown: str) -> EntryRow:
-    """The entry with this id. Raises Unanswered while it may be on its way, or NotFound."""
+    """Return the entry with this id. Raises NotFound, or Unanswered while it may be on its way."""
     ledger = context.ledger()
     entry = await ledger.entry(event_id)
     if entry is not None:
@@ -105,7 +105,7 @@ async def _entry(context: Context, event_id: int, unknown: str) -> EntryRow:
     if address.partition >= context.settings.partitions:
         raise NotFound(unknown)
     seen = await evidence(context, address.partition)
-    # it may have come in while the evidence was collected
+    # it may have arrived while the evidence was collected
     entry = await ledger.entry(event_id)
     if entry is not None:
         return entry
@@ -119,7 +119,10 @@ async def _void(context: Context, entry: EntryRow, reason: str) -> web.Response:
 
 
 async def void_entry(context: Context, entry: EntryRow, reason: str) -> OutcomeReply:
-    """The shard's answer: the void, with 201 now and 200 ever after. Raises as Submitter.decide does."""
+    """Return the shard's reply: the void, with 201 the first time and 200 after that.
+
+    Raises MaybeRecorded when no reply came in time, and as CommandLog.decide does.
+    """
     command = void_of(entry, reason)
     submitted = await context.submitter.decide(entry.customer_id, encode_command(command), True)
     if submitted.reply is None:
@@ -128,7 +131,7 @@ async def void_entry(context: Context, entry: EntryRow, reason: str) -> OutcomeR
 
 
 def void_of(entry: EntryRow, reason: str) -> Void:
-    """The command that takes an entry back: everything of it, amounts as they were. Pure."""
+    """Return the command that voids an entry, with all its fields and amounts. Pure."""
     event = MeterEvent(
         agent_id=entry.agent_id,
         action=entry.action,

@@ -1,6 +1,6 @@
-"""Opaque cursors of lists: where the next page begins, as text that only Rev reads.
+"""Opaque cursors of lists: the position of the next page, as text that only Rev reads.
 
-A cursor names its list, so that one of another list is refused instead of misread.
+A cursor names its list, so that a cursor of another list is refused instead of misread.
 """
 
 import binascii
@@ -9,16 +9,16 @@ from collections.abc import Sequence
 
 
 class BadCursor(ValueError):
-    """Text that no list handed out as a cursor."""
+    """A text that is not a cursor of this list."""
 
 
 def encode(kind: str, *position: int) -> str:
-    """A cursor of the list ``kind`` for the place after ``position``."""
+    """Return a cursor of the list ``kind`` for the place after ``position``."""
     return _text([kind, *map(str, position)])
 
 
 def decode(kind: str, text: str, length: int) -> tuple[int, ...]:
-    """The position in a cursor. Raises BadCursor for anything :func:`encode` did not make."""
+    """Return the position in a cursor. Raises BadCursor for anything that :func:`encode` did not make."""
     try:
         found, *numbers = _parts(text)
         position = tuple(int(number) for number in numbers if number.isdecimal() and len(number) < 20)
@@ -30,12 +30,12 @@ def decode(kind: str, text: str, length: int) -> tuple[int, ...]:
 
 
 def encode_named(kind: str, at: int, name: str) -> str:
-    """A cursor of a list in the order of a time and a name that holds no colon."""
+    """Return a cursor of a list that is ordered by time and by a name without colons."""
     return _text([kind, str(at), name])
 
 
 def decode_named(kind: str, text: str) -> tuple[int, str]:
-    """The position in a cursor. Raises BadCursor for anything :func:`encode_named` did not make."""
+    """Return the position in a cursor. Raises BadCursor for anything that :func:`encode_named` did not make."""
     try:
         found, at, name = _parts(text)
         position = int(at) if at.isdecimal() and len(at) < 14 else -1

@@ -1,4 +1,4 @@
-"""Which event a path names, and what is known of its shard: for the read of an event and for what takes one back."""
+"""The address of an event id in a path and the evidence about its shard, for reads and voids of an event."""
 
 import re
 
@@ -9,7 +9,10 @@ from schemas.ids import Address, address_of
 
 
 async def evidence(context: Context, partition: int) -> StatusEvidence:
-    """What is known of a shard; the order of the questions is part of the rule. Raises ReadsUnavailable."""
+    """Collect the evidence about a shard. Raises ReadsUnavailable.
+
+    The order of the reads is part of the rule in ingest.reads.event_status.
+    """
     reads = context.ledger()
     position = context.replies.positions.get(partition, -1)
     ends = await reads.ends(partition)
@@ -18,7 +21,7 @@ async def evidence(context: Context, partition: int) -> StatusEvidence:
 
 
 def event_address(text: str) -> Address:
-    """The address that an event id in a path stands for. Raises NotFound for what is none."""
+    """Return the address of an event id in a path. Raises NotFound for an invalid id."""
     if not re.fullmatch(r"0|[1-9][0-9]{0,15}", text):
         raise unknown_event(text)
     try:
@@ -28,5 +31,5 @@ def event_address(text: str) -> Address:
 
 
 def unknown_event(text: str) -> NotFound:
-    """The 404 of an event id."""
+    """Return the 404 of an event id."""
     return NotFound(f"there is no event {text[:40]!r}")

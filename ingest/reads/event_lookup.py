@@ -21,19 +21,19 @@ _body = msgspec.json.Decoder(LookupBody).decode
 
 
 class EventFound(EventShown, frozen=True, kw_only=True):
-    """An event as GET /v1/events shows it; ``void_reason``: why it was taken back, if it was."""
+    """An event as GET /v1/events shows it; ``void_reason``: why it was voided, if it was."""
 
     void_reason: str | None = None
 
 
 class EventsFound(msgspec.Struct, frozen=True):
-    """The charged events that have one of the keys, in no order."""
+    """The charged events that have one of the keys, in no particular order."""
 
     events: list[EventFound]
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this module."""
+    """Return the routes of this module."""
 
     words = "The charged events of up to 1000 idempotency keys."
     asked = Operation(
@@ -43,7 +43,7 @@ def routes(context: Context) -> list[Route]:
 
 
 async def lookup(context: Context, request: web.Request) -> web.Response:
-    """POST /v1/events/lookup."""
+    """Handle POST /v1/events/lookup."""
     query, sent, key = await received(context, request, MAX_BATCH_BODY)
     body: LookupBody = decode(sent, _body, LookupBody)
     customer = customer_of(context, key, body.customer_id, query.get("customer_id"))
@@ -55,7 +55,7 @@ async def lookup(context: Context, request: web.Request) -> web.Response:
 
 
 def _keys(body: LookupBody) -> list[str]:
-    """The keys, each once. Raises Invalid."""
+    """Return the keys, each once. Raises Invalid."""
     keys = body.idempotency_keys or []
     if not 1 <= len(keys) <= MAX_EVENTS:
         raise Invalid(f"idempotency_keys is required: a list of 1 to {MAX_EVENTS} keys")
@@ -65,5 +65,5 @@ def _keys(body: LookupBody) -> list[str]:
 
 
 def _found(row: EventRow, reason: str | None) -> EventFound:
-    """``reason``: why it was taken back, None when it was not."""
+    """Return an event of the ledger; ``reason``: why it was voided, None if it was not."""
     return EventFound(**msgspec.structs.asdict(shown(row, reason is not None)), void_reason=reason)

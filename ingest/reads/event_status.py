@@ -1,9 +1,9 @@
-"""Where an event id that has no row in the ledger stands. Pure; the rule is written down in
-docs/decisions/0020-event-standing.md and tested as a table.
+"""The status of an event id that has no row in the ledger. Pure.
 
-An id is an address in rev.raw, so the log itself tells whether anything can be there:
-nothing at or above its end, nothing of this customer in another customer's partition. Below
-that, the entries of a command are either still on their way or will never come.
+The rule is documented in docs/decisions/0020-event-standing.md and tested as a table. An id is an
+address in rev.raw, so the log itself shows what cannot exist: nothing at or above its end, nothing of
+this customer in another customer's partition. Below that, the entries of a command are either still on
+their way or will never come.
 """
 
 from enum import Enum
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from schemas.ids import Address
 
 MARKER = 1
-"""Offsets above a committed record that no record can have: a transaction ends with a marker."""
+"""Offsets above a committed record that hold no record: a transaction ends with a marker."""
 
 
 class EventStatus(Enum):
@@ -23,7 +23,7 @@ class EventStatus(Enum):
 
 
 class StatusEvidence(NamedTuple):
-    """What is known of one shard, collected in this order, so that later facts are newer.
+    """Evidence about one shard, collected in this order, so that later facts are newer.
 
     Offsets; -1 where there is nothing yet. ``partition`` is the customer's own.
     """
@@ -32,27 +32,29 @@ class StatusEvidence(NamedTuple):
     raw_end: int
     """Offset after the last record of rev.raw."""
     position: int
-    """Next raw offset that the pricer will read, as it last said; -1: it has said nothing."""
+    """Next raw offset that the pricer will read, as it last reported; -1: it has reported nothing."""
     entries_end: int
-    """Offset after the last record or marker of rev.entries. Not the last stable offset: that
-    may lag a commit that the pricer has already told of."""
+    """Offset after the last record or marker of rev.entries.
+
+    Not the last stable offset: that may lag behind a commit that the pricer has already reported.
+    """
     ledger_raw: int
-    """Highest raw offset that the ledger has a row of."""
+    """Highest raw offset that has a row in the ledger."""
     ledger_entries: int
-    """Highest offset of rev.entries that the ledger has a row of."""
+    """Highest offset of rev.entries that has a row in the ledger."""
 
 
 def event_status(address: Address, seen: StatusEvidence) -> EventStatus:
-    """Where an event stands that the ledger had no row of, after ``seen`` was collected."""
+    """Return the status of an event that had no row in the ledger after ``seen`` was collected."""
     if address.partition != seen.partition or address.offset >= seen.raw_end:
         return EventStatus.ABSENT
     if seen.ledger_raw >= address.offset:
-        # rows arrive in log order, those of one command at once
+        # rows arrive in log order, and all rows of a command at once
         return EventStatus.ABSENT
     if seen.position <= address.offset:
         return EventStatus.ACCEPTED
     above = seen.entries_end - 1 - seen.ledger_entries
     if above <= (MARKER if seen.ledger_entries >= 0 else 0):
-        # decided, and everything decided is in the ledger: the command left no such entry
+        # everything decided is in the ledger, and this was decided: the command left no such entry
         return EventStatus.ABSENT
     return EventStatus.ACCEPTED

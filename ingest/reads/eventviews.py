@@ -1,6 +1,4 @@
-"""Meter events as the API shows them: the answer that POST /v1/meter gave, and what became of
-it. Pure.
-"""
+"""Meter events as the API shows them: the response to POST /v1/meter and the present status. Pure."""
 
 from collections.abc import Collection, Sequence
 from typing import Literal
@@ -21,8 +19,10 @@ Status = Literal["priced", "accepted", "rejected", "voided"]
 
 
 class EventShown(Labels, frozen=True, omit_defaults=False, kw_only=True):
-    """GET /v1/events/{event_id}. ``error``: why it was rejected. Of an accepted event only its
-    id is known before it is priced."""
+    """GET /v1/events/{event_id}.
+
+    ``error``: why it was rejected. Of an accepted event only its id is known before it is priced.
+    """
 
     event_id: int
     price: PriceResponse | None = None
@@ -50,12 +50,12 @@ class EventList(msgspec.Struct, frozen=True):
 
 
 def accepted(event_id: int, test: bool) -> EventShown:
-    """A durable event that the ledger does not have yet."""
+    """Return a durable event that is not in the ledger yet."""
     return EventShown(event_id=event_id, price_charged=NULL, status="accepted", metadata=NULL, test=test)
 
 
 def shown(row: EventRow, voided: bool) -> EventShown:
-    """An event of the ledger."""
+    """Return an event of the ledger."""
     charged = _answer(row) if row.kind == "event" else None
     status: Status = "rejected" if charged is None else "voided" if voided else "priced"
     return EventShown(
@@ -79,14 +79,14 @@ def shown(row: EventRow, voided: bool) -> EventShown:
 
 
 def page(rows: Sequence[EventRow], voided: Collection[int], limit: int) -> EventList:
-    """A page of up to ``limit`` events, of up to ``limit`` + 1 rows (one more: there are more)."""
+    """Return a page of up to ``limit`` events; ``limit`` + 1 rows mean that there are more."""
     here = rows[:limit]
     more = cursors.encode(EVENTS, here[-1].event_id) if len(rows) > limit else None
     return EventList([shown(row, row.event_id in voided) for row in here], more)
 
 
 def _answer(row: EventRow) -> MeterResponse:
-    """What POST answered: rendered by the same function, from the same facts."""
+    """Return the response of POST, rendered by the same function from the same facts."""
     rates = Rates(_canonical(row.price_base), _canonical(row.price_token), _canonical(row.price_bonus))
     receipt = Receipt(
         event_id=row.event_id,

@@ -1,4 +1,4 @@
-"""The HTTP routes of the read side: who asks, what for, and the answer's bytes."""
+"""HTTP handlers of the read side: authenticate, query, respond."""
 
 import asyncio
 
@@ -40,11 +40,14 @@ USAGE_QUERY = {
     "group_by": "day, hour, agent, action or model: what groups is by.",
 }
 LOOKS = 4
-"""How often totals are asked for until they are of one moment: each is a query of its own, and entries come in."""
+"""Maximum number of times that the totals are read until they agree.
+
+Each total is a query of its own, and entries arrive in between.
+"""
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this module."""
+    """Return the routes of this module."""
 
     shown, get = eventviews.EventShown, hdrs.METH_GET
     return [
@@ -60,7 +63,7 @@ def routes(context: Context) -> list[Route]:
 
 
 async def one_event(context: Context, request: web.Request) -> web.Response:
-    """GET /v1/events/{event_id}."""
+    """Handle GET /v1/events/{event_id}."""
     key = key_of(context, request)
     customer = customer_of(context, key, query_of(request, CUSTOMER).get("customer_id"))
     address = event_address(request.match_info["event_id"])
@@ -70,7 +73,7 @@ async def one_event(context: Context, request: web.Request) -> web.Response:
     row = await find_event(reads, customer, event_id, test)
     if row is None:
         seen = await evidence(context, partition_of(customer.encode(), context.settings.partitions))
-        # it may have come in while the evidence was collected
+        # it may have arrived while the evidence was collected
         row = await find_event(reads, customer, event_id, test)
         if row is None and event_status(address, seen) is EventStatus.ACCEPTED:
             return http_response(encode(eventviews.accepted(event_id, test)), 202, {"Retry-After": RETRY_AFTER})
@@ -80,7 +83,7 @@ async def one_event(context: Context, request: web.Request) -> web.Response:
 
 
 async def event_list(context: Context, request: web.Request) -> web.Response:
-    """GET /v1/events."""
+    """Handle GET /v1/events."""
     customer, test, given = _asked(context, request, EVENTS_QUERY)
     query = params.event_query(given, customer, test)
     reads = context.ledger()
@@ -90,7 +93,7 @@ async def event_list(context: Context, request: web.Request) -> web.Response:
 
 
 async def usage_of(context: Context, request: web.Request) -> web.Response:
-    """GET /v1/usage."""
+    """Handle GET /v1/usage."""
     customer, test, given = _asked(context, request, USAGE_QUERY)
     now = context.clock()
     asked = params.usage_request(given, customer, test, now)
@@ -108,7 +111,7 @@ async def usage_of(context: Context, request: web.Request) -> web.Response:
 
 
 async def audit_trail(context: Context, request: web.Request) -> web.Response:
-    """GET /api/admin/audit."""
+    """Handle GET /api/admin/audit."""
     require_admin(context, request)
     asked = params.audit_request(query_of(request, PAGE))
     rows = await context.ledger().audit(asked.before, asked.limit + 1)
@@ -116,7 +119,7 @@ async def audit_trail(context: Context, request: web.Request) -> web.Response:
 
 
 def _asked(context: Context, request: web.Request, known: dict[str, str]) -> tuple[str, bool, dict[str, str]]:
-    """The customer, whether its test entries are meant, and the parameters."""
+    """Return the customer, whether its test entries are wanted, and the parameters."""
     key = key_of(context, request)
     given = query_of(request, known)
     customer = customer_of(context, key, given.get("customer_id"))

@@ -1,4 +1,4 @@
-"""GET /v1/imports: what each import charged and what of it was taken back, from the ledger."""
+"""GET /v1/imports: the charges and voids of each import, from the ledger."""
 
 import msgspec
 from aiohttp import hdrs, web
@@ -27,8 +27,11 @@ LIST_QUERY = {
 
 
 class ImportShown(msgspec.Struct, frozen=True):
-    """What an import came to. ``first_at``, ``last_at``: when events of it were accepted. ``charged_cents``:
-    of its events and of the outcomes that they opened; ``voided_cents``: what was taken back, negative."""
+    """The sums of an import.
+
+    ``first_at``, ``last_at``: when its first and last event were accepted. ``charged_cents``: charges of its
+    events and of the outcomes that they opened. ``voided_cents``: sum of the voids, negative.
+    """
 
     import_id: str
     customer_id: str
@@ -43,14 +46,14 @@ class ImportShown(msgspec.Struct, frozen=True):
 
 
 class ImportList(msgspec.Struct, frozen=True):
-    """GET /v1/imports, the one that was added to last first."""
+    """GET /v1/imports, the most recently extended import first."""
 
     imports: list[ImportShown]
     next_cursor: str | None
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this module."""
+    """Return the routes of this module."""
 
     get, one = hdrs.METH_GET, PATH + "/{import_id}"
     words = "Imports and their sums, the one that was added to last first."
@@ -64,8 +67,11 @@ def routes(context: Context) -> list[Route]:
 
 
 async def import_list(context: Context, request: web.Request) -> web.Response:
-    """GET /v1/imports. A live platform key that names no customer sees the live rows of all, so those of a customer
-    who is flagged as test are not among them."""
+    """Handle GET /v1/imports.
+
+    A live platform key that names no customer gets the live rows of all customers, so not the rows of
+    customers flagged as test.
+    """
     key = key_of(context, request)
     given = query_of(request, LIST_QUERY)
     if key.customer_id == PLATFORM and "customer_id" not in given:
@@ -80,7 +86,7 @@ async def import_list(context: Context, request: web.Request) -> web.Response:
 
 
 async def one_import(context: Context, request: web.Request) -> web.Response:
-    """GET /v1/imports/{import_id}."""
+    """Handle GET /v1/imports/{import_id}."""
     key = key_of(context, request)
     customer = customer_of(context, key, query_of(request, CUSTOMER).get("customer_id"))
     id = request.match_info["import_id"]

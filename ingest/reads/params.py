@@ -1,4 +1,4 @@
-"""Query parameters, strictly: an unknown name or value is refused and named. Pure."""
+"""Strict parsing of query parameters: an unknown name or value is refused and named. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from warehouse.rows import MAX_ID, EventQuery, ImportQuery, ImportRow, OutcomeQu
 from warehouse.time_range import CUSTOM, DEFAULT_PERIOD, EVER, PERIODS, TimeRange, named, since
 
 GROUPS: dict[str, UsageKey] = {"day": "day", "hour": "hour", "agent": "agent_id", "action": "action", "model": "model"}
-"""group_by -> what the ledger is grouped by."""
+"""The ledger's key for each value of group_by."""
 OUTCOMES: tuple[str, ...] = get_args(EventOutcome)
 STATUSES = ("pending", *get_args(Verdict))
 EVENTS, AUDIT, OUTCOME_LIST, IMPORTS = "events", "audit", "outcomes", "imports"
-"""Whose cursor it is."""
+"""The lists that a cursor can belong to."""
 NO_CURSOR = "cursor must be the next_cursor of an earlier answer of this list"
 
 
@@ -27,11 +27,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UNESCAPED_PLUS = re.compile(r" (\d\d:?\d\d)$")
 
 Given = Mapping[str, str]
-"""Parameters by name; that the names are known is seen to already (ingest.request_body.query_of)."""
+"""Parameters by name; ingest.request_body.query_of has checked that the names are known."""
 
 
 class UsageRequest(NamedTuple):
-    """What GET /v1/usage was asked for. ``group`` as in group_by, None without one."""
+    """The request of GET /v1/usage. ``group`` as in group_by, None without one."""
 
     query: UsageQuery
     period: str
@@ -44,7 +44,7 @@ class AuditRequest(NamedTuple):
 
 
 def event_query(given: Given, customer: str, test: bool) -> EventQuery:
-    """Of GET /v1/events. Raises Invalid."""
+    """Return the query of GET /v1/events. Raises Invalid."""
     most = cursor(given, EVENTS, 1)
     return EventQuery(
         customer,
@@ -61,7 +61,7 @@ def event_query(given: Given, customer: str, test: bool) -> EventQuery:
 
 
 def import_query(given: Given, customer: str, test: bool) -> ImportQuery:
-    """Of GET /v1/imports; ``customer`` '' is all. Raises Invalid."""
+    """Return the query of GET /v1/imports; ``customer`` '' means all. Raises Invalid."""
     query = ImportQuery(customer, test, import_id_of(given.get("import_id")) or "", limit=limit(given))
     if "cursor" not in given:
         return query
@@ -74,12 +74,12 @@ def import_query(given: Given, customer: str, test: bool) -> ImportQuery:
 
 
 def import_cursor(last: ImportRow) -> str:
-    """Where the page after this row begins."""
+    """Return the cursor of the page after this row."""
     return cursors.encode_named(IMPORTS, last.last, f"{last.import_id}/{last.customer_id.encode().hex()}")
 
 
 def outcome_query(given: Given, customer: str, test: bool, now: int) -> OutcomeQuery:
-    """Of GET /v1/outcomes; ``now`` in ms. Raises Invalid."""
+    """Return the query of GET /v1/outcomes; ``now`` in ms. Raises Invalid."""
     most = cursor(given, OUTCOME_LIST, 1)
     return OutcomeQuery(
         customer,
@@ -94,7 +94,7 @@ def outcome_query(given: Given, customer: str, test: bool, now: int) -> OutcomeQ
 
 
 def usage_request(given: Given, customer: str, test: bool, now: int) -> UsageRequest:
-    """Of GET /v1/usage; ``now`` in ms. Raises Invalid."""
+    """Return the request of GET /v1/usage; ``now`` in ms. Raises Invalid."""
     period, time = _usage_range(given, now)
     query = UsageQuery(
         customer, test, time, agent=name(given, "agent_id"), action=name(given, "action"), model=name(given, "model")
@@ -103,13 +103,13 @@ def usage_request(given: Given, customer: str, test: bool, now: int) -> UsageReq
 
 
 def audit_request(given: Given) -> AuditRequest:
-    """Of GET /api/admin/audit. Raises Invalid."""
+    """Return the request of GET /api/admin/audit. Raises Invalid."""
     before = cursor(given, AUDIT, 2)
     return AuditRequest((EVER.end, 0) if before is None else (before[0], before[1]), limit(given))
 
 
 def name(given: Given, key: str) -> str:
-    """A filter on a name; '' when it is not given."""
+    """Return a filter on a name; '' when it is not given. Raises Invalid."""
     if key not in given:
         return ""
     if not 1 <= len(given[key]) <= MAX_NAME or _CONTROL.search(given[key]):
@@ -118,7 +118,7 @@ def name(given: Given, key: str) -> str:
 
 
 def choice(given: Given, key: str, values: tuple[str, ...]) -> str | None:
-    """One of a few words; None when it is not given."""
+    """Return one of a few words; None when it is not given. Raises Invalid."""
     value = given.get(key)
     if value is not None and value not in values:
         raise Invalid(f"{key} must be one of {', '.join(values)}, not {value[:MAX_NAME]!r}")
@@ -126,7 +126,7 @@ def choice(given: Given, key: str, values: tuple[str, ...]) -> str | None:
 
 
 def limit(given: Given) -> int:
-    """How many rows of a list."""
+    """Return the maximum number of rows of a list. Raises Invalid."""
     text = given.get("limit", str(DEFAULT_LIST))
     if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= MAX_LIST:
         raise Invalid(f"limit must be a whole number from 1 to {MAX_LIST}")
@@ -134,7 +134,7 @@ def limit(given: Given) -> int:
 
 
 def cursor(given: Given, kind: str, length: int) -> tuple[int, ...] | None:
-    """The position that a list's cursor stands for; None at the beginning."""
+    """Return the position in a list's cursor; None for the first page. Raises Invalid."""
     if "cursor" not in given:
         return None
     try:
@@ -147,7 +147,7 @@ def cursor(given: Given, kind: str, length: int) -> tuple[int, ...] | None:
 
 
 def time(given: Given, key: str) -> int | None:
-    """Ms since the epoch of a time with an offset; None when it is not given."""
+    """Return a time with an offset in ms since the epoch; None when it is not given. Raises Invalid."""
     if key not in given:
         return None
     # a + that was not escaped in the URL arrives as a blank

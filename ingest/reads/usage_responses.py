@@ -1,7 +1,7 @@
-"""Rows of the ledger as the JSON that the API shows. Pure.
+"""Usage and audit rows of the ledger as the JSON that the API shows. Pure.
 
-Money leaves here as JSON numbers that are printed exactly; it is added up as integers of
-pico-cents and rounded to dollars once, at the end.
+Money is returned as exact JSON numbers. It is summed as integers of pico-cents and rounded to dollars
+once, at the end.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,8 +16,11 @@ from warehouse.rows import AuditRow, UsageSumRow
 
 
 class UsageSums(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The entries of one agent, action, model, day or hour; which one, the field tells. The last row
-    may be without it: it is of the ``others`` agents, actions or models, all that have no row of their own."""
+    """The sums of one agent, action, model, day or hour, whose field names it.
+
+    The last row may have ``others`` instead: it sums that many agents, actions or models, all that have no
+    row of their own.
+    """
 
     agent_id: str | None = None
     action: str | None = None
@@ -33,8 +36,11 @@ class UsageSums(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """``unique_agents``: those with an event that was not voided. ``pending_cents``: what the
-    outcomes still open would add if all succeeded."""
+    """The totals of the period.
+
+    ``unique_agents``: agents with an event that was not voided. ``pending_cents``: what the open outcomes
+    would add if all succeeded.
+    """
 
     total_events: int
     total_cents: Number
@@ -63,7 +69,7 @@ class UsageResponse(msgspec.Struct, frozen=True, rename={"start": "from", "end":
 
 
 class AuditChange(msgspec.Struct, frozen=True):
-    """Who changed or took back what, when; ``detail`` is the object as the API shows it."""
+    """A configuration change or a void; ``detail`` is the object as the API shows it."""
 
     id: int
     type: str
@@ -82,7 +88,7 @@ class Audit(msgspec.Struct, frozen=True):
 def usage(
     asked: UsageRequest, actions: list[UsageSumRow], agents: list[UsageSumRow], groups: list[UsageSumRow], pending: int
 ) -> UsageResponse:
-    """The answer of GET /v1/usage; ``pending`` in pico-cents."""
+    """Return the response of GET /v1/usage; ``pending`` in pico-cents."""
     return UsageResponse(
         customer_id=asked.query.customer,
         period=asked.period,
@@ -98,12 +104,12 @@ def usage(
 
 
 def agree(*totals: list[UsageSumRow]) -> bool:
-    """Whether the rows of each list have the same sums."""
+    """True if all lists have the same sums."""
     return len({_sum(rows) for rows in totals}) == 1
 
 
 def audit(rows: list[AuditRow], limit: int) -> Audit:
-    """The answer of GET /api/admin/audit, of up to ``limit`` + 1 rows (one more: there are more)."""
+    """Return the response of GET /api/admin/audit; ``limit`` + 1 rows mean that there are more."""
     shown = rows[:limit]
     more = cursors.encode(AUDIT, shown[-1].recorded_at, shown[-1].event_id) if len(rows) > limit else None
     return Audit([_change(row) for row in shown], more)
@@ -124,7 +130,7 @@ def _summary(actions: list[UsageSumRow], agents: Iterable[UsageSumRow], pending:
 
 
 def _sum(rows: list[UsageSumRow]) -> tuple[int, int, int, int]:
-    """Events, charges, tokens and pico-cents."""
+    """Return the sums of events, charges, tokens and pico-cents."""
     return (
         sum(row.events for row in rows),
         sum(row.charges for row in rows),

@@ -1,8 +1,8 @@
-"""Webhooks: endpoints of a customer, what was delivered to them, tests and replays.
+"""Webhooks: the endpoints of a customer, their deliveries, tests and replays.
 
-Endpoints are configuration: a change is a command in the log, answered when this gateway sees it.
-The gateway makes the secrets, shows each once and encrypts it before the append. Nothing is sent
-to an endpoint from here.
+Endpoints are configuration: a change is a command in the log, answered when this gateway's view holds
+it. The gateway makes the secrets, shows each once and encrypts it before the append. It sends nothing
+to an endpoint.
 """
 
 from ingest.context import Context
@@ -12,5 +12,5 @@ from ingest.webhooks.endpoint_handlers import routes as of_endpoints
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     return [*of_endpoints(context), *of_deliveries(context)]

@@ -1,4 +1,4 @@
-"""/v1/webhooks/{id}/deliveries: every attempt; /v1/webhooks/{id}/replay: deliver again."""
+"""/v1/webhooks/{id}/deliveries: list attempts; /v1/webhooks/{id}/replay: deliver again."""
 
 import msgspec
 from aiohttp import hdrs, web
@@ -22,7 +22,7 @@ from schemas.webhooks import WebhookObject
 from warehouse.rows import DeliveryPosition, DeliveryRow
 
 DELIVERIES = "deliveries"
-"""Whose cursor it is."""
+"""The list that a cursor belongs to."""
 NEWEST: DeliveryPosition = (2**53, 0, 0)
 LIST_QUERY = {
     **QUERY,
@@ -33,8 +33,11 @@ LIST_QUERY = {
 
 
 class DeliveryShown(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt, newest first. ``outcome``: delivered, retry, dead, or dropped without a try; gap:
-    events of a stretch of time were not sent, and can be replayed. ``answer``: its first bytes."""
+    """One attempt, newest first. ``answer``: the first bytes of the response.
+
+    ``outcome``: delivered, retry, dead, or dropped without a try; gap: events of a period were not sent,
+    and can be replayed.
+    """
 
     delivery_id: str | None
     event_id: str | None
@@ -59,7 +62,7 @@ class DeliveryList(msgspec.Struct, frozen=True):
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this module."""
+    """Return the routes of this module."""
 
     keys, again = Auth.KEY, {202: WebhookObject}
     where, listed = ONE + "/deliveries", {200: DeliveryList}
@@ -126,7 +129,7 @@ async def _replay(context: Context, request: web.Request) -> web.Response:
 
 
 def shown(row: DeliveryRow, test: bool) -> DeliveryShown:
-    """A row as people see it; ``test``: of its endpoint."""
+    """Return a row as the API shows it; ``test``: the mode of its endpoint."""
     return DeliveryShown(
         delivery_id=row.delivery_id or None,
         event_id=row.event_id or None,

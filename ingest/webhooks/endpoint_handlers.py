@@ -1,4 +1,4 @@
-"""/v1/webhooks: make, list, change, delete, rotate and try out a customer's endpoints."""
+"""/v1/webhooks: make, list, change, delete, rotate and test a customer's endpoints."""
 
 from typing import TypeVar
 
@@ -43,13 +43,13 @@ _shown = Decoder(WebhookObject).decode
 
 
 class WebhooksOff(Problem):
-    """There is no key to encrypt secrets with."""
+    """A refusal: no key is configured to encrypt secrets with."""
 
     status, code = 503, "webhooks_off"
 
 
 def routes(context: Context) -> list[Route]:
-    """The routes of this module."""
+    """Return the routes of this module."""
 
     keys = Auth.KEY
     post, made, shown = hdrs.METH_POST, {201: WebhookMade}, {200: WebhookObject}
@@ -173,13 +173,16 @@ async def _test(context: Context, request: web.Request) -> web.Response:
 
 
 class NotActive(Problem):
-    """Something is to be sent to an endpoint that nothing is sent to."""
+    """A refusal: the request would send to an endpoint that is not active."""
 
     status, code = 409, "webhook_inactive"
 
 
 async def asked(context: Context, request: web.Request, struct: type[Body]) -> tuple[Body, str, Mode]:
-    """The body of a request (an empty one counts as {}), its customer and its mode. Raises Problem."""
+    """Return the body of a request (an empty one counts as {}), its customer and its mode.
+
+    Raises Problem.
+    """
     query, text, key = await received(context, request, MAX_BODY)
     body: Body = decode(text or b"{}", Decoder(struct).decode, struct)
     customer_id = customer_of(context, key, body.customer_id, query.get("customer_id"))
@@ -187,12 +190,12 @@ async def asked(context: Context, request: web.Request, struct: type[Body]) -> t
 
 
 def is_of(webhook: Webhook, customer_id: str, mode: Mode) -> bool:
-    """Whether an endpoint belongs to a customer's mode."""
+    """True if an endpoint belongs to a customer and a mode."""
     return webhook.customer_id == customer_id and webhook.test == (mode == "test")
 
 
 def webhook_of(context: Context, request: web.Request, customer_id: str, mode: Mode) -> Webhook:
-    """The endpoint of a customer's mode that the path names. Raises NotFound."""
+    """Return the endpoint in the path, of this customer and mode. Raises NotFound."""
     id = id_of(request, "webhook")
     webhook = context.view.webhooks.get(id)
     if webhook is None or not is_of(webhook, customer_id, mode):

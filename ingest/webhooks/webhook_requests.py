@@ -1,4 +1,4 @@
-"""What the webhook endpoints take and answer, and what is refused of it before anything is recorded. Pure."""
+"""Bodies and responses of the webhook endpoints, and checks before anything is recorded. Pure."""
 
 from typing import Annotated, ClassVar
 
@@ -41,7 +41,7 @@ class WebhookBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ChangeBody(msgspec.Struct, forbid_unknown_fields=True):
-    """What is to change of an endpoint."""
+    """Changes to an endpoint."""
 
     url: Url | None = None
     events: Types | None = None
@@ -50,7 +50,7 @@ class ChangeBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ReplayBody(msgspec.Struct, forbid_unknown_fields=True):
-    """One delivery again, or everything that was accepted since a time."""
+    """The deliveries to repeat: one of them, or all events accepted since a time."""
 
     delivery_id: str | None = None
     since: Time | None = None
@@ -64,7 +64,7 @@ class EmptyBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class WebhookMade(WebhookObject, frozen=True, kw_only=True):
-    """An endpoint with its secret, this once."""
+    """An endpoint with its secret, which is shown only here."""
 
     secret: str
 
@@ -75,7 +75,7 @@ class WebhookList(msgspec.Struct, frozen=True):
 
 
 def url_of(url: str, allow_private: bool) -> str:
-    """The URL, if it may be sent to as far as its text tells. Raises Invalid."""
+    """Return the URL if its text allows sending to it. Raises Invalid."""
     try:
         parse(url, allow_private)
     except WebhookUrlError as error:
@@ -84,7 +84,7 @@ def url_of(url: str, allow_private: bool) -> str:
 
 
 def types_of(events: list[str]) -> list[str]:
-    """The subscriptions, each once, in the given order. Raises Invalid."""
+    """Return the subscribed types, each once, in the given order. Raises Invalid."""
     if not 1 <= len(events) <= MAX_SUBSCRIPTIONS:
         raise Invalid(f"events must name 1 to {MAX_SUBSCRIPTIONS} types")
     for index, type in enumerate(events):
@@ -94,8 +94,10 @@ def types_of(events: list[str]) -> list[str]:
 
 
 def since_of(text: str, now: int, oldest: int) -> int:
-    """Ms of the time that a replay begins at; ``oldest``: how many ms back there are events.
-    Raises Invalid."""
+    """Return the time in ms from which a replay starts. Raises Invalid.
+
+    ``oldest``: how many ms back events are kept.
+    """
     try:
         since = times.parse(text)
     except times.TimeError as error:

@@ -1,5 +1,5 @@
-"""Putting a delivery on the wire: signed, to an address that may be sent to, within bounds.
+"""Sends a delivery over HTTP: signed, to an allowed address, within limits.
 
-Here is all that the notifier knows of HTTP, TLS and names. Nothing of queues, retries or topics
-may come in: :class:`notifier.transport.http_sender.HttpSender` keeps the promise of notifier.sender.
+All that the notifier knows of HTTP, TLS and DNS is here; queues, retries and topics do not belong here.
+:class:`notifier.transport.http_sender.HttpSender` implements the protocol of notifier.sender.
 """

@@ -1,8 +1,7 @@
-"""Connections: to addresses that may be sent to only, kept for a short while, a few, and never
-read beyond a bound.
+"""Connections to allowed addresses only, few, kept for a short time, and read up to a limit.
 
-This leans on three inner places of aiohttp's client (the connector's ``_factory`` and
-``_release``, and its ResponseHandler); the tests of this package break if one of them moves.
+This depends on three internals of aiohttp's client (the connector's ``_factory`` and ``_release``, and its
+ResponseHandler); the tests of this package break if one of them moves.
 """
 
 import asyncio
@@ -21,27 +20,27 @@ from aiohttp.client_reqrep import ConnectionKey
 from notifier.transport.resolver import GuardedResolver, check
 
 MOST_READ = 16 * 1024
-"""Bytes of an answer, head and body together, that are ever looked at."""
+"""Maximum bytes of a response, head and body together, that are read."""
 IDLE_S = 4.0
-"""How long a connection is kept unused: less than most servers wait (5 s), so that a request
-rarely meets the closing of the other side."""
+"""Seconds that an idle connection is kept: less than most servers wait (5 s), so that a request rarely
+meets a connection that the server is closing."""
 MOST_AGE_S = 60.0
-"""A connection is not used again after this, so that a name that has moved is followed."""
+"""Maximum age, seconds, of a connection that is reused, so that a name that has moved is followed."""
 KEPT_PER_HOST = 32
-"""Of one scheme, host and port, however many endpoints are there."""
+"""Maximum for one scheme, host and port, however many endpoints share them."""
 MOST_OPEN = 1024
-"""While more connections than this are open, none is kept after its answer."""
+"""While more connections than this are open, none is kept after its response."""
 
 
 class AnswerTooLong(ClientError):
-    """MOST_READ bytes came and the head of the answer was not over."""
+    """Error: MOST_READ bytes arrived before the head of the response ended."""
 
 
 class BoundedAnswer(ResponseHandler):
-    """One connection, from which at most MOST_READ bytes are taken for each request.
+    """Connection that reads at most MOST_READ bytes for each request.
 
-    Beyond that a body counts as over and a head is an error; either way the connection ends. What
-    arrives when nothing was asked ends it too, so that it is nobody's answer.
+    Beyond that a body counts as complete and an unfinished head is an error; either way the connection
+    ends. Data that arrives without a request also ends it, so that it is never taken for a response.
     """
 
     def __init__(self, connector: "GuardedConnector", loop: asyncio.AbstractEventLoop) -> None:
@@ -60,12 +59,12 @@ class BoundedAnswer(ResponseHandler):
         super().connection_lost(exc)
 
     def set_response_params(self, **params: Any) -> None:
-        """A request is about to be sent."""
+        """Reset the allowance: a request is about to be sent."""
         self._allowance = MOST_READ
         super().set_response_params(**params)
 
     def rest(self) -> None:
-        """The connection is kept, and nothing is asked for now."""
+        """Allow no data: the connection is kept without a request."""
         self._allowance = 0
 
     def data_received(self, data: bytes) -> None:
@@ -87,8 +86,8 @@ class BoundedAnswer(ResponseHandler):
 
 
 class GuardedConnector(TCPConnector):
-    """Connects where the guard allows it, and bounds what is kept open. It has no queue: whoever
-    sends decides how much is in flight at once."""
+    """Connector that connects only where the guard allows it, and limits the connections kept open. It has
+    no queue: the caller decides how many requests are in flight."""
 
     def __init__(
         self,
@@ -106,13 +105,13 @@ class GuardedConnector(TCPConnector):
             socket_factory=functools.partial(_guarded_socket, allow_private),
         )
         self.open = 0
-        """Connections that are open, in use or kept."""
+        """Number of open connections, in use or kept."""
         self.clock = clock
         self._factory = functools.partial(BoundedAnswer, self, self._loop)  # type: ignore[assignment]
 
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
-        """Keep a connection after its answer, or end it at once: without waiting for a peer that
-        does not read, or for TLS to say goodbye."""
+        """Keep a connection after its response, or end it at once, without waiting for a peer that does not
+        read or for the TLS shutdown."""
         assert isinstance(protocol, BoundedAnswer)
         ends = should_close or protocol.should_close or not self._may_keep(key, protocol)
         if ends:
@@ -130,7 +129,7 @@ class GuardedConnector(TCPConnector):
 
 
 def udp_route(address: tuple[Any, ...]) -> None:
-    """Whether this machine has an address to send from to that IPv6 one; nothing is sent. Raises OSError."""
+    """Check that this machine has an address to send from to that IPv6 address; sends nothing. Raises OSError."""
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
         probe.connect(address)
 
@@ -138,9 +137,9 @@ def udp_route(address: tuple[Any, ...]) -> None:
 def _guarded_socket(
     allow_private: bool, info: tuple[Any, ...], route: Callable[[tuple[Any, ...]], None] = udp_route
 ) -> socket.socket:
-    """The socket for one address that is about to be connected to, whether it came from a name
-    or stood in the URL; called for each of several that are tried. Raises AddressRefused, and OSError where
-    there is no way: a machine without IPv6 must not look like one whose ports have run out."""
+    """Return the socket for one address about to be connected to, whether it came from a name or from the
+    URL; called for each address that is tried. Raises AddressRefused, and OSError if there is no route: a
+    machine without IPv6 must not look like one that has run out of ports."""
     family, kind, protocol, _, address = info
     check(str(address[0]), allow_private)
     if family == socket.AF_INET6:

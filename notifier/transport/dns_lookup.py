@@ -1,10 +1,10 @@
-"""Asking the system for the addresses of a name, so that one customer's slow name server holds up
-nobody else's deliveries.
+"""Looks up addresses of a name with the system resolver, so that one customer's slow name server does not
+delay anybody else's deliveries.
 
-getaddrinfo blocks a thread, for as long as the servers of the name like. So there are three groups
-of threads: for names that were answered well the last time, for names that are new, and for names
-whose last lookup failed or took long. However many new or slow names there are, they wait for
-each other. The threads are daemons: a lookup that hangs does not hold up the end of the process.
+getaddrinfo blocks a thread for as long as the name servers take. So there are three groups of threads: for
+names whose last lookup was good, for new names, and for names whose last lookup failed or was slow. New and
+slow names therefore delay only each other, however many there are. The threads are daemons: a lookup that
+hangs does not delay the end of the process.
 """
 
 import asyncio
@@ -17,21 +17,21 @@ from collections.abc import Callable
 from contextlib import suppress
 
 THREADS = 16
-"""Of each group, at most."""
+"""Maximum threads of each group."""
 SLOW_S = 1.0
-"""A lookup that takes longer puts its name into the last group."""
+"""Seconds after which a lookup counts as slow and its name moves to the last group."""
 REMEMBERED_NAMES = 10_000
-"""How many names have a history at most; the one asked longest ago is new again."""
+"""Maximum names with a history; the one looked up longest ago becomes new again."""
 _GOOD, _NEW, _SLOW = range(3)
 
 Ask = Callable[[str], list[str]]
-"""The addresses of a name, blocking. Raises OSError."""
+"""Function that returns the addresses of a name, blocking. Raises OSError."""
 _Job = tuple[str, "asyncio.Future[list[str]]", asyncio.AbstractEventLoop]
 
 
 def ask_system(name: str) -> list[str]:
-    """Addresses of a name in the order in which they are to be tried. Raises socket.gaierror, or the OSError
-    of a process that is out of descriptors: getaddrinfo may say of it that there is no such name."""
+    """Return the addresses of a name in the order to try them. Raises socket.gaierror, or the OSError of a
+    process that is out of descriptors, which getaddrinfo may report as an unknown name."""
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     except socket.gaierror:
@@ -41,7 +41,7 @@ def ask_system(name: str) -> list[str]:
 
 
 class SystemLookup:
-    """Lookups in threads. Called with a name it gives its addresses; raises OSError."""
+    """Lookups in threads. Calling it with a name returns the addresses; raises OSError."""
 
     def __init__(self, ask: Ask = ask_system, clock: Callable[[], float] = time.monotonic) -> None:
         self._ask, self._clock = ask, clock
@@ -73,7 +73,7 @@ class SystemLookup:
             self._history.popitem(last=False)
 
     def _answer(self, job: _Job) -> None:
-        """In a thread: ask, and tell the loop that waits, if it still runs."""
+        """Look up the name in a thread and pass the result to the waiting loop, if it still runs."""
         name, done, loop = job
         try:
             found: list[str] | OSError = self._ask(name)
@@ -86,7 +86,7 @@ class SystemLookup:
 
 
 def _settle(done: "asyncio.Future[list[str]]", found: list[str] | OSError) -> None:
-    if done.done():  # whoever waited was cancelled
+    if done.done():  # the waiting task was cancelled
         return
     if isinstance(found, OSError):
         done.set_exception(found)

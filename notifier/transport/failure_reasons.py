@@ -1,7 +1,7 @@
-"""What became of a request, in words for the endpoint's owner. Pure.
+"""Describes the failure of a request in words for the endpoint's owner. Pure.
 
-Short and closed: none of these texts holds anything that the other side sent, an address of
-this network, or a secret.
+The texts are short and a closed set: none contains anything that the endpoint sent, an address of this
+network, or a secret.
 """
 
 import email.utils
@@ -29,14 +29,14 @@ INTERNAL = "internal error"
 REFUSED_ADDRESS = "refused: private address"
 OUT_OF_SOMETHING = "not sent: this side is out of connections"
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
-"""Descriptors, memory, local ports. A machine without IPv6 is no such lack, whatever the system says of it
-(notifier.transport.connector): it would last for ever."""
+"""Shortages of descriptors, memory or local ports. A machine without IPv6 is not such a shortage, whatever
+error the system reports (notifier.transport.connector): it would last for ever."""
 _EACH_ERRNO = re.compile(r"\[Errno ([0-9]{1,4})\]")
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 def reason(error: ClientError | OSError | TimeoutError) -> str:
-    """Why there is no answer. Order matters: aiohttp's errors are each other's bases."""
+    """Return why there is no response. The order of cases matters: aiohttp's errors inherit from each other."""
     if is_ours(error):
         return OUT_OF_SOMETHING
     match error:
@@ -65,18 +65,18 @@ def reason(error: ClientError | OSError | TimeoutError) -> str:
 
 
 def is_ours(error: ClientError | OSError | TimeoutError) -> bool:
-    """Whether the cause is a lack of something on this side, which says nothing of the endpoint."""
+    """True if the cause is a shortage on this side, which says nothing about the endpoint."""
     inner = error.os_error if isinstance(error, ClientConnectorError) else error
     if not isinstance(inner, OSError):
         return False
-    # of several addresses that failed each in its own way only the words of each are left
+    # if several addresses failed, each in its own way, only the texts of their errors are left
     numbers = [inner.errno] if inner.errno is not None else map(int, _EACH_ERRNO.findall(str(inner)))
     return not _OURS.isdisjoint(numbers)
 
 
 def retry_after(value: str | None, now_s: float) -> float | None:
-    """Seconds that a Retry-After asks for, at least 0; None if there is none that can be read.
-    ``now_s``: Unix time of the attempt, which a date is compared with."""
+    """Return the seconds that a Retry-After requests, at least 0; None if it is missing or unreadable.
+    ``now_s``: Unix time of the attempt, to which a date is relative."""
     if value is None or len(value) > 64:
         return None
     value = value.strip()
@@ -90,8 +90,8 @@ def retry_after(value: str | None, now_s: float) -> float | None:
 
 
 def _certificate(error: Exception) -> str:
-    """OpenSSL's own words about what is wrong with a certificate are a closed list, but for the
-    name that did not match."""
+    """Return what is wrong with a certificate. OpenSSL's texts are a closed list, except for the name that
+    did not match."""
     text = str(getattr(error, "verify_message", "") or "bad certificate")
     return "tls: " + ("the certificate is for another name" if "mismatch" in text else text[:80])
 
@@ -113,7 +113,7 @@ def _connecting(error: OSError) -> str:
         return REFUSED_ADDRESS
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
-    if isinstance(error, ConnectionError):  # by class: the loops do not always give a number
+    if isinstance(error, ConnectionError):  # by class: the event loops do not always set an errno
         return "connection reset"
     if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN):
         return "unreachable"

@@ -1,7 +1,7 @@
-"""The real Sender: one signed POST, and whatever comes of it as an Answer.
+"""HTTP sender: makes one signed POST and returns the result as a WebhookResponse.
 
-What may be reached, and how much is read, is decided in notifier.transport.connector; here are
-the request, the one deadline over everything, and what is made of the answer.
+notifier.transport.connector decides which addresses may be reached and how much is read; this module makes
+the request, applies the one deadline to all of it, and converts the response.
 """
 
 import asyncio
@@ -27,24 +27,25 @@ from schemas.webhook_urls import WebhookUrlError, parse
 USER_AGENT = "Rev-Webhooks/1"
 _KNOWN_URLS = 4096
 _QUIET_S = 1.0
-"""Between two log lines about what this side lacks: it concerns every request at once."""
+"""Seconds between two log lines about a shortage on this side, which concerns every request at once."""
 _NO_TIMEOUT = ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 _log = structlog.get_logger()
 
 
 def system_tls() -> ssl.SSLContext:
-    """Certificates are checked against the system's store (SSL_CERT_FILE and SSL_CERT_DIR name another)."""
+    """Return a context that checks certificates against the system's store (SSL_CERT_FILE and SSL_CERT_DIR
+    name another)."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
 class HttpSender:
-    """Keeps the promise of notifier.sender.Sender. To be made in a running event loop.
+    """Implementation of notifier.sender.WebhookSender. Create it in a running event loop.
 
-    It queues nothing: as many requests are under way as :meth:`send` is called for.
-    ``allow_private``: REV_WEBHOOK_ALLOW_PRIVATE. ``lookup``: stands in for the system's resolver.
-    ``clock``: seconds; how old names and connections are is told by it.
+    It queues nothing: every call of :meth:`send` is a request in flight. ``allow_private``:
+    REV_WEBHOOK_ALLOW_PRIVATE. ``lookup``: replaces the system's resolver. ``clock``: seconds; measures the
+    age of names and connections.
     """
 
     def __init__(
@@ -75,17 +76,17 @@ class HttpSender:
 
     @property
     def open_connections(self) -> int:
-        """How many are open, in use or kept."""
+        """Number of open connections, in use or kept."""
         return self._connector.open
 
     async def send(self, delivery: WebhookRequest) -> WebhookResponse:
-        """One attempt; see the Protocol. Raises nothing but CancelledError."""
+        """Make one attempt; see the protocol. Raises only CancelledError."""
         began = time.monotonic()
         answer = await self._try(delivery)
         return answer._replace(latency_ms=round((time.monotonic() - began) * 1000))
 
     async def close(self) -> None:
-        """Close every connection; requests under way fail."""
+        """Close every connection; requests in flight fail."""
         await self._session.close()
         await self._resolver.close()
         self._system.close()
@@ -103,7 +104,7 @@ class HttpSender:
             if why == OUT_OF_SOMETHING:
                 self._complain(delivery, error)
             return WebhookResponse(None, why, ours=is_ours(error))
-        except Exception as error:  # a bug, here or below: it is shown, and the delivery is tried again
+        except Exception as error:  # a bug, here or below: it is logged, and the delivery is retried
             _log.error("webhook not sent", delivery=delivery.delivery_id, error=type(error).__name__, at=_where(error))
             return WebhookResponse(None, INTERNAL)
 
@@ -114,7 +115,7 @@ class HttpSender:
             _log.error("webhook not sent", event_id=delivery.event_id, delivery=delivery.delivery_id, error=str(error))
 
     async def _post(self, url: URL, delivery: WebhookRequest) -> WebhookResponse:
-        """Until the answer's body has ended, or enough of it has been read."""
+        """Send the request and read the response until its body ends or enough of it is read."""
         signed = headers(
             delivery.secrets,
             delivery.event_id,
@@ -134,12 +135,13 @@ class HttpSender:
 
 
 def _where(error: Exception) -> str:
-    """The places that an exception came through; a rendered traceback might show the secrets among the locals."""
+    """Return the call sites that an exception passed; a rendered traceback might show the secrets among the locals."""
     return " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(traceback.extract_tb(error.__traceback__)))
 
 
 def _target(url: str, allow_private: bool) -> URL:
-    """What to ask for: made from the checked parts, so that nothing is read in a second way. Raises EndpointError."""
+    """Return the URL to request, built from the checked parts so that nothing parses it differently. Raises
+    WebhookUrlError."""
     found = parse(url, allow_private)
     host = f"[{found.host}]" if ":" in found.host else found.host
     return URL(f"{found.scheme}://{host}:{found.port}{found.target}", encoded=True)

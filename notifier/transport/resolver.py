@@ -1,9 +1,8 @@
-"""Names to addresses for the HTTP client: looked up once however many wait, kept for seconds,
-and refused as a whole if one of the addresses may not be sent to.
+"""Resolves names for the HTTP client: one lookup however many callers wait, cached for seconds, and refused
+as a whole if one of the addresses is not allowed.
 
-The last word is with the socket (notifier.transport.connector): this here never sees an address
-that stands in the URL, and refuses early only so that a name that leads to both is seen as what
-it is.
+The socket (notifier.transport.connector) has the final check: the resolver never sees an address given in
+the URL. It refuses early only so that a name with both kinds of addresses is refused.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from schemas.webhook_urls import is_refused
 
 Lookup = Callable[[str], Awaitable[list[str]]]
-"""The addresses of a name. Raises OSError."""
+"""Function that returns the addresses of a name. Raises OSError."""
 
 KEPT_S = 10.0
 FAILURE_KEPT_S = 1.0
@@ -26,15 +25,15 @@ KEPT_NAMES = 10_000
 
 
 class AddressRefused(OSError):
-    """A connection to an address that webhooks are never sent to; it was not made."""
+    """Error: a connection to an address that webhooks are never sent to; it was not made."""
 
 
 class NameUnknown(OSError):
-    """A name without any address."""
+    """Error: a name without any address."""
 
 
 class GuardedResolver(AbstractResolver):
-    """Addresses of a name, all of them fit to be sent to, or AddressRefused."""
+    """Resolver that returns the addresses of a name, all of them allowed, or raises AddressRefused."""
 
     def __init__(self, lookup: Lookup, allow_private: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._lookup, self._allow_private, self._clock = lookup, allow_private, clock
@@ -44,7 +43,8 @@ class GuardedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Raises OSError; a caller that is cancelled does not cancel it for the others."""
+        """Return the addresses of a host. Raises OSError. Cancelling one caller does not cancel the lookup
+        for the others."""
         known = self._known.get(host)
         found = known[1] if known is not None and self._clock() < known[0] else await self._ask(host)
         if isinstance(found, OSError):
@@ -52,7 +52,7 @@ class GuardedResolver(AbstractResolver):
         return [_result(host, address, port) for address in found]
 
     async def close(self) -> None:
-        """Ask nothing more."""
+        """Cancel the lookups in progress."""
         for task in self._asking.values():
             task.cancel()
         await asyncio.gather(*self._asking.values(), return_exceptions=True)
@@ -87,7 +87,7 @@ class GuardedResolver(AbstractResolver):
 
 
 def check(address: str, allow_private: bool) -> None:
-    """Raises AddressRefused unless this is an address, and one that may be sent to."""
+    """Raise AddressRefused unless ``address`` is an IP address that may be sent to."""
     try:
         refused = is_refused(ip_address(address), allow_private)
     except ValueError:

@@ -1,8 +1,8 @@
-"""`rev import`: a usage file through the public HTTP API, every row charged once.
+"""`rev import`: sends a usage file through the public HTTP API, every row charged once.
 
-A client like any other: nothing of the gateway, the log or the database may come in here,
-only what docs/api.md offers. What of a file is charged already is known from the ledger, by
-the keys of its rows, and held against what the file says now.
+It is an ordinary client: it uses only what docs/api.md offers, and nothing of the gateway, the log or the
+database belongs here. The ledger shows, by the keys of the rows, what of a file is charged already; that is
+compared with what the file says now.
 """
 
 from tools.importer.command import on_terminal, run

@@ -1,8 +1,8 @@
-"""Getting a file's batches into the ledger, each wholly or not at all, each once.
+"""Sends a file's batches to the ledger, each wholly or not at all, each once.
 
-What of a batch is there already is known before (`tools.importer.recorded_rows`) and left out. What the ledger did
-not show then, at most a second after its commit, the server itself still remembers by its keys: it answers as
-replayed, or with a conflict, which is settled by looking until the ledger shows it.
+Events that are in the ledger already (`tools.importer.recorded_rows`) are left out. The ledger may not show
+events committed less than a second before; the server still remembers them by their keys. It returns them
+as replayed, or returns a conflict, which is settled by looking until the ledger shows the event.
 """
 
 import asyncio
@@ -22,25 +22,25 @@ from tools.importer.row_keys import again
 from tools.importer.tally import Tally
 
 WINDOW = 35 * DAY - HOUR
-"""How old an event's time may be and still be its ``timestamp``: the server's bound, less an
-hour, so that no event leaves it while its batch is being repeated."""
+"""Maximum age of an event's time that is sent as its ``timestamp``: the server's bound, less an hour, so
+that no event exceeds the bound while its batch is being repeated."""
 CONFLICT_TRIES = 12
-"""How often the ledger is asked for what a conflict says is there: it may lag by a second."""
+"""Number of times to look in the ledger for the events of a conflict: it may lag by a second."""
 
 _charged = msgspec.json.Decoder(ChargedRow).decode
 
 
 def window(now: int) -> tuple[int, int]:
-    """The earliest and the latest time, UTC ms, that is sent as a timestamp."""
+    """Return the earliest and the latest time, UTC ms, that is sent as a timestamp."""
     return now - WINDOW, now + TIMESTAMP_AHEAD
 
 
 async def shared(batches: Iterator[Batch], in_flight: int, work: Callable[[Batch], Awaitable[None]]) -> None:
-    """Runs ``work`` on every batch, so many at once. Raises the first ImportStopped."""
+    """Run ``work`` on every batch, ``in_flight`` at once. Raises the first ImportStopped."""
 
     async def worker() -> None:
-        # The workers share the iterator: each reads on when it is free, so that no more than
-        # one batch a worker is ever in memory.
+        # The workers share the iterator: each takes the next batch when it is free, so that at most one batch per
+        # worker is in memory.
         for batch in batches:
             await work(batch)
 
@@ -53,19 +53,19 @@ async def shared(batches: Iterator[Batch], in_flight: int, work: Callable[[Batch
 
 
 class BatchSender:
-    """Sends batches; what became of the rows goes into the tally."""
+    """Sender of batches; it counts what happens to the rows in the tally."""
 
     def __init__(self, client: ImportClient, import_id: str, tally: Tally, there: RecordedRows) -> None:
         self._client, self._import, self._tally, self._there = client, import_id, tally, there
 
     async def deliver(self, batch: Batch) -> None:
-        """Returns when the batch is settled. Raises ImportStopped when it cannot be."""
+        """Send what is missing of the batch. Return when it is settled. Raises ImportStopped if it cannot be."""
         events = self._there.missing(batch)
         self._tally.note_already(len(batch.events) - len(events))
         await self._send(batch.customer, events)
 
     async def _send(self, customer: str | None, events: Sequence[Prepared]) -> None:
-        """Send until all is charged. ``ours``: what is replayed was charged by this run."""
+        """Send until all events are charged. ``ours``: events that are replayed were charged by this run."""
         if not events:
             return
         ours, tries = False, 0
@@ -76,7 +76,7 @@ class BatchSender:
             ours = ours or answer.unsure
             if answer.status != 202:
                 break
-            # Accepted and durable, but not priced yet: the same keys get the prices later.
+            # Accepted and durable, but not priced yet: repeating the same keys returns the prices later.
             ours = True
             await self._client.wait(tries)
             tries += 1
@@ -111,10 +111,10 @@ class BatchSender:
     def _without_refused(
         self, customer: str | None, events: Sequence[Prepared], answer: GatewayResponse
     ) -> list[Prepared]:
-        """The batch without the events that the server named. Nothing of it was charged."""
+        """Return the batch without the events that the server named. Nothing of it was charged."""
         reasons = {int(error["index"]): str(error["error"]) for error in answer.fields().get("errors", [])}
         if not reasons and events[0].customer is not None:
-            # the customer, whom the rows name, is what is wrong
+            # the problem is the customer, which the rows name
             reasons = dict.fromkeys(range(len(events)), answer.error)
         if not reasons:
             raise ImportRefused(f"a batch was refused whole: {answer.error}")
@@ -131,9 +131,9 @@ class BatchSender:
         return left
 
     async def _conflict(self, customer: str | None, events: Sequence[Prepared], answer: GatewayResponse) -> None:
-        """The server remembers some of these keys with another body. When the ledger shows the same rows, only
-        the place of their time differs (it left the window between two imports), and they are there; otherwise
-        it is told what differs."""
+        """Settle a conflict: the server remembers some of these keys with another body. If the ledger shows
+        the same rows, only the place of their time differs (it left the window between two imports), and
+        they are charged already; otherwise report what differs."""
         named = [int(error["index"]) for error in answer.fields().get("errors", [])]
         keys = [events[index].key for index in named] or [made.key for made in events]
         for tries in range(CONFLICT_TRIES):
@@ -157,7 +157,7 @@ class BatchSender:
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error to tell of several workers' errors."""
+    """Return the one error to report of several workers' errors."""
     error: BaseException = errors
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

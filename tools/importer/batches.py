@@ -1,5 +1,5 @@
-"""Rows cut into batches, each of one customer. Pure: the same file and mapping make the same batches, whatever
-options are added and however often it is read.
+"""Cuts rows into batches, each of one customer. Pure: the same file and mapping always make the same
+batches, whatever other options are given.
 """
 
 from collections.abc import Iterator
@@ -14,15 +14,15 @@ from tools.importer.row_keys import OwnIds, row_prefix
 from tools.importer.sources import SourceRow
 
 BATCH_BYTES = 1 << 20
-"""Where a batch is cut: small enough to be quick, whatever its rows hold."""
+"""Bytes at which a batch is cut: small enough to be quick, whatever its rows hold."""
 ROW_BYTES = 256
-"""What an event's key, names and punctuation take beside the row's own bytes."""
+"""Bytes that an event's key, names and punctuation add to the row's own bytes."""
 OPEN_ROWS = 20_000
-"""Rows of batches that are not full yet, when a file names its customers row by row."""
+"""Maximum rows of batches that are not full yet, when each row of a file names its customer."""
 
 
 class BadRow(NamedTuple):
-    """A row that cannot be imported. ``key``: what it would be known by, '' when that is its own id."""
+    """Row that cannot be imported. ``key``: its key, '' if that would be an id from the file."""
 
     row: int
     line: int
@@ -32,8 +32,8 @@ class BadRow(NamedTuple):
 
 
 class Batch(msgspec.Struct):
-    """Rows that are sent as one. ``repeated``: rows that say the same as an earlier one with the same id;
-    ``lines``: lines of rows that take several, with the first such line."""
+    """Rows that are sent together. ``repeated``: rows equal to an earlier one with the same id; ``lines``:
+    lines of rows that take several, with the first such line."""
 
     number: int
     customer: str | None = None
@@ -47,13 +47,14 @@ class Batch(msgspec.Struct):
 
 
 class BatchOwner(NamedTuple):
-    """Whom rows are charged to. ``key``: the customer of the API key, None of a platform's; ``named``: --customer."""
+    """Customer that rows are charged to. ``key``: the customer of the API key, None for a platform key;
+    ``named``: --customer."""
 
     key: str | None = None
     named: str | None = None
 
     def of(self, row: str | None, column: str) -> str | None:
-        """The customer that a request names for a row (None: the key's own). Raises BadCell."""
+        """Return the customer that a request names for a row (None: the key's own). Raises BadCell."""
         only = self.key or self.named
         if row is None:
             if only is None:
@@ -65,7 +66,7 @@ class BatchOwner(NamedTuple):
 
 
 class BatchCutter:
-    """Makes batches of the rows of a file."""
+    """Cutter of a file's rows into batches."""
 
     def __init__(self, events: EventMaker, whose: BatchOwner, sha256: str) -> None:
         self._events, self._whose = events, whose
@@ -75,8 +76,8 @@ class BatchCutter:
         self._number = 0
 
     def batches(self, rows: Iterator[SourceRow]) -> Iterator[Batch]:
-        """At most 1000 rows and about 1 MiB each. Raises FileError, MappingError."""
-        rest = self._new(None)  # what has no customer: bad rows and blank ones
+        """Yield batches of at most 1000 rows and about 1 MiB each. Raises FileError, MappingError."""
+        rest = self._new(None)  # rows without a customer: bad ones and blank ones
         waiting = 0
         for row in rows:
             batch = rest
@@ -127,7 +128,8 @@ class BatchCutter:
         return batch
 
     def _add(self, batch: Batch, made: Prepared) -> int:
-        """1 if the event is new; raises BadCell for an id that an earlier, different row has."""
+        """Add the event and return 1 if it is new, 0 if it repeats an earlier row. Raises BadCell for an id
+        that an earlier, different row has."""
         event = made.event
         if event.idempotency_key is None:
             event.idempotency_key = f"{self._prefix}{made.row}"

@@ -1,8 +1,8 @@
-"""What one cell of a usage file says: whole numbers, names, times. Pure.
+"""Reads one cell of a usage file: whole numbers, names, times. Pure.
 
-An absent cell (an empty one of a CSV, null) is None and never comes here. A cell that says something else
-than its field can hold raises ValueError, which becomes a BadCell: it is never rounded, cut or guessed,
-since it would be billed.
+An absent cell (an empty one of a CSV, null) is None and is never passed here. A cell that its field cannot
+hold raises ValueError, which becomes a BadCell: it is never rounded, cut or guessed, since it would be
+billed.
 """
 
 import re
@@ -21,7 +21,7 @@ KEPT = 4096
 
 
 class BadCell(ValueError):
-    """A cell that cannot be imported: ``column`` ('' when it is the whole row) and why."""
+    """Error: a cell that cannot be imported: ``column`` ('' for the whole row) and the reason."""
 
     def __init__(self, column: str, reason: str) -> None:
         super().__init__(reason)
@@ -30,28 +30,28 @@ class BadCell(ValueError):
 
 
 class Cells(Protocol):
-    """How one file format writes a cell down. ``named``: its rows keep cells by name, not in a list."""
+    """Reader of one file format's cells. ``named``: its rows keep cells by name, not in a list."""
 
     named: bool
 
     def text(self, cell: Any) -> str:
-        """Raises ValueError when it is no text."""
+        """Return the text. Raises ValueError if the cell is not text."""
         ...
 
     def id(self, cell: Any) -> str:
-        """Text, or a whole number as it is written. Raises ValueError."""
+        """Return the text, or a whole number as written. Raises ValueError."""
         ...
 
     def whole(self, cell: Any) -> int:
-        """Raises ValueError when it is no whole number."""
+        """Return the whole number. Raises ValueError if it is not one."""
         ...
 
     def moment(self, cell: Any, times: Times) -> int:
-        """UTC milliseconds. Raises ValueError when it is no time."""
+        """Return UTC milliseconds. Raises ValueError if the cell is not a time."""
         ...
 
     def json(self, cell: Any) -> Any:
-        """The cell as a value for metadata, its digits untouched. Raises ValueError."""
+        """Return the cell as a value for metadata, its digits unchanged. Raises ValueError."""
         ...
 
 
@@ -108,7 +108,7 @@ def _shown(cell: msgspec.Raw) -> str:
 
 
 def whole(text: str) -> int:
-    """A token count: 0 to 10^12. Raises ValueError for anything else, such as 2400.0."""
+    """Return a token count: 0 to 10^12. Raises ValueError for anything else, such as 2400.0."""
     if len(text) <= 12 and text.isdigit() and text.isascii():
         return int(text)
     if not WHOLE.fullmatch(text):
@@ -120,7 +120,7 @@ def whole(text: str) -> int:
 
 
 def name(text: str) -> str:
-    """1 to 256 characters without control characters, trimmed. Raises ValueError for anything else."""
+    """Return the trimmed name: 1 to 256 characters, no control characters. Raises ValueError for anything else."""
     text = trimmed(text)
     if not 1 <= len(text) <= MAX_NAME:
         raise ValueError(f"must have 1 to {MAX_NAME} characters")
@@ -130,8 +130,8 @@ def name(text: str) -> str:
 
 
 class NameColumns(dict[str, str]):
-    """``names[text]`` is `name(text)`; what was read last is remembered, since agents, actions and models come
-    again and again."""
+    """Cache in which ``names[text]`` is `name(text)`. It keeps recent texts, since agents, actions and
+    models repeat."""
 
     def __missing__(self, text: str) -> str:
         if len(self) >= KEPT:
@@ -141,7 +141,7 @@ class NameColumns(dict[str, str]):
 
 
 class IntegerColumns(dict[str, int]):
-    """``wholes[text]`` is `whole(text)`; short numbers are remembered."""
+    """Cache in which ``wholes[text]`` is `whole(text)`. It keeps short numbers."""
 
     def __missing__(self, text: str) -> int:
         made = whole(text)
@@ -151,7 +151,7 @@ class IntegerColumns(dict[str, int]):
 
 
 def customer(text: str) -> str:
-    """An id that a customer can have. Raises ValueError."""
+    """Return an id that a customer can have. Raises ValueError."""
     text = name(text)
     if text == "*" or text.startswith("_"):
         raise ValueError(f"{text[:40]!r} is reserved: '*' and ids that begin with '_' cannot be customers")
@@ -159,7 +159,7 @@ def customer(text: str) -> str:
 
 
 def own_key(text: str) -> str:
-    """A file's own idempotency key. Raises ValueError."""
+    """Return an idempotency key from the file. Raises ValueError."""
     if SHORTENED.fullmatch(text):
         raise ValueError(f"{text!r} is no id: a spreadsheet has shortened a number")
     text = name(text)

@@ -1,8 +1,8 @@
-"""The importer's HTTP client: one request, repeated until it has an answer. No decisions.
+"""The importer's HTTP client: repeats one request until it has a response. No decisions.
 
-ImportStopped     the import cannot go on
-├── Unreachable   no answer for as long as we were told to be patient
-└── Refused       an answer that repeating cannot change
+ImportStopped       the import cannot go on
+├── Unreachable     no response within the client's patience
+└── ImportRefused   a response that repeating cannot change
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from tools.importer.gateway_responses import FoundKeys, Import, Imports, ShownRo
 from tools.importer.pricing import PricingResponse
 
 AGAIN = (429, 500, 502, 503, 504)
-"""Statuses that a later try may change; 5xx other than 503 come from proxies on the way."""
+"""Statuses that a later try may change; 5xx other than 503 come from proxies in between."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between tries: doubled each time, with jitter."""
 REQUEST_LIMIT = 60.0
@@ -38,15 +38,15 @@ _voided = msgspec.json.Decoder(Voided).decode
 
 
 class ImportStopped(Exception):
-    """The import cannot go on; the message is for a person."""
+    """Error: the import cannot go on; the message is for a person."""
 
 
 class Unreachable(ImportStopped):
-    """No answer for as long as we were told to be patient."""
+    """Error: no response within the client's patience."""
 
 
 class ImportRefused(ImportStopped):
-    """An answer that repeating cannot change, such as 401."""
+    """Error: a response that repeating cannot change, such as 401."""
 
 
 class _Batch(msgspec.Struct, omit_defaults=True):
@@ -61,7 +61,7 @@ class _Lookup(msgspec.Struct, omit_defaults=True):
 
 
 class GatewayResponse(NamedTuple):
-    """``unsure``: an earlier try of this request may have been recorded."""
+    """Response of the gateway. ``unsure``: an earlier try of this request may have been recorded."""
 
     status: int
     body: bytes
@@ -80,7 +80,7 @@ class GatewayResponse(NamedTuple):
 
 
 class ImportClient:
-    """Speaks to one Rev as one key. ``pause`` sleeps seconds; passed in, so that no test does."""
+    """Client of one Rev with one key. ``pause`` sleeps for seconds; it is passed in so that tests need not sleep."""
 
     def __init__(
         self,
@@ -107,12 +107,12 @@ class ImportClient:
         await self._session.close()
 
     def now(self) -> int:
-        """UTC milliseconds by the server's clock, as its last answer told it (to 1 s)."""
+        """Return UTC milliseconds by the server's clock, as of its last response (to 1 s)."""
         return int(self._wall() * 1000) + self._ahead
 
     async def whose(self, customer: str | None) -> tuple[str | None, PricingResponse | None]:
-        """The customer of the key and its prices; None, None of a platform's key when ``customer`` is None.
-        A wrong address or key ends the import here, before it begins."""
+        """Return the customer of the key and its prices; None, None for a platform key if ``customer`` is
+        None. A wrong address or key ends the import here, before it begins."""
         answer = await self._ask("GET", "/v1/pricing", _query(customer), None)
         if answer.status == 400 and customer is None and "customer_id is required" in answer.error:
             return None, None
@@ -120,14 +120,14 @@ class ImportClient:
         return pricing.customer_id, pricing
 
     async def prices(self, customer: str) -> PricingResponse | None:
-        """What a customer of a platform pays; None when there is no such customer."""
+        """Return the prices of a platform's customer; None if there is no such customer."""
         answer = await self._ask("GET", "/v1/pricing", _query(customer), None)
         if answer.status in (400, 404):
             return None
         return _pricing(self._good("GET /v1/pricing", answer).body)
 
     async def meter(self, customer: str | None, import_id: str, events: Sequence[msgspec.Struct]) -> GatewayResponse:
-        """POST one batch; 201, 202, 400, 409 and 413 are answers, anything else raises."""
+        """Send one batch. Return a 201, 202, 400, 409 or 413 response; anything else raises."""
         body = _encode(_Batch(events, import_id, customer))
         if len(body) > MAX_BATCH_BODY:
             return GatewayResponse(413, b'{"error": "the batch is too large"}', False)
@@ -137,7 +137,7 @@ class ImportClient:
         return answer
 
     async def lookup(self, customer: str | None, keys: Sequence[str]) -> dict[str, ShownRow]:
-        """The charged events with these idempotency keys (at most 1000), by key."""
+        """Return the charged events with these idempotency keys (at most 1000), by key."""
         if not keys:
             return {}
         body = _encode(_Lookup(keys, customer))
@@ -145,7 +145,7 @@ class ImportClient:
         return {shown.idempotency_key: shown for shown in _found(answer.body).events}
 
     async def imported(self, customer: str | None, import_id: str) -> Import | None:
-        """What the ledger has of an import; None when it has nothing."""
+        """Return what the ledger has of an import; None if nothing."""
         path = f"/v1/imports/{quote(import_id, safe='')}"
         answer = await self._ask("GET", path, _query(customer), None)
         if answer.status == 404 and answer.fields().get("code") == "not_found":
@@ -153,31 +153,31 @@ class ImportClient:
         return _import(self._good(f"GET {path}", answer).body)
 
     async def imports(self, customer: str | None, import_id: str | None = None) -> AsyncIterator[Import]:
-        """All imports, or one, newest first; a platform key that names no customer is told of all customers'."""
+        """Yield all imports, or one, newest first; with a platform key and no customer, those of all customers."""
         only = {} if import_id is None else {"import_id": import_id}
         async for answer in self._pages("/v1/imports", {**_query(customer), **only}):
             for one in _imports(answer.body).imports:
                 yield one
 
     async def events_of(self, customer: str | None, import_id: str) -> AsyncIterator[list[ShownRow]]:
-        """The events of an import, in pages."""
+        """Yield the events of an import, in pages."""
         async for answer in self._pages("/v1/events", {**_query(customer), "import_id": import_id}):
             yield _events(answer.body).events
 
     async def void(self, event_ids: Sequence[int], reason: str) -> Voided:
-        """Take events back, each once. The client must carry the admin token."""
+        """Void events, each once. The client must carry the admin token."""
         path = "/api/admin/events/void"
         answer = await self._ask("POST", path, {}, _encode({"event_ids": event_ids, "reason": reason}))
         return _voided(self._good(f"POST {path}", answer).body)
 
     def as_admin(self, token: str) -> "ImportClient":
-        """The same connection with another secret."""
+        """Return a client with the same connection and another secret."""
         other = copy.copy(self)
         other._key = token
         return other
 
     async def wait(self, tries: int, asked: float = 0.0) -> None:
-        """Pause before try number ``tries`` + 1: backoff with jitter, at least what was asked for."""
+        """Pause before try number ``tries`` + 1: backoff with jitter, at least ``asked`` seconds."""
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tries, 20))
         await self._pause(max(pause * self._rng.uniform(0.5, 1.0), asked))
 
@@ -239,14 +239,14 @@ class ImportClient:
         try:
             theirs = int(parsedate_to_datetime(date).timestamp()) * 1000
         except ValueError:
-            return  # a date that cannot be read tells nothing about the clock
+            return  # an unreadable date says nothing about the clock
         ahead = theirs - int(self._wall() * 1000)
-        # The header counts whole seconds, so a smaller difference is none.
+        # The header has whole seconds, so a smaller difference is ignored.
         self._ahead = ahead if abs(ahead) > 2000 else 0
 
 
 def _seconds(retry_after: str | None) -> float:
-    """Seconds of a Retry-After header, at most 30; 0 when there is none that we understand."""
+    """Return the seconds of a Retry-After header, at most 30; 0 if it is missing or not understood."""
     return min(30.0, float(retry_after)) if retry_after and retry_after.isdigit() else 0.0
 
 

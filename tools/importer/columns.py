@@ -1,4 +1,4 @@
-"""Which column of a usage file feeds which field of a meter event. Pure."""
+"""Maps columns of a usage file to fields of a meter event. Pure."""
 
 import difflib
 import re
@@ -18,7 +18,7 @@ NAMES = ("agent_id", "action", "outcome", *LABELS)
 FIELDS = (*NUMBERS, *NAMES, TIME, KEY, CUSTOMER)
 METADATA = "metadata."
 SOURCE_TIME = "source_time"
-"""The name in metadata under which a time is kept that the server would not take."""
+"""Name in metadata under which a time outside the server's bounds is kept."""
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "tokens_input": (
@@ -37,21 +37,21 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     **{name: (name.replace("_", ""), *about.headers) for name, about in ABOUT.items()},
     "customer_id": ("customerid",),
 }  # fmt: skip
-"""For each field the headers that are taken for it, best first, without case or punctuation. None stands for
-idempotency_key: a column becomes the key only when --map says so."""
+"""Headers recognised for each field, best first, without case or punctuation. idempotency_key has none: a
+column becomes the key only with --map."""
 
 NEAR = 0.85
-"""How alike (difflib's ratio) a name is to another that it is taken for a misspelling of."""
+"""Similarity (difflib's ratio) above which a name counts as a misspelling of another."""
 EDGES = "\ufeff\u200b\u200c\u200d\u200e\u200f\u2060\u00ad"
-"""Characters that nobody sees; str.strip leaves them."""
+"""Invisible characters, which str.strip does not remove."""
 
 
 class MappingError(ValueError):
-    """--map or --set asks for something that cannot be, or the columns leave open what is meant."""
+    """Error: --map or --set is invalid, or the columns are ambiguous."""
 
 
 class ColumnPlan(NamedTuple):
-    """Field to column for one set of columns; ``unused`` columns feed nothing."""
+    """Field to column for one set of columns; ``unused`` columns feed no field."""
 
     sources: dict[str, str]
     metadata: dict[str, str]
@@ -59,7 +59,7 @@ class ColumnPlan(NamedTuple):
 
 
 def trimmed(text: str) -> str:
-    """A name without blanks and invisible characters at its ends, in Unicode's composed form (NFC)."""
+    """Return a name without blanks and invisible characters at its ends, in Unicode's composed form (NFC)."""
     text = text.strip()
     if text.isascii():
         return text
@@ -70,10 +70,10 @@ def trimmed(text: str) -> str:
 
 
 class Columns:
-    """The mapping of a whole import: what --map and --set say, then the aliases.
+    """Mapping of a whole import: --map and --set, then the aliases.
 
-    ``mapped`` is field to column (an empty column: take none); a field ``metadata.x`` feeds
-    metadata. ``fixed`` is the same value for every row.
+    ``mapped`` is field to column (an empty column: use none); a field ``metadata.x`` feeds metadata.
+    ``fixed`` is the same value for every row.
     """
 
     def __init__(self, mapped: Mapping[str, str], fixed: Mapping[str, str]) -> None:
@@ -91,7 +91,7 @@ class Columns:
         self.mapped, self.fixed = dict(mapped), dict(fixed)
 
     def plan(self, columns: Sequence[str]) -> ColumnPlan:
-        """The plan for rows with these columns. Raises MappingError when two columns could be meant."""
+        """Return the plan for rows with these columns. Raises MappingError if two columns could feed one field."""
         sources = {f: c for f, c in self.mapped.items() if c and f in FIELDS and c in columns}
         taken = set(self.mapped.values())
         by_name = _by_name(c for c in columns if c not in taken)
@@ -112,7 +112,7 @@ class Columns:
         return ColumnPlan(sources, metadata, [c for c in columns if c not in used])
 
     def missing(self, columns: Iterable[str]) -> str | None:
-        """What to say of the first column that --map names and the file does not have."""
+        """Return the message about the first column that --map names and the file does not have, or None."""
         there = list(columns)
         for column in self.mapped.values():
             if column and column not in there:
@@ -121,11 +121,11 @@ class Columns:
 
     @property
     def maps_tokens(self) -> bool:
-        """Whether --map or --set says what the tokens are, if only that there are none."""
+        """True if --map or --set gives the tokens, even if only to say that there are none."""
         return any(field in self.mapped or field in self.fixed for field in NUMBERS)
 
     def near_tokens(self, sources: Iterable[str], unused: Iterable[str]) -> tuple[str, str] | None:
-        """A field of tokens without a column, and an unused column that is almost one of its names."""
+        """Return a token field without a column and an unused column that is nearly one of its names, or None."""
         given = {*sources, *self.mapped, *self.fixed}
         if TOKENS in given:
             return None
@@ -137,8 +137,8 @@ class Columns:
         return None
 
     def lacks_tokens(self, plan: ColumnPlan) -> str | None:
-        """What is wrong with a row of these columns, in a file of which other rows say their tokens: None, or a
-        sentence. JSON names its columns row by row, and in some of them misspelt."""
+        """Return what is wrong with a row of these columns, in a file whose other rows give their tokens:
+        None, or a sentence. In JSON each row names its columns, and some rows may misspell them."""
         near = self.near_tokens(plan.sources, plan.unused)
         if near is not None:
             field, column = near
@@ -149,7 +149,7 @@ class Columns:
         return None
 
     def rivals(self, sources: Mapping[str, str], unused: Iterable[str]) -> list[tuple[str, str, str]]:
-        """Field, its column, and an unused column that could have fed it as well."""
+        """Return each field, its column, and an unused column that could have fed it as well."""
         rest = {plain(column): column for column in unused}
         return [
             (field, column, rest[name])
@@ -161,7 +161,7 @@ class Columns:
 
 
 def plain(column: str) -> str:
-    """A column's name without case and punctuation."""
+    """Return a column's name without case and punctuation."""
     return re.sub(r"[^a-z0-9]", "", column.lower())
 
 
@@ -178,7 +178,7 @@ def _mean(word: str, words: Iterable[str]) -> str:
 
 
 def pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
-    """``a=b,c=d`` (repeatable) as a mapping. Raises MappingError naming the option."""
+    """Parse ``a=b,c=d`` (repeatable) into a mapping. Raises MappingError naming the option."""
     found: dict[str, str] = {}
     for part in (part for text in texts for part in text.split(",")):
         field, equals, value = part.partition("=")

@@ -1,4 +1,4 @@
-"""`rev import`: what is known and compared before the first charge, the question, then the sending."""
+"""`rev import`: examines the file and the ledger before the first charge, asks for confirmation, then sends."""
 
 import argparse
 import asyncio
@@ -38,15 +38,15 @@ from tools.importer.tally import Tally
 FINE, SOME_BAD, FAILED = 0, 1, 2
 AGAIN = "Repeat the command: no row is charged twice."
 SHOWN_TRIES, SHOWN_PAUSE = 50, 0.2
-"""How often, and after how many seconds each time, the ledger is asked whether it shows the import."""
+"""Number of checks that the ledger shows the import, and the seconds between them."""
 SHOWN_BAD = 100
-"""How many bad rows are told one by one."""
+"""Maximum bad rows that are reported one by one."""
 Ask = Callable[[str], bool]
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 def on_terminal() -> Ask | None:
-    """Asks the person at the terminal; None when there is none."""
+    """Return a function that asks the person at the terminal; None if there is no terminal."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return None
 
@@ -60,8 +60,8 @@ def on_terminal() -> Ask | None:
 
 
 def run(args: argparse.Namespace, ask: Ask | None = None) -> int:
-    """0: every row is in the ledger; 1: all but the bad rows; 2: it could not be done. ``ask``: None asks nobody.
-    Raises SettingError for a --url that is none."""
+    """Run the import. Return 0: every row is in the ledger; 1: all but the bad rows; 2: it could not be
+    done. ``ask``: None asks nobody. Raises SettingError for an invalid --url."""
     console, errors = printing(), printing(stderr=True)
     try:
         access = typed.access(args)
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace, ask: Ask | None = None) -> int:
             if options is None or hashed is None:
                 return undo_command.run(args, access, client, runner.run, ask, console)
             return _Import(options, hashed, access, client, console, errors).run(runner.run, ask)
-    except KeyboardInterrupt:  # Ctrl-C; what it came to so far is told already
+    except KeyboardInterrupt:  # Ctrl-C; the results so far were reported already
         errors.print(f"rev import: stopped. {AGAIN}", style="red")
         return FAILED
     except (UsageError, MappingError, FileError, ImportStopped, OSError, BadCell) as error:
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace, ask: Ask | None = None) -> int:
 
 
 def recorded_as(error: Exception, file: str) -> str:
-    """An error as a sentence."""
+    """Return an error as a sentence."""
     match error:
         case BadCell():
             return f"{error.column}: {error}"
@@ -101,7 +101,7 @@ async def _connected(access: Access) -> ImportClient:
 
 
 class Examined(NamedTuple):
-    """What a file says and what of it is there, before anything is sent."""
+    """Contents of a file and what of it is in the ledger, before anything is sent."""
 
     subject: FileSubject
     read: FileReading
@@ -113,7 +113,7 @@ class Examined(NamedTuple):
 
     @property
     def customers(self) -> list[str | None]:
-        """Whom the rows name that can be charged."""
+        """Customers that the rows name and that can be charged."""
         return [customer for customer, prices in self.prices.items() if prices is not None]
 
 
@@ -131,7 +131,7 @@ class _Import:
         self._began = time.monotonic()
 
     def run(self, wait_for: Run, ask: Ask | None) -> int:
-        """The exit code."""
+        """Run the import and return the exit code."""
         options = self._options
         seen: Examined = wait_for(self._examine())
         asking = ask is not None and not options.yes and seen.survey.events > seen.there.rows
@@ -156,7 +156,7 @@ class _Import:
         return SOME_BAD if self._tally.bad else FINE
 
     async def _examine(self) -> Examined:
-        """Reads the whole file, asks the server, compares. Raises what forbids the import."""
+        """Read the whole file, query the server, compare. Raises whatever forbids the import."""
         options, client = self._options, self._client
         named = options.columns.fixed.get(CUSTOMER, self._access.customer)
         if self._access.customer not in (None, named):
@@ -194,8 +194,8 @@ class _Import:
         return Examined(subject=subject, read=read, survey=survey, prices=prices, known=known, there=there, doubts=told)
 
     async def _known(self, key: str | None, customers: list[str | None]) -> dict[str | None, Import]:
-        """What the ledger has of this import, by customer. Raises OtherImport when it was charged to a customer whom
-        the file does not name now, unless that was told."""
+        """Return what the ledger has of this import, by customer. Raises OtherImport if it was charged to a
+        customer that the file does not name now, unless --other-customer allows it."""
         found, rest = await self._in_ledger(key, customers)
         others = [one.customer_id for one in rest if one.events > one.voided_events]
         if others and not self._options.other_customer:
@@ -209,8 +209,8 @@ class _Import:
     async def _in_ledger(
         self, key: str | None, customers: list[str | None]
     ) -> tuple[dict[str | None, Import], list[Import]]:
-        """What the ledger has of this import: by customer, as requests name them, and of all others. One request,
-        and one more for each customer of a platform who is not among the answer."""
+        """Return what the ledger has of this import: by customer, as requests name them, and of all others.
+        Makes one request, plus one for each customer of a platform that is not in the response."""
         if key is not None:
             one = await self._client.imported(None, self._id)
             return ({} if one is None else {None: one}), []
@@ -225,8 +225,8 @@ class _Import:
     async def _may_be_there(
         self, read: FileReading, survey: Survey, known: Collection[str | None], customers: list[str | None]
     ) -> bool:
-        """Whether rows of the file may be in the ledger: of an earlier import of it, or of whatever has sent the
-        same ids. An import of an earlier release has no id: some of its rows are looked for."""
+        """True if rows of the file may be in the ledger: from an earlier import of it, or from any sender
+        of the same ids. An import by an earlier release has no id, so some of its rows are looked up."""
         if known or "idempotency_key" in read.events.used:
             return True
         return len(customers) == 1 and bool(await self._client.lookup(customers[0], survey.keys))
@@ -261,8 +261,8 @@ class _Import:
         summary(self._console, tally, took, notes)
 
     async def _shown(self, seen: Examined) -> bool:
-        """Waits until the ledger shows what this run charged, which is what a repeat with other options is held
-        against."""
+        """Wait until the ledger shows what this run charged, which a repeat with other options is compared
+        with. Return whether it does."""
         wanted = sum(one.events for one in seen.known.values()) + self._tally.imported
         try:
             for _ in range(SHOWN_TRIES):
@@ -271,7 +271,7 @@ class _Import:
                     return True
                 await self._client.wait(0, SHOWN_PAUSE)
         except Unreachable:
-            pass  # all rows are charged; what is not known is told
+            pass  # all rows are charged; the summary reports what is not known
         return False
 
     def _notes(self, seen: Examined) -> list[str]:
@@ -294,7 +294,7 @@ class _Import:
 
 
 class _ProgressReporter:
-    """Tells of bad rows on stderr, the first ones each; nothing before `release`."""
+    """Reporter of bad rows on stderr, up to a limit; it prints nothing before `release`."""
 
     def __init__(self, errors: Console) -> None:
         self._errors = errors
@@ -313,7 +313,7 @@ class _ProgressReporter:
             self._held.append(line)
 
     def release(self) -> None:
-        """The file is fit to be imported: what is wrong with single rows is worth telling."""
+        """Print the held lines: the file can be imported, so errors in single rows are worth reporting."""
         held, self._held = self._held or [], None
         for line in held:
             self._print(line)

@@ -1,8 +1,8 @@
-"""A strict reader of CSV: what is wrong is told with line and column, nothing is guessed.
+"""A strict CSV reader: it reports errors with line and column and guesses nothing.
 
-As RFC 4180: a cell either has no quote in it, or begins and ends with one and doubles those within. The
-csv module takes `5" disk` and ` "a"` as they stand and ends a quote with the file, so a mistake of whoever
-wrote the file would be charged; therefore this reader of our own.
+It follows RFC 4180: a cell either contains no quote, or begins and ends with one and doubles those within.
+The csv module accepts `5" disk` and ` "a"` unchanged and ends an open quote with the file, so mistakes in a
+file would be charged; hence this reader.
 """
 
 import re
@@ -10,27 +10,27 @@ from collections.abc import Iterator
 from typing import TextIO
 
 MAX_ROW = 4 << 20
-"""Characters of one row; a longer one could not be sent."""
+"""Maximum characters of one row; a longer one could not be sent."""
 ENDS = "\r\n"
 
 
 class CsvError(ValueError):
-    """The file cannot be read on: where its rows end is unknown."""
+    """Error: reading cannot continue, because the end of the row is unknown."""
 
 
 Record = tuple[int, int, list[str | None], str, str | None, int]
-"""One row: the line where it begins, how many lines it takes, its cells (None where blank), its text, why it is no
-good row (or None), and in which cell (from 0). A plain tuple, since there is one for every row."""
+"""One row: the line where it begins, how many lines it takes, its cells (None where blank), its text, why
+it is bad (or None), and in which cell (from 0). A plain tuple, since there is one for every row."""
 
 
 class Reader:
-    """The records of an open file, blank ones included, as lists of trimmed cells.
+    """Records of an open file, blank ones included, as lists of trimmed cells.
 
-    The file must have been opened with ``newline=""``. Raises CsvError.
+    The file must be opened with ``newline=""``. Raises CsvError.
     """
 
     def __init__(self, file: TextIO, delimiter: str, line: int = 0) -> None:
-        """``line``: how many lines of the file have been read already."""
+        """Initialize the reader. ``line``: number of lines of the file that have been read already."""
         self._file, self._delimiter, self._line = file, delimiter, line
         mark = re.escape(delimiter)
         blank = "" if delimiter in " \t" else "[ \\t]*"
@@ -49,7 +49,7 @@ class Reader:
                 yield self._line, 1, [cell.strip() or None for cell in text.split(delimiter)], text, None, 0
 
     def _quoted(self, text: str) -> Record:
-        """A record with quotes in it, of which ``text`` is the first line."""
+        """Return a record that contains quotes; ``text`` is its first line."""
         first, cells, at = self._line, list[str | None](), 0
         problem: tuple[str, int] | None = None
         text, end = _body(text)
@@ -74,7 +74,7 @@ class Reader:
             at += 1
 
     def _longer(self, text: str, end: str, first: int, opened: int) -> tuple[str, str]:
-        """The record with the further lines of the quoted cell that begins at ``opened``."""
+        """Return the record extended by the further lines of the quoted cell that begins at ``opened``."""
         parts, size = [text], len(text)
         while True:
             more = self._file.readline(MAX_ROW)
@@ -99,20 +99,20 @@ class Reader:
 
 
 def _body(line: str) -> tuple[str, str]:
-    """A line without its end, and its end."""
+    """Return a line without its end, and its end."""
     body = line.rstrip(ENDS)
     return body, line[len(body) :]
 
 
 def _opening(text: str, at: int) -> int | None:
-    """Where the quote is with which the cell at ``at`` begins; None when it does not begin with one."""
+    """Return the position of the quote that opens the cell at ``at``; None if the cell does not begin with one."""
     while at < len(text) and text[at] in " \t":
         at += 1
     return at if text[at : at + 1] == '"' else None
 
 
 def _closing(text: str, opened: int) -> int:
-    """Where the quote is closed that was opened there; -1 when it is not."""
+    """Return the position of the quote that closes the one at ``opened``; -1 if it is not closed."""
     at = opened + 1
     while True:
         at = text.find('"', at)
@@ -127,6 +127,6 @@ def _next(text: str, delimiter: str, at: int) -> int:
 
 
 def _position(text: str, at: int, first: int) -> str:
-    """Line and column of a position in a record that begins on line ``first``."""
+    """Return line and column of a position in a record that begins on line ``first``."""
     before = re.split(r"\r\n|\r|\n", text[:at])
     return f"line {first + len(before) - 1}, column {len(before[-1]) + 1}"

@@ -1,6 +1,7 @@
-"""A row of a usage file as a meter event. Pure.
+"""Makes a meter event of a row of a usage file. Pure.
 
-The mapping is made into one function for each set of columns, since it runs for every row of every file.
+The mapping is compiled into one function for each set of columns, since it runs for every row of every
+file.
 """
 
 from collections.abc import Callable
@@ -34,7 +35,7 @@ MAX_PLANS = 10_000
 
 
 class ImportEvent(Labels, omit_defaults=True, frozen=False, gc=False):  # type: ignore[misc]  # mypy: a dataclass
-    """The fields of POST /v1/meter that an import sets."""
+    """Fields of POST /v1/meter that an import sets."""
 
     agent_id: str | None = None
     action: str | None = None
@@ -49,12 +50,13 @@ class ImportEvent(Labels, omit_defaults=True, frozen=False, gc=False):  # type: 
 
 NO_LABELS: dict[str, Any] = {}
 OWN = len(ImportEvent.__struct_fields__) - len(LABELS)
-"""How many fields come before the labels."""
+"""Number of fields before the labels."""
 
 
 class Prepared(msgspec.Struct, gc=False):
-    """A row as an event. ``at``: its time in UTC ms, not yet a field of the event; ``customer``: whom it names;
-    ``total``: the tokens that are charged; ``late``: the server would not take its time as a timestamp."""
+    """Row as an event. ``at``: its time in UTC ms, not yet a field of the event; ``customer``: the one that
+    it names; ``total``: the tokens that are charged; ``late``: the server would not accept its time as a
+    timestamp."""
 
     row: int
     line: int
@@ -69,8 +71,8 @@ class Prepared(msgspec.Struct, gc=False):
         return self.event.idempotency_key or ""
 
     def placed(self, oldest: int, latest: int) -> ImportEvent:
-        """The event as it is sent: its time is its timestamp when the server takes it (from ``oldest`` to
-        ``latest``, UTC ms), and else kept in the metadata."""
+        """Return the event as it is sent: its time is its timestamp if the server accepts it (from
+        ``oldest`` to ``latest``, UTC ms), otherwise it is kept in the metadata."""
         event, at = self.event, self.at
         if at is None:
             return event
@@ -80,7 +82,7 @@ class Prepared(msgspec.Struct, gc=False):
         return self.kept_time()
 
     def kept_time(self) -> ImportEvent:
-        """The event with its time in the metadata alone."""
+        """Return the event with its time in the metadata only."""
         assert self.at is not None
         metadata = {**(self.event.metadata or {}), SOURCE_TIME: iso(self.at)}
         return msgspec.structs.replace(self.event, timestamp=None, metadata=metadata)
@@ -88,11 +90,11 @@ class Prepared(msgspec.Struct, gc=False):
 
 Make = Callable[[SourceRow], Prepared]
 Step = tuple[str, Any, Callable[[Any], Any], str]
-"""A field, the place of its cell in a row, what reads the cell, and the column."""
+"""Field, position of its cell in a row, function that reads the cell, and column."""
 
 
 class Fixed(NamedTuple):
-    """What --set puts into every row."""
+    """Values that --set puts into every row."""
 
     fields: dict[str, Any]
     metadata: dict[str, str]
@@ -101,8 +103,8 @@ class Fixed(NamedTuple):
 
 
 class EventMaker:
-    """Makes events of rows. ``header``: the columns of all rows, or None when each row has its own; ``keep``:
-    whether columns that feed no field are kept as metadata; ``no_tokens``: whether a row may have no column of
+    """Maker of events from rows. ``header``: the columns of all rows, or None if each row has its own;
+    ``keep``: keep columns that feed no field as metadata; ``no_tokens``: allow rows without a column of
     tokens."""
 
     def __init__(
@@ -119,16 +121,16 @@ class EventMaker:
         self._names, self._wholes = NameColumns(), IntegerColumns()
         self._plans: dict[tuple[str, ...], Make] = {}
         self.used: dict[str, str] = {}
-        """Field (``metadata.x`` too) to the column that fed it first, in the order met."""
+        """Field (including ``metadata.x``) to the column that fed it first, in the order met."""
         self.unused: dict[str, None] = {}
-        """Columns that feed nothing, in the order met."""
+        """Columns that feed no field, in the order met."""
         self.columns: dict[str, None] = {}
         """All columns met."""
         self._fixed = self._read_fixed()
         self._header = None if header is None else self.plan(tuple(header))
 
     def of(self, row: SourceRow) -> Prepared:
-        """The event of a row, without its key. Raises BadCell, which names the column; MappingError."""
+        """Return the event of a row, without its key. Raises BadCell, which names the column, or MappingError."""
         if row.problem is not None:
             raise row.problem
         make = self._header
@@ -138,7 +140,7 @@ class EventMaker:
         return make(row)
 
     def plan(self, columns: tuple[str, ...]) -> Make:
-        """The function for rows with these columns."""
+        """Return the function for rows with these columns."""
         plan = self._columns.plan(columns)
         if self._keep:
             plan = self._kept(plan)
@@ -164,7 +166,7 @@ class EventMaker:
         )
 
     def _read_fixed(self) -> Fixed:
-        """The values of --set. Raises BadCell for one that no event could hold."""
+        """Return the values of --set. Raises BadCell for one that no event could hold."""
         fields: dict[str, Any] = {}
         metadata: dict[str, str] = {}
         for field, text in self._columns.fixed.items():
@@ -178,7 +180,7 @@ class EventMaker:
         return Fixed(fields, metadata, fields.pop(TIME, None), fields.pop(CUSTOMER, None))
 
     def _reader(self, field: str, cells: Cells) -> Callable[[Any], Any]:
-        """What reads a cell for a field. Raises ValueError when called with one that cannot be."""
+        """Return the function that reads a cell for a field; it raises ValueError for an invalid cell."""
         text = isinstance(cells, CsvCells)
         if field in NUMBERS:
             return self._wholes.__getitem__ if text else cells.whole
@@ -192,7 +194,7 @@ class EventMaker:
         return names if text else lambda cell: names(as_text(cell))
 
     def _compile(self, plan: ColumnPlan, columns: tuple[str, ...]) -> Make:
-        """One function that makes an event of a row with these columns."""
+        """Return one function that makes an event of a row with these columns."""
         where: dict[str, Any] = dict(zip(columns, columns if self._cells.named else range(len(columns)), strict=True))
         steps: list[Step] = [(f, where[c], self._reader(f, self._cells), c) for f, c in plan.sources.items()]
         time = next((step for step in steps if step[0] == TIME), None)
@@ -202,7 +204,7 @@ class EventMaker:
         fixed, check = self._fixed, _checker(plan)
         template = dict(fixed.fields)
         if "agent_id" not in self._columns.mapped and ("agent_id" not in plan.sources or self._cells.named):
-            template.setdefault("agent_id", DEFAULT_AGENT)  # in JSON, null is as absent
+            template.setdefault("agent_id", DEFAULT_AGENT)  # in JSON, null counts as absent
 
         values = [template.get(name) for name in ImportEvent.__struct_fields__]
         labelled = any(name in template or name in plan.sources for name in LABELS)
@@ -246,7 +248,7 @@ class EventMaker:
 
 
 def _refusing(reason: str) -> Make:
-    """The function for rows that cannot be told from their columns."""
+    """Return a function that refuses rows because of their columns."""
 
     def make(row: SourceRow) -> Prepared:
         raise BadCell("", reason)
@@ -255,8 +257,8 @@ def _refusing(reason: str) -> Make:
 
 
 def _checker(plan: ColumnPlan) -> Callable[[ImportEvent], int]:
-    """What the server would refuse a whole batch for, found in a row so that it costs that row only. The
-    function gives the tokens that are charged and raises BadCell."""
+    """Return a function that returns the tokens to charge. It raises BadCell for what the server would
+    refuse a whole batch for, so that only the row is lost."""
     sources = plan.sources
 
     def check(event: ImportEvent) -> int:

@@ -1,5 +1,6 @@
-"""One reading of a file: opened, its header checked, its rows made into batches. Every reading of one import makes
-the same batches, since what it depends on is fixed before the first."""
+"""One pass over a file: opens it, checks its header, makes its rows into batches. Every pass of one import
+makes the same batches, since all that they depend on is fixed before the first.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from tools.importer.timestamps import Times
 
 
 class FileSubject(NamedTuple):
-    """What is imported for whom. ``now``: UTC ms by the server's clock when the import began."""
+    """File to import, and its customer. ``now``: UTC ms by the server's clock when the import began."""
 
     options: Options
     digest: Digest
@@ -23,7 +24,7 @@ class FileSubject(NamedTuple):
 
 
 class FileReading(NamedTuple):
-    """``events`` and ``times`` tell of the file what they have met when the batches are used up."""
+    """One pass over a file. ``events`` and ``times`` hold what they met in the file once the batches are used up."""
 
     batches: Iterator[Batch]
     events: EventMaker
@@ -32,7 +33,8 @@ class FileReading(NamedTuple):
 
 @contextmanager
 def reading(subject: FileSubject) -> Iterator[FileReading]:
-    """Raises FileError, MappingError, BadCell (of --set), OSError; so does reading the batches."""
+    """Open the file for one pass. Opening it and reading the batches raise FileError, MappingError, BadCell
+    (of --set) or OSError."""
     options = subject.options
     source = open_source(options.path, options.delimiter, subject.digest.nul)
     try:
@@ -46,8 +48,8 @@ def reading(subject: FileSubject) -> Iterator[FileReading]:
 
 
 def examined(options: Options) -> Digest:
-    """The file's digest. What is wrong with its beginning is told here, before any server is asked: raises as
-    `reading` does."""
+    """Return the file's digest. Problems at the beginning of the file are found here, before any server is
+    contacted; raises the same errors as `reading`."""
     found = digest(options.path)
     source = open_source(options.path, options.delimiter, found.nul)
     try:
@@ -59,7 +61,7 @@ def examined(options: Options) -> Digest:
 
 
 def check_header(header: list[str], columns: Columns, loose: bool) -> None:
-    """Raises FileError for a header that cannot be one. ``loose``: it need not name a column that is known."""
+    """Raise FileError for an invalid header. ``loose``: it need not name a known column."""
     missing = columns.missing(header)
     if missing is not None:
         raise FileError(missing)

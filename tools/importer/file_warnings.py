@@ -1,4 +1,4 @@
-"""What looks wrong with a file and its mapping: told before the first charge, and again at the end. Pure."""
+"""Warnings about a file and its mapping, shown before the first charge and again at the end. Pure."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,7 +10,7 @@ from tools.importer.timestamps import Times
 
 
 def stops(columns: Columns, events: EventMaker, no_tokens: bool) -> str | None:
-    """What forbids the import, now that the whole file was read: None, or a sentence."""
+    """Return what forbids the import after the whole file was read: None, or a sentence."""
     missing = columns.missing(events.columns)
     if missing is not None:
         return missing
@@ -33,7 +33,7 @@ def stops(columns: Columns, events: EventMaker, no_tokens: bool) -> str | None:
 def doubts(
     columns: Columns, events: EventMaker, survey: Survey, times: Times, prices: Mapping[str | None, Prices | None]
 ) -> list[str]:
-    """Sentences, the gravest first."""
+    """Return warnings as sentences, the most serious first."""
     return [*_of_money(survey, prices), *_of_columns(columns, events), *_of_time(survey, times), *_of_rows(survey)]
 
 

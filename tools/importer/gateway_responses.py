@@ -1,4 +1,4 @@
-"""What the server answers, as far as an import reads it. Money is kept as the text of its JSON number."""
+"""Fields of the server's responses that an import reads. Money is kept as the text of its JSON number."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from schemas.labels import Labels
 
 
 class ImportedRow(msgspec.Struct):
-    """What became of one event of a batch. ``total_cents``: cents, or null before it is priced."""
+    """Result of one event of a batch. ``total_cents``: cents, or null before it is priced."""
 
     event_id: int
     total_cents: msgspec.Raw = msgspec.Raw(b"null")
@@ -15,13 +15,13 @@ class ImportedRow(msgspec.Struct):
 
 
 class ChargedRow(msgspec.Struct):
-    """The answer to a batch, in the order of its events."""
+    """Response to a batch, in the order of its events."""
 
     results: list[ImportedRow]
 
 
 class EventSubject(msgspec.Struct):
-    """The ``event`` of an event as GET /v1/events shows it."""
+    """``event`` of an event as GET /v1/events shows it."""
 
     agent_id: str
     action: str
@@ -46,14 +46,14 @@ class ShownRow(Labels, frozen=True):
 
 
 class FoundKeys(msgspec.Struct):
-    """A list of events."""
+    """List of events."""
 
     events: list[ShownRow]
 
 
 class Import(msgspec.Struct):
-    """One import with its sums: ``charged_cents`` by its events and their outcomes, ``voided_cents`` (negative)
-    taken back, ``total_cents`` both."""
+    """One import with its sums: ``charged_cents`` for its events and their outcomes, ``voided_cents``
+    (negative) for what was voided, ``total_cents`` for both."""
 
     import_id: str
     customer_id: str
@@ -68,7 +68,7 @@ class Import(msgspec.Struct):
 
 
 class Imports(msgspec.Struct):
-    """A list of imports."""
+    """List of imports."""
 
     imports: list[Import]
 
@@ -83,12 +83,12 @@ class OneVoid(msgspec.Struct):
 
 
 class Voided(msgspec.Struct):
-    """The answer to a bulk void. ``missing``: ids that charged nothing."""
+    """Response to a bulk void. ``missing``: ids that charged nothing."""
 
     voids: list[OneVoid]
     missing: list[int]
 
 
 def cents(number: msgspec.Raw) -> str:
-    """The text of an amount."""
+    """Return the text of an amount."""
     return bytes(number).decode()

@@ -1,4 +1,4 @@
-"""`rev imports`: the imports of a customer with their sums."""
+"""`rev imports`: lists the imports of a customer with their sums."""
 
 import argparse
 import asyncio
@@ -15,7 +15,7 @@ from tools.importer.undo_command import list_imports, table
 
 
 def run(args: argparse.Namespace) -> int:
-    """0, or 2 when they cannot be had. Raises SettingError for a --url that is none."""
+    """List the imports. Return 0, or 2 if they cannot be read. Raises SettingError for an invalid --url."""
     console, errors = printing(), printing(stderr=True)
     try:
         found = asyncio.run(_list(typed.access(args)))

@@ -1,8 +1,8 @@
-"""A gateway in memory for tests of clients: idempotent batches, imports, voids, a lagging ledger, faults.
+"""In-memory gateway for tests of clients: idempotent batches, imports, voids, a lagging ledger, faults.
 
-It keeps the part of docs/api.md that the importer leans on: batches validated and charged all or nothing, keys
-remembered until `forget` within (customer, mode), and a ledger that shows a charge only when `lag` further
-requests have come. No file, no clock, no randomness: what goes wrong is a list of faults, taken one a batch.
+It implements the part of docs/api.md that the importer depends on: batches validated and charged all or
+nothing, keys remembered until `forget` within (customer, mode), and a ledger that shows a charge only after
+`lag` further requests. No file, no clock, no randomness: faults come from a list, one for each batch.
 """
 
 import json
@@ -17,32 +17,33 @@ from schemas.money import PICO, format_cents
 DEFAULTS = {"completion": (PICO // 2, 300_000_000), "chat": (PICO // 10, 100_000_000)}
 """Action to (base, per token), in pico-cents."""
 ACCEPTED = "2026-04-26T12:00:00.000Z"
-"""When everything is accepted: there is no clock."""
+"""Accepted time of everything: there is no clock."""
 
 
 class Key(NamedTuple):
-    """An API key: of a customer, or of a platform (``*``)."""
+    """API key: of a customer, or of a platform (``*``)."""
 
     customer: str
     test: bool = False
 
 
 class Space(NamedTuple):
-    """Where keys and events live: a customer in one mode."""
+    """Namespace of keys and events: a customer in one mode."""
 
     customer: str
     test: bool
 
 
 class _Number(str):
-    """The text of a JSON number that is no integer."""
+    """Text of a JSON number that is not an integer."""
 
 
 class MemoryGateway:
-    """``faults``: what happens to the batches in turn; None or no fault left is none.
+    """Gateway in memory. ``faults``: what happens to each batch in turn; None, or an empty list, means no
+    fault.
 
-    not_recorded: 503 before anything is charged. unknown: charged, answered 503. drop:
-    charged, the connection closed. accepted: 202, priced when it comes again. busy: 429.
+    not_recorded: 503 before anything is charged. unknown: charged, but the response is 503. drop: charged,
+    but the connection is closed. accepted: 202, priced when it is repeated. busy: 429.
     """
 
     def __init__(self, prices: Mapping[str, tuple[int, int]] = DEFAULTS, key: str = "rg_live") -> None:
@@ -58,20 +59,20 @@ class MemoryGateway:
         self.lag = 0
         self.max_body = 2 << 20
         self.refuse_times = False
-        """Whether every timestamp is out of bounds, as with a short window."""
+        """True if every timestamp is out of bounds, as with a short window."""
         self.charged: list[dict[str, Any]] = []
-        """Charged events in order: their bodies, with ``pico``, ``event_id``, ``space``, ``import_id`` and ``void``,
-        the reason of their void or None."""
+        """Charged events in order: their bodies, with ``pico``, ``event_id``, ``space``, ``import_id`` and
+        ``void``, the reason of their void or None."""
         self.batches = self.lookups = 0
         self._remembered: dict[tuple[Space, str], tuple[dict[str, Any], int]] = {}
         self._requests = 0
 
     def forget(self) -> None:
-        """The idempotency window passes."""
+        """Forget all keys, as if the idempotency window had passed."""
         self._remembered.clear()
 
     def lose(self, keys: Collection[str], forget: bool) -> None:
-        """As if events with these keys had never come, after ``charged`` was cut to the others."""
+        """Forget events with these keys as if they had never come, after ``charged`` was cut to the others."""
         numbers = {event["idempotency_key"]: number for number, event in enumerate(self.charged)}
         for number, event in enumerate(self.charged):
             event["event_id"] = number
@@ -82,13 +83,13 @@ class MemoryGateway:
         }
 
     def settle(self) -> None:
-        """The ledger catches up."""
+        """Make the ledger show everything charged."""
         for event in self.charged:
             event["seen"] = 0
 
     @property
     def pico(self) -> int:
-        """What all events came to that were not voided."""
+        """Sum of all events that were not voided, in pico-cents."""
         return sum(int(event["pico"]) for event in self.charged if event["void"] is None)
 
     def app(self) -> web.Application:
@@ -126,7 +127,7 @@ class MemoryGateway:
         return _text(200, f'{{"customer_id":{json.dumps(space.customer)},"configs":[{rows}]}}')
 
     def _shown(self, space: Space) -> Iterator[dict[str, Any]]:
-        """What the ledger shows, newest first."""
+        """Yield what the ledger shows, newest first."""
         seen = (e for e in reversed(self.charged) if e["space"] == space and e["seen"] <= self._requests)
         return seen
 
@@ -205,7 +206,7 @@ class MemoryGateway:
 
     async def _batch(self, request: web.Request) -> web.Response:
         body = await request.read()
-        # amounts and other numbers keep their text, as the server compares them by it
+        # amounts and other numbers keep their text, since the server compares them by it
         asked = json.loads(body, parse_float=_Number)
         space = self._space(request, asked)
         self.batches += 1
@@ -271,7 +272,7 @@ def _tokens(event: Mapping[str, Any]) -> int:
 
 
 def _as_shown(event: Mapping[str, Any]) -> str:
-    """As GET /v1/events shows it."""
+    """Return the event as GET /v1/events shows it."""
     split = "tokens_input" in event or "tokens_output" in event
     body = {
         "customer_id": event["space"].customer,
@@ -299,7 +300,7 @@ def _as_shown(event: Mapping[str, Any]) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON text with the digits that came."""
+    """Return JSON text with all digits unchanged."""
     match value:
         case dict():
             return "{" + ",".join(f"{json.dumps(k)}:{_json(v)}" for k, v in value.items()) + "}"

@@ -1,4 +1,4 @@
-"""The options of `rev import` and `rev imports`, read and checked."""
+"""Reads and checks the options of `rev import` and `rev imports`."""
 
 import argparse
 import os
@@ -13,11 +13,11 @@ from tools.importer.timestamps import Dst, zone_of
 
 
 class UsageError(Exception):
-    """The command as typed cannot be done."""
+    """Error: the command cannot be carried out as typed."""
 
 
 class Access(NamedTuple):
-    """The server, and who asks: ``customer`` is --customer; ``token`` the admin token."""
+    """Server and credentials: ``customer`` is --customer; ``token`` is the admin token."""
 
     url: str
     key: str
@@ -27,7 +27,7 @@ class Access(NamedTuple):
 
 
 class Options(NamedTuple):
-    """Of one import. ``dst``: which of two times is meant that a change of the clocks repeats."""
+    """Options of one import. ``dst``: which one is meant of two times that a clock change repeats."""
 
     path: Path
     columns: Columns
@@ -44,7 +44,7 @@ class Options(NamedTuple):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `rev import`."""
+    """Add the options of `rev import`."""
     parser.description = (
         "Import a usage file (.csv, .tsv, .jsonl, .json, .parquet) through the HTTP API; repeat it as often as you"
         " like: no row is charged twice."
@@ -69,7 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def configure_list(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `rev imports`."""
+    """Add the options of `rev imports`."""
     parser.description = "List the imports of a customer with their sums."
     _access(parser)
 
@@ -83,7 +83,7 @@ def _access(parser: argparse.ArgumentParser) -> None:
 
 
 def access(args: argparse.Namespace) -> Access:
-    """Raises UsageError; SettingError for a --url that is none."""
+    """Return the server and credentials. Raises UsageError, or SettingError for an invalid --url."""
     if not args.url or not args.key:
         raise UsageError("--url and --key are needed (or REV_URL and REV_API_KEY)")
     http_url("--url", args.url)
@@ -91,7 +91,7 @@ def access(args: argparse.Namespace) -> Access:
 
 
 def options(args: argparse.Namespace) -> Options:
-    """Raises UsageError, MappingError."""
+    """Return the options of an import. Raises UsageError, MappingError."""
     if args.in_flight < 1:
         raise UsageError("--in-flight must be at least 1")
     if args.delimiter is not None and (len(args.delimiter) != 1 or args.delimiter in '"\r\n'):
@@ -118,5 +118,5 @@ def options(args: argparse.Namespace) -> Options:
 
 
 def is_import_id(text: str) -> bool:
-    """Whether the FILE of an undo is the id of an import."""
+    """True if the FILE of an undo is the id of an import."""
     return text.startswith(IMPORT) and not Path(text).exists()

@@ -1,4 +1,4 @@
-"""The rows of a Parquet file, with pyarrow. Imported only when such a file is."""
+"""Reads the rows of a Parquet file with pyarrow. Imported only for such a file."""
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
@@ -15,13 +15,13 @@ from tools.importer.columns import trimmed
 from tools.importer.timestamps import Times
 
 AT_ONCE = 4096
-"""Rows that are read at once."""
+"""Rows read at once."""
 
 RawRow = tuple[int, int, list[Any], int, None, None, bool]
 
 
 class ParquetError(ValueError):
-    """No Parquet file that can be read."""
+    """Error: the file cannot be read as Parquet."""
 
 
 class ParquetCells:
@@ -62,7 +62,8 @@ class ParquetCells:
 
 
 def open_rows(path: Path) -> tuple[ParquetCells, list[str], Iterator[RawRow], Callable[[], None]]:
-    """Cells, header, rows (as sources.Row) and what closes the file. Raises ParquetError, OSError."""
+    """Return cells, header, rows (as sources.SourceRow) and a function that closes the file. Raises
+    ParquetError, OSError."""
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -82,7 +83,7 @@ def _rows(file: Any) -> Iterator[RawRow]:
 
 
 def _values(column: Any) -> list[Any]:
-    """A column as Python values: times cut to milliseconds, since Python has no nanoseconds."""
+    """Return a column as Python values: nanosecond times are cut to microseconds, since Python has no nanoseconds."""
     if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
         column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
     values: list[Any] = column.to_pylist()

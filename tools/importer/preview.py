@@ -1,4 +1,4 @@
-"""What an import would do, shown before it does it: `--dry-run`, and the question on a terminal."""
+"""Shows what an import would do before it does it: for `--dry-run`, and for the question on a terminal."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ from tools.importer.tally import dollars
 
 SHOWN_MONTHS = 24
 PriceList = Mapping[str | None, Prices | None]
-"""By the customer that a request names (None: the key's own)."""
+"""Prices by the customer that a request names (None: the key's own)."""
 
 
 def preview(
@@ -29,7 +29,7 @@ def preview(
     there: RecordedRows,
     doubts: list[str],
 ) -> None:
-    """Prints all of it."""
+    """Print the whole preview."""
     _say(console, f"Import {import_id}: what it would do")
     _say(console, "")
     _first_rows(console, survey, prices)
@@ -56,7 +56,7 @@ def _first_rows(console: Console, survey: Survey, prices: PriceList) -> None:
 def _as_sent(made: Prepared, survey: Survey) -> str:
     sent = msgspec.structs.replace(made.placed(survey.oldest, survey.latest))
     if (sent.idempotency_key or "").startswith("import/"):
-        sent.idempotency_key = None  # our own, and long
+        sent.idempotency_key = None  # generated, and long
     whose = f'"{made.customer}" ' if made.customer else ""
     return whose + msgspec.json.encode(sent).decode()
 

@@ -1,4 +1,4 @@
-"""What events would cost by the prices in force now. Pure, exact: integers of pico-cents."""
+"""Computes what events would cost at the prices in force now. Pure, exact: integers of pico-cents."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from schemas.money import parse_cents
 
 
 class PricingConfig(msgspec.Struct):
-    """A row of GET /v1/pricing; the rates are JSON numbers of cents."""
+    """Row of GET /v1/pricing; the rates are JSON numbers of cents."""
 
     action_type: str
     base_rate_cents: msgspec.Raw
@@ -17,7 +17,7 @@ class PricingConfig(msgspec.Struct):
 
 
 class PricingResponse(msgspec.Struct):
-    """The answer of GET /v1/pricing."""
+    """Response of GET /v1/pricing."""
 
     customer_id: str
     configs: list[PricingConfig]
@@ -32,17 +32,17 @@ class Rate(NamedTuple):
 
 
 class Prices:
-    """The prices of one customer."""
+    """Prices of one customer."""
 
     def __init__(self, pricing: PricingResponse) -> None:
         self._rates = {config.action_type: _rate(config) for config in pricing.configs}
 
     def names(self, action: str) -> bool:
-        """Whether the action has a price of its own, not only that of ``*``."""
+        """True if the action has a price of its own, not only that of ``*``."""
         return action in self._rates
 
     def total(self, action: str, events: int, tokens: int, successes: int) -> int | None:
-        """Pico-cents of so many events of an action; None when it has no price."""
+        """Return the cost of this many events of an action in pico-cents; None if it has no price."""
         rate = self._rates.get(action) or self._rates.get("*")
         return None if rate is None else events * rate.base + tokens * rate.token + successes * rate.bonus
 

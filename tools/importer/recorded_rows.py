@@ -1,7 +1,7 @@
-"""Which rows of a file are charged already, and whether they say what they would say now.
+"""Finds which rows of a file are charged already, and whether they match what would be recorded now.
 
-A row whose event is found is compared in all that would be recorded: a difference in any row stops the
-import, before anything of the file is charged. A row whose event was voided by the undo of an import may
+A row whose event is found is compared in everything that would be recorded: a difference in any row stops
+the import before anything of the file is charged. A row whose event was voided by the undo of an import may
 be charged again, under its next key; one that was voided for another reason may not.
 """
 
@@ -26,31 +26,31 @@ ASKED_AT_ONCE = 1000
 
 
 class OtherImport(ImportStopped):
-    """The ledger holds a row of this file already, but with other values."""
+    """Error: the ledger holds a row of this file already, but with other values."""
 
 
 class RecordedRows:
-    """What of a file the ledger shows. Filled batch by batch; asked by row."""
+    """Rows of a file that the ledger shows. Filled batch by batch; queried by row."""
 
     def __init__(self) -> None:
         self._there: dict[int, int] = {}
         self._undone: dict[int, int] = {}
         self.rows = self.voided = 0
         self.of_import: Counter[str | None] = Counter()
-        """By customer: events that are there, are of this very import, and stand."""
+        """By customer: events in the ledger that belong to this import and are not voided."""
 
     def note(self, batch: int, place: int, voided: bool) -> None:
-        """The event at a place of a batch is charged already."""
+        """Note that the event at a place of a batch is charged already."""
         self._there[batch] = self._there.get(batch, 0) | 1 << place
         self.rows += 1
         self.voided += voided
 
     def note_undone(self, row: int, times: int) -> None:
-        """A row was charged and undone so many times."""
+        """Note how many times a row was charged and undone."""
         self._undone[row] = times
 
     def missing(self, batch: Batch) -> list[Prepared]:
-        """The events of a batch that are to be sent, with the keys that they are to be sent under."""
+        """Return the events of a batch that are still to be sent, with the keys to send them under."""
         there = self._there.get(batch.number, 0)
         events = [made for place, made in enumerate(batch.events) if not there >> place & 1] if there else batch.events
         if self._undone:
@@ -60,9 +60,9 @@ class RecordedRows:
 
 
 class Comparer:
-    """Looks batches up and compares them. ``known``: what the ledger has of this import, by customer; ``charged``:
-    to whom rows that are bad now may have been charged; ``refused``: customers that the server has none of, since
-    none can be called so."""
+    """Comparer of batches with the ledger. ``known``: what the ledger has of this import, by customer;
+    ``charged``: customers that bad rows may have been charged to; ``refused``: customers that the server
+    does not have, because their ids are not valid."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Comparer:
         self._known, self._charged, self._refused = known, charged, refused
 
     async def compare(self, batch: Batch) -> None:
-        """Notes what is there of a batch. Raises OtherImport."""
+        """Note which events of a batch are in the ledger. Raises OtherImport."""
         if batch.customer in self._refused:
             return
         shown = await recorded_rows(self._client, batch.customer, [made.key for made in batch.events])
@@ -94,8 +94,8 @@ class Comparer:
             await self._check_bad(customer, batch.bad)
 
     def check_whole(self) -> None:
-        """When all batches were compared. Raises OtherImport when the import has charged more than the rows were
-        recognised as: they had other keys then, and would be charged again."""
+        """Check the whole import once all batches are compared. Raises OtherImport if it charged more
+        events than were recognised: those had other keys then and would be charged again."""
         for customer, one in self._known.items():
             unknown = one.events - one.voided_events - self._there.of_import[customer]
             if unknown > 0:
@@ -119,7 +119,8 @@ class Comparer:
 async def recorded_rows(
     client: ImportClient, customer: str | None, keys: Sequence[str]
 ) -> dict[str, tuple[ShownRow | None, int]]:
-    """By key: the event that stands under it (or under a later one, after undos), and how many undos came before."""
+    """Return by key: the event recorded under it (or under a later one, after undos), and the number of
+    undos before."""
     found: dict[str, tuple[ShownRow | None, int]] = {}
     asked = {key: (key, 0) for key in keys}
     while asked:
@@ -140,7 +141,7 @@ async def recorded_rows(
 
 
 def check_same(made: Prepared, shown: ShownRow) -> None:
-    """Raises OtherImport, which names the first field that differs."""
+    """Raise OtherImport, naming the first field that differs."""
     for field, old, new in differences(made, shown):
         hint = (
             "import it with the same options as before, or undo the import first (--undo; repeat one that was cut off)"
@@ -152,7 +153,7 @@ def check_same(made: Prepared, shown: ShownRow) -> None:
 
 
 def differences(made: Prepared, shown: ShownRow) -> list[tuple[str, Any, Any]]:
-    """Field, what the ledger has, and what would be recorded now."""
+    """Return each field that differs, what the ledger has, and what would be recorded now."""
     event, ledger = made.event, shown.event
     if ledger is None:
         return [("event", None, made.key)]
@@ -189,7 +190,7 @@ def _other_data(made: Prepared, shown: ShownRow) -> list[tuple[str, Any, Any]]:
 
 
 class _ComparedNumber(str):
-    """A JSON number by its text: 1.0 is not 1, and no number is a text."""
+    """JSON number compared by its text: 1.0 is not 1, and a number never equals a text."""
 
     def __eq__(self, other: object) -> bool:
         return type(other) is _ComparedNumber and str.__eq__(self, other)

@@ -1,4 +1,4 @@
-"""What a person sees of an import: a progress bar, and at the end a summary in money."""
+"""Displays an import: a progress bar, and at the end a summary in money."""
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -9,7 +9,7 @@ from tools.importer.tally import Tally
 
 
 class _Live(ProgressColumn):
-    """Events a second and money so far, read from the tally when the bar is drawn."""
+    """Events per second and money so far, read from the tally when the bar is drawn."""
 
     def __init__(self, tally: Tally) -> None:
         super().__init__()
@@ -22,17 +22,17 @@ class _Live(ProgressColumn):
 
 
 PLAIN_WIDTH = 200
-"""Columns where nobody's terminal says how many there are: what goes into a file or a pipe is not cut."""
+"""Width, in columns, without a terminal: output to a file or a pipe is not cut."""
 
 
 def console(stderr: bool = False) -> Console:
-    """Where a command prints."""
+    """Return the console that a command prints to."""
     made = Console(stderr=stderr)
     return made if made.is_terminal else Console(stderr=stderr, width=PLAIN_WIDTH)
 
 
 def progress(console: Console, tally: Tally) -> Progress:
-    """A bar by lines; drawn on a terminal only."""
+    """Return a bar that advances by rows; drawn on a terminal only."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -46,7 +46,7 @@ def progress(console: Console, tally: Tally) -> Progress:
 
 
 def summary(console: Console, tally: Tally, seconds: float, notes: list[str]) -> None:
-    """The closing table; ``notes`` are told beneath it."""
+    """Print the closing table, with ``notes`` below it."""
     table = Table(show_header=False, box=None)
     table.add_column(style="bold")
     table.add_column(justify="right")

@@ -1,4 +1,4 @@
-"""Reading a usage file: its hash, then its rows one by one. Never the whole file in memory, but a .json."""
+"""Reads a usage file: its hash, then its rows one by one. Only a .json file is held in memory whole."""
 
 import hashlib
 import json
@@ -17,19 +17,19 @@ from tools.importer.timestamps import MOMENT, NUMBER
 
 BLOCK = 1 << 20
 MAX_LINE = 4 << 20
-"""Bytes of one line of JSON; a longer one could not be sent."""
+"""Maximum bytes of one line of JSON; a longer one could not be sent."""
 MAX_ARRAY = 256 << 20
-"""Bytes of a .json file, which is read whole."""
+"""Maximum bytes of a .json file, which is read whole."""
 
 
 class FileError(ValueError):
-    """A file that cannot be imported at all."""
+    """Error: a file that cannot be imported at all."""
 
 
 class SourceRow(msgspec.Struct, gc=False):
-    """One record of the file. ``number`` counts records from 1, ``line`` is where it begins (0: the format has
-    no lines). ``cells``: by the places of its plan, None where absent. ``columns``: their names, when each row
-    has its own. ``size``: its bytes, roughly."""
+    """One record of the file. ``number`` counts records from 1, ``line`` is where it begins (0: the format
+    has no lines). ``cells``: by the positions in its plan, None where absent. ``columns``: their names, if
+    each row has its own. ``size``: its approximate bytes."""
 
     number: int
     line: int
@@ -42,9 +42,10 @@ class SourceRow(msgspec.Struct, gc=False):
 
 
 class RowSource(NamedTuple):
-    """An open file: its format's cells, its header (None: each row has its own) and its rows.
+    """Open file: its format's cells, its header (None: each row has its own) and its rows.
 
-    Reading the rows raises FileError. Whoever opened it calls ``close``."""
+    Reading the rows raises FileError. The opener must call ``close``.
+    """
 
     cells: Cells
     header: list[str] | None
@@ -53,7 +54,7 @@ class RowSource(NamedTuple):
 
 
 class Digest(NamedTuple):
-    """SHA-256 of a file's bytes (hex), its number of lines, and whether it holds a NUL byte."""
+    """SHA-256 of a file's bytes (hex), its number of lines, and whether it contains a NUL byte."""
 
     sha256: str
     lines: int
@@ -61,7 +62,7 @@ class Digest(NamedTuple):
 
 
 def digest(path: Path) -> Digest:
-    """Raises FileError, OSError."""
+    """Return the digest of a file. Raises FileError, OSError."""
     found, lines, nul, size = hashlib.sha256(), 0, 0, 0
     with path.open("rb") as file:
         start = file.read(4)
@@ -79,7 +80,7 @@ def digest(path: Path) -> Digest:
 
 
 def open_source(path: Path, delimiter: str | None = None, nul: bool = False) -> RowSource:
-    """The rows of a .csv, .tsv, .jsonl, .json or .parquet file. Raises FileError, OSError."""
+    """Return the rows of a .csv, .tsv, .jsonl, .json or .parquet file. Raises FileError, OSError."""
     match path.suffix.lower():
         case ".jsonl" | ".ndjson":
             lines = path.open("rb")
@@ -107,7 +108,7 @@ def _parquet(path: Path) -> RowSource:
 
 
 def _open_csv(path: Path, delimiter: str | None, nul: bool) -> RowSource:
-    # A wrong byte must cost its row only: it becomes a lone surrogate, which no UTF-8 holds.
+    # A wrong byte must cost its row only: it becomes a lone surrogate, which cannot be encoded as UTF-8.
     file = path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
         mark, line = _delimiter(file, delimiter)
@@ -125,7 +126,7 @@ def _open_csv(path: Path, delimiter: str | None, nul: bool) -> RowSource:
 
 
 def _delimiter(file: TextIO, given: str | None) -> tuple[str, int]:
-    """The delimiter, and how many lines were read to know it: spreadsheets write a first line ``sep=;``."""
+    """Return the delimiter, and how many lines were read to find it: spreadsheets write a first line ``sep=;``."""
     found = re.fullmatch(r'"?sep=(.)"?[\r\n]*', file.readline(MAX_LINE), re.IGNORECASE)
     if found is None:
         file.seek(0)
@@ -155,7 +156,7 @@ def _check_header(header: list[str]) -> None:
 
 
 def looks_like_data(header: list[str]) -> str | None:
-    """A cell of the header that is a number or a time, so that the file has probably none."""
+    """Return a cell of the header that is a number or a time, which suggests that the file has no header."""
     return next((cell for cell in header if NUMBER.fullmatch(cell) or (cell and MOMENT.fullmatch(cell))), None)
 
 
@@ -208,7 +209,7 @@ def _bad_text(cells: list[str | None], header: list[str]) -> BadCell | None:
 
 
 def _size(cell: str) -> int | None:
-    """Bytes of a cell as UTF-8; None when it holds bytes that were not."""
+    """Return the bytes of a cell as UTF-8; None if it contains bytes that were not UTF-8."""
     try:
         return len(cell.encode())
     except UnicodeEncodeError:
@@ -250,7 +251,7 @@ def _array_rows(array: tuple[bytes, list[msgspec.Raw]]) -> Iterator[SourceRow]:
     at, line = 0, 1
     for number, item in enumerate(items, 1):
         raw = bytes(item)
-        # only blanks and a comma lie between two items, so the next place where it is found is its own
+        # only blanks and a comma lie between two items, so the next match is the item itself
         begin = text.index(raw, at)
         line += text.count(b"\n", at, begin)
         yield _json_row(number, line, raw, len(raw) > MAX_LINE)
@@ -277,7 +278,7 @@ def _json_row(number: int, line: int, text: bytes, cut: bool) -> SourceRow:
         value = bytes(cell)
         quotes += value.count(b'"')
         cells[sys.intern(column)] = None if value == NULL else cell
-    # A name that stands twice leaves quotes that no name and no value accounts for.
+    # A repeated name leaves quotes that no name and no value accounts for.
     if text.count(b'"') != quotes and (twice := _twice(text)) is not None:
         return _bad_row(number, line, len(text), "stands twice", twice)
     blank = not any(cell is not None for cell in cells.values())
@@ -287,7 +288,7 @@ def _json_row(number: int, line: int, text: bytes, cut: bool) -> SourceRow:
 
 
 def _twice(text: bytes) -> str | None:
-    """The first name that a JSON object has more than once."""
+    """Return the first name that a JSON object has more than once."""
     names = [name for name, _ in json.loads(text, object_pairs_hook=list)]
     return next((name for place, name in enumerate(names) if name in names[:place]), None)
 

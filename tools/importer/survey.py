@@ -1,4 +1,4 @@
-"""The first reading of a file: what it would come to, and what looks wrong. Nothing is sent. Pure."""
+"""First pass over a file: its totals and what looks wrong. Sends nothing. Pure."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -16,14 +16,14 @@ EARLIEST = -EPOCH_DAY - 1
 
 
 class SurveySums(NamedTuple):
-    """Of one customer, action and standing (``success`` or not)."""
+    """Sums of one customer, action and result (``success`` or not)."""
 
     events: int
     tokens: int
 
 
 class Month(NamedTuple):
-    """Rows of one month (``2026-04``, '' without a time): all, and those outside of the server's window."""
+    """Rows of one month (``2026-04``, '' without a time): all, and those outside the server's window."""
 
     name: str
     rows: int
@@ -31,7 +31,7 @@ class Month(NamedTuple):
 
 
 class Survey:
-    """What a whole file says. ``oldest`` and ``latest``: the times that the server takes, UTC ms."""
+    """Summary of a whole file. ``oldest`` and ``latest``: bounds of the times that the server accepts, UTC ms."""
 
     def __init__(self, oldest: int, latest: int) -> None:
         self.oldest, self.latest = oldest, latest
@@ -39,18 +39,18 @@ class Survey:
         self.first: list[Prepared] = []
         self.sums: dict[tuple[str | None, str, bool], SurveySums] = {}
         self.keys: list[str] = []
-        """Some keys of rows all over the file."""
+        """Sample of row keys from all over the file."""
         self.long: list[int] = []
-        """Lines where rows begin that take several."""
+        """First lines of rows that take several lines."""
         self.long_count = 0
         self._days: dict[int | None, list[int]] = {}
         self._times: dict[int | None, None] = {}
         self._before: tuple[object, ...] = ()
         self.equal = 0
-        """Rows with a time that say the same as the row before them."""
+        """Number of rows with a time that are equal to the row before them."""
 
     def read(self, batches: Iterator[Batch]) -> Iterator[BadRow]:
-        """Reads all; gives the bad rows as they come."""
+        """Read all batches; yield the bad rows as they come."""
         for batch in batches:
             self.rows += batch.rows
             self.blank += batch.blank
@@ -99,11 +99,11 @@ class Survey:
 
     @property
     def one_time(self) -> bool:
-        """Whether all rows, of which there are several, have one and the same time."""
+        """True if there are several rows and all have the same time."""
         return self.events > 1 and len(self._times) == 1 and None not in self._times
 
     def months(self) -> list[Month]:
-        """By time, rows without one first."""
+        """Return the months in order, rows without a time first."""
         found: dict[str, list[int]] = {}
         for day in sorted(self._days, key=lambda day: EARLIEST if day is None else day):
             name = "" if day is None else date.fromordinal(EPOCH_DAY + day).isoformat()[:7]
@@ -114,5 +114,5 @@ class Survey:
 
     @property
     def outside(self) -> int:
-        """Rows whose time the server does not take: they count when they are accepted."""
+        """Number of rows whose time the server does not accept: they count from their accepted time."""
         return sum(outside for _, outside in self._days.values())

@@ -1,4 +1,4 @@
-"""What an import came to so far: counts, exact money, bad rows. Pure."""
+"""Counts an import's results so far: rows, exact money, bad rows. Pure."""
 
 from collections.abc import Callable
 
@@ -9,15 +9,15 @@ KEPT = 4096
 
 
 class Tally:
-    """Counts of rows and money. ``say`` is given a line for each bad row."""
+    """Counts of rows and money. ``say`` gets a line for each bad row."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self.imported = self.already = self.bad = self.blank = self.repeated = 0
         self.voided = 0
-        """Of those that are there already, how many were voided."""
+        """Number of rows recorded before that are voided."""
         self.pico = 0
-        """Charged by this import, in pico-cents."""
+        """Amount charged by this import, in pico-cents."""
         self._amounts: dict[bytes, int] = {}
 
     def note_bad(self, row: int, line: int, problem: BadCell) -> None:
@@ -27,7 +27,7 @@ class Tally:
         self._say(f"{where}{column}: {problem.reason}")
 
     def note_imported(self, total_cents: bytes) -> None:
-        """One event charged; ``total_cents`` is the answer's number as it was written."""
+        """Count one charged event; ``total_cents`` is the number as written in the response."""
         self.imported += 1
         pico = self._amounts.get(total_cents)
         if pico is None:
@@ -37,7 +37,7 @@ class Tally:
         self.pico += pico
 
     def note_already(self, count: int) -> None:
-        """``count`` events that were charged before this import."""
+        """Count ``count`` events that were charged before this import."""
         self.already += count
 
     @property
@@ -55,6 +55,6 @@ class Tally:
 
 
 def dollars(pico: int) -> str:
-    """Exact dollars of pico-cents, at least two decimals."""
+    """Return pico-cents as exact dollars, at least two decimals."""
     whole, _, part = dollars_exact(pico).partition(".")
     return f"{whole}.{part.ljust(2, '0')}"

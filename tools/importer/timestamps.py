@@ -1,8 +1,8 @@
-"""What a cell says of the time. Pure: the clock's reading and the zone are passed in.
+"""Reads the time in a cell. Pure: the current time and the zone are passed in.
 
-Nothing is guessed: a number is taken for an epoch only where it lies between 2001 and a year ahead, a
-spreadsheet's serial date only when told, and a local time that a change of the clocks skips or repeats
-is refused, unless --dst says which of the two is meant.
+Nothing is guessed: a number is an epoch only if it lies between 2001 and a year ahead, a spreadsheet's
+serial date only with --excel-dates, and a local time that a clock change skips or repeats is refused,
+unless --dst says which of the two is meant.
 """
 
 import re
@@ -27,23 +27,24 @@ MOMENT = re.compile(
 START = datetime(1970, 1, 1, tzinfo=UTC)
 SERIAL_START = datetime(1899, 12, 30)  # noqa: DTZ001 - local, in the zone of --tz
 KEPT = 4096
-"""Minutes whose place in UTC is remembered: the rows of a file are mostly of the same ones."""
+"""Maximum cached minutes with their UTC time: the rows of a file mostly share the same ones."""
 
 
 class Times:
-    """Reads times. ``now``: UTC ms by the server's clock; ``zone``: of times without an offset."""
+    """Reader of times. ``now``: UTC ms by the server's clock; ``zone``: of times without an offset."""
 
     def __init__(self, now: int, zone: tzinfo = UTC, dst: Dst | None = None, serials: bool = False) -> None:
         self._zone, self._dst, self._serials = zone, dst, serials
         self._last = now + YEAR
         self._minutes: dict[tuple[str, str | None, str | None], int] = {}
         self.bare_dates = 0
-        """Dates without an hour that were read, as midnight."""
+        """Number of dates without an hour that were read, as midnight."""
         self.local = 0
-        """Times without an offset that were read."""
+        """Number of times without an offset that were read."""
 
     def read(self, text: str) -> int:
-        """UTC milliseconds; what is finer is cut off. Raises ValueError, which says why it is no time."""
+        """Return UTC milliseconds; finer fractions are cut off. Raises ValueError with the reason if it is
+        not a time."""
         found = MOMENT.fullmatch(text)
         if found is None:
             return self._number(text)
@@ -63,14 +64,14 @@ class Times:
         return at + int(fraction.ljust(3, "0")[:3]) if fraction else at
 
     def of_date(self, day: date) -> int:
-        """Midnight of a date in the zone."""
+        """Return midnight of a date in the zone."""
         return self.read(day.isoformat())
 
     def _minute(self, text: str, day: str, minute: str | None, offset: str | None) -> int:
         try:
             naive = datetime.fromisoformat(f"{day}T{minute or '00:00'}")
             zone = _offset(offset) if offset else self._zone
-            # in UTC, where an offset may put it outside of the years that there are
+            # in UTC, since an offset may put the time outside the supported years
             at = naive.replace(tzinfo=zone, fold=int(self._dst == "later")).astimezone(UTC)
             if offset is None:
                 self._check_clock_change(text, naive, at)
@@ -108,7 +109,7 @@ class Times:
         raise ValueError(f"{text[:40]!r} is no epoch from 2001 to a year ahead{self._hint(text, serial)}")
 
     def _serial(self, number: Decimal) -> datetime | None:
-        """The local time of a spreadsheet's serial date, if it is a plausible one."""
+        """Return the local time of a spreadsheet's serial date, if it is plausible."""
         if number >= 100_000:
             return None
         local = SERIAL_START + timedelta(milliseconds=int((number * DAY).to_integral_value()))
@@ -129,7 +130,7 @@ class Times:
 
 
 class Skipped(ValueError):
-    """A local time that a change of the clocks skips or repeats."""
+    """Error: a local time that a clock change skips or repeats."""
 
 
 def _offset(text: str) -> tzinfo:
@@ -139,7 +140,7 @@ def _offset(text: str) -> tzinfo:
 
 
 def zone_of(text: str) -> tzinfo:
-    """The time zone of ``--tz``: an IANA name or an offset. Raises ValueError."""
+    """Return the time zone of ``--tz``: an IANA name or an offset. Raises ValueError."""
     try:
         if re.fullmatch(r"Z|UTC|[+-]\d{2}(:?\d{2})?", text):
             return _offset(text)

@@ -1,4 +1,4 @@
-"""`rev import --undo`: what an import charged is voided, once; killable, and repeatable as often as you like."""
+"""`rev import --undo`: voids what an import charged, once; it can be interrupted and repeated at will."""
 
 from collections.abc import AsyncIterator
 from typing import NamedTuple
@@ -9,16 +9,16 @@ from tools.importer.gateway_responses import Import, cents
 from tools.importer.row_keys import UNDO_REASON
 
 LOOKS = 3
-"""How often in a row nothing must be left to take back: the ledger is at most a second behind, and an event
-that was accepted before may be priced only now."""
+"""Number of checks in a row that must find nothing left to void: the ledger is at most a second behind, and an
+event accepted before may be priced only now."""
 PAUSE = 0.6
 TRIES = 100
 AT_ONCE = 1000
 
 
 class Undone(NamedTuple):
-    """What an undo came to. ``pico``: the (negative) sum of its voids, in pico-cents; ``left``: what the ledger
-    has of the import now, None of one that it does not know."""
+    """Result of an undo. ``pico``: the (negative) sum of its voids, in pico-cents; ``left``: what the
+    ledger has of the import now, None if it does not know the import."""
 
     voids: int
     pico: int
@@ -26,7 +26,7 @@ class Undone(NamedTuple):
 
 
 async def charged(client: ImportClient, customer: str | None, import_id: str) -> AsyncIterator[list[int]]:
-    """The ids of the events of an import that stand, in lists of at most 1000."""
+    """Yield the ids of an import's events that are not voided, in lists of at most 1000."""
     async for page in client.events_of(customer, import_id):
         ids = [event.event_id for event in page if event.status == "priced"]
         if ids:
@@ -34,7 +34,7 @@ async def charged(client: ImportClient, customer: str | None, import_id: str) ->
 
 
 async def undo(client: ImportClient, admin: ImportClient, customer: str | None, import_id: str) -> Undone:
-    """Void all, and return when the ledger shows it. Raises ImportStopped."""
+    """Void all events and return when the ledger shows it. Raises ImportStopped."""
     voids = pico = quiet = 0
     for _ in range(TRIES):
         left = 0

@@ -1,4 +1,4 @@
-"""The command lines of `rev import --undo` and of `rev imports`."""
+"""Command lines of `rev import --undo` and of `rev imports`."""
 
 import argparse
 from collections.abc import Callable, Coroutine
@@ -19,7 +19,7 @@ from tools.importer.undo import Undone, undo
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 ID_WIDTH = 24
-"""Of an import's id, which is copied from the table and must not be cut."""
+"""Width of an import's id, which people copy from the table and which must not be cut."""
 NUMBERS = ("events", "voided", "charged", "taken back", "net")
 
 
@@ -31,7 +31,8 @@ def run(
     ask: Callable[[str], bool] | None,
     console: Console,
 ) -> int:
-    """Take an import back. 0: the ledger shows that nothing of it is charged. Raises UsageError, ImportStopped."""
+    """Void an import. Return 0 when the ledger shows that nothing of it is charged. Raises UsageError,
+    ImportStopped."""
     if not access.token:
         raise UsageError("--undo needs --token, the admin token (or REV_ADMIN_TOKEN)")
     id = args.file if typed.is_import_id(args.file) else import_id(digest(Path(args.file)).sha256)
@@ -58,8 +59,8 @@ def run(
 
 
 async def _known(access: Access, client: ImportClient, id: str) -> list[tuple[str | None, Import]]:
-    """Whom an import was charged to, as requests name them, and how much: the key's customer, --customer, or, with a
-    platform key, everyone."""
+    """Return the customers that an import was charged to, as requests name them, and how much: the key's
+    customer, --customer, or, with a platform key, all of them."""
     key, _ = await client.whose(None)
     if key is not None and access.customer not in (None, key):
         raise UsageError(f"--customer {access.customer!r} is not the customer of the API key, {key!r}")
@@ -71,7 +72,7 @@ async def _known(access: Access, client: ImportClient, id: str) -> list[tuple[st
 
 
 def table(imports: list[Import]) -> Table:
-    """Imports with their sums in cents."""
+    """Return a table of imports with their sums in cents."""
     made = Table(box=None)
     for name in ("import", "customer", "events", "voided", "charged", "taken back", "net", "first", "last"):
         wide = ID_WIDTH if name == "import" else None
@@ -87,5 +88,5 @@ def table(imports: list[Import]) -> Table:
 
 
 async def list_imports(client: ImportClient, customer: str | None) -> list[Import]:
-    """All imports, newest first."""
+    """Return all imports, newest first."""
     return [one async for one in client.imports(customer)]

@@ -1,7 +1,8 @@
-"""`rev webhooks listen`: receives this machine's webhooks and prints those that verify, for local development.
+"""`rev webhooks listen`: receives this machine's webhooks and prints those that verify, for local
+development.
 
-It makes an endpoint of its own through the public API, and deletes it when it ends. Nothing of
-the notifier is imported here: it is a receiver like everyone else's.
+It creates an endpoint of its own through the public API, and deletes it when it ends. It imports nothing of
+the notifier: it is a receiver like any other.
 """
 
 from tools.listen.command import configure, run

@@ -1,4 +1,4 @@
-"""The command line of `rev webhooks listen`."""
+"""Command line of `rev webhooks listen`."""
 
 import argparse
 import asyncio
@@ -26,11 +26,11 @@ GOOD, BAD = "green", "red"
 
 
 class ListenRefused(Exception):
-    """The gateway does not let us listen."""
+    """Error: the gateway does not allow listening."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `rev webhooks`."""
+    """Add the options of `rev webhooks`."""
     parser.description = "Print this machine's webhook deliveries as they arrive, each verified (development)."
     parser.add_argument("action", choices=["listen"])
     parser.add_argument("--url", default=os.environ.get("REV_URL", "http://127.0.0.1:8080"), help="of the gateway")
@@ -42,7 +42,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Until Ctrl-C or SIGTERM. 1: it could not listen. Raises SettingError for options that cannot be used."""
+    """Listen until Ctrl-C or SIGTERM. Return 1 if it could not listen. Raises SettingError for options that
+    cannot be used."""
     console, errors = Console(), Console(stderr=True)
     http_url("--url", args.url)
     whole("--port", str(args.port), 0, 65535)
@@ -82,7 +83,7 @@ async def listen(args: argparse.Namespace, console: Console) -> None:
 
 @asynccontextmanager
 async def _endpoint(args: argparse.Namespace, url: str) -> AsyncIterator[dict[str, Any]]:
-    """An endpoint that is there while the block runs. Raises Refused."""
+    """Create an endpoint that exists while the block runs. Raises ListenRefused."""
     headers = {"Authorization": f"Bearer {args.key}"}
     query = {"customer_id": args.customer} if args.customer else {}
     base = args.url.rstrip("/") + "/v1/webhooks"
@@ -116,7 +117,7 @@ async def _json(response: aiohttp.ClientResponse) -> dict[str, Any]:
 
 
 def print_event(console: Console, shown: ReceivedWebhook, full: bool) -> None:
-    """One delivery on the terminal."""
+    """Print one delivery on the terminal."""
     when = time.strftime("%H:%M:%S")
     if shown.problem is not None:
         _say(console, f"{when}  [{BAD}]not verified[/]  {escape(shown.problem)}")
@@ -127,12 +128,12 @@ def print_event(console: Console, shown: ReceivedWebhook, full: bool) -> None:
 
 
 def _say(console: Console, words: str) -> None:
-    """One line, which stays one in a pipe too."""
+    """Print one line, which stays one line in a pipe too."""
     console.print(words, highlight=False, soft_wrap=True)
 
 
 def gist(body: bytes) -> str:
-    """What happened, in a few words: who, what, and for how much, of whatever the event has."""
+    """Return what happened in a few words: who, what, and for how much, as far as the event has it."""
     try:
         data = json.loads(body, parse_float=str, parse_int=str)["data"]
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""The receiving end: an HTTP server on loopback that verifies each delivery before it is shown."""
+"""HTTP server on loopback that verifies each delivery before it is shown."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,11 @@ from schemas import signing
 from schemas.signing import SignatureError
 
 MAX_BODY = 4 << 20
-"""Bytes of one delivery."""
+"""Maximum bytes of one delivery."""
 
 
 class ReceivedWebhook(msgspec.Struct, frozen=True):
-    """A delivery that came: verified, or ``problem`` says why it is not to be trusted."""
+    """Delivery received: verified, or ``problem`` gives the reason not to trust it."""
 
     type: str
     event_id: str
@@ -25,8 +25,9 @@ class ReceivedWebhook(msgspec.Struct, frozen=True):
 def application(
     secrets: Callable[[], list[str]], show: Callable[[ReceivedWebhook], None], now: Callable[[], float]
 ) -> web.Application:
-    """Answers 204 to what verifies and 400 to what does not. ``secrets``: those in force, none while the
-    endpoint is being made: what comes already is to come again. ``now``: seconds since the epoch."""
+    """Return an application that responds with 204 to what verifies and with 400 to what does not.
+    ``secrets``: those in force, none while the endpoint is being created: deliveries until then get 503, so
+    that they are retried. ``now``: seconds since the epoch."""
 
     async def receive(request: web.Request) -> web.Response:
         body = await request.read()

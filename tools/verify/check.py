@@ -1,4 +1,4 @@
-"""The whole comparison: partition by partition, chunk by chunk, in bounded memory."""
+"""Runs the whole comparison: partition by partition, chunk by chunk, in bounded memory."""
 
 import asyncio
 from collections import defaultdict
@@ -22,16 +22,16 @@ from tools.verify.sources import CannotRun, LedgerRows, RawLog, RawRecord, Selec
 from tools.verify.void_rules import against
 
 CHUNK = 20_000
-"""Rows that are held against each other at once, about."""
+"""Approximate number of rows compared at once."""
 MAX_WINDOW = 400 * DAY
-"""Keys charged this long before the log begins are still asked for; a window is shorter."""
+"""Keys charged up to this long before the log begins are still queried; a window is shorter."""
 STEP = 0.1
-"""Seconds between two looks at how far the ledger is."""
+"""Seconds between two checks of the ledger's progress."""
 
 
 @dataclass
 class Totals:
-    """What was read and compared. ``cents``: the exact sum of the ledger's rows. ``derived``: rows
+    """Counts of what was read and compared. ``cents``: the exact sum of the ledger's rows. ``derived``: rows
     that are older than the log; ``borrowed``: later ones of which only older rows tell the terms."""
 
     commands: int = 0
@@ -44,7 +44,7 @@ class Totals:
 
 
 class Check:
-    """One comparison. ``tell`` gets every difference; ``pause`` sleeps seconds."""
+    """One comparison. ``tell`` gets every difference; ``pause`` sleeps for seconds."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Check:
         count = len(spans)
         home = partition_of(CONFIG_KEY, count)
         configuration = Configuration(spans[home].first == 0, lambda customer: partition_of(customer.encode(), count))
-        # First the shard that decides prices, so that the others' price records can be checked.
+        # Process the shard that decides prices first, so that the price records of the others can be checked.
         order = [home, *(partition for partition in sorted(spans) if partition != home)]
         if self._selection.customer is not None:
             theirs = partition_of(self._selection.customer.encode(), count)
@@ -92,7 +92,7 @@ class Check:
     async def _shard(
         self, partition: int, span: Span, configuration: Configuration, keys: Keys, outcomes: OutcomeModels
     ) -> ShardModel:
-        """The model, with what it inherits from before the log begins."""
+        """Return the model, with what it inherits from before the log begins."""
         if span.first == 0:
             return ShardModel(partition, keys, outcomes, PriceModels(), configuration)
         began = await self._ledger.began(partition, span.first)
@@ -104,7 +104,7 @@ class Check:
         return ShardModel(partition, keys, outcomes, PriceModels(inherited), configuration, began)
 
     async def _inherit(self, partition: int, first: int, outcomes: OutcomeModels) -> None:
-        """Outcomes from before the log, whatever times are selected: a later verdict may close one."""
+        """Take in outcomes from before the log, whatever times are selected: a later verdict may close one."""
         everything = Selection(self._selection.customer)
         async for row in self._ledger.rows(partition, Span(0, first), everything, outcomes=True):
             for difference in inherit(outcomes, row):
@@ -112,7 +112,7 @@ class Check:
                     self._differ(difference)
 
     def _check_inherited(self, partition: int, inherited: list[PriceModel]) -> None:
-        """Before the log begins at most one price of a customer and action was in force."""
+        """Check that before the log begins at most one price of a customer and action was in force."""
         known: dict[tuple[str | None, str], PriceModel] = {}
         for tariff in inherited:
             other = known.setdefault((tariff.customer, tariff.action), tariff)
@@ -130,7 +130,7 @@ class Check:
                 )
 
     async def _older(self, partition: int, first: int) -> None:
-        """Rows whose commands are gone: derived again from themselves."""
+        """Check rows whose commands are gone by deriving them again from themselves."""
         voids: list[Row] = []
         async for row in self._ledger.rows(partition, Span(0, first), self._selection):
             self.totals.derived += 1
@@ -145,7 +145,7 @@ class Check:
         await self._check_voids(voids, set())
 
     async def _check_voids(self, voids: list[Row], told: set[tuple[int, str]]) -> None:
-        """Each void against the row that it takes back; ``told``: event id and column of what is known to differ."""
+        """Compare each void with the row that it voids; ``told``: event id and column of known differences."""
         originals = await self._ledger.originals(voids)
         for void in voids:
             at = (void["raw_partition"], void["raw_offset"], void["raw_index"])
@@ -175,7 +175,7 @@ class Check:
         return expected
 
     async def _settle(self, partition: int, expected: ExpectedRows) -> None:
-        """The ledger says which of several right answers was given: later ones depend on it."""
+        """Apply the effect of the option that the ledger's rows match: later records depend on it."""
         await self._caught_up(partition, expected.offset)
         span = Span(expected.offset, expected.offset + 1)
         rows = [row async for row in self._ledger.rows(partition, span, Selection())]
@@ -200,7 +200,7 @@ class Check:
             for difference in compare(partition, chosen, rows.pop(expected.offset, [])):
                 told.add((difference.event_id, difference.column))
                 self._differ(difference)
-        # What is left stands at offsets that no record of the log has.
+        # The remaining rows are at offsets that no record of the log has.
         for offset, left in rows.items():
             for difference in compare(partition, ExpectedRows(offset, 0, ([],)), left):
                 self._differ(difference)
@@ -215,7 +215,7 @@ class Check:
         return expected._replace(options=options)
 
     async def _caught_up(self, partition: int, offset: int) -> None:
-        """Wait until the ledger has got to an offset, once in vain for each partition at most."""
+        """Wait until the ledger has reached an offset, or the patience, shared by all partitions, is used up."""
         while self._reached.get(partition, -1) < offset and self._tries > 0:
             self._reached[partition] = await self._ledger.reached(partition)
             if self._reached[partition] < offset:
@@ -223,7 +223,7 @@ class Check:
                 await self._pause(STEP)
 
     async def _beyond(self, order: list[int], count: int) -> None:
-        """Rows where the log has nothing: beyond its end, or of a partition that it does not have."""
+        """Report rows where the log has nothing: beyond its end, or in a partition that it does not have."""
         reached = {partition: await self._ledger.reached(partition) for partition in order}
         spans = await self._log.spans()
         for partition, offset in reached.items():

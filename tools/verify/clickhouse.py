@@ -1,6 +1,6 @@
-"""rev.entries as verify reads it: over ClickHouse's HTTP, in ranges of raw offsets, as text.
+"""Reads rev.entries for verify: over ClickHouse's HTTP interface, in ranges of raw offsets, as text.
 
-A reader's rights suffice. Every number comes as text, so that no client library can round it.
+Read permission suffices. Every number is read as text, so that no client library can round it.
 """
 
 import json
@@ -15,14 +15,14 @@ from tools.verify.row_values import COLUMNS, FLAGS, MONEY, TIMES, WHOLES, Row
 from tools.verify.sources import KEYED, OUTCOMES, CannotRun, OldKey, Selection, Span
 
 PAGE = 20_000
-"""Rows in one answer, about. A range of fewer raw offsets than this is asked for at once."""
+"""Approximate rows in one response. A range of fewer raw offsets than this is queried at once."""
 ORIGINALS = 2_000
-"""Rows asked for by their ids at once: a query has a length."""
+"""Maximum rows queried by their ids at once, since the length of a query is limited."""
 LIMIT = 600.0
 
 
 class ClickHouseLedger:
-    """``user`` and ``password`` of anyone who may SELECT from rev.entries."""
+    """Ledger in ClickHouse. ``user`` and ``password``: of any user who may SELECT from rev.entries."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, user: str, password: str) -> None:
         self._session, self._url = session, url.rstrip("/")
@@ -40,7 +40,7 @@ class ClickHouseLedger:
     async def rows(
         self, partition: int, span: Span, selection: Selection, outcomes: bool = False
     ) -> AsyncIterator[Row]:
-        """One query for each page of about PAGE rows, so that the engine never sorts many."""
+        """Yield the rows, with one query for each page of about PAGE rows, so that the engine never sorts many."""
         at, more = span.first, _OUTCOMES if outcomes else ""
         while at < span.end:
             upto = await self._page_end(partition, Span(at, span.end), more)
@@ -65,7 +65,7 @@ class ClickHouseLedger:
         return {v["original"]: found[v["original"]] for v in voids if _of_the_same(v, found.get(v["original"]))}
 
     async def _page_end(self, partition: int, span: Span, more: str) -> int:
-        """Where to cut a span so that about PAGE rows are before the cut."""
+        """Return where to cut a span so that about PAGE rows are before the cut."""
         if span.end - span.first <= PAGE:
             return span.end
         where = f"raw_partition = {partition} AND raw_offset >= {span.first} AND raw_offset < {span.end}{more}"
@@ -112,7 +112,7 @@ class ClickHouseLedger:
         return [row async for row in self._stream(query)]
 
     async def _stream(self, query: str) -> AsyncIterator[list[Any]]:
-        """Rows as JSON arrays. Raises CannotRun."""
+        """Yield rows as JSON arrays. Raises CannotRun."""
         try:
             async with self._session.post(
                 self._url + "/",
@@ -132,7 +132,7 @@ class ClickHouseLedger:
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Lines of any length."""
+    """Yield lines of any length."""
     rest = b""
     async for block in content.iter_any():
         *lines, rest = (rest + block).split(b"\n")

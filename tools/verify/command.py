@@ -1,4 +1,4 @@
-"""The command line of `rev verify`: options in, an exit code out."""
+"""Command line of `rev verify`: options in, an exit code out."""
 
 import argparse
 import asyncio
@@ -33,7 +33,7 @@ class Where(NamedTuple):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `rev verify`."""
+    """Add the options of `rev verify`."""
     parser.description = "Price the log again with an independent model and compare the ledger with it, row by row."
     parser.add_argument("--data", type=Path, metavar="DIR", help="of a running `rev up` (else REV_KAFKA and so on)")
     parser.add_argument("--customer", metavar="ID", help="only this customer's rows")
@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: log and ledger agree; 1: they differ; 2: they could not be compared."""
+    """Run the comparison. Return 0: log and ledger agree; 1: they differ; 2: they could not be compared."""
     errors = Console(stderr=True)
     try:
         where = _where(args.data)
@@ -71,7 +71,7 @@ async def _compare(where: Where, selection: Selection, said: report.Report, wait
 
 
 def _where(data: Path | None) -> Where:
-    """From DIR/run.json, or from the environment when no directory is given."""
+    """Return the addresses from DIR/run.json, or from the environment if no directory is given."""
     if data is None and "REV_KAFKA" in os.environ:
         settings = read(os.environ)
         return Where(settings.kafka, settings.clickhouse_url, settings.clickhouse_user, settings.clickhouse_password)
@@ -87,7 +87,7 @@ def _where(data: Path | None) -> Where:
 
 
 def _moment(option: str, text: str | None) -> int | None:
-    """UTC ms of an ISO 8601 time with an offset, or of a day (its first moment, UTC)."""
+    """Return UTC ms of an ISO 8601 time with an offset, or of a day (its first moment, UTC)."""
     if text is None:
         return None
     try:

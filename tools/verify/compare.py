@@ -1,4 +1,4 @@
-"""Holding the ledger's rows of one record of the log against what they must be. Pure."""
+"""Compares the ledger's rows of one record of the log with the expected rows. Pure."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -13,10 +13,9 @@ PLAIN = tuple(column for column in COLUMNS if column not in SPECIAL)
 
 
 class Difference(NamedTuple):
-    """One thing on which log and ledger do not agree. ``what``: missing, extra, doubled or
-    value (of ``column``) for rows, log for a record of the log that should not be. ``place`` is
-    the event's index in its command.
-    """
+    """One disagreement between log and ledger. ``what``: missing, extra, doubled or value (of ``column``)
+    for rows, log for a record of the log that should not exist. ``place`` is the event's index in its
+    command."""
 
     what: str
     partition: int
@@ -32,8 +31,8 @@ class Difference(NamedTuple):
 
 
 def compare(partition: int, expected: ExpectedRows, rows: Iterable[Row]) -> list[Difference]:
-    """Every difference between one record's rows and what they must be: against the option
-    that agrees best. ``expected.options`` None compares nothing."""
+    """Return every difference between one record's rows and the expected rows: those of the option that
+    agrees best. ``expected.options`` None compares nothing."""
     found = list(rows)
     problems = [Difference("log", partition, expected.offset, 0, ledger=expected.problem)] if expected.problem else []
     if expected.options is None:
@@ -82,7 +81,7 @@ def _special(wanted: Row, row: Row) -> list[tuple[str, Any, Any]]:
 
 
 def _detail(wanted: Mapping[str, Any], text: str) -> list[tuple[str, Any, Any]]:
-    """What the object of a configuration, an outcome or a void must say at least."""
+    """Compare the minimum that the object of a configuration, an outcome or a void must contain."""
     if not wanted:
         return [("detail", "", text)] if text else []
     try:
@@ -93,14 +92,14 @@ def _detail(wanted: Mapping[str, Any], text: str) -> list[tuple[str, Any, Any]]:
 
 
 def _number(shown: Any, like: Any) -> Any:
-    """A JSON number as the Decimal that it is compared with."""
+    """Return a JSON number as the Decimal to compare it with."""
     if isinstance(like, Decimal) and isinstance(shown, int | str) and not isinstance(shown, bool):
         return Decimal(str(shown).removeprefix("\0"))
     return shown
 
 
 def _json(text: str) -> str:
-    """The ledger's JSON text as `canonical` writes it; the text itself if it is no JSON."""
+    """Return the ledger's JSON text as `canonical` writes it; the text itself if it is not JSON."""
     if not text:
         return ""
     try:
@@ -110,6 +109,6 @@ def _json(text: str) -> str:
 
 
 def _named(row: Row) -> str:
-    """A row in a few words."""
+    """Return a row in a few words."""
     what = row["config_type"] or row["action"] or "-"
     return f"{row['kind']} {what} of {row['customer_id'] or '-'}, {row['total_cents']:f} cents"

@@ -1,5 +1,5 @@
-"""What the configuration commands decided: ids, prices in force, and the price records that
-every shard must have got. Pure.
+"""Model of the configuration commands' decisions: ids, prices in force, and the price records that every
+shard must have received. Pure.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,10 +18,9 @@ Install = dict[str, Any]
 
 
 class Configuration:
-    """The configuration shard's commands in order. ``complete``: the log still holds the first
-    of them; otherwise ids cannot be told and nothing is expected of configuration rows.
-    ``home`` gives the partition of a customer.
-    """
+    """Configuration shard's commands in order. ``complete``: the log still holds the first of them;
+    otherwise ids are unknown and nothing is expected of configuration rows. ``home`` returns the partition
+    of a customer."""
 
     def __init__(self, complete: bool, home: Callable[[str], int]) -> None:
         self._complete, self._home = complete, home
@@ -34,11 +33,11 @@ class Configuration:
         self._installs: dict[int, Install] = {}
 
     def is_home(self, partition: int) -> bool:
-        """Whether configuration commands are decided in this partition."""
+        """True if configuration commands are decided in this partition."""
         return self._home(CONFIG_KEY.decode()) == partition
 
     def apply(self, command: Mapping[str, Any]) -> list[Row] | None:
-        """The rows of a command, without address and time; None when nothing can be told."""
+        """Return the rows of a command, without address and time; None if they are unknown."""
         if not self._complete:
             return None
         if command["command"].startswith("webhook."):
@@ -55,7 +54,7 @@ class Configuration:
         return rules[command["command"]](command)
 
     def check_install(self, command: Mapping[str, Any], partition: int, last: int) -> str:
-        """What is wrong with a price record that a shard took after number ``last``; '' if nothing."""
+        """Return what is wrong with a price record that a shard took after number ``last``; '' if nothing."""
         if not self._complete:
             return ""
         decided = self._installs.get(command["number"])
@@ -160,7 +159,7 @@ def _cents(rates: Mapping[str, str]) -> dict[str, Decimal]:
 
 
 def _changed(type: str, actor: str, detail: Mapping[str, Any]) -> Row:
-    """``detail`` holds what the row's detail must say at least."""
+    """Return a configuration row. ``detail`` holds the minimum that the row's detail must contain."""
     return {"kind": "config", "config_type": type, "actor": actor, "detail": dict(detail)}
 
 

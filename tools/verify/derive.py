@@ -1,4 +1,4 @@
-"""A row whose command the log no longer holds, derived again from its own quantities and rates."""
+"""Derives a row whose command the log no longer holds from its own quantities and rates."""
 
 from collections.abc import Iterator
 from functools import reduce
@@ -11,13 +11,13 @@ PARTS = ("base_cents", "token_cents", "bonus_cents", "total_cents")
 
 
 def derive(row: Row) -> list[Difference]:
-    """Every column that the others contradict."""
+    """Return a difference for every column that the others contradict."""
     at = (row["raw_partition"], row["raw_offset"], row["raw_index"])
     return [Difference("value", *at, column, wanted, row[column]) for column, wanted in _wanted(row)]
 
 
 def _wanted(row: Row) -> Iterator[tuple[str, Any]]:
-    """The columns that are not what they must be, with what that is."""
+    """Yield the columns that are wrong, with their correct values."""
     wanted: dict[str, Any] = {"event_id": event_id(row["raw_partition"], row["raw_offset"], row["raw_index"])}
     if row["kind"] == "event":
         wanted |= _of_event(row)

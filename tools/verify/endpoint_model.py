@@ -1,4 +1,4 @@
-"""What the commands of webhook endpoints decided: ids, what is active, where a replay goes. Pure."""
+"""Model of the endpoint commands' decisions: ids, active endpoints, the partitions of a replay. Pure."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,12 +8,12 @@ from tools.verify.row_values import Row
 COMMANDS = ("create", "update", "rotate", "delete", "test", "replay")
 REPLAY = "webhook.replay"
 MAX_ENDPOINTS = 100
-"""Of one customer and mode."""
+"""Maximum endpoints of one customer and mode."""
 Endpoint = dict[str, Any]
 
 
 class EndpointModel:
-    """Endpoints that there are, by id. ``home`` gives the partition of a customer."""
+    """Existing endpoints, by id. ``home`` returns the partition of a customer."""
 
     def __init__(self, home: Callable[[str], int]) -> None:
         self._home = home
@@ -21,7 +21,7 @@ class EndpointModel:
         self._known: dict[int, Endpoint] = {}
 
     def apply(self, command: Mapping[str, Any], partition: int) -> list[Row]:
-        """The rows of a command decided in ``partition``, without address and time."""
+        """Return the rows of a command decided in ``partition``, without address and time."""
         name = command["command"].removeprefix("webhook.")
         if name == "create":
             return self._create(command)
@@ -59,7 +59,8 @@ class EndpointModel:
         return [_effect("webhook.deleted", command, found)]
 
     def _replay(self, command: Mapping[str, Any], found: Endpoint, partition: int) -> list[Row]:
-        """It is met where it is decided and where the customer's events are, or in one of them."""
+        """Return the rows of a replay. It takes effect where it is decided and where the customer's events
+        are, or in one of these partitions."""
         where = {partition, self._home(found["customer_id"])}
         if command.get("partition") is not None:
             where &= {command["partition"]}
@@ -69,7 +70,7 @@ class EndpointModel:
 
 
 def replayed(command: Mapping[str, Any]) -> Row:
-    """The row by which the notifier meets a replay."""
+    """Return the row by which the notifier receives a replay."""
     return _effect(REPLAY, command, {})
 
 

@@ -1,5 +1,5 @@
-"""Outcomes that are older than the log: taken from the ledger's rows, which must agree among
-themselves: each closed once, at the terms it was opened with, by the verdict that its time allows.
+"""Takes outcomes older than the log from the ledger's rows, which must be consistent: each outcome closed
+once, at the terms it was opened with, by the verdict that its time allows.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ from tools.verify.row_values import Row
 
 
 def inherit(outcomes: OutcomeModels, row: Row) -> Iterator[Difference]:
-    """Take in the next row about outcomes, in the order of the log. Yields what the rows before contradict."""
+    """Take in the next row about outcomes, in the order of the log. Yield differences that the rows before
+    contradict."""
     at = (row["raw_partition"], row["raw_offset"], row["raw_index"])
     if row["kind"] in ("charge", "waived"):
         outcome = outcomes.of_event(row["original"] or 0)

@@ -1,4 +1,4 @@
-"""rev.raw as verify reads it: every partition from its first offset, without a consumer group."""
+"""Reads rev.raw for verify: every partition from its first offset, without a consumer group."""
 
 from collections.abc import AsyncIterator
 
@@ -16,7 +16,7 @@ SILENCE = 30_000
 
 
 class KafkaLog:
-    """Use as an async context manager. Raises CannotRun when the broker cannot be read."""
+    """Log in Kafka, an async context manager. Raises CannotRun if the broker cannot be read."""
 
     def __init__(self, bootstrap: str, topic: str = RAW) -> None:
         self._bootstrap, self._topic = bootstrap, topic
@@ -43,13 +43,13 @@ class KafkaLog:
 
     async def _spans(self) -> dict[int, Span]:
         partitions = [TopicPartition(self._topic, p) for p in await self._partitions()]
-        # Ends before firsts: retention may move on meanwhile, but never beyond an end.
+        # Ends before firsts: retention may advance meanwhile, but never beyond an end.
         ends = await self._consumer.end_offsets(partitions)
         firsts = await self._consumer.beginning_offsets(partitions)
         return {tp.partition: Span(firsts[tp], ends[tp]) for tp in partitions}
 
     async def _partitions(self) -> list[int]:
-        # A consumer that has no assignment knows the partitions of no topic.
+        # A consumer without an assignment does not know the partitions of any topic.
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
         await admin.start()
         try:
@@ -61,7 +61,7 @@ class KafkaLog:
         return sorted(partition["partition"] for partition in found["partitions"])
 
     async def records(self, partition: int, span: Span) -> AsyncIterator[RawRecord]:
-        """The records of a span in order. Raises CannotRun for a gap where retention has got to."""
+        """Yield the records of a span in order. Raises CannotRun if retention has deleted some of them."""
         tp = TopicPartition(self._topic, partition)
         at = span.first
         self._consumer.assign([tp])

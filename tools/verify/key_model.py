@@ -1,4 +1,4 @@
-"""Which idempotency keys were charged and when: on disk, since a window can hold more than memory."""
+"""Records which idempotency keys were charged and when: on disk, since a window can hold more than memory."""
 
 import sqlite3
 from hashlib import sha256
@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 
 class Known(NamedTuple):
-    """What a key stands for. ``body`` is empty when it was charged before the log begins."""
+    """Charge recorded under a key. ``body`` is empty if it was charged before the log begins."""
 
     body: bytes
     at: int
 
 
 class Keys:
-    """Charged keys of one shard, in a private temporary database that goes with ``close``."""
+    """Charged keys of one shard, in a private temporary database that ``close`` deletes."""
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)
@@ -22,13 +22,13 @@ class Keys:
         self._db.execute("CREATE TABLE known (name BLOB PRIMARY KEY, body BLOB, at INTEGER) WITHOUT ROWID")
 
     def find(self, customer: str, key: str, mode: str | None) -> Known | None:
-        """What a key stands for in a mode; to a command without one, whatever it last stood for in either."""
+        """Return the charge under a key in a mode; without a mode, the latest one in either mode."""
         modes = [mode] if mode is not None else ["live", "test"]
         found = [known for one in modes if (known := self._of(_name(customer, key, one == "test"))) is not None]
         return max(found, key=lambda known: known.at, default=None)
 
     def add(self, customer: str, key: str, known: Known, test: bool) -> None:
-        """What was charged last under the key; ``test``: of its row."""
+        """Record the latest charge under the key; ``test``: of its row."""
         name = _name(customer, key, test)
         self._db.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?)", (name, known.body, known.at))
 
@@ -41,7 +41,7 @@ class Keys:
 
 
 def body_of(canonical: str) -> bytes:
-    """What two equal bodies have in common."""
+    """Return a hash that is the same for equal bodies."""
     return sha256(canonical.encode()).digest()
 
 

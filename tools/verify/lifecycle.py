@@ -1,9 +1,9 @@
-"""What the commands of outcomes must have left: register, resolve, expire, read, void. Pure but
-for what it keeps in Outcomes and Keys.
+"""Model of the outcome commands: register, resolve, expire, read, void. Pure except for what it keeps in
+OutcomeModels and Keys.
 
-Rules (docs/verify.md): the first closing in log order wins, by accepted time against expires_at;
-a key that opened or closed something answers for the same body again; a refusal leaves a row
-without money and is never remembered.
+Rules (docs/verify.md): the first closing in log order wins, by accepted time against expires_at; a key that
+opened or closed something returns the same result again for the same body; a refusal leaves a row without
+money and is never remembered.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from tools.verify.row_values import BORROWED, EMPTY, Row, canonical, event_id, i
 from tools.verify.void_rules import VoidAddress, void_row, void_shown, voidable
 
 RESERVED = "outcome_charge"
-"""The action of registered outcomes."""
+"""Action of registered outcomes."""
 MAX_PRICE = 10**9
 MAX_TTL = 100 * 365 * DAY
 COMMANDS = ("register", "resolve", "expire", "read", "void")
@@ -29,31 +29,31 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "resolve": {"target": None, "success": None, "evidence": None},
 }  # fmt: skip
-"""What makes two commands with one key the same, with what an absent field stands for."""
+"""Fields that make two commands with one key the same, with the value that an absent field means."""
 
 Effect = Callable[[], None]
 
 
 class Option(NamedTuple):
-    """Rows that a command may have left, and what follows from them for later ones."""
+    """Rows that a command may have left, and their effect on later commands."""
 
     rows: list[Row]
     effect: Effect
 
 
 def nothing() -> None:
-    """The effect of a replay or refusal."""
+    """Do nothing: the effect of a replay or refusal."""
 
 
 class Lifecycle:
-    """The outcomes of one partition. ``keys``: the namespaces that meter events share."""
+    """Outcomes of one partition. ``keys``: the namespaces shared with meter events."""
 
     def __init__(self, partition: int, keys: Keys, outcomes: OutcomeModels) -> None:
         self._partition, self._keys, self._outcomes = partition, keys, outcomes
 
     def apply(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Option]:
-        """What a command accepted ``at`` (ms) may have left; more than one option only where the
-        body of a key is older than the log."""
+        """Return what a command accepted ``at`` (ms) may have left; more than one option only if the body
+        of a key is older than the log."""
         rule = {
             "register": self._register,
             "resolve": self._resolve,
@@ -64,11 +64,11 @@ class Lifecycle:
         return self._repeated(offset, at, command) or [rule(offset, at, command)]
 
     def opened(self, row: Row, criteria: Any = None, mode: str | None = None) -> None:
-        """A row opens an outcome; ``mode``: of the command."""
+        """Record that a row opens an outcome; ``mode``: of the command."""
         self._outcomes.open(opened_by(row, None if criteria is None else canonical(criteria)), mode)
 
     def _repeated(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Option]:
-        """The options of a command whose key is remembered; none when it is new."""
+        """Return the options of a command whose key is remembered; none if it is new."""
         name = command.get("idempotency_key")
         known = None if name is None else self._keys.find(command["customer_id"], name, command.get("mode"))
         if known is None or at - known.at >= command["idempotency_window"]:
@@ -80,7 +80,7 @@ class Lifecycle:
         return [Option([], nothing) if known.body == self._body(command) else refused]
 
     def _body(self, command: Mapping[str, Any]) -> bytes:
-        """What two commands with one key must have in common: an outcome may be named either way."""
+        """Return the hash that two commands with one key must share: an outcome may be named either way."""
         fields = BODIES[command["command"]]
         body = {name: command.get(name, absent) for name, absent in fields.items()}
         if command["command"] == "resolve":
@@ -116,12 +116,12 @@ class Lifecycle:
         closing = self._expiry(offset, at, outcome, command)
         refusal = self._refusal(offset, at, len(closing.rows), command, outcome)
         if closing.rows:
-            # of the whole record: nobody closed it, and it is about what is closed
+            # of the whole record: nobody closed it, and it concerns what is closed
             refusal |= {"api_key_id": 0, "import_id": closing.rows[0]["import_id"]}
         return Option([*closing.rows, refusal], closing.effect)
 
     def _remind(self, offset: int, at: int, command: Mapping[str, Any]) -> Option:
-        """An expirer's reminder, or a look at the outcome."""
+        """Return the effect of an expirer's reminder or of a read of the outcome."""
         target = command["target"] if command["command"] == "read" else command["outcome_id"]
         return self._expiry(offset, at, self._find(command, target), command)
 
@@ -153,7 +153,7 @@ class Lifecycle:
             self._keys.add(command["customer_id"], name, Known(self._body(command), at), test)
 
     def misplaced(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Row]:
-        """What a command under another key than its customer's leaves."""
+        """Return the rows of a command that has another key than its customer's."""
         silent = command["command"] in ("expire", "read")
         return [] if silent else [self._refusal(offset, at, 0, command)]
 
@@ -223,7 +223,7 @@ class Lifecycle:
 
 
 def _is_test(command: Mapping[str, Any], outcome: OutcomeModel | None) -> bool:
-    """Of a refusal: a verdict has no flag of its own, but its outcome's, or else its mode's."""
+    """True if a refusal is in test mode: a verdict has no flag of its own, so its outcome's applies, or its mode's."""
     if command["command"] != "resolve":
         return bool(command.get("test", False))
     return command.get("mode") == "test" if outcome is None else bool(outcome.kept["test"])
@@ -235,7 +235,7 @@ def _can_open(command: Mapping[str, Any], at: int) -> bool:
 
 
 def shown(outcome: OutcomeModel, at: int, evidence: Any = None) -> dict[str, Any]:
-    """The outcome as the API shows it, at the accepted time of what opened or closed it."""
+    """Return the outcome as the API shows it, at the accepted time of what opened or closed it."""
     closed = outcome.verdict != ""
     return {
         "task_id": outcome.kept["task_id"] or None,

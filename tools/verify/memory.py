@@ -1,4 +1,4 @@
-"""Log and ledger in memory, for tests of verify. No I/O."""
+"""In-memory log and ledger for tests of verify. No I/O."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
@@ -8,7 +8,7 @@ from tools.verify.sources import KEYED, OUTCOMES, OldKey, RawRecord, Selection, 
 
 
 class MemoryRawLog:
-    """Partitions of records, each ordered by offset. ``firsts``: where retention has got to."""
+    """Partitions of records, each ordered by offset. ``firsts``: first offsets that retention has left."""
 
     def __init__(self, partitions: Mapping[int, Sequence[RawRecord]], firsts: Mapping[int, int] | None = None) -> None:
         self.partitions = dict(partitions)
@@ -27,7 +27,7 @@ class MemoryRawLog:
 
 
 class MemoryLedger:
-    """Rows in any order. ``late`` rows arrive when `reached` is asked the next time."""
+    """Rows in any order. ``late`` rows arrive after the next call of `reached`."""
 
     def __init__(self, rows: Iterable[Row], late: Iterable[Row] = ()) -> None:
         self.all = [{**EMPTY, **row} for row in rows]

@@ -1,8 +1,8 @@
-"""What one shard's log says the ledger must hold. Pure but for the keys it remembers.
+"""Derives from one shard's log what the ledger must hold. Pure except for the keys it remembers.
 
-Rules (docs/verify.md): accepted time is the append time made monotone; a command's events are
-charged all or none; a key that was charged within the command's window is answered again or,
-with another body, refuses the command; nothing of a refusal is remembered.
+Rules (docs/verify.md): accepted time is the append time made monotone; a command's events are charged all
+or none; a key that was charged within the command's window is answered again or, with another body, refuses
+the command; nothing of a refusal is remembered.
 """
 
 from collections.abc import Mapping
@@ -27,17 +27,16 @@ CONFIGURE |= {f"webhook.{name}" for name in endpoint_model.COMMANDS}
 
 
 class ExpectedRows(NamedTuple):
-    """What one record of the log must have left. ``options``: any of them is right; more than
-    one only where the answer depends on what is older than the log; then the one that holds has
-    its effect on later records (``effects``, alike in number) when it is called. None: nothing is known.
-    """
+    """Rows that one record of the log must have left. ``options``: any of them is right; there are several
+    only if the result depends on what is older than the log. Then the option that matches has its effect on
+    later records when its function in ``effects`` (one for each option) is called. None: nothing is known."""
 
     offset: int
     at: int
     options: tuple[list[Row], ...] | None
     events: int = 0
     problem: str = ""
-    """What is wrong with the log itself."""
+    """Error in the log itself."""
     effects: tuple[Effect, ...] = ()
 
 
@@ -48,7 +47,7 @@ class _Charge(NamedTuple):
 
 
 class ShardModel:
-    """One partition. Records are applied in the order of their offsets."""
+    """Model of one partition. Records are applied in the order of their offsets."""
 
     def __init__(
         self,
@@ -64,7 +63,7 @@ class ShardModel:
         self._at = began
 
     def apply(self, offset: int, timestamp: int, key: bytes, value: bytes) -> ExpectedRows:
-        """The rows that a record must have left; ``timestamp`` is its append time in ms."""
+        """Return the rows that a record must have left; ``timestamp`` is its append time in ms."""
         self._at = max(self._at, timestamp)
         try:
             command = loads(value)
@@ -110,7 +109,7 @@ class ShardModel:
         return ExpectedRows(offset, self._at, ([],), problem=problem)
 
     def _plain(self, offset: int, key: bytes, kind: str) -> Row:
-        """A row of a command that no customer sent."""
+        """Return a row of a command that no customer sent."""
         row = {**EMPTY, **self._index(offset, 0), "kind": kind, "customer_id": key.decode(errors="replace")}
         return {**row, "event_time": self._at, "recorded_at": self._at}
 
@@ -169,7 +168,7 @@ class ShardModel:
                 self._lifecycle.opened(charge.row)
 
     def _charge(self, offset: int, index: int, command: Mapping[str, Any], event: Mapping[str, Any]) -> Row | None:
-        """The row of an event that is charged; None when it is refused."""
+        """Return the row of an event that is charged; None if it is refused."""
         tariff = self._tariffs.of(command["customer_id"], event["action"])
         tokens, outcome = event.get("tokens", 0), event.get("outcome")
         if tariff is None or event["action"] == RESERVED or not 0 <= tokens <= MAX_TOKENS:

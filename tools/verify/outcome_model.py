@@ -1,7 +1,7 @@
 """Outcomes of one shard as the model keeps them: what opened each, how it ended, what was voided.
 
-On disk, since a log can hold more of them than memory; what is older than the log comes from
-the ledger's rows. No rule about money may come in here (tools/verify/lifecycle.py).
+They are on disk, since a log can hold more of them than memory; those older than the log come from the
+ledger's rows. Rules about money do not belong here (tools/verify/lifecycle.py).
 """
 
 import pickle
@@ -18,12 +18,12 @@ PROMISED = ("price_on_success", "price_on_failure")
 KEPT = (
     "customer_id", "agent_id", "action", *LABELS, "test", "import_id", *PRICE, *PROMISED,
 )  # fmt: skip
-"""Columns that the rows of an outcome's end repeat of the row that opened it."""
+"""Columns that the closing rows of an outcome repeat from the row that opened it."""
 
 
 class OutcomeModel(NamedTuple):
-    """``kept``: the columns of the opening that its closing repeats. ``success`` and ``failure``:
-    cents that either verdict costs. ``verdict`` is empty while it is open."""
+    """One outcome. ``kept``: the columns of the opening that its closing repeats. ``success`` and
+    ``failure``: cents that either verdict costs. ``verdict`` is empty while it is open."""
 
     event_id: int
     registered: bool
@@ -36,11 +36,11 @@ class OutcomeModel(NamedTuple):
     criteria: str | None = None
     """Canonical JSON."""
     inherited: bool = False
-    """It was opened before the log begins: its terms are the ledger's own word."""
+    """True if it was opened before the log begins: its terms come from the ledger itself."""
     voided: bool = False
     verdict: str = ""
     closed_by: int = 0
-    """event id of the row that closed it."""
+    """Event id of the row that closed it."""
 
     @property
     def id(self) -> str:
@@ -48,7 +48,7 @@ class OutcomeModel(NamedTuple):
 
 
 class OutcomeModels:
-    """In a private temporary database that goes with ``close``."""
+    """Outcomes in a private temporary database that ``close`` deletes."""
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)
@@ -59,13 +59,13 @@ class OutcomeModels:
         self._db.execute("CREATE TABLE void (id INTEGER PRIMARY KEY, customer TEXT)")
 
     def put(self, outcome: OutcomeModel) -> None:
-        """Keep an outcome as it now is."""
+        """Keep the current state of an outcome."""
         body = pickle.dumps(tuple(outcome))
         self._db.execute("INSERT OR REPLACE INTO outcome VALUES (?, ?)", (outcome.event_id, body))
 
     def open(self, outcome: OutcomeModel, mode: str | None) -> None:
         """Keep an outcome that a command of a mode opens, a registered one under its task too. A live task
-        takes the place of a test one from before modes were separate, which moves to those of test."""
+        replaces a test task from before modes were separate, which moves to the test tasks."""
         self.put(outcome)
         if outcome.registered:
             customer, task = outcome.kept["customer_id"], outcome.kept["task_id"]
@@ -75,8 +75,9 @@ class OutcomeModels:
             self._take(customer, task, mode == "test", outcome.event_id, instead=True)
 
     def inherit(self, outcome: OutcomeModel) -> None:
-        """Keep an outcome that is older than the log. Of a test task it is not known when it was made: it
-        stands where those of test do, and where those of before stood unless a live one does."""
+        """Keep an outcome that is older than the log. It is unknown when a test task was created: it is
+        kept among the test tasks, and among those from before modes were separate unless a live one is
+        there."""
         self.put(outcome)
         if outcome.registered:
             customer, task, id = outcome.kept["customer_id"], outcome.kept["task_id"], outcome.event_id
@@ -87,12 +88,12 @@ class OutcomeModels:
                 self._take(customer, task, False, id, instead=True)
 
     def of_event(self, event_id: int) -> OutcomeModel | None:
-        """The outcome that an event or registration opened."""
+        """Return the outcome that an event or registration opened."""
         found = self._db.execute("SELECT body FROM outcome WHERE id = ?", (event_id,)).fetchone()
         return None if found is None else OutcomeModel(*pickle.loads(found[0]))
 
     def find(self, customer: str, target: str, mode: str | None) -> OutcomeModel | None:
-        """By task_id or outcome_id; None when it is unknown, another customer's or the other mode's."""
+        """Return an outcome by task_id or outcome_id; None if it is unknown, another customer's or the other mode's."""
         event_id = _number(target) if target.startswith("oc_") else None
         if event_id is None:
             return self.of_task(customer, target, mode)
@@ -101,12 +102,12 @@ class OutcomeModels:
         return outcome if here else None
 
     def voided(self, event_id: int) -> str | None:
-        """Whose entry was taken back; None if it was not."""
+        """Return the customer whose entry was voided; None if it was not voided."""
         found = self._db.execute("SELECT customer FROM void WHERE id = ?", (event_id,)).fetchone()
         return None if found is None else str(found[0])
 
     def void(self, event_id: int, customer: str, charge: bool) -> None:
-        """Note that an entry is taken back: a charge, or an event, whose outcome then charges nothing."""
+        """Record that an entry is voided: a charge, or an event, whose outcome then charges nothing."""
         self._db.execute("INSERT OR IGNORE INTO void VALUES (?, ?)", (event_id, customer))
         outcome = None if charge else self.of_event(event_id)
         if outcome is not None and not outcome.verdict:
@@ -116,7 +117,8 @@ class OutcomeModels:
         self._db.close()
 
     def of_task(self, customer: str, task: str, mode: str | None) -> OutcomeModel | None:
-        """The outcome that a task was registered for, as a command of this mode (None: of before) sees it."""
+        """Return the outcome that a task was registered for, as a command of this mode sees it (None: from
+        before modes)."""
         for test in (True, False) if mode == "test" else (False,):
             id = self._task(customer, task, test)
             outcome = None if id is None else self.of_event(id)
@@ -130,13 +132,13 @@ class OutcomeModels:
         return None if found is None else int(found[0])
 
     def _take(self, customer: str, task: str, test: bool, id: int, instead: bool) -> None:
-        """Put an outcome in a task's place, ``instead`` of another one or only where there is none."""
+        """Put an outcome in a task's place, ``instead`` of another one or only if there is none."""
         how = "REPLACE" if instead else "IGNORE"
         self._db.execute(f"INSERT OR {how} INTO task VALUES (?, ?)", (_task(customer, task, test), id))
 
 
 def opened_by(row: Row, criteria: str | None = None, inherited: bool = False) -> OutcomeModel:
-    """The outcome that a row of kind registered, or of a pending event, opens."""
+    """Return the outcome that a row of kind registered, or of a pending event, opens."""
     registered = row["kind"] == "registered"
     return OutcomeModel(
         event_id=row["event_id"],
@@ -153,7 +155,7 @@ def opened_by(row: Row, criteria: str | None = None, inherited: bool = False) ->
 
 
 def criteria_of(detail: str) -> str | None:
-    """The success criteria in an outcome's object, canonical; None if there are none."""
+    """Return the success criteria in an outcome's object, canonical; None if there are none."""
     try:
         found: Any = loads(detail).get("success_criteria")
     except (ValueError, AttributeError):
@@ -162,7 +164,7 @@ def criteria_of(detail: str) -> str | None:
 
 
 def closing_price(outcome: OutcomeModel, verdict: str) -> Decimal:
-    """What a verdict charges, in cents."""
+    """Return what a verdict charges, in cents."""
     if outcome.voided:
         return ZERO
     succeeded = verdict == "succeeded" or (verdict == "expired" and outcome.on_expiry == "success")

@@ -1,4 +1,4 @@
-"""The prices of one shard: numbered records of its log, the last one of a customer and action."""
+"""Prices of one shard, set by numbered records of its log; the last one of a customer and action holds."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -9,7 +9,7 @@ Slot = tuple[str | None, str]
 
 
 class PriceModel(NamedTuple):
-    """A price in force, in cents, and the offset of the record that set it."""
+    """Price in force, in cents, and the offset of the record that set it."""
 
     id: int
     customer: str | None
@@ -21,15 +21,15 @@ class PriceModel(NamedTuple):
 
 
 class PriceModels:
-    """Which price holds. ``inherited``: those set before the log begins, read from the ledger."""
+    """Prices in force. ``inherited``: those set before the log begins, read from the ledger."""
 
     def __init__(self, inherited: Iterable[PriceModel] = ()) -> None:
         self._slots: dict[Slot, PriceModel] = {(t.customer, t.action): t for t in inherited}
         self.number = 0
-        """Of the last record taken; one that is not above it is a repeat."""
+        """Number of the last record taken; a record whose number is not higher is a repeat."""
 
     def install(self, command: Mapping[str, Any], offset: int) -> bool:
-        """Take a price record; False when it is a repeat."""
+        """Take a price record. Return False if it is a repeat."""
         if command["number"] <= self.number:
             return False
         self.number = command["number"]
@@ -43,7 +43,7 @@ class PriceModels:
         return True
 
     def of(self, customer: str, action: str) -> PriceModel | None:
-        """Customer and action, customer and any, everybody and action, everybody and any."""
+        """Return the price in force: customer and action, customer and any, everybody and action, everybody and any."""
         for slot in ((customer, action), (customer, "*"), (None, action), (None, "*")):
             if slot in self._slots:
                 return self._slots[slot]

@@ -1,4 +1,4 @@
-"""What a person, or a program (--json), sees of a comparison."""
+"""Reports a comparison to a person, or to a program (--json)."""
 
 import json
 from decimal import ROUND_HALF_UP, Context, Decimal
@@ -14,7 +14,7 @@ from tools.verify.row_values import EXACT
 
 
 class Report:
-    """Keeps the first differences for the screen and writes all of them to the file, if any."""
+    """Report that keeps the first differences for the screen and writes all of them to the file, if any."""
 
     def __init__(self, shown: int, file: TextIO | None) -> None:
         self._shown, self._file = shown, file
@@ -32,7 +32,7 @@ class Report:
             self._written += 1
 
     def close(self, totals: Totals) -> None:
-        """The end of the file: what was read and compared."""
+        """Write the end of the file: what was read and compared."""
         if self._file is not None:
             summary = {**totals.__dict__, "cents": cents(totals.cents), "agree": totals.differences == 0}
             self._file.write(f'\n], "summary": {json.dumps(summary)}}}\n')
@@ -43,18 +43,18 @@ def opened(path: Path | None) -> TextIO | None:
 
 
 def cents(amount: Decimal) -> str:
-    """Exact, without exponent and trailing zeros."""
+    """Return an exact amount, without exponent and trailing zeros."""
     text = f"{amount:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _rounded(dollars: Decimal) -> Decimal:
-    """Two decimals, half up."""
+    """Return dollars rounded to two decimals, half up."""
     return dollars.quantize(Decimal("0.01"), ROUND_HALF_UP, Context(prec=100))
 
 
 def show(console: Console, totals: Totals, first: list[Difference]) -> None:
-    """The first differences, if any, and the summary."""
+    """Print the first differences, if any, and the summary."""
     if first:
         _show_differences(console, totals, first)
     dollars = EXACT.divide(totals.cents, Decimal(100))

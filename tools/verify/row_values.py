@@ -1,4 +1,4 @@
-"""Ledger rows as verify compares them: one dict a row, named by the columns of rev.entries.
+"""Ledger rows as verify compares them: one dict per row, keyed by the columns of rev.entries.
 
 Money is Decimal, times are UTC milliseconds, absent text is ''.
 """
@@ -40,44 +40,44 @@ EMPTY: Row = {
     **dict.fromkeys(FLAGS, False),
     **dict.fromkeys(("tokens_input", "tokens_output", "original", "expires_at")),
 }
-"""A row of which nothing is known but that the ledger fills every column."""
+"""Row with the value that the ledger fills in for every unset column."""
 
 BORROWED = "borrowed"
-"""Set in an expected row whose terms are older than the log: they are the ledger's own word."""
+"""Key set in an expected row whose terms are older than the log: they come from the ledger itself."""
 
 
 def whole(text: str) -> int | str:
-    """An integer of JSON. One too long to be read keeps its digits, as it can only be metadata."""
+    """Return an integer of JSON. One too long to be read keeps its digits, since it can only be metadata."""
     return int(text) if len(text) < 400 else "\0" + text
 
 
 def loads(text: str | bytes) -> Any:
-    """JSON with no float in it: numbers with a point or exponent keep their text."""
+    """Return JSON without floats: numbers with a point or exponent keep their text."""
     return json.loads(text, parse_float=lambda number: "\0" + number, parse_int=whole)
 
 
 def canonical(value: Any) -> str:
-    """One text for equal JSON values."""
+    """Return one text for equal JSON values."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def event_id(partition: int, offset: int, index: int) -> int:
-    """docs/api.md: offset * 2^16 + partition * 2^10 + index."""
+    """Return offset * 2^16 + partition * 2^10 + index, as in docs/api.md."""
     return offset * 65536 + partition * 1024 + index
 
 
 def iso(at: int) -> str:
-    """``2026-04-26T12:00:00.000Z`` of milliseconds UTC."""
+    """Return milliseconds UTC as ``2026-04-26T12:00:00.000Z``."""
     return f"{datetime.fromtimestamp(at // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{at % 1000:03d}Z"
 
 
 def amounts(base: Decimal, token: Decimal, bonus: Decimal, tokens: int, success: bool) -> tuple[Decimal, ...]:
-    """base, token and bonus part of an event's price, and their exact sum, in cents."""
+    """Return base, token and bonus part of an event's price, and their exact sum, in cents."""
     charged = EXACT.multiply(token, Decimal(tokens))
     extra = bonus if success else ZERO
     return base, charged, extra, add(add(base, charged), extra)
 
 
 def add(left: Decimal, right: Decimal) -> Decimal:
-    """The exact sum."""
+    """Return the exact sum."""
     return EXACT.add(left, right)

@@ -1,4 +1,4 @@
-"""Where verify reads from, as it sees them: the log and the ledger. No I/O here."""
+"""Interfaces of the log and the ledger that verify reads. No I/O here."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol
@@ -7,13 +7,13 @@ from tools.verify.price_model import PriceModel
 from tools.verify.row_values import Row
 
 KEYED = ("event", "registered", "charge", "waived")
-"""Kinds of row that a key is remembered by."""
+"""Kinds of rows whose keys are remembered."""
 OUTCOMES = ("registered", "charge", "waived", "void")
-"""Kinds of row that tell of outcomes, beside pending events."""
+"""Kinds of rows about outcomes, besides pending events."""
 
 
 class CannotRun(Exception):
-    """Log or ledger cannot be read; the message is for a person."""
+    """Error: log or ledger cannot be read; the message is for a person."""
 
 
 class Span(NamedTuple):
@@ -33,7 +33,7 @@ class RawRecord(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """Which rows are compared: of one customer, accepted in [start, end) ms; None: no bound."""
+    """Rows to compare: of one customer, accepted in [start, end) ms; None: no bound."""
 
     customer: str | None = None
     start: int | None = None
@@ -48,7 +48,7 @@ class Selection(NamedTuple):
 
 
 class OldKey(NamedTuple):
-    """An idempotency key that was charged before the log begins."""
+    """Idempotency key that was charged before the log begins."""
 
     customer: str
     key: str
@@ -57,45 +57,45 @@ class OldKey(NamedTuple):
 
 
 class RawLog(Protocol):
-    """rev.raw."""
+    """Log, rev.raw."""
 
     async def spans(self) -> dict[int, Span]:
-        """What each partition holds now."""
+        """Return the offsets that each partition holds now."""
         ...
 
     def records(self, partition: int, span: Span) -> AsyncIterator[RawRecord]:
-        """The records of a span in order."""
+        """Return the records of a span in order."""
         ...
 
 
 class LedgerRows(Protocol):
-    """rev.entries in ClickHouse."""
+    """Ledger, rev.entries in ClickHouse."""
 
     async def reached(self, partition: int) -> int:
-        """The highest raw offset of any row of the partition; -1 when there is none."""
+        """Return the highest raw offset of any row of the partition; -1 if there is none."""
         ...
 
     async def beyond(self, partitions: int) -> list[Row]:
-        """Some rows (at most 1000) whose partition the log does not have."""
+        """Return some rows (at most 1000) whose partition the log does not have."""
         ...
 
     def rows(self, partition: int, span: Span, selection: Selection, outcomes: bool = False) -> AsyncIterator[Row]:
-        """Rows whose raw offset is in the span, ordered by raw offset and index. ``outcomes``:
-        only those that opened, closed or took back something (OUTCOMES)."""
+        """Return rows whose raw offset is in the span, ordered by raw offset and index. ``outcomes``: only
+        those that opened, closed or voided something (OUTCOMES)."""
         ...
 
     async def originals(self, voids: Sequence[Row]) -> dict[int, Row]:
-        """What the voids take back, by event id: rows of the same customers."""
+        """Return the rows that the voids take back, by event id: rows of the same customers."""
         ...
 
     async def began(self, partition: int, first: int) -> int:
-        """The latest accepted time (ms) of a row below a raw offset; 0 when there is none."""
+        """Return the latest accepted time (ms) of a row below a raw offset; 0 if there is none."""
         ...
 
     async def inherited(self, partition: int, first: int) -> list[PriceModel]:
-        """The prices that rows from a raw offset on were priced with and that were set before it."""
+        """Return the prices that rows from a raw offset on were priced with and that were set before it."""
         ...
 
     def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
-        """Keys charged below a raw offset and accepted at or after ``since`` (ms)."""
+        """Return keys charged below a raw offset and accepted at or after ``since`` (ms)."""
         ...

@@ -1,5 +1,6 @@
-"""Voids: whether one is let, what the command says that its row must be, and what the row that it takes
-back says. Pure but for what it asks of Outcomes."""
+"""Rules of voids: whether one is allowed, its row as its command determines it, and its relation to the row
+that it voids. Pure except for its queries of OutcomeModels.
+"""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -18,20 +19,20 @@ REPEATED = (
     "customer_id", "agent_id", "action", "tokens", "tokens_input", "tokens_output", *LABELS,
     "outcome_id", "test", "event_time", "import_id", *PRICE,
 )  # fmt: skip
-"""What a void has in common with what it takes back."""
+"""Columns that a void shares with the row that it voids."""
 VOIDABLE = ("event", "charge")
 
 
 class VoidAddress(NamedTuple):
-    """Where a command stands in the log."""
+    """Position of a command in the log."""
 
     partition: int
     offset: int
 
 
 def voidable(command: Mapping[str, Any], place: VoidAddress, outcomes: OutcomeModels) -> bool:
-    """Whether a shard lets an entry be taken back, of what it can know: it stands before the void,
-    the amounts add up, and what it says of an outcome is so."""
+    """True if a shard, as far as it can know, allows an entry to be voided: the entry precedes the void,
+    the amounts add up, and the statements about an outcome are true."""
     event_id, outcome_id = command["event_id"], command.get("outcome_id")
     parts = [Decimal(command[part]) for part in PARTS]
     before = event_id >> 10 & 63 == place.partition and 0 <= event_id >> 16 < place.offset
@@ -50,7 +51,7 @@ def voidable(command: Mapping[str, Any], place: VoidAddress, outcomes: OutcomeMo
 
 
 def void_row(command: Mapping[str, Any]) -> Row:
-    """The columns of a void that follow from its command."""
+    """Return the columns of a void that follow from its command."""
     event = command["event"]
     charge = command.get("charge", False)
     row: Row = {name: event.get(name) or "" for name in TEXTS}
@@ -75,7 +76,7 @@ def void_row(command: Mapping[str, Any]) -> Row:
 
 
 def void_shown(row: Row) -> dict[str, Any]:
-    """The void as the API shows it."""
+    """Return the void as the API shows it."""
     same = ("event_id", "customer_id", "agent_id", "action", "total_cents", "reason", "test")
     return {
         **{name: row[name] for name in same},
@@ -86,8 +87,8 @@ def void_shown(row: Row) -> dict[str, Any]:
 
 
 def against(void: Row, original: Row | None) -> Iterator[tuple[str, Any, Any]]:
-    """Columns in which a void's row is not the opposite of the row that it takes back, with
-    what that one wants and what the void has."""
+    """Yield the columns in which a void's row is not the opposite of the row that it voids, with the
+    expected value and the void's value."""
     if original is None or original["kind"] not in VOIDABLE or original["event_id"] >= void["event_id"]:
         yield "original", "an event or charge before it", void["original"]
         return
@@ -98,7 +99,7 @@ def against(void: Row, original: Row | None) -> Iterator[tuple[str, Any, Any]]:
 
 
 def negated(amount: Decimal) -> Decimal:
-    """The opposite amount, exactly."""
+    """Return the opposite amount, exactly."""
     return EXACT.minus(amount)
 
 

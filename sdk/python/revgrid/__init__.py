@@ -1,4 +1,4 @@
-"""revgrid: the client of Rev. Meter what agents do, get the exact price back, charge on success.
+"""revgrid: the client of Rev. Meter what agents do, get the exact price, charge on success.
 
 >>> from revgrid import Rev
 >>> client = Rev(api_key="rg_...", base_url="https://rev.example.com")

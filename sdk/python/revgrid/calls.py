@@ -1,7 +1,7 @@
-"""The requests: one function for each thing that can be asked, the same for both clients. Pure.
+"""The requests: one function per call, shared by both clients. Pure.
 
-A function checks what only the caller's side can know, and returns a Call; nothing is sent here.
-What is None is left out. No key is made and no clock is read here: that is the client's.
+A function checks what only the caller's side can know, and returns a Call; it sends nothing.
+Arguments that are None are left out. The client, not this module, makes keys and reads the clock.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ Cents = Union[int, Decimal, str]
 Time = Union[datetime, str]
 """An aware datetime, or ISO 8601 text with Z or an offset."""
 ALL = 1000
-"""Items of one page; a customer cannot have as many webhooks."""
+"""Items of one page; a customer cannot have that many webhooks."""
 
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
     """A request and the type of its answer.
 
-    ``keyed``: it carries an Idempotency-Key (``key``, or one that the client makes), so that
-    its repeats do nothing. ``safe``: its repeats do nothing by themselves. ``gone``: the answer
-    to a repeat that finds nothing left to do.
+    ``keyed``: it carries an Idempotency-Key (``key``, or one that the client makes), so repeats
+    have no effect. ``safe``: repeats have no effect by themselves. ``gone``: the answer to a repeat
+    that finds nothing left to do.
     """
 
     method: str
@@ -67,10 +67,10 @@ def meter(
     idempotency_key: str | None = None,
     respond_async: bool = False,
 ) -> Call[MeterResponse]:
-    """Meter one thing that an agent did; returns its exact price, which no crash changes.
+    """Meter one thing that an agent did; return its exact price, which no crash changes.
 
-    ``outcome``: ``success`` adds the action's bonus, ``failure`` does not, ``pending`` waits for
-    it (then ``expires_at`` and ``on_expiry`` may be given, and the answer has an outcome_id).
+    ``outcome``: ``success`` adds the action's bonus, ``failure`` does not, ``pending`` defers it
+    (``expires_at`` and ``on_expiry`` are then allowed, and the answer has an outcome_id).
     ``timestamp``: when it happened, if not now. ``respond_async``: do not wait for the price.
     ``customer_id``: with a platform key.
     """
@@ -103,8 +103,10 @@ def meter_batch(
     idempotency_key: str | None = None,
     respond_async: bool = False,
 ) -> Call[BatchResponse]:
-    """Meter 1 to 1,000 events, all or none: mappings with the fields of ``meter``, of which each
-    may have an idempotency_key of its own."""
+    """Meter 1 to 1,000 events, all or none.
+
+    Each event is a mapping with the fields of ``meter`` and may have an idempotency_key of its own.
+    """
     shown = [{name: value for name, value in event.items() if value is not None} for event in events]
     return _write(
         "/v1/meter/batch",
@@ -116,8 +118,10 @@ def meter_batch(
 
 
 def event(event_id: int, *, customer_id: str | None = None) -> Call[Event]:
-    """What became of an event. It is in the ledger within a second of its acceptance; until then
-    its status is ``accepted``."""
+    """Return what became of an event.
+
+    It is in the ledger within a second of its acceptance; until then its status is ``accepted``.
+    """
     return _get(f"/v1/events/{int(event_id)}", Event, {"customer_id": customer_id})
 
 
@@ -132,8 +136,10 @@ def usage(
     group_by: str | None = None,
     customer_id: str | None = None,
 ) -> Call[Usage]:
-    """Totals of a period (``24h``, ``7d``, ``30d``, ``90d``) or of [start, end), at most a second
-    old. ``group_by``: ``day``, ``hour``, ``agent``, ``action`` or ``model``."""
+    """Return the totals of a period (``24h``, ``7d``, ``30d``, ``90d``) or of [start, end), at most a second old.
+
+    ``group_by``: ``day``, ``hour``, ``agent``, ``action`` or ``model``.
+    """
     query = {
         "period": period,
         "from": None if start is None else _time(start),
@@ -148,7 +154,7 @@ def usage(
 
 
 def pricing(*, customer_id: str | None = None) -> Call[Pricing]:
-    """What each action costs now."""
+    """Return what each action costs now."""
     return _get("/v1/pricing", Pricing, {"customer_id": customer_id})
 
 
@@ -167,7 +173,7 @@ def register_outcome(
 ) -> Call[Outcome]:
     """Register a task whose price, in cents, depends on its result. Nothing is charged yet.
 
-    ``on_expiry``: whose price an expiry charges, ``failure`` (default) or ``success``.
+    ``on_expiry``: which price an expiry charges, ``failure`` (default) or ``success``.
     """
     fields = {
         "task_id": task_id,
@@ -194,10 +200,10 @@ def resolve_outcome(
     idempotency_key: str | None = None,
     respond_async: bool = False,
 ) -> Call[Outcome]:
-    """Say how an outcome ended, which charges what its end costs.
+    """Resolve an outcome, which charges the price of its result.
 
-    Which one: its task_id, or the outcome_id. How: ``success``, or ``outcome`` (``success`` or
-    ``failure``). ``evidence`` and ``metadata`` are two names of one thing.
+    Identify it by its task_id or outcome_id. Give the result as ``success``, or as ``outcome``
+    (``success`` or ``failure``). ``evidence`` and ``metadata`` are two names for the same thing.
     """
     target = task_id if outcome_id is None else outcome_id
     if target is None or (task_id is not None and outcome_id is not None):
@@ -215,21 +221,21 @@ def resolve_outcome(
 
 
 def outcome(id: str, *, customer_id: str | None = None) -> Call[Outcome]:
-    """An outcome as it stands, by its task_id or outcome_id."""
+    """Return the current state of an outcome, by its task_id or outcome_id."""
     return _get(f"/v1/outcomes/{_segment(id)}", Outcome, {"customer_id": customer_id})
 
 
 def create_webhook(*, url: str, events: Sequence[str], customer_id: str | None = None) -> Call[Webhook]:
-    """Make an endpoint; its ``secret`` is told by this answer alone."""
+    """Create an endpoint. Only this answer has its ``secret``."""
     if isinstance(events, str):
         raise TypeError("events must be a list of event types")
     body = _json({"url": url, "events": list(events), "customer_id": customer_id})
-    # no key protects this call: a repeat would make a second endpoint
+    # no key protects this call: a repeat would create a second endpoint
     return Call("POST", "/v1/webhooks", Webhook, body, safe=False)
 
 
 def webhooks(*, customer_id: str | None = None) -> Call[WebhookList]:
-    """The customer's endpoints, without their secrets."""
+    """Return the customer's endpoints, without their secrets."""
     return _get("/v1/webhooks", WebhookList, {"limit": str(ALL), "customer_id": customer_id})
 
 
@@ -271,5 +277,5 @@ def _time(value: Time) -> str:
 def _cents(name: str, value: Cents) -> Cents:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
         raise TypeError(f"{name} must be cents as an int, a Decimal or decimal text, not {type(value).__name__}")
-    # as text: a Decimal may have more digits than another reader of JSON keeps
+    # as text: a Decimal may have more digits than other JSON readers keep
     return str(finite(name, value)) if isinstance(value, Decimal) else value

@@ -1,7 +1,7 @@
-"""`Rev` and `AsyncRev`: the calls of calls.py, driven on threads or on the event loop.
+"""`Rev` and `AsyncRev`: the calls of calls.py, run on threads or on the event loop.
 
-Each method is stated once, in calls.py, with its parameters and what it means; here it is given
-to both clients with its types. The async client sends from threads of its own, so there is one
+calls.py defines each method once, with its parameters and documentation; this module adds it to
+both clients with its types. The async client sends from threads of its own, so there is one
 implementation of HTTP; its pauses are awaited and take no thread.
 """
 
@@ -35,7 +35,7 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 
 
 def _sync(build: Callable[P, Call[T]]) -> Callable[Concatenate[Rev, P], T]:
-    """A method of Rev that makes this call."""
+    """Return a method of Rev that makes this call."""
 
     def method(self: Rev, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._run(build(*args, **kwargs))
@@ -44,7 +44,7 @@ def _sync(build: Callable[P, Call[T]]) -> Callable[Concatenate[Rev, P], T]:
 
 
 def _async(build: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncRev, P], Coroutine[Any, Any, T]]:
-    """A coroutine method of AsyncRev that makes this call."""
+    """Return a coroutine method of AsyncRev that makes this call."""
 
     async def method(self: AsyncRev, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._run(build(*args, **kwargs))
@@ -53,7 +53,7 @@ def _async(build: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncRev, P], Co
 
 
 def _described(method: Callable[..., Any], build: Callable[..., Any]) -> Callable[..., Any]:
-    """The method with the name, words and parameters of what it calls, for help() and editors."""
+    """Give the method the name, docstring and parameters of what it calls, for help() and editors."""
     functools.update_wrapper(method, build)
     del method.__wrapped__  # type: ignore[attr-defined]  # its signature lacks self
     itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
@@ -66,7 +66,7 @@ def _described(method: Callable[..., Any], build: Callable[..., Any]) -> Callabl
 
 
 class _Base:
-    """What both clients know."""
+    """Base of both clients."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class _Base:
         self._settings = Settings(headers, timeout, retry_for, clock, rng or random.Random(), new_key)
 
     def webhook_verifier(self, secret: str) -> WebhookVerifier:
-        """Checks signatures made with an endpoint's secret; needs no connection."""
+        """Return a verifier of signatures made with an endpoint's secret; it needs no connection."""
         return WebhookVerifier(secret)
 
     def __repr__(self) -> str:
@@ -105,11 +105,11 @@ def _new_key() -> str:
 
 
 class Rev(_Base):
-    """The client; one may be used by many threads.
+    """The client; many threads may share one.
 
     ``api_key`` and ``base_url`` default to the environment's REVGRID_API_KEY and REV_URL.
     ``timeout``: seconds without a byte before a try is given up. ``retry_for``: seconds after the
-    begin of a call in which it may be tried again; 0: never. The rest is for tests.
+    start of a call within which it may be retried; 0: never. The rest is for tests.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Rev(_Base):
     delete_webhook = _sync(calls.delete_webhook)
 
     def close(self) -> None:
-        """End the kept connections."""
+        """Close the kept connections."""
         self._http.close()
 
     def __enter__(self) -> Self:
@@ -166,10 +166,10 @@ class Rev(_Base):
 
 
 class AsyncRev(_Base):
-    """The client for asyncio: `Rev` with coroutines. ``in_flight``: requests under way at most,
-    each on a thread of its own; more wait.
+    """The client for asyncio: `Rev` with coroutines.
 
-    A call that is cancelled may have reached Rev: repeat it with its own idempotency_key.
+    ``in_flight``: maximum number of concurrent requests, each on a thread of its own; more wait.
+    A cancelled call may have reached Rev: repeat it with its own idempotency_key.
     """
 
     def __init__(
@@ -205,7 +205,7 @@ class AsyncRev(_Base):
     delete_webhook = _async(calls.delete_webhook)
 
     async def aclose(self) -> None:
-        """End the threads and the kept connections; a request under way ends by itself."""
+        """End the threads and close the kept connections; a request in flight ends by itself."""
         self._threads.shutdown(wait=False)
         self._http.close()
 

@@ -1,9 +1,9 @@
-"""What the client raises.
+"""Errors that the client raises.
 
     RevError
-    ├── NoAnswerError            nothing came back in time
-    ├── InvalidAnswerError       something came back that is not an answer of Rev
-    ├── RefusedError             Rev said no; also every status that has no class of its own
+    ├── NoAnswerError            no answer in time
+    ├── InvalidAnswerError       an answer that is not Rev's
+    ├── RefusedError             Rev refused; also every status without a class of its own
     │   ├── InvalidRequestError  400, 405, 413, 415, 417
     │   ├── UnauthorizedError    401
     │   ├── ForbiddenError       403
@@ -11,9 +11,9 @@
     │   ├── ConflictError        409
     │   ├── TooManyRequestsError 429, after the last try
     │   └── UnavailableError     5xx, after the last try
-    └── SignatureError           a webhook that is not to be trusted; a ValueError too
+    └── SignatureError           a webhook that must not be trusted; a ValueError too
 
-No I/O may come in here.
+This module does no I/O.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class RevError(Exception):
-    """Everything that this package raises about an exchange with Rev.
+    """Base of all errors about an exchange with Rev.
 
-    ``idempotency_key``: the key that the request carried, given or made. After an error that
-    leaves it open whether something was charged (NoAnswerError, InvalidAnswerError,
-    UnavailableError), repeat the call with this key: it is charged once.
+    ``idempotency_key``: the key that the request carried, given or made. After an error that does not
+    show whether something was charged (NoAnswerError, InvalidAnswerError, UnavailableError), repeat
+    the call with this key: it is charged once.
     """
 
     def __init__(self, message: str, *, idempotency_key: str | None = None) -> None:
@@ -39,11 +39,11 @@ class RevError(Exception):
 
 
 class NoAnswerError(RevError):
-    """No answer arrived: refused, broken off, or too late. ``__cause__`` says how."""
+    """No answer arrived: connection refused, broken off, or too late. ``__cause__`` says which."""
 
 
 class InvalidAnswerError(RevError):
-    """An answer that cannot be read, such as the page of a proxy. ``status``: its HTTP status."""
+    """An answer that cannot be read, such as a proxy's page. ``status``: its HTTP status."""
 
     def __init__(self, message: str, *, status: int, idempotency_key: str | None = None) -> None:
         super().__init__(message, idempotency_key=idempotency_key)
@@ -51,11 +51,11 @@ class InvalidAnswerError(RevError):
 
 
 class RefusedError(RevError):
-    """Rev refused. ``code`` is for programs (``idempotency_conflict``), ``message`` for people,
-    ``request_id`` for whoever runs Rev; code and request_id are None when a proxy answered.
+    """Rev refused the request.
 
-    ``errors``: what is wrong with which event of a batch. ``outcome``: where the outcome stands
-    that is the reason of a refusal.
+    ``code`` is for programs (``idempotency_conflict``), ``message`` for people, ``request_id`` for
+    Rev's operator; code and request_id are None if a proxy answered. ``errors``: what is wrong with
+    which event of a batch. ``outcome``: the state of the outcome that caused the refusal.
     """
 
     def __init__(
@@ -91,16 +91,17 @@ class UnauthorizedError(RefusedError):
 
 
 class ForbiddenError(RefusedError):
-    """The customer is not this API key's."""
+    """The API key does not belong to this customer."""
 
 
 class NotFoundError(RefusedError):
-    """There is no such thing, or it is another customer's."""
+    """The thing does not exist, or belongs to another customer."""
 
 
 class ConflictError(RefusedError):
-    """The request contradicts what is: a key used with another body, a task that exists, an
-    outcome that has ended. ``outcome`` is its current state."""
+    """The request contradicts the current state: a key used with another body, a task that exists, an
+    outcome that has ended. ``outcome`` is its current state.
+    """
 
 
 class TooManyRequestsError(RefusedError):
@@ -108,11 +109,11 @@ class TooManyRequestsError(RefusedError):
 
 
 class UnavailableError(RefusedError):
-    """Rev could not do it now. ``code`` ``unknown``: it may have been recorded nevertheless."""
+    """Rev could not handle the request now. With ``code`` ``unknown`` it may have been recorded nevertheless."""
 
 
 class SignatureError(RevError, ValueError):
-    """The signature is missing or is not that of this body and secret."""
+    """The signature is missing or does not match this body and secret."""
 
 
 _BY_STATUS = {
@@ -130,5 +131,5 @@ _BY_STATUS = {
 
 
 def class_of(status: int) -> type[RefusedError]:
-    """The class of an HTTP status."""
+    """Return the class for an HTTP status."""
     return _BY_STATUS.get(status, UnavailableError if status >= 500 else RefusedError)

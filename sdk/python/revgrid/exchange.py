@@ -1,11 +1,11 @@
-"""One call from its first try to its result: what is sent, when again, and when no more. Pure.
+"""One call from its first try to its result: what is sent, when it is retried, when it fails. Pure.
 
-`exchange` is a generator that the clients drive: it yields a Send and is sent what came of it, an
+`exchange` is a generator that the clients drive: it yields a Send and receives the result, an
 Answer or a Failure. Clock, randomness and keys are passed in; nothing here waits or connects.
 
-What is tried again: no answer, 429 and 5xx, as long as a repeat cannot do a thing twice. A call
-with an Idempotency-Key, which is the same at every try, never can. One that is protected by
-nothing is repeated only when Rev certainly did not do it.
+It retries after no answer, 429 and 5xx, as long as a repeat cannot do a thing twice. A call
+with an Idempotency-Key, which is the same at every try, never can. A call without any protection
+is repeated only if Rev certainly did not do it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ from .reading import Answer, read, refusal
 
 T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-"""Seconds between tries: doubled each time, the half of it by chance."""
+"""Seconds between tries: doubled each time, half of it random."""
 NOT_DONE = "not_recorded"
-"""The code of a 503 that says that nothing was done."""
+"""Code of a 503 that says that nothing was done."""
 
 
 class Send(NamedTuple):
-    """One try. ``path`` holds the query. ``timeout``: seconds without a byte before it is given
-    up. ``after``: seconds to wait before it."""
+    """One try.
+
+    ``path`` includes the query. ``timeout``: seconds without a byte before it is given up. ``after``:
+    seconds to wait before it.
+    """
 
     method: str
     path: str
@@ -40,8 +43,10 @@ class Send(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A try that got no answer. ``sent``: the request may have reached Rev. ``final``: no other
-    try would fare better."""
+    """A try without an answer.
+
+    ``sent``: the request may have reached Rev. ``final``: another try would not help.
+    """
 
     error: Exception
     sent: bool
@@ -49,13 +54,16 @@ class Failure(NamedTuple):
 
 
 Came = Union[Answer, Failure]
-"""What came of a try."""
+"""Result of a try."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """``timeout``: seconds of one try. ``retry_for``: seconds after its begin in which a call may
-    be tried again. ``headers``: those of every request."""
+    """Settings of a client.
+
+    ``timeout``: seconds of one try. ``retry_for``: seconds after its start within which a call may be
+    retried. ``headers``: sent with every request.
+    """
 
     headers: Mapping[str, str]
     timeout: float
@@ -66,7 +74,7 @@ class Settings:
 
 
 def exchange(call: Call[T], settings: Settings) -> Generator[Send, Came, T]:
-    """The tries of a call, and its result. Raises RevError."""
+    """Yield the tries of a call; return its result. Raises RevError."""
     key = (call.key or settings.new_key()) if call.keyed else None
     send = Send(call.method, call.path, _headers(call, settings, key), call.body, settings.timeout)
     began, tries, unsure = settings.clock(), 0, False
@@ -88,7 +96,7 @@ def exchange(call: Call[T], settings: Settings) -> Generator[Send, Came, T]:
 
 
 def may_repeat(call: Call[T], came: Came) -> bool:
-    """Whether another try may help and can do no harm."""
+    """True if another try may help and can do no harm."""
     harmless = call.keyed or call.safe
     if isinstance(came, Failure):
         return not came.final and (harmless or not came.sent)
@@ -98,19 +106,19 @@ def may_repeat(call: Call[T], came: Came) -> bool:
 
 
 def backoff(tries: int, chance: float) -> float:
-    """Seconds before the next try after ``tries`` + 1 of them; ``chance`` from 0 to 1."""
+    """Return the seconds before the next try after ``tries`` + 1 tries; ``chance`` from 0 to 1."""
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(tries, 30)) * (0.5 + chance / 2)
 
 
 def retry_after(came: Came) -> float:
-    """Seconds that an answer asks us to wait; 0 when it does not, or not so that we understand."""
+    """Return the seconds that an answer asks to wait; 0 if it does not, or not in a form that we understand."""
     if isinstance(came, Failure):
         return 0.0
     text = came.headers.get("retry-after", "")
     if text.isascii() and text.isdigit():
         return float(text)
     try:
-        # a date counts from the answer's own, so that our clock does not matter
+        # relative to the answer's own date, so that our clock does not matter
         ahead = parsedate_to_datetime(text) - parsedate_to_datetime(came.headers.get("date", ""))
     except (TypeError, ValueError):
         return 0.0

@@ -1,7 +1,7 @@
 """The answers, as frozen dataclasses. Declarations only: reading.py fills them by these types.
 
 Money is Decimal: ``*_cents`` in cents, ``*_dollars``, ``price_charged`` and ``price_breakdown``
-in dollars. Times are aware datetimes in UTC. Fields that a newer Rev adds are left out.
+in dollars. Times are aware datetimes in UTC. Fields that a newer Rev adds are ignored.
 """
 
 from __future__ import annotations
@@ -59,11 +59,13 @@ class EventSubject:
 
 @dataclass(frozen=True)
 class MeterResponse:
-    """A metered event. ``status`` ``accepted``: it is durable and will be priced, but is not yet,
-    so that price, price_charged and price_breakdown are None; ``voided``: the key's event was taken
-    back since. ``outcome_id``: of a pending event. ``replayed``: this is the answer to an earlier request
-    with the same key. ``test``: in test mode. ``warnings``: what looks wrong, such as a new customer
-    whose id is much like another's."""
+    """A metered event.
+
+    ``status`` ``accepted``: durable, but not priced yet, so price, price_charged and price_breakdown are
+    None; ``voided``: the key's event has since been taken back. ``outcome_id``: of a pending event.
+    ``replayed``: the answer to an earlier request with the same key. ``test``: in test mode. ``warnings``:
+    what looks wrong, such as a new customer whose id is much like another's.
+    """
 
     event_id: int
     event: EventSubject
@@ -81,8 +83,10 @@ class MeterResponse:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """One event of a batch; total_cents is None while it is ``accepted``. ``status``: ``priced``, ``accepted``
-    or ``voided`` (its key's event was taken back since)."""
+    """One event of a batch; total_cents is None while it is ``accepted``.
+
+    ``status``: ``priced``, ``accepted`` or ``voided`` (the key's event has since been taken back).
+    """
 
     event_id: int
     total_cents: Optional[Decimal] = None
@@ -93,8 +97,10 @@ class BatchResult:
 
 @dataclass(frozen=True)
 class BatchResponse:
-    """Results in the order of the request. ``total_cents``: what this request charged; a replayed event adds
-    nothing."""
+    """Results in the order of the request.
+
+    ``total_cents``: what this request charged; a replayed event adds nothing.
+    """
 
     results: tuple[BatchResult, ...]
     total_cents: Optional[Decimal] = None
@@ -114,8 +120,9 @@ class BatchError:
 
 @dataclass(frozen=True)
 class Event:
-    """What became of an event: ``priced``, ``accepted`` (only its id is known), ``rejected``
-    (``error`` says why, nothing was charged) or ``voided``."""
+    """State of an event: ``priced``, ``accepted`` (only its id is known), ``rejected`` (``error`` says why,
+    nothing was charged) or ``voided``.
+    """
 
     event_id: int
     status: str
@@ -154,8 +161,9 @@ class UsageSummary:
 
 @dataclass(frozen=True)
 class UsageRow:
-    """Totals of one action, agent, model, day or hour: that field names it. Or of the ``others`` that
-    have no row of their own."""
+    """Totals of one action, agent, model, day or hour, named by that field, or of the ``others`` that have
+    no row of their own.
+    """
 
     event_count: int
     total_cents: Decimal
@@ -172,7 +180,7 @@ class UsageRow:
 
 @dataclass(frozen=True)
 class Usage:
-    """Totals over [start, end), of the mode of the key. The rows of each list add up to the summary."""
+    """Totals over [start, end), in the mode of the key. The rows of each list add up to the summary."""
 
     customer_id: str
     period: str
@@ -188,7 +196,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class EffectivePrice:
-    """What an action costs now; ``is_custom``: by a price of this customer's own."""
+    """Price of an action now; ``is_custom``: it is the customer's own."""
 
     action_type: str
     base_rate_cents: Decimal
@@ -205,9 +213,11 @@ class Pricing:
 
 @dataclass(frozen=True)
 class Outcome:
-    """An outcome: ``pending``, ``succeeded``, ``failed`` or ``expired``. ``charge_cents`` is None
-    while it is pending. ``status`` ``accepted``: the registration or verdict is durable and
-    will be decided; what is not known before that is None."""
+    """An outcome: ``pending``, ``succeeded``, ``failed`` or ``expired``.
+
+    ``charge_cents`` is None while it is pending. ``status`` ``accepted``: the registration or verdict is
+    durable and will be decided; what is not known yet is None.
+    """
 
     status: str
     task_id: Optional[str] = None
@@ -234,8 +244,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Webhook:
-    """An endpoint. ``secret`` is told by its creation alone. ``disabled``: why Rev gave it up.
-    ``test``: it is told of test events only, else of live ones only."""
+    """An endpoint.
+
+    Only the answer that creates it has ``secret``. ``disabled``: why Rev disabled it. ``test``: it
+    receives only test events, otherwise only live ones.
+    """
 
     id: int
     customer_id: str

@@ -1,8 +1,8 @@
-"""From an answer's bytes to the dataclasses of models.py, by the types that they declare. Pure.
+"""From an answer's bytes to the dataclasses of models.py, by their declared types. Pure.
 
-Numbers with a point are read as Decimal, so an amount is exactly the text that Rev sent. What
-the customer sent as free-form JSON (metadata, evidence) comes back as plain Python instead, but
-for numbers that no float holds.
+Numbers with a point are read as Decimal, so an amount is exactly the text that Rev sent.
+Free-form JSON that the customer sent (metadata, evidence) is returned as plain Python instead,
+except for numbers that no float holds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SHOWN = 200
 
 
 class Answer(NamedTuple):
-    """An HTTP answer; names of ``headers`` are in lower case."""
+    """An HTTP answer; the names of ``headers`` are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
 
 def read(kind: type[T], answer: Answer, key: str | None = None) -> T:
-    """A 2xx answer as a ``kind``. Raises InvalidAnswerError; ``key``: what the request carried."""
+    """Parse a 2xx answer as a ``kind``. Raises InvalidAnswerError. ``key``: what the request carried."""
     try:
         fields = _object(answer.body)
         made: T = _value(kind, {**fields, "replayed": answer.headers.get(REPLAYED) == "true"})
@@ -45,13 +45,13 @@ def read(kind: type[T], answer: Answer, key: str | None = None) -> T:
 
 
 def refusal(answer: Answer, key: str | None = None) -> RefusedError:
-    """The error that an answer other than 2xx is."""
+    """Return the error for an answer other than 2xx."""
     try:
         fields = _object(answer.body)
         errors = _value(tuple[BatchError, ...], fields.get("errors", []))
         outcome = _value(Outcome, fields["outcome"]) if fields.get("outcome") else None
         code, asked, message = (fields.get(name) for name in ("code", "request_id", "error"))
-    except (ValueError, TypeError):  # not Rev's: a proxy's page, say. The status still counts.
+    except (ValueError, TypeError):  # not Rev's, such as a proxy's page; the status still counts
         errors, outcome, code, asked, message = (), None, None, None, None
     return class_of(answer.status)(
         str(message or answer.body[:SHOWN].decode("utf-8", "replace") or "no reason was given"),
@@ -101,7 +101,7 @@ def _record(kind: Any, fields: dict[str, Any]) -> Any:
 
 @cache
 def _plan(kind: Any) -> list[tuple[str, str, Any, bool]]:
-    """Of each field: its name, its name in JSON, its type, whether it must be there."""
+    """Return for each field: its name, its name in JSON, its type, whether it is required."""
     types = get_type_hints(kind)
     return [
         (one.name, one.metadata.get("json", one.name), types[one.name], one.default is dataclasses.MISSING)
@@ -110,7 +110,7 @@ def _plan(kind: Any) -> list[tuple[str, str, Any, bool]]:
 
 
 def _checked(kind: type[T], value: Any) -> T:
-    if type(value) is not kind:  # exactly: True is no int here
+    if type(value) is not kind:  # exactly: True is not an int here
         raise TypeError(f"{value!r:.40} is not a {kind.__name__}")
     found: T = value
     return found
@@ -124,11 +124,11 @@ def _plain(value: Any) -> Any:
     if not isinstance(value, Decimal):
         return value
     near = float(value)
-    return near if Decimal(repr(near)) == value else value  # one with more digits than a float stays
+    return near if Decimal(repr(near)) == value else value  # keep more digits than a float has
 
 
 def _time(text: str) -> datetime:
-    # Python 3.9 knows offsets but not Z
+    # Python 3.9 reads offsets but not Z
     moment = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")

@@ -1,7 +1,7 @@
-"""The wire: one HTTP/1.1 request at a time on connections that are kept. The only place with I/O.
+"""The wire: one HTTP/1.1 request at a time on kept connections. The only module with I/O.
 
-No retries and no reading of answers may come in here. Redirects are not followed, so an API key
-goes nowhere but to the base URL.
+It neither retries nor parses answers. It does not follow redirects, so an API key goes only to
+the base URL.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from .exchange import Came, Failure, Send
 from .reading import Answer
 
 IDLE_LIMIT = 15.0
-"""Seconds after which an unused connection is not trusted any more: middleboxes forget silently."""
+"""Seconds after which an unused connection is no longer trusted: middleboxes drop it silently."""
 
 
 class HttpTransport:
-    """Requests to one base URL from any number of threads; each in flight has its connection."""
+    """Transport of requests to one base URL from any number of threads; each in flight has a connection."""
 
     def __init__(self, base_url: str) -> None:
-        """Raises ValueError for what is no http or https URL."""
+        """Raise ValueError if the base URL is not http or https."""
         url = urlsplit(base_url)
         if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
             raise ValueError(f"base_url must be http(s)://host[:port], not {base_url!r}")
@@ -38,7 +38,7 @@ class HttpTransport:
         self._pid = os.getpid()
 
     def __call__(self, send: Send) -> Came:
-        """What came of one try."""
+        """Send one try and return its result."""
         connection, keep = self._take() or self._new(send.timeout), False
         try:
             if connection.sock is None:
@@ -60,7 +60,7 @@ class HttpTransport:
             self._give_back(connection, keep)
 
     def close(self) -> None:
-        """End the connections; those in flight end with their request."""
+        """Close the connections; those in flight close after their request."""
         with self._lock:
             self._closed, idle, self._idle = True, self._idle, []
         for _, connection in idle:
@@ -72,7 +72,7 @@ class HttpTransport:
         return HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
 
     def _take(self) -> HTTPConnection | None:
-        """A kept connection that seems to be alive."""
+        """Take a kept connection that seems to be alive."""
         if self._pid != os.getpid():
             self._forget()
         while True:
@@ -85,11 +85,11 @@ class HttpTransport:
             connection.close()
 
     def _forget(self) -> None:
-        """After a fork: what is kept is the parent's, who goes on using it."""
+        """Drop the kept connections after a fork: they are the parent's, which still uses them."""
         self._pid, self._lock, idle = os.getpid(), threading.Lock(), self._idle
         self._idle = []
         for _, connection in idle:
-            connection.close()  # this process's handle of it alone
+            connection.close()  # only this process's handle of it
 
     def _give_back(self, connection: HTTPConnection, keep: bool) -> None:
         with self._lock:
@@ -101,7 +101,7 @@ class HttpTransport:
 
 
 def _has_ended(sock: socket.socket) -> bool:
-    """Whether the other side closed it, or said something that nobody asked for."""
+    """True if the other side closed it, or sent something unexpected."""
     with selectors.DefaultSelector() as selector:
         selector.register(sock, selectors.EVENT_READ)
         return bool(selector.select(0))

@@ -1,3 +1,3 @@
-"""The version, for the package and for its User-Agent; pyproject.toml has the same."""
+"""The version, for the package and its User-Agent; pyproject.toml has the same."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Whether a delivery comes from Rev: HMAC-SHA256 of its raw body. Pure."""
+"""Verification that a delivery comes from Rev: HMAC-SHA256 of its raw body. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .errors import SignatureError
 
 
 class WebhookVerifier:
-    """Checks ``X-Rev-Signature``: lower-case hex, keyed with the bytes of the whole secret."""
+    """Verifier of ``X-Rev-Signature``: lower-case hex, keyed with the bytes of the whole secret."""
 
     def __init__(self, secret: str) -> None:
         if not secret:
@@ -17,10 +17,10 @@ class WebhookVerifier:
         self._key = secret.encode()
 
     def verify(self, raw_body: bytes | str, sig_header: str | None) -> None:
-        """Returns if the signature is that of this body. Raises SignatureError, a ValueError.
+        """Return if the signature is that of this body. Raises SignatureError, a ValueError.
 
-        ``raw_body``: as it came, never parsed and written again. For a day after a rotation of
-        the secret the old one's signature is in ``X-Rev-Signature-Previous``.
+        ``raw_body``: as received, not parsed and serialized again. For a day after a rotation of the
+        secret, ``X-Rev-Signature-Previous`` has the old secret's signature.
         """
         body = raw_body.encode() if isinstance(raw_body, str) else bytes(raw_body)
         expected = hmac.new(self._key, body, hashlib.sha256).hexdigest()

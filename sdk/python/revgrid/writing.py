@@ -1,7 +1,7 @@
-"""From what a caller gives to the JSON that is sent. Pure.
+"""From the caller's values to the JSON that is sent. Pure.
 
-Nothing becomes silently another thing: a Decimal is the JSON number of the same digits, a time is
-ISO 8601 text in UTC, and what JSON cannot say (NaN, a set, a key that is no text) is an error.
+Nothing silently becomes something else: a Decimal is the JSON number with the same digits, a time is
+ISO 8601 text in UTC, and what JSON cannot express (NaN, a set, a key that is not text) is an error.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from decimal import Decimal
 from typing import Any
 
 DEEPEST = 200
-"""Lists and mappings inside each other; Rev takes fewer. Something that contains itself ends here."""
+"""Depth of nested lists and mappings; Rev accepts less. A value that contains itself ends here."""
 
 
 def to_json(value: Any, name: str = "the body", depth: int = 0) -> str:
-    """JSON of ``value``. Raises TypeError, or ValueError where the type is right; both name the place."""
+    """Return the JSON of ``value``. Raises TypeError, or ValueError if the type is right; both name the place."""
     if isinstance(value, str) or value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, int):
-        return int.__repr__(value)  # of an IntEnum too
+        return int.__repr__(value)  # also of an IntEnum
     if isinstance(value, float):
         return _float(name, value)
     if isinstance(value, Decimal):
@@ -34,7 +34,7 @@ def to_json(value: Any, name: str = "the body", depth: int = 0) -> str:
         return "{" + ",".join(_members(value, name, depth)) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(to_json(item, f"{name}[{i}]", depth + 1) for i, item in enumerate(value)) + "]"
-    if hasattr(value, "__index__"):  # numpy's whole numbers
+    if hasattr(value, "__index__"):  # numpy's integers
         return str(value.__index__())
     raise TypeError(f"{name} is a {type(value).__name__}, which cannot be sent as JSON")
 
@@ -54,14 +54,14 @@ def _float(name: str, value: float) -> str:
 
 
 def finite(name: str, value: Decimal) -> Decimal:
-    """The Decimal, if it is a number. Raises ValueError."""
+    """Return the Decimal if it is a number. Raises ValueError."""
     if not value.is_finite():
         raise ValueError(f"{name} is {value}, which is no amount")
     return value
 
 
 def instant(value: datetime) -> str:
-    """A moment as ISO 8601 text in UTC. Raises ValueError for a naive time: which it means, only the caller knows."""
+    """Return a moment as ISO 8601 text in UTC. Raises ValueError for a naive time: only the caller knows its zone."""
     if value.utcoffset() is None:
         raise ValueError(f"{value!r} has no time zone; give it one, such as datetime.timezone.utc")
     return value.astimezone(timezone.utc).isoformat()
