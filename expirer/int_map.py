@@ -34,8 +34,8 @@ class IntMap:
         if at < 0:
             return None
         keys = self._keys[at]
-        place = bisect_left(keys, key)
-        return self._values[at][place] if place < len(keys) and keys[place] == key else None
+        slot = bisect_left(keys, key)
+        return self._values[at][slot] if slot < len(keys) and keys[slot] == key else None
 
     def put(self, key: int, value: int) -> bool:
         """Add an entry. Return False, changing nothing, if the key exists."""
@@ -47,13 +47,13 @@ class IntMap:
             else:
                 self._insert_block(0, array("Q"), array("I"), key)
         keys = self._keys[at]
-        place = bisect_left(keys, key)
-        if place < len(keys) and keys[place] == key:
+        slot = bisect_left(keys, key)
+        if slot < len(keys) and keys[slot] == key:
             return False
         if len(keys) >= self._most:
-            at, place = self._make_room(at, place, key)
-        self._keys[at].insert(place, key)
-        self._values[at].insert(place, value)
+            at, slot = self._make_room(at, slot, key)
+        self._keys[at].insert(slot, key)
+        self._values[at].insert(slot, value)
         self._count += 1
         return True
 
@@ -63,29 +63,29 @@ class IntMap:
         if at < 0:
             return None
         keys = self._keys[at]
-        place = bisect_left(keys, key)
-        if place == len(keys) or keys[place] != key:
+        slot = bisect_left(keys, key)
+        if slot == len(keys) or keys[slot] != key:
             return None
-        del keys[place]
+        del keys[slot]
         self._count -= 1
-        value = self._values[at].pop(place)
+        value = self._values[at].pop(slot)
         if not keys:
             self._delete_block(at)
         elif len(keys) < self._most // 4:
             self._join(at)
         return value
 
-    def _make_room(self, at: int, place: int, key: int) -> tuple[int, int]:
+    def _make_room(self, at: int, slot: int, key: int) -> tuple[int, int]:
         """Return where the key goes when its block is full. After the last block a new one begins, so that blocks
         filled in order are full; any other block is split in two."""
         keys, values = self._keys[at], self._values[at]
-        if place == len(keys) and at == len(self._keys) - 1:
+        if slot == len(keys) and at == len(self._keys) - 1:
             self._insert_block(at + 1, array("Q"), array("I"), key)
             return at + 1, 0
         half = len(keys) // 2
         self._insert_block(at + 1, keys[half:], values[half:], keys[half])
         del keys[half:], values[half:]
-        return (at, place) if place <= half and key < self._firsts[at + 1] else (at + 1, place - half)
+        return (at, slot) if slot <= half and key < self._firsts[at + 1] else (at + 1, slot - half)
 
     def _join(self, at: int) -> None:
         """Join the block with the one after it (the last one: before it), unless the result is too large."""

@@ -33,7 +33,7 @@ class DiskReserve:
         self.problem: str | None = None
         """The reason why intake is stopped; None if it is not."""
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Check the disk once."""
         if not self._reserve:
             return
@@ -47,8 +47,8 @@ class DiskReserve:
         low = free < self._reserve
         self.problem = f"disk: {free} bytes are free, {self._reserve} must stay free" if low else None
 
-    async def keep_looking(self) -> None:
+    async def watch(self) -> None:
         """Check the disk repeatedly until cancelled."""
         while True:
-            self.look()
+            self.check()
             await asyncio.sleep(EVERY)

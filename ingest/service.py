@@ -90,8 +90,8 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         box=SecretBox(read_key(settings.secret_key)) if settings.secret_key else None,
         clickhouse=reads,
     )
-    reserve.look()
-    looking = asyncio.create_task(reserve.keep_looking())
+    reserve.check()
+    looking = asyncio.create_task(reserve.watch())
     # connects while it serves, so that /readyz can name what is missing and intake answers 503
     connecting = asyncio.create_task(_connect(follower, appender, replies))
     runner = GatewayRunner(application(context, shedder), GRACE + CLOSING)

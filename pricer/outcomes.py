@@ -97,7 +97,7 @@ class OutcomeHandler:
             return Decision(reply=RefusedReply(refusal.status, refusal.code, refusal.error))
         if row.to != row.state:
             return self._done(self._close(found, row), row)
-        return Decision(reply=self._look(found))
+        return Decision(reply=self._current(found))
 
     def _row(self, stimulus: Stimulus, found: FoundOutcome | None) -> TransitionRow:
         if found is None:
@@ -161,7 +161,7 @@ class OutcomeHandler:
         retained = transitions.retained_object(self.shard, found.id, self.record.at)
         return OutcomeReply(retained) if retained is not None else self._elsewhere(found, found.stored)
 
-    def _look(self, found: FoundOutcome | None) -> Reply | None:
+    def _current(self, found: FoundOutcome | None) -> Reply | None:
         """Return the outcome as it is now."""
         assert found is not None
         if isinstance(found.stored, OpenOutcome):

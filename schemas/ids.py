@@ -15,11 +15,11 @@ OFFSET_ALARM = MAX_OFFSET * 8 // 10
 
 
 class Address(NamedTuple):
-    """The position of one event in rev.raw; ``place`` is its index in the record."""
+    """The position of one event in rev.raw; ``event_index`` is its index in the record."""
 
     partition: int
     offset: int
-    place: int
+    event_index: int
 
 
 def event_id(partition: int, offset: int, index: int = 0) -> int:

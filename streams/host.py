@@ -22,9 +22,9 @@ from streams.state import StateStore
 
 log = structlog.get_logger("streams.host")
 
-TELL = 0.25
+ANNOUNCE = 0.25
 """Seconds between checks of the positions. A changed one is announced to every gateway."""
-TELL_ANYWAY = 1.0
+ANNOUNCE_ANYWAY = 1.0
 QUIET = 2.0
 """Seconds that an open transaction has to finish when the group revokes its partition. Together with closing the
 clients this must be less than the session time-out."""
@@ -55,7 +55,7 @@ class ShardHost:
         self._config = config
         self._instance = instance
         self._make_store = store
-        self._lives: dict[int, ShardTask] = {}
+        self._tasks: dict[int, ShardTask] = {}
         self._rejections: dict[int, BrokerRejections] = {}
         self._stopped: dict[int, str] = {}
         self._assigned: frozenset[int] = frozenset()
@@ -70,13 +70,13 @@ class ShardHost:
             clock=config.clock,
             jitter=jitter,
         )
-        self._told: dict[int, tuple[Progress, float]] = {}
+        self._announced: dict[int, tuple[Progress, float]] = {}
 
     def not_ready_reasons(self) -> list[str]:
         """Return why this host does not do all of its work now; empty if it does."""
         if self._membership.not_ready_reason is not None:
             return [self._membership.not_ready_reason]
-        running = {partition for partition, life in self._lives.items() if life.shard.running}
+        running = {partition for partition, task in self._tasks.items() if task.shard.running}
         reasons = [f"shard {p} stands still: {why}" for p, why in sorted(self._stopped.items())]
         return reasons + [f"shard {p} is not running" for p in sorted(self._assigned - running - set(self._stopped))]
 
@@ -85,7 +85,7 @@ class ShardHost:
         return {partition: at.decided for partition, at in self._progress().items()}
 
     def _progress(self) -> dict[int, Progress]:
-        return {partition: life.shard.progress for partition, life in self._lives.items() if life.shard.running}
+        return {partition: task.shard.progress for partition, task in self._tasks.items() if task.shard.running}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set and every shard has finished its transaction."""
@@ -99,12 +99,12 @@ class ShardHost:
             announcing.cancel()
             stopping.cancel()
             await asyncio.wait([announcing, taking_part, stopping])
-            await self._close(list(self._lives))
+            await self._close(list(self._tasks))
         taking_part.result()
 
     async def _revoked(self) -> None:
         """Pause all shards: no transaction begins until the group has rebalanced."""
-        await asyncio.gather(*(self._pause(life.shard) for life in self._lives.values()))
+        await asyncio.gather(*(self._pause(task.shard) for task in self._tasks.values()))
 
     async def _assign(self, wanted: frozenset[int]) -> None:
         """Take ownership of exactly these partitions. Shards that come back are still warm."""
@@ -117,11 +117,11 @@ class ShardHost:
 
     async def _own(self, wanted: frozenset[int]) -> None:
         self._stopped = {partition: why for partition, why in self._stopped.items() if partition in wanted}
-        await self._close([partition for partition in self._lives if partition not in wanted])
+        await self._close([partition for partition in self._tasks if partition not in wanted])
         for partition in sorted(wanted):
-            life = self._lives.get(partition)
-            if life is not None:
-                life.shard.resume()
+            task = self._tasks.get(partition)
+            if task is not None:
+                task.shard.resume()
             elif partition not in self._stopped:
                 self._begin(partition)
         self._assigned = wanted
@@ -131,17 +131,17 @@ class ShardHost:
         store = self._make_store(partition)
         shard = Shard(self._config, partition, store, self._rejections.setdefault(partition, BrokerRejections()))
         task = asyncio.create_task(shard.run())
-        self._lives[partition] = ShardTask(shard, task, store)
+        self._tasks[partition] = ShardTask(shard, task, store)
         task.add_done_callback(lambda done: self._ended(partition, done))
 
-    def _ended(self, partition: int, task: "asyncio.Task[None]") -> None:
+    def _ended(self, partition: int, done: "asyncio.Task[None]") -> None:
         """Clean up after a shard's run. Unless the end was requested or the shard has halted, rejoin the group."""
-        error = None if task.cancelled() else task.exception()
-        life = self._lives.get(partition)
-        if life is None or life.task is not task:
+        error = None if done.cancelled() else done.exception()
+        task = self._tasks.get(partition)
+        if task is None or task.task is not done:
             return
-        del self._lives[partition]
-        life.store.close()
+        del self._tasks[partition]
+        task.store.close()
         if error is not None and not isinstance(error, Exception):
             raise error
         if isinstance(error, ShardHalted):
@@ -165,29 +165,30 @@ class ShardHost:
             log.warning("shard_not_quiet", shard=shard.partition)
 
     async def _close(self, partitions: list[int]) -> None:
-        lives = [self._lives.pop(partition) for partition in partitions if partition in self._lives]
-        await asyncio.gather(*(self._end(life) for life in lives))
+        tasks = [self._tasks.pop(partition) for partition in partitions if partition in self._tasks]
+        await asyncio.gather(*(self._end(task) for task in tasks))
 
-    async def _end(self, life: ShardTask) -> None:
-        await self._pause(life.shard)
-        life.shard.end()
-        life.task.cancel()
-        await asyncio.wait([life.task])
-        life.store.close()
-        metrics.SHARD_STATE.labels(life.shard.partition).set(0)
+    async def _end(self, task: ShardTask) -> None:
+        await self._pause(task.shard)
+        task.shard.end()
+        task.task.cancel()
+        await asyncio.wait([task.task])
+        task.store.close()
+        metrics.SHARD_STATE.labels(task.shard.partition).set(0)
 
     async def _announce(self) -> None:
         """Announce the shards' positions to every gateway, which shed load by them."""
         while True:
-            await asyncio.sleep(TELL)
+            await asyncio.sleep(ANNOUNCE)
             now = self._config.clock()
             due = [
                 (partition, at)
                 for partition, at in self._progress().items()
-                if self._told.get(partition, (NOWHERE, 0.0))[0] != at or now - self._told[partition][1] >= TELL_ANYWAY
+                if self._announced.get(partition, (NOWHERE, 0.0))[0] != at
+                or now - self._announced[partition][1] >= ANNOUNCE_ANYWAY
             ]
             for partition, at in due:
-                self._told[partition] = at, now
+                self._announced[partition] = at, now
             try:
                 await self._config.reply_sender.announce(due)
             except Exception as error:

@@ -57,9 +57,9 @@ encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(OutboxEntry).decode
 
 
-def state_key(offset: int, place: int) -> bytes:
+def state_key(offset: int, index: int) -> bytes:
     """Return a state key. Keys sort in the order in which the records are sent."""
-    return PREFIX + b"%020d/%04d" % (offset, place)
+    return PREFIX + b"%020d/%04d" % (offset, index)
 
 
 def outbox_entries(
@@ -68,10 +68,10 @@ def outbox_entries(
     """Return the state records for what the command at ``offset`` sends. ``partitions`` is the number of partitions."""
     return [
         (
-            state_key(offset, place),
+            state_key(offset, index),
             OutboxEntry(list(range(partitions) if one.partitions is None else one.partitions), one.key, one.value),
         )
-        for place, one in enumerate(outgoing)
+        for index, one in enumerate(outgoing)
     ]
 
 

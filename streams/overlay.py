@@ -47,17 +47,17 @@ class Overlay:
         if not changed:
             yield from self.below.scan(prefix)
             return
-        place = 0
+        index = 0
         for key, value in self.below.scan(prefix):
-            while place < len(changed) and changed[place][0] < key:
-                yield from _present(changed[place])
-                place += 1
-            if place < len(changed) and changed[place][0] == key:
-                yield from _present(changed[place])
-                place += 1
+            while index < len(changed) and changed[index][0] < key:
+                yield from _present(changed[index])
+                index += 1
+            if index < len(changed) and changed[index][0] == key:
+                yield from _present(changed[index])
+                index += 1
             else:
                 yield key, value
-        for pair in changed[place:]:
+        for pair in changed[index:]:
             yield from _present(pair)
 
     def apply(self, decision: Decision) -> None:

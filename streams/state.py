@@ -84,7 +84,7 @@ class MemoryStore:
         self._state: dict[bytes, bytes] = {}
         self._keys: list[bytes] = []
         self._sorted = True
-        self._remembered: dict[int, dict[bytes, RetainedRecord]] = {}
+        self._retained: dict[int, dict[bytes, RetainedRecord]] = {}
         self._checkpoint: Checkpoint | None = None
 
     def get(self, key: bytes) -> bytes | None:
@@ -102,7 +102,7 @@ class MemoryStore:
             yield key, self._state[key]
 
     def get_retained(self, key: bytes) -> RetainedRecord | None:
-        found = [bucket[key] for bucket in self._remembered.values() if key in bucket]
+        found = [bucket[key] for bucket in self._retained.values() if key in bucket]
         return max(found, key=lambda one: one.at, default=None)
 
     def checkpoint(self) -> Checkpoint | None:
@@ -121,14 +121,14 @@ class MemoryStore:
         for one in retained:
             bucket = self._buckets.of(one.at)
             if bucket >= oldest:
-                self._remembered.setdefault(bucket, {})[one.key] = one
-        for bucket in [bucket for bucket in self._remembered if bucket < oldest]:
-            del self._remembered[bucket]
+                self._retained.setdefault(bucket, {})[one.key] = one
+        for bucket in [bucket for bucket in self._retained if bucket < oldest]:
+            del self._retained[bucket]
         self._checkpoint = checkpoint
 
     def clear(self) -> None:
         self._state.clear()
-        self._remembered.clear()
+        self._retained.clear()
         self._sorted = False
         self._checkpoint = None
 

@@ -20,12 +20,12 @@ class OutcomeList(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-def with_status(detail: str, standing: bytes) -> bytes:
-    """Return a closed outcome from its ledger row, with ``voided`` from the shard's ``standing``.
+def with_status(detail: str, status: bytes) -> bytes:
+    """Return a closed outcome from its ledger row, with ``voided`` from the shard's ``status``.
 
-    ``standing`` is an OutcomeStatus as JSON.
+    ``status`` is an OutcomeStatus as JSON.
     """
-    return bytes(as_json(msgspec.structs.replace(decode_outcome(detail), voided=decode_standing(standing).voided)))
+    return bytes(as_json(msgspec.structs.replace(decode_outcome(detail), voided=decode_standing(status).voided)))
 
 
 def page(

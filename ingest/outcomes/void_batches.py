@@ -97,9 +97,9 @@ class VoidRequest:
     async def entries(self, ids: Sequence[int]) -> dict[int, EntryRow]:
         """Return the entries with these ids. Raises Unanswered while one may be on its way to the ledger."""
         ledger = self._context.ledger()
-        places = {id: where for id in ids if (where := self._index(id)) is not None}
-        found = {entry.event_id: entry for entry in await ledger.entries(list(places))}
-        absent = {id: where for id, where in places.items() if id not in found}
+        addresses = {id: where for id in ids if (where := self._index(id)) is not None}
+        found = {entry.event_id: entry for entry in await ledger.entries(list(addresses))}
+        absent = {id: where for id, where in addresses.items() if id not in found}
         if not absent:
             return found
         shards = {where.partition for where in absent.values()}
@@ -133,7 +133,7 @@ class VoidRequest:
         if any(entry.event_id not in closed for entry in late):
             raise Unanswered(ON_ITS_WAY)
         found = await self._context.ledger().entries([id for id in closed.values() if id is not None])
-        order = {entry.outcome_id: place for place, entry in enumerate(opened)}
+        order = {entry.outcome_id: event_index for event_index, entry in enumerate(opened)}
         return sorted(found, key=lambda entry: order[entry.outcome_id])
 
     async def _closings(self, opened: Sequence[EntryRow]) -> dict[int, int | None]:

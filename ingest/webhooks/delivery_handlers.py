@@ -123,8 +123,10 @@ async def _replay(context: Context, request: web.Request) -> web.Response:
         rows = await context.ledger().deliveries(webhook.id, NEWEST, 1, body.delivery_id)
         if not rows or not body.delivery_id:
             raise NotFound(f"no delivery {body.delivery_id[:50]!r} of webhook {webhook.id}")
-        place = rows[0]
-        command = ReplayWebhook(webhook.id, customer_id, None, place.partition, place.offset, place.index, actor=ACTOR)
+        position = rows[0]
+        command = ReplayWebhook(
+            webhook.id, customer_id, None, position.partition, position.offset, position.index, actor=ACTOR
+        )
     return http_response(bytes((await configure(context, command)).result), 202)
 
 

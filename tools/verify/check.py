@@ -114,18 +114,18 @@ class Check:
     def _check_inherited(self, partition: int, inherited: list[PriceModel]) -> None:
         """Check that before the log begins at most one price of a customer and action was in force."""
         known: dict[tuple[str | None, str], PriceModel] = {}
-        for tariff in inherited:
-            other = known.setdefault((tariff.customer, tariff.action), tariff)
-            if other != tariff:
+        for price_model in inherited:
+            other = known.setdefault((price_model.customer, price_model.action), price_model)
+            if other != price_model:
                 self._differ(
                     Difference(
                         what="log",
                         partition=partition,
-                        offset=tariff.offset,
+                        offset=price_model.offset,
                         place=0,
                         column="price",
                         expected=str(other),
-                        ledger=str(tariff),
+                        ledger=str(price_model),
                     )
                 )
 

@@ -85,7 +85,7 @@ class ClickHouseLedger:
         columns += f", {_money('price_bonus')}, toString(price_offset), price_is_default"
         where = f"raw_partition = {partition} AND raw_offset >= {first} AND price_offset < {first} AND price_id != 0"
         found = await self._all(f"SELECT DISTINCT {columns} FROM rev.entries WHERE {where}")
-        tariffs = [
+        price_models = [
             PriceModel(
                 id=int(id),
                 customer=None if default else customer,
@@ -97,7 +97,7 @@ class ClickHouseLedger:
             )
             for id, customer, action, b, t, s, offset, default in found
         ]
-        return sorted(tariffs, key=lambda tariff: (tariff.offset, tariff.id))
+        return sorted(price_models, key=lambda price_model: (price_model.offset, price_model.id))
 
     async def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
         columns = "customer_id, idempotency_key, toString(toUnixTimestamp64Milli(recorded_at)), test"

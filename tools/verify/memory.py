@@ -60,7 +60,7 @@ class MemoryLedger:
         found = {
             _price(r) for r in self._of(partition) if r["raw_offset"] >= first > r["price_offset"] and r["price_id"]
         }
-        return sorted(found, key=lambda tariff: (tariff.offset, tariff.id))
+        return sorted(found, key=lambda price_model: (price_model.offset, price_model.id))
 
     async def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
         for row in self._of(partition):

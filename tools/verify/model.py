@@ -54,11 +54,16 @@ class ShardModel:
         partition: int,
         keys: Keys,
         outcomes: OutcomeModels,
-        tariffs: PriceModels,
+        price_models: PriceModels,
         configuration: Configuration,
         began: int = 0,
     ) -> None:
-        self.partition, self._keys, self._tariffs, self._configuration = partition, keys, tariffs, configuration
+        self.partition, self._keys, self._price_models, self._configuration = (
+            partition,
+            keys,
+            price_models,
+            configuration,
+        )
         self._lifecycle = Lifecycle(partition, keys, outcomes)
         self._at = began
 
@@ -102,9 +107,9 @@ class ShardModel:
     def _install(self, offset: int, key: bytes, command: Mapping[str, Any]) -> ExpectedRows:
         if key != PRICE_KEY:
             return self._expected(offset, [self._plain(offset, key, "rejected")])
-        last = self._tariffs.number
+        last = self._price_models.number
         problem = ""
-        if self._tariffs.install(command, offset):
+        if self._price_models.install(command, offset):
             problem = self._configuration.check_install(command, self.partition, last)
         return ExpectedRows(offset, self._at, ([],), problem=problem)
 
@@ -169,11 +174,13 @@ class ShardModel:
 
     def _charge(self, offset: int, index: int, command: Mapping[str, Any], event: Mapping[str, Any]) -> Row | None:
         """Return the row of an event that is charged; None if it is refused."""
-        tariff = self._tariffs.of(command["customer_id"], event["action"])
+        price_model = self._price_models.of(command["customer_id"], event["action"])
         tokens, outcome = event.get("tokens", 0), event.get("outcome")
-        if tariff is None or event["action"] == RESERVED or not 0 <= tokens <= MAX_TOKENS:
+        if price_model is None or event["action"] == RESERVED or not 0 <= tokens <= MAX_TOKENS:
             return None
-        base, token, bonus, total = amounts(tariff.base, tariff.token, tariff.bonus, tokens, outcome == "success")
+        base, token, bonus, total = amounts(
+            price_model.base, price_model.token, price_model.bonus, tokens, outcome == "success"
+        )
         if total > MAX_CENTS:
             return None
         row = self._event_row("event", offset, index, command, event)
@@ -185,7 +192,7 @@ class ShardModel:
                 return None
             row["outcome_id"] = f"oc_{row['event_id']}"
         row.update(base_cents=base, token_cents=token, bonus_cents=bonus, total_cents=total)
-        row.update(_priced_by(tariff))
+        row.update(_priced_by(price_model))
         return row
 
     def _refused(self, offset: int, command: Mapping[str, Any]) -> list[Row]:
@@ -216,13 +223,13 @@ class ShardModel:
         }
 
 
-def _priced_by(tariff: PriceModel) -> Row:
+def _priced_by(price_model: PriceModel) -> Row:
     return {
-        "price_id": tariff.id,
-        "price_action": tariff.action,
-        "price_base": tariff.base,
-        "price_token": tariff.token,
-        "price_bonus": tariff.bonus,
-        "price_is_default": tariff.customer is None,
-        "price_offset": tariff.offset,
+        "price_id": price_model.id,
+        "price_action": price_model.action,
+        "price_base": price_model.base,
+        "price_token": price_model.token,
+        "price_bonus": price_model.bonus,
+        "price_is_default": price_model.customer is None,
+        "price_offset": price_model.offset,
     }

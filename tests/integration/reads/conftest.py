@@ -59,7 +59,7 @@ class Ledger:
         for row in rows:
             address = address_of(row.event_id)
             cells = [cell(field, value) for field, value in asdict(row).items() if field not in but]
-            data.append([*cells, address.partition, address.offset, address.place])
+            data.append([*cells, address.partition, address.offset, address.event_index])
         names = [name for name in COLUMNS if name not in but]
         self.client.insert("entries", data, database="rev", column_names=names)
 

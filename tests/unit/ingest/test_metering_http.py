@@ -254,13 +254,13 @@ async def test_an_append_that_fails_says_whether_it_may_be_recorded(
 async def test_a_full_disk_stops_intake(gateway: Any, key: str) -> None:
     """503 not_recorded, /readyz names the disk, and it ends when there is space."""
     gateway.free = 5
-    gateway.reserve.look()
+    gateway.reserve.check()
     answer = await gateway.call("POST", "/v1/meter", EVENT, key)
     assert (answer.status, answer.json["code"]) == (503, "not_recorded")
     ready = await gateway.call("GET", "/readyz")
     assert ready.status == 503 and any("disk" in reason for reason in ready.json["reasons"])
     gateway.free = 10**12
-    gateway.reserve.look()
+    gateway.reserve.check()
     assert (await gateway.call("POST", "/v1/meter", EVENT, key)).status == 201
 
 

@@ -300,10 +300,10 @@ async def test_a_read_is_503_when_the_log_or_the_answers_are_away(gateway: Any, 
     assert (await gateway.call("GET", "/v1/outcomes/task_abc123", None, key)).status == 503
     assert len(gateway.log.values()) == before
     gateway.log.replies.ready, gateway.free = True, 5
-    gateway.reserve.look()
+    gateway.reserve.check()
     assert (await gateway.call("GET", "/v1/outcomes/task_abc123", None, key)).json["code"] == "reads_unavailable"
     gateway.free = 10**12
-    gateway.reserve.look()
+    gateway.reserve.check()
     for error in (NotRecorded("no"), AppendUnknown("late")):
         gateway.log.error = error
         read = await gateway.call("GET", "/v1/outcomes/task_abc123", None, key)

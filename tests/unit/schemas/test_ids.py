@@ -8,21 +8,21 @@ from schemas import ids
 
 partitions = st.integers(0, ids.MAX_PARTITIONS - 1)
 offsets = st.integers(0, ids.MAX_OFFSET)
-places = st.integers(0, ids.MAX_INDEX)
+addresses = st.integers(0, ids.MAX_INDEX)
 
 
-@given(partitions, offsets, places)
-def test_an_event_id_is_its_address(partition: int, offset: int, place: int) -> None:
+@given(partitions, offsets, addresses)
+def test_an_event_id_is_its_address(partition: int, offset: int, event_index: int) -> None:
     """Every address has one id, exact in JavaScript, from which it can be read back."""
-    event = ids.event_id(partition, offset, place)
+    event = ids.event_id(partition, offset, event_index)
     assert 0 <= event < 2**53
-    assert ids.address_of(event) == (partition, offset, place)
+    assert ids.address_of(event) == (partition, offset, event_index)
 
 
 @given(partitions, offsets, st.integers(0, 999))
-def test_ids_within_a_record_are_consecutive(partition: int, offset: int, place: int) -> None:
+def test_ids_within_a_record_are_consecutive(partition: int, offset: int, event_index: int) -> None:
     """The id of event i is the record's first id plus i; the pricer relies on it."""
-    assert ids.event_id(partition, offset, place) == ids.event_id(partition, offset) + place
+    assert ids.event_id(partition, offset, event_index) == ids.event_id(partition, offset) + event_index
 
 
 @pytest.mark.parametrize(
