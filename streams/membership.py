@@ -135,7 +135,11 @@ class Membership:
 
     async def assigned(self, consumer: AIOKafkaConsumer, partitions: frozenset[int]) -> None:
         """Pass on the group's assignment. Calls from an abandoned consumer are ignored."""
-        if consumer is not self._consumer or self._stopping.is_set():
+        if self._consumer is None or consumer is not self._consumer or self._stopping.is_set():
+            return
+        if not partitions and not consumer.partitions_for_topic(self._topic):
+            # A topic that is only just there: the group shared out nothing, and aiokafka would look again in minutes.
+            self._failed = KafkaError(f"the group knows no partition of {self._topic}")
             return
         self._log.info("assigned", partitions=sorted(partitions))
         try:
