@@ -9,7 +9,6 @@ from aiokafka import TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from notifier.entry_page import EntryLine, EntryPage
-from streams import clients
 from streams.clients import Clock
 from streams.partition_reader import PartitionReader
 
@@ -86,23 +85,22 @@ class EntryReader:
         await self._reader.close()
 
 
-async def read_all(kafka: str, topic: str, partition: int, heartbeat: Callable[[], None]) -> dict[bytes, bytes]:
-    """Return the last value of every key of a compacted partition at the time of the call."""
-    tp = TopicPartition(topic, partition)
-    consumer = clients.partition_consumer(kafka)
+async def read_all(
+    kafka: str, topic: str, partition: int, heartbeat: Callable[[], None], clock: Clock
+) -> dict[bytes, bytes]:
+    """Return the last value of every key of a compacted partition at the time of the call. Raises ConsumerStalled."""
+    reader = PartitionReader(kafka, TopicPartition(topic, partition), clock=clock, silence=SILENCE)
     found: dict[bytes, bytes] = {}
     try:
-        await consumer.start()
-        consumer.assign([tp])
-        end = (await consumer.end_offsets([tp]))[tp]
-        consumer.seek(tp, (await consumer.beginning_offsets([tp]))[tp])
-        while await consumer.position(tp) < end:
+        first, end = await reader.open()
+        reader.seek(first)
+        while await reader.position() < end:
             heartbeat()
-            for record in (await consumer.getmany(tp, timeout_ms=200, max_records=5000)).get(tp, []):
+            for record in await reader.read(0.2, 5000):
                 if record.value is None:
                     found.pop(record.key, None)
                 else:
                     found[record.key] = record.value
         return found
     finally:
-        await clients.discard_consumer(consumer)
+        await reader.close()

@@ -152,7 +152,13 @@ class DeliveryWorker:
         """Restore what the last owner left; called after the fence, so that nobody else writes any more."""
         first, end = await tail.open()
         kept = await self._timeout.run(
-            read_all(self._config.kafka, self._config.backlogs, self.partition, self._timeout.heartbeat)
+            read_all(
+                self._config.kafka,
+                self._config.backlogs,
+                self.partition,
+                self._timeout.heartbeat,
+                self._config.clock,
+            )
         )
         known = self._scheduler.restore(kept)
         next = await self._fresh_start(tail, end) if known is None else known.next

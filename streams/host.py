@@ -125,7 +125,6 @@ class ShardHost:
             elif partition not in self._stopped:
                 self._begin(partition)
         self._assigned = wanted
-        log.info("assigned", group=self._config.service, instance=self._instance, shards=sorted(wanted))
 
     def _begin(self, partition: int) -> None:
         store = self._make_store(partition)
