@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
-PACKAGES = ("schemas", "streams", "ingest", "pricer", "ledger", "expirer", "notifier", "deploy", "tools", "warehouse")
+from tests.unit.deploy.tree import PACKAGES, ROOT, modules
 
 # Imports every module of Rev but the one reader that needs pyarrow, and asks the engine, where what the run lock leaves
 # out, and what only tests use, is not there.
@@ -73,8 +72,7 @@ def test_every_import_comes_from_a_package_of_the_run_lock() -> None:
     owners = packages_distributions()
     foreign = {
         (name, file.name)
-        for package in PACKAGES
-        for file in (ROOT / package).rglob("*.py")
+        for file in modules(*PACKAGES)
         for name in _imports(file)
         if name in owners and not {_normal(owner) for owner in owners[name]} & locked
     }

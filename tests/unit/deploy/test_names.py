@@ -9,20 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
-PACKAGES = (
-    "bench",
-    "deploy",
-    "expirer",
-    "ingest",
-    "ledger",
-    "notifier",
-    "pricer",
-    "schemas",
-    "streams",
-    "tools",
-    "warehouse",
-)
+from tests.unit.deploy.tree import PACKAGES, ROOT, modules
+
+NAMED = (*PACKAGES, "bench")
 METAPHORS = """
 alarm alarms boundary budget bury carry condemned convoy desk dog draft feeding flight flights fly giving heart hungry
 intake journal judge judgement keeping landed lane lanes letters lifeline memories misfit owe owed pace parcel recall
@@ -40,12 +29,8 @@ ROLES = frozenset(SHARED.split())
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def modules() -> list[Path]:
-    return [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
-
-
 def definitions() -> Iterator[tuple[Path, Definition]]:
-    for path in modules():
+    for path in modules(*NAMED):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, Definition):
                 yield path, node
@@ -61,7 +46,7 @@ def test_words_are_told_apart() -> None:
 
 
 def test_no_metaphor_names_anything() -> None:
-    named = [(path, node.name) for path, node in definitions()] + [(path, path.stem) for path in modules()]
+    named = [(path, node.name) for path, node in definitions()] + [(path, path.stem) for path in modules(*NAMED)]
     assert len(named) > 2000
     assert [(str(path.relative_to(ROOT)), name) for path, name in named if words(name) & BANNED] == []
 
@@ -77,6 +62,6 @@ def test_no_class_name_exists_twice() -> None:
 
 def test_a_module_name_exists_twice_for_a_role_alone() -> None:
     found = defaultdict[str, list[str]](list)
-    for path in modules():
+    for path in modules(*NAMED):
         found[path.stem].append(str(path.relative_to(ROOT)))
     assert {name: where for name, where in found.items() if len(where) > 1 and name not in ROLES} == {}
