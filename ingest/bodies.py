@@ -14,6 +14,7 @@ from ingest.plain_names import BLANK, CONTROL, INVISIBLE
 from schemas.commands import OnExpiry
 from schemas.labels import ABOUT, LABELS, Labels
 from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
+from schemas.quantities import MAX_PER, MAX_QUANTITIES, MAX_QUANTITY, MAX_RATES, NAME
 
 MAX_REASON = 1000
 """Maximum characters in the reason of a void."""
@@ -79,6 +80,43 @@ else:
     )
 
 
+QuantityMap = Annotated[
+    dict[str, msgspec.Raw],
+    Meta(
+        description="Quantities by name: numbers or decimal text from 0 to 10^12 with at most 6 decimals.",
+        extra_json_schema={
+            "maxProperties": MAX_QUANTITIES,
+            "propertyNames": {"pattern": f"^{NAME.pattern}$"},
+            "additionalProperties": {"type": ["number", "string"], "minimum": 0, "maximum": MAX_QUANTITY},
+        },
+    ),
+]
+RateMap = Annotated[
+    dict[str, msgspec.Raw],
+    Meta(
+        description="Rates by quantity: cents for one unit, or {rate, per}: cents for so many units.",
+        extra_json_schema={
+            "maxProperties": MAX_RATES,
+            "propertyNames": {"pattern": f"^{NAME.pattern}$"},
+            "additionalProperties": {
+                "anyOf": [
+                    {"type": ["number", "string"], "minimum": 0, "maximum": 10**9},
+                    {
+                        "type": "object",
+                        "properties": {
+                            "rate": {"type": ["number", "string"], "minimum": 0, "maximum": 10**9},
+                            "per": {"type": "integer", "minimum": 1, "maximum": MAX_PER},
+                        },
+                        "required": ["rate"],
+                        "additionalProperties": False,
+                    },
+                ]
+            },
+        },
+    ),
+]
+
+
 class EventBody(BodyLabels, frozen=True, forbid_unknown_fields=True, gc=False):
     """One thing that an agent did."""
 
@@ -91,6 +129,10 @@ class EventBody(BodyLabels, frozen=True, forbid_unknown_fields=True, gc=False):
     tokens_output: Tokens | None = None
     tokens_in: Tokens | None = None
     tokens_out: Tokens | None = None
+    tokens_cache_read: Tokens | None = None
+    tokens_cache_write: Tokens | None = None
+    tokens_reasoning: Tokens | None = None
+    quantities: QuantityMap | None = None
     outcome: Literal["success", "failure", "pending"] | None = None
     expires_at: Time | None = None
     on_expiry: OnExpiry | None = None
@@ -129,7 +171,7 @@ class KeyBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class PriceBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A new price for an action (or ``*``), for everyone or for one customer."""
+    """A new price for an action (or ``*``), for everyone or for one customer, and for one model or provider or any."""
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("action_type",)
 
@@ -137,7 +179,18 @@ class PriceBody(msgspec.Struct, forbid_unknown_fields=True):
     base_rate_cents: Rate | UnsetType = UNSET
     token_rate_cents: Rate | UnsetType = UNSET
     outcome_bonus_cents: Rate | UnsetType = UNSET
+    rates: RateMap | None = None
+    ignore_unknown: bool | None = None
+    model: Name | None = None
+    provider: Name | None = None
     customer_id: Customer | None = None
+
+
+class RateBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The rate of a quantity for so many units."""
+
+    rate: Rate | UnsetType = UNSET
+    per: Annotated[int, Meta(ge=1, le=MAX_PER)] | None = None
 
 
 class CustomerBody(msgspec.Struct, forbid_unknown_fields=True):

@@ -10,9 +10,7 @@ import msgspec
 
 from ingest.lookalikes import skeleton
 from schemas.config import EPOCH, ApiKey, Customer, Price, Webhook
-
-ANY = "*"
-"""The action of a price row that applies to every action without a row of its own."""
+from schemas.price_match import PriceSlot, candidates
 
 _key = msgspec.json.Decoder(ApiKey).decode
 _customer = msgspec.json.Decoder(Customer).decode
@@ -30,7 +28,7 @@ class ConfigView:
         self.customers: dict[str, Customer] = {}
         self.prices: dict[int, Price] = {}
         self.webhooks: dict[int, Webhook] = {}
-        self._active: dict[tuple[str | None, str], Price] = {}
+        self._active: dict[PriceSlot, Price] = {}
         self._alike: dict[str, dict[str, None]] = {}
         """Customers by the skeleton that look-alike ids share, in the order in which they were added."""
 
@@ -76,7 +74,7 @@ class ConfigView:
         before = self.prices.pop(id, None)
         if value is not None:
             self.prices[id] = price = _price(value)
-            row = (price.customer_id, price.action_type)
+            row = price.slot
             held = self._active.get(row)
             if price.is_active:
                 if held is None or held.number <= price.number:
@@ -84,26 +82,31 @@ class ConfigView:
             elif held is not None and held.id == id:
                 del self._active[row]
         elif before is not None:
-            row = (before.customer_id, before.action_type)
+            row = before.slot
             if row in self._active and self._active[row].id == id:
                 del self._active[row]
 
-    def price_for(self, customer_id: str, action: str) -> Price | None:
-        """Return the price in force for an action, or None when there is none.
-
-        The first of these applies: customer+action, customer+``*``, default+action, default+``*``.
-        """
+    def price_for(
+        self, customer_id: str, action: str, model: str | None = None, provider: str | None = None
+    ) -> Price | None:
+        """Return the price in force for an event, or None when there is none."""
         active = self._active
-        return (
-            active.get((customer_id, action))
-            or active.get((customer_id, ANY))
-            or active.get((None, action))
-            or active.get((None, ANY))
-        )
+        for slot in candidates(customer_id, action, model, provider):
+            price = active.get(slot)
+            if price is not None:
+                return price
+        return None
 
-    def actions_of(self, customer_id: str) -> list[str]:
-        """Return every action that has a row in force for the customer or for everyone, sorted."""
-        return sorted({action for customer, action in self._active if customer is None or customer == customer_id})
+    def prices_of(self, customer_id: str) -> list[tuple[PriceSlot, Price]]:
+        """Return the price in force for every action, model and provider that a row of the customer or of everyone
+        names, sorted."""
+        named = {slot[1:] for slot in self._active if slot.customer_id is None or slot.customer_id == customer_id}
+        found = []
+        for action, model, provider in sorted(named, key=lambda one: tuple(part or "" for part in one)):
+            price = self.price_for(customer_id, action, model, provider)
+            if price is not None:
+                found.append((PriceSlot(customer_id, action, model, provider), price))
+        return found
 
     def active_prices(self) -> Iterable[Price]:
         return self._active.values()

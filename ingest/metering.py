@@ -15,10 +15,11 @@ from ingest.routing import Auth, Operation, Route, bound
 from ingest.validation import TimeBounds, decode_batch, decode_event, event_of, events_of, failed
 from ingest.write_request import QUERY, REPLAYED, given_key, location, one_key, received, waits
 from schemas.commands import Meter, MeterEvent, Mode, encode
-from schemas.config import ApiKey
+from schemas.config import ApiKey, Price
 from schemas.ids import event_id
 from schemas.limits import MAX_BATCH_BODY, MAX_BODY
 from schemas.meter_responses import MeterResponse, metered
+from schemas.quantities import no_rate, without_rate
 from schemas.replies import BatchChargedReply, ChargedReply, IndexedError
 
 
@@ -59,8 +60,9 @@ async def one(context: Context, request: web.Request) -> web.Response:
     body = decode_event(sent)
     customer_id = customer_of(context, key, body.customer_id, query.get("customer_id"))
     event = event_of(body, one_key(request, body.idempotency_key), _bounds(context))
-    if context.view.price_for(customer_id, event.action) is None and await _unpriced(context, customer_id, [event]):
-        raise Invalid(no_price(event.action))
+    missing = await _unpriced(context, customer_id, [event])
+    if missing:
+        raise Invalid(missing[0].error)
     warnings = await admit(context, key, customer_id)
     mode = mode_of(context, key, customer_id)
     test = mode == "test"
@@ -88,7 +90,7 @@ async def many(context: Context, request: web.Request) -> web.Response:
     events = events_of(batch.events, customer_id, given_key(request), _bounds(context))
     missing = await _unpriced(context, customer_id, events)
     if missing:
-        raise failed([IndexedError(index, no_price(action)) for index, action in missing])
+        raise failed(missing)
     warnings = await admit(context, key, customer_id)
     mode = mode_of(context, key, customer_id)
     command = encode(_command(context, key, customer_id, events, mode, batch=True, import_id=import_id))
@@ -137,8 +139,8 @@ def _bounds(context: Context) -> TimeBounds:
     return TimeBounds(context.clock(), context.settings.idempotency_window)
 
 
-async def _unpriced(context: Context, customer_id: str, events: list[MeterEvent]) -> list[tuple[int, str]]:
-    """Return the index and action of the events without a price.
+async def _unpriced(context: Context, customer_id: str, events: list[MeterEvent]) -> list[IndexedError]:
+    """Return an error for each event without a price, or with a quantity that its price has no rate for.
 
     Another gateway may have just set one, so the view catches up before an event is reported as
     unpriced. Raises NotRecordedYet when it cannot.
@@ -150,7 +152,19 @@ async def _unpriced(context: Context, customer_id: str, events: list[MeterEvent]
     return missing
 
 
-def _missing(context: Context, customer_id: str, events: list[MeterEvent]) -> list[tuple[int, str]]:
-    actions = {event.action for event in events}
-    unpriced = {action for action in actions if context.view.price_for(customer_id, action) is None}
-    return [(index, event.action) for index, event in enumerate(events) if event.action in unpriced] if unpriced else []
+def _missing(context: Context, customer_id: str, events: list[MeterEvent]) -> list[IndexedError]:
+    prices: dict[tuple[str, str | None, str | None], Price | None] = {}
+    missing = []
+    for index, event in enumerate(events):
+        named = (event.action, event.model, event.provider)
+        if named in prices:
+            price = prices[named]
+        else:
+            price = prices[named] = context.view.price_for(customer_id, *named)
+        if price is None:
+            missing.append(IndexedError(index, no_price(event.action)))
+        elif event.quantities and not price.rates.ignore_unknown:
+            unknown = without_rate(event.quantities, price.rates.quantities)
+            if unknown is not None:
+                missing.append(IndexedError(index, no_rate(unknown, event.action)))
+    return missing

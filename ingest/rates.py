@@ -9,24 +9,49 @@ from decimal import Decimal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ingest.bodies import PriceBody
+from ingest.bodies import PriceBody, RateBody
+from ingest.error_messages import DecodeFailure, explain
 from ingest.problems import Invalid
 from schemas.commands import Rates
 from schemas.money import MoneyError, format_cents, rate_from_decimal
+from schemas.quantities import QuantityRate
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,9})?", re.ASCII)
 MAX_TEXT = 100
 """Maximum characters of a rate; 10^9 with 12 decimals has 23."""
+_decode_rate = msgspec.json.Decoder(RateBody).decode
 WANTED = "must be a number of cents from 0 to 1000000000 with at most 12 decimals"
 
 
 def rates_of(body: PriceBody) -> Rates:
-    """Return the three rates of a price; absent ones are 0. Raises Invalid naming the field."""
+    """Return the rates of a price; absent ones are 0. Raises Invalid naming the field."""
     return Rates(
-        rate("base_rate_cents", body.base_rate_cents),
-        rate("token_rate_cents", body.token_rate_cents),
-        rate("outcome_bonus_cents", body.outcome_bonus_cents),
+        base=rate("base_rate_cents", body.base_rate_cents),
+        token=rate("token_rate_cents", body.token_rate_cents),
+        bonus=rate("outcome_bonus_cents", body.outcome_bonus_cents),
+        quantities=tuple(quantity_rate(name, raw) for name, raw in sorted((body.rates or {}).items())),
+        ignore_unknown=bool(body.ignore_unknown),
     )
+
+
+def quantity_rate(name: str, raw: msgspec.Raw) -> QuantityRate:
+    """Return the rate of a quantity: a rate for one unit, or ``{"rate", "per"}``. Raises Invalid naming the field.
+
+    The pricer checks the name, and that one unit needs at most 12 decimals.
+    """
+    field = f"rates.{name[:80]}"
+    text = bytes(raw)
+    if text == b"null":
+        raise Invalid(f"{field} {WANTED}")
+    if not text.startswith(b"{"):
+        return QuantityRate(name, rate(field, raw))
+    try:
+        given = _decode_rate(text)
+    except DecodeFailure as error:
+        raise Invalid(f"{field}: {explain(error, text, RateBody).replace('the body', 'it')}") from None
+    if given.rate is UNSET:
+        raise Invalid(f"{field}.rate is required")
+    return QuantityRate(name, rate(f"{field}.rate", given.rate), 1 if given.per is None else given.per)
 
 
 def rate(name: str, raw: msgspec.Raw | UnsetType) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from schemas.meter_responses import EventResponse
-from schemas.objects import CustomerObject, Json, KeyObject, Number, PriceObject
+from schemas.objects import CustomerObject, Json, KeyObject, Number, PriceObject, RateObject
 
 
 class AcceptedResponse(msgspec.Struct, frozen=True, gc=False):
@@ -101,13 +101,17 @@ class DoneResponse(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class EffectivePrice(msgspec.Struct, frozen=True):
-    """The rates of an action now; ``is_custom``: they are this customer's own."""
+    """The rates of an action now, for one model or provider or any. ``is_custom``: they are this customer's own."""
 
     action_type: str
     base_rate_cents: Number
     token_rate_cents: Number
     outcome_bonus_cents: Number
     is_custom: bool
+    model: str | UnsetType = UNSET
+    provider: str | UnsetType = UNSET
+    rates: dict[str, RateObject] | UnsetType = UNSET
+    ignore_unknown: bool | UnsetType = UNSET
 
 
 class EffectivePrices(msgspec.Struct, frozen=True):

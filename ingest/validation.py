@@ -15,9 +15,10 @@ from ingest.bodies import BatchBody, EventBody, LooseBatchBody
 from ingest.error_messages import DecodeFailure, explain
 from ingest.plain_names import is_plain
 from ingest.problems import Forbidden, Invalid
+from ingest.quantities import Counted, counted
 from schemas.commands import EMPTY, MeterEvent
 from schemas.labels import LABELS, labels_of
-from schemas.limits import DAY, MAX_DEPTH, MAX_EVENTS, MAX_NAME, MAX_OBJECT, MAX_TOKENS, TIMESTAMP_AHEAD
+from schemas.limits import DAY, MAX_DEPTH, MAX_EVENTS, MAX_NAME, MAX_OBJECT, TIMESTAMP_AHEAD
 from schemas.objects import iso
 from schemas.replies import IndexedError
 from schemas.settings import MAX_TTL, spelled
@@ -115,11 +116,19 @@ def event_of(body: EventBody, key: str | None, bounds: TimeBounds) -> MeterEvent
         plain_names.check("action", action)
     if action == CHARGE_ACTION:
         raise Invalid(f"action {CHARGE_ACTION!r} is reserved")
-    tokens, part_in, part_out = body.tokens, body.tokens_input, body.tokens_output
-    if part_in is not None or part_out is not None or body.tokens_in is not None or body.tokens_out is not None:
-        tokens, part_in, part_out = _split(body)
-    elif tokens is None:
-        tokens = 0
+    if (
+        body.quantities is None
+        and body.tokens_input is None
+        and body.tokens_output is None
+        and body.tokens_in is None
+        and body.tokens_out is None
+        and body.tokens_cache_read is None
+        and body.tokens_cache_write is None
+        and body.tokens_reasoning is None
+    ):
+        count = Counted(body.tokens or 0)
+    else:
+        count = counted(body)
     own = body.idempotency_key
     if own is not None:
         if not is_plain(own):
@@ -135,9 +144,10 @@ def event_of(body: EventBody, key: str | None, bounds: TimeBounds) -> MeterEvent
     return MeterEvent(
         agent_id=agent_id,
         action=action,
-        tokens=tokens,
-        tokens_input=part_in,
-        tokens_output=part_out,
+        tokens=count.tokens,
+        tokens_input=count.input,
+        tokens_output=count.output,
+        quantities=count.others,
         outcome=outcome,
         expires_at=expires_at,
         on_expiry=body.on_expiry,
@@ -212,26 +222,6 @@ def no_control(name: str, text: str | None) -> None:
 def _no_control(name: str, text: str) -> None:
     if has_control(text):
         raise Invalid(f"{name} must not contain control characters")
-
-
-def _split(body: EventBody) -> tuple[int, int, int]:
-    """Return total, input and output of an event that gave a split, in either spelling or both."""
-    part_in = _same("tokens_input", body.tokens_input, "tokens_in", body.tokens_in)
-    part_out = _same("tokens_output", body.tokens_output, "tokens_out", body.tokens_out)
-    total = part_in + part_out
-    if total > MAX_TOKENS:
-        raise Invalid(f"tokens_input and tokens_output must be at most {MAX_TOKENS} together")
-    if body.tokens is not None and body.tokens != total:
-        raise Invalid(f"tokens is {body.tokens} but tokens_input and tokens_output add up to {total}")
-    return total, part_in, part_out
-
-
-def _same(name: str, value: int | None, other_name: str, other: int | None) -> int:
-    if value is None:
-        return other or 0
-    if other is not None and other != value:
-        raise Invalid(f"{name} and {other_name} differ")
-    return value
 
 
 def _expiry(body: EventBody, bounds: TimeBounds, key: str | None) -> int | None:

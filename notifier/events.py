@@ -15,7 +15,7 @@ from schemas.entries import Entry, EntryRecord
 from schemas.ids import event_id
 from schemas.meter_responses import EventResponse, metered, subject
 from schemas.objects import iso
-from schemas.replies import Receipt
+from schemas.replies import receipt_of
 
 TEST = "webhook.test"
 PRICED = "pricing.updated"
@@ -148,7 +148,8 @@ def _data(event: DomainEvent) -> bytes:
     entry, record = event.entry, event.record
     if event.type == "meter.created":
         assert entry.event is not None
-        return metered(record.customer_id, entry.event, _receipt(event), record.test)
+        receipt = receipt_of(entry, record.prices[entry.price], event.number, record.recorded_at)
+        return metered(record.customer_id, entry.event, receipt, record.test)
     if event.type == "event.rejected":
         assert entry.event is not None
         asked = subject(record.customer_id, entry.event)
@@ -165,17 +166,3 @@ def _data(event: DomainEvent) -> bytes:
             )
         )
     return bytes(entry.detail) or b"{}"
-
-
-def _receipt(event: DomainEvent) -> Receipt:
-    entry, record = event.entry, event.record
-    return Receipt(
-        event_id=event.number,
-        recorded_at=record.recorded_at,
-        price=record.prices[entry.price],
-        base=entry.base,
-        token=entry.token,
-        bonus=entry.bonus,
-        total=entry.total,
-        outcome_id=entry.outcome_id,
-    )

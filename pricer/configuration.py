@@ -28,6 +28,7 @@ from schemas.commands import (
 from schemas.commands import encode as encode_command
 from schemas.limits import MAX_NAME
 from schemas.money import MoneyError
+from schemas.price_match import PriceSlot
 from schemas.topics import PRICE_KEY, partition_of
 from streams.types import Decision, InputRecord, OutgoingRecord, StateView
 
@@ -73,8 +74,9 @@ class ConfigChange(ConfigTransaction):
             return
         self.changes[GENESIS] = command.epoch.encode()
         for seed in command.prices:
-            if self._active(None, seed.action_type) is None:
-                self._set_price(None, seed.action_type, _rates(seed.rates), "genesis")
+            slot = PriceSlot(None, seed.action_type)
+            if self._active(slot) is None:
+                self._set_price(slot, _rates(seed.rates), "genesis")
 
     @make.register
     def _(self, command: CreateKey) -> None:
@@ -121,10 +123,13 @@ class ConfigChange(ConfigTransaction):
     def _(self, command: SetPrice) -> None:
         if command.customer_id is not None:
             _check_customer(command.customer_id)
-        _check_name("action_type", command.action_type)
+        slot = PriceSlot(command.customer_id, command.action_type, command.model, command.provider)
+        for field, name in (("action_type", slot.action), ("model", slot.model), ("provider", slot.provider)):
+            if name is not None:
+                _check_name(field, name)
         if command.action_type == prices.CHARGE_ACTION:
             raise ConfigRefused(400, "invalid_request", f"action {prices.CHARGE_ACTION!r} is reserved")
-        price = self._set_price(command.customer_id, command.action_type, _rates(command.rates), command.actor)
+        price = self._set_price(slot, _rates(command.rates), command.actor)
         self.result = objects.price_object(price)
 
     @make.register
@@ -135,7 +140,7 @@ class ConfigChange(ConfigTransaction):
         price = _decode_price(stored)
         self.result, self.status = objects.deleted(command.id), 200
         if price.is_active:
-            self.put(_active_key(price.customer_id, price.action_type), None)
+            self.put(_active_key(price.slot), None)
             price = msgspec.structs.replace(price, is_active=False, ended_at=self.record.at)
             self._install(price)
             self.enter("pricing.updated", command.actor, objects.price_object(price))
@@ -173,17 +178,27 @@ class ConfigChange(ConfigTransaction):
             self.result, self.status = objects.customer_object(customer), 200
         self._put_customer(customer)
 
-    def _set_price(self, customer_id: str | None, action_type: str, rates: Rates, actor: str) -> config.Price:
-        """Put a new price into force and end the previous one of the same customer and action."""
-        before = self._active(customer_id, action_type)
+    def _set_price(self, slot: PriceSlot, rates: Rates, actor: str) -> config.Price:
+        """Put a new price into force and end the previous one of the same slot."""
+        before = self._active(slot)
         self.count(price=self.counters.price + 1)
-        price = config.Price(self.counters.price, 0, action_type, rates, self.record.at, customer_id)
-        price = self._install(price)
+        price = self._install(
+            config.Price(
+                id=self.counters.price,
+                number=0,
+                action_type=slot.action,
+                rates=rates,
+                created_at=self.record.at,
+                customer_id=slot.customer_id,
+                model=slot.model,
+                provider=slot.provider,
+            )
+        )
         # The new one first: no gateway may see the action without a price in between.
         self._put_price(price)
         if before is not None:
             self._put_price(msgspec.structs.replace(before, is_active=False, ended_at=self.record.at))
-        self.put(_active_key(customer_id, action_type), b"%d" % price.id)
+        self.put(_active_key(slot), b"%d" % price.id)
         self.enter("pricing.updated", actor, objects.price_object(price))
         return price
 
@@ -192,13 +207,22 @@ class ConfigChange(ConfigTransaction):
         came into force."""
         self.count(number=self.counters.number + 1)
         number, customer = self.counters.number, price.customer_id
-        command = InstallPrice(number, price.id, price.action_type, price.rates, customer, price.is_active)
+        command = InstallPrice(
+            number=number,
+            id=price.id,
+            action_type=price.action_type,
+            rates=price.rates,
+            customer_id=customer,
+            active=price.is_active,
+            model=price.model,
+            provider=price.provider,
+        )
         where = None if customer is None else (partition_of(customer.encode(), self.partitions),)
         self.outgoing.append(OutgoingRecord(where, PRICE_KEY, encode_command(command)))
         return msgspec.structs.replace(price, number=number) if price.is_active else price
 
-    def _active(self, customer_id: str | None, action_type: str) -> config.Price | None:
-        id = self.get(_active_key(customer_id, action_type))
+    def _active(self, slot: PriceSlot) -> config.Price | None:
+        id = self.get(_active_key(slot))
         if id is None:
             return None
         stored = self.get(kept_at(config.price_key(int(id))))
@@ -220,8 +244,8 @@ class ConfigChange(ConfigTransaction):
         self.put_viewed(config.price_key(price.id), config.encode(price))
 
 
-def _active_key(customer_id: str | None, action_type: str) -> bytes:
-    return b"config/active/" + state.price_key(customer_id, action_type)
+def _active_key(slot: PriceSlot) -> bytes:
+    return b"config/active/" + state.price_key(slot)
 
 
 def _rates(rates: Rates) -> Rates:

@@ -52,7 +52,11 @@ def body_hash(event: MeterEvent) -> str:
     (1.0 is not 1). A new field of MeterEvent is included only where it is set, or every retry across the upgrade would
     be taken for a conflict.
     """
-    added = [(name, text) for name in ADDED_LABELS if (text := getattr(event, name)) is not None]
+    added: list[tuple[str, object]] = [
+        (name, text) for name in ADDED_LABELS if (text := getattr(event, name)) is not None
+    ]
+    if event.quantities:
+        added.append(("quantities", sorted(event.quantities.items())))
     body = _encode(
         (
             event.agent_id,

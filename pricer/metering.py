@@ -12,7 +12,7 @@ from schemas.commands import Meter, MeterEvent, PriceRef
 from schemas.entries import Entry, EntryRecord
 from schemas.labels import labels_of
 from schemas.limits import MAX_EVENTS
-from schemas.replies import BatchChargedReply, ChargedReply, IndexedError, Receipt, RefusedReply
+from schemas.replies import BatchChargedReply, ChargedReply, IndexedError, Receipt, RefusedReply, receipt_of
 from streams.types import Decision, InputRecord, RetainedRecord, StateView
 
 INVALID = "invalid_request"
@@ -28,7 +28,7 @@ class EventRefusal(NamedTuple):
 
 
 class PriceMatch(NamedTuple):
-    """The price of one action throughout a command."""
+    """The price of one action, model and provider throughout a command."""
 
     price: prices.ParsedPrice
     price_index: int
@@ -57,20 +57,6 @@ def rejection(command: Meter, record: InputRecord, reasons: list[str]) -> bytes:
     return _encode(command, record, rejected, [])
 
 
-def receipt_of(entry: Entry, price: PriceRef, event_id: int, recorded_at: int) -> Receipt:
-    """Return the receipt of a charged event, computed from its ledger entry alone."""
-    return Receipt(
-        event_id=event_id,
-        recorded_at=recorded_at,
-        price=price,
-        base=entry.base,
-        token=entry.token,
-        bonus=entry.bonus,
-        total=entry.total,
-        outcome_id=entry.outcome_id,
-    )
-
-
 class MeterTransaction:
     """One meter command being decided, with the results of its events so far."""
 
@@ -88,7 +74,8 @@ class MeterTransaction:
         self.changes: list[tuple[bytes, bytes | None]] = []
         self.retained: list[RetainedRecord] = []
         self.refusals: dict[int, EventRefusal] = {}
-        self._matches: dict[str, PriceMatch | EventRefusal] = {}
+        self._scoped = shard.get(state.PRICE_SCOPED) is not None
+        self._matches: dict[str | tuple[str, str | None, str | None], PriceMatch | EventRefusal] = {}
         self._indexes: dict[int, int] = {}
         self._keys: dict[str, idempotency.IdempotencyRecord] = {}
 
@@ -102,7 +89,10 @@ class MeterTransaction:
             if earlier is not None:
                 self._repeat(index, key, earlier, hashed)
                 return
-        match = self._matches.get(event.action) or self._match(event.action)
+        name = (event.action, event.model, event.provider) if self._scoped else event.action
+        match = self._matches.get(name)
+        if match is None:
+            match = self._matches[name] = self._match(event)
         if isinstance(match, EventRefusal):
             self.refusals[index] = match
             return
@@ -115,8 +105,8 @@ class MeterTransaction:
                 self.refusals[index] = EventRefusal(INVALID, "expires_at must be in the future")
                 return
         try:
-            base, token, bonus, total = prices.amounts(match.price, event.tokens, event.outcome == "success")
-        except prices.AmountTooLarge as error:
+            cost = prices.amounts(match.price, event)
+        except prices.NotPriced as error:
             self.refusals[index] = EventRefusal(INVALID, str(error))
             return
         outcome_id = None if expires_at is None else ids.outcome_id(self.first_id + index)
@@ -125,17 +115,19 @@ class MeterTransaction:
             index=index,
             event=event,
             price=match.price_index,
-            base=base,
-            token=token,
-            bonus=bonus,
-            total=total,
+            base=cost.base,
+            token=cost.token,
+            bonus=cost.bonus,
+            total=cost.total,
             outcome_id=outcome_id,
             expires_at=expires_at,
             original=None,
             body_hash=hashed,
+            quantity=cost.quantity,
+            lines=cost.lines,
         )
         self.entries.append(entry)
-        self.totals.append(total)
+        self.totals.append(cost.total)
         if expires_at is not None:
             self._open(index, event, match.price, expires_at)
         if key is not None and hashed is not None:
@@ -186,21 +178,19 @@ class MeterTransaction:
         if receipt.outcome_id is not None:
             self.outcomes.append(index)
 
-    def _match(self, action: str) -> PriceMatch | EventRefusal:
-        """Return the price of an action, looked up once per command."""
-        match: PriceMatch | EventRefusal
-        price = prices.in_force(self.shard, self.command.customer_id, action)
+    def _match(self, event: MeterEvent) -> PriceMatch | EventRefusal:
+        """Return the price of an event's action, model and provider."""
+        action = event.action
+        labels = (event.model, event.provider) if self._scoped else (None, None)
+        price = prices.in_force(self.shard, self.command.customer_id, action, *labels)
         if action == prices.CHARGE_ACTION:
-            match = EventRefusal(INVALID, f"action {action!r} is reserved")
-        elif price is None:
-            match = EventRefusal(INVALID, f"no price for action {action!r}")
-        else:
-            index = self._indexes.setdefault(price.ref.id, len(self.prices))
-            if index == len(self.prices):
-                self.prices.append(price.ref)
-            match = PriceMatch(price, index)
-        self._matches[action] = match
-        return match
+            return EventRefusal(INVALID, f"action {action!r} is reserved")
+        if price is None:
+            return EventRefusal(INVALID, f"no price for action {action!r}")
+        index = self._indexes.setdefault(price.ref.id, len(self.prices))
+        if index == len(self.prices):
+            self.prices.append(price.ref)
+        return PriceMatch(price, index)
 
     def _open(self, index: int, event: MeterEvent, price: prices.ParsedPrice, expires_at: int) -> None:
         """Open the outcome of a pending event: on success it charges the action's current bonus."""

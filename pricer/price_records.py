@@ -6,6 +6,7 @@ in order, so its log alone determines what every event cost.
 
 from schemas import state
 from schemas.commands import InstallPrice
+from schemas.price_match import PriceSlot
 from streams.types import Decision, InputRecord, StateView
 
 
@@ -14,7 +15,7 @@ def apply(command: InstallPrice, record: InputRecord, shard: StateView) -> Decis
     last = shard.get(state.PRICE_NUMBER)
     if last is not None and command.number <= int(last):
         return Decision()
-    key = state.price_key(command.customer_id, command.action_type)
+    slot = PriceSlot(command.customer_id, command.action_type, command.model, command.provider)
     value: bytes | None = None
     if command.active:
         value = state.encode(
@@ -24,6 +25,9 @@ def apply(command: InstallPrice, record: InputRecord, shard: StateView) -> Decis
                 command.rates,
                 record.offset,
                 is_default=command.customer_id is None,
+                model=command.model,
+                provider=command.provider,
             )
         )
-    return Decision(changes=((state.PRICE_NUMBER, b"%d" % command.number), (key, value)))
+    changes = ((state.PRICE_NUMBER, b"%d" % command.number), (state.price_key(slot), value))
+    return Decision(changes=(*changes, (state.PRICE_SCOPED, b"1")) if slot.scoped else changes)

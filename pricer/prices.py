@@ -1,26 +1,53 @@
 """The price in force for an event, and the amount it yields. Integer pico-cents, no float.
 
-``price = base + tokens * rate + (outcome == success) * bonus``. Apart from arithmetic, this module only reads the
-shard's state; it uses no configuration and no clock.
+``price = base + Σ quantity * rate + (outcome == success) * bonus``; tokens without a rate of their kind have the token
+rate. Apart from arithmetic, this module only reads the shard's state; it uses no configuration and no clock.
 """
 
 from functools import lru_cache
 from typing import NamedTuple
 
-from schemas.commands import PriceRef, Rates
+from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.limits import MAX_TOKENS
 from schemas.money import MAX_EVENT, MAX_RATE, MoneyError, format_cents, parse_cents
+from schemas.price_match import candidates
+from schemas.quantities import (
+    COMPONENTS,
+    MAX_PER,
+    MAX_RATES,
+    MICRO,
+    NAME,
+    TOKEN_KINDS,
+    TOKENS,
+    Line,
+    QuantityRate,
+    all_quantities,
+    no_rate,
+    parse_quantity,
+)
 from schemas.state import decode_price, price_key
 from streams.types import StateView
 
-ANY = "*"
-"""The action of a price row for every action without a row of its own."""
 CHARGE_ACTION = "outcome_charge"
 """The action under which a registered outcome's charge is shown. It cannot be metered."""
 
 
-Amounts = tuple[str, str, str, str]
-"""The cost of one event, as decimal text in cents: base, token and bonus, and their sum."""
+class Amounts(NamedTuple):
+    """The cost of one event, as decimal text in cents: the parts and their sum. ``lines`` as in schemas.quantities."""
+
+    base: str
+    token: str
+    bonus: str
+    total: str
+    quantity: str = "0"
+    lines: tuple[Line, ...] = ()
+
+
+class UnitRate(NamedTuple):
+    """A rate of one quantity: pico-cents for a unit, and the rate as it was set."""
+
+    pico: int
+    rate: QuantityRate
 
 
 class ParsedPrice(NamedTuple):
@@ -31,11 +58,14 @@ class ParsedPrice(NamedTuple):
     token: int
     bonus: int
     base_text: str
+    token_text: str
     bonus_text: str
+    quantities: dict[str, UnitRate]
+    ignore_unknown: bool
 
 
-class AmountTooLarge(ValueError):
-    """An event would cost more than one ledger entry may hold (10^12 cents)."""
+class NotPriced(ValueError):
+    """An event that its price cannot charge. The message names the field."""
 
 
 @lru_cache(maxsize=4096)
@@ -44,50 +74,122 @@ def parsed_price(installed: bytes) -> ParsedPrice:
     price = decode_price(installed)
     rates = price.rates
     return ParsedPrice(
-        PriceRef(price.id, price.action_type, rates, price.offset, price.is_default),
-        parse_cents(rates.base),
-        parse_cents(rates.token),
-        parse_cents(rates.bonus),
-        rates.base,
-        rates.bonus,
+        ref=PriceRef(price.id, price.action_type, rates, price.offset, price.is_default, price.model, price.provider),
+        base=parse_cents(rates.base),
+        token=parse_cents(rates.token),
+        bonus=parse_cents(rates.bonus),
+        base_text=rates.base,
+        token_text=rates.token,
+        bonus_text=rates.bonus,
+        quantities={rate.name: UnitRate(parse_cents(rate.rate) // rate.per, rate) for rate in rates.quantities},
+        ignore_unknown=rates.ignore_unknown,
     )
 
 
-def in_force(state: StateView, customer_id: str, action: str) -> ParsedPrice | None:
-    """Return the price now in force for an action: the customer's own, the customer's ``*``, the default, the default
-    ``*``; None if there is none."""
-    for customer, row in ((customer_id, action), (customer_id, ANY), (None, action), (None, ANY)):
-        installed = state.get(price_key(customer, row))
+def in_force(
+    state: StateView, customer_id: str, action: str, model: str | None = None, provider: str | None = None
+) -> ParsedPrice | None:
+    """Return the price now in force for an event, in the order of schemas.price_match; None if there is none."""
+    for slot in candidates(customer_id, action, model, provider):
+        installed = state.get(price_key(slot))
         if installed is not None:
             return parsed_price(installed)
     return None
 
 
-def amounts(price: ParsedPrice, tokens: int, success: bool) -> Amounts:
-    """Return what an event with this many tokens costs; the bonus is charged only on success.
+def amounts(price: ParsedPrice, event: MeterEvent) -> Amounts:
+    """Return what an event costs; the bonus is charged only on success.
 
-    Raises AmountTooLarge above 10^12 cents, and for a token count outside of 0 to 10^12.
+    Raises NotPriced above 10^12 cents, for a token count outside of 0 to 10^12, for a quantity without a rate, and
+    where a line would need more than 12 decimals.
     """
+    tokens, success = event.tokens, event.outcome == "success"
     if not 0 <= tokens <= MAX_TOKENS:
-        raise AmountTooLarge(f"tokens must be from 0 to {MAX_TOKENS}")
+        raise NotPriced(f"tokens must be from 0 to {MAX_TOKENS}")
+    if price.quantities or event.quantities:
+        return _itemized(price, event, success)
     token = tokens * price.token
     total = price.base + token
     if success:
         total += price.bonus
-    if total > MAX_EVENT:
-        raise AmountTooLarge(f"an event may cost at most {format_cents(MAX_EVENT)} cents, this one would cost more")
+    _check_total(total)
     bonus_text = price.bonus_text if success else "0"
-    return price.base_text, format_cents(token) if token else "0", bonus_text, format_cents(total)
+    return Amounts(price.base_text, format_cents(token) if token else "0", bonus_text, format_cents(total))
+
+
+def _itemized(price: ParsedPrice, event: MeterEvent, success: bool) -> Amounts:
+    lines = []
+    token = quantity = 0
+    rest = event.tokens  # less those with a rate of their kind
+    for name, text in all_quantities(event).items():
+        its = price.quantities.get(name)
+        is_token = name in TOKEN_KINDS
+        if its is None:
+            if not is_token and not price.ignore_unknown:
+                raise NotPriced(no_rate(name, event.action))
+            continue
+        micro = parse_quantity(text)
+        pico, part = divmod(micro * its.pico, MICRO)
+        if part:
+            raise NotPriced(f"quantities.{name} times its rate needs more than 12 decimals of a cent")
+        lines.append(Line(name, text, its.rate.rate, its.rate.per, format_cents(pico)))
+        if is_token:
+            token += pico
+            rest -= micro // MICRO
+        else:
+            quantity += pico
+    if lines and rest:
+        at_token_rate = rest * price.token
+        lines.insert(0, Line(TOKENS, str(rest), price.token_text, 1, format_cents(at_token_rate)))
+    token += rest * price.token
+    total = price.base + token + quantity
+    if success:
+        total += price.bonus
+    _check_total(total)
+    return Amounts(
+        base=price.base_text,
+        token=format_cents(token),
+        bonus=price.bonus_text if success else "0",
+        total=format_cents(total),
+        quantity=format_cents(quantity),
+        lines=tuple(lines),
+    )
+
+
+def _check_total(total: int) -> None:
+    if total > MAX_EVENT:
+        raise NotPriced(f"an event may cost at most {format_cents(MAX_EVENT)} cents, this one would cost more")
 
 
 def canonical_rates(rates: Rates) -> Rates:
     """Return the rates in canonical form. Raises MoneyError naming a rate that is not an amount from 0 to 10^9 cents
-    with at most 12 decimals."""
+    with at most 12 decimals, also after its division, or a quantity that cannot have one."""
+    if len(rates.quantities) > MAX_RATES:
+        raise MoneyError(f"rates must name at most {MAX_RATES} quantities")
+    names = [rate.name for rate in rates.quantities]
+    if len(set(names)) < len(names):
+        raise MoneyError("rates must name each quantity once")
     return Rates(
         _canonical("base_rate_cents", rates.base),
         _canonical("token_rate_cents", rates.token),
         _canonical("outcome_bonus_cents", rates.bonus),
+        tuple(sorted(map(_canonical_rate, rates.quantities), key=lambda rate: rate.name)),
+        rates.ignore_unknown,
     )
+
+
+def _canonical_rate(rate: QuantityRate) -> QuantityRate:
+    field = f"rates.{rate.name}"
+    if not NAME.fullmatch(rate.name):
+        raise MoneyError(f"{field[:80]}: the name must be 1 to 64 characters of a-z, 0-9, _ and .")
+    if rate.name in COMPONENTS:
+        raise MoneyError(f"{field}: the name is reserved")
+    if not 1 <= rate.per <= MAX_PER:
+        raise MoneyError(f"{field}.per must be from 1 to {MAX_PER}")
+    cents = _canonical(field, rate.rate)
+    if parse_cents(cents) % rate.per:
+        raise MoneyError(f"{field}: {cents} cents per {rate.per} needs more than 12 decimals for one unit")
+    return QuantityRate(rate.name, cents, rate.per)
 
 
 def _canonical(name: str, text: str) -> str:

@@ -22,7 +22,7 @@ from schemas import commands, entries, ids
 from schemas.commands import Command, Expire, InstallPrice, Meter, ReadOutcome, Register, ReplayWebhook, Resolve, Void
 from schemas.entries import Entry
 from schemas.limits import MAX_EVENTS
-from schemas.replies import RefusedReply
+from schemas.replies import RefusedReply, receipt_of
 from schemas.topics import CONFIG_KEY, PRICE_KEY, partition_of
 from streams.types import Decision, InputRecord, RetainedRecord, StateView
 
@@ -98,7 +98,7 @@ class Pricer:
             if entry.kind != "event" or event is None or event.idempotency_key is None or entry.body_hash is None:
                 continue
             price = written.prices[entry.price]
-            receipt = metering.receipt_of(entry, price, first_id + entry.index, written.recorded_at)
+            receipt = receipt_of(entry, price, first_id + entry.index, written.recorded_at)
             key, hashed = event.idempotency_key, entry.body_hash
             found.append(idempotency.receipt_record(written.customer_id, key, hashed, receipt, written.test))
         return found

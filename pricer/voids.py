@@ -6,6 +6,7 @@ kept.
 """
 
 import msgspec
+from msgspec.structs import replace
 
 from pricer import outcome_lookup, refusals
 from pricer.metering import INVALID
@@ -19,8 +20,8 @@ from schemas.replies import OutcomeReply
 from schemas.state import ClosedOutcome, OpenOutcome
 from streams.types import Decision, InputRecord, StateView
 
-Amounts = tuple[int, int, int, int]
-"""Base, token and bonus part, and their sum, in pico-cents."""
+Amounts = tuple[int, int, int, int, int]
+"""Base, token, bonus and quantity part, and their sum, in pico-cents."""
 
 
 class VoidRefused(Exception):
@@ -51,7 +52,7 @@ def apply(command: Void, record: InputRecord, shard: StateView) -> Decision:
 
 def _decision(command: Void, record: InputRecord, amounts: Amounts, voided: OpenOutcome | None) -> Decision:
     """Return the decision for a valid void. ``voided``: the open outcome of the event that is taken back."""
-    base, token, bonus, total = (format_cents(-amount) for amount in amounts)
+    base, token, bonus, quantity, total = (format_cents(-amount) for amount in amounts)
     event_id = ids.event_id(record.partition, record.offset)
     shown = objects.void_object(command, event_id, total, record.at)
     entry = Entry(
@@ -68,6 +69,8 @@ def _decision(command: Void, record: InputRecord, amounts: Amounts, voided: Open
         type="charge" if command.charge else None,
         actor=command.actor,
         detail=shown,
+        quantity=quantity,
+        lines=tuple(replace(line, cents=format_cents(-parse_cents(line.cents))) for line in command.lines),
     )
     prices = [] if command.price is None else [command.price]
     written = EntryRecord(
@@ -81,7 +84,7 @@ def _decision(command: Void, record: InputRecord, amounts: Amounts, voided: Open
     )
     changes = [(state.void_key(command.event_id), bytes(memoryview(shown)))]
     if voided is not None:
-        changed = msgspec.structs.replace(voided, voided=True)
+        changed = replace(voided, voided=True)
         changes.append((state.outcome_key(ids.outcome_id(voided.event_id)), state.encode(changed)))
     return Decision(entries=entries.encode(written), changes=tuple(changes), reply=OutcomeReply(shown, status=201))
 
@@ -107,23 +110,27 @@ def _check_address(event_id: int, record: InputRecord) -> None:
 
 
 def _amounts(command: Void) -> Amounts:
-    """Return the amounts to take back. They must be canonical money, never negative, and the sum of the parts must
-    match."""
-    found = []
-    for name in ("base", "token", "bonus", "total"):
-        text = getattr(command, name)
-        try:
-            pico = parse_cents(text)
-        except MoneyError as error:
-            raise VoidRefused(400, INVALID, f"{name}: {error}") from None
-        if not 0 <= pico <= MAX_EVENT or format_cents(pico) != text:
-            limit = format_cents(MAX_EVENT)
-            raise VoidRefused(400, INVALID, f"{name} must be canonical text of 0 to {limit} cents, not {text!r}")
-        found.append(pico)
-    base, token, bonus, total = found
-    if base + token + bonus != total:
+    """Return the amounts to take back. They must be canonical money, never negative, and the sum of the parts and of
+    the lines must match."""
+    names = ("base", "token", "bonus", "quantity", "total")
+    base, token, bonus, quantity, total = (_amount(name, getattr(command, name)) for name in names)
+    if base + token + bonus + quantity != total:
         raise VoidRefused(400, INVALID, f"{command.total} cents are not the sum of their parts")
-    return base, token, bonus, total
+    lines = [_amount("lines", line.cents) for line in command.lines]
+    if lines and sum(lines) != token + quantity:
+        raise VoidRefused(400, INVALID, "the lines do not add up to what tokens and quantities cost")
+    return base, token, bonus, quantity, total
+
+
+def _amount(name: str, text: str) -> int:
+    try:
+        pico = parse_cents(text)
+    except MoneyError as error:
+        raise VoidRefused(400, INVALID, f"{name}: {error}") from None
+    if not 0 <= pico <= MAX_EVENT or format_cents(pico) != text:
+        limit = format_cents(MAX_EVENT)
+        raise VoidRefused(400, INVALID, f"{name} must be canonical text of 0 to {limit} cents, not {text!r}")
+    return pico
 
 
 def _check_charge(command: Void, shard: StateView, total: int) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from schemas.labels import Labels
+from schemas.quantities import Itemized, QuantityRate
 
 EMPTY = msgspec.Raw(b"")
 """An absent JSON object."""
@@ -28,9 +29,10 @@ A command without a mode was written before modes were separate, and is decided 
 class MeterEvent(Labels, frozen=True, omit_defaults=True, gc=False):
     """An action of an agent, validated and normalized by the gateway.
 
-    ``tokens`` is the total that is charged; the halves are None unless the sender gave a
-    split. ``event_time`` is None when the sender gave no timestamp (then it is the accepted
-    time). ``metadata`` is the sender's own JSON text, or empty.
+    ``tokens`` is the sum of the token kinds, or the total that was given without kinds. ``tokens_input`` and
+    ``tokens_output`` hold the quantities ``input`` and ``output``, and are None unless the sender gave one of them;
+    ``quantities`` holds all others, as canonical decimal text. ``event_time`` is None when the sender
+    gave no timestamp (then it is the accepted time). ``metadata`` is the sender's own JSON text, or empty.
     """
 
     agent_id: str
@@ -44,6 +46,7 @@ class MeterEvent(Labels, frozen=True, omit_defaults=True, gc=False):
     metadata: msgspec.Raw = EMPTY
     idempotency_key: str | None = None
     event_time: int | None = None
+    quantities: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Meter(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="command", tag="meter"):
@@ -63,12 +66,17 @@ class Meter(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field
     """The label of the file that the events came from; no decision depends on it."""
 
 
-class Rates(msgspec.Struct, frozen=True, gc=False):
-    """The three parts of a price: cents per event, cents per token, cents on success."""
+class Rates(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What a price charges: cents per event, cents per token, cents on success, and the rates of quantities.
+
+    ``quantities`` is sorted by name. A quantity without a rate refuses the event, unless ``ignore_unknown``.
+    """
 
     base: str
     token: str
     bonus: str
+    quantities: tuple[QuantityRate, ...] = ()
+    ignore_unknown: bool = False
 
 
 class PriceRef(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -80,6 +88,8 @@ class PriceRef(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     offset: int
     """Offset of the InstallPrice command in the same partition of rev.raw."""
     is_default: bool = False
+    model: str | None = None
+    provider: str | None = None
 
 
 class Register(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="register"):
@@ -135,7 +145,7 @@ class ReadOutcome(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="co
     mode: Mode | None = None
 
 
-class Void(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="void"):
+class Void(Itemized, frozen=True, omit_defaults=True, tag_field="command", tag="void"):
     """A void of an entry, once. The gateway copies all fields of the entry from the ledger.
 
     ``event_id`` is the entry's own; ``event`` and the amounts are those of its row, with the event time
@@ -190,12 +200,14 @@ class RevokeKey(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comm
 
 
 class SetPrice(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="price.set"):
-    """A price for an action (or ``*``), for everyone or for one customer."""
+    """A price for an action (or ``*``), for everyone or for one customer, and for one model or provider or any."""
 
     action_type: str
     rates: Rates
     customer_id: str | None = None
     actor: str = "admin"
+    model: str | None = None
+    provider: str | None = None
 
 
 class DeletePrice(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="price.delete"):
@@ -302,6 +314,8 @@ class InstallPrice(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="c
     rates: Rates
     customer_id: str | None = None
     active: bool = True
+    model: str | None = None
+    provider: str | None = None
 
 
 ChangeWebhook = CreateWebhook | UpdateWebhook | RotateWebhook | DeleteWebhook | ProbeWebhook | ReplayWebhook

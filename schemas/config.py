@@ -7,6 +7,7 @@ The configuration shard writes them, every gateway reads them. Keys: ``epoch``, 
 import msgspec
 
 from schemas.commands import Rates
+from schemas.price_match import PriceSlot
 
 EPOCH = b"epoch"
 
@@ -44,6 +45,13 @@ class Price(msgspec.Struct, frozen=True, omit_defaults=True):
     customer_id: str | None = None
     is_active: bool = True
     ended_at: int | None = None
+    model: str | None = None
+    provider: str | None = None
+
+    @property
+    def slot(self) -> PriceSlot:
+        """What the price is for."""
+        return PriceSlot(self.customer_id, self.action_type, self.model, self.provider)
 
 
 class Webhook(msgspec.Struct, frozen=True, omit_defaults=True):

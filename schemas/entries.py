@@ -10,13 +10,14 @@ from typing import Literal
 import msgspec
 
 from schemas.commands import EMPTY, MeterEvent, PriceRef
+from schemas.quantities import Itemized
 
 EntryKind = Literal["event", "registered", "charge", "waived", "void", "rejected", "config"]
 Verdict = Literal["succeeded", "failed", "expired"]
 """The way in which an outcome ended."""
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Entry(Itemized, frozen=True, omit_defaults=True, gc=False):
     """One row of the ledger.
 
     Kinds: an ``event``, charged at once; an outcome ``registered``; an outcome closed, with money

@@ -12,16 +12,30 @@ from msgspec import UNSET, Raw, UnsetType
 
 from schemas.commands import MeterEvent, PriceRef
 from schemas.money import dollars_exact, format_cents, parse_cents
-from schemas.objects import Number, iso
+from schemas.objects import Number, RateObject, iso, rates_shown
+from schemas.quantities import Line, all_quantities
 from schemas.replies import Receipt
 
 CURRENCY = "usd"
 
 
 class Breakdown(msgspec.Struct, frozen=True, gc=False):
+    """The parts of a price. ``quantity_charge_cents``: for quantities that are not tokens; absent without any."""
+
     base_rate_cents: Number
     token_charge_cents: Number
     outcome_bonus_cents: Number
+    quantity_charge_cents: Number | UnsetType = UNSET
+
+
+class LineResponse(msgspec.Struct, frozen=True, gc=False):
+    """``quantity`` units at ``rate_cents`` for every ``per`` of them cost ``cents``."""
+
+    component: str
+    quantity: Number
+    rate_cents: Number
+    per: int
+    cents: Number
 
 
 class AppliedPrice(msgspec.Struct, frozen=True, gc=False):
@@ -32,21 +46,32 @@ class AppliedPrice(msgspec.Struct, frozen=True, gc=False):
     token_rate_cents: Number
     outcome_bonus_cents: Number
     is_default: bool
+    model: str | UnsetType = UNSET
+    provider: str | UnsetType = UNSET
+    rates: dict[str, RateObject] | UnsetType = UNSET
 
 
 class PriceResponse(msgspec.Struct, frozen=True, gc=False):
+    """``lines``: what tokens and quantities cost, one by one. Absent when all that was charged by quantity is tokens at
+    the token rate.
+    """
+
     total_cents: Number
     breakdown: Breakdown
     config: AppliedPrice
+    lines: list[LineResponse] | UnsetType = UNSET
 
 
 class DollarBreakdown(msgspec.Struct, frozen=True, gc=False):
     base: Number
     tokens: Number
     outcome: Number
+    quantities: Number | UnsetType = UNSET
 
 
 class EventResponse(msgspec.Struct, frozen=True, gc=False):
+    """``quantities``: every quantity of an event that gave other ones than input and output."""
+
     customer_id: str
     agent_id: str
     action: str
@@ -54,6 +79,7 @@ class EventResponse(msgspec.Struct, frozen=True, gc=False):
     tokens_input: int | None
     tokens_output: int | None
     outcome: str | None
+    quantities: dict[str, Number] | UnsetType = UNSET
 
 
 class MeterResponse(msgspec.Struct, frozen=True, gc=False):
@@ -87,11 +113,18 @@ def metered(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = 
 def priced(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = False) -> MeterResponse:
     """Return the response for a charged event, before it is encoded."""
     base, token, bonus, total = cents(receipt.base), cents(receipt.token), cents(receipt.bonus), receipt.total
+    breakdown, applied = Breakdown(base, token, bonus), _applied(receipt.price)
+    dollars = DollarBreakdown(_dollars(receipt.base), _dollars(receipt.token), _dollars(receipt.bonus))
+    price = PriceResponse(cents(total), breakdown, applied)
+    if receipt.lines:
+        breakdown = Breakdown(base, token, bonus, cents(receipt.quantity))
+        price = PriceResponse(cents(total), breakdown, applied, [_line(line) for line in receipt.lines])
+        dollars = msgspec.structs.replace(dollars, quantities=_dollars(receipt.quantity))
     return MeterResponse(
         event_id=receipt.event_id,
-        price=PriceResponse(cents(total), Breakdown(base, token, bonus), _applied(receipt.price)),
+        price=price,
         price_charged=_dollars(total),
-        price_breakdown=DollarBreakdown(_dollars(receipt.base), _dollars(receipt.token), _dollars(receipt.bonus)),
+        price_breakdown=dollars,
         currency=CURRENCY,
         outcome_id=receipt.outcome_id,
         event=subject(customer_id, event),
@@ -110,7 +143,13 @@ def subject(customer_id: str, event: MeterEvent) -> EventResponse:
         tokens_input=event.tokens_input,
         tokens_output=event.tokens_output,
         outcome=event.outcome,
+        quantities=quantities_shown(event) if event.quantities else UNSET,
     )
+
+
+def quantities_shown(event: MeterEvent) -> dict[str, Raw]:
+    """Return every quantity of an event as exact JSON numbers."""
+    return {name: Raw(text.encode()) for name, text in all_quantities(event).items()}
 
 
 @lru_cache(maxsize=65536)
@@ -128,7 +167,21 @@ def pico(text: str) -> int:
 @lru_cache(maxsize=4096)
 def _applied(price: PriceRef) -> AppliedPrice:
     rates = price.rates
-    return AppliedPrice(price.action_type, cents(rates.base), cents(rates.token), cents(rates.bonus), price.is_default)
+    return AppliedPrice(
+        action_type=price.action_type,
+        base_rate_cents=cents(rates.base),
+        token_rate_cents=cents(rates.token),
+        outcome_bonus_cents=cents(rates.bonus),
+        is_default=price.is_default,
+        model=price.model or UNSET,
+        provider=price.provider or UNSET,
+        rates=rates_shown(rates) or UNSET,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _line(line: Line) -> LineResponse:
+    return LineResponse(line.component, Raw(line.quantity.encode()), cents(line.rate), line.per, cents(line.cents))
 
 
 @lru_cache(maxsize=65536)

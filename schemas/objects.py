@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
-from schemas.commands import OnExpiry, Void
+from schemas.commands import OnExpiry, Rates, Void
 from schemas.config import ApiKey, Customer, Price
 from schemas.entries import Verdict
 from schemas.ids import outcome_id
@@ -42,7 +42,16 @@ class KeyObject(msgspec.Struct, frozen=True):
     created_at: str
 
 
-class PriceObject(msgspec.Struct, frozen=True):
+class RateObject(msgspec.Struct, frozen=True):
+    """``rate`` cents for every ``per`` units."""
+
+    rate: Number
+    per: int
+
+
+class PriceObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A price. ``model`` and ``provider`` are absent for any, ``rates`` (by quantity) without any."""
+
     id: int
     customer_id: str | None
     action_type: str
@@ -52,6 +61,10 @@ class PriceObject(msgspec.Struct, frozen=True):
     is_active: bool
     created_at: str
     ended_at: str | None
+    model: str | UnsetType = UNSET
+    provider: str | UnsetType = UNSET
+    rates: dict[str, RateObject] | UnsetType = UNSET
+    ignore_unknown: bool | UnsetType = UNSET
 
 
 class CustomerObject(msgspec.Struct, frozen=True):
@@ -159,7 +172,16 @@ def price_shown(price: Price) -> PriceObject:
         is_active=price.is_active,
         created_at=iso(price.created_at),
         ended_at=None if price.ended_at is None else iso(price.ended_at),
+        model=price.model or UNSET,
+        provider=price.provider or UNSET,
+        rates=rates_shown(rates) or UNSET,
+        ignore_unknown=rates.ignore_unknown or UNSET,
     )
+
+
+def rates_shown(rates: Rates) -> dict[str, RateObject]:
+    """Return the rates of quantities by name, as they were set."""
+    return {rate.name: RateObject(number(rate.rate), rate.per) for rate in rates.quantities}
 
 
 def customer_shown(customer: Customer) -> CustomerObject:

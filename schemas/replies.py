@@ -7,9 +7,11 @@ gateway). It also gives the shard's position, by which gateways shed load.
 import msgspec
 
 from schemas.commands import EMPTY, PriceRef
+from schemas.entries import Entry
+from schemas.quantities import Itemized
 
 
-class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Receipt(Itemized, frozen=True, omit_defaults=True, gc=False):
     """The record of a charged event, with everything needed to answer its request again.
 
     Amounts are decimal text in cents, ``recorded_at`` is the accepted time in ms.
@@ -23,6 +25,22 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     bonus: str
     total: str
     outcome_id: str | None = None
+
+
+def receipt_of(entry: Entry, price: PriceRef, event_id: int, recorded_at: int) -> Receipt:
+    """Return the receipt of a charged event, computed from its ledger entry alone."""
+    return Receipt(
+        event_id=event_id,
+        recorded_at=recorded_at,
+        price=price,
+        base=entry.base,
+        token=entry.token,
+        bonus=entry.bonus,
+        quantity=entry.quantity,
+        total=entry.total,
+        lines=entry.lines,
+        outcome_id=entry.outcome_id,
+    )
 
 
 class Numbered(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -9,17 +9,20 @@ import msgspec
 from schemas.commands import EMPTY, OnExpiry, PriceRef, Rates
 from schemas.entries import Verdict
 from schemas.labels import Labels
+from schemas.price_match import PriceSlot
 
 SEPARATOR = b"\x1f"
 PRICE_NUMBER = b"price-number"
 """Key of the number of the last InstallPrice that the shard applied, as decimal text."""
+PRICE_SCOPED = b"price-scoped"
+"""Key that is set once a price for one model or provider was installed; before that, no event looks for one."""
 OUTCOME_PREFIX = b"outcome/"
 TASK_PREFIX = b"task/"
 VOID_PREFIX = b"void/"
 
 
 class InstalledPrice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The price in force for one action (or ``*``) of one customer or of everyone."""
+    """The price in force for one slot (schemas.price_match)."""
 
     id: int
     action_type: str
@@ -27,6 +30,8 @@ class InstalledPrice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     offset: int
     """Raw offset of the InstallPrice command, in this shard's partition."""
     is_default: bool = False
+    model: str | None = None
+    provider: str | None = None
 
 
 class OpenOutcome(Labels, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="open"):
@@ -85,9 +90,12 @@ class Counters(msgspec.Struct, frozen=True):
     webhook: int = 0
 
 
-def price_key(customer_id: str | None, action_type: str) -> bytes:
-    """Return the key of the price in force; customer None is everyone."""
-    return b"price/" + (customer_id or "").encode() + SEPARATOR + action_type.encode()
+def price_key(slot: PriceSlot) -> bytes:
+    """Return the key of the price in force for a slot."""
+    key = b"price/" + (slot.customer_id or "").encode() + SEPARATOR + slot.action.encode()
+    if not slot.scoped:
+        return key
+    return key + SEPARATOR + (slot.model or "").encode() + SEPARATOR + (slot.provider or "").encode()
 
 
 def outcome_key(outcome_id: str) -> bytes:

@@ -3,6 +3,7 @@
 It does in plain Python what warehouse/sql does, for tests of code that reads the ledger.
 """
 
+import msgspec
 from msgspec.structs import replace
 
 from schemas.commands import MeterEvent, PriceRef
@@ -10,6 +11,7 @@ from schemas.entries import Entry, EntryKind, EntryRecord
 from schemas.ids import event_id
 from schemas.labels import RowLabels, row_labels_of
 from schemas.money import parse_cents
+from schemas.quantities import Line, QuantityRate
 
 
 class LedgerRow(RowLabels, frozen=True):
@@ -24,16 +26,23 @@ class LedgerRow(RowLabels, frozen=True):
     tokens_input: int | None = None
     tokens_output: int | None = None
     tokens: int = 0
+    quantities: dict[str, str] = msgspec.field(default_factory=dict)
     outcome: str = ""
     base_cents: int = 0
     token_cents: int = 0
     bonus_cents: int = 0
+    quantity_cents: int = 0
     total_cents: int = 0
+    lines: tuple[Line, ...] = ()
     price_id: int = 0
     price_action: str = ""
+    price_model: str = ""
+    price_provider: str = ""
     price_base: int = 0
     price_token: int = 0
     price_bonus: int = 0
+    price_rates: tuple[QuantityRate, ...] = ()
+    price_ignore_unknown: bool = False
     price_is_default: bool = False
     price_offset: int = 0
     outcome_id: str = ""
@@ -78,10 +87,13 @@ def _row(record: EntryRecord, entry: Entry, partition: int) -> LedgerRow:
         tokens=event.tokens,
         tokens_input=event.tokens_input,
         tokens_output=event.tokens_output,
+        quantities=event.quantities,
         metadata=bytes(event.metadata).decode(),
         base_cents=parse_cents(entry.base),
         token_cents=parse_cents(entry.token),
         bonus_cents=parse_cents(entry.bonus),
+        quantity_cents=parse_cents(entry.quantity),
+        lines=entry.lines,
         total_cents=parse_cents(entry.total),
         outcome_id=entry.outcome_id or "",
         price_on_success=parse_cents(entry.on_success or "0"),
@@ -111,6 +123,10 @@ def _priced(row: LedgerRow, price: PriceRef) -> LedgerRow:
         price_base=parse_cents(price.rates.base),
         price_token=parse_cents(price.rates.token),
         price_bonus=parse_cents(price.rates.bonus),
+        price_rates=price.rates.quantities,
+        price_ignore_unknown=price.rates.ignore_unknown,
+        price_model=price.model or "",
+        price_provider=price.provider or "",
         price_is_default=price.is_default,
         price_offset=price.offset,
     )

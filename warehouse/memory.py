@@ -308,6 +308,7 @@ def _cells(row: LedgerRow) -> dict[str, Any]:
         "base": row.base_cents,
         "token": row.token_cents,
         "bonus": row.bonus_cents,
+        "quantity": row.quantity_cents,
         "total": row.total_cents,
         "price_base": row.price_base,
         "price_token": row.price_token,

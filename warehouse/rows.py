@@ -12,6 +12,7 @@ from schemas.entries import EntryKind
 from schemas.ids import MAX_OFFSET
 from schemas.labels import RowLabels
 from schemas.limits import MAX_LIST
+from schemas.quantities import Line, QuantityRate
 from warehouse.time_range import EVER, TimeRange
 
 MAX_ID = (MAX_OFFSET << 16) | 0xFFFF
@@ -30,16 +31,23 @@ class _Row(RowLabels, frozen=True, gc=False):
     tokens: int
     tokens_input: int | None
     tokens_output: int | None
+    quantities: dict[str, str]
     outcome: str
     base: str
     token: str
     bonus: str
+    quantity: str
     total: str
+    lines: list[Line]
     price_id: int
     price_action: str
+    price_model: str
+    price_provider: str
     price_base: str
     price_token: str
     price_bonus: str
+    price_rates: list[QuantityRate]
+    price_ignore_unknown: bool
     price_is_default: bool
     price_offset: int
     outcome_id: str

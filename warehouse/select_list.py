@@ -7,12 +7,17 @@ from functools import cache
 
 import msgspec
 
-_AMOUNTS = {"base": "base_cents", "token": "token_cents", "bonus": "bonus_cents", "total": "total_cents"}
+_AMOUNTS = {name: f"{name}_cents" for name in ("base", "token", "bonus", "quantity", "total")}
 _RATES = ("price_base", "price_token", "price_bonus")
 _TIMES = ("expires_at", "event_time", "recorded_at")
+_LINE = "Tuple(component String, quantity String, rate String, per UInt64, cents String)"
 EXPRESSIONS: dict[str, str] = {
     **{name: f"toString({column})" for name, column in _AMOUNTS.items()},
     **{name: f"toString(entries.{name})" for name in _RATES},
+    "quantities": "mapApply((name, quantity) -> (name, toString(quantity)), entries.quantities)",
+    "lines": "CAST(arrayMap(l -> (l.1, toString(l.2), toString(l.3), l.4, toString(l.5)), entries.lines), "
+    f"'Array({_LINE})')",
+    "price_rates": "arrayMap(r -> tuple(r.1, toString(r.2), r.3), entries.price_rates)",
     **{name: f"toUnixTimestamp64Milli(entries.{name})" for name in _TIMES},
 }
 """Expressions of fields that need one. The prefix `entries` names the table, since an alias hides its column."""

@@ -1,6 +1,7 @@
 """/api/admin/pricing: set, list and delete prices; /v1/pricing: what a customer pays now."""
 
 from aiohttp import hdrs, web
+from msgspec import UNSET
 from msgspec.json import Decoder
 
 from ingest import paging, plain_names
@@ -17,7 +18,8 @@ from ingest.routing import Auth, Operation, Route, bound
 from ingest.validation import CHARGE_ACTION
 from schemas.commands import DeletePrice, SetPrice
 from schemas.config import Price
-from schemas.objects import PriceObject, number, price_shown
+from schemas.objects import PriceObject, number, price_shown, rates_shown
+from schemas.price_match import ANY, PriceSlot
 
 PATH = "/api/admin/pricing"
 LIST_QUERY = {**paging.QUERY, "history": "1: past prices too."}
@@ -61,11 +63,13 @@ async def _create(context: Context, request: web.Request) -> web.Response:
     if body.action_type is None:
         raise Invalid("action_type is required")
     plain_names.check("action_type", body.action_type)
+    model, provider = (_label(name, getattr(body, name)) for name in ("model", "provider"))
     if body.action_type == CHARGE_ACTION:
         raise Invalid(f"action_type {CHARGE_ACTION!r} is reserved")
     if body.customer_id is not None:
         check_customer_id(context, body.customer_id)
-    decided = await configure(context, SetPrice(body.action_type, rates_of(body), body.customer_id, ACTOR))
+    command = SetPrice(body.action_type, rates_of(body), body.customer_id, ACTOR, model, provider)
+    decided = await configure(context, command)
     return http_response(bytes(decided.result), 201)
 
 
@@ -92,12 +96,28 @@ async def _effective(context: Context, request: web.Request) -> web.Response:
     key = key_of(context, request)
     customer_id = customer_of(context, key, query_of(request, CUSTOMER_QUERY).get("customer_id"))
     view = context.view
-    rows = [(action, view.price_for(customer_id, action)) for action in view.actions_of(customer_id)]
-    configs = [_effective_row(action, price) for action, price in rows if price is not None]
+    configs = [_effective_row(slot, price) for slot, price in view.prices_of(customer_id)]
     return http_response(encode(EffectivePrices(customer_id, configs)))
 
 
-def _effective_row(action: str, price: Price) -> EffectivePrice:
+def _effective_row(slot: PriceSlot, price: Price) -> EffectivePrice:
     rates = price.rates
-    custom = price.customer_id is not None
-    return EffectivePrice(action, number(rates.base), number(rates.token), number(rates.bonus), custom)
+    return EffectivePrice(
+        action_type=slot.action,
+        base_rate_cents=number(rates.base),
+        token_rate_cents=number(rates.token),
+        outcome_bonus_cents=number(rates.bonus),
+        is_custom=price.customer_id is not None,
+        model=slot.model or UNSET,
+        provider=slot.provider or UNSET,
+        rates=rates_shown(rates) or UNSET,
+        ignore_unknown=rates.ignore_unknown or UNSET,
+    )
+
+
+def _label(name: str, text: str | None) -> str | None:
+    """Return the model or provider that a price is for; None for any. Raises Invalid."""
+    if text is None or text == ANY:
+        return None
+    plain_names.check(name, text)
+    return text

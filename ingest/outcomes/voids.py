@@ -4,7 +4,6 @@ The amounts and the price of the voided entry are copied from the ledger into th
 decides whether it may be voided, and voids it only once.
 """
 
-import msgspec
 from aiohttp import hdrs, web
 
 from ingest.admin.configure import ACTOR, admin
@@ -16,14 +15,13 @@ from ingest.outcomes.outcome_requests import opened_by, reason_of
 from ingest.problems import MaybeRecorded, NotFound, NothingCharged, Unanswered
 from ingest.reads.event_evidence import event_address, evidence
 from ingest.reads.event_status import EventStatus, event_status
+from ingest.reads.ledger_events import canonical, event_of_row, lines_of_row, price_of_row
 from ingest.request_body import body_of, query_of
 from ingest.routing import Auth, Operation, Route, bound
-from schemas.commands import EMPTY, EventOutcome, MeterEvent, Mode, OnExpiry, PriceRef, Rates, ReadOutcome, Void
+from schemas.commands import Mode, ReadOutcome, Void
 from schemas.commands import encode as encode_command
 from schemas.ids import address_of
-from schemas.labels import labels_of_row
 from schemas.limits import MAX_BODY
-from schemas.money import format_cents, parse_cents
 from schemas.objects import VoidObject, decode_standing
 from schemas.replies import OutcomeReply
 from warehouse.rows import EntryRow
@@ -132,44 +130,21 @@ async def void_entry(context: Context, entry: EntryRow, reason: str) -> OutcomeR
 
 def void_of(entry: EntryRow, reason: str) -> Void:
     """Return the command that voids an entry, with all its fields and amounts. Pure."""
-    event = MeterEvent(
-        agent_id=entry.agent_id,
-        action=entry.action,
-        tokens=entry.tokens,
-        tokens_input=entry.tokens_input,
-        tokens_output=entry.tokens_output,
-        outcome=msgspec.convert(entry.outcome or None, EventOutcome | None),
-        expires_at=entry.expires_at,
-        on_expiry=msgspec.convert(entry.on_expiry or None, OnExpiry | None),
-        metadata=msgspec.Raw(entry.metadata.encode()) if entry.metadata else EMPTY,
-        idempotency_key=entry.idempotency_key or None,
-        event_time=entry.event_time,
-        **labels_of_row(entry),
-    )
     return Void(
         customer_id=entry.customer_id,
         event_id=entry.event_id,
-        event=event,
-        base=_cents(entry.base),
-        token=_cents(entry.token),
-        bonus=_cents(entry.bonus),
-        total=_cents(entry.total),
+        event=event_of_row(entry),
+        base=canonical(entry.base),
+        token=canonical(entry.token),
+        bonus=canonical(entry.bonus),
+        quantity=canonical(entry.quantity),
+        total=canonical(entry.total),
+        lines=lines_of_row(entry),
         reason=reason,
-        price=_price(entry),
+        price=price_of_row(entry),
         outcome_id=entry.outcome_id or None,
         charge=entry.kind == "charge",
         test=entry.test,
         actor=ACTOR,
         import_id=entry.import_id or None,
     )
-
-
-def _price(entry: EntryRow) -> PriceRef | None:
-    if not entry.price_id:
-        return None
-    rates = Rates(_cents(entry.price_base), _cents(entry.price_token), _cents(entry.price_bonus))
-    return PriceRef(entry.price_id, entry.price_action, rates, entry.price_offset, entry.price_is_default)
-
-
-def _cents(text: str) -> str:
-    return format_cents(parse_cents(text))

@@ -6,11 +6,18 @@ from typing import Literal
 import msgspec
 
 from ingest.reads import cursors
+from ingest.reads.ledger_events import canonical, event_of_row, lines_of_row, price_of_row
 from ingest.reads.params import EVENTS
-from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.labels import Labels, labels_of_row
-from schemas.meter_responses import CURRENCY, DollarBreakdown, EventResponse, MeterResponse, PriceResponse, priced
-from schemas.money import format_cents, parse_cents
+from schemas.meter_responses import (
+    CURRENCY,
+    DollarBreakdown,
+    EventResponse,
+    MeterResponse,
+    PriceResponse,
+    priced,
+    subject,
+)
 from schemas.objects import NULL, Json, NumberOrNull, iso
 from schemas.replies import Receipt
 from warehouse.rows import EventRow
@@ -64,7 +71,7 @@ def shown(row: EventRow, voided: bool) -> EventShown:
         price_charged=charged.price_charged if charged else NULL,
         price_breakdown=charged.price_breakdown if charged else None,
         outcome_id=row.outcome_id or None,
-        event=charged.event if charged else _subject(row),
+        event=charged.event if charged else subject(row.customer_id, event_of_row(row)),
         created_at=iso(row.recorded_at),
         status=status,
         error=row.reason or None if charged is None else None,
@@ -87,42 +94,19 @@ def page(rows: Sequence[EventRow], voided: Collection[int], limit: int) -> Event
 
 def _answer(row: EventRow) -> MeterResponse:
     """Return the response of POST, rendered by the same function from the same facts."""
-    rates = Rates(_canonical(row.price_base), _canonical(row.price_token), _canonical(row.price_bonus))
+    price = price_of_row(row)
+    if price is None:
+        raise ValueError(f"event {row.event_id} was charged without a price")
     receipt = Receipt(
         event_id=row.event_id,
         recorded_at=row.recorded_at,
-        price=PriceRef(row.price_id, row.price_action, rates, row.price_offset, row.price_is_default),
-        base=_canonical(row.base),
-        token=_canonical(row.token),
-        bonus=_canonical(row.bonus),
-        total=_canonical(row.total),
+        price=price,
+        base=canonical(row.base),
+        token=canonical(row.token),
+        bonus=canonical(row.bonus),
+        quantity=canonical(row.quantity),
+        total=canonical(row.total),
+        lines=lines_of_row(row),
         outcome_id=row.outcome_id or None,
     )
-    return priced(row.customer_id, _event(row), receipt, row.test)
-
-
-def _event(row: EventRow) -> MeterEvent:
-    return MeterEvent(
-        row.agent_id,
-        row.action,
-        row.tokens,
-        row.tokens_input,
-        row.tokens_output,
-        msgspec.convert(row.outcome or None, Literal["success", "failure", "pending"] | None),
-    )
-
-
-def _subject(row: EventRow) -> EventResponse:
-    return EventResponse(
-        customer_id=row.customer_id,
-        agent_id=row.agent_id,
-        action=row.action,
-        tokens=row.tokens,
-        tokens_input=row.tokens_input,
-        tokens_output=row.tokens_output,
-        outcome=row.outcome or None,
-    )
-
-
-def _canonical(text: str) -> str:
-    return format_cents(parse_cents(text))
+    return priced(row.customer_id, event_of_row(row), receipt, row.test)

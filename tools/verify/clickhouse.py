@@ -6,12 +6,13 @@ Read permission suffices. Every number is read as text, so that no client librar
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import aiohttp
 
 from tools.verify.price_model import PriceModel
-from tools.verify.row_values import COLUMNS, FLAGS, MONEY, TIMES, WHOLES, Row
+from tools.verify.row_values import COLUMNS, FLAGS, LISTS, MONEY, TIMES, WHOLES, Row
 from tools.verify.sources import KEYED, OUTCOMES, CannotRun, OldKey, Selection, Span
 
 PAGE = 20_000
@@ -82,7 +83,8 @@ class ClickHouseLedger:
     async def inherited(self, partition: int, first: int) -> list[PriceModel]:
         customer = "if(price_is_default, '', customer_id)"
         columns = f"toString(price_id), {customer}, price_action, {_money('price_base')}, {_money('price_token')}"
-        columns += f", {_money('price_bonus')}, toString(price_offset), price_is_default"
+        columns += f", {_money('price_bonus')}, toString(price_offset), price_is_default, price_model, price_provider"
+        columns += f", {_list('price_rates')}, price_ignore_unknown"
         where = f"raw_partition = {partition} AND raw_offset >= {first} AND price_offset < {first} AND price_id != 0"
         found = await self._all(f"SELECT DISTINCT {columns} FROM rev.entries WHERE {where}")
         price_models = [
@@ -94,8 +96,12 @@ class ClickHouseLedger:
                 token=Decimal(t),
                 bonus=Decimal(s),
                 offset=int(offset),
+                model=model,
+                provider=provider,
+                rates=_read_list("price_rates", rates),
+                ignore_unknown=bool(ignores),
             )
-            for id, customer, action, b, t, s, offset, default in found
+            for id, customer, action, b, t, s, offset, default, model, provider, rates, ignores in found
         ]
         return sorted(price_models, key=lambda price_model: (price_model.offset, price_model.id))
 
@@ -159,14 +165,31 @@ def _time(column: str) -> str:
     return f"toString(toUnixTimestamp64Milli({column}))"
 
 
-_SELECTED = ", ".join(
-    _money(c) if c in MONEY else _whole(c) if c in WHOLES else _time(c) if c in TIMES else c for c in COLUMNS
-)
+def _list(column: str) -> str:
+    """Return a column of tuples as arrays of text; a map as its pairs, sorted by name."""
+    pairs = f"arraySort(arrayZip(mapKeys({column}), mapValues({column})))" if column == "quantities" else column
+    texts = ", ".join(f"toString(t.{place})" for place in range(1, len(LISTS[column]) + 1))
+    return f"arrayMap(t -> [{texts}], {pairs})"
+
+
+def _read_list(column: str, found: Sequence[Sequence[str]]) -> tuple[tuple[Any, ...], ...]:
+    types = LISTS[column]
+    return tuple(tuple(make(text) for make, text in zip(types, one, strict=True)) for one in found)
+
+
+_SQL: dict[str, Callable[[str], str]] = {
+    **dict.fromkeys(MONEY, _money),
+    **dict.fromkeys(WHOLES, _whole),
+    **dict.fromkeys(TIMES, _time),
+    **dict.fromkeys(LISTS, _list),
+}
+_SELECTED = ", ".join(_SQL[column](column) if column in _SQL else column for column in COLUMNS)
 _OUTCOMES = f" AND (kind IN {OUTCOMES} OR kind = 'event' AND outcome = 'pending')"
 _READ: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(MONEY, Decimal),
     **dict.fromkeys((*WHOLES, *TIMES), int),
     **dict.fromkeys(FLAGS, bool),
+    **{column: partial(_read_list, column) for column in LISTS},
 }
 _READERS = [_READ.get(column, str) for column in COLUMNS]
 

@@ -2,17 +2,20 @@
 shard must have received. Pure.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
 from tools.verify.endpoint_model import EndpointModel
-from tools.verify.price_model import Slot
+from tools.verify.price_model import Slot, rated, slot_of
 from tools.verify.row_values import Row
 
 CONFIG_KEY = b"_config"
 RATES = {"base": "base_rate_cents", "token": "token_rate_cents", "bonus": "outcome_bonus_cents"}
 MAX_RATE = 10**9
+MAX_NAMES = 64
+RESERVED = ("event", "tokens", "success")
 
 Install = dict[str, Any]
 
@@ -58,7 +61,7 @@ class Configuration:
         if not self._complete:
             return ""
         decided = self._installs.get(command["number"])
-        taken = {"active": True, "customer_id": None, **command, "rates": _cents(command["rates"])}
+        taken = {"active": True, **command, **_slot(command), "rates": _cents(command["rates"])}
         if decided is None or any(taken[name] != value for name, value in decided.items()):
             return f"price record {command['number']} is not what a configuration command decided"
         for number in range(last + 1, command["number"]):
@@ -73,8 +76,8 @@ class Configuration:
         self._seeded = True
         rows = []
         for seed in command["prices"]:
-            if (None, seed["action_type"]) not in self._active:
-                rows.append(self._new_price(None, seed["action_type"], seed["rates"], "genesis"))
+            if slot_of(seed) not in self._active:
+                rows.append(self._new_price(seed, "genesis"))
         return rows
 
     def _create_key(self, command: Mapping[str, Any]) -> list[Row]:
@@ -100,18 +103,18 @@ class Configuration:
         return [_changed("key.revoked", _actor(command), detail)] if active else []
 
     def _set_price(self, command: Mapping[str, Any]) -> list[Row]:
-        customer, action = command.get("customer_id"), command["action_type"]
-        if (customer is not None and not _is_customer(customer)) or not _is_name(action) or action == "outcome_charge":
+        customer, action, model, provider = slot_of(command)
+        if customer is not None and not _is_customer(customer):
             return [_refused(command)]
-        if not all(0 <= rate <= MAX_RATE for rate in _cents(command["rates"]).values()):
+        if action == "outcome_charge" or not all(_is_name(name) for name in (action, model or "-", provider or "-")):
             return [_refused(command)]
-        return [self._new_price(customer, action, command["rates"], _actor(command))]
+        return [self._new_price(command, _actor(command)) if _is_rates(command["rates"]) else _refused(command)]
 
     def _delete_price(self, command: Mapping[str, Any]) -> list[Row]:
         price = self._prices.get(command["id"])
         if price is None:
             return [_refused(command)]
-        slot = (price["customer_id"], price["action_type"])
+        slot = slot_of(price)
         if self._active.get(slot) != price["id"]:
             return []
         del self._active[slot]
@@ -137,25 +140,49 @@ class Configuration:
         shown = {"customer_id": customer, "metered": True}
         return [_changed("customer.created", str(command.get("actor", "platform")), shown)]
 
-    def _new_price(self, customer: str | None, action: str, rates: Mapping[str, str], actor: str) -> Row:
-        price = {"id": len(self._prices) + 1, "customer_id": customer, "action_type": action, "rates": _cents(rates)}
+    def _new_price(self, command: Mapping[str, Any], actor: str) -> Row:
+        price = {"id": len(self._prices) + 1, **_slot(command), "rates": _cents(command["rates"])}
         self._prices[len(self._prices) + 1] = price
-        self._active[customer, action] = len(self._prices)
+        self._active[slot_of(command)] = len(self._prices)
         return self._install({**price, "active": True}, actor)
 
     def _install(self, price: Install, actor: str) -> Row:
         self._installs[len(self._installs) + 1] = {**price, "number": len(self._installs) + 1}
-        rates = {RATES[part]: rate for part, rate in price["rates"].items()}
-        shown = {name: price[name] for name in ("id", "customer_id", "action_type")}
-        return _changed("pricing.updated", actor, {**shown, **rates, "is_active": price["active"]})
+        rates = {shown: price["rates"][part] for part, shown in RATES.items()}
+        named = {name: value for name, value in _slot(price).items() if value is not None or name == "customer_id"}
+        return _changed("pricing.updated", actor, {"id": price["id"], **named, **rates, "is_active": price["active"]})
 
 
 def _customer() -> dict[str, Any]:
     return {"name": None, "external_ids": {}, "test": False, "metered": False}
 
 
-def _cents(rates: Mapping[str, str]) -> dict[str, Decimal]:
-    return {part: Decimal(rates[part]) for part in RATES}
+def _slot(command: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: command.get(name) for name in ("customer_id", "action_type", "model", "provider")}
+
+
+def _cents(rates: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rates of a command, or what this function returned for them."""
+    if "names" in rates:
+        return dict(rates)
+    named = {name: (rate, per) for name, rate, per in rated(rates)}
+    parts = {part: Decimal(rates[part]) for part in RATES}
+    return {**parts, "names": named, "ignore_unknown": rates.get("ignore_unknown", False)}
+
+
+def _is_rates(rates: Mapping[str, Any]) -> bool:
+    """True if the amounts are within bounds and exact, and each quantity that may have a rate has one."""
+    quantities = rated(rates)
+    names = [name for name, _, _ in quantities]
+    if len(names) > MAX_NAMES or len(set(names)) < len(names) or any(name in RESERVED for name in names):
+        return False
+    if not all(re.fullmatch("[a-z0-9_.]{1,64}", name) and 1 <= per <= 10**9 for name, _, per in quantities):
+        return False
+    if any(rate.scaleb(12) % per for _, rate, per in quantities):
+        return False
+    return all(
+        0 <= rate <= MAX_RATE for rate in (*(Decimal(rates[part]) for part in RATES), *(q[1] for q in quantities))
+    )
 
 
 def _changed(type: str, actor: str, detail: Mapping[str, Any]) -> Row:

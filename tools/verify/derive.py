@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from functools import reduce
 from typing import Any
 
+from tools.verify.amounts import TOKENS, amounts
 from tools.verify.compare import Difference
-from tools.verify.row_values import ZERO, Row, add, amounts, event_id
+from tools.verify.price_model import price_of
+from tools.verify.row_values import ZERO, Row, add, event_id
 
-PARTS = ("base_cents", "token_cents", "bonus_cents", "total_cents")
+PARTS = ("base_cents", "token_cents", "bonus_cents", "quantity_cents", "total_cents")
 
 
 def derive(row: Row) -> list[Difference]:
@@ -26,21 +28,23 @@ def _wanted(row: Row) -> Iterator[tuple[str, Any]]:
     elif row["kind"] == "registered":
         wanted |= dict.fromkeys(PARTS, ZERO) | {"outcome_id": f"oc_{wanted['event_id']}"}
     elif row["kind"] in ("charge", "waived"):
-        wanted |= {"base_cents": ZERO, "token_cents": ZERO, "total_cents": row["bonus_cents"]}
+        nothing = dict.fromkeys(("base_cents", "token_cents", "quantity_cents"), ZERO)
+        wanted |= {**nothing, "total_cents": row["bonus_cents"]}
     else:
-        parts = (row["base_cents"], row["token_cents"], row["bonus_cents"])
-        wanted["total_cents"] = reduce(add, parts)
+        wanted["total_cents"] = reduce(add, (row[part] for part in PARTS[:-1]))
     yield from ((column, value) for column, value in wanted.items() if row[column] != value)
 
 
 def _of_event(row: Row) -> dict[str, Any]:
-    success = row["outcome"] == "success"
-    parts = amounts(row["price_base"], row["price_token"], row["price_bonus"], row["tokens"], success)
-    wanted: dict[str, Any] = dict(zip(PARTS, parts, strict=True))
+    quantities = {name: f"{quantity:f}" for name, quantity in row["quantities"]}
+    halves = {name: row[name] for name in ("tokens_input", "tokens_output") if row[name] is not None}
+    event = {**halves, "tokens": row["tokens"], "quantities": quantities, "outcome": row["outcome"]}
+    wanted: dict[str, Any] = dict(amounts(price_of(row), event) or {"kind": "rejected"})
     pending = row["outcome"] == "pending"
     wanted["outcome_id"] = (
         f"oc_{event_id(row['raw_partition'], row['raw_offset'], row['raw_index'])}" if pending else ""
     )
-    if row["tokens_input"] is not None or row["tokens_output"] is not None:
-        wanted["tokens"] = (row["tokens_input"] or 0) + (row["tokens_output"] or 0)
+    kinds = [*halves.values(), *(int(text) for name, text in quantities.items() if name in TOKENS)]
+    if kinds:
+        wanted["tokens"] = sum(kinds)
     return wanted

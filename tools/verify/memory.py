@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
-from tools.verify.price_model import PriceModel
+from tools.verify.price_model import PriceModel, price_of
 from tools.verify.row_values import EMPTY, Row
 from tools.verify.sources import KEYED, OUTCOMES, OldKey, RawRecord, Selection, Span
 
@@ -58,7 +58,7 @@ class MemoryLedger:
 
     async def inherited(self, partition: int, first: int) -> list[PriceModel]:
         found = {
-            _price(r) for r in self._of(partition) if r["raw_offset"] >= first > r["price_offset"] and r["price_id"]
+            price_of(r) for r in self._of(partition) if r["raw_offset"] >= first > r["price_offset"] and r["price_id"]
         }
         return sorted(found, key=lambda price_model: (price_model.offset, price_model.id))
 
@@ -71,9 +71,3 @@ class MemoryLedger:
     def _of(self, partition: int) -> list[Row]:
         rows = [row for row in self.all if row["raw_partition"] == partition]
         return sorted(rows, key=lambda row: (row["raw_offset"], row["raw_index"]))
-
-
-def _price(row: Row) -> PriceModel:
-    customer = None if row["price_is_default"] else row["customer_id"]
-    rates = (row["price_base"], row["price_token"], row["price_bonus"])
-    return PriceModel(row["price_id"], customer, row["price_action"], *rates, row["price_offset"])

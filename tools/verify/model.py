@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 from schemas.labels import LABELS
 from tools.verify import endpoint_model
+from tools.verify.amounts import amounts
 from tools.verify.config_model import CONFIG_KEY, Configuration
 from tools.verify.key_model import Keys, Known, body_of
 from tools.verify.lifecycle import COMMANDS, RESERVED, Effect, Lifecycle, nothing
 from tools.verify.outcome_model import OutcomeModels
 from tools.verify.price_model import PriceModel, PriceModels
-from tools.verify.row_values import EMPTY, Row, amounts, canonical, event_id, loads
+from tools.verify.row_values import EMPTY, Row, canonical, event_id, loads, quantities_of
 
-MAX_CENTS = 10**12
 MAX_TOKENS = 10**12
 MAX_EVENTS = 1000
 PRICE_KEY = b"_price"
@@ -174,14 +174,13 @@ class ShardModel:
 
     def _charge(self, offset: int, index: int, command: Mapping[str, Any], event: Mapping[str, Any]) -> Row | None:
         """Return the row of an event that is charged; None if it is refused."""
-        price_model = self._price_models.of(command["customer_id"], event["action"])
+        labels = (event.get("model") or "", event.get("provider") or "")
+        price_model = self._price_models.of(command["customer_id"], event["action"], *labels)
         tokens, outcome = event.get("tokens", 0), event.get("outcome")
         if price_model is None or event["action"] == RESERVED or not 0 <= tokens <= MAX_TOKENS:
             return None
-        base, token, bonus, total = amounts(
-            price_model.base, price_model.token, price_model.bonus, tokens, outcome == "success"
-        )
-        if total > MAX_CENTS:
+        cost = amounts(price_model, event)
+        if cost is None:
             return None
         row = self._event_row("event", offset, index, command, event)
         if outcome == "pending":
@@ -191,7 +190,7 @@ class ShardModel:
             elif row["expires_at"] <= self._at:
                 return None
             row["outcome_id"] = f"oc_{row['event_id']}"
-        row.update(base_cents=base, token_cents=token, bonus_cents=bonus, total_cents=total)
+        row.update(cost)
         row.update(_priced_by(price_model))
         return row
 
@@ -216,6 +215,7 @@ class ShardModel:
             "tokens": event.get("tokens", 0),
             "tokens_input": event.get("tokens_input"),
             "tokens_output": event.get("tokens_output"),
+            "quantities": quantities_of(event),
             "metadata": canonical(event["metadata"]) if "metadata" in event else "",
             "expires_at": event.get("expires_at"),
             "event_time": self._at if event.get("event_time") is None else event["event_time"],
@@ -227,6 +227,10 @@ def _priced_by(price_model: PriceModel) -> Row:
     return {
         "price_id": price_model.id,
         "price_action": price_model.action,
+        "price_model": price_model.model,
+        "price_provider": price_model.provider,
+        "price_rates": price_model.rates,
+        "price_ignore_unknown": price_model.ignore_unknown,
         "price_base": price_model.base,
         "price_token": price_model.token,
         "price_bonus": price_model.bonus,

@@ -13,7 +13,10 @@ from typing import Any, NamedTuple
 from schemas.labels import LABELS
 from tools.verify.row_values import ZERO, Row, canonical, loads
 
-PRICE = ("price_id", "price_action", "price_base", "price_token", "price_bonus", "price_is_default", "price_offset")
+PRICE = (
+    "price_id", "price_action", "price_model", "price_provider", "price_base", "price_token", "price_bonus",
+    "price_rates", "price_ignore_unknown", "price_is_default", "price_offset",
+)  # fmt: skip
 PROMISED = ("price_on_success", "price_on_failure")
 KEPT = (
     "customer_id", "agent_id", "action", *LABELS, "test", "import_id", *PRICE, *PROMISED,

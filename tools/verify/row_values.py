@@ -4,6 +4,7 @@ Money is Decimal, times are UTC milliseconds, absent text is ''.
 """
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Rounded
 from typing import Any
@@ -17,11 +18,11 @@ EXACT = Context(prec=100, traps=[Inexact, Rounded, InvalidOperation, Overflow])
 ZERO = Decimal(0)
 
 MONEY = (
-    "base_cents", "token_cents", "bonus_cents", "total_cents", "price_base", "price_token", "price_bonus",
-    "price_on_success", "price_on_failure",
+    "base_cents", "token_cents", "bonus_cents", "quantity_cents", "total_cents", "price_base", "price_token",
+    "price_bonus", "price_on_success", "price_on_failure",
 )  # fmt: skip
 TEXTS = (
-    "kind", "customer_id", "agent_id", "action", "outcome", "price_action", *LABELS,
+    "kind", "customer_id", "agent_id", "action", "outcome", "price_action", "price_model", "price_provider", *LABELS,
     "outcome_id", "on_expiry", "verdict", "idempotency_key", "body_hash", "metadata", "reason", "config_type", "actor",
     "detail", "import_id",
 )  # fmt: skip
@@ -30,14 +31,21 @@ WHOLES = (
     "raw_partition", "raw_offset", "raw_index", "entries_offset",
 )  # fmt: skip
 TIMES = ("expires_at", "event_time", "recorded_at")
-FLAGS = ("price_is_default", "test")
-COLUMNS = (*MONEY, *TEXTS, *WHOLES, *TIMES, *FLAGS)
+FLAGS = ("price_is_default", "price_ignore_unknown", "test")
+LISTS = {
+    "quantities": (str, Decimal),
+    "lines": (str, Decimal, Decimal, int, Decimal),
+    "price_rates": (str, Decimal, int),
+}
+"""Columns with tuples, and the types of a tuple's elements."""
+COLUMNS = (*MONEY, *TEXTS, *WHOLES, *TIMES, *FLAGS, *LISTS)
 
 EMPTY: Row = {
     **dict.fromkeys(MONEY, ZERO),
     **dict.fromkeys(TEXTS, ""),
     **dict.fromkeys(WHOLES, 0),
     **dict.fromkeys(FLAGS, False),
+    **dict.fromkeys(LISTS, ()),
     **dict.fromkeys(("tokens_input", "tokens_output", "original", "expires_at")),
 }
 """Row with the value that the ledger fills in for every unset column."""
@@ -71,11 +79,9 @@ def iso(at: int) -> str:
     return f"{datetime.fromtimestamp(at // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{at % 1000:03d}Z"
 
 
-def amounts(base: Decimal, token: Decimal, bonus: Decimal, tokens: int, success: bool) -> tuple[Decimal, ...]:
-    """Return base, token and bonus part of an event's price, and their exact sum, in cents."""
-    charged = EXACT.multiply(token, Decimal(tokens))
-    extra = bonus if success else ZERO
-    return base, charged, extra, add(add(base, charged), extra)
+def quantities_of(event: Mapping[str, Any]) -> tuple[tuple[str, Decimal], ...]:
+    """Return the quantities of a command's event as the ledger's column holds them, sorted by name."""
+    return tuple(sorted((name, Decimal(text)) for name, text in event.get("quantities", {}).items()))
 
 
 def add(left: Decimal, right: Decimal) -> Decimal:

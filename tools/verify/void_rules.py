@@ -9,18 +9,20 @@ from typing import Any, NamedTuple
 
 from schemas.labels import LABELS
 from tools.verify.outcome_model import PRICE, OutcomeModels, closing_price
-from tools.verify.row_values import EXACT, Row, add, canonical, iso
+from tools.verify.price_model import rated
+from tools.verify.row_values import EXACT, Row, add, canonical, iso, quantities_of
 
-PARTS = {"base": "base_cents", "token": "token_cents", "bonus": "bonus_cents", "total": "total_cents"}
+PARTS = {name: f"{name}_cents" for name in ("base", "token", "bonus", "quantity", "total")}
 TEXTS = (
     "agent_id", "action", "outcome", *LABELS, "idempotency_key", "on_expiry",
 )  # fmt: skip
 REPEATED = (
-    "customer_id", "agent_id", "action", "tokens", "tokens_input", "tokens_output", *LABELS,
+    "customer_id", "agent_id", "action", "tokens", "tokens_input", "tokens_output", "quantities", *LABELS,
     "outcome_id", "test", "event_time", "import_id", *PRICE,
 )  # fmt: skip
 """Columns that a void shares with the row that it voids."""
 VOIDABLE = ("event", "charge")
+Lines = tuple[tuple[Any, ...], ...]
 
 
 class VoidAddress(NamedTuple):
@@ -34,16 +36,20 @@ def voidable(command: Mapping[str, Any], place: VoidAddress, outcomes: OutcomeMo
     """True if a shard, as far as it can know, allows an entry to be voided: the entry precedes the void,
     the amounts add up, and the statements about an outcome are true."""
     event_id, outcome_id = command["event_id"], command.get("outcome_id")
-    parts = [Decimal(command[part]) for part in PARTS]
+    *parts, total = _parts(command)
+    lines = lines_of(command)
     before = event_id >> 10 & 63 == place.partition and 0 <= event_id >> 16 < place.offset
-    if not before or min(parts) < 0 or reduce(add, parts[:3]) != parts[3]:
+    if not before or min(*parts, total) < 0 or reduce(add, parts) != total:
+        return False
+    cents = [line[-1] for line in lines]
+    if cents and (min(cents) < 0 or reduce(add, cents) != add(parts[1], parts[3])):
         return False
     if command.get("charge", False):
         closed = outcomes.find(command["customer_id"], outcome_id or "", None)
         if closed is None or not closed.verdict or closed.closed_by != event_id:
             return False
         charge = closing_price(closed, closed.verdict)
-        return charge != 0 and charge == parts[3]
+        return charge != 0 and charge == total
     opened = outcomes.of_event(event_id)
     if opened is None:
         return outcome_id is None
@@ -55,8 +61,10 @@ def void_row(command: Mapping[str, Any]) -> Row:
     event = command["event"]
     charge = command.get("charge", False)
     row: Row = {name: event.get(name) or "" for name in TEXTS}
-    row |= {column: negated(Decimal(command[part])) for part, column in PARTS.items()}
+    row |= {column: negated(part) for part, column in zip(_parts(command), PARTS.values(), strict=True)}
     row |= {
+        "lines": opposite(lines_of(command)),
+        "quantities": quantities_of(event),
         "kind": "void",
         "config_type": "charge" if charge else "",
         "original": command["event_id"],
@@ -94,6 +102,7 @@ def against(void: Row, original: Row | None) -> Iterator[tuple[str, Any, Any]]:
         return
     wanted: Row = {column: original[column] for column in REPEATED}
     wanted |= {column: negated(original[column]) for column in PARTS.values()}
+    wanted["lines"] = opposite(original["lines"])
     wanted["config_type"] = "charge" if original["kind"] == "charge" else ""
     yield from ((column, value, void[column]) for column, value in wanted.items() if void[column] != value)
 
@@ -103,6 +112,23 @@ def negated(amount: Decimal) -> Decimal:
     return EXACT.minus(amount)
 
 
+def opposite(lines: Lines) -> Lines:
+    """Return the same lines with the opposite cents."""
+    return tuple((*line[:-1], negated(line[-1])) for line in lines)
+
+
+def lines_of(command: Mapping[str, Any]) -> Lines:
+    """Return the lines of a command."""
+    return tuple(
+        (one["component"], Decimal(one["quantity"]), Decimal(one["rate"]), one["per"], Decimal(one["cents"]))
+        for one in command.get("lines", ())
+    )
+
+
+def _parts(command: Mapping[str, Any]) -> list[Decimal]:
+    return [Decimal(command.get(part, "0")) for part in PARTS]
+
+
 def _price(price: Mapping[str, Any] | None) -> Row:
     if price is None:
         return {}
@@ -110,6 +136,10 @@ def _price(price: Mapping[str, Any] | None) -> Row:
     return {
         "price_id": price["id"],
         "price_action": price["action_type"],
+        "price_model": price.get("model") or "",
+        "price_provider": price.get("provider") or "",
+        "price_rates": rated(rates),
+        "price_ignore_unknown": rates.get("ignore_unknown", False),
         "price_base": Decimal(rates["base"]),
         "price_token": Decimal(rates["token"]),
         "price_bonus": Decimal(rates["bonus"]),

@@ -48,8 +48,12 @@ WHERE throwIf(
         `entry.kind` = '' OR `entry.index` > 1023 OR raw_offset >= 137438953472,
         'an entry without a kind or without an event id') = 0
     AND throwIf(
-        `entry.total` != `entry.base` + `entry.token` + `entry.bonus`,
+        `entry.total` != `entry.base` + `entry.token` + `entry.bonus` + `entry.quantity`,
         'an entry whose parts are not its total') = 0
+    AND throwIf(
+        notEmpty(`entry.lines`)
+            AND arraySum(tupleElement(`entry.lines`, 'cents')) != `entry.token` + `entry.quantity`,
+        'an entry whose lines are not what its tokens and quantities cost') = 0
     AND throwIf(
         `entry.kind` IN ('charge', 'waived', 'registered') AND `entry.outcome_id` = ''
             OR `entry.kind` IN ('charge', 'waived') AND `entry.verdict` = '',

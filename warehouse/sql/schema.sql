@@ -70,16 +70,31 @@ CREATE TABLE rev.entries
     `tokens_input` Nullable(UInt64),
     `tokens_output` Nullable(UInt64),
     `tokens` UInt64 COMMENT 'the total that was charged',
+    `quantities` Map(LowCardinality(String), Decimal(38, 6)) COMMENT 'quantities of the event besides tokens_input and tokens_output',
     `outcome` LowCardinality(String) COMMENT 'success, failure, pending or empty',
     `base_cents` Decimal(38, 12),
     `token_cents` Decimal(38, 12),
     `bonus_cents` Decimal(38, 12),
+    `quantity_cents` Decimal(38, 12) COMMENT 'cents for quantities that are not tokens',
     `total_cents` Decimal(38, 12),
+    `lines` Array(Tuple(
+        component LowCardinality(String),
+        quantity Decimal(38, 6),
+        rate Decimal(38, 12),
+        per UInt64,
+        cents Decimal(38, 12))) COMMENT 'quantity units at rate cents for every per of them cost cents',
     `price_id` UInt64 COMMENT '0: no price',
     `price_action` LowCardinality(String) COMMENT 'action of the price that matched, * for any',
+    `price_model` LowCardinality(String) COMMENT 'model of the price that matched, empty for any',
+    `price_provider` LowCardinality(String) COMMENT 'provider of the price that matched, empty for any',
     `price_base` Decimal(38, 12) COMMENT 'cents per event',
     `price_token` Decimal(38, 12) COMMENT 'cents per token',
     `price_bonus` Decimal(38, 12) COMMENT 'cents on success',
+    `price_rates` Array(Tuple(
+        name LowCardinality(String),
+        rate Decimal(38, 12),
+        per UInt64)) COMMENT 'rates of quantities in the price that matched: rate cents for every per units',
+    `price_ignore_unknown` Bool COMMENT 'the price charges nothing for a quantity without a rate',
     `price_is_default` Bool,
     `price_offset` UInt64 COMMENT 'offset of the price record in the same partition of rev.raw',
     `model` LowCardinality(String),
@@ -181,6 +196,40 @@ GROUP BY
     action,
     agent_id,
     toStartOfHour(event_time);
+
+CREATE VIEW rev.lines
+(
+    `event_id` UInt64,
+    `kind` LowCardinality(String),
+    `customer_id` LowCardinality(String),
+    `agent_id` LowCardinality(String),
+    `action` LowCardinality(String),
+    `model` LowCardinality(String),
+    `provider` LowCardinality(String),
+    `event_time` DateTime64(3, 'UTC'),
+    `component` LowCardinality(String),
+    `quantity` Decimal(38, 6),
+    `rate` Decimal(38, 12),
+    `per` UInt64,
+    `cents` Decimal(38, 12)
+)
+AS SELECT
+    event_id,
+    kind,
+    customer_id,
+    agent_id,
+    action,
+    model,
+    provider,
+    event_time,
+    line.component AS component,
+    line.quantity AS quantity,
+    line.rate AS rate,
+    line.per AS per,
+    line.cents AS cents
+FROM rev.entries
+ARRAY JOIN CAST(arrayConcat(if((kind = 'charge') OR (base_cents = 0), [], [('event', toDecimal128(1, 6), price_base, 1, base_cents)]), if(notEmpty(lines) OR (token_cents = 0), [], [('tokens', toDecimal128(tokens, 6), price_token, 1, token_cents)]), lines, if(bonus_cents = 0, [], [('success', toDecimal128(1, 6), abs(bonus_cents), 1, bonus_cents)])), 'Array(Tuple(component LowCardinality(String), quantity Decimal(38, 6), rate Decimal(38, 12), per UInt64, cents Decimal(38, 12)))') AS line
+WHERE (NOT test) AND (kind IN ('event', 'charge', 'void'));
 
 CREATE VIEW rev.outcomes
 (

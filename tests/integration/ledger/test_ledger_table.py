@@ -13,6 +13,7 @@ from ledger.store import LedgerStore, LedgerTable
 from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.entries import Entry, EntryRecord, encode
 from schemas.ids import event_id
+from schemas.quantities import Line, QuantityRate
 from warehouse.client import ClickHouse
 from warehouse.errors import InsertRefused, InsertTooLarge, LedgerFenced
 
@@ -188,6 +189,7 @@ async def test_every_column_of_a_row(db: ClickHouse, partition: int) -> None:
         model="m",
         provider="p",
         trace_id="trace",
+        quantities={"images": "2", "audio_seconds": "12.000001"},
     )
     entry = Entry(
         "charge",
@@ -197,7 +199,9 @@ async def test_every_column_of_a_row(db: ClickHouse, partition: int) -> None:
         base="0.5",
         token="0.000000000001",
         bonus="0",
-        total="0.500000000001",
+        quantity="8",
+        total="8.500000000001",
+        lines=(Line("tokens", "1", "0.000000000001", 1, "0.000000000001"), Line("images", "2", "40", 10, "8")),
         outcome_id="oc_5",
         expires_at=AT + 2000,
         original=77,
@@ -210,14 +214,21 @@ async def test_every_column_of_a_row(db: ClickHouse, partition: int) -> None:
         on_failure="0.000000000001",
         verdict="expired",
     )
-    prices = [PriceRef(1, "*", Rates("1", "2", "3"), 1), PRICE]
+    rates = Rates("0.5", "0.0003", "0.25", (QuantityRate("images", "40", 10),), ignore_unknown=True)
+    prices = [
+        PriceRef(1, "*", Rates("1", "2", "3"), 1),
+        PriceRef(7, "completion", rates, 12, True, model="m-1", provider="p-1"),
+    ]
     value = encode(EntryRecord("acme", 2**36, AT, [entry], prices, api_key_id=5, test=True, import_id="april"))
     await store_one(db, partition, value)
     (row,) = await rows_of(db, partition, "*")
     assert row == [
         *("charge", str(event_id(partition, 2**36, 1023)), "acme", "5", "copilot", "completion"),
-        *("999999999999", "1", "1000000000000", "pending", "0.5", "0.000000000001", "0", "0.500000000001"),
-        *("7", "completion", "0.5", "0.0003", "0.25", "true", "12", "m", "p", "trace", "task", "oc_5", "success"),
+        *("999999999999", "1", "1000000000000", "{'images':2,'audio_seconds':12.000001}", "pending"),
+        *("0.5", "0.000000000001", "0", "8", "8.500000000001"),
+        "[('tokens',1,0.000000000001,1,0.000000000001),('images',2,40,10,8)]",
+        *("7", "completion", "m-1", "p-1", "0.5", "0.0003", "0.25", "[('images',40,10)]", "true", "true", "12"),
+        *("m", "p", "trace", "task", "oc_5", "success"),
         *(
             "999999999.999999999999",
             "0.000000000001",

@@ -9,6 +9,7 @@ from expirer.state_reader import StateReader
 from expirer.timers import Reminder, Timers
 from schemas import ids, state
 from schemas.commands import PriceRef, Rates
+from schemas.price_match import PriceSlot
 from streams import position
 
 NOW = 1_777_000_000_000
@@ -47,7 +48,12 @@ def test_a_closed_one_and_a_tombstone_are_none(value: bytes | None) -> None:
 def test_the_rest_of_the_state_is_none_of_ours() -> None:
     """Prices, tasks, voids and whatever else is there are not even decoded."""
     timers = Timers(1)
-    others = (state.price_key(None, "chat"), state.task_key("acme", "t"), state.void_key(ID), state.PRICE_NUMBER)
+    others = (
+        state.price_key(PriceSlot(None, "chat")),
+        state.task_key("acme", "t"),
+        state.void_key(ID),
+        state.PRICE_NUMBER,
+    )
     for key in (*others, b"outcomes", b"", b"out"):
         StateReader(timers).apply(key, b"not json", 0)
     assert timers.open == 0

@@ -22,6 +22,7 @@ from schemas.commands import (
 )
 from schemas.commands import decode as decode_command
 from schemas.entries import Entry
+from schemas.price_match import PriceSlot
 from schemas.prices import DEFAULTS
 from schemas.replies import ChargedReply, ConfiguredReply, RefusedReply
 from schemas.topics import CONFIG_KEY, PRICE_KEY, partition_of
@@ -95,7 +96,7 @@ def test_genesis_prices_every_shard(log: MemoryShard) -> None:
     assert (first["action_type"], first["rates"]["base"], first["number"]) == ("chat", "0.1", 1)
     for shard in log.shards:
         for seed in DEFAULTS:
-            installed = state.decode_price(shard.get(state.price_key(None, seed.action_type)) or b"")
+            installed = state.decode_price(shard.get(state.price_key(PriceSlot(None, seed.action_type))) or b"")
             assert (installed.rates, installed.is_default) == (seed.rates, True)
 
 

@@ -5,6 +5,7 @@ import pytest
 from pricer.memory import MemoryShard
 from schemas import state
 from schemas.commands import InstallPrice, Rates, encode
+from schemas.price_match import PriceSlot
 from schemas.topics import PRICE_KEY
 from streams.types import Decision
 
@@ -18,7 +19,7 @@ def send(log: MemoryShard, number: int, customer: str | None = None, active: boo
 
 def in_force(log: MemoryShard, customer: str | None = None) -> state.InstalledPrice | None:
     """The price that the shard would use."""
-    value = log.shards[0].get(state.price_key(customer, "chat"))
+    value = log.shards[0].get(state.price_key(PriceSlot(customer, "chat")))
     return None if value is None else state.decode_price(value)
 
 

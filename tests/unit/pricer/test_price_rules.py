@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from pricer import prices
 from schemas import state
-from schemas.commands import Rates
+from schemas.commands import MeterEvent, Rates
 from schemas.limits import MAX_TOKENS
 from schemas.money import MAX_RATE, MoneyError, format_cents, parse_cents
+from schemas.price_match import PriceSlot
 from schemas.prices import DEFAULTS
 from streams.state import Checkpoint, MemoryStore
 
@@ -23,6 +24,11 @@ def price(base: int, token: int, bonus: int) -> prices.ParsedPrice:
     return prices.parsed_price(state.encode(state.InstalledPrice(1, "chat", rates, 7)))
 
 
+def event(tokens: int, success: bool = False) -> MeterEvent:
+    """An event with this many tokens."""
+    return MeterEvent("agent", "chat", tokens, outcome="success" if success else None)
+
+
 @given(rate, rate, rate, st.integers(0, MAX_TOKENS), st.booleans())
 def test_a_price_is_the_decimal_models(base: int, token: int, bonus: int, tokens: int, success: bool) -> None:
     """base + tokens * rate + bonus on success, exactly, or a refusal above 10^12 cents."""
@@ -31,26 +37,27 @@ def test_a_price_is_the_decimal_models(base: int, token: int, bonus: int, tokens
         parts = (cents[0], cents[1] * tokens, cents[2] if success else Decimal(0))
         total = sum(parts)
         if total > 10**12:
-            with pytest.raises(prices.AmountTooLarge):
-                prices.amounts(price(base, token, bonus), tokens, success)
+            with pytest.raises(prices.NotPriced):
+                prices.amounts(price(base, token, bonus), event(tokens, success))
             return
-        got = prices.amounts(price(base, token, bonus), tokens, success)
-        assert tuple(map(Decimal, got)) == (*parts, total)
+        got = prices.amounts(price(base, token, bonus), event(tokens, success))
+        assert tuple(map(Decimal, got[:4])) == (*parts, total)
+        assert got[4:] == ("0", ())
 
 
 def test_the_largest_event_is_charged_and_one_pico_cent_more_is_refused() -> None:
     """The bound of 10^12 cents is inclusive."""
     at_bound = price(0, 10**12, 0)
-    assert prices.amounts(at_bound, 10**12, True) == ("0", "1000000000000", "0", "1000000000000")
-    with pytest.raises(prices.AmountTooLarge, match="at most 1000000000000 cents"):
-        prices.amounts(price(1, 10**12, 0), 10**12, False)
+    assert prices.amounts(at_bound, event(10**12, True))[:4] == ("0", "1000000000000", "0", "1000000000000")
+    with pytest.raises(prices.NotPriced, match="at most 1000000000000 cents"):
+        prices.amounts(price(1, 10**12, 0), event(10**12))
 
 
 @pytest.mark.parametrize("tokens", [-1, MAX_TOKENS + 1])
 def test_a_token_count_out_of_bounds_is_never_priced(tokens: int) -> None:
     """Not even if a gateway lets it through, since it could make a price negative."""
-    with pytest.raises(prices.AmountTooLarge, match="tokens"):
-        prices.amounts(price(1, 1, 1), tokens, False)
+    with pytest.raises(prices.NotPriced, match="tokens"):
+        prices.amounts(price(1, 1, 1), event(tokens))
 
 
 REFERENCE = [
@@ -70,12 +77,12 @@ REFERENCE = [
 
 @pytest.mark.parametrize(("action", "tokens", "success", "expected"), REFERENCE)
 def test_default_prices_charge_what_the_reference_says(
-    action: str, tokens: int, success: bool, expected: prices.Amounts
+    action: str, tokens: int, success: bool, expected: tuple[str, ...]
 ) -> None:
     """Every default price, and the amounts that the reference's documents print."""
     rates = {seed.action_type: seed.rates for seed in DEFAULTS}[action]
     installed = prices.parsed_price(state.encode(state.InstalledPrice(1, action, rates, 0, True)))
-    assert prices.amounts(installed, tokens, success) == expected
+    assert prices.amounts(installed, event(tokens, success)) == (*expected, "0", ())
 
 
 def test_every_default_price_is_in_the_table() -> None:
@@ -97,7 +104,7 @@ def test_the_most_special_price_applies(present: int) -> None:
     rows = [row for i, row in enumerate(ROWS) if present >> i & 1]
     for id, (customer, action) in enumerate(rows + noise, 1):
         installed = state.InstalledPrice(id, action, Rates("1", "0", "0"), id, customer is None)
-        changes[state.price_key(customer, action)] = state.encode(installed)
+        changes[state.price_key(PriceSlot(customer, action))] = state.encode(installed)
     shard.write(changes, [], Checkpoint("e", 0, 0, 0))
     found = prices.in_force(shard, "acme", "chat")
     if not rows:
@@ -110,7 +117,7 @@ def test_the_most_special_price_applies(present: int) -> None:
 
 def test_names_with_slashes_share_no_price() -> None:
     """Customer ``a/b`` with action ``c`` is not customer ``a`` with action ``b/c``."""
-    assert state.price_key("a/b", "c") != state.price_key("a", "b/c")
+    assert state.price_key(PriceSlot("a/b", "c")) != state.price_key(PriceSlot("a", "b/c"))
 
 
 @given(rate)

@@ -9,6 +9,7 @@ import msgspec
 from pricer import memory
 from schemas import entries
 from schemas.commands import MeterEvent, PriceRef, Rates, Void
+from schemas.quantities import Line, QuantityRate
 from tools.verify.check import Check, Totals
 from tools.verify.compare import Difference
 from tools.verify.memory import MemoryLedger, MemoryRawLog
@@ -40,7 +41,13 @@ def rows_of_record(partition: int, entries_offset: int, written: entries.EntryRe
             "base_cents": Decimal(entry.base),
             "token_cents": Decimal(entry.token),
             "bonus_cents": Decimal(entry.bonus),
+            "quantity_cents": Decimal(entry.quantity),
             "total_cents": Decimal(entry.total),
+            "lines": tuple(
+                (line.component, Decimal(line.quantity), Decimal(line.rate), line.per, Decimal(line.cents))
+                for line in entry.lines
+            ),
+            "quantities": tuple(sorted((name, Decimal(text)) for name, text in event.get("quantities", {}).items())),
             "outcome_id": entry.outcome_id or "",
             "price_on_success": Decimal(entry.on_success or "0"),
             "price_on_failure": Decimal(entry.on_failure or "0"),
@@ -68,6 +75,10 @@ def _price(price: entries.PriceRef) -> Row:
     return {
         "price_id": price.id,
         "price_action": price.action_type,
+        "price_model": price.model or "",
+        "price_provider": price.provider or "",
+        "price_rates": tuple((one.name, Decimal(one.rate), one.per) for one in price.rates.quantities),
+        "price_ignore_unknown": price.rates.ignore_unknown,
         "price_base": Decimal(price.rates.base),
         "price_token": Decimal(price.rates.token),
         "price_bonus": Decimal(price.rates.bonus),
@@ -101,11 +112,26 @@ def void_of(row: Row, wrong: str | None = None) -> Void:
         idempotency_key=row.get("idempotency_key"),
         model=row.get("model"),
         task_id=row.get("task_id"),
+        quantities={name: _text(quantity) for name, quantity in row.get("quantities", ())},
     )
     price = None
     if row.get("price_id"):
-        rates = Rates(_text(row["price_base"]), _text(row["price_token"]), _text(row["price_bonus"]))
-        price = PriceRef(row["price_id"], row["price_action"], rates, row["price_offset"], row["price_is_default"])
+        rates = Rates(
+            _text(row["price_base"]),
+            _text(row["price_token"]),
+            _text(row["price_bonus"]),
+            tuple(QuantityRate(name, _text(rate), per) for name, rate, per in row["price_rates"]),
+            row["price_ignore_unknown"],
+        )
+        price = PriceRef(
+            id=row["price_id"],
+            action_type=row["price_action"],
+            rates=rates,
+            offset=row["price_offset"],
+            is_default=row["price_is_default"],
+            model=row["price_model"] or None,
+            provider=row["price_provider"] or None,
+        )
     closing = row["kind"] in ("charge", "waived")
     return Void(
         customer_id="hooli" if wrong == "customer" and closing else row["customer_id"],
@@ -114,7 +140,12 @@ def void_of(row: Row, wrong: str | None = None) -> Void:
         base=_text(row["base_cents"]),
         token=_text(row["token_cents"]),
         bonus=_text(row["bonus_cents"]),
+        quantity=_text(row["quantity_cents"]),
         total=_text(row["total_cents"] + (1 if wrong == "total" else 0)),
+        lines=tuple(
+            Line(component, _text(quantity), _text(rate), per, _text(cents))
+            for component, quantity, rate, per, cents in row["lines"]
+        ),
         reason="mistake",
         price=price,
         outcome_id=row.get("outcome_id") or None,

@@ -34,24 +34,55 @@ from schemas.commands import (
     Void,
 )
 from schemas.commands import UpdateCustomer as Update
+from schemas.quantities import TOKEN_KINDS, QuantityRate
 from tests.unit.verify.pricer_ledger import check, rows_of, void_of
 
 CUSTOMERS = ("acme", "globex", "hooli")
 ACTIONS = ("chat", "search", "*", "none")
 AMOUNT = st.sampled_from(["0", "0.5", "0.000000000001", "999999999.999999999999", "1000000000", "0.0003"])
-RATES = st.builds(Rates, AMOUNT, AMOUNT, AMOUNT)
+QUANTITY = st.sampled_from(["input", "output", "cache_read", "reasoning", "images", "audio_seconds", "rows"])
+UNIT_RATE = st.builds(QuantityRate, QUANTITY, AMOUNT, st.sampled_from([1, 1, 1000, 10**6, 3]))
+RATES = st.builds(
+    Rates, AMOUNT, AMOUNT, AMOUNT, st.lists(UNIT_RATE, max_size=3).map(tuple), st.sampled_from([False, True])
+)
+PLAIN_RATES = st.builds(Rates, AMOUNT, AMOUNT, AMOUNT)
+COUNTS = st.dictionaries(QUANTITY, st.sampled_from(["0", "1", "2400", "30000"]), max_size=3)
+LABEL = st.sampled_from([None, None, "m"])
 METADATA = st.sampled_from([b'{"a":1,"b":1.50}', b'{ "b":1.50,"a":1}', b'{"a":1.0}', '{"ü":[null]}'.encode()])
+
+
+def counted(event: MeterEvent, counts: dict[str, str]) -> MeterEvent:
+    """An event with quantities as a gateway writes them."""
+    kinds = {name: int(text) for name, text in counts.items() if name in TOKEN_KINDS}
+    if not counts:
+        return event
+    halves = None if not kinds.keys() & {"input", "output"} else (kinds.get("input", 0), kinds.get("output", 0))
+    return msgspec.structs.replace(
+        event,
+        tokens=sum(kinds.values()) if kinds else event.tokens,
+        tokens_input=halves and halves[0],
+        tokens_output=halves and halves[1],
+        quantities={name: text for name, text in counts.items() if name not in ("input", "output")}
+        | ({"audio_seconds": "12.500001"} if "audio_seconds" in counts else {}),
+    )
+
+
 EVENT = st.builds(
-    MeterEvent,
-    st.just("agent"),
-    st.sampled_from([*ACTIONS, "outcome_charge"]),
-    st.sampled_from([0, 1, 2400, 10**12]),
-    outcome=st.sampled_from([None, "success", "failure", "pending"]),
-    expires_at=st.sampled_from([None, 500, 1500]),
-    metadata=st.one_of(st.just(commands.EMPTY), METADATA.map(msgspec.Raw)),
-    idempotency_key=st.sampled_from([None, "k1", "k2", "k3"]),
-    event_time=st.sampled_from([None, 7]),
-    model=st.sampled_from([None, "m"]),
+    counted,
+    st.builds(
+        MeterEvent,
+        st.just("agent"),
+        st.sampled_from([*ACTIONS, "outcome_charge"]),
+        st.sampled_from([0, 1, 2400, 10**12]),
+        outcome=st.sampled_from([None, "success", "failure", "pending"]),
+        expires_at=st.sampled_from([None, 500, 1500]),
+        metadata=st.one_of(st.just(commands.EMPTY), METADATA.map(msgspec.Raw)),
+        idempotency_key=st.sampled_from([None, "k1", "k2", "k3"]),
+        event_time=st.sampled_from([None, 7]),
+        model=st.sampled_from([None, "m"]),
+        provider=LABEL,
+    ),
+    st.one_of(st.just({}), COUNTS),
 )
 
 
@@ -77,7 +108,12 @@ METER = st.builds(
 ENDPOINT = st.integers(1, 3)
 CONFIGURE = st.one_of(
     st.builds(
-        SetPrice, st.sampled_from([*ACTIONS, "outcome_charge"]), RATES, st.sampled_from([None, *CUSTOMERS, "_x"])
+        SetPrice,
+        st.sampled_from([*ACTIONS, "outcome_charge"]),
+        RATES,
+        st.sampled_from([None, *CUSTOMERS, "_x"]),
+        model=LABEL,
+        provider=LABEL,
     ),
     st.builds(DeletePrice, st.integers(1, 6)),
     st.builds(CreateKey, st.sampled_from([*CUSTOMERS, "*", "_x"]), st.just("h"), st.just("m")),
@@ -110,7 +146,7 @@ CONFIGURE = st.one_of(
         st.sampled_from([None, 5]),
         st.sampled_from([None, 0, 1, 2, 3]),
     ),
-    st.builds(Genesis, st.just("e"), st.lists(st.builds(SeedPrice, st.sampled_from(ACTIONS), RATES), max_size=3)),
+    st.builds(Genesis, st.just("e"), st.lists(st.builds(SeedPrice, st.sampled_from(ACTIONS), PLAIN_RATES), max_size=3)),
 )
 CUSTOMER, KEY = st.sampled_from(CUSTOMERS[:2]), st.sampled_from([None, None, "k1", "k2", "k3"])
 TASK = st.sampled_from(["t1", "t2", "t3", "oc_7"])

@@ -1,0 +1,109 @@
+"""Quantities of an event as a sender gives them, in all spellings, as tokens and quantities. Pure."""
+
+import re
+from decimal import Context, Decimal, InvalidOperation
+from typing import NamedTuple
+
+import msgspec
+
+from ingest.bodies import EventBody
+from ingest.problems import Invalid
+from schemas.limits import MAX_TOKENS
+from schemas.quantities import (
+    CACHE_READ,
+    CACHE_WRITE,
+    COMPONENTS,
+    DECIMALS,
+    INPUT,
+    MAX_QUANTITIES,
+    MAX_QUANTITY,
+    MICRO,
+    NAME,
+    OUTPUT,
+    REASONING,
+    TOKEN_KINDS,
+    format_quantity,
+)
+
+SPELLINGS = {
+    INPUT: ("tokens_input", "tokens_in"),
+    OUTPUT: ("tokens_output", "tokens_out"),
+    CACHE_READ: ("tokens_cache_read",),
+    CACHE_WRITE: ("tokens_cache_write",),
+    REASONING: ("tokens_reasoning",),
+}
+"""For each token kind, the fields of a body that hold it besides ``quantities``."""
+_NUMBER = re.compile(r"-?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,3})?", re.ASCII)
+_EXACT = Context(prec=100)
+"""Holds every digit that _NUMBER allows."""
+_WANTED = f"must be a number from 0 to {MAX_QUANTITY} with at most {DECIMALS} decimals"
+
+
+class Counted(NamedTuple):
+    """What an event counts. ``input`` and ``output`` are None unless the sender gave one of them."""
+
+    tokens: int
+    input: int | None = None
+    output: int | None = None
+    others: dict[str, str] = {}  # noqa: RUF012 - never changed
+
+
+def counted(body: EventBody) -> Counted:
+    """Return the tokens and quantities of a body that gives any but ``tokens``. Raises Invalid naming the field."""
+    given = {name: quantity(name, raw) for name, raw in (body.quantities or {}).items()}
+    spelled = {name: f"quantities.{name}" for name in given}
+    for kind, fields in SPELLINGS.items():
+        for field in fields:
+            count = getattr(body, field)
+            if count is None:
+                continue
+            if given.setdefault(kind, count * MICRO) != count * MICRO:
+                raise Invalid(f"{spelled[kind]} and {field} differ")
+            spelled.setdefault(kind, field)
+    if len(given) > MAX_QUANTITIES:
+        raise Invalid(f"quantities must be at most {MAX_QUANTITIES}, not {len(given)}")
+    kinds = {kind: _whole(kind, given.pop(kind)) for kind in TOKEN_KINDS if kind in given}
+    tokens = sum(kinds.values())
+    if tokens > MAX_TOKENS:
+        raise Invalid(f"{_named(spelled, kinds)} must be at most {MAX_TOKENS} together")
+    if body.tokens is not None and kinds and body.tokens != tokens:
+        raise Invalid(f"tokens is {body.tokens} but {_named(spelled, kinds)} add up to {tokens}")
+    part_in, part_out = kinds.pop(INPUT, None), kinds.pop(OUTPUT, None)
+    if part_in is not None or part_out is not None:
+        part_in, part_out = part_in or 0, part_out or 0
+    others = {kind: str(count) for kind, count in kinds.items()}
+    others.update((name, format_quantity(given[name])) for name in sorted(given))
+    return Counted(tokens if kinds or part_in is not None else body.tokens or 0, part_in, part_out, others)
+
+
+def quantity(name: str, raw: msgspec.Raw) -> int:
+    """Return a quantity's JSON text, a number or decimal text, in micro-units. Raises Invalid naming the field."""
+    field = f"quantities.{name[:80]}"
+    if not NAME.fullmatch(name):
+        raise Invalid(f"{field}: the name must be 1 to 64 characters of a-z, 0-9, _ and .")
+    if name in COMPONENTS:
+        raise Invalid(f"{field}: the name is reserved")
+    text = bytes(raw).decode("utf-8", "replace")
+    if text.startswith('"') and text.endswith('"'):
+        text = text[1:-1]
+    if not _NUMBER.fullmatch(text):
+        raise Invalid(f"{field} {_WANTED}")
+    try:
+        micro = Decimal(text).scaleb(DECIMALS, _EXACT)
+        whole = micro.to_integral_exact(context=_EXACT)
+    except InvalidOperation:
+        raise Invalid(f"{field} {_WANTED}") from None
+    if whole != micro or not 0 <= whole <= MAX_QUANTITY * MICRO:
+        raise Invalid(f"{field} {_WANTED}")
+    return int(whole)
+
+
+def _whole(kind: str, micro: int) -> int:
+    count, part = divmod(micro, MICRO)
+    if part:
+        raise Invalid(f"quantities.{kind} must be a whole number: it counts tokens")
+    return count
+
+
+def _named(spelled: dict[str, str], kinds: dict[str, int]) -> str:
+    return " and ".join(spelled[kind] for kind in kinds)

@@ -1,0 +1,62 @@
+"""What an event costs by a price, in exact Decimals; written apart from the pricer, on purpose. Pure."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from tools.verify.price_model import PriceModel
+from tools.verify.row_values import EXACT, ZERO, Row, add, quantities_of
+
+TOKENS = ("input", "output", "cache_read", "cache_write", "reasoning")
+"""Quantities that are tokens."""
+MAX_CENTS = 10**12
+FINEST = Decimal("1e-12")
+
+
+def amounts(price_model: PriceModel, event: Mapping[str, Any]) -> Row | None:
+    """Return the columns of an event's cost; None if the price cannot charge it."""
+    named = {rate[0]: rate for rate in price_model.rates}
+    given = [(kind, Decimal(event[f"tokens_{kind}"])) for kind in ("input", "output") if f"tokens_{kind}" in event]
+    given += [(name, Decimal(text)) for name, text in event.get("quantities", {}).items()]
+    left = Decimal(event.get("tokens", 0))
+    lines = []
+    for name, quantity in given:
+        if name not in named:
+            if name not in TOKENS and not price_model.ignore_unknown:
+                return None
+            continue
+        _, rate, per = named[name]
+        cents = EXACT.divide(EXACT.multiply(quantity, rate), Decimal(per))
+        if cents != cents.quantize(FINEST, context=_ROUGH):
+            return None
+        lines.append((name, quantity, rate, per, cents))
+        if name in TOKENS:
+            left = EXACT.subtract(left, quantity)
+    rest = EXACT.multiply(left, price_model.token)
+    if lines and left:
+        lines.insert(0, ("tokens", left, price_model.token, 1, rest))
+    token = quantity_cents = ZERO
+    for name, _, _, _, cents in lines:
+        if name in TOKENS or name == "tokens":
+            token = add(token, cents)
+        else:
+            quantity_cents = add(quantity_cents, cents)
+    if not lines:
+        token = rest
+    bonus = price_model.bonus if event.get("outcome") == "success" else ZERO
+    total = add(add(price_model.base, token), add(bonus, quantity_cents))
+    if total > MAX_CENTS:
+        return None
+    return {
+        "base_cents": price_model.base,
+        "token_cents": token,
+        "bonus_cents": bonus,
+        "quantity_cents": quantity_cents,
+        "total_cents": total,
+        "lines": tuple(lines),
+        "quantities": quantities_of(event),
+    }
+
+
+_ROUGH = EXACT.copy()
+_ROUGH.clear_traps()
