@@ -61,7 +61,7 @@ class UsageShape(msgspec.Struct, frozen=True, kw_only=True):
 
     ``needs`` are the fields that it always has, and ``total`` the one that must be the sum of the buckets.
     The ``parts`` of a count add up to it when all of them are given. ``ignored`` are fields, with all
-    that they hold, that no quantity follows from. The last four are derived.
+    that they hold, that no quantity follows from. The last five are derived.
     """
 
     name: str
@@ -71,17 +71,19 @@ class UsageShape(msgspec.Struct, frozen=True, kw_only=True):
     total: str | None = None
     parts: dict[str, tuple[str, ...]] = {}
     ignored: tuple[str, ...] = ()
-    needed: tuple[Path, ...] = ()
+    needed: frozenset[Path] = frozenset()
+    counted: dict[str, TokenCount] = {}
     fields: dict[Path, str] = {}
     objects: frozenset[Path] = frozenset()
     skipped: frozenset[Path] = frozenset()
 
     def __post_init__(self) -> None:
-        fields = {_path(name): count.field for count in self.counts for name in (count.field, *count.also)}
-        if self.total is not None:
-            fields[_path(self.total)] = self.total
+        totals = () if self.total is None else (TokenCount(self.total),)
+        counted = {count.field: count for count in (*self.counts, *totals)}
+        fields = {_path(name): count.field for count in counted.values() for name in (count.field, *count.also)}
         objects = {path[:depth] for path in fields for depth in range(1, len(path))}
-        msgspec.structs.force_setattr(self, "needed", tuple(map(_path, self.needs)))
+        msgspec.structs.force_setattr(self, "needed", frozenset(map(_path, self.needs)))
+        msgspec.structs.force_setattr(self, "counted", counted)
         msgspec.structs.force_setattr(self, "fields", fields)
         msgspec.structs.force_setattr(self, "objects", frozenset(objects))
         msgspec.structs.force_setattr(self, "skipped", frozenset(map(_path, self.ignored)))
@@ -335,9 +337,9 @@ def quantities_of(provider: str | None, usage: dict[str, Any]) -> dict[str, int]
     must mean the same in every shape that it fits. ``usage`` is the decoded JSON object; the caller bounds its
     size and depth. Raises Invalid naming the field, or saying what was expected.
     """
-    shapes = SHAPES if provider is None else _NAMED.get(_folded(provider), SHAPES)
+    shapes = SHAPES if provider is None else _NAMED.get(provider) or _NAMED.get(_folded(provider), SHAPES)
     leaves = _leaves(usage)
-    fitting = [shape for shape in shapes if _fits(shape, leaves)]
+    fitting = [shape for shape in shapes if shape.needed <= leaves.keys()]
     if not fitting:
         raise _unknown_shape(provider, shapes, leaves)
     results: list[tuple[UsageShape, dict[str, int]]] = []
@@ -362,27 +364,30 @@ def _buckets(shape: UsageShape, leaves: dict[Path, Any]) -> dict[str, int]:
     """Return the buckets above 0. Raises Invalid naming the field."""
     given = _given(shape, leaves)
     left = dict(given)
-    for count in shape.counts:
-        if count.within is None or count.field not in given:
+    for field, value in given.items():
+        count = shape.counted[field]
+        if not value or count.within is None:
             continue
-        value, whole = given[count.field], given.get(count.within, 0)
+        whole = given.get(count.within, 0)
         if value > whole:
             raise Invalid(
-                f"usage.{count.field} must be at most usage.{count.within}, which includes it: {value} is above {whole}"
+                f"usage.{field} must be at most usage.{count.within}, which includes it: {value} is above {whole}"
             )
         if count.bucket is not None:
-            left[count.within] = left.get(count.within, 0) - value
-    for name, value in left.items():
-        if value < 0:
-            inner = " and ".join(f"usage.{each.field}" for each in shape.counts if each.within == name and each.bucket)
-            raise Invalid(f"{inner} must be at most usage.{name} together, which includes them")
-    for name, parts in shape.parts.items():
-        if all(part in given for part in parts) and (added := sum(given[part] for part in parts)) != given.get(name, 0):
-            raise Invalid(f"usage.{name} is {given.get(name, 0)}, but {_listed(parts)} add up to {added}")
+            left[count.within] -= value
     buckets = dict.fromkeys(BUCKETS, 0)
-    for count in shape.counts:
-        if count.bucket is not None:
-            buckets[count.bucket] += left.get(count.field, 0)
+    for field, value in left.items():
+        if value < 0:
+            inner = tuple(count.field for count in shape.counts if count.within == field and count.bucket)
+            raise Invalid(f"{_listed(inner)} must be at most usage.{field} together, which includes them")
+        bucket = shape.counted[field].bucket
+        if bucket is not None:
+            buckets[bucket] += value
+    for field, parts in shape.parts.items():
+        if all(part in given for part in parts) and (added := sum(given[part] for part in parts)) != given.get(
+            field, 0
+        ):
+            raise Invalid(f"usage.{field} is {given.get(field, 0)}, but {_listed(parts)} add up to {added}")
     tokens = sum(buckets.values())
     if tokens > MAX_TOKENS:
         raise Invalid(f"usage must be at most {MAX_TOKENS} tokens, not {tokens}")
@@ -439,16 +444,12 @@ def _leaves(usage: dict[str, Any]) -> dict[Path, Any]:
     return leaves
 
 
-def _fits(shape: UsageShape, leaves: dict[Path, Any]) -> bool:
-    return all(path in leaves for path in shape.needed)
-
-
 def _unknown_shape(provider: str | None, shapes: tuple[UsageShape, ...], leaves: dict[Path, Any]) -> Invalid:
     """Return the refusal of an object that fits none of the shapes."""
     wanted = {shape.needs: shape.name for shape in reversed(shapes)}
     expected = "; or ".join(f"{' and '.join(needs)} ({name})" for needs, name in reversed(wanted.items()))
     whose = "" if shapes is SHAPES else f" of {provider}"
-    other = next((shape for shape in SHAPES if _fits(shape, leaves)), None)
+    other = next((shape for shape in SHAPES if shape.needed <= leaves.keys()), None)
     hint = "" if other is None else f". It looks like {other.name}, whose provider is {other.provider!r}"
     return Invalid(f"usage is no usage object{whose} that Rev knows; expected {expected}{hint}")
 
