@@ -133,6 +133,7 @@ class EventBody(BodyLabels, frozen=True, forbid_unknown_fields=True, gc=False):
     tokens_cache_write: Tokens | None = None
     tokens_reasoning: Tokens | None = None
     quantities: QuantityMap | None = None
+    usage: Object | UnsetType = UNSET
     outcome: Literal["success", "failure", "pending"] | None = None
     expires_at: Time | None = None
     on_expiry: OnExpiry | None = None

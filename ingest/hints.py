@@ -19,6 +19,9 @@ MEANT: dict[str, tuple[str, ...]] = {
         "candidatestokencount", "tokenscompletion", "numoutputtokens", "numcompletiontokens", "evalcount", "tokensout",
     ),
     "tokens": ("totaltokens", "totaltokencount", "tokencount", "numtokens", "tokentotal", "tokensused", "tokenstotal"),
+    "usage": ("usagemetadata", "tokenusage", "usageobject"),
+    "quantities": ("units", "counts", "quantity", "measures"),
+    "rates": ("unitrates", "quantityrates", "pricesperunit"),
     "customer_id": (
         "customer", "customername", "userid", "user", "subject", "accountid", "tenantid", "organizationid",
         "organizationname", "externalcustomerid", "externalsubscriptionid", "subscriberid",
@@ -52,25 +55,21 @@ MEANT: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """For each field, the names that others use for it, without case and punctuation."""
 
-_CACHED = (
+_CACHE_READ = (
     "cachereadinputtokens", "cachedtokens", "cachedinputtokens", "cachereadtokens", "cachereadtokencount",
-    "cachecreationinputtokens", "cachecreationtokencount", "cachewritetokens", "cachedcontenttokencount",
-    "tokenscacheread", "tokenscachewrite", "inputcachedtokens",
+    "cachedcontenttokencount", "inputcachedtokens",
 )  # fmt: skip
-_REASONING = ("reasoningtokens", "reasoningtokencount", "thoughtstokencount", "thinkingtokens", "tokensreasoning")
-_USAGE = ("usage", "usagemetadata", "tokenusage")
-NO_FIELD: dict[str, str] = {
-    **dict.fromkeys(_CACHED, (
-        "; cached tokens have no field of their own: they count in tokens_input. OpenAI's prompt_tokens hold them"
-        " already, Anthropic's input_tokens do not"
-    )),
-    **dict.fromkeys(_REASONING, (
-        "; reasoning tokens have no field of their own: they count in tokens_output. OpenAI's completion_tokens hold"
-        " them already"
-    )),
-    **dict.fromkeys(_USAGE, "; give the counts as tokens_input and tokens_output"),
+_CACHE_WRITE = ("cachecreationinputtokens", "cachecreationtokencount", "cachewritetokens", "cachewritetokencount")
+_REASONING = ("reasoningtokens", "reasoningtokencount", "thoughtstokencount", "thinkingtokens")
+_INCLUDED = (
+    "? No token counts in two fields: subtract it from {} where the provider includes it, or give its object as usage"
+)
+MORE: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(_CACHE_READ, ("tokens_cache_read", _INCLUDED.format("tokens_input"))),
+    **dict.fromkeys(_CACHE_WRITE, ("tokens_cache_write", _INCLUDED.format("tokens_input"))),
+    **dict.fromkeys(_REASONING, ("tokens_reasoning", _INCLUDED.format("tokens_output"))),
 }  # fmt: skip
-"""Hints for names of things that have no field in Rev."""
+"""Names whose hint needs a sentence more: the field that is meant, and the end of the hint."""
 
 
 def hint(name: str, known: tuple[str, ...]) -> str:
@@ -79,8 +78,9 @@ def hint(name: str, known: tuple[str, ...]) -> str:
     meant = next((field for field in known if _folded(field) == folded), None)
     if meant is None:
         meant = next((field for field, names in MEANT.items() if field in known and folded in names), None)
-    if meant is None and "tokens_input" in known and folded in NO_FIELD:
-        return NO_FIELD[folded]
+    if meant is None and folded in MORE and MORE[folded][0] in known:
+        field, end = MORE[folded]
+        return f"; did you mean {field!r}{end}"
     if meant is None:
         meant = next(iter(near(name, known)), None)
     return "" if meant is None else f"; did you mean {meant!r}?"

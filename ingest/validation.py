@@ -12,13 +12,14 @@ from msgspec import UNSET
 
 from ingest import plain_names, times
 from ingest.bodies import BatchBody, EventBody, LooseBatchBody
+from ingest.counts import Counted, counted
 from ingest.error_messages import DecodeFailure, explain
+from ingest.json_objects import json_object
 from ingest.plain_names import is_plain
 from ingest.problems import Forbidden, Invalid
-from ingest.quantities import Counted, counted
 from schemas.commands import EMPTY, MeterEvent
 from schemas.labels import LABELS, labels_of
-from schemas.limits import DAY, MAX_DEPTH, MAX_EVENTS, MAX_NAME, MAX_OBJECT, TIMESTAMP_AHEAD
+from schemas.limits import DAY, MAX_EVENTS, MAX_NAME, TIMESTAMP_AHEAD
 from schemas.objects import iso
 from schemas.replies import IndexedError
 from schemas.settings import MAX_TTL, spelled
@@ -30,8 +31,6 @@ has_control = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]").search
 _decode_event = msgspec.json.Decoder(EventBody).decode
 _decode_batch = msgspec.json.Decoder(BatchBody).decode
 _decode_loose = msgspec.json.Decoder(LooseBatchBody).decode
-_decode_any = msgspec.json.Decoder().decode
-_OPENERS = (b"{", b"[")
 MANY_OBJECTS = 10 * MAX_EVENTS
 """Number of ``{`` in a batch's body above which its events are counted before they are decoded.
 
@@ -125,6 +124,7 @@ def event_of(body: EventBody, key: str | None, bounds: TimeBounds) -> MeterEvent
         and body.tokens_cache_read is None
         and body.tokens_cache_write is None
         and body.tokens_reasoning is None
+        and body.usage is UNSET
     ):
         count = Counted(body.tokens or 0)
     else:
@@ -156,28 +156,6 @@ def event_of(body: EventBody, key: str | None, bounds: TimeBounds) -> MeterEvent
         event_time=None if timestamp is None else _event_time(timestamp, bounds),
         **_labels(body),
     )
-
-
-def json_object(name: str, raw: msgspec.Raw) -> msgspec.Raw:
-    """Return the sender's JSON object, or EMPTY for null.
-
-    The decoder does not check raw text, so it is decoded once here: UTF-8, depth and numbers.
-    Raises Invalid.
-    """
-    text = bytes(raw)
-    if text == b"null":
-        return EMPTY
-    if len(text) > MAX_OBJECT:
-        raise Invalid(f"{name} must be at most {MAX_OBJECT} bytes")
-    if not text.startswith(b"{"):
-        raise Invalid(f"{name} must be a JSON object")
-    try:
-        value = _decode_any(text)
-    except DecodeFailure as error:
-        raise Invalid(f"{name}: {explain(error, text, EventBody).replace('the body', 'it')}") from None
-    if sum(map(text.count, _OPENERS)) > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        raise Invalid(f"{name} must be nested at most {MAX_DEPTH} deep")
-    return msgspec.Raw(text)
 
 
 def header_key(given: list[str]) -> str | None:
@@ -260,15 +238,6 @@ def _labels(body: EventBody) -> dict[str, str]:
     for name, text in labels.items():
         plain_names.check(name, text)
     return labels
-
-
-def _depth(value: Any) -> int:
-    deepest, level = 0, [value]
-    while level:
-        nested = [item for item in level if isinstance(item, dict | list)]
-        deepest += bool(nested)
-        level = [part for item in nested for part in (item.values() if isinstance(item, dict) else item)]
-    return deepest
 
 
 def _too_many(count: int) -> Invalid:

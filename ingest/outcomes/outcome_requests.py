@@ -8,9 +8,10 @@ from msgspec import UNSET, UnsetType
 
 from ingest import plain_names
 from ingest.bodies import MAX_REASON, OutcomeBody, ResolveBody, VoidBody, VoidsBody
+from ingest.json_objects import json_object
 from ingest.problems import Invalid
 from ingest.rates import rate
-from ingest.validation import decode, expiry, has_control, json_object, no_control
+from ingest.validation import decode, expiry, has_control, no_control
 from schemas.commands import EMPTY, OnExpiry
 from schemas.limits import MAX_EVENTS, MAX_NAME
 

@@ -1,12 +1,16 @@
 """Quantities of an event as a sender gives them, in all spellings, as tokens and quantities. Pure."""
 
 import re
+from collections.abc import Iterator
 from decimal import Context, Decimal, InvalidOperation
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
+from ingest import provider_usage
 from ingest.bodies import EventBody
+from ingest.json_objects import decoded_object
 from ingest.problems import Invalid
 from schemas.limits import MAX_TOKENS
 from schemas.quantities import (
@@ -52,21 +56,17 @@ def counted(body: EventBody) -> Counted:
     """Return the tokens and quantities of a body that gives any but ``tokens``. Raises Invalid naming the field."""
     given = {name: quantity(name, raw) for name, raw in (body.quantities or {}).items()}
     spelled = {name: f"quantities.{name}" for name in given}
-    for kind, fields in SPELLINGS.items():
-        for field in fields:
-            count = getattr(body, field)
-            if count is None:
-                continue
-            if given.setdefault(kind, count * MICRO) != count * MICRO:
-                raise Invalid(f"{spelled[kind]} and {field} differ")
-            spelled.setdefault(kind, field)
+    for kind, field, count in _counts(body):
+        if given.setdefault(kind, count * MICRO) != count * MICRO:
+            raise Invalid(f"{spelled[kind]} and {field} differ")
+        spelled.setdefault(kind, field)
     if len(given) > MAX_QUANTITIES:
         raise Invalid(f"quantities must be at most {MAX_QUANTITIES}, not {len(given)}")
     kinds = {kind: _whole(kind, given.pop(kind)) for kind in TOKEN_KINDS if kind in given}
     tokens = sum(kinds.values())
     if tokens > MAX_TOKENS:
         raise Invalid(f"{_named(spelled, kinds)} must be at most {MAX_TOKENS} together")
-    if body.tokens is not None and kinds and body.tokens != tokens:
+    if body.tokens is not None and (kinds or body.usage is not UNSET) and body.tokens != tokens:
         raise Invalid(f"tokens is {body.tokens} but {_named(spelled, kinds)} add up to {tokens}")
     part_in, part_out = kinds.pop(INPUT, None), kinds.pop(OUTPUT, None)
     if part_in is not None or part_out is not None:
@@ -74,6 +74,19 @@ def counted(body: EventBody) -> Counted:
     others = {kind: str(count) for kind, count in kinds.items()}
     others.update((name, format_quantity(given[name])) for name in sorted(given))
     return Counted(tokens if kinds or part_in is not None else body.tokens or 0, part_in, part_out, others)
+
+
+def _counts(body: EventBody) -> Iterator[tuple[str, str, int]]:
+    """Yield each count of tokens that is given outside of ``quantities``: kind, field, count."""
+    for kind, fields in SPELLINGS.items():
+        for field in fields:
+            count = getattr(body, field)
+            if count is not None:
+                yield kind, field, count
+    if body.usage is not UNSET and bytes(body.usage) != b"null":
+        usage = decoded_object("usage", bytes(body.usage))
+        for kind, count in provider_usage.quantities_of(body.provider, usage).items():
+            yield kind, "usage", count
 
 
 def quantity(name: str, raw: msgspec.Raw) -> int:
