@@ -61,14 +61,14 @@ _REASONING = ("reasoningtokens", "reasoningtokencount", "thoughtstokencount", "t
 _USAGE = ("usage", "usagemetadata", "tokenusage")
 NO_FIELD: dict[str, str] = {
     **dict.fromkeys(_CACHED, (
-        "; cached tokens have no field of their own: they count in tokens_input. OpenAI's prompt_tokens hold them"
-        " already, Anthropic's input_tokens do not"
+        "; cached tokens have no field of their own: count them in tokens_input. OpenAI's prompt_tokens already include"
+        " them, Anthropic's input_tokens do not"
     )),
     **dict.fromkeys(_REASONING, (
-        "; reasoning tokens have no field of their own: they count in tokens_output. OpenAI's completion_tokens hold"
-        " them already"
+        "; reasoning tokens have no field of their own: count them in tokens_output. OpenAI's completion_tokens already"
+        " include them"
     )),
-    **dict.fromkeys(_USAGE, "; give the counts as tokens_input and tokens_output"),
+    **dict.fromkeys(_USAGE, "; send the counts as tokens_input and tokens_output"),
 }  # fmt: skip
 """Hints for names of things that have no field in Rev."""
 

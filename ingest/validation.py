@@ -91,7 +91,7 @@ def events_of(bodies: list[EventBody], customer_id: str, key: str | None, bounds
     for index, body in enumerate(bodies):
         try:
             if body.customer_id is not None and body.customer_id != customer_id:
-                raise Forbidden("customer_id is not the customer of this batch")
+                raise Forbidden("customer_id must be the customer of this batch")
             append(event_of(body, f"{key}#{index}" if key is not None else None, bounds))
         except Invalid as error:
             errors.append(IndexedError(index, error.error))
@@ -177,7 +177,7 @@ def header_key(given: list[str]) -> str | None:
     if len(given) > 1:
         raise Invalid("Idempotency-Key is given twice")
     if not 1 <= len(given[0]) <= MAX_NAME or has_control(given[0]):
-        raise Invalid(f"Idempotency-Key must be 1 to {MAX_NAME} characters without control characters")
+        raise Invalid(f"Idempotency-Key must have 1 to {MAX_NAME} characters and no control characters")
     plain_names.check("Idempotency-Key", given[0])
     return given[0]
 
@@ -199,7 +199,7 @@ def expiry(text: str, now: int, repeats: int = 0) -> int:
     if at <= now - repeats:
         raise Invalid("expires_at must be in the future")
     if at > now + MAX_TTL:
-        raise Invalid(f"expires_at must be at most {MAX_TTL // DAY} days ahead")
+        raise Invalid(f"expires_at must be at most {MAX_TTL // DAY} days in the future")
     return at
 
 
@@ -222,7 +222,7 @@ def _split(body: EventBody) -> tuple[int, int, int]:
     if total > MAX_TOKENS:
         raise Invalid(f"tokens_input and tokens_output must be at most {MAX_TOKENS} together")
     if body.tokens is not None and body.tokens != total:
-        raise Invalid(f"tokens is {body.tokens} but tokens_input and tokens_output add up to {total}")
+        raise Invalid(f"tokens must be the sum of tokens_input and tokens_output ({total}), not {body.tokens}")
     return total, part_in, part_out
 
 
@@ -230,14 +230,14 @@ def _same(name: str, value: int | None, other_name: str, other: int | None) -> i
     if value is None:
         return other or 0
     if other is not None and other != value:
-        raise Invalid(f"{name} and {other_name} differ")
+        raise Invalid(f"{name} and {other_name} must be equal; send only one of them")
     return value
 
 
 def _expiry(body: EventBody, bounds: TimeBounds, key: str | None) -> int | None:
     field = "expires_at" if body.expires_at is not None else "on_expiry"
     if body.outcome != "pending":
-        raise Invalid(f"{field} is only for events with outcome pending")
+        raise Invalid(f"{field} is allowed only with outcome pending")
     if body.expires_at is None:
         return None
     return expiry(body.expires_at, bounds.now, 0 if key is None else bounds.now - bounds.oldest)
@@ -246,11 +246,11 @@ def _expiry(body: EventBody, bounds: TimeBounds, key: str | None) -> int | None:
 def _event_time(text: str, bounds: TimeBounds) -> int:
     at = _time("timestamp", text)
     if at > bounds.latest:
-        raise Invalid(f"timestamp must be at most 5 minutes ahead; it is {iso(bounds.now)} here")
+        raise Invalid(f"timestamp must be at most 5 minutes in the future; the gateway's time is {iso(bounds.now)}")
     if at < bounds.oldest:
         raise Invalid(
-            f"timestamp lies too far back: at most {spelled(bounds.now - bounds.oldest)} are allowed. Leave it out and"
-            " keep it in metadata: then the event counts when it is accepted"
+            f"timestamp must be at most {spelled(bounds.now - bounds.oldest)} in the past; leave it out to count the"
+            " event when it is accepted, and keep the time in metadata"
         )
     return at
 
@@ -282,7 +282,7 @@ def _depth(value: Any) -> int:
 
 
 def _too_many(count: int) -> Invalid:
-    return Invalid(f"events must be at most {MAX_EVENTS}, not {count}")
+    return Invalid(f"events must have 1 to {MAX_EVENTS} items, not {count}")
 
 
 def _count(body: bytes) -> None:

@@ -273,12 +273,17 @@ def _checker(plan: ColumnPlan) -> Callable[[ImportEvent], int]:
         if first is not None or second is not None:
             both = (first or 0) + (second or 0)
             if total is not None and total != both:
-                raise BadCell(sources.get(TOKENS, TOKENS), f"{total} is not the sum of its halves, {both}")
+                raise BadCell(
+                    sources.get(TOKENS, TOKENS), f"{total} is not the sum of tokens_input and tokens_output, {both}"
+                )
             if both > MAX_TOKENS:
-                raise BadCell(sources.get(PARTS[0], PARTS[0]), f"{both} tokens are more than {MAX_TOKENS}")
+                raise BadCell(
+                    sources.get(PARTS[0], PARTS[0]),
+                    f"tokens_input and tokens_output must be at most {MAX_TOKENS} together, not {both}",
+                )
             total = both
         if event.metadata is not None and len(msgspec.json.encode(event.metadata)) > MAX_OBJECT:
-            raise BadCell("metadata", f"is longer than {MAX_OBJECT} bytes")
+            raise BadCell("metadata", f"must be at most {MAX_OBJECT} bytes")
         return total or 0
 
     return check

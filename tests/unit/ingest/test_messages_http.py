@@ -106,7 +106,7 @@ async def test_an_offset_that_is_none_is_said_to_be(gateway: Any, key: str, offs
     answer = await gateway.call("POST", "/v1/meter", {**EVENT, "timestamp": f"2026-04-26T12:00:00{offset}"}, key)
     assert (answer.status, answer.json["error"]) == (
         400,
-        f"timestamp has the offset {offset}, which is none: offsets go from -23:59 to +23:59",
+        f"timestamp must have an offset from -23:59 to +23:59, not {offset}",
     )
 
 
@@ -114,8 +114,10 @@ async def test_a_time_out_of_bounds_says_what_to_do(gateway: Any, key: str) -> N
     """How far back is allowed and where an older time belongs; of one ahead, what time it is here."""
     old = await gateway.call("POST", "/v1/meter", {**EVENT, "timestamp": iso(gateway.now - 36 * DAY)}, key)
     assert old.json["error"] == (
-        "timestamp lies too far back: at most 35 days are allowed. Leave it out and keep it in metadata: then the"
-        " event counts when it is accepted"
+        "timestamp must be at most 35 days in the past; leave it out to count the event when it is accepted, and keep"
+        " the time in metadata"
     )
     ahead = await gateway.call("POST", "/v1/meter", {**EVENT, "timestamp": iso(gateway.now + DAY)}, key)
-    assert ahead.json["error"] == "timestamp must be at most 5 minutes ahead; it is 2026-04-26T12:00:00.000Z here"
+    assert ahead.json["error"] == (
+        "timestamp must be at most 5 minutes in the future; the gateway's time is 2026-04-26T12:00:00.000Z"
+    )
