@@ -79,7 +79,7 @@ def _warnings(context: Context, customer_id: str) -> list[str]:
     if known is not None and not known.metered:
         return []
     return [
-        f"customer_id {customer_id!r} is new but looks like {other!r}; ids are compared exactly"
+        f"customer_id {customer_id!r} looks like the older {other!r}; ids are compared exactly"
         for other in context.view.alike(customer_id)
         if known is None or context.view.customers[other].created_at <= known.created_at
     ]

@@ -28,7 +28,7 @@ async def check(clickhouse: ClickHouse, read_epoch: Callable[[], Awaitable[str |
     """
     log = await read_epoch()
     if log is None:
-        raise SourceStalled("rev.config holds no epoch yet")
+        raise SourceStalled("rev.config has no epoch yet; run `rev init`")
     stored = [epoch for (epoch,) in await clickhouse.execute("SELECT DISTINCT epoch FROM rev._log")]
     if not stored:
         rows = (await clickhouse.execute("SELECT count() FROM rev.entries"))[0][0]

@@ -157,8 +157,8 @@ class EventMaker:
     def _kept(self, plan: ColumnPlan) -> ColumnPlan:
         if SOURCE_TIME in plan.unused:
             raise MappingError(
-                f"a column is named {SOURCE_TIME}, where times are kept that the server would not take: feed it to"
-                f" timestamp, or keep it under another name (--map metadata.NAME={SOURCE_TIME})"
+                f"the column {SOURCE_TIME} has a reserved name: map it to timestamp, or keep it under another name"
+                f" (--map metadata.NAME={SOURCE_TIME})"
             )
         named = [c for c in plan.unused if c]
         return plan._replace(

@@ -176,7 +176,7 @@ def _csv_rows(records: Iterator[Record], header: list[str], nul: bool) -> Iterat
             elif len(cells) != width and not blank:
                 problem = BadCell("", f"has {len(cells)} cells, the header has {width}")
             elif cells == again:
-                problem = BadCell("", "is the header again")
+                problem = BadCell("", "repeats the header")
             elif nul or not text.isascii():
                 problem = _bad_text(cells, header)
             yield SourceRow(
