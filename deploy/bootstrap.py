@@ -65,7 +65,7 @@ async def _write_epoch(kafka: str, epoch: str) -> str:
             await producer.send_and_wait(topics.CONFIG, record, key=config.EPOCH)
         return epoch
     except ProducerFenced as error:
-        raise BootstrapError("another bootstrap of this cluster runs at this moment; run it again") from error
+        raise BootstrapError("another bootstrap of this cluster is running; wait for it, then try again") from error
     finally:
         await producer.stop()
 
@@ -96,7 +96,7 @@ async def _ensure_topics(settings: Settings) -> None:
         if lost and topics.CONFIG in there:
             # With an empty topic in its place, the log would be applied, and charged, again.
             names = ", ".join(lost)
-            raise BootstrapError(f"this log exists and has lost its topic {names}; restore it before anything starts")
+            raise BootstrapError(f"this log has lost its topic {names}; restore the topic before you start a service")
         # rev.config last: if it exists, so do all the others
         for group in ([t for t in missing if t.name != topics.CONFIG], [t for t in missing if t.name == topics.CONFIG]):
             if group:
@@ -112,8 +112,8 @@ def wrong_partitions(wanted: list[topics.Topic], there: dict[str, int]) -> str |
         found = there.get(topic.name, topic.partitions)
         if found != topic.partitions:
             return (
-                f"topic {topic.name} has {found} partitions and {topic.partitions} are wanted; the number of "
-                "partitions of a log is never changed, so set REV_PARTITIONS to what the log was created with"
+                f"topic {topic.name} must have {topic.partitions} partitions, not {found}; set REV_PARTITIONS to the"
+                " number that the log was created with, which never changes"
             )
     return None
 
@@ -151,4 +151,4 @@ async def _read_config(kafka: str) -> dict[bytes, bytes]:
     try:
         return await contents(kafka, topics.CONFIG, READ_WITHIN)
     except Hung as error:
-        raise BootstrapError(f"{topics.CONFIG} could not be read: {error}") from error
+        raise BootstrapError(f"cannot read {topics.CONFIG}: {error}") from error

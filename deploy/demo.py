@@ -179,7 +179,7 @@ def _ready(data: Path, process: subprocess.Popen[bytes] | None) -> dict[str, Any
         if process is not None and process.poll() is not None:
             raise SystemExit(process.returncode or 1)
         if time.monotonic() > deadline:
-            raise SystemExit(f"`rev up` was not up within {START_LIMIT:g} s; see {data / 'logs'}")
+            raise SystemExit(f"`rev up` did not start within {START_LIMIT:g} s; see {data / 'logs'}")
         time.sleep(0.05)
 
 
@@ -193,7 +193,7 @@ def main() -> int:
         with stack(data) as run:
             key = data / demo_key.FILE
             if not key.exists():
-                raise SystemExit(f"the gateway gave no demo key; see {data / 'logs' / 'gateway.log'}")
+                raise SystemExit(f"the gateway did not return a demo key; see {data / 'logs' / 'gateway.log'}")
             secret = key.read_text().strip()
             events, visit = traffic(random.Random(2026)), secrets.token_hex(4)
             done = _first(run["http"], secret, events, visit, console)

@@ -3,19 +3,23 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 OPEN = Gauge("rev_expirer_open", "Open outcomes", ["partition"])
-DUE = Gauge("rev_expirer_due", "Outcomes that were reminded of and that nothing has closed yet", ["partition"])
-OVERDUE = Gauge("rev_expirer_oldest_overdue_seconds", "How long the earliest of them has been due", ["partition"])
-REMINDERS = Counter("rev_expirer_reminders", "Expire commands that stand in rev.raw")
-REMINDERS_LOST = Counter("rev_expirer_reminders_lost", "Expire commands that may not; they are sent again", ["error"])
-CLOSED = Counter("rev_expirer_closed", "Closings seen in rev.state of outcomes that were reminded of", ["verdict"])
+DUE = Gauge("rev_expirer_due", "Outcomes that are due and not closed yet", ["partition"])
+OVERDUE = Gauge(
+    "rev_expirer_oldest_overdue_seconds", "Seconds for which the earliest of them has been due", ["partition"]
+)
+REMINDERS = Counter("rev_expirer_reminders", "Expire commands appended to rev.raw")
+REMINDERS_LOST = Counter(
+    "rev_expirer_reminders_lost", "Expire commands that may not be in rev.raw; they are sent again", ["error"]
+)
+CLOSED = Counter("rev_expirer_closed", "Outcomes closed in rev.state after an expire command", ["verdict"])
 LATENESS = Histogram(
     "rev_expirer_lateness_seconds",
-    "From expires_at to the accepted time of the command that closed the outcome as expired",
+    "Seconds from expires_at to the accepted time of the command that closed the outcome as expired",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 60, 600, 3600),
 )
 HEARTBEAT = Histogram(
     "rev_expirer_heartbeat_seconds",
-    "From sending a heartbeat to its acknowledgement; the clock is behind by the least of the last ten",
+    "Seconds from sending a heartbeat to its acknowledgement; the clock lags by the least of the last ten",
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5),
 )
 HEARTBEATS_LOST = Counter("rev_expirer_heartbeats_lost", "Heartbeats that were not acknowledged")

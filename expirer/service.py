@@ -54,7 +54,7 @@ class Expirer:
 
     def not_ready_reasons(self) -> list[str]:
         """Return the reasons why it is not ready; empty if it is."""
-        appends = None if self._appender.ready else "rev.raw takes no reminders"
+        appends = None if self._appender.ready else "rev.raw does not accept expire commands"
         reasons = [self._membership.not_ready_reason, self._heartbeat.not_ready_reason, appends]
         return [reason for reason in reasons if reason] + self._workers.not_ready_reasons()
 

@@ -63,7 +63,7 @@ class ExpiryWorker:
     def not_ready_reason(self) -> str | None:
         """Why it does not send every reminder now, or None."""
         if not self._complete:
-            return f"partition {self.partition}: reads {STATE}, {self._view.position} records so far"
+            return f"partition {self.partition}: reading {STATE}, now at offset {self._view.position}"
         age = self._view.confirmed_age()
         return f"partition {self.partition}: {STATE} was not read for {age:.0f} s" if age > UNCONFIRMED else None
 

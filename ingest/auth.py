@@ -47,7 +47,7 @@ def key_of(context: Context, request: web.Request) -> ApiKey:
     """
     secret = _bearer(request)
     if secret is None or not secret.startswith("rg_"):
-        raise Unauthorized("an API key is required: Authorization: Bearer rg_…", headers=CHALLENGE)
+        raise Unauthorized("an API key is required; send it as Authorization: Bearer rg_…", headers=CHALLENGE)
     require_view(context)
     key = context.view.keys_by_hash.get(hash_of(secret))
     if key is None or not key.is_active:
@@ -63,7 +63,7 @@ def require_admin(context: Context, request: web.Request) -> None:
     token = _bearer(request)
     given = (token or "").encode("utf-8", "surrogateescape")
     if not settings.admin_token or not hmac.compare_digest(given, settings.admin_token.encode()):
-        raise Unauthorized("the admin token is required: Authorization: Bearer …", headers=CHALLENGE)
+        raise Unauthorized("the admin token is required; send it as Authorization: Bearer …", headers=CHALLENGE)
 
 
 def require_view(context: Context) -> None:
@@ -92,11 +92,11 @@ def customer_of(context: Context, key: ApiKey, *named: str | None) -> str:
     """
     wanted = {name for name in named if name is not None}
     if len(wanted) > 1:
-        raise Invalid("customer_id in the body and in the query differ")
+        raise Invalid("customer_id must be the same in the body and in the query")
     name = wanted.pop() if wanted else None
     if key.customer_id != PLATFORM:
         if name is not None and name != key.customer_id:
-            raise Forbidden("customer_id is not the customer of this API key")
+            raise Forbidden("customer_id must be the customer of this API key")
         return key.customer_id
     if name is None:
         raise Invalid("customer_id is required with a platform key")
@@ -114,9 +114,9 @@ def check_customer_id(context: Context, name: str) -> None:
     if name in context.view.customers:
         return
     if not 1 <= len(name) <= MAX_NAME or has_control(name):
-        raise Invalid(f"customer_id must be 1 to {MAX_NAME} characters without control characters")
+        raise Invalid(f"customer_id must have 1 to {MAX_NAME} characters and no control characters")
     if name == PLATFORM or name.startswith(RESERVED):
-        raise Invalid("customer_id is reserved: '*' and ids that begin with '_' cannot be customers")
+        raise Invalid("customer_id must not be '*' or begin with '_'; these ids are reserved")
     plain_names.check("customer_id", name)
 
 

@@ -22,7 +22,7 @@ MAX_LABEL = 64
 """Maximum characters in an import_id."""
 
 # the patterns only describe; ingest.plain_names and ingest.auth refuse
-NAMED = "In NFC, without control or invisible characters or blanks at the ends."
+NAMED = "Unicode NFC, without control or invisible characters, and without whitespace at the ends."
 _END, _WITHIN = BLANK + CONTROL + INVISIBLE, CONTROL + INVISIBLE
 _REST = f"([^{_WITHIN}]*[^{_END}])?$"
 NAME_PATTERN = f"^[^{_END}]{_REST}"
@@ -37,27 +37,29 @@ def _text(pattern: str, description: str) -> Meta:
 
 
 Name = Annotated[str, _text(NAME_PATTERN, NAMED)]
-Customer = Annotated[str, _text(CUSTOMER_PATTERN, f"{NAMED} Not * and none that begins with _.")]
-Task = Annotated[str, _text(NAME_PATTERN, f"{NAMED} Not . or .. and none that begins with oc_.")]
+Customer = Annotated[str, _text(CUSTOMER_PATTERN, f"{NAMED} Must not be * or begin with _.")]
+Task = Annotated[str, _text(NAME_PATTERN, f"{NAMED} Must not be . or .., or begin with oc_.")]
 Label = Annotated[
     str,
     Meta(
-        description="A-Z a-z 0-9 _ . and -, but not . or .. alone.",
+        description="Characters A-Z a-z 0-9 _ . and -, but not . or .. alone.",
         extra_json_schema={"minLength": 1, "maxLength": MAX_LABEL, "pattern": LABEL_PATTERN},
     ),
 ]
 Id = Annotated[int, Meta(ge=0)]
 Reason = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_REASON, "pattern": TEXT_PATTERN})]
-Owner = Annotated[str, _text(OWNER_PATTERN, f"{NAMED} A customer, or * for a platform's key.")]
+Owner = Annotated[str, _text(OWNER_PATTERN, f"{NAMED} The customer, or * for a platform key.")]
 Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
-Time = Annotated[str, Meta(description="ISO 8601 with Z or an offset.", extra_json_schema={"format": "date-time"})]
+Time = Annotated[
+    str, Meta(description="An ISO 8601 time with Z or an offset.", extra_json_schema={"format": "date-time"})
+]
 Object = Annotated[
     msgspec.Raw, Meta(description="A JSON object, at most 16 KiB.", extra_json_schema={"type": ["object", "null"]})
 ]
 Rate = Annotated[
     msgspec.Raw,
     Meta(
-        description="Cents: a number or decimal text from 0 to 10^9 with at most 12 decimals.",
+        description="Cents: a number or a decimal string from 0 to 10^9 with at most 12 decimals.",
         extra_json_schema={"type": ["number", "string", "null"], "minimum": 0, "maximum": 10**9},
     ),
 ]

@@ -89,18 +89,20 @@ class CommandLog:
         reply = (await self._submit(CONFIG_KEY, command, "", 1, True, True)).reply
         if reply is None:
             metrics.UNKNOWN.inc()
-            raise MaybeRecorded("the change is recorded but not confirmed yet; look whether it is there")
+            raise MaybeRecorded("the change is recorded but not confirmed yet; read it back before you try again")
         if isinstance(reply, RefusedReply):
             raise decided(reply)
         if not isinstance(reply, ConfiguredReply):
-            raise TypeError(f"answer to a configuration command: {type(reply).__name__}")
+            raise TypeError(f"unexpected reply to a configuration command: {type(reply).__name__}")
         if reply.view_offset >= 0:
             try:
                 async with asyncio.timeout(self._timeout):
                     await follower.reached(reply.view_offset)
             except TimeoutError:
                 metrics.UNKNOWN.inc()
-                raise MaybeRecorded("the change is made but this gateway does not see it yet") from None
+                raise MaybeRecorded(
+                    "the change is made, but this gateway does not show it yet; read it back before you try again"
+                ) from None
         return reply
 
     def stop_waiting(self) -> None:
@@ -115,7 +117,7 @@ class CommandLog:
         load = self._shedder.decide(shard, customer_id)
         if load is ShardLoad.REFUSE:
             metrics.SHED.labels("refused").inc()
-            raise TooMany("this customer has too many events that are not priced yet")
+            raise TooMany("this customer has too many events that are not priced yet; try again later")
         if load is ShardLoad.ACCEPT and wait:
             metrics.SHED.labels("accepted").inc()
             wait = False
@@ -125,7 +127,7 @@ class CommandLog:
         self, key: bytes, command: bytes, customer_id: str, events: int, asks: bool, wait: bool
     ) -> SubmittedCommand:
         if len(command) > MAX_RECORD:
-            raise PayloadTooLarge(f"the events are larger than {MAX_RECORD} bytes together")
+            raise PayloadTooLarge(f"events must be at most {MAX_RECORD} bytes together; send fewer at once")
         self._require_disk()
         if not (asks and self._replies.ready):
             return SubmittedCommand(await self._append(key, command, ()), None)
@@ -142,10 +144,10 @@ class CommandLog:
             return await self._appender.append(key, command, headers)
         except NotRecorded as error:
             metrics.NOT_RECORDED.labels("append").inc()
-            raise NotRecordedYet("the log does not take appends now; nothing was recorded") from error
+            raise NotRecordedYet("the log does not accept appends now; nothing was recorded") from error
         except AppendUnknown as error:
             metrics.UNKNOWN.inc()
-            raise MaybeRecorded("the log did not answer in time; repeat with the same Idempotency-Key") from error
+            raise MaybeRecorded("the log did not acknowledge in time; retry with the same Idempotency-Key") from error
 
     async def _answer(self, future: "asyncio.Future[Reply]") -> Reply | None:
         """Return the reply, or None after REV_REPLY_TIMEOUT or when the gateway stops."""
@@ -178,7 +180,7 @@ def decided(reply: RefusedReply) -> Decided:
 def outcome_reply(reply: Reply | None) -> OutcomeReply:
     """Return a reply that must be about an outcome or a void. Raises TypeError: a bug."""
     if not isinstance(reply, OutcomeReply):
-        raise TypeError(f"answer about an outcome: {type(reply).__name__}")
+        raise TypeError(f"unexpected reply about an outcome: {type(reply).__name__}")
     return reply
 
 

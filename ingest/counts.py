@@ -58,16 +58,16 @@ def counted(body: EventBody) -> Counted:
     spelled = {name: f"quantities.{name}" for name in given}
     for kind, field, count in _counts(body):
         if given.setdefault(kind, count * MICRO) != count * MICRO:
-            raise Invalid(f"{spelled[kind]} and {field} differ")
+            raise Invalid(f"{spelled[kind]} and {field} must be equal; send only one of them")
         spelled.setdefault(kind, field)
     if len(given) > MAX_QUANTITIES:
-        raise Invalid(f"quantities must be at most {MAX_QUANTITIES}, not {len(given)}")
+        raise Invalid(f"quantities must have at most {MAX_QUANTITIES} names, not {len(given)}")
     kinds = {kind: _whole(kind, given.pop(kind)) for kind in TOKEN_KINDS if kind in given}
     tokens = sum(kinds.values())
     if tokens > MAX_TOKENS:
         raise Invalid(f"{_named(spelled, kinds)} must be at most {MAX_TOKENS} together")
     if body.tokens is not None and (kinds or body.usage is not UNSET) and body.tokens != tokens:
-        raise Invalid(f"tokens is {body.tokens} but {_named(spelled, kinds)} add up to {tokens}")
+        raise Invalid(f"tokens must be the sum of {_named(spelled, kinds) or 'usage'} ({tokens}), not {body.tokens}")
     part_in, part_out = kinds.pop(INPUT, None), kinds.pop(OUTPUT, None)
     if part_in is not None or part_out is not None:
         part_in, part_out = part_in or 0, part_out or 0
@@ -93,9 +93,9 @@ def quantity(name: str, raw: msgspec.Raw) -> int:
     """Return a quantity's JSON text, a number or decimal text, in micro-units. Raises Invalid naming the field."""
     field = f"quantities.{name[:80]}"
     if not NAME.fullmatch(name):
-        raise Invalid(f"{field}: the name must be 1 to 64 characters of a-z, 0-9, _ and .")
+        raise Invalid(f"{field} must have a name of 1 to 64 characters: a-z, 0-9, _ and .")
     if name in COMPONENTS:
-        raise Invalid(f"{field}: the name is reserved")
+        raise Invalid(f"{field} has a reserved name; choose another one")
     text = bytes(raw).decode("utf-8", "replace")
     if text.startswith('"') and text.endswith('"'):
         text = text[1:-1]
@@ -114,7 +114,7 @@ def quantity(name: str, raw: msgspec.Raw) -> int:
 def _whole(kind: str, micro: int) -> int:
     count, part = divmod(micro, MICRO)
     if part:
-        raise Invalid(f"quantities.{kind} must be a whole number: it counts tokens")
+        raise Invalid(f"quantities.{kind} must be a whole number, since it counts tokens")
     return count
 
 

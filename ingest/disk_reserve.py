@@ -40,7 +40,7 @@ class DiskReserve:
         try:
             found = self._statvfs(self._path)
         except OSError as error:
-            self.problem = f"disk: {self._path} cannot be looked at ({error.strerror})"
+            self.problem = f"disk: cannot read the free space of {self._path} ({error.strerror})"
             return
         free = found.f_bavail * found.f_frsize
         metrics.DISK_FREE.set(free)

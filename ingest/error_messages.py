@@ -21,12 +21,12 @@ _INDEX = re.compile(r"^\.events\[(\d+)\]")
 
 _WANTED = {
     "str": "a string",
-    "int": "a whole number",
+    "int": "an integer",
     "bool": "true or false",
     "object": "a JSON object",
     "array": "a list",
 }
-_GOT = {**_WANTED, "float": "a number with a point or an exponent", "bool": "true or false", "null": "null"}
+_GOT = {**_WANTED, "float": "a number with a decimal point or an exponent", "bool": "true or false", "null": "null"}
 
 DecodeFailure = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """The exceptions that decoding a body can raise."""
@@ -62,7 +62,7 @@ def _syntax(message: str, body: bytes) -> str:
         reason = message.removeprefix("JSON is malformed: ").replace("Input data was truncated", "it ends too early")
         return f"the body is not valid JSON: {reason}"
     if message == "Input data was truncated":
-        return "the body holds half a surrogate pair (\\ud800 to \\udfff), which is no character"
+        return "the body must not contain an unpaired surrogate (\\ud800 to \\udfff)"
     return f"the body is not valid JSON: {message.removeprefix('JSON is malformed: ')}"
 
 
@@ -80,17 +80,17 @@ def _validation(message: str, struct: type) -> str:
 def _must(what: str, where: str, struct: type) -> str:
     if expected := _EXPECTED.match(what):
         wanted = " or ".join(_WANTED.get(part, part) for part in expected[1].split(" | ") if part != "null")
-        return f"must be {wanted}, not {_GOT.get(expected[2], expected[2])}"
+        return f"must be {wanted}{_range(struct, where)}, not {_GOT.get(expected[2], expected[2])}"
     if length := _LENGTH.match(what):
         most = int(length[2]) if length[1] == "<=" else _max_length(struct, where)
         return f"must have 1 to {most} characters"
-    if bound := _BOUND.match(what):
-        return f"must be at {'most' if bound[1] == '<=' else 'least'} {bound[2]}"
+    if (bound := _BOUND.match(what)) or "out of range" in what:
+        if limits := _range(struct, where):
+            return f"must be an integer{limits}"
+        return f"must be at {'most' if bound[1] == '<=' else 'least'} {bound[2]}" if bound else "is out of range"
     if what.startswith("Invalid enum value "):
         given = what.removeprefix("Invalid enum value ")[:100]
         return f"must be one of {', '.join(_choices(struct, where))}, not {given}"
-    if "out of range" in what:
-        return "is a number out of range"
     return f"is invalid: {what}"
 
 
@@ -102,27 +102,33 @@ def _max_length(struct: type, where: str) -> int:
     """Return the maximum length of a field in characters; MAX_NAME if the field is not found, as in a list."""
     for field in msgspec.structs.fields(struct):
         if field.encode_name == where:
-            found = [limit for limit in _limits(msgspec.inspect.type_info(field.type)) if limit is not None]
-            return min(found, default=MAX_NAME)
+            members = _members(msgspec.inspect.type_info(field.type))
+            texts = [info.max_length for info in members if isinstance(info, msgspec.inspect.StrType)]
+            return min((length for length in texts if length is not None), default=MAX_NAME)
     return MAX_NAME
 
 
-def _limits(info: Any) -> list[int | None]:
+def _range(struct: type, where: str) -> str:
+    """Return `` from 0 to 100`` for an integer field with both bounds, otherwise an empty string."""
+    for field in msgspec.structs.fields(struct):
+        if field.encode_name == where:
+            for info in _members(msgspec.inspect.type_info(field.type)):
+                if isinstance(info, msgspec.inspect.IntType) and info.ge is not None and info.le is not None:
+                    return f" from {info.ge} to {info.le}"
+    return ""
+
+
+def _members(info: Any) -> list[Any]:
     if isinstance(info, msgspec.inspect.UnionType):
-        return [limit for member in info.types for limit in _limits(member)]
-    if isinstance(info, msgspec.inspect.Metadata):
-        return _limits(info.type)
-    return [info.max_length] if isinstance(info, msgspec.inspect.StrType) else []
+        return [member for part in info.types for member in _members(part)]
+    return [info.type] if isinstance(info, msgspec.inspect.Metadata) else [info]
 
 
 def _choices(struct: type, name: str) -> list[str]:
     for field in msgspec.structs.fields(struct):
         if field.encode_name == name:
-            return [str(choice) for choice in _literals(msgspec.inspect.type_info(field.type))]
+            members = _members(msgspec.inspect.type_info(field.type))
+            return [
+                str(one) for info in members if isinstance(info, msgspec.inspect.LiteralType) for one in info.values
+            ]
     return []
-
-
-def _literals(info: Any) -> list[Any]:
-    if isinstance(info, msgspec.inspect.UnionType):
-        return [value for member in info.types for value in _literals(member)]
-    return list(info.values) if isinstance(info, msgspec.inspect.LiteralType) else []

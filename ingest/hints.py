@@ -61,9 +61,7 @@ _CACHE_READ = (
 )  # fmt: skip
 _CACHE_WRITE = ("cachecreationinputtokens", "cachecreationtokencount", "cachewritetokens", "cachewritetokencount")
 _REASONING = ("reasoningtokens", "reasoningtokencount", "thoughtstokencount", "thinkingtokens")
-_INCLUDED = (
-    "? No token counts in two fields: subtract it from {} where the provider includes it, or give its object as usage"
-)
+_INCLUDED = "? Leave these tokens out of {}, or send the provider's object as usage"
 MORE: dict[str, tuple[str, str]] = {
     **dict.fromkeys(_CACHE_READ, ("tokens_cache_read", _INCLUDED.format("tokens_input"))),
     **dict.fromkeys(_CACHE_WRITE, ("tokens_cache_write", _INCLUDED.format("tokens_input"))),

@@ -11,8 +11,7 @@ from schemas.commands import EMPTY
 from schemas.limits import MAX_DEPTH, MAX_OBJECT
 
 _OPENERS = (b"{", b"[")
-_decode_any = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(text.encode())).decode
-"""Decodes JSON, but keeps the text of a number with a point or exponent: no float."""
+_decode_any = msgspec.json.Decoder().decode
 
 
 def json_object(name: str, raw: msgspec.Raw) -> msgspec.Raw:
@@ -25,7 +24,7 @@ def json_object(name: str, raw: msgspec.Raw) -> msgspec.Raw:
 
 
 def decoded_object(name: str, text: bytes) -> dict[str, Any]:
-    """Return a decoded JSON object; numbers that are no integers are Raw.
+    """Return a decoded JSON object; nobody reads its floats.
 
     The decoder of a body does not check raw text, so it is decoded once here: UTF-8, depth and numbers.
     Raises Invalid.

@@ -31,7 +31,7 @@ def routes(context: Context) -> list[Route]:
             Operation(
                 hdrs.METH_POST,
                 "/v1/meter",
-                "Record one event; the answer holds its exact price, which no crash changes.",
+                "Record one event; the response holds its exact price.",
                 auth=Auth.KEY,
                 responses={201: MeterResponse, 202: AcceptedResponse},
                 body=EventBody,
@@ -73,7 +73,7 @@ async def one(context: Context, request: web.Request) -> web.Response:
         shown = metered(customer_id, event, reply.receipt, test, reply.voided)
         return http_response(warned(shown, warnings), 201, REPLAYED if reply.replayed else None)
     if reply is not None:
-        raise TypeError(f"answer to a meter command: {type(reply).__name__}")
+        raise TypeError(f"unexpected reply to a meter command: {type(reply).__name__}")
     id = event_id(appended.partition, appended.offset)
     where = location(key, customer_id, "events", str(id))
     shown = render.accepted(customer_id, event, id, appended.timestamp_ms, test)
@@ -101,7 +101,7 @@ async def many(context: Context, request: web.Request) -> web.Response:
         shown = render.batch_metered(partition, offset, reply, mode == "test")
         return http_response(warned(shown, warnings), 201, REPLAYED if replayed else None)
     if reply is not None:
-        raise TypeError(f"answer to a batch: {type(reply).__name__}")
+        raise TypeError(f"unexpected reply to a batch: {type(reply).__name__}")
     where = location(key, customer_id, "events", str(event_id(partition, offset)))
     shown = render.batch_accepted(partition, offset, events, mode == "test")
     return http_response(warned(shown, warnings), 202, where)

@@ -22,8 +22,8 @@ from warehouse.errors import Unavailable
 JSON = "application/json"
 _log = structlog.get_logger("ingest")
 _WORDS = {
-    404: ("there is nothing at this path", "not_found"),
-    405: ("this method is not allowed here", "method_not_allowed"),
+    404: ("this path does not exist", "not_found"),
+    405: ("this path does not allow this method; the Allow header lists those that it does", "method_not_allowed"),
     413: ("the body is too large", "too_large"),
     417: ("Expect must be 100-continue or absent", "invalid_request"),
 }
@@ -62,7 +62,7 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
     except Exception as error:
         metrics.BUGS.inc()
         _log.exception("unexpected error", request_id=id, method=request.method, path=request.path, error=repr(error))
-        response = refusal(500, "internal", "an unexpected error; it is logged under this request_id", id)
+        response = refusal(500, "internal", "internal server error; the log names its cause under this request_id", id)
     if not response.prepared:
         response.headers["X-Request-Id"] = id
     resource = request.match_info.route.resource

@@ -49,8 +49,8 @@ async def _refuse(context: Context, customer_id: str) -> None:
     if customer_id in context.view.customers:
         return
     alike = context.view.alike(customer_id) or near(customer_id, tuple(context.view.customers))
-    known = f"; did you mean {alike[0]!r}?" if alike else ""
-    raise Invalid(f"customer_id {customer_id!r} is not known here{known} Make it an API key first")
+    suggestion = f"; did you mean {alike[0]!r}?" if alike else "."
+    raise Invalid(f"customer_id {customer_id!r} does not exist{suggestion} Create an API key for a new customer first")
 
 
 async def _make_known(context: Context, key: ApiKey, customer_id: str) -> None:
@@ -79,7 +79,7 @@ def _warnings(context: Context, customer_id: str) -> list[str]:
     if known is not None and not known.metered:
         return []
     return [
-        f"customer_id {customer_id!r} looks like {other!r}, which was here before; ids are compared letter by letter"
+        f"customer_id {customer_id!r} looks like the older {other!r}; ids are compared exactly"
         for other in context.view.alike(customer_id)
         if known is None or context.view.customers[other].created_at <= known.created_at
     ]

@@ -20,15 +20,15 @@ VERSION = "1"
 REF = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"{(\w+)}")
 _REFUSALS = {
-    "400": "Invalid; the error names what.",
-    "401": "No or no valid credentials.",
-    "403": "Another customer's.",
+    "400": "The request is invalid; error names the field.",
+    "401": "The credentials are missing or invalid.",
+    "403": "The credentials belong to another customer.",
     "404": "Not found.",
-    "409": "A conflict with what is recorded.",
-    "413": "Too large.",
-    "415": "Not JSON, or an unknown encoding.",
-    "429": "Too many events that are not priced yet.",
-    "503": "not_recorded, or unknown: it may be recorded.",
+    "409": "The request conflicts with what is recorded.",
+    "413": "The body is too large.",
+    "415": "The body is not JSON, or has an unknown encoding.",
+    "429": "The customer has too many events that are not priced yet.",
+    "503": "With code not_recorded, nothing was recorded; with code unknown, it may be.",
 }
 _SCHEMES = {
     Auth.KEY: {"type": "http", "scheme": "bearer", "description": "An API key, rg_…"},
@@ -43,7 +43,10 @@ _PARAMETERS: dict[str, Json] = {
     "customer_id": msgspec.json.schema(Customer),
     **dict.fromkeys(("agent_id", "action", "model", "idempotency_key"), msgspec.json.schema(Name)),
     **dict.fromkeys(("from", "to"), msgspec.json.schema(Time)),
-    "outcome_id": {**msgspec.json.schema(Name), "description": "oc_ and an event id, or a task_id."},
+    "outcome_id": {
+        **msgspec.json.schema(Name),
+        "description": "The id of an outcome (oc_ and an event id), or its task_id.",
+    },
     "status": {"enum": list(STATUSES)},
     "outcome": {"enum": list(OUTCOMES)},
     "period": {"enum": list(PERIODS)},
@@ -59,7 +62,7 @@ _PARAMETERS: dict[str, Json] = {
 
 def route(rows: Sequence[Route]) -> Route:
     """Return the route that describes ``rows`` and itself."""
-    own = Operation(hdrs.METH_GET, "/openapi.json", "This description.", Auth.NONE, {200: None})
+    own = Operation(hdrs.METH_GET, "/openapi.json", "Get this OpenAPI document.", Auth.NONE, {200: None})
     body = msgspec.json.encode(document([*(row.operation for row in rows), own]))
 
     async def show(request: web.Request) -> web.Response:
@@ -123,7 +126,7 @@ def _require(schema: Json, names: Sequence[str]) -> None:
 
 def _response(made: type | None, schemas: Mapping[type, Json]) -> Json:
     if made is None:
-        return {"description": "As the summary says."}
+        return {"description": "Success."}
     summary = (made.__doc__ or made.__name__).strip().splitlines()[0]
     return {"description": summary, "content": _json(schemas[made])}
 

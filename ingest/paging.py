@@ -15,7 +15,10 @@ import msgspec
 from ingest.problems import Invalid
 from schemas.limits import DEFAULT_LIST, MAX_LIST
 
-QUERY = {"limit": f"1 to {MAX_LIST}, {DEFAULT_LIST} when absent.", "cursor": "next_cursor of the page before."}
+QUERY = {
+    "limit": f"Maximum number of items, 1 to {MAX_LIST}; {DEFAULT_LIST} by default.",
+    "cursor": "next_cursor of the previous page.",
+}
 
 Item = TypeVar("Item")
 Rank = tuple[int, str]
@@ -38,7 +41,7 @@ def _limit(text: str | None) -> int:
     if text is None:
         return DEFAULT_LIST
     if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_LIST:
-        raise Invalid(f"limit must be a whole number from 1 to {MAX_LIST}")
+        raise Invalid(f"limit must be an integer from 1 to {MAX_LIST}")
     return int(text)
 
 
@@ -54,4 +57,4 @@ def _decode(cursor: str | None) -> Rank | None:
         rank: Rank = _rank(text)
         return rank
     except (ValueError, binascii.Error) as error:
-        raise Invalid("cursor must be the next_cursor of an earlier answer of this list") from error
+        raise Invalid("cursor must be a next_cursor that this list returned") from error

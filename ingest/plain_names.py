@@ -42,12 +42,12 @@ def check(field: str, name: str | None) -> None:
     if _has_control(name):
         raise Invalid(f"{field} must not contain control characters")
     if _has_blank_end(name):
-        raise Invalid(f"{field} must not begin or end with a blank: it is {_shown(name)}")
+        raise Invalid(f"{field} must not begin or end with whitespace: it is {_shown(name)}")
     if found := _has_invisible(name):
         raise Invalid(f"{field} must not contain the invisible character U+{ord(found[0]):04X}: it is {_shown(name)}")
     if not unicodedata.is_normalized("NFC", name):
         wanted = unicodedata.normalize("NFC", name)
-        raise Invalid(f"{field} must be in Unicode's form NFC: send {_shown(wanted)} instead of {_shown(name)}")
+        raise Invalid(f"{field} must be in Unicode NFC: send {_shown(wanted)} instead of {_shown(name)}")
 
 
 def _shown(name: str) -> str:

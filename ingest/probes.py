@@ -37,9 +37,12 @@ def routes(context: Context, shedder: Shedder) -> list[Route]:
     get, none = hdrs.METH_GET, Auth.NONE
     both = {200: ReadinessResponse, 503: ReadinessResponse}
     return [
-        Route(Operation(get, "/livez", "Whether the process lives.", none, {200: ReadinessResponse}), livez),
-        Route(Operation(get, "/readyz", "Whether it may be sent traffic, and why not.", none, both), readyz),
-        Route(Operation(get, "/metrics", "Prometheus text.", none, {200: None}), figures),
+        Route(Operation(get, "/livez", "Check that the process runs.", none, {200: ReadinessResponse}), livez),
+        Route(
+            Operation(get, "/readyz", "Check that the gateway is ready for traffic; reasons says why not.", none, both),
+            readyz,
+        ),
+        Route(Operation(get, "/metrics", "Get the metrics as Prometheus text.", none, {200: None}), figures),
     ]
 
 
@@ -47,7 +50,7 @@ def reasons(context: Context) -> list[str]:
     """Return the reasons why the gateway is not ready; empty when it may receive traffic."""
     why: list[str] = []
     if not context.appender.ready:
-        why.append("kafka: the log does not take appends")
+        why.append("kafka: the log does not accept appends")
     if not context.replies.ready:
         why.append("replies: the position in rev.replies is not known yet")
     age = context.follower.confirmed_age()

@@ -58,7 +58,7 @@ async def _read(request: web.Request, within: float) -> bytes:
         async with asyncio.timeout(within):
             return await request.read()
     except TimeoutError as error:
-        raise Invalid(f"the body did not come within {within:g} s") from error
+        raise Invalid(f"the body did not arrive within {within:g} s") from error
     except (ConnectionError, ClientPayloadError) as error:
         # the client may be gone, but this is not the gateway's fault
         raise Invalid("the body was cut off before its end") from error

@@ -28,7 +28,7 @@ def parse(text: str) -> int:
     if match[3] is None:
         raise TimeError("must have a time zone: Z or an offset such as +02:00")
     if (offset := _OFFSET.fullmatch(match[3])) and (int(offset[1]) > 23 or int(offset[2] or 0) > 59):
-        raise TimeError(f"has the offset {match[3]}, which is none: offsets go from -23:59 to +23:59")
+        raise TimeError(f"must have an offset from -23:59 to +23:59, not {match[3]}")
     try:
         # convert to UTC here: an offset may move the time outside the supported years
         moment = datetime.fromisoformat(text.upper()).astimezone(UTC)

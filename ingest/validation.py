@@ -91,7 +91,7 @@ def events_of(bodies: list[EventBody], customer_id: str, key: str | None, bounds
     for index, body in enumerate(bodies):
         try:
             if body.customer_id is not None and body.customer_id != customer_id:
-                raise Forbidden("customer_id is not the customer of this batch")
+                raise Forbidden("customer_id must be the customer of this batch")
             append(event_of(body, f"{key}#{index}" if key is not None else None, bounds))
         except Invalid as error:
             errors.append(IndexedError(index, error.error))
@@ -165,7 +165,7 @@ def header_key(given: list[str]) -> str | None:
     if len(given) > 1:
         raise Invalid("Idempotency-Key is given twice")
     if not 1 <= len(given[0]) <= MAX_NAME or has_control(given[0]):
-        raise Invalid(f"Idempotency-Key must be 1 to {MAX_NAME} characters without control characters")
+        raise Invalid(f"Idempotency-Key must have 1 to {MAX_NAME} characters and no control characters")
     plain_names.check("Idempotency-Key", given[0])
     return given[0]
 
@@ -187,7 +187,7 @@ def expiry(text: str, now: int, repeats: int = 0) -> int:
     if at <= now - repeats:
         raise Invalid("expires_at must be in the future")
     if at > now + MAX_TTL:
-        raise Invalid(f"expires_at must be at most {MAX_TTL // DAY} days ahead")
+        raise Invalid(f"expires_at must be at most {MAX_TTL // DAY} days in the future")
     return at
 
 
@@ -205,7 +205,7 @@ def _no_control(name: str, text: str) -> None:
 def _expiry(body: EventBody, bounds: TimeBounds, key: str | None) -> int | None:
     field = "expires_at" if body.expires_at is not None else "on_expiry"
     if body.outcome != "pending":
-        raise Invalid(f"{field} is only for events with outcome pending")
+        raise Invalid(f"{field} is allowed only with outcome pending")
     if body.expires_at is None:
         return None
     return expiry(body.expires_at, bounds.now, 0 if key is None else bounds.now - bounds.oldest)
@@ -214,11 +214,11 @@ def _expiry(body: EventBody, bounds: TimeBounds, key: str | None) -> int | None:
 def _event_time(text: str, bounds: TimeBounds) -> int:
     at = _time("timestamp", text)
     if at > bounds.latest:
-        raise Invalid(f"timestamp must be at most 5 minutes ahead; it is {iso(bounds.now)} here")
+        raise Invalid(f"timestamp must be at most 5 minutes in the future; the gateway's time is {iso(bounds.now)}")
     if at < bounds.oldest:
         raise Invalid(
-            f"timestamp lies too far back: at most {spelled(bounds.now - bounds.oldest)} are allowed. Leave it out and"
-            " keep it in metadata: then the event counts when it is accepted"
+            f"timestamp must be at most {spelled(bounds.now - bounds.oldest)} in the past; leave it out to count the"
+            " event when it is accepted, and keep the time in metadata"
         )
     return at
 
@@ -241,7 +241,7 @@ def _labels(body: EventBody) -> dict[str, str]:
 
 
 def _too_many(count: int) -> Invalid:
-    return Invalid(f"events must be at most {MAX_EVENTS}, not {count}")
+    return Invalid(f"events must have 1 to {MAX_EVENTS} items, not {count}")
 
 
 def _count(body: bytes) -> None:

@@ -16,7 +16,7 @@ from ingest.request_body import body_of, query_of
 from ingest.validation import header_key
 from schemas.config import ApiKey
 
-QUERY = {"customer_id": "The customer, with a platform key."}
+QUERY = {"customer_id": "The customer; required with a platform key."}
 REPLAYED = {"Idempotent-Replayed": "true"}
 KEY_HEADER = "Idempotency-Key"
 
@@ -47,7 +47,7 @@ def one_key(request: web.Request, own: str | None) -> str | None:
     """
     header = given_key(request)
     if header is not None and own is not None and header != own:
-        raise Invalid("Idempotency-Key and idempotency_key differ")
+        raise Invalid("Idempotency-Key and idempotency_key must be equal")
     return own if own is not None else header
 
 

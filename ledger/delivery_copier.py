@@ -72,7 +72,7 @@ def line(partition: int, record: LogRecord) -> bytes:
     """Return a record with its place added. Raises InsertRefused if it is not a JSON object."""
     value = record.value.strip()
     if not (value.startswith(b"{") and value.endswith(b"}") and len(value) > 2):
-        raise InsertRefused("no JSON object")
+        raise InsertRefused("not a JSON object")
     return b'{"log_partition":%d,"log_offset":%d,' % (partition, record.offset) + value[1:]
 
 

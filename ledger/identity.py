@@ -28,12 +28,12 @@ async def check(clickhouse: ClickHouse, read_epoch: Callable[[], Awaitable[str |
     """
     log = await read_epoch()
     if log is None:
-        raise SourceStalled("rev.config holds no epoch yet")
+        raise SourceStalled("rev.config has no epoch yet; run `rev init`")
     stored = [epoch for (epoch,) in await clickhouse.execute("SELECT DISTINCT epoch FROM rev._log")]
     if not stored:
         rows = (await clickhouse.execute("SELECT count() FROM rev.entries"))[0][0]
         if rows != "0":
-            raise WrongLog(f"the ledger holds {rows} rows but does not say of which log; this log's epoch is {log}")
+            raise WrongLog(f"the ledger has {rows} rows but does not name its log; the epoch of this log is {log}")
         await clickhouse.insert(f"INSERT INTO rev._log (epoch) VALUES ('{_plain(log)}')")
         return log
     if stored != [log]:
@@ -43,5 +43,5 @@ async def check(clickhouse: ClickHouse, read_epoch: Callable[[], Awaitable[str |
 
 def _plain(epoch: str) -> str:
     if not epoch.isalnum():
-        raise WrongLog(f"{epoch!r} is not an epoch: want letters and digits")
+        raise WrongLog(f"{epoch!r} is not an epoch; it must be alphanumeric")
     return epoch

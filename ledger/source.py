@@ -73,6 +73,6 @@ async def _translated(call: Awaitable[T]) -> T:
     try:
         return await call
     except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
-        raise WrongLog(f"the log does not hold the ledger's next offset: {error!r}") from error
+        raise WrongLog(f"the log does not have the ledger's next offset: {error!r}") from error
     except (KafkaError, Hung) as error:
         raise SourceStalled(f"Kafka: {error!r}") from error

@@ -75,7 +75,7 @@ def parse_retry_key(key: bytes) -> tuple[int, int, int, bool]:
     """Return endpoint, offset, index and replay. Raises ValueError for any other key."""
     kind, webhook, offset, event_index, replay = key.split(b"/")
     if kind != b"retry":
-        raise ValueError(f"no key of a retry: {key!r}")
+        raise ValueError(f"not the key of a retry: {key!r}")
     return int(webhook), int(offset), int(event_index), replay == b"1"
 
 

@@ -359,7 +359,7 @@ class EndpointQueue:
             delivery for delivery in self.deliveries.values() if delivery.tries and delivery.ref not in self.in_flight
         ]
         waiting.sort(key=lambda delivery: (-delivery.tries, delivery.ref))
-        return [self.discard(delivery, "too many deliveries wait to be tried again") for delivery in waiting[:EVICTED]]
+        return [self.discard(delivery, "too many deliveries wait for a retry") for delivery in waiting[:EVICTED]]
 
     def discard(self, delivery: Delivery, why: str) -> AttemptResult:
         """Give up one delivery that is not in flight."""

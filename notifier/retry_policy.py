@@ -42,14 +42,14 @@ def decide_retry(tries: int, answer: WebhookResponse, now: int, jitter: float, r
     if status is not None and 200 <= status < 300:
         return RetryDecision("delivered")
     if status == GONE:
-        return RetryDecision("dead", error="410: gone for good", disable="the endpoint answered 410 Gone")
+        return RetryDecision("dead", error="status 410: the endpoint is gone", disable="the endpoint answered 410 Gone")
     if answer.final:
         return RetryDecision("dead", error=answer.error or "refused")
     if status is not None and is_refusal(status) and not in_rotation(status, now, rotated_at):
-        return RetryDecision("dead", error=f"{status}: not tried again")
+        return RetryDecision("dead", error=f"status {status}: not retried")
     hold = None if answer.retry_after_s is None else now + min(HOLD, int(answer.retry_after_s * 1000))
     if tries >= TRIES:
-        return RetryDecision("dead", error=f"{reason(answer)}; given up after {tries} tries", hold=hold)
+        return RetryDecision("dead", error=f"{reason(answer)}; given up after {tries} attempts", hold=hold)
     asked = 0 if answer.retry_after_s is None else min(LONGEST, int(answer.retry_after_s * 1000))
     wait = max(WAITS[tries - 1], asked)
     return RetryDecision("retry", now + wait + int(wait * JITTER * jitter), reason(answer), hold=hold)

@@ -220,9 +220,9 @@ class DeliveryScheduler:
         for queue in self.queues.behind():
             since = queue.ranges.oldest()
             if queue.ranges.behind(self.next) > limit:
-                queue.disable(f"more than {limit} records wait to be considered")
+                queue.disable(f"more than {limit} records wait to be processed")
             elif since is not None and since < oldest and any(one.resolved for one in queue.ranges):
-                queue.disable("its backlog is older than what the log keeps for sure")
+                queue.disable("its backlog is older than the guaranteed retention of the log")
         disabling = [queue for queue in self.queues if queue.disabling and not queue.closed]
         found = [(self._endpoints.active(queue.webhook), queue.disabling or "") for queue in disabling]
         return [(endpoint, reason) for endpoint, reason in found if endpoint is not None]

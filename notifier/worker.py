@@ -171,13 +171,13 @@ class DeliveryWorker:
         """Raise LogMismatch if the position is of another log, or beyond the end of this one."""
         here, epoch = f"partition {self.partition}: position {known.next}", self._config.endpoints.epoch
         if known.epoch != epoch:
-            raise LogMismatch(f"{here} of log {known.epoch}, this is log {epoch}")
+            raise LogMismatch(f"{here} belongs to log {known.epoch}, but this is log {epoch}")
         for _ in range(ASKED):  # a broker that has just restarted may return an old end for a moment
             if known.next <= end:
                 return
             await asyncio.sleep(1.0)
             _, end = await tail.bounds()
-        raise LogMismatch(f"{here}, the log ends at {end}")
+        raise LogMismatch(f"{here}, but the log ends at {end}")
 
     async def _fresh_start(self, tail: EntryReader, end: int) -> int:
         """Return where to begin a partition that never had an owner: at the first record after the first endpoint."""

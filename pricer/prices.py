@@ -74,7 +74,15 @@ def parsed_price(installed: bytes) -> ParsedPrice:
     price = decode_price(installed)
     rates = price.rates
     return ParsedPrice(
-        ref=PriceRef(price.id, price.action_type, rates, price.offset, price.is_default, price.model, price.provider),
+        ref=PriceRef(
+            id=price.id,
+            action_type=price.action_type,
+            rates=rates,
+            offset=price.offset,
+            is_default=price.is_default,
+            model=price.model,
+            provider=price.provider,
+        ),
         base=parse_cents(rates.base),
         token=parse_cents(rates.token),
         bonus=parse_cents(rates.bonus),
@@ -131,7 +139,9 @@ def _itemized(price: ParsedPrice, event: MeterEvent, success: bool) -> Amounts:
         micro = parse_quantity(text)
         pico, part = divmod(micro * its.pico, MICRO)
         if part:
-            raise NotPriced(f"quantities.{name} times its rate needs more than 12 decimals of a cent")
+            raise NotPriced(
+                f"quantities.{name} must cost a number of cents with at most 12 decimals; its rate has too many"
+            )
         lines.append(Line(name, text, its.rate.rate, its.rate.per, format_cents(pico)))
         if is_token:
             token += pico
@@ -181,14 +191,14 @@ def canonical_rates(rates: Rates) -> Rates:
 def _canonical_rate(rate: QuantityRate) -> QuantityRate:
     field = f"rates.{rate.name}"
     if not NAME.fullmatch(rate.name):
-        raise MoneyError(f"{field[:80]}: the name must be 1 to 64 characters of a-z, 0-9, _ and .")
+        raise MoneyError(f"{field[:80]} must have a name of 1 to 64 characters: a-z, 0-9, _ and .")
     if rate.name in COMPONENTS:
-        raise MoneyError(f"{field}: the name is reserved")
+        raise MoneyError(f"{field} has a reserved name; choose another one")
     if not 1 <= rate.per <= MAX_PER:
         raise MoneyError(f"{field}.per must be from 1 to {MAX_PER}")
     cents = _canonical(field, rate.rate)
     if parse_cents(cents) % rate.per:
-        raise MoneyError(f"{field}: {cents} cents per {rate.per} needs more than 12 decimals for one unit")
+        raise MoneyError(f"{field} must have at most 12 decimals for one unit, unlike {cents} cents per {rate.per}")
     return QuantityRate(rate.name, cents, rate.per)
 
 

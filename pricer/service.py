@@ -94,7 +94,7 @@ class PartitionCheck:
             try:
                 return await self._ask()
             except (KafkaError, OSError) as error:
-                self._not_ready_reason = f"Kafka does not tell the partitions of {RAW}: {error!r}"
+                self._not_ready_reason = f"cannot read the partitions of {RAW} from Kafka: {error!r}"
                 log.warning("pricer_waits", error=repr(error))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(RETRY):

@@ -92,7 +92,7 @@ def without_rate(names: Iterable[str], rates: Iterable[QuantityRate]) -> str | N
 
 def no_rate(name: str, action: str) -> str:
     """Return the error message for a quantity that the price of an action has no rate for."""
-    return f"quantities.{name} has no rate: the price of action {action!r} does not name it"
+    return f"quantities.{name} must have a rate in the price of action {action!r}"
 
 
 def format_quantity(micro: int) -> str:

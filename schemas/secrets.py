@@ -36,14 +36,14 @@ class SecretBox:
 
     def __init__(self, key: bytes) -> None:
         if len(key) != KEY_BYTES:
-            raise SecretError(f"a key has {KEY_BYTES} bytes, this one {len(key)}")
+            raise SecretError(f"the key must have {KEY_BYTES} bytes, not {len(key)}")
         self._cipher = AESGCM(key)
 
     def encrypt(self, text: str, random_bytes: RandomBytes) -> str:
         """Return ASCII text that :meth:`decrypt` of a box with the same key turns back; different each time."""
         nonce = random_bytes(_NONCE_BYTES)
         if len(nonce) != _NONCE_BYTES:
-            raise SecretError("the source of randomness gave another number of bytes than it was asked for")
+            raise SecretError("the source of randomness returned a wrong number of bytes")
         sealed = self._cipher.encrypt(nonce, text.encode(), _PURPOSE)
         return _FORM + base64.b64encode(nonce + sealed).decode()
 
@@ -71,10 +71,10 @@ def signing_key(secret: str) -> bytes:
     Its padding is optional. Raises SecretError.
     """
     if not secret.startswith(PREFIX):
-        raise SecretError(f"a webhook secret begins with {PREFIX}")
+        raise SecretError(f"a webhook secret must begin with {PREFIX}")
     found = _decode(secret[len(PREFIX) :])
     if not found:
-        raise SecretError(f"a webhook secret is {PREFIX} and base64")
+        raise SecretError(f"a webhook secret must be {PREFIX} and base64")
     return found
 
 
@@ -85,7 +85,7 @@ def read_key(text: str) -> bytes:
     """
     found = _decode(text.strip().translate(_URL_SAFE))
     if found is None or len(found) != KEY_BYTES:
-        raise SecretError(f"REV_SECRET_KEY: want base64 of {KEY_BYTES} bytes")
+        raise SecretError(f"REV_SECRET_KEY must be base64 of {KEY_BYTES} bytes")
     return found
 
 

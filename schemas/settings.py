@@ -27,10 +27,10 @@ def duration(name: str, text: str, most: int | None = None) -> int:
     """Return the milliseconds of a duration with a unit, at most ``most``. Raises SettingError naming the variable."""
     match = re.fullmatch(r"(\d+)(ms|s|m|h|d)", text)
     if not match:
-        raise SettingError(f"{name}={text!r}: want a whole number and one of ms, s, m, h, d, such as 35d")
+        raise SettingError(f"{name} must be an integer and one of ms, s, m, h, d, such as 35d, not {text!r}")
     found = int(match[1]) * UNITS[match[2]]
     if most is not None and found > most:
-        raise SettingError(f"{name}={text!r}: want at most {most // DAY}d")
+        raise SettingError(f"{name} must be at most {most // DAY}d, not {text!r}")
     return found
 
 
@@ -48,21 +48,21 @@ def window(name: str, text: str) -> int:
     """
     found = duration(name, text)
     if found > MAX_WINDOW:
-        raise SettingError(f"{name}={text!r}: want at most 35d, since the log is kept for 36d")
+        raise SettingError(f"{name} must be at most 35d, since the log is kept for 36d, not {text!r}")
     return found
 
 
 def whole(name: str, text: str, low: int, high: int) -> int:
     """Return an integer in [low, high]. Raises SettingError naming the variable."""
     if not re.fullmatch(r"\d{1,12}", text) or not low <= int(text) <= high:
-        raise SettingError(f"{name}={text!r}: want a whole number from {low} to {high}")
+        raise SettingError(f"{name} must be an integer from {low} to {high}, not {text!r}")
     return int(text)
 
 
 def flag(name: str, text: str) -> bool:
     """Return the value of 0 or 1. Raises SettingError naming the variable for anything else."""
     if text not in ("0", "1"):
-        raise SettingError(f"{name}={text!r}: want 0 or 1")
+        raise SettingError(f"{name} must be 0 or 1, not {text!r}")
     return text == "1"
 
 
@@ -74,7 +74,7 @@ def http_url(name: str, text: str) -> str:
     except ValueError:  # the port is not a number
         usable = False
     if not usable:
-        raise SettingError(f"{name}={text!r}: want http://HOST:PORT")
+        raise SettingError(f"{name} must be of the form http://HOST:PORT, not {text!r}")
     return text
 
 
@@ -88,7 +88,7 @@ def secret_key(name: str, text: str) -> str:
             read_key(text)
     except SecretError:
         raise SettingError(
-            f"{name}: want base64 of {KEY_BYTES} bytes, such as `openssl rand -base64 {KEY_BYTES}` makes"
+            f"{name} must be base64 of {KEY_BYTES} bytes; create one with `openssl rand -base64 {KEY_BYTES}`"
         ) from None
     return text
 
@@ -96,7 +96,7 @@ def secret_key(name: str, text: str) -> str:
 def choice(name: str, text: str, words: tuple[str, ...]) -> str:
     """Return one of a few words. Raises SettingError naming the variable."""
     if text not in words:
-        raise SettingError(f"{name}={text!r}: want {' or '.join(words)}")
+        raise SettingError(f"{name} must be {' or '.join(words)}, not {text!r}")
     return text
 
 

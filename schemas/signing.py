@@ -91,7 +91,7 @@ def verify(
     if not event_id or not time or not given:
         raise SignatureError(f"{ID}, {TIMESTAMP} and {STANDARD_SIGNATURE} are needed")
     if not event_id.isascii():
-        raise SignatureError(f"{ID} is none of ours")
+        raise SignatureError(f"{ID} is not the id of an event")
     if not (time.isascii() and time.isdigit() and len(time) <= 12):
         raise SignatureError(f"{TIMESTAMP} is not a number of seconds")
     if abs(now_s - int(time)) > tolerance_s:

@@ -105,21 +105,21 @@ def parse(url: str, allow_private: bool = False) -> WebhookUrl:
     resolved. Raises WebhookUrlError.
     """
     if len(url) > MAX_URL:
-        raise WebhookUrlError(f"url: at most {MAX_URL} characters")
+        raise WebhookUrlError(f"url must have at most {MAX_URL} characters")
     if not _VISIBLE.fullmatch(url) or "\\" in url:
         raise WebhookUrlError(
-            "url: only visible ASCII without backslashes; write a name as xn--…, and %XX for anything else"
+            "url must be visible ASCII without backslashes; write a name as xn--…, and other characters as %XX"
         )
     parts = _PARTS.fullmatch(url)
     if parts is None:
-        raise WebhookUrlError("url: want https://host/path")
+        raise WebhookUrlError("url must be of the form https://host/path")
     scheme, authority, target, fragment = parts[1].lower(), parts[2], parts[3], parts[4]
     if scheme != "https" and not (allow_private and scheme == "http"):
-        raise WebhookUrlError("url: only https")
+        raise WebhookUrlError("url must use https")
     if fragment is not None:
-        raise WebhookUrlError("url: no fragment (#…), it would never be sent")
+        raise WebhookUrlError("url must not have a fragment (#…); it would never be sent")
     if "@" in authority:
-        raise WebhookUrlError("url: no user name or password; deliveries are signed instead")
+        raise WebhookUrlError("url must not have a user name or password; deliveries are signed instead")
     text, port = _host_and_port(authority, scheme)
     _check_port(port, allow_private)
     host, address = _host(text, allow_private)
@@ -148,14 +148,14 @@ def _host_and_port(authority: str, scheme: str) -> tuple[str, int]:
     if at < 0:
         return authority, HTTPS_PORT if scheme == "https" else HTTP_PORT
     if not _PORT.fullmatch(authority, at + 1):
-        raise WebhookUrlError("url: the port is not a number from 1 to 65535")
+        raise WebhookUrlError("url must have a port from 1 to 65535")
     return authority[:at], int(authority[at + 1 :])
 
 
 def _check_port(port: int, allow_private: bool) -> None:
     if port == HTTPS_PORT or FIRST_FREE_PORT <= port <= 65535 or (allow_private and port == HTTP_PORT):
         return
-    raise WebhookUrlError(f"url: port {port}: only {HTTPS_PORT} and {FIRST_FREE_PORT} to 65535")
+    raise WebhookUrlError(f"url must use port {HTTPS_PORT} or {FIRST_FREE_PORT} to 65535, not {port}")
 
 
 def _host(text: str, allow_private: bool) -> tuple[str, Address | None]:
@@ -167,7 +167,7 @@ def _host(text: str, allow_private: bool) -> tuple[str, Address | None]:
     else:
         return _name(text.lower(), allow_private), None
     if is_refused(address, allow_private):
-        raise WebhookUrlError("url: not a public address")
+        raise WebhookUrlError("url must have a public address")
     return str(address), address
 
 
@@ -177,7 +177,7 @@ def _address_v6(text: str) -> Address:
             raise ValueError("a zone, or something after the bracket")
         return IPv6Address(text[1:-1])
     except ValueError:
-        raise WebhookUrlError("url: what is in [] is not an IPv6 address") from None
+        raise WebhookUrlError("url must have an IPv6 address between [ and ]") from None
 
 
 def _address_v4(text: str) -> Address:
@@ -189,15 +189,15 @@ def _address_v4(text: str) -> Address:
     try:
         return IPv4Address(text)
     except ValueError:
-        raise WebhookUrlError("url: write an IPv4 address as four decimal numbers, such as 203.0.113.7") from None
+        raise WebhookUrlError("url must have an IPv4 address of four decimal numbers, such as 203.0.113.7") from None
 
 
 def _name(name: str, allow_private: bool) -> str:
     if name.endswith("."):
-        raise WebhookUrlError("url: write the host without a dot at its end")
+        raise WebhookUrlError("url must not have a host that ends with a dot")
     labels = name.split(".")
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise WebhookUrlError("url: the host is neither a name nor an address")
+        raise WebhookUrlError("url must have a valid host name or address")
     if not allow_private and (len(labels) == 1 or any(("." + name).endswith("." + end) for end in NO_PUBLIC_NAMES)):
-        raise WebhookUrlError("url: not a public name")
+        raise WebhookUrlError("url must have a public host name")
     return name

@@ -178,7 +178,7 @@ class Appender:
         metrics.APPENDER_READY.labels(self._topic).set(0)
         for future in line.waiting:
             if not future.done():
-                future.set_exception(AppendUnknown("its producer was given up"))
+                future.set_exception(AppendUnknown("its producer was replaced"))
         closing = asyncio.create_task(clients.discard_producer(line.producer))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)

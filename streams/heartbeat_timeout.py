@@ -36,7 +36,7 @@ class HeartbeatTimeout:
             while not task.done():
                 left = self._last + self._limit - self._clock()
                 if left <= 0:
-                    raise Hung(f"no sign of life for {self._limit} s")
+                    raise Hung(f"no heartbeat for {self._limit} s")
                 await asyncio.wait([task], timeout=left)
             return task.result()
         finally:

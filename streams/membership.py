@@ -123,13 +123,13 @@ class Membership:
             if self.not_ready_reason is None:
                 owned = self._clock()
             elif self._clock() - owned > JOINING:
-                raise KafkaError("the group gave no assignment")
+                raise KafkaError(f"the group assigned no partitions within {JOINING:g} s")
 
     async def revoked(self, consumer: AIOKafkaConsumer) -> None:
         """Mark the member as not ready, but release nothing: a partition that comes back is not disturbed."""
         if consumer is not self._consumer:
             return
-        self.not_ready_reason = "its group is being rearranged"
+        self.not_ready_reason = "its group is rebalancing"
         if self._revoke is not None:
             await self._revoke()
 
@@ -139,7 +139,7 @@ class Membership:
             return
         if not partitions and not consumer.partitions_for_topic(self._topic):
             # A topic that is only just there: the group shared out nothing, and aiokafka would look again in minutes.
-            self._failed = KafkaError(f"the group knows no partition of {self._topic}")
+            self._failed = KafkaError(f"the group found no partition of {self._topic}")
             return
         self._log.info("assigned", partitions=sorted(partitions))
         try:

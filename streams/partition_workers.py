@@ -123,7 +123,7 @@ class PartitionWorkers:
                 slot.failure = None
                 await slot.worker.run()
                 if not slot.left.is_set():
-                    raise RuntimeError("ended without having been stopped")
+                    raise RuntimeError("ended unexpectedly")
             except self._permanent as error:
                 self._note("worker_ended", partition, error)
                 slot.failure = str(error)

@@ -122,18 +122,20 @@ class Restore:
     def _start(self, found: position.Position | None, raw: Ends) -> int:
         if found is None:
             if raw.first > 0:
-                raise LogMismatch(f"{self._raw} begins at {raw.first} and the shard has no position")
+                raise LogMismatch(f"{self._raw} begins at offset {raw.first}, but the shard has no position")
             return 0
         if found.epoch != self._epoch:
-            raise LogMismatch(f"{self._raw}: position of log {found.epoch}, this is log {self._epoch}")
+            raise LogMismatch(f"{self._raw}: the position belongs to log {found.epoch}, but this is log {self._epoch}")
         version = self._processor.version
         if found.version != version and not found.clean:
             raise OtherVersion(
-                f"{self._raw}: rules of version {found.version} may have answered records from {found.next} on, and"
-                f" these are of version {version}; start the old release once more and stop it in order"
+                f"{self._raw}: version {found.version} of the rules may have answered records from {found.next} on, but"
+                f" this release has version {version}; start the old release once more and stop it in order"
             )
         if not raw.first <= found.next <= raw.end:
-            raise LogMismatch(f"{self._raw} holds {raw.first} to {raw.end}, the shard's position is {found.next}")
+            raise LogMismatch(
+                f"{self._raw} has offsets {raw.first} to {raw.end}, but the shard's position is {found.next}"
+            )
         return found.next
 
     async def _read_state(

@@ -229,7 +229,7 @@ class Shard:
             if not safe or not commits.has_room(item) or events >= AT_ONCE:
                 break
             if item.input.offset == self._rejections.poison_offset:
-                failed = item, "Kafka refuses to take what it leads to"
+                failed = item, "Kafka refuses the records that it produces"
                 break
             try:
                 safe = pending.add(item, apply(item.input, pending.overlay), commits.immediate)

@@ -38,7 +38,7 @@ class PartitionBatches:
         if builder is None or builder.append(timestamp=timestamp, key=key, value=value, headers=headers or []) is None:
             builder = self._producer.create_batch()
             if builder.append(timestamp=timestamp, key=key, value=value, headers=headers or []) is None:
-                raise ValueError("an empty batch refused a record")
+                raise ValueError("a record does not fit into an empty batch")
             self.builders.append(builder)
         return RecordIndex(len(self.builders) - 1, builder.record_count() - 1)
 

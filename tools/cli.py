@@ -58,9 +58,11 @@ def _data(parser: argparse.ArgumentParser) -> None:
 
 def _configure_up(parser: argparse.ArgumentParser) -> None:
     _data(parser)
-    parser.add_argument("--http", metavar="PORT", help="port of the API (8080); 0 takes a free one and keeps it")
-    parser.add_argument("--kafka", metavar="PORT", help="port of the embedded Kafka (9092); 0 as above")
-    parser.add_argument("--clickhouse", metavar="PORT", help="port of the embedded ClickHouse (8123); 0 as above")
+    parser.add_argument("--http", metavar="PORT", help="port of the API (8080); 0 picks a free one and keeps it")
+    parser.add_argument("--kafka", metavar="PORT", help="port of the embedded Kafka (9092); 0 picks a free one")
+    parser.add_argument(
+        "--clickhouse", metavar="PORT", help="port of the embedded ClickHouse (8123); 0 picks a free one"
+    )
 
 
 def _up(arguments: argparse.Namespace) -> int:
@@ -75,7 +77,7 @@ def _up(arguments: argparse.Namespace) -> int:
     }
     named = [port for port in wanted.values() if port]
     if len(named) > len(set(named)):
-        raise SettingError("two of --http, --kafka and --clickhouse are the same port; each needs one of its own")
+        raise SettingError("--http, --kafka and --clickhouse must be different ports")
     return command.up(settings, wanted)
 
 
@@ -95,7 +97,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     if arguments.held:
         line = sys.stdin.readline()
         if not line:
-            raise SettingError("--held: the supervisor went away")
+            raise SettingError("--held: the supervisor has ended")
         os.environ.update(json.loads(line))
     return read(os.environ)
 
@@ -204,16 +206,16 @@ def _webhooks(arguments: argparse.Namespace) -> int:
 
 
 COMMANDS = {
-    "up": Command("start everything on this machine and keep it up until Ctrl-C", _configure_up, _up),
+    "up": Command("start everything on this machine and run it until Ctrl-C", _configure_up, _up),
     "status": Command("show what runs on a data directory", _data, _status),
-    "init": Command("make a Kafka cluster ready: topics, the log's epoch, default prices", _configure_service, _init),
+    "init": Command("prepare a Kafka cluster: topics, the log's epoch, default prices", _configure_service, _init),
     "gateway": Command("run a gateway: the HTTP API", _configure_service, _gateway),
-    "pricer": Command("run a pricer: prices every command of its shards exactly once", _configure_service, _pricer),
-    "ledger": Command("run a ledger writer: every entry exactly one row in ClickHouse", _configure_service, _ledger),
-    "expirer": Command("run an expirer: outcomes whose time has come are closed", _configure_service, _expirer),
-    "notifier": Command("run a notifier: signed webhooks with durable retries", _configure_service, _notifier),
+    "pricer": Command("run a pricer: price every command of its shards exactly once", _configure_service, _pricer),
+    "ledger": Command("run a ledger writer: write every entry to ClickHouse exactly once", _configure_service, _ledger),
+    "expirer": Command("run an expirer: close outcomes that are due", _configure_service, _expirer),
+    "notifier": Command("run a notifier: deliver signed webhooks and retry them", _configure_service, _notifier),
     "import": Command("send events from a file", _configure_import, _import),
-    "imports": Command("list what was imported, with its sums", _configure_imports, _imports),
+    "imports": Command("list imports with their totals", _configure_imports, _imports),
     "webhooks": Command("receive this machine's webhooks and print them", _configure_webhooks, _webhooks),
     "verify": Command("price the log again and compare it with the ledger", _configure_verify, _verify),
 }

@@ -40,7 +40,9 @@ async def migrate(clickhouse: ClickHouse) -> list[Migration]:
     done = await applied(clickhouse)
     strange = sorted(set(done.items()) - {(m.number, m.name) for m in known})
     if strange:
-        raise WrongSchema(f"the ledger's schema has migrations that this program does not know: {strange}")
+        raise WrongSchema(
+            f"the ledger has migrations that this release does not know: {strange}; start a newer release"
+        )
     fresh = [migration for migration in known if migration.number not in done]
     for migration in fresh:
         for statement in migration.statements:

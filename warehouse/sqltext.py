@@ -25,11 +25,11 @@ def migrations() -> list[Migration]:
     for path in (_SQL / "migrations").iterdir():
         match = re.fullmatch(r"(\d{3})_(\w+)\.sql", path.name)
         if not match:
-            raise ValueError(f"{path.name} is not a migration: want 001_name.sql")
+            raise ValueError(f"{path.name} is not a migration; its name must be like 001_name.sql")
         found.append(Migration(int(match[1]), path.name, statements(path.read_text())))
     found.sort()
     if [migration.number for migration in found] != list(range(1, len(found) + 1)):
-        raise ValueError("migrations must be numbered 001, 002, … without a hole")
+        raise ValueError("migrations must be numbered 001, 002, … without a gap")
     return found
 
 

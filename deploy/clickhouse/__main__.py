@@ -37,8 +37,10 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.clickhouse", description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("rev-data/clickhouse"), help="directory that it owns")
-    parser.add_argument("--port", type=int, default=0, help="0: a free one")
+    parser.add_argument(
+        "--data", type=Path, default=Path("rev-data/clickhouse"), help="data directory, used by this process alone"
+    )
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 picks a free one")
     return parser
 
 

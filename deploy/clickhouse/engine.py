@@ -97,7 +97,7 @@ class Engine:
         self._lock = _take(directory / "owner.lock")
         self._path = str((directory / "store").absolute())
         if "?" in self._path:
-            raise RuntimeError(f"{self._path}: a directory's name must not hold a question mark")
+            raise RuntimeError(f"{self._path}: the name of the directory must not contain a question mark")
         _chdb.set_signal_handlers_enabled(0)
         self._root = _chdb.connect(f"{self._path}?config-file={config.write(directory).absolute()}")
         self._free: dict[Kind, list[Handle]] = {}
@@ -141,7 +141,7 @@ class Engine:
     def _prepare(self, handle: Handle, settings: dict[str, str]) -> None:
         if handle.role == "ro":
             if handle.database not in ("default", config.DATABASE):
-                raise denied(f"database {handle.database[:60]} is not for analysts")
+                raise denied(f"analysts must not use the database {handle.database[:60]}")
             handle.run(f"USE {config.DATABASE}")
             handle.run("SET ROLE analyst")
             limits = guard.settings(settings)

@@ -286,7 +286,7 @@ def _enter(handle: Handle, wanted: Request) -> str:
 def _create_externals(handle: Handle, tables: list[External]) -> None:
     for table in tables:
         if handle.role == "ro":
-            raise denied("external tables are not for analysts")
+            raise denied("analysts must not send external tables")
         handle.run(f"CREATE TEMPORARY TABLE {identifier(table.name)} ({table.columns})")
         insert = statement.Insert(f"INSERT INTO {identifier(table.name)}", table.format, 0)
         _InsertData(handle, insert).finish(table.data)

@@ -99,10 +99,10 @@ def settings(wanted: dict[str, str]) -> dict[str, str]:
         if name == "readonly":
             continue  # set after everything else, whatever the request says
         if name not in SETTINGS:
-            raise refusal(452, "SETTING_CONSTRAINT_VIOLATION", f"Setting {name[:60]} is not for analysts")
+            raise refusal(452, "SETTING_CONSTRAINT_VIOLATION", f"Setting {name[:60]} is not allowed for analysts")
         if name in _LOWER:
             if not re.fullmatch(r"\d{1,18}", value):
-                raise refusal(452, "SETTING_CONSTRAINT_VIOLATION", f"Setting {name} wants a whole number")
+                raise refusal(452, "SETTING_CONSTRAINT_VIOLATION", f"Setting {name} must be an integer")
             if name in LIMITS:
                 value = str(min(int(value) or LIMITS[name], LIMITS[name]))
         result[name] = value
@@ -129,36 +129,36 @@ def check(ast: str, functions: Functions) -> None:
         match = _LINE.fullmatch(line)
         kind, rest = (match["kind"], match["rest"] or "") if match else ("?", "")
         if number == 0 and kind not in _ROOTS:
-            raise read_only() if kind != "?" else denied("the statement cannot be understood")
+            raise read_only() if kind != "?" else denied("the statement cannot be parsed")
         if match is None or kind not in _KINDS or (number > 0 and kind in _ROOTS - {"SelectWithUnionQuery"}):
-            raise denied(f"{kind[:40]} is not for analysts")
+            raise denied(f"analysts must not use {kind[:40]}")
         depth = len(match["depth"])
         del parents[depth:]
         parent = parents[-1] if parents else ""
         _check_node(kind, rest, parent, functions)
         parents.append(kind)
     if not parents:
-        raise denied("the statement cannot be understood")
+        raise denied("the statement cannot be parsed")
 
 
 def _check_node(kind: str, rest: str, parent: str, functions: Functions) -> None:
     if kind == "TableIdentifier":
         _check_table(rest)
     elif kind == "Identifier" and rest.partition(".")[0].lower() in ("system", "information_schema"):
-        raise denied(f"{rest[:80]} is not for analysts")
+        raise denied(f"analysts must not read {rest[:80]}")
     elif kind == "Function":
         if parent == "TableExpression":
             if rest.lower() not in _TABLE_FUNCTIONS:
-                raise denied(f"table function {rest[:40]} is not for analysts")
+                raise denied(f"analysts must not use the table function {rest[:40]}")
         elif rest not in functions and rest.lower() != "sqlstandardvalues":
-            raise denied(f"function {rest[:40]} is not for analysts")
+            raise denied(f"analysts must not use the function {rest[:40]}")
 
 
 def _check_table(name: str) -> None:
     parts = name.split(".")
     database = parts[0] if len(parts) > 1 else DATABASE
     if len(parts) > 2 or database != DATABASE or parts[-1].startswith("_"):
-        raise denied(f"{name[:80]} is not for analysts")
+        raise denied(f"analysts must not read {name[:80]}")
 
 
 def explained(error: ClickHouseError) -> ClickHouseError:

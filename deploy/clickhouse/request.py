@@ -85,7 +85,9 @@ def _request(
     rest: AsyncIterator[bytes] | None,
 ) -> Request:
     if url.get("decompress") == "1" or url.get("compress") == "1":
-        raise refusal(48, "NOT_IMPLEMENTED", "compress and decompress: use HTTP's own Content-Encoding")
+        raise refusal(
+            48, "NOT_IMPLEMENTED", "compress and decompress are not supported; use Content-Encoding and Accept-Encoding"
+        )
     compressed = url.get("enable_http_compression", "0") in ("1", "true")
     return Request(
         query_id=_identity(url.get("query_id") or str(uuid.uuid4())),
@@ -117,13 +119,13 @@ def _settings(url: Mapping[str, str], externals: list[External]) -> dict[str, st
 def _identity(text: str) -> str:
     """Return the id in a form that a header can hold."""
     if len(text) > _MAX_ID or not text.isprintable():
-        raise bad_argument(f"an id has at most {_MAX_ID} printable characters")
+        raise bad_argument(f"an id must have at most {_MAX_ID} printable characters")
     return text
 
 
 def _seconds(text: str) -> float:
     if not (text.isascii() and text.isdigit() and len(text) < 6):
-        raise bad_argument("session_timeout wants a whole number of seconds")
+        raise bad_argument("session_timeout must be an integer of seconds")
     return float(text)
 
 
@@ -142,7 +144,7 @@ async def _form(request: web.Request, url: dict[str, str]) -> tuple[bytes, list[
             else:
                 files.append((part.name, data))
     except (ValueError, web.HTTPException) as error:
-        raise bad_argument(f"broken form: {error}") from error
+        raise bad_argument(f"invalid form: {error}") from error
     return query, [_external(name, data, url) for name, data in files]
 
 
@@ -191,6 +193,6 @@ async def whole(request: Request) -> bytes:
         async for chunk in request.rest:
             size += len(chunk)
             if size > _MAX_STATEMENT:
-                raise syntax(f"a statement of more than {_MAX_STATEMENT} bytes")
+                raise syntax(f"the statement must be at most {_MAX_STATEMENT} bytes")
             parts.append(chunk)
     return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -46,7 +46,7 @@ class Sessions:
     def open(self, user: str, session_id: str, database: str) -> Session:
         """Open a session, reserved for one query."""
         if len(self._open) >= MOST:
-            raise refusal(202, "TOO_MANY_SIMULTANEOUS_QUERIES", f"{MOST} sessions are open")
+            raise refusal(202, "TOO_MANY_SIMULTANEOUS_QUERIES", f"Too many sessions: {MOST} are open")
         handle = self._engine.lease("rw", database, {})
         handle.clean = False
         session = self._open[user, session_id] = Session(handle)

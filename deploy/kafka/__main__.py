@@ -43,9 +43,11 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.kafka", description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("rev-data/kafka"), help="directory that it owns")
-    parser.add_argument("--port", type=int, default=0, help="0: a free one, kept in the directory")
-    parser.add_argument("--fetch", action="store_true", help="only make ready: fetch, check, record")
+    parser.add_argument(
+        "--data", type=Path, default=Path("rev-data/kafka"), help="data directory, used by this process alone"
+    )
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 picks a free one and keeps it")
+    parser.add_argument("--fetch", action="store_true", help="fetch and check the jars and record a start, then exit")
     return parser
 
 
@@ -62,7 +64,7 @@ def _run(argvs: list[list[str]], port: int) -> int:
         if not _comes_up(process, port):
             process.kill()
             process.wait()
-            print("kafka: the broker did not come up; its reasons are above", file=sys.stderr)
+            print("kafka: the broker did not start; its log above says why", file=sys.stderr)
             return 1
         print(json.dumps({"port": port}), flush=True)
         code = process.wait()

@@ -125,7 +125,7 @@ def choose(data: Path, port: int, rng: random.Random) -> Choice:
     """
     if (data / "log").exists():
         raise SettingError(
-            f"{data} was made when broker and controller were one process; begin with an empty directory"
+            f"{data} was created by an old release with one process for broker and controller; use an empty directory"
         )
     data.mkdir(parents=True, exist_ok=True)
     file = data / CHOICE

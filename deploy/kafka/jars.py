@@ -122,10 +122,10 @@ def _fetch_into(directory: Path, jars: list[Jar], progress: Progress, fetch: Fet
         fetch(Path(scratch) / "repository", fresh, jars, progress)
         bad = wrong(fresh, jars)
         if bad:
-            raise JarError(f"not the listed bytes (kafka.lock): {', '.join(bad)}")
+            raise JarError(f"fetched files differ from kafka.lock: {', '.join(bad)}")
         _move_into_place(fresh, directory, Path(scratch) / "old")
         if wrong(directory, jars):
-            raise JarError(f"{directory} does not hold the listed jars; remove it and try again")
+            raise JarError(f"{directory} does not contain the jars of kafka.lock; remove it and try again")
 
 
 def _move_into_place(fresh: Path, directory: Path, aside: Path) -> None:

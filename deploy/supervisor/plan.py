@@ -39,7 +39,7 @@ def is_embedded(env: Mapping[str, str]) -> bool:
     """True if `rev up` starts Kafka and ClickHouse. Raises SettingError if only one is set."""
     named = [name for name in ("REV_KAFKA", "REV_CLICKHOUSE_URL") if env.get(name)]
     if len(named) == 1:
-        raise SettingError(f"only {named[0]} is set: set REV_KAFKA and REV_CLICKHOUSE_URL, or neither")
+        raise SettingError(f"only {named[0]} is set; set both REV_KAFKA and REV_CLICKHOUSE_URL, or neither")
     return not named
 
 
@@ -52,7 +52,7 @@ def choose_ports(data: Path, wanted: Mapping[str, int], rng: random.Random) -> d
     chosen: dict[str, int] = {}
     for name, port in wanted.items():
         if port and not ports.is_free(port):
-            raise SettingError(f"port {port} for {name} is taken by another process; 0 takes a free one")
+            raise SettingError(f"port {port} for {name} is in use by another process; 0 picks a free one")
         old = int(kept.get(name, 0))
         if not port and old and old not in chosen.values() and ports.is_free(old):
             port = old

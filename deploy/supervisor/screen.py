@@ -16,7 +16,7 @@ from schemas.settings import Settings
 EXAMPLE = {"agent_id": "agent-copilot", "action": "completion", "tokens": 2400, "outcome": "success"}
 
 OPEN = {
-    "open_admin": "REV_OPEN_ADMIN=1: anyone who reaches this address can make keys and set prices.",
+    "open_admin": "REV_OPEN_ADMIN=1: anyone who reaches this address can create keys and set prices.",
     "public_dashboard": "REV_PUBLIC_DASHBOARD=1: anyone who reaches this address can read all revenue.",
 }
 
@@ -61,7 +61,9 @@ class Screen:
                 self._print(Panel(Text(warning, style="bold red"), title="OPEN", border_style="red"))
         self._print(Panel(self._addresses(plan), title=f"Rev is up ({seconds:.1f} s)", border_style="green"))
         if key_file is None:
-            self._print(Text(f"  No demo key was made; see {plan.data / 'logs' / 'gateway.log'}", style="yellow"))
+            self._print(
+                Text(f"  The demo key could not be created; see {plan.data / 'logs' / 'gateway.log'}", style="yellow")
+            )
             return
         self._print(Text("Meter an event and see its price:", style="bold"))
         # Never wrapped: it is meant to be pasted.

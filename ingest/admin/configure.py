@@ -36,7 +36,7 @@ def id_of(request: web.Request, what: str) -> int:
     """Return the id in the path. Raises NotFound if it is not an id."""
     text = request.match_info["id"]
     if not re.fullmatch(r"[0-9]{1,15}", text):
-        raise NotFound(f"no {what} {text[:50]!r}")
+        raise NotFound(f"there is no {what} {text[:50]!r}")
     return int(text)
 
 

@@ -29,12 +29,12 @@ def routes(context: Context) -> list[Route]:
     return [
         Route(
             Operation(
-                hdrs.METH_GET, PATH, "All customers.", auth=admins, responses=listed, body=None, query=paging.QUERY
+                hdrs.METH_GET, PATH, "List all customers.", auth=admins, responses=listed, body=None, query=paging.QUERY
             ),
             bound(context, _list),
         ),
         Route(
-            Operation(hdrs.METH_PATCH, PATH + "/{customer_id}", "Change a customer.", admins, one, CustomerBody),
+            Operation(hdrs.METH_PATCH, PATH + "/{customer_id}", "Update a customer.", admins, one, CustomerBody),
             bound(context, _change),
         ),
     ]

@@ -33,14 +33,20 @@ def routes(context: Context) -> list[Route]:
     admins, listed = Auth.ADMIN, {200: KeyList}
     create, show, revoke = (bound(context, one) for one in (_create, _list, _revoke))
     return [
-        Route(Operation(hdrs.METH_POST, PATH, "Make an API key.", admins, {201: KeyCreated}, KeyBody), create),
+        Route(Operation(hdrs.METH_POST, PATH, "Create an API key.", admins, {201: KeyCreated}, KeyBody), create),
         Route(
             Operation(
-                hdrs.METH_GET, PATH, "All keys, masked.", auth=admins, responses=listed, body=None, query=paging.QUERY
+                hdrs.METH_GET,
+                PATH,
+                "List all API keys, masked.",
+                auth=admins,
+                responses=listed,
+                body=None,
+                query=paging.QUERY,
             ),
             show,
         ),
-        Route(Operation(hdrs.METH_DELETE, PATH + "/{id}", "Revoke a key.", admins, {200: DoneResponse}), revoke),
+        Route(Operation(hdrs.METH_DELETE, PATH + "/{id}", "Revoke an API key.", admins, {200: DoneResponse}), revoke),
     ]
 
 

@@ -22,8 +22,8 @@ from schemas.objects import PriceObject, number, price_shown, rates_shown
 from schemas.price_match import ANY, PriceSlot
 
 PATH = "/api/admin/pricing"
-LIST_QUERY = {**paging.QUERY, "history": "1: past prices too."}
-CUSTOMER_QUERY = {"customer_id": "The customer, with a platform key."}
+LIST_QUERY = {**paging.QUERY, "history": "1 to include past prices."}
+CUSTOMER_QUERY = {"customer_id": "The customer; required with a platform key."}
 _body = Decoder(PriceBody)
 
 
@@ -39,7 +39,7 @@ def routes(context: Context) -> list[Route]:
             Operation(
                 hdrs.METH_GET,
                 PATH,
-                "Prices in force.",
+                "List the prices in force.",
                 auth=admins,
                 responses={200: PriceList},
                 body=None,
@@ -50,7 +50,13 @@ def routes(context: Context) -> list[Route]:
         Route(Operation(hdrs.METH_DELETE, PATH + "/{id}", "End a price.", admins, {200: DoneResponse}), delete),
         Route(
             Operation(
-                hdrs.METH_GET, "/v1/pricing", "Your rates.", auth=keys, responses=shown, body=None, query=CUSTOMER_QUERY
+                hdrs.METH_GET,
+                "/v1/pricing",
+                "List your rates.",
+                auth=keys,
+                responses=shown,
+                body=None,
+                query=CUSTOMER_QUERY,
             ),
             effective,
         ),

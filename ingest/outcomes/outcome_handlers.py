@@ -62,8 +62,8 @@ def routes(context: Context) -> list[Route]:
     post, keys = hdrs.METH_POST, Auth.KEY
     opened = {201: OutcomeObject, 202: AcceptedOutcome}
     closed = {200: OutcomeObject, 202: AcceptedVerdict}
-    words = "The verdict on an outcome, by its id or its task's; it charges at once."
-    shown = "An outcome as it stands after every write that was answered, by its id or its task's."
+    words = "Resolve an outcome, by its id or its task_id; it is charged at once."
+    shown = "Get an outcome, by its id or its task_id; the response reflects every answered write."
     return [
         Route(
             Operation(
@@ -178,7 +178,7 @@ async def forwarded(
     if reply.elsewhere is not None:
         entry = await context.ledger().entry(reply.elsewhere, customer_id)
         if entry is None:
-            raise ReadsUnavailable("the ledger does not have the outcome yet")
+            raise ReadsUnavailable("the ledger does not have the outcome yet; try again")
         body = with_status(entry.detail, body)
     return http_response(warned(body, warnings), reply.status, REPLAYED if reply.replayed else None)
 

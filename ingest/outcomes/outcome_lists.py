@@ -12,13 +12,13 @@ from ingest.responses import encode
 from ingest.routing import Auth, Operation, Route, bound
 
 QUERY = {
-    "customer_id": "The customer, with a platform key.",
-    "status": "pending, succeeded, failed or expired.",
-    "agent_id": "Only of this agent.",
-    "from": "When it was opened, ISO 8601: from this moment on.",
-    "to": "When it was opened: before this moment.",
-    "limit": "1 to 1000 (50).",
-    "cursor": "next_cursor of the page before.",
+    "customer_id": "The customer; required with a platform key.",
+    "status": "Only outcomes with this status: pending, succeeded, failed or expired.",
+    "agent_id": "Only outcomes of this agent.",
+    "from": "Only outcomes opened at or after this ISO 8601 time.",
+    "to": "Only outcomes opened before this time.",
+    "limit": "Maximum number of items, 1 to 1000; 50 by default.",
+    "cursor": "next_cursor of the previous page.",
 }
 
 
@@ -31,7 +31,7 @@ def routes(context: Context) -> list[Route]:
             Operation(
                 hdrs.METH_GET,
                 "/v1/outcomes",
-                "Outcomes, newest first.",
+                "List outcomes, newest first.",
                 auth=Auth.KEY,
                 responses=listed,
                 body=None,

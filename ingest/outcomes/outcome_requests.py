@@ -109,13 +109,13 @@ def verdict_of(body: ResolveBody) -> Verdict:
     success = None if body.outcome is None else body.outcome == "success"
     if body.success is not None:
         if success is not None and success != body.success:
-            raise Invalid("success and outcome contradict each other")
+            raise Invalid("success and outcome must not contradict each other")
         success = body.success
     if success is None:
         raise Invalid("success is required: true or false (or outcome: success or failure)")
     evidence, metadata = _object("evidence", body.evidence), _object("metadata", body.metadata)
     if evidence and metadata and bytes(evidence) != bytes(metadata):
-        raise Invalid("evidence and metadata differ; give one of them")
+        raise Invalid("evidence and metadata must be equal; send only one of them")
     return Verdict(success, evidence or metadata)
 
 
@@ -142,9 +142,9 @@ def _reason(given: str | None) -> str:
 def _check_task(task_id: str) -> None:
     plain_names.check("task_id", task_id)
     if task_id.startswith(OUTCOME_PREFIX):
-        raise Invalid(f"task_id must not begin with {OUTCOME_PREFIX}, as the ids of outcomes do")
+        raise Invalid(f"task_id must not begin with {OUTCOME_PREFIX}; ids of outcomes do")
     if task_id in DOTS:
-        raise Invalid("task_id must not be . or .., which no path can hold")
+        raise Invalid("task_id must not be . or ..; a URL path cannot contain them")
 
 
 def _object(name: str, given: msgspec.Raw | UnsetType) -> msgspec.Raw:

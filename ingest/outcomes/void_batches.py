@@ -65,7 +65,7 @@ class VoidResults(msgspec.Struct, frozen=True):
 def routes(context: Context) -> list[Route]:
     """Return the routes of this module."""
 
-    words = "Take up to 1000 events or charges back, once, and the charges of these events' outcomes."
+    words = "Void up to 1000 events or charges, once, with the charges of these events' outcomes."
     asked = Operation(hdrs.METH_POST, PATH, words, Auth.ADMIN, {200: VoidResults}, VoidsBody)
     return [Route(asked, bound(context, void_many))]
 

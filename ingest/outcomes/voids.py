@@ -37,11 +37,11 @@ def routes(context: Context) -> list[Route]:
     made = {200: VoidObject, 201: VoidObject}
     return [
         Route(
-            Operation(post, EVENTS, "Take an event or a charge back, once.", admins, made, VoidBody),
+            Operation(post, EVENTS, "Void an event or a charge, once.", admins, made, VoidBody),
             bound(context, void_event),
         ),
         Route(
-            Operation(post, OUTCOMES, "Take an outcome's charge back, once.", admins, made, VoidBody),
+            Operation(post, OUTCOMES, "Void the charge of an outcome, once.", admins, made, VoidBody),
             bound(context, void_outcome),
         ),
     ]
@@ -56,7 +56,7 @@ async def void_event(context: Context, request: web.Request) -> web.Response:
     if entry.kind not in ("event", "charge"):
         if entry.kind in ("void", "config"):
             raise NotFound(f"there is no event {text[:40]!r}")
-        raise NothingCharged(f"{text} charged nothing ({entry.kind}), so there is nothing to take back")
+        raise NothingCharged(f"event {text} charged nothing ({entry.kind}), so there is nothing to void")
     return await _void(context, entry, reason)
 
 
@@ -77,7 +77,7 @@ async def void_outcome(context: Context, request: web.Request) -> web.Response:
     read = await context.submitter.read(customer, encode_command(ReadOutcome(customer, id, mode)))
     stands = decode_standing(read.result)
     if stands.status == "pending" or bytes(stands.charge_cents) == b"0":
-        problem = NothingCharged(f"outcome {id} is {stands.status} and charged nothing")
+        problem = NothingCharged(f"outcome {id} is {stands.status} and charged nothing, so there is nothing to void")
         problem.outcome = stands
         raise problem
     closing = (await context.ledger().closings(customer, [event])).get(event)
@@ -124,7 +124,7 @@ async def void_entry(context: Context, entry: EntryRow, reason: str) -> OutcomeR
     command = void_of(entry, reason)
     submitted = await context.submitter.decide(entry.customer_id, encode_command(command), True)
     if submitted.reply is None:
-        raise MaybeRecorded("the void is recorded but not confirmed yet; repeat it, it is made only once")
+        raise MaybeRecorded("the void is recorded but not confirmed yet; retry, an entry is voided only once")
     return outcome_reply(submitted.reply)
 
 

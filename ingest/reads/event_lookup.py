@@ -35,7 +35,7 @@ class EventsFound(msgspec.Struct, frozen=True):
 def routes(context: Context) -> list[Route]:
     """Return the routes of this module."""
 
-    words = "The charged events of up to 1000 idempotency keys."
+    words = "Look up the charged events of up to 1000 idempotency keys."
     asked = Operation(
         hdrs.METH_POST, PATH, words, auth=Auth.KEY, responses={200: EventsFound}, body=LookupBody, query=QUERY
     )

@@ -18,26 +18,26 @@ from schemas.topics import partition_of
 from warehouse.queries import Reads, find_event
 from warehouse.rows import EventRow, UsageSumRow
 
-CUSTOMER = {"customer_id": "The customer, with a platform key."}
-NAMES = {"agent_id": "Only of this agent.", "action": "Only of this action."}
-TIMES = {"from": "Event time, ISO 8601: from this moment on.", "to": "Event time: before this moment."}
-PAGE = {"limit": "1 to 1000 (50).", "cursor": "next_cursor of the page before."}
+CUSTOMER = {"customer_id": "The customer; required with a platform key."}
+NAMES = {"agent_id": "Only events of this agent.", "action": "Only events of this action."}
+TIMES = {"from": "Only events at or after this ISO 8601 time.", "to": "Only events before this time."}
+PAGE = {"limit": "Maximum number of items, 1 to 1000; 50 by default.", "cursor": "next_cursor of the previous page."}
 EVENTS_QUERY = {
     **CUSTOMER,
     **NAMES,
-    "outcome": "success, failure or pending.",
-    "idempotency_key": "Only the event with this key.",
-    "import_id": "Only of this import.",
+    "outcome": "Only events with this outcome: success, failure or pending.",
+    "idempotency_key": "Only the event with this idempotency key.",
+    "import_id": "Only events of this import.",
     **TIMES,
     **PAGE,
 }
 USAGE_QUERY = {
     **CUSTOMER,
-    "period": "24h, 7d, 30d or 90d (30d), the running hour or day included.",
+    "period": "24h, 7d, 30d or 90d, including the current hour or day; 30d by default.",
     **TIMES,
     **NAMES,
-    "model": "Only of this model.",
-    "group_by": "day, hour, agent, action or model: what groups is by.",
+    "model": "Only events of this model.",
+    "group_by": "What groups are formed by: day, hour, agent, action or model.",
 }
 LOOKS = 4
 """Maximum number of times that the totals are read until they agree.
@@ -51,13 +51,13 @@ def routes(context: Context) -> list[Route]:
 
     shown, get = eventviews.EventShown, hdrs.METH_GET
     return [
-        Route(Operation(get, "/v1/events", "Events, newest first.", Auth.KEY, {200: eventviews.EventList},
+        Route(Operation(get, "/v1/events", "List events, newest first.", Auth.KEY, {200: eventviews.EventList},
                         query=EVENTS_QUERY), bound(context, event_list)),
-        Route(Operation(get, "/v1/events/{event_id}", "One event and what became of it.", Auth.KEY,
+        Route(Operation(get, "/v1/events/{event_id}", "Get an event and its current state.", Auth.KEY,
                         {200: shown, 202: shown}, query=CUSTOMER), bound(context, one_event)),
-        Route(Operation(get, "/v1/usage", "Totals of a period.", Auth.KEY, {200: usage_responses.UsageResponse},
+        Route(Operation(get, "/v1/usage", "Get the totals of a period.", Auth.KEY, {200: usage_responses.UsageResponse},
                         query=USAGE_QUERY), bound(context, usage_of)),
-        Route(Operation(get, "/api/admin/audit", "Who changed what when, newest first.", Auth.ADMIN,
+        Route(Operation(get, "/api/admin/audit", "List configuration changes, newest first.", Auth.ADMIN,
                         {200: usage_responses.Audit}, query=PAGE), bound(context, audit_trail)),
     ]  # fmt: skip
 

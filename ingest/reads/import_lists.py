@@ -17,12 +17,12 @@ from schemas.objects import Number, iso, number
 from warehouse.rows import ImportQuery, ImportRow
 
 PATH = "/v1/imports"
-CUSTOMER = {"customer_id": "The customer, with a platform key."}
+CUSTOMER = {"customer_id": "The customer; required with a platform key."}
 LIST_QUERY = {
-    "customer_id": "The customer, with a platform key; without it, all customers'.",
+    "customer_id": "The customer, with a platform key; all customers by default.",
     "import_id": "Only this import.",
-    "limit": "1 to 1000 (50).",
-    "cursor": "next_cursor of the page before.",
+    "limit": "Maximum number of items, 1 to 1000; 50 by default.",
+    "cursor": "next_cursor of the previous page.",
 }
 
 
@@ -56,11 +56,11 @@ def routes(context: Context) -> list[Route]:
     """Return the routes of this module."""
 
     get, one = hdrs.METH_GET, PATH + "/{import_id}"
-    words = "Imports and their sums, the one that was added to last first."
+    words = "List imports and their totals, the most recently extended first."
     return [
         Route(Operation(get, PATH, words, Auth.KEY, {200: ImportList}, query=LIST_QUERY), bound(context, import_list)),
         Route(
-            Operation(get, one, "One import and its sums.", Auth.KEY, {200: ImportShown}, query=CUSTOMER),
+            Operation(get, one, "Get an import and its totals.", Auth.KEY, {200: ImportShown}, query=CUSTOMER),
             bound(context, one_import),
         ),
     ]

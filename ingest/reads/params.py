@@ -20,7 +20,7 @@ OUTCOMES: tuple[str, ...] = get_args(EventOutcome)
 STATUSES = ("pending", *get_args(Verdict))
 EVENTS, AUDIT, OUTCOME_LIST, IMPORTS = "events", "audit", "outcomes", "imports"
 """The lists that a cursor can belong to."""
-NO_CURSOR = "cursor must be the next_cursor of an earlier answer of this list"
+NO_CURSOR = "cursor must be a next_cursor that this list returned"
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -113,7 +113,7 @@ def name(given: Given, key: str) -> str:
     if key not in given:
         return ""
     if not 1 <= len(given[key]) <= MAX_NAME or _CONTROL.search(given[key]):
-        raise Invalid(f"{key} must be 1 to {MAX_NAME} characters without control characters")
+        raise Invalid(f"{key} must have 1 to {MAX_NAME} characters and no control characters")
     return given[key]
 
 
@@ -129,7 +129,7 @@ def limit(given: Given) -> int:
     """Return the maximum number of rows of a list. Raises Invalid."""
     text = given.get("limit", str(DEFAULT_LIST))
     if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= MAX_LIST:
-        raise Invalid(f"limit must be a whole number from 1 to {MAX_LIST}")
+        raise Invalid(f"limit must be an integer from 1 to {MAX_LIST}")
     return int(text)
 
 
@@ -169,7 +169,7 @@ def _usage_range(given: Given, now: int) -> tuple[str, TimeRange]:
     if start is None and end is None:
         return period or DEFAULT_PERIOD, named(period or DEFAULT_PERIOD, now)
     if period is not None:
-        raise Invalid("period cannot be given together with from or to")
+        raise Invalid("period must not be combined with from or to")
     if start is None:
         raise Invalid("from is required with to")
     return CUSTOM, _ordered(since(start, end, now), from_only=end is None)
@@ -177,5 +177,5 @@ def _usage_range(given: Given, now: int) -> tuple[str, TimeRange]:
 
 def _ordered(found: TimeRange, from_only: bool = False) -> TimeRange:
     if found.start > found.end:
-        raise Invalid("from must not lie in the future" if from_only else "from must not be after to")
+        raise Invalid("from must not be in the future" if from_only else "from must not be after to")
     return found

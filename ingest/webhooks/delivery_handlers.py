@@ -26,9 +26,9 @@ DELIVERIES = "deliveries"
 NEWEST: DeliveryPosition = (2**53, 0, 0)
 LIST_QUERY = {
     **QUERY,
-    "limit": "1 to 1000 (50).",
-    "cursor": "next_cursor of the page before.",
-    "delivery_id": "Attempts at this delivery alone.",
+    "limit": "Maximum number of items, 1 to 1000; 50 by default.",
+    "cursor": "next_cursor of the previous page.",
+    "delivery_id": "Only attempts at this delivery.",
 }
 
 
@@ -71,7 +71,7 @@ def routes(context: Context) -> list[Route]:
             Operation(
                 hdrs.METH_GET,
                 where,
-                "Every attempt, newest first.",
+                "List all attempts, newest first.",
                 auth=keys,
                 responses=listed,
                 body=None,
@@ -83,7 +83,7 @@ def routes(context: Context) -> list[Route]:
             Operation(
                 hdrs.METH_POST,
                 ONE + "/replay",
-                "Deliver again.",
+                "Replay one delivery, or all events since a time.",
                 auth=keys,
                 responses=again,
                 body=ReplayBody,
@@ -112,9 +112,9 @@ async def _replay(context: Context, request: web.Request) -> web.Response:
     body, customer_id, mode = await asked(context, request, ReplayBody)
     webhook = webhook_of(context, request, customer_id, mode)
     if (body.delivery_id is None) == (body.since is None):
-        raise Invalid("want either delivery_id or since")
+        raise Invalid("either delivery_id or since is required, not both")
     if not webhook.active:
-        raise NotActive("the webhook is not active; switch it on, then replay")
+        raise NotActive("the webhook is not active; set active to true, then replay")
     if body.since is not None:
         since = since_of(body.since, context.clock(), KEPT)
         command = ReplayWebhook(webhook.id, customer_id, since, actor=ACTOR)
@@ -122,7 +122,7 @@ async def _replay(context: Context, request: web.Request) -> web.Response:
         assert body.delivery_id is not None
         rows = await context.ledger().deliveries(webhook.id, NEWEST, 1, body.delivery_id)
         if not rows or not body.delivery_id:
-            raise NotFound(f"no delivery {body.delivery_id[:50]!r} of webhook {webhook.id}")
+            raise NotFound(f"webhook {webhook.id} has no delivery {body.delivery_id[:50]!r}")
         position = rows[0]
         command = ReplayWebhook(
             webhook.id, customer_id, None, position.partition, position.offset, position.index, actor=ACTOR

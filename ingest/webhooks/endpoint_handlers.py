@@ -59,7 +59,7 @@ def routes(context: Context) -> list[Route]:
             Operation(
                 post,
                 PATH,
-                "Make an endpoint; its secret, once.",
+                "Create a webhook; only this response has its secret.",
                 auth=keys,
                 responses=made,
                 body=WebhookBody,
@@ -68,24 +68,34 @@ def routes(context: Context) -> list[Route]:
             bound(context, _make),
         ),
         Route(
-            Operation(hdrs.METH_GET, PATH, "Your endpoints.", auth=keys, responses=listed, body=None, query=LIST_QUERY),
+            Operation(
+                hdrs.METH_GET, PATH, "List your webhooks.", auth=keys, responses=listed, body=None, query=LIST_QUERY
+            ),
             bound(context, _list),
         ),
         Route(
-            Operation(hdrs.METH_GET, ONE, "One endpoint.", auth=keys, responses=shown, body=None, query=QUERY),
+            Operation(hdrs.METH_GET, ONE, "Get a webhook.", auth=keys, responses=shown, body=None, query=QUERY),
             bound(context, _show),
         ),
         Route(
-            Operation(hdrs.METH_PATCH, ONE, "Change it.", auth=keys, responses=shown, body=ChangeBody, query=QUERY),
+            Operation(
+                hdrs.METH_PATCH, ONE, "Update a webhook.", auth=keys, responses=shown, body=ChangeBody, query=QUERY
+            ),
             bound(context, _change),
         ),
         Route(
-            Operation(hdrs.METH_DELETE, ONE, "Delete it.", auth=keys, responses=done, body=None, query=QUERY),
+            Operation(hdrs.METH_DELETE, ONE, "Delete a webhook.", auth=keys, responses=done, body=None, query=QUERY),
             bound(context, _delete),
         ),
         Route(
             Operation(
-                post, ONE + "/rotate", "A new secret.", auth=keys, responses=rotated, body=EmptyBody, query=QUERY
+                post,
+                ONE + "/rotate",
+                "Replace the secret of a webhook; only this response has the new one.",
+                auth=keys,
+                responses=rotated,
+                body=EmptyBody,
+                query=QUERY,
             ),
             bound(context, _rotate),
         ),
@@ -93,7 +103,7 @@ def routes(context: Context) -> list[Route]:
             Operation(
                 post,
                 ONE + "/test",
-                "Send it a test.",
+                "Send a test event to a webhook.",
                 auth=keys,
                 responses={202: WebhookObject},
                 body=EmptyBody,
@@ -139,7 +149,7 @@ async def _change(context: Context, request: web.Request) -> web.Response:
     body, customer_id, mode = await asked(context, request, ChangeBody)
     webhook = webhook_of(context, request, customer_id, mode)
     if body.url is None and body.events is None and body.active is None:
-        raise Invalid("want at least one of url, events and active")
+        raise Invalid("at least one of url, events and active is required")
     url = None if body.url is None else url_of(body.url, context.settings.webhook_allow_private)
     events = None if body.events is None else types_of(body.events)
     command = UpdateWebhook(webhook.id, customer_id, url, events, body.active, actor=ACTOR)

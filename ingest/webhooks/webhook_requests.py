@@ -17,14 +17,14 @@ Url = Annotated[
     str,
     Meta(
         max_length=MAX_URL,
-        description="https on port 443 or 1024-65535, to a public address.",
+        description="An https URL of a public address, on port 443 or 1024 to 65535.",
         extra_json_schema={"format": "uri"},
     ),
 ]
 Types = Annotated[
     list[str],
     Meta(
-        description="At least one type of event, or *.",
+        description="At least one event type, or * for all.",
         extra_json_schema={"minItems": 1, "maxItems": MAX_SUBSCRIPTIONS, "items": {"enum": [*TYPES, EVERY]}},
     ),
 ]
@@ -86,10 +86,10 @@ def url_of(url: str, allow_private: bool) -> str:
 def types_of(events: list[str]) -> list[str]:
     """Return the subscribed types, each once, in the given order. Raises Invalid."""
     if not 1 <= len(events) <= MAX_SUBSCRIPTIONS:
-        raise Invalid(f"events must name 1 to {MAX_SUBSCRIPTIONS} types")
+        raise Invalid(f"events must have 1 to {MAX_SUBSCRIPTIONS} items")
     for index, type in enumerate(events):
         if type != EVERY and type not in TYPES:
-            raise Invalid(f"events[{index}]: no type {type[:50]!r}; the types are {', '.join(TYPES)} and {EVERY}")
+            raise Invalid(f"events[{index}] must be one of {', '.join(TYPES)}, {EVERY}, not {type[:50]!r}")
     return list(dict.fromkeys(events))
 
 
@@ -103,7 +103,7 @@ def since_of(text: str, now: int, oldest: int) -> int:
     except times.TimeError as error:
         raise Invalid(f"since {error}") from error
     if since > now:
-        raise Invalid("since must not lie in the future")
+        raise Invalid("since must not be in the future")
     if since < now - oldest:
-        raise Invalid(f"since must not be more than {oldest // 86_400_000} days back; the log is kept no longer")
+        raise Invalid(f"since must be at most {oldest // 86_400_000} days in the past; the log is not kept longer")
     return since

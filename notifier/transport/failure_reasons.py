@@ -27,7 +27,7 @@ from notifier.transport.resolver import AddressRefused, NameUnknown
 TIMEOUT = "timeout"
 INTERNAL = "internal error"
 REFUSED_ADDRESS = "refused: private address"
-OUT_OF_SOMETHING = "not sent: this side is out of connections"
+OUT_OF_SOMETHING = "not sent: the notifier is out of connections"
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 """Shortages of descriptors, memory or local ports. A machine without IPv6 is not such a shortage, whatever
 error the system reports (notifier.transport.connector): it would last for ever."""
@@ -41,7 +41,7 @@ def reason(error: ClientError | OSError | TimeoutError) -> str:
         return OUT_OF_SOMETHING
     match error:
         case AnswerTooLong():
-            return "the head of the answer is too long"
+            return "the response headers are too long"
         case ClientConnectorCertificateError():
             return _certificate(error.certificate_error)
         case ClientConnectorSSLError():
@@ -51,11 +51,11 @@ def reason(error: ClientError | OSError | TimeoutError) -> str:
         case ClientConnectorError():
             return _connecting(error.os_error)
         case ServerDisconnectedError():
-            return "the connection was closed without an answer"
+            return "the connection was closed without a response"
         case ClientPayloadError():
-            return "the answer was cut off"
+            return "the response was cut off"
         case ClientResponseError():
-            return "the answer is not HTTP"
+            return "the response is not HTTP"
         case TimeoutError():
             return TIMEOUT
         case ClientConnectionError() | OSError():

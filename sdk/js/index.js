@@ -61,8 +61,8 @@ export class Rev {
     random = Math.random,
     newKey = randomUUID,
   } = {}) {
-    if (!apiKey) throw new TypeError('no API key: give apiKey, or set REVGRID_API_KEY');
-    if (!/^[\x21-\x7e]+$/.test(apiKey)) throw new TypeError('the API key holds a character that no key has');
+    if (!apiKey) throw new TypeError('apiKey is required; pass it, or set REVGRID_API_KEY');
+    if (!/^[\x21-\x7e]+$/.test(apiKey)) throw new TypeError('apiKey must contain only visible ASCII characters');
     if (!/^https?:$/.test(new URL(baseUrl).protocol)) throw new TypeError('baseUrl must begin with http:// or https://');
     this.baseUrl = baseUrl.replace(/\/+$/, '');
     this.#headers = { Authorization: `Bearer ${apiKey}`, Accept: 'application/json', 'User-Agent': `revgrid-js/${VERSION}` };
@@ -180,7 +180,7 @@ export function verifyWebhook(rawBody, signature, secret) {
   const expected = Buffer.from(createHmac('sha256', secret).update(rawBody).digest('hex'));
   const given = Buffer.from(String(signature ?? ''));
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
-    throw new SignatureError('the signature is missing or is not that of this body and secret');
+    throw new SignatureError('the signature is missing or does not match this body and secret');
   }
 }
 
@@ -191,9 +191,9 @@ function mayRepeat(came, safe) {
 }
 
 function refused(came, what, key) {
-  if (!came.error) return new RefusedError(came.status, came.body ?? {}, came.text || 'no reason was given', key);
+  if (!came.error) return new RefusedError(came.status, came.body ?? {}, came.text || 'the response gives no reason', key);
   const reason = came.error.cause?.message || came.error.message;
-  return new NoAnswerError(`no answer to ${what}: ${reason}`, { cause: came.error, idempotencyKey: key });
+  return new NoAnswerError(`no response to ${what}: ${reason}`, { cause: came.error, idempotencyKey: key });
 }
 
 function backoffMs(tries, chance) {
@@ -224,11 +224,11 @@ function encode(value, name = 'the body', depth = 0) {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return JSON.stringify(value);
   if (typeof value === 'bigint') return String(value);
   if (typeof value === 'number') {
-    if (!Number.isFinite(value)) throw new RangeError(`${name} is ${value}`);
+    if (!Number.isFinite(value)) throw new RangeError(`${name} is ${value}, which JSON cannot represent`);
     return JSON.stringify(value);
   }
-  if (typeof value !== 'object') throw new TypeError(`${name} is ${value === undefined ? 'undefined' : `a ${typeof value}`}, which JSON cannot say`);
-  if (depth === DEEPEST) throw new RangeError(`${name} is nested too deep, or contains itself`);
+  if (typeof value !== 'object') throw new TypeError(`${name} is ${value === undefined ? 'undefined' : `a ${typeof value}`}, which cannot be sent as JSON`);
+  if (depth === DEEPEST) throw new RangeError(`${name} is nested too deeply, or contains itself`);
   if (Array.isArray(value)) return `[${Array.from(value, (item, i) => encode(item, `${name}[${i}]`, depth + 1))}]`;
   if (typeof value.toJSON === 'function') return encodeShown(value.toJSON(), value, name, depth);
   const members = entries(value, name).map(([key, item]) => `${JSON.stringify(key)}:${encode(item, depth ? `${name}.${key}` : key, depth + 1)}`);
@@ -240,7 +240,7 @@ function encode(value, name = 'the body', depth = 0) {
 function encodeShown(shown, value, name, depth) {
   if (value instanceof Date && shown === null) throw new RangeError(`${name} is an invalid date`);
   if (typeof value.toFixed !== 'function') return encode(shown, name, depth + 1);
-  if (!/^-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?$/i.test(shown)) throw new RangeError(`${name} is ${shown}`);
+  if (!/^-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?$/i.test(shown)) throw new RangeError(`${name} is ${shown}, which is not a finite number`);
   return String(shown);
 }
 
@@ -248,10 +248,10 @@ function encodeShown(shown, value, name, depth) {
 function entries(value, name) {
   const isMap = value instanceof Map;
   const tag = Object.prototype.toString.call(value).slice(8, -1);
-  if (!isMap && tag !== 'Object') throw new TypeError(`${name} is of type ${tag}, which JSON cannot say`);
+  if (!isMap && tag !== 'Object') throw new TypeError(`${name} is of type ${tag}, which cannot be sent as JSON`);
   const found = isMap ? [...value] : Object.entries(value);
   const odd = found.find(([key]) => typeof key !== 'string');
-  if (odd) throw new TypeError(`${name} has the key ${String(odd[0])}; keys must be text`);
+  if (odd) throw new TypeError(`${name} has the key ${String(odd[0])}; keys must be strings`);
   return found.filter(([, item]) => item !== undefined);
 }
 
@@ -262,7 +262,7 @@ function withQuery(path, query) {
 }
 
 function segment(id) {
-  if (id === undefined || id === null || id === '') throw new TypeError('an id must not be empty');
+  if (id === undefined || id === null || id === '') throw new TypeError('the id must not be empty');
   return encodeURIComponent(id);
 }
 

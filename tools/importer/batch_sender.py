@@ -92,7 +92,7 @@ class BatchSender:
     def _note_charged(self, events: Sequence[Prepared], answer: GatewayResponse, ours: bool) -> None:
         results = _charged(answer.body).results
         if len(results) != len(events):
-            raise ImportRefused(f"the answer to {len(events)} events holds {len(results)} results")
+            raise ImportRefused(f"the response to {len(events)} events has {len(results)} results")
         for result in results:
             if result.replayed and (not ours or result.status == "voided"):
                 self._tally.note_already(1)
@@ -102,7 +102,7 @@ class BatchSender:
 
     async def _halve(self, customer: str | None, events: Sequence[Prepared]) -> None:
         if len(events) == 1:
-            self._tally.note_bad(events[0].row, events[0].line, BadCell("", "is too large for the server"))
+            self._tally.note_bad(events[0].row, events[0].line, BadCell("", "is too large for the gateway"))
             return
         middle = len(events) // 2
         await self._send(customer, events[:middle])
@@ -117,7 +117,7 @@ class BatchSender:
             # the problem is the customer, which the rows name
             reasons = dict.fromkeys(range(len(events)), answer.error)
         if not reasons:
-            raise ImportRefused(f"a batch was refused whole: {answer.error}")
+            raise ImportRefused(f"the gateway refused a whole batch: {answer.error}")
         left: list[Prepared] = []
         for index, made in enumerate(events):
             reason = reasons.get(index)

@@ -141,7 +141,7 @@ class BatchCutter:
                 if not same:
                     column = self._events.used.get("idempotency_key", "")
                     raise BadCell(
-                        column, f"{event.idempotency_key[:60]!r} is the id of row {row}, which says otherwise"
+                        column, f"{event.idempotency_key[:60]!r} is also the id of row {row}, whose values differ"
                     )
                 batch.repeated.append((made.row, row))
                 return 0

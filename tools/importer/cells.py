@@ -112,10 +112,10 @@ def whole(text: str) -> int:
     if len(text) <= 12 and text.isdigit() and text.isascii():
         return int(text)
     if not WHOLE.fullmatch(text):
-        raise ValueError(f"{text[:40]!r} is not a whole number")
+        raise ValueError(f"{text[:40]!r} is not an integer")
     number = int(text)
     if not 0 <= number <= MAX_TOKENS:
-        raise ValueError(f"{number} is not from 0 to {MAX_TOKENS}")
+        raise ValueError(f"must be from 0 to {MAX_TOKENS}, not {number}")
     return number
 
 
@@ -154,15 +154,17 @@ def customer(text: str) -> str:
     """Return an id that a customer can have. Raises ValueError."""
     text = name(text)
     if text == "*" or text.startswith("_"):
-        raise ValueError(f"{text[:40]!r} is reserved: '*' and ids that begin with '_' cannot be customers")
+        raise ValueError(f"{text[:40]!r} is reserved: a customer id must not be '*' or begin with '_'")
     return text
 
 
 def own_key(text: str) -> str:
     """Return an idempotency key from the file. Raises ValueError."""
     if SHORTENED.fullmatch(text):
-        raise ValueError(f"{text!r} is no id: a spreadsheet has shortened a number")
+        raise ValueError(f"{text!r} is not an id: a spreadsheet has shortened it")
     text = name(text)
     if UNDONE.search(text):
-        raise ValueError(f"{text[:40]!r} ends as the keys of rows do that are imported again after an undo")
+        raise ValueError(
+            f"{text[:40]!r} must not end in #undo and a number: rev import adds it to rows that were undone"
+        )
     return text

@@ -199,7 +199,7 @@ class ImportClient:
         return answer
 
     def _refused(self, what: str, answer: GatewayResponse) -> ImportRefused:
-        return ImportRefused(f"{what} was answered {answer.status}: {answer.error}")
+        return ImportRefused(f"{what} failed with status {answer.status}: {answer.error}")
 
     async def _ask(self, method: str, path: str, query: Mapping[str, str], data: bytes | None) -> GatewayResponse:
         unsure, tries = False, 0
@@ -228,7 +228,7 @@ class ImportClient:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 problem, unsure = f"{type(error).__name__}: {error}", True
             if self._monotonic() - self._heard > self._patience:
-                raise Unreachable(f"{self._url} has not answered for {self._patience:g} s; the last try: {problem}")
+                raise Unreachable(f"{self._url} has not answered for {self._patience:g} s; the last attempt: {problem}")
             self.retries += 1
             await self.wait(tries, asked)
             tries += 1

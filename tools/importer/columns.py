@@ -79,7 +79,7 @@ class Columns:
     def __init__(self, mapped: Mapping[str, str], fixed: Mapping[str, str]) -> None:
         for field in (*mapped, *fixed):
             if field == METADATA + SOURCE_TIME:
-                raise MappingError(f"{field} is where times are kept that the server would not take; use another name")
+                raise MappingError(f"{field} is reserved for times that the gateway does not accept; use another name")
             if field not in FIELDS and not field.startswith(METADATA):
                 near = _mean(field, FIELDS)
                 raise MappingError(f"{field!r} is not a field{near}; the fields are {', '.join(FIELDS)}, metadata.*")
@@ -87,7 +87,7 @@ class Columns:
             raise MappingError(f"--set {KEY}: every row needs a key of its own; use --map {KEY}=COLUMN")
         both = sorted(mapped.keys() & fixed.keys())
         if both:
-            raise MappingError(f"{both[0]}: either --map or --set, not both")
+            raise MappingError(f"{both[0]}: use either --map or --set, not both")
         self.mapped, self.fixed = dict(mapped), dict(fixed)
 
     def plan(self, columns: Sequence[str]) -> ColumnPlan:
@@ -100,7 +100,7 @@ class Columns:
                 found = next((by_name[n] for n in names if n in by_name), None)
                 if found is not None and len(found) > 1:
                     raise MappingError(
-                        f"the columns {found[0]!r} and {found[1]!r} could both be {field}: say which,"
+                        f"the columns {found[0]!r} and {found[1]!r} could both be {field}: choose one with"
                         f" --map {field}=COLUMN"
                     )
                 if found is not None:
@@ -116,7 +116,7 @@ class Columns:
         there = list(columns)
         for column in self.mapped.values():
             if column and column not in there:
-                return f"--map: no column {column!r}{_mean(column, there)}; the columns are {', '.join(there)}"
+                return f"--map: there is no column {column!r}{_mean(column, there)}; the columns are {', '.join(there)}"
         return None
 
     @property
@@ -142,10 +142,10 @@ class Columns:
         near = self.near_tokens(plan.sources, plan.unused)
         if near is not None:
             field, column = near
-            return f"has a column {column!r}, which looks like {field}, misspelt"
+            return f"has a column {column!r}, which looks like a misspelt {field}"
         told = any(field in self.fixed or self.mapped.get(field) == "" for field in NUMBERS)
         if not told and not any(field in plan.sources for field in NUMBERS):
-            return "says no tokens (--no-tokens charges such rows their base price alone)"
+            return "has no tokens (--no-tokens charges such rows the base price only)"
         return None
 
     def rivals(self, sources: Mapping[str, str], unused: Iterable[str]) -> list[tuple[str, str, str]]:
@@ -183,8 +183,8 @@ def pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
     for part in (part for text in texts for part in text.split(",")):
         field, equals, value = part.partition("=")
         if not equals or not field.strip():
-            raise MappingError(f"{option} {part!r}: want field=value")
+            raise MappingError(f"{option} must be of the form FIELD=VALUE, not {part!r}")
         if field.strip() in found:
-            raise MappingError(f"{option}: {field.strip()} twice")
+            raise MappingError(f"{option}: {field.strip()} is given twice")
         found[field.strip()] = trimmed(value)
     return found

@@ -160,7 +160,7 @@ class _Import:
         options, client = self._options, self._client
         named = options.columns.fixed.get(CUSTOMER, self._access.customer)
         if self._access.customer not in (None, named):
-            raise UsageError("--customer and --set customer_id differ")
+            raise UsageError("--customer and --set customer_id must be equal")
         key, pricing = await client.whose(None)
         if named is not None:
             _, pricing = await client.whose(named)
@@ -201,7 +201,7 @@ class _Import:
         if others and not self._options.other_customer:
             raise OtherImport(
                 f"this file was charged to {others[0]!r}{' and others' if others[1:] else ''} before, whom it does not"
-                " name now: undo that first (--undo --customer), or say --other-customer if it is meant to be charged"
+                " name now: undo that import first (--undo --customer), or use --other-customer to charge this file"
                 " again"
             )
         return found
@@ -257,7 +257,9 @@ class _Import:
         took = time.monotonic() - self._began
         notes = self._notes(seen)
         if tally.imported and not await self._shown(seen):
-            notes.append("The ledger does not show all of it yet: wait for it (rev imports) before you import again.")
+            notes.append(
+                "The ledger does not show the whole import yet: wait until `rev imports` does before you import again."
+            )
         summary(self._console, tally, took, notes)
 
     async def _shown(self, seen: Examined) -> bool:
@@ -279,10 +281,10 @@ class _Import:
         notes = [f"import {self._id} (rev import … --undo takes it back)"]
         if "agent_id" not in {*events.used, *options.columns.fixed}:
             notes.append(
-                f'agent_id is "{DEFAULT_AGENT}" where no column gave one (--map agent_id=COLUMN or --set agent_id=NAME)'
+                f"agent_id is {DEFAULT_AGENT} where no column gives one (--map agent_id=COLUMN or --set agent_id=NAME)"
             )
         if seen.read.times.local:
-            notes.append(f"Times without an offset were read in {options.zone} (--tz)")
+            notes.append(f"Times without an offset are in {options.zone} (--tz)")
         if events.unused:
             notes.append(f"Ignored columns (--metadata keeps them): {', '.join(filter(None, events.unused))}")
         if self._client.retries:
@@ -306,7 +308,7 @@ class _ProgressReporter:
         if self._told > SHOWN_BAD + 1:
             return
         if self._told == SHOWN_BAD + 1:
-            line = f"… more bad rows than {SHOWN_BAD}: the rest are only counted"
+            line = f"… more than {SHOWN_BAD} bad rows: the rest are only counted"
         if self._held is None:
             self._print(line)
         else:

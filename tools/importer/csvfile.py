@@ -42,7 +42,7 @@ class Reader:
         while text := file.readline(MAX_ROW):
             self._line += 1
             if len(text) == MAX_ROW:
-                raise CsvError(f"line {self._line}: it is longer than {MAX_ROW} characters")
+                raise CsvError(f"line {self._line} is longer than {MAX_ROW} characters")
             if '"' in text:
                 yield self._quoted(text)
             else:
@@ -65,7 +65,7 @@ class Reader:
             else:
                 if _opening(text, at) is not None:
                     raise CsvError(self._after_quote(text, at, first))
-                problem = problem or ("has a quote within a cell that does not begin with one", len(cells))
+                problem = problem or ("has a quote inside a cell that does not begin with one", len(cells))
                 at = _next(text, self._delimiter, at)
                 cells.append(None)
             if at >= len(text):
@@ -81,7 +81,7 @@ class Reader:
             size += len(more)
             if not more or size > MAX_ROW:
                 why = "is never closed" if not more else f"is not closed within {MAX_ROW} characters"
-                raise CsvError(f"{_position(text, opened, first)}: the quote that is opened here {why}")
+                raise CsvError(f"{_position(text, opened, first)}: the quote opened here {why}")
             self._line += 1
             parts.append(end)
             body, end = _body(more)

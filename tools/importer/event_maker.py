@@ -157,8 +157,8 @@ class EventMaker:
     def _kept(self, plan: ColumnPlan) -> ColumnPlan:
         if SOURCE_TIME in plan.unused:
             raise MappingError(
-                f"a column is named {SOURCE_TIME}, where times are kept that the server would not take: feed it to"
-                f" timestamp, or keep it under another name (--map metadata.NAME={SOURCE_TIME})"
+                f"the column {SOURCE_TIME} has a reserved name: map it to timestamp, or keep it under another name"
+                f" (--map metadata.NAME={SOURCE_TIME})"
             )
         named = [c for c in plan.unused if c]
         return plan._replace(
@@ -273,12 +273,17 @@ def _checker(plan: ColumnPlan) -> Callable[[ImportEvent], int]:
         if first is not None or second is not None:
             both = (first or 0) + (second or 0)
             if total is not None and total != both:
-                raise BadCell(sources.get(TOKENS, TOKENS), f"{total} is not the sum of its halves, {both}")
+                raise BadCell(
+                    sources.get(TOKENS, TOKENS), f"{total} is not the sum of tokens_input and tokens_output, {both}"
+                )
             if both > MAX_TOKENS:
-                raise BadCell(sources.get(PARTS[0], PARTS[0]), f"{both} tokens are more than {MAX_TOKENS}")
+                raise BadCell(
+                    sources.get(PARTS[0], PARTS[0]),
+                    f"tokens_input and tokens_output must be at most {MAX_TOKENS} together, not {both}",
+                )
             total = both
         if event.metadata is not None and len(msgspec.json.encode(event.metadata)) > MAX_OBJECT:
-            raise BadCell("metadata", f"is longer than {MAX_OBJECT} bytes")
+            raise BadCell("metadata", f"must be at most {MAX_OBJECT} bytes")
         return total or 0
 
     return check

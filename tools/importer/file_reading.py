@@ -67,12 +67,12 @@ def check_header(header: list[str], columns: Columns, loose: bool) -> None:
         raise FileError(missing)
     data = looks_like_data([cell for cell in header if cell not in columns.mapped.values()])
     if data is not None:
-        raise FileError(f"its first line holds {data!r}, which is no name: is it without a header line?")
+        raise FileError(f"its first line holds {data!r}, which is not a column name: is the header line missing?")
     plan = columns.plan(header)
     if not plan.sources and not plan.metadata and not loose and not columns.maps_tokens:
         raise FileError(
-            f"its first line names no column that is known ({', '.join(header)}): is it without a header line? Else"
-            " say which column is which with --map"
+            f"its first line has no known column name ({', '.join(header)}): add a header line, or map the columns"
+            " with --map"
         )
     if "action" not in {*columns.fixed, *columns.mapped, *plan.sources}:
-        raise FileError("no column says the action: give --set action=… or --map action=COLUMN")
+        raise FileError("no column gives the action: use --set action=… or --map action=COLUMN")

@@ -18,14 +18,14 @@ def stops(columns: Columns, events: EventMaker, no_tokens: bool) -> str | None:
     if near is not None and not no_tokens:
         field, column = near
         return (
-            f"the column {column!r} looks like {field}, misspelt: say --map {field}={column}, or --map {field}= if"
-            " it is not meant"
+            f"the column {column!r} looks like a misspelt {field}: use --map {field}={column}, or --map {field}= if"
+            " it is something else"
         )
     if not no_tokens and not columns.maps_tokens and not any(field in events.used for field in NUMBERS):
         listed = ", ".join(filter(None, events.columns)) or "none"
         return (
-            f"no column says the tokens (the columns are {listed}): say --map tokens=COLUMN, or --no-tokens if every"
-            " row costs its base price alone"
+            f"no column gives the tokens (the columns are {listed}): use --map tokens=COLUMN, or --no-tokens to charge"
+            " every row the base price only"
         )
     return None
 
@@ -41,7 +41,7 @@ def _of_money(survey: Survey, prices: Mapping[str | None, Prices | None]) -> Ite
     if survey.events and not survey.tokens:
         yield "All rows have 0 tokens."
     elif survey.no_tokens:
-        yield f"{survey.no_tokens:,} rows say no tokens: they cost their base price alone."
+        yield f"{survey.no_tokens:,} rows have no tokens: they cost the base price only."
     unknown: dict[str, str] = {}
     for customer, action, _ in survey.sums:
         known = prices.get(customer)
@@ -50,7 +50,7 @@ def _of_money(survey: Survey, prices: Mapping[str | None, Prices | None]) -> Ite
         if known.total(action, 1, 0, 0) is None:
             unknown.setdefault(action, "has no price: its rows will be refused")
         elif not known.names(action):
-            unknown.setdefault(action, "has no price of its own: it costs what * costs")
+            unknown.setdefault(action, "has no price of its own: it costs the price of *")
     shown = list(unknown.items())
     yield from (f"The action {action!r} {what}." for action, what in shown[:10])
     if len(shown) > 10:
@@ -63,7 +63,7 @@ def _of_columns(columns: Columns, events: EventMaker) -> Iterator[str]:
     for column in events.unused:
         name = plain(column)
         if name == plain(KEY):
-            yield f"The column {column!r} is not used as the key of its rows; --map {KEY}={column} does that."
+            yield f"The column {column!r} is not used as the key of its rows; use --map {KEY}={column} for that."
         elif "token" in name and not any(column == other for *_, other in columns.rivals(events.used, events.unused)):
             yield f"The column {column!r} is not charged."
         elif name == plain(CUSTOMER):
@@ -74,22 +74,21 @@ def _of_time(survey: Survey, times: Times) -> Iterator[str]:
     if survey.outside:
         months = ", ".join(month.name for month in survey.months() if month.outside)[:120]
         yield (
-            f"{survey.outside:,} rows ({months}) lie outside of the 35 days back and 5 minutes ahead that the server"
-            " takes: they count when they are accepted, that is now, in this month; their own time is kept as"
-            " metadata.source_time."
+            f"{survey.outside:,} rows ({months}) are more than 35 days in the past or 5 minutes in the future: they"
+            " count in this month, when they are accepted; metadata.source_time keeps their own time."
         )
     if survey.one_time:
-        yield "All rows have one and the same time."
+        yield "All rows have the same time."
     if times.bare_dates:
         yield "Dates without an hour are read as midnight."
 
 
 def _of_rows(survey: Survey) -> Iterator[str]:
     if survey.equal:
-        yield f"{survey.equal:,} rows say the same as the row before them, its time included."
+        yield f"{survey.equal:,} rows are equal to the row before them, including the time."
     if survey.repeated:
-        yield f"{survey.repeated:,} rows repeat the id of an earlier row and say the same: each is one event."
+        yield f"{survey.repeated:,} rows repeat an earlier row with the same id: they are charged once."
     if survey.blank:
         yield f"{survey.blank:,} blank rows are skipped."
     if survey.long_count:
-        yield f"{survey.long_count:,} rows take several lines, the first of them begins on line {survey.long[0]}."
+        yield f"{survey.long_count:,} rows span several lines; the first begins on line {survey.long[0]}."

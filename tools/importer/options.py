@@ -46,46 +46,62 @@ class Options(NamedTuple):
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rev import`."""
     parser.description = (
-        "Import a usage file (.csv, .tsv, .jsonl, .json, .parquet) through the HTTP API; repeat it as often as you"
-        " like: no row is charged twice."
+        "Import a usage file (.csv, .tsv, .jsonl, .json, .parquet) through the HTTP API. You can repeat an import: no"
+        " row is charged twice."
     )
-    parser.add_argument("file", metavar="FILE", help="or, with --undo, the id of an import")
+    parser.add_argument("file", metavar="FILE", help="the file; with --undo, the file or the id of an import")
     _access(parser)
-    parser.add_argument("--map", action="append", default=[], metavar="FIELD=COLUMN,…", help=f"{', '.join(FIELDS)}")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE,…", help="the same in every row")
-    parser.add_argument("--no-tokens", action="store_true", help="the file has none: base prices only")
-    parser.add_argument("--other-customer", action="store_true", help="charge it though another customer was charged")
-    parser.add_argument("--tz", default="UTC", help="zone of times without an offset (UTC)")
-    parser.add_argument("--dst", choices=("earlier", "later"), help="of a local time that the clocks repeat")
-    parser.add_argument("--excel-dates", action="store_true", help="numbers such as 45982.5 are a spreadsheet's dates")
+    parser.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="FIELD=COLUMN,…",
+        help=f"read FIELD from COLUMN; fields: {', '.join(FIELDS)}",
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE,…", help="set FIELD to VALUE in every row"
+    )
+    parser.add_argument("--no-tokens", action="store_true", help="the file has no tokens: charge base prices only")
+    parser.add_argument(
+        "--other-customer", action="store_true", help="charge the file even if another customer was charged for it"
+    )
+    parser.add_argument("--tz", default="UTC", help="time zone of times without an offset (UTC)")
+    parser.add_argument(
+        "--dst", choices=("earlier", "later"), help="which of two equal local times is meant when the clocks go back"
+    )
+    parser.add_argument(
+        "--excel-dates", action="store_true", help="read numbers such as 45982.5 as a spreadsheet's dates"
+    )
     parser.add_argument("--metadata", action="store_true", help="keep unknown columns as metadata")
-    parser.add_argument("--delimiter", help="between the cells of a .csv (,)")
-    parser.add_argument("--in-flight", type=int, default=6, metavar="N", help="batches sent at once (6)")
-    parser.add_argument("--dry-run", action="store_true", help="show what would be done; charge nothing")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    parser.add_argument("--undo", action="store_true", help="void all that the import charged")
+    parser.add_argument("--delimiter", help="separator of the cells of a .csv (,)")
+    parser.add_argument("--in-flight", type=int, default=6, metavar="N", help="number of batches sent at once (6)")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be charged, and charge nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    parser.add_argument("--undo", action="store_true", help="void everything that the import charged")
     token = os.environ.get("REV_ADMIN_TOKEN")
     parser.add_argument("--token", default=token, help="with --undo: the admin token (REV_ADMIN_TOKEN)")
 
 
 def configure_list(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rev imports`."""
-    parser.description = "List the imports of a customer with their sums."
+    parser.description = "List the imports of a customer with their totals."
     _access(parser)
 
 
 def _access(parser: argparse.ArgumentParser) -> None:
     env = os.environ
-    parser.add_argument("--url", default=env.get("REV_URL"), help="of the gateway (REV_URL)")
-    parser.add_argument("--key", default=env.get("REV_API_KEY"), help="an API key (REV_API_KEY)")
-    parser.add_argument("--customer", help="with a platform key: the customer that is charged")
-    parser.add_argument("--patience", type=float, default=120.0, metavar="S", help="seconds without any answer (120)")
+    parser.add_argument("--url", default=env.get("REV_URL"), help="URL of the gateway (REV_URL)")
+    parser.add_argument("--key", default=env.get("REV_API_KEY"), help="API key (REV_API_KEY)")
+    parser.add_argument("--customer", help="with a platform key: the customer to charge")
+    parser.add_argument(
+        "--patience", type=float, default=120.0, metavar="S", help="give up after S seconds without a response (120)"
+    )
 
 
 def access(args: argparse.Namespace) -> Access:
     """Return the server and credentials. Raises UsageError, or SettingError for an invalid --url."""
     if not args.url or not args.key:
-        raise UsageError("--url and --key are needed (or REV_URL and REV_API_KEY)")
+        raise UsageError("--url and --key are required (or REV_URL and REV_API_KEY)")
     http_url("--url", args.url)
     return Access(args.url, args.key, args.customer, args.patience, getattr(args, "token", None))
 

@@ -39,7 +39,7 @@ class ParquetCells:
 
     def whole(self, cell: Any) -> int:
         if type(cell) is not int:
-            raise ValueError(f"{str(cell)[:40]!r} is not a whole number (its column is of {type(cell).__name__})")
+            raise ValueError(f"{str(cell)[:40]!r} is not an integer (its column is of {type(cell).__name__})")
         return whole(str(cell))
 
     def moment(self, cell: Any, times: Times) -> int:
@@ -53,11 +53,11 @@ class ParquetCells:
 
     def json(self, cell: Any) -> Any:
         if isinstance(cell, bytes):
-            raise ValueError("is bytes, which no metadata can hold")
+            raise ValueError("is bytes, which metadata cannot contain")
         if isinstance(cell, Decimal):
             return msgspec.Raw(format(cell, "f").encode())
         if isinstance(cell, float) and (cell != cell or cell in (float("inf"), float("-inf"))):
-            raise ValueError(f"{cell} is no number that metadata can hold")
+            raise ValueError(f"{cell} is not a number that metadata can contain")
         return msgspec.Raw(msgspec.json.encode(cell))
 
 

@@ -30,14 +30,14 @@ def preview(
     doubts: list[str],
 ) -> None:
     """Print the whole preview."""
-    _say(console, f"Import {import_id}: what it would do")
+    _say(console, f"Preview of import {import_id}")
     _say(console, "")
     _first_rows(console, survey, prices)
     _mapping(console, columns, events)
     _months(console, survey)
     _totals(console, survey, prices, there)
     if doubts:
-        _say(console, "What looks wrong, or should be known:")
+        _say(console, "Warnings:")
         for doubt in doubts:
             _say(console, f"- {doubt}")
         _say(console, "")
@@ -46,7 +46,7 @@ def preview(
 def _first_rows(console: Console, survey: Survey, prices: PriceList) -> None:
     if not survey.first:
         return
-    _say(console, "The first rows as events, at the price now:")
+    _say(console, "The first rows as events, at current prices:")
     for made in survey.first:
         where = f"line {made.line}" if made.line else f"row {made.row}"
         _say(console, f"  {where}: {_as_sent(made, survey)}  {_price(made, prices)}")
@@ -66,7 +66,7 @@ def _price(made: Prepared, prices: PriceList) -> str:
     if known is None:
         return "price unknown"
     pico = known.total(made.event.action or "", 1, made.total, made.event.outcome == "success")
-    return "no price: it will be refused" if pico is None else f"{format_cents(pico)} cents"
+    return "no price: it is refused" if pico is None else f"{format_cents(pico)} cents"
 
 
 def _mapping(console: Console, columns: Columns, events: EventMaker) -> None:
@@ -77,7 +77,7 @@ def _mapping(console: Console, columns: Columns, events: EventMaker) -> None:
     for field, value in columns.fixed.items():
         _say(console, f"  {field:<16} {value!r} (--set)")
     if not {"agent_id"} & (events.used.keys() | columns.fixed.keys() | columns.mapped.keys()):
-        _say(console, f"  {'agent_id':<16} {DEFAULT_AGENT!r} (nothing else is given)")
+        _say(console, f"  {'agent_id':<16} {DEFAULT_AGENT!r} (the default)")
     if events.unused:
         _say(console, f"  ignored columns  {', '.join(column or '(without a name)' for column in events.unused)}")
     _say(console, "")
@@ -90,7 +90,7 @@ def _months(console: Console, survey: Survey) -> None:
     _say(console, "Rows by month (UTC):")
     for month in months[-SHOWN_MONTHS:]:
         name = month.name or "no time"
-        outside = f", {month.outside:,} of them outside of the window" if month.outside else ""
+        outside = f", {month.outside:,} of them outside the window" if month.outside else ""
         _say(console, f"  {name:<16} {month.rows:,}{outside}")
     if len(months) > SHOWN_MONTHS:
         _say(console, f"  … and {len(months) - SHOWN_MONTHS} earlier months")
@@ -105,7 +105,7 @@ def _totals(console: Console, survey: Survey, prices: PriceList, there: Recorded
         cost = None if known is None else known.total(action, sums.events, sums.tokens, sums.events if success else 0)
         priced = priced and cost is not None
         pico = (pico or 0) + (cost or 0)
-    table = Table(show_header=False, box=None, title="All of it, at the prices now", title_justify="left")
+    table = Table(show_header=False, box=None, title="The whole file, at current prices", title_justify="left")
     table.add_column()
     table.add_column(justify="right")
     for name, value in (
@@ -113,7 +113,7 @@ def _totals(console: Console, survey: Survey, prices: PriceList, there: Recorded
         ("events", f"{survey.events:,}"),
         ("bad", f"{survey.bad:,}"),
         ("tokens", f"{survey.tokens:,}"),
-        ("total_cents", format_cents(pico or 0) + ("" if priced else " and what has no price")),
+        ("total_cents", format_cents(pico or 0) + ("" if priced else " and the rows without a price")),
         ("dollars", dollars(pico or 0)),
         ("already there", f"{there.rows:,}"),
         ("to be charged", f"{survey.events - there.rows:,}"),

@@ -100,9 +100,8 @@ class Comparer:
             unknown = one.events - one.voided_events - self._there.of_import[customer]
             if unknown > 0:
                 raise OtherImport(
-                    f"{unknown:,} events of this file were charged to {one.customer_id!r} under other keys or from"
-                    " other rows than now: --map idempotency_key or customer_id was another then. Import it with the"
-                    " same options as before, or undo the import first (--undo)"
+                    f"{unknown:,} events of this file were charged to {one.customer_id!r} with other keys or from"
+                    " other rows: use the same options as before, or undo the import first (--undo)"
                 )
 
     async def _check_bad(self, customer: str | None, bad: Sequence[BadRow]) -> None:
@@ -111,8 +110,8 @@ class Comparer:
             found, _ = shown.get(row.key, (None, 0))
             if found is not None:
                 raise OtherImport(
-                    f"line {row.line} (row {row.row}): it was imported before, and now {row.column or 'it'}"
-                    f" {row.reason}; import it with the same options as before, or undo the import"
+                    f"line {row.line} (row {row.row}): the row was imported before, and now {row.column or 'it'}"
+                    f" {row.reason}; use the same options as before, or undo the import"
                 )
 
 
@@ -143,9 +142,7 @@ async def recorded_rows(
 def check_same(made: Prepared, shown: ShownRow) -> None:
     """Raise OtherImport, naming the first field that differs."""
     for field, old, new in differences(made, shown):
-        hint = (
-            "import it with the same options as before, or undo the import first (--undo; repeat one that was cut off)"
-        )
+        hint = "use the same options as before, or undo the import first (--undo; repeat an undo that was interrupted)"
         raise OtherImport(
             f"line {made.line} (row {made.row}): this row was imported before with {field} {_described(old)}, now it"
             f" has {_described(new)}; {hint}"

@@ -115,7 +115,7 @@ def _open_csv(path: Path, delimiter: str | None, nul: bool) -> RowSource:
         records = iter(Reader(file, mark, line))
         header = _header(records)
         if len(header) == 1 and any(other in header[0] for other in ",;\t|"):
-            raise FileError(f"its header is one column, {header[0]!r}: name the separator with --delimiter")
+            raise FileError(f"its header has only one column, {header[0]!r}: set the separator with --delimiter")
     except CsvError as error:
         file.close()
         raise FileError(str(error)) from None
@@ -139,7 +139,7 @@ def _delimiter(file: TextIO, given: str | None) -> tuple[str, int]:
 def _header(records: Iterator[Record]) -> list[str]:
     for line, _, cells, _, problem, _ in records:
         if problem is not None:
-            raise FileError(f"line {line}, its header, {problem}")
+            raise FileError(f"line {line}, the header, {problem}")
         if any(cells):
             header = [trimmed(cell or "") for cell in cells]
             _check_header(header)
@@ -176,7 +176,7 @@ def _csv_rows(records: Iterator[Record], header: list[str], nul: bool) -> Iterat
             elif len(cells) != width and not blank:
                 problem = BadCell("", f"has {len(cells)} cells, the header has {width}")
             elif cells == again:
-                problem = BadCell("", "is the header again")
+                problem = BadCell("", "repeats the header")
             elif nul or not text.isascii():
                 problem = _bad_text(cells, header)
             yield SourceRow(
@@ -237,7 +237,7 @@ def _json_rows(file: BinaryIO) -> Iterator[SourceRow]:
 
 def _array(path: Path) -> tuple[bytes, list[msgspec.Raw]]:
     if path.stat().st_size > MAX_ARRAY:
-        raise FileError(f"it has more than {MAX_ARRAY >> 20} MiB: make it .jsonl, one object a line")
+        raise FileError(f"it is larger than {MAX_ARRAY >> 20} MiB: convert it to .jsonl, one object per line")
     text = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     try:
         return text, _decode_array(text)
@@ -280,7 +280,7 @@ def _json_row(number: int, line: int, text: bytes, cut: bool) -> SourceRow:
         cells[sys.intern(column)] = None if value == NULL else cell
     # A repeated name leaves quotes that no name and no value accounts for.
     if text.count(b'"') != quotes and (twice := _twice(text)) is not None:
-        return _bad_row(number, line, len(text), "stands twice", twice)
+        return _bad_row(number, line, len(text), "occurs twice", twice)
     blank = not any(cell is not None for cell in cells.values())
     return SourceRow(
         number=number, line=line, cells=cells, size=len(text), columns=tuple(cells), problem=None, blank=blank

@@ -86,17 +86,17 @@ class Times:
         if first == second:
             return
         if at.astimezone(self._zone).replace(tzinfo=None) != naive:
-            raise Skipped(f"{text[:40]!r} does not exist in {self._zone}: a change of the clocks skips it")
+            raise Skipped(f"{text[:40]!r} does not exist in {self._zone}: the clocks skip it")
         if self._dst is None:
             raise Skipped(
-                f"{text[:40]!r} comes twice in {self._zone}, since the clocks are put back: give times with an"
+                f"{text[:40]!r} occurs twice in {self._zone}, where the clocks go back: use times with an"
                 " offset, or --dst earlier or --dst later"
             )
 
     def _number(self, text: str) -> int:
         if not NUMBER.fullmatch(text):
             if SHORTENED.fullmatch(text):
-                raise ValueError(f"{text[:40]!r} is no time: a spreadsheet has shortened it")
+                raise ValueError(f"{text[:40]!r} is not a time: a spreadsheet has shortened it")
             raise ValueError(f"{text[:40]!r} is not a time such as 2026-01-31T12:00:00Z")
         number = Decimal(text)
         for _, to_ms in PER_MS:
@@ -106,7 +106,7 @@ class Times:
         serial = self._serial(number)
         if serial is not None and self._serials:
             return self._minute_of_serial(text, serial)
-        raise ValueError(f"{text[:40]!r} is no epoch from 2001 to a year ahead{self._hint(text, serial)}")
+        raise ValueError(f"{text[:40]!r} is not a Unix time from 2001 to a year from now{self._hint(text, serial)}")
 
     def _serial(self, number: Decimal) -> datetime | None:
         """Return the local time of a spreadsheet's serial date, if it is plausible."""
@@ -123,9 +123,9 @@ class Times:
 
     def _hint(self, text: str, serial: datetime | None) -> str:
         if serial is not None:
-            return f"; if it is a spreadsheet's date ({serial:%Y-%m-%d}), say --excel-dates"
+            return f"; if it is a spreadsheet's date ({serial:%Y-%m-%d}), use --excel-dates"
         if re.fullmatch(r"(19|20)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])(\d{4}|\d{6})?", text):
-            return f"; if it is the date {text[:4]}-{text[4:6]}-{text[6:8]}, write it so"
+            return f"; if it is the date {text[:4]}-{text[4:6]}-{text[6:8]}, write it that way"
         return ""
 
 

@@ -34,25 +34,25 @@ def run(
     """Void an import. Return 0 when the ledger shows that nothing of it is charged. Raises UsageError,
     ImportStopped."""
     if not access.token:
-        raise UsageError("--undo needs --token, the admin token (or REV_ADMIN_TOKEN)")
+        raise UsageError("--undo requires --token, the admin token (or REV_ADMIN_TOKEN)")
     id = args.file if typed.is_import_id(args.file) else import_id(digest(Path(args.file)).sha256)
     known: list[tuple[str | None, Import]] = wait_for(_known(access, client, id))
     if not known:
         raise UsageError(f"there is no import {id}, or the ledger does not show it yet")
     console.print(table([one for _, one in known]))
     if args.dry_run:
-        console.print("Nothing was taken back (--dry-run).")
+        console.print("Nothing was voided (--dry-run).")
         return 0
-    if ask is not None and not args.yes and not ask(f"Take back import {id}?"):
-        console.print("Nothing was taken back.")
+    if ask is not None and not args.yes and not ask(f"Void everything that import {id} charged?"):
+        console.print("Nothing was voided.")
         return 2
     admin = client.as_admin(access.token)
     for customer, one in known:
         done: Undone = wait_for(undo(client, admin, customer, id))
         left = "0" if done.left is None else cents(done.left.total_cents)
         console.print(
-            f"{one.customer_id}: {done.voids:,} entries taken back, {format_cents(done.pico)} cents; what is left of"
-            f" the import: {left} cents",
+            f"{one.customer_id}: {done.voids:,} entries voided, {format_cents(done.pico)} cents;"
+            f" {left} cents of the import remain",
             markup=False, highlight=False, soft_wrap=True,
         )  # fmt: skip
     return 0
@@ -63,7 +63,7 @@ async def _known(access: Access, client: ImportClient, id: str) -> list[tuple[st
     customer, --customer, or, with a platform key, all of them."""
     key, _ = await client.whose(None)
     if key is not None and access.customer not in (None, key):
-        raise UsageError(f"--customer {access.customer!r} is not the customer of the API key, {key!r}")
+        raise UsageError(f"--customer {access.customer!r} must be the customer of the API key, {key!r}")
     if key is None and access.customer is None:
         return [(one.customer_id, one) async for one in client.imports(None, id)]
     customer = None if key is not None else access.customer

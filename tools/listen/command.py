@@ -31,14 +31,18 @@ class ListenRefused(Exception):
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rev webhooks`."""
-    parser.description = "Print this machine's webhook deliveries as they arrive, each verified (development)."
+    parser.description = "Receive webhook deliveries on this machine, verify each, and print it (for development)."
     parser.add_argument("action", choices=["listen"])
-    parser.add_argument("--url", default=os.environ.get("REV_URL", "http://127.0.0.1:8080"), help="of the gateway")
-    parser.add_argument("--key", default=os.environ.get("REV_API_KEY"), help="an API key (REV_API_KEY)")
-    parser.add_argument("--customer", help="with a platform key: whose events")
-    parser.add_argument("--events", default=EVERY, metavar="TYPE,…", help=f"{EVERY}, or of {', '.join(TYPES)}")
-    parser.add_argument("--port", type=int, default=0, help="where to listen; 0 takes a free one")
-    parser.add_argument("--full", action="store_true", help="print whole bodies instead of a line each")
+    parser.add_argument(
+        "--url", default=os.environ.get("REV_URL", "http://127.0.0.1:8080"), help="URL of the gateway (REV_URL)"
+    )
+    parser.add_argument("--key", default=os.environ.get("REV_API_KEY"), help="API key (REV_API_KEY)")
+    parser.add_argument("--customer", help="with a platform key: the customer whose events are received")
+    parser.add_argument(
+        "--events", default=EVERY, metavar="TYPE,…", help=f"{EVERY} for all, or any of {', '.join(TYPES)}"
+    )
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 picks a free one")
+    parser.add_argument("--full", action="store_true", help="print whole bodies instead of one line per delivery")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     http_url("--url", args.url)
     whole("--port", str(args.port), 0, 65535)
     if not args.key:
-        errors.print("rev webhooks: --key is needed (or REV_API_KEY)", style=BAD)
+        errors.print("rev webhooks: --key is required (or REV_API_KEY)", style=BAD)
         return FAILED
     try:
         asyncio.run(listen(args, console))
@@ -94,9 +98,7 @@ async def _endpoint(args: argparse.Namespace, url: str) -> AsyncIterator[dict[st
                 made = await _json(response)
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             why = error.strerror if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__
-            raise ListenRefused(
-                f"no gateway answers at {args.url} ({why}); start one, or say where it is with --url"
-            ) from error
+            raise ListenRefused(f"no gateway answers at {args.url} ({why}); start one, or set --url") from error
         if response.status != 201:
             hint = " (the gateway needs REV_WEBHOOK_ALLOW_PRIVATE=1)" if "url" in made.get("error", "") else ""
             raise ListenRefused(f"{response.status}: {made.get('error', 'no JSON came back')}{hint}")
@@ -105,7 +107,7 @@ async def _endpoint(args: argparse.Namespace, url: str) -> AsyncIterator[dict[st
         finally:
             async with session.delete(f"{base}/{made['id']}", params=query) as response:
                 if response.status != 200:
-                    raise ListenRefused(f"webhook {made['id']} is still there: {response.status}")
+                    raise ListenRefused(f"webhook {made['id']} was not deleted: the gateway answered {response.status}")
 
 
 async def _json(response: aiohttp.ClientResponse) -> dict[str, Any]:

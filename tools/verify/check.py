@@ -231,7 +231,7 @@ class Check:
                 self._differ(Difference("extra", partition, offset, 0, ledger="a row beyond the end of the log"))
         for row in await self._ledger.beyond(count):
             at = (row["raw_partition"], row["raw_offset"], row["raw_index"])
-            self._differ(Difference("extra", *at, ledger="a row of a partition that the log does not have"))
+            self._differ(Difference("extra", *at, ledger="a row of a partition that is not in the log"))
 
     def _count(self, row: Row) -> None:
         self.totals.rows += 1

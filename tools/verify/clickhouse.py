@@ -134,7 +134,9 @@ class ClickHouseLedger:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise CannotRun(f"ClickHouse at {self._url}: {type(error).__name__}: {error}") from error
         except json.JSONDecodeError as error:
-            raise CannotRun(f"ClickHouse at {self._url} answered what is no row: {error.doc[:500]}") from error
+            raise CannotRun(
+                f"ClickHouse at {self._url} returned a line that is not a row: {error.doc[:500]}"
+            ) from error
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

@@ -35,13 +35,17 @@ class Where(NamedTuple):
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rev verify`."""
     parser.description = "Price the log again with an independent model and compare the ledger with it, row by row."
-    parser.add_argument("--data", type=Path, metavar="DIR", help="of a running `rev up` (else REV_KAFKA and so on)")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="data directory of a running `rev up` (otherwise REV_KAFKA and so on)"
+    )
     parser.add_argument("--customer", metavar="ID", help="only this customer's rows")
     parser.add_argument("--from", dest="start", metavar="TIME", help="only what was accepted at or after this time")
     parser.add_argument("--to", dest="end", metavar="TIME", help="only what was accepted before this time")
-    parser.add_argument("--show", type=int, default=20, metavar="N", help="differences shown (20)")
+    parser.add_argument("--show", type=int, default=20, metavar="N", help="maximum number of differences to show (20)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all differences and the summary to FILE")
-    parser.add_argument("--wait", type=float, default=60.0, metavar="S", help="seconds for the ledger to catch up (60)")
+    parser.add_argument(
+        "--wait", type=float, default=60.0, metavar="S", help="give the ledger S seconds to catch up (60)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,7 +85,7 @@ def _where(data: Path | None) -> Where:
         user, password = found["analyst"]
         return Where(found["kafka"], found["clickhouse"], user, password)
     except (FileNotFoundError, NotADirectoryError):
-        raise CannotRun(f"{path} is not there: start `rev up`, give --data, or set REV_KAFKA") from None
+        raise CannotRun(f"{path} does not exist: start `rev up`, set --data, or set REV_KAFKA") from None
     except (ValueError, KeyError, TypeError) as error:
         raise CannotRun(f"{path} does not say where Kafka and ClickHouse are; start `rev up` again") from error
 
@@ -93,9 +97,9 @@ def _moment(option: str, text: str | None) -> int | None:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise CannotRun(f"{option} {text!r}: want a time such as 2026-01-31T12:00:00Z or a day") from None
+        raise CannotRun(f"{option} must be a time such as 2026-01-31T12:00:00Z or a day, not {text!r}") from None
     if at.tzinfo is None:
         if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            raise CannotRun(f"{option} {text!r}: say the offset, such as Z")
+            raise CannotRun(f"{option} must have an offset such as Z, unlike {text!r}")
         at = at.replace(tzinfo=UTC)
     return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)

@@ -29,7 +29,7 @@ class KafkaLog:
             await self._consumer.start()
         except (KafkaError, OSError) as error:
             await self._consumer.stop()
-            raise CannotRun(f"no Kafka answers at {self._bootstrap}; start it, or say where it is") from error
+            raise CannotRun(f"no Kafka answers at {self._bootstrap}; start it, or set REV_KAFKA or --data") from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -72,10 +72,10 @@ class KafkaLog:
                 records = [record for record in batch.get(tp, []) if record.offset < span.end]
                 if not records:
                     raise CannotRun(
-                        f"{self._topic}/{partition}: nothing came from offset {at} on, it ends at {span.end}"
+                        f"{self._topic}/{partition}: no record from offset {at} on; the partition ends at {span.end}"
                     )
                 if records[0].offset != at:
-                    raise CannotRun(f"{self._topic}/{partition}: wanted offset {at}, got {records[0].offset}")
+                    raise CannotRun(f"{self._topic}/{partition}: expected offset {at}, got {records[0].offset}")
                 for record in records:
                     yield RawRecord(record.offset, record.timestamp, record.key or b"", record.value or b"")
                 at = records[-1].offset + 1

@@ -207,9 +207,9 @@ def resolve_outcome(
     """
     target = task_id if outcome_id is None else outcome_id
     if target is None or (task_id is not None and outcome_id is not None):
-        raise TypeError("resolve_outcome() wants either task_id or outcome_id")
+        raise TypeError("resolve_outcome() takes either task_id or outcome_id")
     if success is None and outcome is None:
-        raise TypeError("resolve_outcome() wants success=True or False, or outcome='success' or 'failure'")
+        raise TypeError("resolve_outcome() requires success=True or False, or outcome='success' or 'failure'")
     fields = {
         "success": success,
         "outcome": outcome,
@@ -251,7 +251,9 @@ def _get(path: str, kind: type[T], query: Mapping[str, str | None]) -> Call[T]:
 
 def _write(path: str, kind: type[T], fields: Mapping[str, Any], key: str | None, respond_async: bool) -> Call[T]:
     if key is not None and (not key or key != key.strip() or any(ord(letter) < 32 for letter in key)):
-        raise ValueError("idempotency_key must not be empty, begin or end with a blank, or hold control characters")
+        raise ValueError(
+            "idempotency_key must not be empty, begin or end with whitespace, or contain control characters"
+        )
     return Call("POST", path, kind, _json(fields), key, keyed=True, respond_async=respond_async)
 
 
@@ -276,6 +278,6 @@ def _time(value: Time) -> str:
 
 def _cents(name: str, value: Cents) -> Cents:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
-        raise TypeError(f"{name} must be cents as an int, a Decimal or decimal text, not {type(value).__name__}")
+        raise TypeError(f"{name} must be an int, a Decimal or a decimal string, not {type(value).__name__}")
     # as text: a Decimal may have more digits than other JSON readers keep
     return str(finite(name, value)) if isinstance(value, Decimal) else value

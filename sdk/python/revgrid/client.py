@@ -81,9 +81,9 @@ class _Base:
     ) -> None:
         api_key = api_key or os.environ.get("REVGRID_API_KEY")
         if not api_key:
-            raise ValueError("no API key: give api_key, or set REVGRID_API_KEY")
+            raise ValueError("api_key is required; pass it, or set REVGRID_API_KEY")
         if not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
-            raise ValueError("the API key holds a blank, a line break or a character that no key has")
+            raise ValueError("api_key must contain only visible ASCII characters")
         self.base_url = (base_url or os.environ.get("REV_URL") or DEFAULT_URL).rstrip("/")
         headers = {
             "Authorization": f"Bearer {api_key}",

@@ -92,7 +92,7 @@ def exchange(call: Call[T], settings: Settings) -> Generator[Send, Came, T]:
     if isinstance(came, Answer):
         raise refusal(came, key)
     reason = f"{type(came.error).__name__}: {came.error}"
-    raise NoAnswerError(f"no answer to {call.method} {call.path}: {reason}", idempotency_key=key) from came.error
+    raise NoAnswerError(f"no response to {call.method} {call.path}: {reason}", idempotency_key=key) from came.error
 
 
 def may_repeat(call: Call[T], came: Came) -> bool:

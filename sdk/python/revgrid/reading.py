@@ -39,7 +39,9 @@ def read(kind: type[T], answer: Answer, key: str | None = None) -> T:
         made: T = _value(kind, {**fields, "replayed": answer.headers.get(REPLAYED) == "true"})
     except (ValueError, TypeError) as error:
         raise InvalidAnswerError(
-            f"the answer ({answer.status}) is not a {kind.__name__}: {error}", status=answer.status, idempotency_key=key
+            f"the response ({answer.status}) is not a {kind.__name__}: {error}",
+            status=answer.status,
+            idempotency_key=key,
         ) from error
     return made
 
@@ -54,7 +56,7 @@ def refusal(answer: Answer, key: str | None = None) -> RefusedError:
     except (ValueError, TypeError):  # not Rev's, such as a proxy's page; the status still counts
         errors, outcome, code, asked, message = (), None, None, None, None
     return class_of(answer.status)(
-        str(message or answer.body[:SHOWN].decode("utf-8", "replace") or "no reason was given"),
+        str(message or answer.body[:SHOWN].decode("utf-8", "replace") or "the response gives no reason"),
         status=answer.status,
         code=code,
         request_id=asked or answer.headers.get("x-request-id"),

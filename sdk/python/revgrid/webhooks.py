@@ -26,7 +26,7 @@ class WebhookVerifier:
         expected = hmac.new(self._key, body, hashlib.sha256).hexdigest()
         # as bytes: compare_digest refuses text that is not ASCII, and a forger may send anything
         if not hmac.compare_digest(expected.encode(), (sig_header or "").encode("utf-8", "surrogatepass")):
-            raise SignatureError("the signature is missing or is not that of this body and secret")
+            raise SignatureError("the signature is missing or does not match this body and secret")
 
     def __repr__(self) -> str:
         return "WebhookVerifier(secret=…)"

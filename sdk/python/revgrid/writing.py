@@ -29,7 +29,7 @@ def to_json(value: Any, name: str = "the body", depth: int = 0) -> str:
     if isinstance(value, datetime):
         return json.dumps(instant(value))
     if depth == DEEPEST:
-        raise ValueError(f"{name} is nested too deep, or contains itself")
+        raise ValueError(f"{name} is nested too deeply, or contains itself")
     if isinstance(value, Mapping):
         return "{" + ",".join(_members(value, name, depth)) + "}"
     if isinstance(value, (list, tuple)):
@@ -42,21 +42,21 @@ def to_json(value: Any, name: str = "the body", depth: int = 0) -> str:
 def _members(value: Mapping[Any, Any], name: str, depth: int) -> Iterator[str]:
     for key, item in value.items():
         if not isinstance(key, str):  # 1 and "1" would become one
-            raise TypeError(f"{name} has the key {key!r:.40}; keys must be text")
+            raise TypeError(f"{name} has the key {key!r:.40}; keys must be strings")
         inside = key if depth == 0 else f"{name}.{key}"
         yield f"{json.dumps(key)}:{to_json(item, inside, depth + 1)}"
 
 
 def _float(name: str, value: float) -> str:
     if value != value or value in (float("inf"), float("-inf")):
-        raise ValueError(f"{name} is {value!r}, which JSON cannot hold")
+        raise ValueError(f"{name} is {value!r}, which JSON cannot represent")
     return float.__repr__(value)
 
 
 def finite(name: str, value: Decimal) -> Decimal:
     """Return the Decimal if it is a number. Raises ValueError."""
     if not value.is_finite():
-        raise ValueError(f"{name} is {value}, which is no amount")
+        raise ValueError(f"{name} is {value}, which is not a finite number")
     return value
 
 

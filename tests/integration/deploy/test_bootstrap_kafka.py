@@ -55,5 +55,5 @@ async def _describe(admin: AIOKafkaAdminClient, name: str) -> list[tuple[str, st
 async def test_another_number_of_partitions_is_refused(settings: Settings) -> None:
     """Starting with a wrong REV_PARTITIONS is refused with a sentence and changes nothing."""
     await bootstrap.ensure(settings, "aa")
-    with pytest.raises(bootstrap.BootstrapError, match="has 3 partitions and 5 are wanted"):
+    with pytest.raises(bootstrap.BootstrapError, match="must have 5 partitions, not 3"):
         await bootstrap.ensure(settings._replace(partitions=5), "aa")

@@ -193,7 +193,7 @@ async def test_bad_rows_are_told_by_line_and_column(stack: dict[str, Any], tmp_p
     columns = ("--map", "agent_id=who,tokens_input=ContextTokens", "--map", "timestamp=when", "--tz", "+05:30")
     code, out, err = await customer.imported(path, *columns)
     assert code == 1, err
-    assert "line 3 (row 2), column ContextTokens: '10.0' is not a whole number" in err
+    assert "line 3 (row 2), column ContextTokens: '10.0' is not an integer" in err
     assert re.search(r"line 4 \(row 3\): .*no\.such\.action", err), err
     assert (_line(out, "imported"), _line(out, "bad"), _line(out, "total_cents")) == ("2", "2", "1.009")
     await eventually(lambda: customer.sql() == ("2", "1.009"))

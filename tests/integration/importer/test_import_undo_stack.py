@@ -195,7 +195,7 @@ async def test_a_platform_repeats_undoes_and_never_doubles(rev: Rev, tmp_path: P
         assert [(name, *rev.cents(key, name)) for name, *_ in wanted] == wanted
     for other in (("--map", "customer_id=who"), ("--map", "customer_id=", "--customer", "plat-c")):
         code, out = await rev.run("import", str(path), *SET, *other, key=key)
-        assert code == 2 and "undo that first" in out, out
+        assert code == 2 and "undo that import first" in out, out
     code, out = await rev.run("import", str(path), "--undo", "--token", rev.token, key=key)
     assert code == 0 and "plat-a" in out and "plat-b" in out, out
     assert [rev.cents(key, name) for name, *_ in wanted] == [(0, 0)] * 3

@@ -134,6 +134,33 @@ async def test_a_price_list_is_charged_line_by_line(api: Api, eventually: Eventu
     assert {tuple(row[1:]) for row in await api.sql(left)} == {("0", "0")}
 
 
+USAGES = [
+    (
+        "openai",
+        {"prompt_tokens": 31200, "completion_tokens": 340, "total_tokens": 31540,
+         "prompt_tokens_details": {"cached_tokens": 30000, "audio_tokens": 0}},
+    ),
+    ("anthropic", {"input_tokens": 1200, "cache_read_input_tokens": 30000, "output_tokens": 340}),
+    (
+        "google",
+        {"promptTokenCount": 31200, "cachedContentTokenCount": 30000, "candidatesTokenCount": 340,
+         "totalTokenCount": 31540},
+    ),
+]  # fmt: skip
+"""The same call as three providers count it."""
+
+
+@pytest.mark.parametrize(("provider", "usage"), USAGES, ids=[provider for provider, _ in USAGES])
+async def test_a_providers_usage_object_is_charged_by_its_buckets(api: Api, provider: str, usage: Any) -> None:
+    """1,200 tokens of input, 30,000 read from the cache, 340 of output: 1.56 cents, whoever counted them."""
+    await api.price(**LIST)
+    key = await api.key("qty-usage")
+    event = {"agent_id": "a", "action": "qty.chat", "provider": provider, "usage": usage}
+    status, made = await api.call("POST", "/v1/meter", key, event)
+    assert (status, made["price"]["breakdown"]["token_charge_cents"]) == (201, Decimal("1.56")), made
+    assert (made["event"]["tokens"], made["event"]["quantities"]["cache_read"]) == (31_540, 30_000)
+
+
 async def test_the_most_specific_row_prices_an_event(api: Api) -> None:
     """Customer before action before model before provider; an event without a model meets no row of one."""
     key = await api.key("qty-rows")
@@ -160,7 +187,7 @@ async def test_the_most_specific_row_prices_an_event(api: Api) -> None:
 
 
 BAD = [
-    ({"quantities": {"pages": 1}}, "quantities.pages has no rate"),
+    ({"quantities": {"pages": 1}}, "quantities.pages must have a rate in the price"),
     ({"quantities": {"images": -1}}, "quantities.images must be a number from 0"),
     ({"quantities": {"images": "1.0000001"}}, "at most 6 decimals"),
     ({"quantities": {"images": 10**12 + 1}}, "quantities.images must be a number from 0 to 1000000000000"),
@@ -169,15 +196,18 @@ BAD = [
     ({"quantities": {"images": True}}, "quantities.images must be a number"),
     ({"quantities": {"images": [1]}}, "quantities.images must be a number"),
     ({"quantities": {"images": "NaN"}}, "quantities.images must be a number"),
-    ({"quantities": {"Images": 1}}, "quantities.Images: the name must be"),
-    ({"quantities": {"": 1}}, "the name must be 1 to 64"),
-    ({"quantities": {"tokens": 1}}, "quantities.tokens: the name is reserved"),
+    ({"quantities": {"Images": 1}}, "quantities.Images must have a name of"),
+    ({"quantities": {"": 1}}, "must have a name of 1 to 64"),
+    ({"quantities": {"tokens": 1}}, "quantities.tokens has a reserved name"),
     ({"quantities": {"input": 1.5}}, "quantities.input must be a whole number"),
-    ({"quantities": {"input": 1}, "tokens_input": 2}, "quantities.input and tokens_input differ"),
-    ({"quantities": {"cache_read": 5}, "tokens": 4}, "tokens is 4 but quantities.cache_read add up to 5"),
-    ({"quantities": {f"q{n}": 1 for n in range(33)}}, "quantities must be at most 32, not 33"),
+    ({"quantities": {"input": 1}, "tokens_input": 2}, "quantities.input and tokens_input must be equal"),
+    ({"quantities": {"cache_read": 5}, "tokens": 4}, "tokens must be the sum of quantities.cache_read (5), not 4"),
+    ({"quantities": {f"q{n}": 1 for n in range(33)}}, "quantities must have at most 32 names, not 33"),
     ({"quantities": []}, "quantities must be a JSON object"),
-    ({"tokens_cache_read": -1}, "tokens_cache_read must be at least 0"),
+    ({"usage": {"input_tokens": 5, "output_tokens": 1}, "tokens_output": 2, "provider": "openai"}, "must be equal"),
+    ({"usage": {"calls": 5}}, "usage"),
+    ({"usage": [1]}, "usage must be a JSON object"),
+    ({"tokens_cache_read": -1}, "tokens_cache_read must be an integer from 0 to"),
 ]
 
 
@@ -195,14 +225,14 @@ async def test_bad_quantities_are_refused(api: Api, fields: dict[str, Any], says
 
 
 BAD_PRICES = [
-    ({"rates": {"images": {"rate": 1, "per": 0}}}, "rates.images: per must be at least 1"),
-    ({"rates": {"images": {"rate": 1, "per": 3}}}, "rates.images: 1 cents per 3 needs more than 12 decimals"),
+    ({"rates": {"images": {"rate": 1, "per": 0}}}, "rates.images: per must be an integer from 1 to"),
+    ({"rates": {"images": {"rate": 1, "per": 3}}}, "rates.images must have at most 12 decimals for one unit"),
     ({"rates": {"images": {"per": 3}}}, "rates.images.rate is required"),
     ({"rates": {"images": {"rate": 1, "for": 3}}}, "rates.images: unknown field 'for'"),
     ({"rates": {"images": -1}}, "rates.images"),
     ({"rates": {"images": None}}, "rates.images must be a number"),
-    ({"rates": {"IMAGES": 1}}, "rates.IMAGES: the name must be"),
-    ({"rates": {"success": 1}}, "rates.success: the name is reserved"),
+    ({"rates": {"IMAGES": 1}}, "rates.IMAGES must have a name of"),
+    ({"rates": {"success": 1}}, "rates.success has a reserved name"),
     ({"rates": {f"q{n}": 1 for n in range(65)}}, "at most 64"),
     ({"model": " gpt"}, "model"),
     ({"provider": ""}, "provider"),

@@ -122,7 +122,7 @@ async def test_other_rules_do_not_decide_what_was_answered(asks, hosted, eventua
     await crashed(asks.log)
     await stop()
     host, stop = await hosted(asks.log, lambda p: MemoryStore(), processor=Newer())
-    await eventually(lambda: any("rules of version 1 may have answered" in why for why in host.not_ready_reasons()))
+    await eventually(lambda: any("version 1 of the rules may have answered" in why for why in host.not_ready_reasons()))
     await stop()
     assert len(await asks.log.entries()) == 1
     _, stop = await hosted(asks.log, lambda p: MemoryStore())

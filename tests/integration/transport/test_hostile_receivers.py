@@ -133,9 +133,9 @@ async def test_one_that_hangs_up_gave_no_answer(before: bytes | None, how: str) 
     answer = await answer_of(behave)
     assert answer.status is None
     assert answer.error in (
-        "the connection was closed without an answer",
-        "the answer was cut off",
-        "the answer is not HTTP",
+        "the connection was closed without a response",
+        "the response was cut off",
+        "the response is not HTTP",
         "connection reset",
     )
 
@@ -177,7 +177,7 @@ async def test_a_huge_head_is_refused(head: bytes) -> None:
     """No more of it is held than of any answer."""
     answer = await answer_of(behaving(b"HTTP/1.1 200 OK\r\n" + head))
     assert answer.status is None
-    assert answer.error in ("the head of the answer is too long", "the answer is not HTTP")
+    assert answer.error in ("the response headers are too long", "the response is not HTTP")
 
 
 async def test_a_storm_of_interim_answers_ends() -> None:
@@ -189,7 +189,7 @@ async def test_a_storm_of_interim_answers_ends() -> None:
             await wire.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
 
     answer = await answer_of(behave)
-    assert (answer.status, answer.error) == (None, "the head of the answer is too long")
+    assert (answer.status, answer.error) == (None, "the response headers are too long")
 
 
 async def test_a_few_interim_answers_do_no_harm() -> None:

@@ -40,7 +40,7 @@ async def test_a_literal_that_is_refused_is_final(address: str) -> None:
     host = f"[{address}]" if ":" in address else address
     async with sending(allow_private=False) as sender:
         answer = await sender.send(delivery(f"https://{host}/hook"))
-    assert answer == WebhookResponse(None, "url: not a public address", final=True, latency_ms=answer.latency_ms)
+    assert answer == WebhookResponse(None, "url must have a public address", final=True, latency_ms=answer.latency_ms)
 
 
 @pytest.mark.parametrize("host", DISGUISED.values(), ids=DISGUISED)
@@ -49,7 +49,7 @@ async def test_a_disguised_host_is_refused_at_delivery_too(host: str) -> None:
     dns = Dns(["127.0.0.1"])
     async with sending(allow_private=False, lookup=dns) as sender:
         answer = await sender.send(delivery(f"https://{host}/hook"))
-    assert answer.final and (answer.error or "").startswith("url: ") and not dns.asked
+    assert answer.final and (answer.error or "").startswith("url must ") and not dns.asked
 
 
 @pytest.mark.parametrize("address", REFUSED.values(), ids=REFUSED)

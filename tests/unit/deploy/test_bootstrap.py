@@ -10,7 +10,7 @@ def test_a_log_with_another_number_of_partitions_is_refused_by_name() -> None:
     assert wrong_partitions(wanted, {}) is None
     assert wrong_partitions(wanted, {topic.name: topic.partitions for topic in wanted}) is None
     reason = wrong_partitions(wanted, {topics.RAW: 8})
-    assert reason is not None and "rev.raw has 8 partitions and 4 are wanted" in reason
+    assert reason is not None and "rev.raw must have 4 partitions, not 8" in reason
 
 
 def test_a_replicated_topic_needs_all_replicas_but_one() -> None:

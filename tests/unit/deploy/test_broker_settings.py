@@ -58,7 +58,7 @@ def test_a_formatted_directory_is_only_configured(tmp_path: Path) -> None:
 def test_a_directory_of_the_old_layout_is_refused(tmp_path: Path) -> None:
     """What was written when broker and controller were one process is not silently left aside."""
     (tmp_path / "log").mkdir()
-    with pytest.raises(SettingError, match="begin with an empty directory"):
+    with pytest.raises(SettingError, match="use an empty directory"):
         broker.choose(tmp_path, 0, random.Random(1))
 
 
@@ -76,7 +76,7 @@ def test_the_wheels_java_is_the_default() -> None:
 
 def test_a_java_that_is_none_is_refused(tmp_path: Path) -> None:
     """REV_JAVA that cannot run, or is no Java, is one clear sentence."""
-    with pytest.raises(SettingError, match=r"REV_JAVA=.*cannot be run"):
+    with pytest.raises(SettingError, match=r"REV_JAVA must be an executable; .* cannot be run"):
         java({"REV_JAVA": str(tmp_path / "nothing")})
-    with pytest.raises(SettingError, match="found no version of Java, want Java 17 or later"):
+    with pytest.raises(SettingError, match=r"REV_JAVA must be Java 17 or later; .* is not Java"):
         java({"REV_JAVA": sys.executable})

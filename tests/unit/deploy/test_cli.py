@@ -25,7 +25,10 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_setting_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
     """Exit code 2 and one line that names the variable, before anything is started."""
     for env, words in [
-        ({"REV_REPLY_TIMEOUT": "2"}, "REV_REPLY_TIMEOUT='2'"),
+        (
+            {"REV_REPLY_TIMEOUT": "2"},
+            "REV_REPLY_TIMEOUT must be an integer and one of ms, s, m, h, d, such as 35d, not '2'",
+        ),
         ({"REV_KAFKA": "127.0.0.1:1"}, "only REV_KAFKA is set"),
     ]:
         done = subprocess.run(
@@ -65,27 +68,39 @@ MISTAKES: list[tuple[list[str], dict[str, str], str]] = [
         {},
         "run.json is damaged; remove",
     ),
-    (["up", "--data", "new", "--http", "5000", "--kafka", "5000"], {}, "are the same port; each needs one of its own"),
-    (["up", "--data", "new", "--http", "80000"], {}, "--http='80000': want a whole number from 0 to 65535"),
-    (["up", "--data", "new"], {"REV_SECRET_KEY": "short"}, "REV_SECRET_KEY: want base64 of 32 bytes, such as"),
+    (
+        ["up", "--data", "new", "--http", "5000", "--kafka", "5000"],
+        {},
+        "--http, --kafka and --clickhouse must be different ports",
+    ),
+    (["up", "--data", "new", "--http", "80000"], {}, "--http must be an integer from 0 to 65535, not '80000'"),
+    (
+        ["up", "--data", "new"],
+        {"REV_SECRET_KEY": "short"},
+        "REV_SECRET_KEY must be base64 of 32 bytes; create one with",
+    ),
     (["status", "--data", "damaged"], {}, "run.json is damaged; remove it when no `rev up` runs there"),
     (["init"], {}, "no Kafka answers at 127.0.0.1:1; start it, or set REV_KAFKA"),
     (["gateway"], {"REV_HTTP_PORT": TAKEN}, "(Address already in use); set REV_HTTP_PORT to a free port"),
     (["gateway"], {"REV_HTTP_HOST": "192.0.2.1"}, "(Cannot assign requested address); set REV_HTTP_PORT"),
-    (["gateway"], {"REV_SECRET_KEY": "short"}, "REV_SECRET_KEY: want base64 of 32 bytes"),
+    (["gateway"], {"REV_SECRET_KEY": "short"}, "REV_SECRET_KEY must be base64 of 32 bytes"),
     *[
         ([name], {"REV_METRICS_PORT": TAKEN}, "(Address already in use); set REV_METRICS_PORT to a free port")
         for name in ("pricer", "ledger", "expirer", "notifier")
     ],
-    (["ledger"], {"REV_CLICKHOUSE_URL": "clickhouse"}, "REV_CLICKHOUSE_URL='clickhouse': want http://HOST:PORT"),
+    (
+        ["ledger"],
+        {"REV_CLICKHOUSE_URL": "clickhouse"},
+        "REV_CLICKHOUSE_URL must be of the form http://HOST:PORT, not 'clickhouse'",
+    ),
     (["import", "absent.csv"], {}, "absent.csv cannot be read: No such file or directory"),
     (["import", "empty.csv"], {}, "empty.csv: it has no header line"),
-    (["import", "usage.csv", "--url", "somewhere"], {}, "--url='somewhere': want http://HOST:PORT"),
-    (["webhooks", "listen", "--url", "somewhere"], {}, "--url='somewhere': want http://HOST:PORT"),
-    (["webhooks", "listen", "--port", "80000"], {}, "--port='80000': want a whole number from 0 to 65535"),
+    (["import", "usage.csv", "--url", "somewhere"], {}, "--url must be of the form http://HOST:PORT, not 'somewhere'"),
+    (["webhooks", "listen", "--url", "somewhere"], {}, "--url must be of the form http://HOST:PORT, not 'somewhere'"),
+    (["webhooks", "listen", "--port", "80000"], {}, "--port must be an integer from 0 to 65535, not '80000'"),
     (["webhooks", "listen"], {}, "no gateway answers at http://127.0.0.1:1 (Connect call failed"),
-    (["verify"], {}, "no Kafka answers at 127.0.0.1:1; start it, or say where it is"),
-    (["verify", "--data", "empty"], {}, "run.json is not there: start `rev up`, give --data, or set REV_KAFKA"),
+    (["verify"], {}, "no Kafka answers at 127.0.0.1:1; start it, or set REV_KAFKA or --data"),
+    (["verify", "--data", "empty"], {}, "run.json does not exist: start `rev up`, set --data, or set REV_KAFKA"),
     (["verify", "--data", "damaged"], {}, "does not say where Kafka and ClickHouse are; start `rev up` again"),
 ]
 

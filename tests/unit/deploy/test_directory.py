@@ -43,7 +43,9 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     """A port that another process listens on is refused before anything starts."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(SettingError, match=f"port {port} for http is taken"):
+        with pytest.raises(
+            SettingError, match=f"port {port} for http is in use by another process; 0 picks a free one"
+        ):
             plan.choose_ports(tmp_path, {"http": port}, random.Random(1))
 
 

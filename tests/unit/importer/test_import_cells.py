@@ -118,9 +118,11 @@ def test_names_are_bounded(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("20261120", "write it so"), ("202611201200", "write it so"), ("45982", "--excel-dates"),
-        ("45982.5", "--excel-dates"), ("0", "no epoch"), ("1", "no epoch"), ("978307199", "no epoch"),
-        ("9" * 20, "no epoch"), ("2958465", "no epoch"), ("4102444800", "no epoch"), ("-5", "not a time"),
+        ("20261120", "write it that way"), ("202611201200", "write it that way"), ("45982", "--excel-dates"),
+        ("45982.5", "--excel-dates"), ("0", "not a Unix time"), ("1", "not a Unix time"),
+        ("978307199", "not a Unix time"),
+        ("9" * 20, "not a Unix time"), ("2958465", "not a Unix time"), ("4102444800", "not a Unix time"),
+        ("-5", "not a time"),
         ("1.77E+09", "shortened"), ("1.7e12", "shortened"),
     ],
 )  # fmt: skip

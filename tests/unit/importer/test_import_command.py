@@ -97,7 +97,7 @@ def test_bad_rows_are_told_and_the_rest_imported(
     path.write_text("tokens,action\n1,chat\n2400.0,chat\n3,mystery\n4,completion\n5,mystery\n")
     assert serving.run(path) == 1
     output = capsys.readouterr()
-    assert "line 3 (row 2), column tokens: '2400.0' is not a whole number" in output.err
+    assert "line 3 (row 2), column tokens: '2400.0' is not an integer" in output.err
     assert "line 4 (row 3): no price for action 'mystery'" in output.err
     summary = told(output.out)
     assert (summary["rows"], summary["imported"], summary["bad"]) == ("5", "2", "3")
@@ -201,5 +201,5 @@ def test_the_default_agent_and_ignored_columns_are_told(
     path.write_text("tokens,cost,region\n5,1.5,eu\n6,1.5,us\n")
     assert serving.run(path, *SET) == 0
     output = capsys.readouterr().out
-    assert 'agent_id is "import"' in output
+    assert "agent_id is import where no column gives one" in output
     assert output.count("cost, region") == 1

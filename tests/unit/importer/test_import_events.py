@@ -106,12 +106,12 @@ def test_a_batch_is_cut_before_it_is_too_large_for_the_log(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("row", "column", "why"),
     [
-        ("2400.0,1,a", "prompt_tokens", "not a whole number"),
-        ("5,-1,a", "completion_tokens", "not from 0"),
+        ("2400.0,1,a", "prompt_tokens", "not an integer"),
+        ("5,-1,a", "completion_tokens", "must be from 0 to 1000000000000, not -1"),
         ("5,1", "", "2 cells"),
         ("5,1,", "agent", "is empty"),
         ("5,1,a\tb", "agent", "control"),
-        ("1000000000000,1,a", "prompt_tokens", "more than"),
+        ("1000000000000,1,a", "prompt_tokens", "must be at most 1000000000000 together"),
     ],
 )
 def test_a_bad_row_is_told_by_line_and_column(tmp_path: Path, row: str, column: str, why: str) -> None:

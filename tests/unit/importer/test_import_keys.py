@@ -31,7 +31,7 @@ def test_other_keys_for_the_same_file_are_refused(
     assert serving.run(path, *SET, *first) == 0
     for _ in range(2):
         assert serving.run(path, *SET, *second) == 2
-        assert "1,200 events of this file were charged to 'acme' under other keys" in capsys.readouterr().err
+        assert "1,200 events of this file were charged to 'acme' with other keys" in capsys.readouterr().err
         assert serving.run(path, *SET, *first) == 0
         serving.gateway.forget()
     assert len(serving.gateway.charged) == 1200
@@ -76,7 +76,7 @@ def test_a_row_of_an_unlabelled_import_that_is_bad_now_is_told(serving: Serving,
     serving.gateway.forget()
     capsys.readouterr()
     assert serving.run(path, *SET) == 2
-    assert "it was imported before, and now time" in capsys.readouterr().err
+    assert "the row was imported before, and now time" in capsys.readouterr().err
 
 
 def test_an_import_that_charged_nothing_leaves_all_ways_open(serving: Serving, tmp_path: Path) -> None:
@@ -162,16 +162,16 @@ def test_what_was_never_imported_by_a_platform(serving: Serving, tmp_path: Path,
 
 
 JSON = [
-    ("a name twice", '{"tokens": 1, "tokens": 2}', "column tokens: stands twice"),
-    ("a name twice, compact", '{"tokens":1,"agent":"a","tokens":2}', "column tokens: stands twice"),
-    ("a name twice, the same", '{"tokens":1,"tokens":1}', "column tokens: stands twice"),
-    ("a name twice, written otherwise", '{"tokens":1,"t\\u006fkens":2}', "column tokens: stands twice"),
-    ("a label twice", '{"tokens":1,"model":"a","model":"b"}', "column model: stands twice"),
-    ("a name twice, null", '{"tokens":1,"tokens":null}', "column tokens: stands twice"),
-    ("a misspelt name", '{"tokns": 5}', "has a column 'tokns', which looks like tokens, misspelt"),
-    ("a misspelt half", '{"prompt_tokens": 1, "completion_tokns": 5}', "looks like tokens_output, misspelt"),
-    ("a name that is none", '{"usage": 5}', "says no tokens"),
-    ("no tokens", '{"agent": "a"}', "says no tokens"),
+    ("a name twice", '{"tokens": 1, "tokens": 2}', "column tokens: occurs twice"),
+    ("a name twice, compact", '{"tokens":1,"agent":"a","tokens":2}', "column tokens: occurs twice"),
+    ("a name twice, the same", '{"tokens":1,"tokens":1}', "column tokens: occurs twice"),
+    ("a name twice, written otherwise", '{"tokens":1,"t\\u006fkens":2}', "column tokens: occurs twice"),
+    ("a label twice", '{"tokens":1,"model":"a","model":"b"}', "column model: occurs twice"),
+    ("a name twice, null", '{"tokens":1,"tokens":null}', "column tokens: occurs twice"),
+    ("a misspelt name", '{"tokns": 5}', "has a column 'tokns', which looks like a misspelt tokens"),
+    ("a misspelt half", '{"prompt_tokens": 1, "completion_tokns": 5}', "looks like a misspelt tokens_output"),
+    ("a name that is none", '{"usage": 5}', "has no tokens"),
+    ("no tokens", '{"agent": "a"}', "has no tokens"),
     ("two names for one", '{"input_tokens": 5, "prompt_tokens": 5}', None),
 ]  # fmt: skip
 

@@ -36,7 +36,7 @@ REFUSED = [
         "a.csv",
         'tokens,note\n1,"a\n2,b\n3,c\n',
         (),
-        "line 2, column 3: the quote that is opened here is never closed",
+        "line 2, column 3: the quote opened here is never closed",
     ),
     ("unclosed quote at the end", "a.csv", 'tokens,note\n1,a\n2,"b', (), "line 3, column 3"),
     ("unclosed quote in the header", "a.csv", 'tokens,"note\n1,a\n', (), "line 1"),
@@ -49,10 +49,22 @@ REFUSED = [
         "text after a quoted cell (its quote was opened at line 2",
     ),
     ("repeated header", "a.csv", "tokens,tokens\n1,2\n", (), "twice"),
-    ("repeated header by case", "a.csv", "Tokens,tokens\n1,2\n", (), "could both be tokens"),
-    ("no header", "a.csv", "12,34\n56,78\n", (), "without a header line"),
-    ("no header, names", "a.csv", "ann,completion\nbob,completion\n", (), "without a header line"),
-    ("no header, times", "a.csv", "2026-01-01T00:00:00Z,5\n2026-01-01T00:00:00Z,6\n", (), "without a header line"),
+    (
+        "repeated header by case",
+        "a.csv",
+        "Tokens,tokens\n1,2\n",
+        (),
+        "could both be tokens: choose one with --map tokens=COLUMN",
+    ),
+    ("no header", "a.csv", "12,34\n56,78\n", (), "is the header line missing?"),
+    ("no header, names", "a.csv", "ann,completion\nbob,completion\n", (), "add a header line"),
+    (
+        "no header, times",
+        "a.csv",
+        "2026-01-01T00:00:00Z,5\n2026-01-01T00:00:00Z,6\n",
+        (),
+        "is the header line missing?",
+    ),
     ("misspelt tokens", "a.csv", "prompt_tokns,agent\n1,a\n", (), "--map tokens_input=prompt_tokns"),
     (
         "misspelt tokens, json",
@@ -361,7 +373,7 @@ class TestUndo:
             event["void"] = f"undo of import {id}"
         serving.gateway.forget()
         assert serving.run(path, *self.RIGHT) == 2
-        assert "repeat one that was cut off" in capsys.readouterr().err
+        assert "repeat an undo that was interrupted" in capsys.readouterr().err
         assert len(serving.gateway.charged) == 2500
 
     def test_a_row_that_was_voided_for_another_reason_stays_so(
@@ -434,7 +446,9 @@ class TestPreview:
     def test_old_months_are_told_also_without_a_terminal(self, serving: Serving, tmp_path: Path, capsys: Any) -> None:
         """At the end, in words and numbers."""
         assert serving.run(self.path(tmp_path), *SET) == 0
-        assert re.search(r"2 rows \(2001-05, 2001-06\) lie outside of .* in this month", capsys.readouterr().out)
+        assert re.search(
+            r"2 rows \(2001-05, 2001-06\) are more than 35 days in the past .* in this month", capsys.readouterr().out
+        )
 
 
 def test_modes_are_apart(serving: Serving, tmp_path: Path) -> None:

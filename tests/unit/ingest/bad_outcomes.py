@@ -9,6 +9,8 @@ from tests.unit.ingest.bad_input import Bad, deep
 OUTCOME, RESOLVE = "/v1/outcomes", "/v1/outcomes/t/resolve"
 LARGE = {"x": "y" * (17 << 10)}
 THIRTEEN = "0." + "1" * 13
+TWO_KEYS = "Idempotency-Key and idempotency_key must be equal"
+TWO_PROOFS = "evidence and metadata must be equal; send only one of them"
 
 
 def task(**more: Any) -> dict[str, Any]:
@@ -55,7 +57,7 @@ OUTCOMES = [
     Bad("misspelt price", 400, "did you mean 'price_on_success'", task(price_on_succes=5), OUTCOME),
     Bad("unknown field", 400, "unknown field 'metadata'", task(metadata={}), OUTCOME),
     Bad("key control", 400, "idempotency_key", task(idempotency_key="\t"), OUTCOME),
-    Bad("two keys", 400, "differ", task(idempotency_key="a"), OUTCOME, {"Idempotency_Key": "b"}),
+    Bad("two keys", 400, TWO_KEYS, task(idempotency_key="a"), OUTCOME, {"Idempotency_Key": "b"}),
     Bad("another customer", 403, "customer_id", task(customer_id="other"), OUTCOME),
     Bad("unknown parameter", 400, "unknown query parameter", task(), OUTCOME + "?x=1"),
     Bad("body too large", 413, "larger", b" " * (1 << 20) + b"{}", OUTCOME),
@@ -68,7 +70,7 @@ OUTCOMES = [
     Bad("outcome true", 400, "outcome must be", {"outcome": True}, RESOLVE),
     Bad("forms contradict", 400, "contradict", {"success": True, "outcome": "failure"}, RESOLVE),
     Bad("forms contradict", 400, "contradict", {"success": False, "outcome": "success"}, RESOLVE),
-    Bad("two proofs", 400, "differ", {"success": True, "evidence": {"x": 1}, "metadata": {"x": 2}}, RESOLVE),
+    Bad("two proofs", 400, TWO_PROOFS, {"success": True, "evidence": {"x": 1}, "metadata": {"x": 2}}, RESOLVE),
     Bad("evidence a list", 400, "evidence must be a JSON object", {"success": True, "evidence": []}, RESOLVE),
     Bad("evidence of 17 KiB", 400, "evidence must be at most", {"success": True, "evidence": LARGE}, RESOLVE),
     Bad("metadata of 17 KiB", 400, "metadata must be at most", {"outcome": "success", "metadata": LARGE}, RESOLVE),
@@ -76,12 +78,12 @@ OUTCOMES = [
     Bad("misspelt", 400, "did you mean 'success'", {"succes": True}, RESOLVE),
     Bad("unknown field", 400, "unknown field 'task_id'", {"success": True, "task_id": "t"}, RESOLVE),
     Bad("key empty", 400, "idempotency_key", {"success": True, "idempotency_key": ""}, RESOLVE),
-    Bad("two keys", 400, "differ", {"success": True, "idempotency_key": "a"}, RESOLVE, {"Idempotency_Key": "b"}),
+    Bad("two keys", 400, TWO_KEYS, {"success": True, "idempotency_key": "a"}, RESOLVE, {"Idempotency_Key": "b"}),
     Bad("another customer", 403, "customer_id", {"success": True, "customer_id": "other"}, RESOLVE),
     Bad("a name too long", 404, "no such outcome", {"success": True}, f"/v1/outcomes/{'x' * 300}/resolve"),
     Bad("a name with a control", 404, "no such outcome", {"success": True}, "/v1/outcomes/a%0Ab/resolve"),
     Bad("wrong method", 405, "method", {"success": True}, RESOLVE, {"method": "PUT"}),
-    Bad("no task", 404, "nothing", {"success": True}, "/v1/outcomes//resolve"),
+    Bad("no task", 404, "this path does not exist", {"success": True}, "/v1/outcomes//resolve"),
 ]  # fmt: skip
 
 

@@ -121,8 +121,9 @@ class TestRefuse:
             for name in ("acme-crop", "Acme-Corp"):
                 answer = await gateway.call("POST", path, {**body, "customer_id": name}, key)
                 assert answer.status == 400
-                assert answer.json["error"].startswith(
-                    f"customer_id {name!r} is not known here; did you mean 'acme-corp'?"
+                assert answer.json["error"] == (
+                    f"customer_id {name!r} does not exist; did you mean 'acme-corp'?"
+                    " Create an API key for a new customer first"
                 )
         assert sum(map(len, gateway.log.raw)) == before
         assert "warnings" not in await metered(gateway, key, "acme-corp")

@@ -52,7 +52,7 @@ async def test_a_body_that_never_ends_is_a_400_in_time(more: bytes) -> None:
         answer = await exchange("127.0.0.1", runner.addresses[0][1], head, more)
     finally:
         await runner.cleanup()
-    assert answer.status == 400 and "did not come within 0.1 s" in answer.json["error"]
+    assert answer.status == 400 and "did not arrive within 0.1 s" in answer.json["error"]
 
 
 async def test_an_unknown_expectation_is_refused_in_the_one_shape(gateway: Any) -> None:

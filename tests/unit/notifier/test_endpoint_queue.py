@@ -178,7 +178,7 @@ def test_a_few_bad_events_do_not_block_the_good_ones() -> None:
     queue = world.scheduler.queues[1]
     assert queue.retries <= RETRIES and not queue.lagging
     buried = [attempt for attempt in world.attempts if attempt.outcome == "dead"]
-    assert buried and {attempt.error for attempt in buried} == {"too many deliveries wait to be tried again"}
+    assert buried and {attempt.error for attempt in buried} == {"too many deliveries wait for a retry"}
     good = {attempt.offset for attempt in world.attempts if attempt.outcome == "delivered"}
     assert good == set(range(0, len(world.log), 2))
 

@@ -38,7 +38,7 @@ class Gateway:
         body = await request.json()
         self.asked.append(("POST", request.headers["Authorization"], body))
         if self.status != 201:
-            return web.json_response({"error": "url: only https", "code": "invalid_request"}, status=self.status)
+            return web.json_response({"error": "url must use https", "code": "invalid_request"}, status=self.status)
         return web.json_response({"id": 7, "customer_id": "acme", "secret": SECRET, **body}, status=201)
 
     async def delete(self, request: web.Request) -> web.Response:

@@ -69,7 +69,7 @@ def test_tokens_without_kinds_are_charged_as_ever() -> None:
 
 def test_an_unknown_quantity_is_refused_or_ignored() -> None:
     """The price decides; the refusal names the quantity and the action."""
-    with pytest.raises(prices.NotPriced, match=r"quantities\.pages has no rate: the price of action 'chat'"):
+    with pytest.raises(prices.NotPriced, match=r"quantities\.pages must have a rate in the price of action 'chat'"):
         prices.amounts(price(RATES), event(pages="1"))
     lenient = price(Rates("1", "0", "0", (QuantityRate("images", "2"),), ignore_unknown=True))
     assert prices.amounts(lenient, event(pages="1", images="3")).total == "7"
@@ -79,23 +79,31 @@ def test_a_line_that_needs_more_than_12_decimals_is_refused() -> None:
     """Rev refuses rather than rounds."""
     fine = price(Rates("0", "0", "0", (QuantityRate("seconds", "0.0000001"),)))
     assert prices.amounts(fine, event(seconds="0.00001")).total == "0.000000000001"
-    with pytest.raises(prices.NotPriced, match=r"quantities\.seconds times its rate needs more than 12 decimals"):
+    with pytest.raises(
+        prices.NotPriced, match=r"quantities\.seconds must cost a number of cents with at most 12 decimals"
+    ):
         prices.amounts(fine, event(seconds="0.000001"))
 
 
 @pytest.mark.parametrize(
     ("rate", "words"),
     [
-        (QuantityRate("Images", "1"), r"rates\.Images: the name must be 1 to 64 characters of a-z"),
-        (QuantityRate("x" * 65, "1"), "the name must be 1 to 64"),
-        (QuantityRate("tokens", "1"), r"rates\.tokens: the name is reserved"),
+        (QuantityRate("Images", "1"), r"rates\.Images must have a name of 1 to 64 characters: a-z"),
+        (QuantityRate("x" * 65, "1"), "must have a name of 1 to 64"),
+        (QuantityRate("tokens", "1"), r"rates\.tokens has a reserved name"),
         (QuantityRate("images", "-1"), r"rates\.images must be from 0"),
         (QuantityRate("images", "1000000001"), r"rates\.images must be from 0 to 1000000000 cents"),
         (QuantityRate("images", "1e3"), r"rates\.images"),
         (QuantityRate("images", "1", 0), r"rates\.images\.per must be from 1"),
         (QuantityRate("images", "1", 10**9 + 1), r"rates\.images\.per must be from 1 to 1000000000"),
-        (QuantityRate("images", "1", 3), r"rates\.images: 1 cents per 3 needs more than 12 decimals"),
-        (QuantityRate("input", "0.00001", 10**8), r"rates\.input: 0\.00001 cents per 100000000 needs more"),
+        (
+            QuantityRate("images", "1", 3),
+            r"rates\.images must have at most 12 decimals for one unit, unlike 1 cents per 3",
+        ),
+        (
+            QuantityRate("input", "0.00001", 10**8),
+            r"rates\.input must have at most 12 decimals for one unit, unlike 0\.00001 cents",
+        ),
     ],
 )
 def test_a_rate_that_cannot_be_held_exactly_names_itself(rate: QuantityRate, words: str) -> None:

@@ -175,25 +175,25 @@ test('what JSON can say is sent as it is, a Map as an object, a bigint and a dec
 test('what JSON cannot say is refused before it is sent, with its place', async () => {
   for (const [value, type, told] of [
     [new Date('soon'), RangeError, 'metadata.x is an invalid date'],
-    [NaN, RangeError, 'metadata.x is NaN'],
-    [-Infinity, RangeError, 'metadata.x is -Infinity'],
-    [[{ y: Infinity }], RangeError, 'metadata.x[0].y is Infinity'],
-    [new Map([['y', NaN]]), RangeError, 'metadata.x.y is NaN'],
-    [new Decimal('NaN'), RangeError, 'metadata.x is NaN'],
-    [new Decimal('-Infinity'), RangeError, 'metadata.x is -Infinity'],
-    [new Map([[1, 'one']]), TypeError, 'metadata.x has the key 1; keys must be text'],
-    [new Map([[Symbol('s'), 1]]), TypeError, 'metadata.x has the key Symbol(s); keys must be text'],
-    [new Set([1]), TypeError, 'metadata.x is of type Set, which JSON cannot say'],
-    [new Uint8Array(1), TypeError, 'metadata.x is of type Uint8Array, which JSON cannot say'],
-    [new ArrayBuffer(1), TypeError, 'metadata.x is of type ArrayBuffer, which JSON cannot say'],
-    [/x/, TypeError, 'metadata.x is of type RegExp, which JSON cannot say'],
-    [new Error('x'), TypeError, 'metadata.x is of type Error, which JSON cannot say'],
-    [Promise.resolve(1), TypeError, 'metadata.x is of type Promise, which JSON cannot say'],
-    [new WeakMap(), TypeError, 'metadata.x is of type WeakMap, which JSON cannot say'],
-    [new Number(5), TypeError, 'metadata.x is of type Number, which JSON cannot say'],
-    [() => 1, TypeError, 'metadata.x is a function, which JSON cannot say'],
-    [Symbol('s'), TypeError, 'metadata.x is a symbol, which JSON cannot say'],
-    [[undefined], TypeError, 'metadata.x[0] is undefined, which JSON cannot say'],
+    [NaN, RangeError, 'metadata.x is NaN, which JSON cannot represent'],
+    [-Infinity, RangeError, 'metadata.x is -Infinity, which JSON cannot represent'],
+    [[{ y: Infinity }], RangeError, 'metadata.x[0].y is Infinity, which JSON cannot represent'],
+    [new Map([['y', NaN]]), RangeError, 'metadata.x.y is NaN, which JSON cannot represent'],
+    [new Decimal('NaN'), RangeError, 'metadata.x is NaN, which is not a finite number'],
+    [new Decimal('-Infinity'), RangeError, 'metadata.x is -Infinity, which is not a finite number'],
+    [new Map([[1, 'one']]), TypeError, 'metadata.x has the key 1; keys must be strings'],
+    [new Map([[Symbol('s'), 1]]), TypeError, 'metadata.x has the key Symbol(s); keys must be strings'],
+    [new Set([1]), TypeError, 'metadata.x is of type Set, which cannot be sent as JSON'],
+    [new Uint8Array(1), TypeError, 'metadata.x is of type Uint8Array, which cannot be sent as JSON'],
+    [new ArrayBuffer(1), TypeError, 'metadata.x is of type ArrayBuffer, which cannot be sent as JSON'],
+    [/x/, TypeError, 'metadata.x is of type RegExp, which cannot be sent as JSON'],
+    [new Error('x'), TypeError, 'metadata.x is of type Error, which cannot be sent as JSON'],
+    [Promise.resolve(1), TypeError, 'metadata.x is of type Promise, which cannot be sent as JSON'],
+    [new WeakMap(), TypeError, 'metadata.x is of type WeakMap, which cannot be sent as JSON'],
+    [new Number(5), TypeError, 'metadata.x is of type Number, which cannot be sent as JSON'],
+    [() => 1, TypeError, 'metadata.x is a function, which cannot be sent as JSON'],
+    [Symbol('s'), TypeError, 'metadata.x is a symbol, which cannot be sent as JSON'],
+    [[undefined], TypeError, 'metadata.x[0] is undefined, which cannot be sent as JSON'],
   ]) {
     const wire = scripted(answer(201, METERED));
     const refused = (error) => error instanceof type && error.message === told;
@@ -203,8 +203,8 @@ test('what JSON cannot say is refused before it is sent, with its place', async 
     assert.equal(wire.sent.length, 0);
   }
   const wire = scripted(answer(201, METERED));
-  await assert.rejects(wire.rev.meter({ ...EVENT, metadata: itself }), /nested too deep, or contains itself/);
-  await assert.rejects(wire.rev.meter({ ...EVENT, tokens: NaN }), /^RangeError: tokens is NaN$/);
+  await assert.rejects(wire.rev.meter({ ...EVENT, metadata: itself }), /nested too deeply, or contains itself/);
+  await assert.rejects(wire.rev.meter({ ...EVENT, tokens: NaN }), /^RangeError: tokens is NaN, which JSON cannot represent$/);
   await assert.rejects(wire.rev.meter([EVENT]), /the body is of type Array/);
   await assert.rejects(wire.rev.usage([]), /the query is of type Array/);
   assert.equal(wire.sent.length, 0);

@@ -159,7 +159,7 @@ def test_a_proxys_page_is_still_an_error_of_its_status(body: bytes) -> None:
     error = refusal(answer(502, body, X_Request_Id="r-9"))
     assert type(error) is revgrid.UnavailableError and (error.code, error.request_id) == (None, "r-9")
     assert error.message == body.decode()
-    assert refusal(answer(502, b"")).message == "no reason was given"
+    assert refusal(answer(502, b"")).message == "the response gives no reason"
 
 
 def test_the_secret_of_an_endpoint_is_not_shown_by_accident() -> None:

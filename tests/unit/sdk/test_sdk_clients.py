@@ -117,7 +117,7 @@ def test_the_url_and_the_key_come_from_the_environment(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("key", [None, "", "rg_x\n", "rg x", "rg_é"])
 def test_a_key_that_cannot_be_one_is_told_at_once(key: str | None) -> None:
     """Missing, or with the line break of the file that it was read from; the message does not repeat it."""
-    with pytest.raises(ValueError, match="API key") as raised:
+    with pytest.raises(ValueError, match="api_key") as raised:
         revgrid.Rev(api_key=key)
     assert not key or key not in str(raised.value)
 

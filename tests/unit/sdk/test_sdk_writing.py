@@ -84,7 +84,7 @@ REFUSED = [
     (Tier.GOLD, TypeError, "metadata.x is a Tier"),
     (np.float32(0.1), TypeError, "metadata.x is a float32"),
     ((n for n in range(2)), TypeError, "metadata.x is a generator"),
-    ({1: "one"}, TypeError, "metadata.x has the key 1; keys must be text"),
+    ({1: "one"}, TypeError, "metadata.x has the key 1; keys must be strings"),
     ({None: 1}, TypeError, "metadata.x has the key None"),
     ({Decimal("1.5"): 1}, TypeError, "metadata.x has the key Decimal"),
     ({("a", "b"): 1}, TypeError, "metadata.x has the key"),
@@ -132,7 +132,7 @@ def test_tokens_may_be_a_whole_decimal() -> None:
 def test_what_contains_itself_is_refused() -> None:
     itself: dict[str, Any] = {}
     itself["again"] = [itself]
-    with pytest.raises(ValueError, match="nested too deep, or contains itself"):
+    with pytest.raises(ValueError, match="nested too deeply, or contains itself"):
         metadata_text(itself)
     deep: Any = 1
     for _ in range(DEEPEST - 2):

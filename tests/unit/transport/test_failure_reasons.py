@@ -28,9 +28,9 @@ HANDSHAKE.reason = "SSLV3_ALERT_HANDSHAKE_FAILURE"
     ("error", "text"),
     [
         (TimeoutError(), "timeout"),
-        (AnswerTooLong(), "the head of the answer is too long"),
-        (aiohttp.ServerDisconnectedError(), "the connection was closed without an answer"),
-        (aiohttp.ClientPayloadError("half of it"), "the answer was cut off"),
+        (AnswerTooLong(), "the response headers are too long"),
+        (aiohttp.ServerDisconnectedError(), "the connection was closed without a response"),
+        (aiohttp.ClientPayloadError("half of it"), "the response was cut off"),
         (aiohttp.ClientConnectionResetError("Cannot write"), "connection reset"),
         (aiohttp.ClientOSError(errno.ECONNRESET, "reset"), "connection reset"),
         (aiohttp.ClientOSError(errno.EMFILE, "too many"), OUT_OF_SOMETHING),

@@ -100,7 +100,7 @@ def test_a_key_is_read_however_its_base64_was_written(key: bytes) -> None:
 @pytest.mark.parametrize("text", ["", "short", "A" * 42, "A" * 44, "é" * 43, base64.b64encode(bytes(33)).decode()])
 def test_a_key_of_another_length_is_refused(text: str) -> None:
     """The error names the setting and what it wants, not what it found."""
-    with pytest.raises(SecretError, match="REV_SECRET_KEY: want base64 of 32 bytes"):
+    with pytest.raises(SecretError, match="REV_SECRET_KEY must be base64 of 32 bytes"):
         read_key(text)
 
 
