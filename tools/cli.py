@@ -155,6 +155,13 @@ def _notifier(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _web(arguments: argparse.Namespace) -> int:
+    from web import service
+
+    service.main(_settings(arguments))
+    return 0
+
+
 def _configure_import(parser: argparse.ArgumentParser) -> None:
     from tools import importer
 
@@ -212,6 +219,7 @@ COMMANDS = {
     "ledger": Command("run a ledger writer: every entry exactly one row in ClickHouse", _configure_service, _ledger),
     "expirer": Command("run an expirer: outcomes whose time has come are closed", _configure_service, _expirer),
     "notifier": Command("run a notifier: signed webhooks with durable retries", _configure_service, _notifier),
+    "web": Command("run the pages: dashboard, login and dashboard data", _configure_service, _web),
     "import": Command("send events from a file", _configure_import, _import),
     "imports": Command("list what was imported, with its sums", _configure_imports, _imports),
     "webhooks": Command("receive this machine's webhooks and print them", _configure_webhooks, _webhooks),

@@ -77,6 +77,7 @@ MISTAKES: list[tuple[list[str], dict[str, str], str]] = [
         ([name], {"REV_METRICS_PORT": TAKEN}, "(Address already in use); set REV_METRICS_PORT to a free port")
         for name in ("pricer", "ledger", "expirer", "notifier")
     ],
+    (["web"], {"REV_WEB_PORT": TAKEN}, "(Address already in use); set REV_WEB_PORT to a free port"),
     (["ledger"], {"REV_CLICKHOUSE_URL": "clickhouse"}, "REV_CLICKHOUSE_URL='clickhouse': want http://HOST:PORT"),
     (["import", "absent.csv"], {}, "absent.csv cannot be read: No such file or directory"),
     (["import", "empty.csv"], {}, "empty.csv: it has no header line"),
