@@ -21,7 +21,7 @@ from web.pages import login_page, overview_page, probe_routes, static_routes
 from web.routes import Audience, WebRoute
 from web.session_cookie import OwnerSession
 from web.site import WebSite
-from web.visits import FORM_FIELD, FORM_HEADER, Visit
+from web.visits import FORM_FIELD, FORM_HEADER, Visit, form_of
 from web.web_refusals import Refusal, RefusalBody, away
 
 COOKIE = login_page.COOKIE
@@ -91,8 +91,8 @@ async def _is_admitted(site: WebSite, request: web.Request, route: WebRoute, ses
     if session is None:
         return False
     if request.method not in _SAFE:
-        given = request.headers.get(FORM_HEADER) or (await request.post()).get(FORM_FIELD, "")
-        if not isinstance(given, str) or not site.signer.is_form_token(session.id, given):
+        given = request.headers.get(FORM_HEADER) or (await form_of(request)).get(FORM_FIELD, "")
+        if not site.signer.is_form_token(session.id, given):
             raise Refusal(403, "forbidden", "This form is out of date. Go back, reload the page and send it again.")
     return True
 
@@ -157,8 +157,9 @@ def refused(site: WebSite, request: web.Request, refusal: Refusal, id: str) -> w
         body = _encode(RefusalBody(refusal.sentence, refusal.code, id))
         response = web.Response(body=body, status=refusal.status, content_type="application/json")
     else:
+        retry = refusal.status == 503 and request.method == hdrs.METH_GET
         response = Visit(site, request, None).page(
-            "refusal.html", refusal.status, code=refusal.status, sentence=refusal.sentence, request_id=id
+            "refusal.html", refusal.status, code=refusal.status, sentence=refusal.sentence, request_id=id, retry=retry
         )
     response.headers.update(refusal.headers)
     return response

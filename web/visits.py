@@ -46,8 +46,8 @@ class Visit:
         return web.Response(status=303, headers={"Location": path})
 
     async def form(self) -> dict[str, str]:
-        """Return the fields of a form that was sent. A field given twice has its last value."""
-        return {name: value for name, value in (await self.request.post()).items() if isinstance(value, str)}
+        """Return the fields of a form that was sent. Raises Refusal."""
+        return await form_of(self.request)
 
     def query(self, known: Collection[str]) -> dict[str, str]:
         """Return the query parameters. Raises Refusal for one that is unknown or given twice."""
@@ -60,6 +60,19 @@ class Visit:
                 raise invalid(f"query parameter {name} is given twice")
             given[name] = value
         return given
+
+
+async def form_of(request: web.Request) -> dict[str, str]:
+    """Return the fields of a form; none of a body that is no form. A field given twice has its last value.
+
+    Raises Refusal for text that cannot be decoded.
+    """
+    if request.content_type != "application/x-www-form-urlencoded":
+        return {}
+    try:
+        return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+    except (ValueError, LookupError) as error:
+        raise invalid("The form is not valid UTF-8.") from error
 
 
 def client_of(request: web.Request) -> str:

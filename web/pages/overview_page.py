@@ -1,6 +1,8 @@
 """/dashboard: the owner's overview. And /, which leads there."""
 
 import asyncio
+import shlex
+from pathlib import Path
 
 from aiohttp import hdrs, web
 
@@ -27,12 +29,12 @@ def routes() -> list[WebRoute]:
     ]
 
 
-def example(address: str) -> str:
-    """Return a shell command that meters one event at this server."""
+def example(address: str, key_file: Path) -> str:
+    """Return a shell command that meters one event at this server, with the key that `rev up` keeps in a file."""
     return "\n".join(
         [
             f"curl {address}/v1/meter \\",
-            '  -H "Authorization: Bearer $(cat rev-data/demo.key)" \\',
+            f'  -H "Authorization: Bearer $(cat {shlex.quote(str(key_file))})" \\',
             '  -H "Content-Type: application/json" \\',
             """  -d '{"agent_id": "agent-copilot", "action": "completion", "tokens": 2400, "outcome": "success"}'""",
         ]
@@ -49,7 +51,12 @@ async def _overview(visit: Visit) -> web.Response:
     time = named(period, now)
     rows = await _read(visit.site.reads, period, time, now)
     view = overview_view.assemble(period, time, rows)
-    return visit.page("overview.html", view=view, periods=periods.PERIODS, example=example(visit.address))
+    return visit.page(
+        "overview.html",
+        view=view,
+        periods=periods.PERIODS,
+        example=example(visit.address, visit.site.settings.data / "demo.key"),
+    )
 
 
 async def _read(reads: DashboardReads, period: str, time: TimeRange, now: int) -> OverviewRows:

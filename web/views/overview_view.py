@@ -103,7 +103,8 @@ def assemble(period: str, time: TimeRange, rows: OverviewRows) -> Overview:
 def _revenue(one: Compared) -> Figure:
     now, before = parse_cents(one.now.total), parse_cents(one.before.total)
     change, direction = formats.change(now, before)
-    return Figure(one.label, formats.dollars(now), formats.cents(now), change, direction, one.note)
+    note = one.note if change else "nothing to compare with yet"
+    return Figure(one.label, formats.dollars(now), formats.cents(now), change, direction, note)
 
 
 def _activity(rows: OverviewRows) -> list[Figure]:

@@ -184,4 +184,4 @@ async def test_without_a_ledger_the_answer_is_503(server: Server) -> None:
     status, headers, text = await server.get("/api/dashboard/stats", **BEARER)
     assert (status, headers["Retry-After"], exact(text)["code"]) == (503, "1", "reads_unavailable")
     status, _, text = await server.get("/dashboard", **server.signed_in())
-    assert status == 503 and "the ledger cannot be read" in text
+    assert status == 503 and "the ledger cannot be read" in text and 'http-equiv="refresh"' in text

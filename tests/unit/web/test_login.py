@@ -171,6 +171,25 @@ async def test_a_forged_login_is_refused(server: Server) -> None:
     assert status == 403 and "Please try again" in text
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        ("application/x-www-form-urlencoded; charset=none", b"token=x", 400),
+        ("application/x-www-form-urlencoded", b"token=\xff", 400),
+        ("multipart/form-data", b"no boundary", 403),
+        ("application/json", b"{}", 403),
+        ("application/x-www-form-urlencoded", b"token=%FF&form_token=%00", 403),
+    ],
+)
+async def test_a_body_that_is_no_form_is_refused(server: Server, kind: str, body: bytes, expected: int) -> None:
+    """By the login, and by what needs a session."""
+    assert server.session is not None
+    for path, cookie in (("/login", {}), ("/logout", server.signed_in())):
+        headers = {"Content-Type": kind, **cookie}
+        async with server.session.post(server.url + path, data=body, headers=headers, allow_redirects=False) as answer:
+            assert answer.status == expected
+
+
 async def test_without_an_admin_token_nobody_signs_in(serving: Callable[..., Any]) -> None:
     server = await serving(REV_ADMIN_TOKEN="")
     status, _, text = await attempt(server, "")
