@@ -9,6 +9,7 @@ from ingest.reads import event_lookup, import_lists
 from ingest.reads import handlers as reads
 from ingest.routing import Route
 from ingest.shedding import Shedder
+from ingest.web_proxy import WebProxy
 from schemas.limits import MAX_BATCH_BODY
 
 
@@ -27,8 +28,10 @@ def table(context: Context, shedder: Shedder) -> list[Route]:
     return [*rows, openapi.route(rows)]
 
 
-def application(context: Context, shedder: Shedder) -> web.Application:
-    """Return the gateway as an aiohttp application, to be run by ingest.serving."""
+def application(context: Context, shedder: Shedder, pages: WebProxy | None = None) -> web.Application:
+    """Return the gateway as an aiohttp application, to be run by ingest.serving; ``pages``: where `rev web` is."""
     app = web.Application(middlewares=[error_middleware], client_max_size=MAX_BATCH_BODY)
     app.add_routes([row.definition() for row in table(context, shedder)])
+    if pages is not None:
+        app.add_routes([pages.route()])
     return app

@@ -18,6 +18,7 @@ from ingest.context import Context
 from ingest.disk_reserve import DiskReserve
 from ingest.serving import GatewayRunner
 from ingest.shedding import Shedder
+from ingest.web_proxy import WebProxy
 from schemas.secrets import SecretBox, read_key
 from schemas.settings import Settings
 from schemas.topics import CONFIG
@@ -94,7 +95,8 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
     looking = asyncio.create_task(reserve.watch())
     # connects while it serves, so that /readyz can name what is missing and intake answers 503
     connecting = asyncio.create_task(_connect(follower, appender, replies))
-    runner = GatewayRunner(application(context, shedder), GRACE + CLOSING)
+    pages = WebProxy(settings.web_url) if settings.web_url else None
+    runner = GatewayRunner(application(context, shedder, pages), GRACE + CLOSING)
     await runner.setup()
     try:
         await listen(runner, settings.http_host, settings.http_port, "REV_HTTP_PORT")
@@ -107,6 +109,8 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         connecting.cancel()
         await asyncio.wait([looking, connecting])
         await asyncio.gather(appender.stop(), replies.stop(), follower.stop(), reads.close())
+        if pages is not None:
+            await pages.close()
 
 
 async def _connect(follower: CompactedView, appender: Appender, replies: ReplyReceiver) -> None:

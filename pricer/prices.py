@@ -139,9 +139,7 @@ def _itemized(price: ParsedPrice, event: MeterEvent, success: bool) -> Amounts:
         micro = parse_quantity(text)
         pico, part = divmod(micro * its.pico, MICRO)
         if part:
-            raise NotPriced(
-                f"quantities.{name} must cost a number of cents with at most 12 decimals; its rate has too many"
-            )
+            raise NotPriced(f"quantities.{name} must cost at most 12 decimals of a cent; its rate has too many")
         lines.append(Line(name, text, its.rate.rate, its.rate.per, format_cents(pico)))
         if is_token:
             token += pico

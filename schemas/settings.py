@@ -114,7 +114,13 @@ class Settings(NamedTuple):
     http_host: str
     http_port: int
     metrics_port: int
-    """REV_METRICS_PORT: /metrics and /readyz of a service that is not a gateway; 0 = none."""
+    """REV_METRICS_PORT: /metrics and /readyz of a service that is neither gateway nor web; 0 = none."""
+    web_port: int
+    """REV_WEB_PORT: where `rev web` listens, on REV_HTTP_HOST."""
+    web_url: str
+    """REV_WEB_URL: where the gateway finds `rev web`; empty: the gateway has no pages."""
+    gateway_url: str
+    """REV_GATEWAY_URL: where `rev web` finds the API."""
     ordinal: int
     """REV_ORDINAL: number of this instance of its service (static membership)."""
     admin_token: str
@@ -159,6 +165,9 @@ def read(env: Mapping[str, str]) -> Settings:
         http_host=of("REV_HTTP_HOST", "127.0.0.1"),
         http_port=whole("REV_HTTP_PORT", of("REV_HTTP_PORT", "8080"), 0, 65535),
         metrics_port=whole("REV_METRICS_PORT", of("REV_METRICS_PORT", "0"), 0, 65535),
+        web_port=whole("REV_WEB_PORT", of("REV_WEB_PORT", "8081"), 0, 65535),
+        web_url=http_url("REV_WEB_URL", env["REV_WEB_URL"]) if env.get("REV_WEB_URL") else "",
+        gateway_url=http_url("REV_GATEWAY_URL", of("REV_GATEWAY_URL", "http://127.0.0.1:8080")),
         ordinal=whole("REV_ORDINAL", of("REV_ORDINAL", "0"), 0, 9999),
         admin_token=of("REV_ADMIN_TOKEN", ""),
         open_admin=flag("REV_OPEN_ADMIN", of("REV_OPEN_ADMIN", "0")),

@@ -157,6 +157,13 @@ def _notifier(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _web(arguments: argparse.Namespace) -> int:
+    from web import service
+
+    service.main(_settings(arguments))
+    return 0
+
+
 def _configure_import(parser: argparse.ArgumentParser) -> None:
     from tools import importer
 
@@ -214,6 +221,7 @@ COMMANDS = {
     "ledger": Command("run a ledger writer: write every entry to ClickHouse exactly once", _configure_service, _ledger),
     "expirer": Command("run an expirer: close outcomes that are due", _configure_service, _expirer),
     "notifier": Command("run a notifier: deliver signed webhooks and retry them", _configure_service, _notifier),
+    "web": Command("run the pages: dashboard, login and dashboard data", _configure_service, _web),
     "import": Command("send events from a file", _configure_import, _import),
     "imports": Command("list imports with their totals", _configure_imports, _imports),
     "webhooks": Command("receive this machine's webhooks and print them", _configure_webhooks, _webhooks),

@@ -14,7 +14,7 @@ from deploy.supervisor import directory, probes
 from deploy.supervisor.spec import START_LIMIT, Spec
 from schemas.settings import SettingError, Settings
 
-SERVICES = ("gateway", "notifier", "expirer", "pricer", "ledger")
+SERVICES = ("gateway", "web", "notifier", "expirer", "pricer", "ledger")
 """Services in the order in which they stop."""
 MOST_SHARDS = 4
 READERS = {"expirer": 600.0}
@@ -104,17 +104,27 @@ def rev(*arguments: str) -> list[str]:
 
 
 def _service(name: str, chosen: Mapping[str, int], host: str) -> Spec:
-    is_gateway = name == "gateway"
-    port = chosen["http"] if is_gateway else chosen[name]
-    where = host if is_gateway else ports.LOOPBACK
+    port = chosen["http"] if name == "gateway" else chosen[name]
+    where = host if name == "gateway" else ports.LOOPBACK
+    known = {
+        "gateway": {
+            "REV_HTTP_PORT": str(port),
+            "REV_REPLY_HOST": ports.LOOPBACK,
+            "REV_WEB_URL": f"http://{ports.LOOPBACK}:{chosen['web']}",
+        },
+        # on loopback whatever REV_HTTP_HOST is: people reach the pages through the gateway
+        "web": {
+            "REV_HTTP_HOST": ports.LOOPBACK,
+            "REV_WEB_PORT": str(port),
+            "REV_GATEWAY_URL": f"http://{host}:{chosen['http']}",
+        },
+    }
     return Spec(
         name=name,
         command=_always(rev(name, "--held")),
         ready=partial(probes.http_ok, where, port, "/readyz"),
         address=f"http://{where}:{port}",
-        env={"REV_HTTP_PORT": str(port), "REV_REPLY_HOST": ports.LOOPBACK}
-        if is_gateway
-        else {"REV_METRICS_PORT": str(port)},
+        env=known.get(name, {"REV_METRICS_PORT": str(port)}),
         held=True,
         within=READERS.get(name, START_LIMIT),
     )

@@ -73,6 +73,7 @@ class Screen:
     def _addresses(self, plan: ProcessPlan) -> Group:
         table = Table.grid(padding=(0, 2))
         table.add_row("API", Text(plan.http, style="bold"))
+        table.add_row("Dashboard", f"{plan.http}/dashboard")
         table.add_row("Kafka", plan.kafka)
         analyst = f"  (analysts: user and password in {plan.data / 'run.json'})" if plan.embedded else ""
         table.add_row("ClickHouse", plan.clickhouse + analyst)

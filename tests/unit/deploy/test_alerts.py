@@ -14,17 +14,19 @@ import ingest.metrics
 import ledger.metrics
 import notifier.metrics
 import streams.metrics
+import web.metrics
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "deploy" / "alerts.yaml"
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
-ROOMS = (streams.metrics, ingest.metrics, ledger.metrics, expirer.metrics, notifier.metrics)
+ROOMS = (streams.metrics, ingest.metrics, ledger.metrics, expirer.metrics, notifier.metrics, web.metrics)
 PARTS = ("", "_bucket", "_sum", "_count")
 INFORMATIVE = {
     # how much is done, and how quickly: what is too slow or too little shows in a lag
     "rev_appends_total",
     "rev_ingest_events_total",
     "rev_ingest_request_seconds",
+    "rev_web_request_seconds",
     "rev_shard_records_total",
     "rev_transaction_seconds",
     "rev_ledger_rows_total",

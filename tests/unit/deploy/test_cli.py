@@ -88,6 +88,7 @@ MISTAKES: list[tuple[list[str], dict[str, str], str]] = [
         ([name], {"REV_METRICS_PORT": TAKEN}, "(Address already in use); set REV_METRICS_PORT to a free port")
         for name in ("pricer", "ledger", "expirer", "notifier")
     ],
+    (["web"], {"REV_WEB_PORT": TAKEN}, "(Address already in use); set REV_WEB_PORT to a free port"),
     (
         ["ledger"],
         {"REV_CLICKHOUSE_URL": "clickhouse"},

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-SERVICES = ("ingest", "pricer", "ledger", "expirer", "notifier")
-READERS = ("ingest", "ledger")
+SERVICES = ("ingest", "pricer", "ledger", "expirer", "notifier", "web")
+READERS = ("ingest", "ledger", "web")
 """Services that read or write ClickHouse."""
 MAY = {
     "schemas": set[str](),

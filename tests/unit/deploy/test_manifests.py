@@ -18,7 +18,7 @@ from schemas import settings
 ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "docker-compose.yml"
 MANIFESTS = sorted((ROOT / "deploy" / "k8s").glob("*.yaml"))
-CONSUMERS = ("gateway", "pricer", "ledger", "expirer", "notifier")
+CONSUMERS = ("gateway", "pricer", "ledger", "expirer", "notifier", "web")
 KUBERNETES = kubernetes_validate.latest_version()
 
 
@@ -58,7 +58,7 @@ def test_each_consumer_is_scaled_alone(name: str) -> None:
     (container,) = workloads[0]["spec"]["template"]["spec"]["containers"]
     assert container["args"] == [name]
     own = [each["name"] for each in container.get("env", [])]
-    assert own == (["REV_REPLY_HOST"] if name == "gateway" else ["REV_ORDINAL"])
+    assert own == {"gateway": ["REV_REPLY_HOST"], "web": []}.get(name, ["REV_ORDINAL"])
     assert {"livenessProbe", "readinessProbe"} <= set(container)
     assert yaml.safe_load(COMPOSE.read_text())["services"][name]["command"] == [name]
 
@@ -84,7 +84,8 @@ def test_probes_ask_where_the_service_answers(name: str) -> None:
     (workload,) = [d for d in found if d["kind"] in ("Deployment", "StatefulSet")]
     (container,) = workload["spec"]["template"]["spec"]["containers"]
     (port,) = container["ports"]
-    assert str(port["containerPort"]) == config["REV_HTTP_PORT" if name == "gateway" else "REV_METRICS_PORT"]
+    setting = {"gateway": "REV_HTTP_PORT", "web": "REV_WEB_PORT"}.get(name, "REV_METRICS_PORT")
+    assert str(port["containerPort"]) == config[setting]
     probes = {kind: container[kind]["httpGet"] for kind in ("livenessProbe", "readinessProbe")}
     assert probes == {
         "livenessProbe": {"path": "/livez", "port": port["name"]},

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-PACKAGES = ("schemas", "streams", "ingest", "pricer", "ledger", "expirer", "notifier", "deploy", "tools", "warehouse")
+PACKAGES = (
+    *("schemas", "streams", "warehouse", "ingest", "pricer", "ledger", "expirer", "notifier", "web"),
+    *("deploy", "tools"),
+)
 
 
 def modules(*packages: str) -> list[Path]:

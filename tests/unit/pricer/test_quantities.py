@@ -79,9 +79,7 @@ def test_a_line_that_needs_more_than_12_decimals_is_refused() -> None:
     """Rev refuses rather than rounds."""
     fine = price(Rates("0", "0", "0", (QuantityRate("seconds", "0.0000001"),)))
     assert prices.amounts(fine, event(seconds="0.00001")).total == "0.000000000001"
-    with pytest.raises(
-        prices.NotPriced, match=r"quantities\.seconds must cost a number of cents with at most 12 decimals"
-    ):
+    with pytest.raises(prices.NotPriced, match=r"quantities\.seconds must cost at most 12 decimals of a cent"):
         prices.amounts(fine, event(seconds="0.000001"))
 
 

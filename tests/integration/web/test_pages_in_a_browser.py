@@ -1,0 +1,151 @@
+"""Pages in Debian's chromium: signing in as a person does, at both widths and in both colour schemes.
+
+A new page is a line in PAGES. Screenshots are kept under REV_SCREENSHOTS, if that names a directory.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.web.owner import Owner
+
+pytestmark = pytest.mark.integration
+PAGES = {"overview": "/dashboard"}
+WIDTHS = {1280: 900, 390: 844}
+SCHEMES = ("light", "dark")
+MOST_BYTES = 250_000
+"""What a page may cost with its styles and scripts, compressed."""
+
+
+class Watched:
+    """A browser tab and everything that it should not have done."""
+
+    def __init__(self, page: Any, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.wrong: list[str] = []
+        self.asked: list[str] = []
+        page.on("console", lambda message: self._said(message.type, message.text))
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("requestfailed", lambda request: self.wrong.append(f"failed: {request.url}"))
+        page.on("request", lambda request: self.asked.append(request.url))
+
+    def _said(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.wrong.append(f"{kind}: {text}")
+
+    def check(self) -> None:
+        """Nothing went wrong, and no other host was asked."""
+        assert self.wrong == []
+        assert [url for url in self.asked if not url.startswith(self.url + "/")] == []
+
+
+@pytest.fixture
+async def open_tab(owner: Owner) -> AsyncIterator[Callable[..., Any]]:
+    """``await open_tab(width, scheme)``: a tab of a new browser profile, which records layout shifts."""
+    binary = shutil.which("chromium")
+    if binary is None:
+        pytest.skip("not run: chromium is absent")
+    playwright = pytest.importorskip("playwright.async_api", reason="not run: playwright is absent")
+    async with playwright.async_playwright() as started:
+        browser = await started.chromium.launch(executable_path=binary, args=["--no-sandbox"])
+
+        async def tab(width: int, scheme: str) -> Watched:
+            context = await browser.new_context(
+                viewport={"width": width, "height": WIDTHS[width]}, color_scheme=scheme, timezone_id="Europe/Berlin"
+            )
+            await context.add_init_script(
+                "window.shift = 0; new PerformanceObserver((list) => { for (const entry of list.getEntries())"
+                " window.shift += entry.value; }).observe({type: 'layout-shift', buffered: true});"
+            )
+            return Watched(await context.new_page(), owner.url)
+
+        yield tab
+        await browser.close()
+
+
+async def sign_in(tab: Watched, owner: Owner) -> None:
+    await tab.page.goto(owner.url + "/dashboard")
+    assert re.search(r"/login\?next=", tab.page.url)
+    await keep(tab, "login")
+    await tab.page.get_by_label("Admin token").fill(owner.admin)
+    await tab.page.get_by_role("button", name="Sign in").click()
+    await tab.page.wait_for_url("**/dashboard")
+
+
+async def keep(tab: Watched, name: str) -> None:
+    """Keep a screenshot if they are wanted."""
+    directory = os.environ.get("REV_SCREENSHOTS")
+    if directory:
+        size = tab.page.viewport_size["width"]
+        scheme = await tab.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'")
+        await tab.page.screenshot(path=Path(directory) / f"{name}-{scheme}-{size}.png", full_page=True)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_every_page_is_whole_at_this_width(
+    owner: Owner, open_tab: Callable[..., Any], width: int, scheme: str
+) -> None:
+    """No error, no other host, nothing wider than the window, nothing that moves after it was drawn."""
+    key = await owner.key("browser-corp", customer_name="<img src=x onerror=alert(1)>")
+    body = {"agent_id": "<script>alert(1)</script>", "action": "completion", "tokens": 9, "outcome": "success"}
+    assert (await owner.call("POST", "/v1/meter", body, key))[0] == 201
+    tab = await open_tab(width, scheme)
+    await sign_in(tab, owner)
+    for name, path in PAGES.items():
+        await tab.page.goto(owner.url + path, wait_until="networkidle")
+        assert await tab.page.evaluate("document.documentElement.scrollWidth") == width
+        assert await tab.page.evaluate("window.shift") < 0.01
+        await keep(tab, name)
+    tab.check()
+
+
+async def test_a_person_looks_around(owner: Owner, open_tab: Callable[..., Any]) -> None:
+    """The period changes, the chart explains itself, the menu opens on a narrow screen, and one can leave."""
+    tab = await open_tab(390, "light")
+    await sign_in(tab, owner)
+    await tab.page.get_by_role("link", name="7 days", exact=True).click()
+    await tab.page.wait_for_url("**/dashboard?period=7d")
+    assert await tab.page.get_by_text("Last 7 days").count() >= 1
+    await tab.page.locator(".menu-toggle").check()
+    await tab.page.get_by_role("button", name="Sign out").click()
+    await tab.page.wait_for_url("**/login")
+    await tab.page.goto(owner.url + "/dashboard")
+    assert "/login?next=" in tab.page.url
+    tab.check()
+
+
+async def test_the_chart_explains_itself(owner: Owner, open_tab: Callable[..., Any], eventually: Any) -> None:
+    """The tooltip says what the table says."""
+    key = await owner.key("browser-chart")
+    assert (await owner.call("POST", "/v1/meter", {"agent_id": "a", "action": "chat"}, key))[0] == 201
+    tab = await open_tab(1280, "light")
+    await sign_in(tab, owner)
+
+    async def drawn() -> bool:
+        await tab.page.reload()
+        return bool(await tab.page.locator(".plot svg").count())
+
+    await eventually(drawn)
+    box = await tab.page.locator(".plot svg").bounding_box()
+    await tab.page.mouse.move(box["x"] + box["width"] - 4, box["y"] + 80)
+    row = tab.page.locator(".chart tbody tr").last
+    told = await tab.page.locator(".tip .whole").inner_text()
+    day, total = await row.locator("th").text_content(), await row.locator("td").last.text_content()
+    assert told.split("\n") == [day, total]
+    tab.check()
+
+
+async def test_a_page_is_light(owner: Owner, open_tab: Callable[..., Any]) -> None:
+    tab = await open_tab(1280, "light")
+    await sign_in(tab, owner)
+    sizes = await tab.page.evaluate(
+        "performance.getEntries().filter((one) => one.transferSize !== undefined).map((one) => one.transferSize)"
+    )
+    assert 0 < sum(sizes) < MOST_BYTES

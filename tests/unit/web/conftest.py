@@ -1,0 +1,208 @@
+"""`rev web` on a port of this process, before reads that a test fills."""
+
+from collections.abc import AsyncIterator, Callable, Collection
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from msgspec.structs import replace
+
+from schemas.settings import Settings, read
+from warehouse.dashboard_rows import (
+    CountsRow,
+    OutcomeCountRow,
+    PendingRow,
+    RankedRow,
+    RankKey,
+    SeriesQuery,
+    SeriesRow,
+    TotalsRow,
+    VerdictsRow,
+)
+from warehouse.errors import ReadsUnavailable
+from warehouse.rows import EventRow
+from warehouse.time_range import TimeRange
+from web.application import application
+from web.gateway_api import GatewayApi
+from web.login_limits import LoginLimits
+from web.session_cookie import SessionSigner
+from web.site import WebSite
+from web.static_files import StaticFiles
+from web.templating import Templates
+
+ADMIN = "the-admin-token"
+NOW = 1_777_204_800_000
+"""2026-04-26T12:00:00.000Z"""
+EVENT = EventRow(
+    kind="event",
+    event_id=42,
+    customer_id="acme-corp",
+    agent_id="agent-copilot",
+    action="completion",
+    tokens=2400,
+    tokens_input=None,
+    tokens_output=None,
+    outcome="success",
+    base="0.5",
+    token="0.72",
+    bonus="0.25",
+    total="1.47",
+    price_id=2,
+    price_action="completion",
+    price_base="0.5",
+    price_token="0.0003",
+    price_bonus="0.25",
+    price_is_default=True,
+    price_offset=0,
+    outcome_id="",
+    idempotency_key="",
+    metadata='{"n": 1.00}',
+    test=False,
+    expires_at=None,
+    event_time=NOW,
+    recorded_at=NOW,
+    reason="",
+    import_id="",
+    model="",
+    provider="",
+    trace_id="",
+    task_id="",
+)
+
+
+class FakeDashboard:
+    """DashboardReads over rows that a test sets. ``asked`` keeps the ranges of totals."""
+
+    def __init__(self) -> None:
+        self.available = True
+        self.total = TotalsRow(events=12, charges=1, tokens="2400", total="123.455", agents=2)
+        self.rankings: dict[RankKey, list[RankedRow]] = {"agent_id": [], "customer_id": [], "action": []}
+        self.buckets: list[SeriesRow] = []
+        self.events: list[EventRow] = []
+        self.named: dict[str, str] = {}
+        self.by_status: list[OutcomeCountRow] = []
+        self.asked: list[TimeRange] = []
+
+    async def totals(self, time: TimeRange) -> TotalsRow:
+        await self.ready()
+        self.asked.append(time)
+        return self.total
+
+    async def ranked(self, time: TimeRange, key: RankKey, most: int) -> list[RankedRow]:
+        await self.ready()
+        return self.rankings[key]
+
+    async def series(self, query: SeriesQuery) -> list[SeriesRow]:
+        await self.ready()
+        return self.buckets
+
+    async def recent(self, since: int, limit: int) -> list[EventRow]:
+        await self.ready()
+        return [row for row in self.events if row.recorded_at >= since][:limit]
+
+    async def verdicts(self, time: TimeRange) -> VerdictsRow:
+        return VerdictsRow(9, 1, 0)
+
+    async def pending(self, now: int) -> PendingRow:
+        return PendingRow(2, "9800")
+
+    async def outcomes(self, time: TimeRange, now: int) -> list[OutcomeCountRow]:
+        return self.by_status
+
+    async def counts(self) -> CountsRow:
+        return CountsRow(8, 12)
+
+    async def names(self, customers: Collection[str]) -> dict[str, str]:
+        return {id: name for id, name in self.named.items() if id in customers}
+
+    async def ready(self) -> None:
+        if not self.available:
+            raise ReadsUnavailable("dashboard_totals")
+
+    async def close(self) -> None:
+        self.available = False
+
+
+class Server:
+    """A running `rev web` and a browser without cookies of its own."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self.settings: Settings = read({"REV_ADMIN_TOKEN": ADMIN, **env})
+        self.now = NOW
+        self.monotonic = 1000.0
+        self.reads = FakeDashboard()
+        self._tokens = 0
+        files = StaticFiles()
+        self.signer = SessionSigner(b"key", lambda: self.now, self._token)
+        self.site = WebSite(
+            settings=self.settings,
+            reads=self.reads,
+            api=GatewayApi(self.settings.gateway_url, ADMIN),
+            signer=self.signer,
+            limits=LoginLimits(lambda: self.monotonic),
+            files=files,
+            templates=Templates(files),
+            clock=lambda: self.now,
+        )
+        self.url = ""
+        self.session: aiohttp.ClientSession | None = None
+
+    def _token(self, size: int) -> str:
+        self._tokens += 1
+        return f"{self._tokens:0{2 * size}x}"
+
+    async def get(self, path: str, **headers: str) -> tuple[int, Any, str]:
+        """Status, headers and text of a GET."""
+        return await self.send("GET", path, None, **headers)
+
+    async def send(self, method: str, path: str, form: dict[str, str] | None, **headers: str) -> tuple[int, Any, str]:
+        """Status, headers and text of a request; redirects are not followed."""
+        assert self.session is not None
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.session.request(
+            method, self.url + path, data=form, headers=sent, allow_redirects=False
+        ) as response:
+            return response.status, response.headers, await response.text()
+
+    def signed_in(self) -> dict[str, str]:
+        """The Cookie header of a new session."""
+        return {"Cookie": f"rev_session={self.signer.begin()[1]}"}
+
+
+@pytest.fixture
+async def serving() -> AsyncIterator[Callable[..., Any]]:
+    """``await serving(REV_…="…")`` starts a server with these settings."""
+    runners, sessions, apis = [], [], []
+
+    async def start(**env: str) -> Server:
+        server = Server(env)
+        runner = web.AppRunner(application(server.site), shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        server.session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        runners.append(runner)
+        apis.append(server.site.api)
+        sessions.append(server.session)
+        return server
+
+    yield start
+    for session in sessions:
+        await session.close()
+    for runner in runners:
+        await runner.cleanup()
+    for api in apis:
+        await api.close()
+
+
+@pytest.fixture
+async def server(serving: Callable[..., Any]) -> Server:
+    """A server with the default settings."""
+    made: Server = await serving()
+    return made
+
+
+def event(**changes: Any) -> EventRow:
+    """A priced event of acme-corp with some fields changed."""
+    return replace(EVENT, **changes)

@@ -1,0 +1,134 @@
+"""The dashboard's named reads of the ledger: every customer at once, without test entries.
+
+They return numbers as the rows hold them; web/ formats them.
+"""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from schemas.limits import HOUR
+from schemas.settings import Settings
+from warehouse.dashboard_rows import (
+    CountsRow,
+    NameRow,
+    OutcomeCountRow,
+    PendingRow,
+    RankedRow,
+    RankKey,
+    SeriesQuery,
+    SeriesRow,
+    TotalsRow,
+    VerdictsRow,
+)
+from warehouse.reader import ClickHouseReader, QueryRunner
+from warehouse.rows import EventRow, Number
+from warehouse.time_range import TimeRange
+
+PEERS: dict[RankKey, RankKey] = {"agent_id": "customer_id", "customer_id": "agent_id", "action": "customer_id"}
+"""What is counted beside the sums of each key."""
+
+
+class DashboardReads(Protocol):
+    """The reads of the dashboard. Each may raise ReadsUnavailable."""
+
+    async def totals(self, time: TimeRange) -> TotalsRow:
+        """Return the sums of a range whose start lies on an hour."""
+        ...
+
+    async def ranked(self, time: TimeRange, key: RankKey, most: int) -> list[RankedRow]:
+        """Return the sums by key of a range of whole hours, the largest total first, then by name."""
+        ...
+
+    async def series(self, query: SeriesQuery) -> list[SeriesRow]:
+        """Return the sums by bucket and key, the earliest first; no rows for empty buckets."""
+        ...
+
+    async def recent(self, since: int, limit: int) -> list[EventRow]:
+        """Return the last priced events that were accepted at or after ``since`` (ms), newest first."""
+        ...
+
+    async def verdicts(self, time: TimeRange) -> VerdictsRow:
+        """Return how the work of a range ended."""
+        ...
+
+    async def pending(self, now: int) -> PendingRow:
+        """Return the outcomes still open at ``now`` (ms)."""
+        ...
+
+    async def outcomes(self, time: TimeRange, now: int) -> list[OutcomeCountRow]:
+        """Return the outcomes opened in a range by their status at ``now`` (ms)."""
+        ...
+
+    async def counts(self) -> CountsRow:
+        """Return the numbers of customers and active API keys."""
+        ...
+
+    async def names(self, customers: Collection[str]) -> dict[str, str]:
+        """Return the names of the customers that have one, by id."""
+        ...
+
+    async def ready(self) -> None:
+        """Return when the ledger can be read. Raises ReadsUnavailable when it cannot."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+def open_dashboard(settings: Settings) -> "LedgerDashboard":
+    """Return the reads of a dashboard. They connect only at the first read."""
+    return LedgerDashboard(
+        ClickHouseReader(settings.clickhouse_url, settings.clickhouse_user, settings.clickhouse_password)
+    )
+
+
+class LedgerDashboard:
+    """Implementation of :class:`DashboardReads` from ClickHouse."""
+
+    def __init__(self, runner: QueryRunner) -> None:
+        self._runner = runner
+
+    async def totals(self, time: TimeRange) -> TotalsRow:
+        time = time.clamped()
+        whole = max(time.start, time.end // HOUR * HOUR)
+        rows = await self._runner.fetch("dashboard_totals", TotalsRow, start=time.start, whole=whole, end=time.end)
+        return rows[0]
+
+    async def ranked(self, time: TimeRange, key: RankKey, most: int) -> list[RankedRow]:
+        time = time.clamped()
+        return await self._runner.fetch(
+            "dashboard_ranked", RankedRow, key=key, peer=PEERS[key], start=time.start, end=time.end, most=most
+        )
+
+    async def series(self, query: SeriesQuery) -> list[SeriesRow]:
+        return await self._runner.fetch("dashboard_series", SeriesRow, **query._asdict())
+
+    async def recent(self, since: int, limit: int) -> list[EventRow]:
+        return await self._runner.fetch("dashboard_recent", EventRow, since=since, limit=limit)
+
+    async def verdicts(self, time: TimeRange) -> VerdictsRow:
+        time = time.clamped()
+        return (await self._runner.fetch("dashboard_verdicts", VerdictsRow, start=time.start, end=time.end))[0]
+
+    async def pending(self, now: int) -> PendingRow:
+        return (await self._runner.fetch("dashboard_pending", PendingRow, now=now))[0]
+
+    async def outcomes(self, time: TimeRange, now: int) -> list[OutcomeCountRow]:
+        time = time.clamped()
+        return await self._runner.fetch("dashboard_outcomes", OutcomeCountRow, start=time.start, end=time.end, now=now)
+
+    async def counts(self) -> CountsRow:
+        return (await self._runner.fetch("dashboard_counts", CountsRow))[0]
+
+    async def names(self, customers: Collection[str]) -> dict[str, str]:
+        if not customers:
+            return {}
+        rows = await self._runner.fetch("dashboard_names", NameRow, customers=sorted(customers))
+        return {row.id: row.name for row in rows}
+
+    async def ready(self) -> None:
+        await self._runner.fetch("ready", Number)
+
+    async def close(self) -> None:
+        await self._runner.close()

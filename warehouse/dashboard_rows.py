@@ -1,0 +1,93 @@
+"""The rows of the dashboard's queries (sql/queries/dashboard_*.sql): sums over all customers, without test entries.
+
+As in warehouse.rows: money and sums of tokens are decimal text, times are ms since the epoch, UTC.
+"""
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+RankKey = Literal["agent_id", "customer_id", "action"]
+Bucket = Literal["hour", "day"]
+
+
+class TotalsRow(msgspec.Struct, frozen=True, gc=False):
+    """Sums of a range. ``agents``: how many have events left after voids."""
+
+    events: int
+    charges: int
+    tokens: str
+    total: str
+    agents: int
+
+
+class RankedRow(msgspec.Struct, frozen=True, gc=False):
+    """Sums of one agent, customer or action; or of the ``others`` that have no row of their own.
+
+    ``peers``: how many customers (of a customer: agents) have events or charges left; 0 for the others.
+    """
+
+    name: str
+    others: int
+    events: int
+    charges: int
+    tokens: str
+    total: str
+    peers: int
+
+
+class SeriesRow(msgspec.Struct, frozen=True, gc=False):
+    """Sums of one name in the hour or day that begins at ``start``; name '' means all that have none of their own."""
+
+    start: int
+    name: str
+    events: int
+    total: str
+
+
+class VerdictsRow(msgspec.Struct, frozen=True, gc=False):
+    """How much work ended in which way."""
+
+    succeeded: int
+    failed: int
+    expired: int
+
+
+class PendingRow(msgspec.Struct, frozen=True, gc=False):
+    """The open outcomes, and what they add if all succeed."""
+
+    outcomes: int
+    total: str
+
+
+class OutcomeCountRow(msgspec.Struct, frozen=True, gc=False):
+    """The outcomes of one status, ``name``. ``charged``: charges less voids. ``awaited``: what they may still add."""
+
+    name: str
+    outcomes: int
+    charged: str
+    awaited: str
+
+
+class CountsRow(msgspec.Struct, frozen=True, gc=False):
+    """Customers and active API keys."""
+
+    customers: int
+    keys: int
+
+
+class NameRow(msgspec.Struct, frozen=True, gc=False):
+    """The name of a customer that has one."""
+
+    id: str
+    name: str
+
+
+class SeriesQuery(NamedTuple):
+    """A query for sums by bucket and key. The range lies on hours. ``most`` names get rows of their own."""
+
+    start: int
+    end: int
+    bucket: Bucket
+    key: RankKey
+    most: int

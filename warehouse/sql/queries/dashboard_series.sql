@@ -1,0 +1,45 @@
+-- Sums over all customers in a range of whole hours, without test entries, by {bucket} (hour or day) and {key}.
+-- Keys that are not among the {most} largest of the whole range share the name ''. A bucket without entries has no
+-- row. Written so that the projection `hourly` can answer it (see usage_hours.sql).
+WITH
+    toStartOfHour(event_time) AS hour,
+    toStartOfDay(toStartOfHour(event_time)) AS day
+SELECT
+    toInt64(toUnixTimestamp(at)) * 1000 AS start,
+    if(rank > {most:UInt32}, '', one) AS name,
+    sum(event_count) AS events,
+    toString(sum(cents_counted)) AS total
+FROM
+(
+    SELECT *, dense_rank() OVER (ORDER BY whole DESC, one) AS rank
+    FROM
+    (
+        SELECT *, sum(cents_counted) OVER (PARTITION BY one) AS whole
+        FROM
+        (
+            SELECT
+                at,
+                toString(key) AS one,
+                sum(if(is_charge, 0, sign * n)) AS event_count,
+                sum(toDecimal256(cents, 12)) AS cents_counted
+            FROM
+            (
+                SELECT
+                    {bucket:Identifier} AS at,
+                    {key:Identifier} AS key,
+                    kind = 'charge' OR kind = 'void' AND config_type = 'charge' AS is_charge,
+                    if(kind = 'void', toInt64(-1), toInt64(1)) AS sign,
+                    toInt64(count()) AS n, sum(total_cents) AS cents
+                FROM rev.entries
+                WHERE test = false
+                    AND kind IN ('event', 'charge', 'void')
+                    AND toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
+                    AND toStartOfHour(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
+                GROUP BY at, key, kind, config_type
+            )
+            GROUP BY at, key
+        )
+    )
+)
+GROUP BY start, name
+ORDER BY start, name

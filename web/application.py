@@ -1,0 +1,165 @@
+"""The assembly of `rev web`: its routes, and what holds for every request.
+
+The middleware admits only the audience of a route, checks the token of what changes state, turns failures into pages
+or JSON, and sets the security headers. A handler cannot forget any of it.
+"""
+
+import time
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import msgspec
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from warehouse.errors import ReadsUnavailable
+from web import metrics
+from web.data import dashboard_api
+from web.pages import login_page, overview_page, probe_routes, static_routes
+from web.routes import Audience, WebRoute
+from web.session_cookie import OwnerSession
+from web.site import WebSite
+from web.visits import FORM_FIELD, FORM_HEADER, Visit, form_of
+from web.web_refusals import Refusal, RefusalBody, away
+
+COOKIE = login_page.COOKIE
+MAX_FORM = 1 << 20
+"""Bytes of a request's body."""
+COMPRESSED_FROM = 1024
+"""Bytes from which an answer is compressed."""
+SECURITY = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_SAFE = {hdrs.METH_GET, hdrs.METH_HEAD}
+_SENTENCES = {
+    404: "There is nothing at this address.",
+    405: "This address does not take this method.",
+    413: "The body is too large.",
+}
+_encode = msgspec.json.Encoder().encode
+_log = structlog.get_logger("web")
+
+
+def table() -> list[WebRoute]:
+    """Return every route of `rev web`."""
+    return [
+        *overview_page.routes(),
+        *login_page.routes(),
+        *dashboard_api.routes(),
+        *static_routes.routes(),
+        *probe_routes.routes(),
+    ]
+
+
+def application(site: WebSite) -> web.Application:
+    """Return `rev web` as an aiohttp application."""
+    app = web.Application(middlewares=[_middleware(site)], client_max_size=MAX_FORM)
+    for route in table():
+        app.router.add_route(route.method, route.path, _admitting(site, route))
+    return app
+
+
+def _admitting(site: WebSite, route: WebRoute) -> Handler:
+    """Return a handler that serves the route's audience alone."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        session = site.signer.session_of(request.cookies.get(COOKIE, ""))
+        if not await _is_admitted(site, request, route, session):
+            if route.audience is Audience.OWNER:
+                return Visit(site, request, None).see(f"/login?next={quote(_back(request), safe='/')}")
+            challenge = {"WWW-Authenticate": "Bearer"}
+            raise Refusal(401, "unauthorized", "the admin token is required: Authorization: Bearer …", challenge)
+        return await route.handler(Visit(site, request, session))
+
+    return handle
+
+
+async def _is_admitted(site: WebSite, request: web.Request, route: WebRoute, session: OwnerSession | None) -> bool:
+    if route.audience is Audience.EVERYONE:
+        return True
+    is_public = site.settings.public_dashboard and request.method in _SAFE
+    if route.audience is Audience.DASHBOARD and (is_public or _has_admin_token(site, request)):
+        return True
+    if session is None:
+        return False
+    if request.method not in _SAFE:
+        given = request.headers.get(FORM_HEADER) or (await form_of(request)).get(FORM_FIELD, "")
+        if not site.signer.is_form_token(session.id, given):
+            raise Refusal(403, "forbidden", "This form is out of date. Go back, reload the page and send it again.")
+    return True
+
+
+def _has_admin_token(site: WebSite, request: web.Request) -> bool:
+    scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    return scheme.lower() == "bearer" and site.is_admin_token(token.strip())
+
+
+def _back(request: web.Request) -> str:
+    """Return where to go after signing in."""
+    return request.path_qs if request.method in _SAFE else "/dashboard"
+
+
+def _middleware(site: WebSite) -> Any:
+    @web.middleware
+    async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = time.perf_counter()
+        id = request.headers.get("X-Request-Id") or uuid4().hex
+        try:
+            response = await handler(request)
+        except Refusal as refusal:
+            response = refused(site, request, refusal, id)
+        except ReadsUnavailable:
+            response = refused(site, request, away("the ledger cannot be read"), id)
+        except web.HTTPException as error:
+            sentence = _SENTENCES.get(error.status, error.reason)
+            code = "not_found" if error.status == 404 else "invalid_request"
+            response = refused(site, request, Refusal(error.status, code, sentence), id)
+        except Exception as error:
+            metrics.BUGS.inc()
+            _log.exception(
+                "unexpected error", request_id=id, method=request.method, path=request.path, error=repr(error)
+            )
+            sentence = "An unexpected error; it is logged under this request id."
+            response = refused(site, request, Refusal(500, "internal", sentence), id)
+        if not response.prepared:
+            _finish(request, response, id)
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource is not None else "none"
+        metrics.request_seconds(route, response.status).observe(time.perf_counter() - began)
+        return response
+
+    return around
+
+
+def _finish(request: web.Request, response: web.StreamResponse, id: str) -> None:
+    """Set the headers that every answer has."""
+    response.headers["X-Request-Id"] = id
+    for name, value in SECURITY.items():
+        response.headers[name] = value
+    response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+    encoded = hdrs.CONTENT_ENCODING in response.headers
+    if isinstance(response, web.Response) and not encoded and (response.content_length or 0) >= COMPRESSED_FROM:
+        response.enable_compression()
+        response.headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
+
+
+def refused(site: WebSite, request: web.Request, refusal: Refusal, id: str) -> web.Response:
+    """Return a refusal: JSON under /api, a page elsewhere."""
+    if request.path.startswith("/api/"):
+        body = _encode(RefusalBody(refusal.sentence, refusal.code, id))
+        response = web.Response(body=body, status=refusal.status, content_type="application/json")
+    else:
+        retry = refusal.status == 503 and request.method == hdrs.METH_GET
+        response = Visit(site, request, None).page(
+            "refusal.html", refusal.status, code=refusal.status, sentence=refusal.sentence, request_id=id, retry=retry
+        )
+    response.headers.update(refusal.headers)
+    return response

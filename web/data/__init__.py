@@ -1,0 +1,1 @@
+"""The dashboard's data as JSON: /api/dashboard/*."""

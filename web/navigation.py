@@ -1,0 +1,16 @@
+"""The side navigation: where a signed-in owner can go."""
+
+from typing import NamedTuple
+
+
+class Destination(NamedTuple):
+    """One link; ``icon`` is a name in templates/icons.html."""
+
+    label: str
+    path: str
+    icon: str
+
+
+DESTINATIONS = (Destination("Overview", "/dashboard", "overview"),)
+REFERENCES = (Destination("API description", "/openapi.json", "code"),)
+"""Links below the others."""

@@ -1,0 +1,1 @@
+"""The pages and other routes of `rev web`: each module has ``routes()``."""

@@ -1,0 +1,94 @@
+"""/login and /logout: the admin token makes a session, a cookie carries it."""
+
+from aiohttp import hdrs, web
+
+from web import metrics
+from web.routes import Audience, WebRoute
+from web.session_cookie import LIFETIME
+from web.visits import FORM_FIELD, Visit, client_of, is_https
+from web.web_refusals import Refusal
+
+COOKIE = "rev_session"
+BEFORE = "rev_login"
+"""The cookie of someone who is about to sign in; the login form's token belongs to it."""
+HOME = "/dashboard"
+MINUTES = 60
+
+
+def routes() -> list[WebRoute]:
+    """Return the routes of this module."""
+    return [
+        WebRoute(hdrs.METH_GET, "/login", Audience.EVERYONE, _show),
+        WebRoute(hdrs.METH_POST, "/login", Audience.EVERYONE, _sign_in),
+        WebRoute(hdrs.METH_POST, "/logout", Audience.OWNER, _sign_out),
+    ]
+
+
+def local_path(given: str) -> str:
+    """Return where to go after signing in, if that is a path of this server; else the home page."""
+    is_local = given.startswith("/") and not given.startswith("//") and given.isprintable() and "\\" not in given
+    return given if is_local else HOME
+
+
+async def _show(visit: Visit) -> web.Response:
+    next_path = local_path(visit.request.query.get("next", HOME))
+    return visit.see(next_path) if visit.session else _form(visit, next_path)
+
+
+async def _sign_in(visit: Visit) -> web.Response:
+    site, form = visit.site, await visit.form()
+    next_path = local_path(form.get("next", HOME))
+    if not site.signer.is_form_token(visit.request.cookies.get(BEFORE, ""), form.get(FORM_FIELD, "")):
+        metrics.LOGINS.labels("forged").inc()
+        return _form(visit, next_path, 403, "This page was open for too long. Please try again.")
+    if not site.settings.admin_token:
+        raise Refusal(403, "forbidden", "Nobody can sign in while REV_ADMIN_TOKEN is empty.")
+    client = client_of(visit.request)
+    wait = site.limits.attempt(client)
+    if wait > 0:
+        metrics.LOGINS.labels("limited").inc()
+        minutes = int(wait) // MINUTES + 1
+        sentence = f"Too many attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
+        response = _form(visit, next_path, 429, sentence)
+        response.headers[hdrs.RETRY_AFTER] = str(int(wait) + 1)
+        return response
+    if not site.is_admin_token(form.get("token", "").strip()):
+        metrics.LOGINS.labels("wrong").inc()
+        return _form(visit, next_path, 401, "This is not the admin token.")
+    metrics.LOGINS.labels("right").inc()
+    site.limits.succeeded(client)
+    _, cookie = site.signer.begin()
+    response = visit.see(next_path)
+    _set_cookie(visit, response, COOKIE, cookie, LIFETIME // 1000)
+    response.del_cookie(BEFORE, path="/login")
+    return response
+
+
+async def _sign_out(visit: Visit) -> web.Response:
+    assert visit.session is not None
+    visit.site.signer.end(visit.session)
+    response = visit.see("/login")
+    response.del_cookie(COOKIE, path="/")
+    return response
+
+
+def _form(visit: Visit, next_path: str, status: int = 200, problem: str = "") -> web.Response:
+    id = visit.site.signer.new_id()
+    token = visit.site.signer.form_token(id)
+    response = visit.page("login.html", status, form_token=token, next_path=next_path, problem=problem)
+    _set_cookie(visit, response, BEFORE, id, None, path="/login")
+    return response
+
+
+def _set_cookie(
+    visit: Visit, response: web.Response, name: str, value: str, seconds: int | None, path: str = "/"
+) -> None:
+    response.set_cookie(
+        name,
+        value,
+        max_age=seconds,
+        path=path,
+        secure=is_https(visit.request),
+        httponly=True,
+        samesite="Strict",
+    )

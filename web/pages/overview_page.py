@@ -1,0 +1,100 @@
+"""/dashboard: the owner's overview. And /, which leads there."""
+
+import asyncio
+import shlex
+from pathlib import Path
+
+from aiohttp import hdrs, web
+
+from warehouse.dashboard import DashboardReads
+from warehouse.dashboard_rows import SeriesQuery
+from warehouse.time_range import TimeRange, named, today
+from web import periods, readings
+from web.routes import Audience, WebRoute
+from web.views import overview_view
+from web.views.overview_view import Compared, OverviewRows
+from web.visits import Visit
+
+ACTIONS = 6
+"""Actions with a colour of their own in the chart."""
+RANKED = 6
+EVENTS = 10
+
+
+def routes() -> list[WebRoute]:
+    """Return the routes of this module."""
+    return [
+        WebRoute(hdrs.METH_GET, "/", Audience.EVERYONE, _home),
+        WebRoute(hdrs.METH_GET, "/dashboard", Audience.OWNER, _overview),
+    ]
+
+
+def example(address: str, key_file: Path) -> str:
+    """Return a shell command that meters one event at this server, with the key that `rev up` keeps in a file."""
+    return "\n".join(
+        [
+            f"curl {address}/v1/meter \\",
+            f'  -H "Authorization: Bearer $(cat {shlex.quote(str(key_file))})" \\',
+            '  -H "Content-Type: application/json" \\',
+            """  -d '{"agent_id": "agent-copilot", "action": "completion", "tokens": 2400, "outcome": "success"}'""",
+        ]
+    )
+
+
+async def _home(visit: Visit) -> web.Response:
+    return visit.see("/dashboard")
+
+
+async def _overview(visit: Visit) -> web.Response:
+    period = periods.checked(visit.query(("period",)).get("period"))
+    now = visit.site.clock()
+    time = named(period, now)
+    rows = await _read(visit.site.reads, period, time, now)
+    view = overview_view.assemble(period, time, rows)
+    return visit.page(
+        "overview.html",
+        view=view,
+        periods=periods.PERIODS,
+        example=example(visit.address, visit.site.settings.data / "demo.key"),
+    )
+
+
+async def _read(reads: DashboardReads, period: str, time: TimeRange, now: int) -> OverviewRows:
+    async def compared(label: str, note: str, time: TimeRange) -> Compared:
+        totals = await asyncio.gather(reads.totals(time), reads.totals(periods.before(time, now)))
+        return Compared(label, note, *totals)
+
+    bucket = periods.bucket(period)
+    read = asyncio.gather(
+        compared("Revenue today", "vs yesterday by now", today(now)),
+        compared("Last 7 days", "vs the 7 days before", named("7d", now)),
+        compared("Last 30 days", "vs the 30 days before", named("30d", now)),
+        compared(period, "", time),
+    )
+    split = asyncio.gather(
+        reads.series(SeriesQuery(time.start, time.end, bucket, "action", ACTIONS)),
+        reads.verdicts(time),
+        reads.pending(now),
+        readings.recent_events(reads, now, EVENTS),
+    )
+    ranked = asyncio.gather(
+        reads.ranked(time, "customer_id", RANKED),
+        reads.ranked(time, "agent_id", RANKED),
+        reads.ranked(time, "action", RANKED),
+    )
+    (*revenue, whole), (series, verdicts, pending, recent), (customers, agents, actions) = await asyncio.gather(
+        read, split, ranked
+    )
+    shown = [row.name for row in customers] + [row.customer_id for row in recent]
+    return OverviewRows(
+        revenue=revenue,
+        period=whole,
+        series=series,
+        customers=customers,
+        agents=agents,
+        actions=actions,
+        recent=recent,
+        names=await readings.names(reads, shown),
+        verdicts=verdicts,
+        pending=pending,
+    )

@@ -1,0 +1,85 @@
+"""The process `rev web`: serves pages until SIGTERM or SIGINT.
+
+It keeps nothing on disk and is in no event's way: without it, events are metered and priced as ever.
+"""
+
+import asyncio
+import secrets
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+import uvloop
+from aiohttp import web
+
+from schemas.settings import Settings
+from streams.listening import listen
+from streams.log import setup
+from warehouse.dashboard import open_dashboard
+from web.application import application
+from web.gateway_api import GatewayApi
+from web.login_limits import LoginLimits
+from web.session_cookie import SessionSigner, signing_key
+from web.site import WebSite
+from web.static_files import StaticFiles
+from web.templating import Templates
+
+CLOSING = 1.0
+"""Seconds that requests in progress have after SIGTERM."""
+_log = structlog.get_logger("web")
+
+
+def main(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    setup("web")
+    uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(settings) as port:
+        _log.info("serving", host=settings.http_host, port=port)
+        await stop.wait()
+        _log.info("stopping")
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[int]:
+    """Serve while the block runs; yields the port. Raises SettingError if it cannot listen."""
+    if settings.public_dashboard:
+        _log.warning("REV_PUBLIC_DASHBOARD=1: everyone may read all revenue")
+    if not settings.secret_key:
+        _log.warning("REV_SECRET_KEY is empty: a restart signs everybody out")
+    site = make_site(settings)
+    runner = web.AppRunner(application(site), access_log=None, shutdown_timeout=CLOSING)
+    await runner.setup()
+    try:
+        await listen(runner, settings.http_host, settings.web_port, "REV_WEB_PORT")
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+        await asyncio.gather(site.reads.close(), site.api.close())
+
+
+def make_site(settings: Settings) -> WebSite:
+    """Return the site of this process."""
+    files = StaticFiles()
+
+    def clock() -> int:
+        return time.time_ns() // 1_000_000
+
+    key = signing_key(settings.secret_key, settings.admin_token, secrets.token_bytes)
+    return WebSite(
+        settings=settings,
+        reads=open_dashboard(settings),
+        api=GatewayApi(settings.gateway_url, settings.admin_token),
+        signer=SessionSigner(key, clock, secrets.token_hex),
+        limits=LoginLimits(time.monotonic),
+        files=files,
+        templates=Templates(files),
+        clock=clock,
+    )

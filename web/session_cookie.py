@@ -1,0 +1,86 @@
+"""The owner's session: a signed cookie, and the tokens that forms carry against forged requests. Pure.
+
+A session is its cookie: an id, when it ends, and an HMAC over both. Only the ids of sessions that were ended by hand
+are kept, until they would have ended anyway, so that a copied cookie is worth nothing after signing out of this
+process (docs/decisions/0036-web.md).
+"""
+
+import hmac
+from collections.abc import Callable
+from hashlib import sha256
+from typing import NamedTuple
+
+from schemas.limits import HOUR
+
+LIFETIME = 12 * HOUR
+ID_BYTES = 16
+NONCE_BYTES = 8
+
+
+class OwnerSession(NamedTuple):
+    """A session of the owner; ``expires`` in ms."""
+
+    id: str
+    expires: int
+
+
+def signing_key(secret_key: str, admin_token: str, random_bytes: Callable[[int], bytes]) -> bytes:
+    """Return the key that signs sessions.
+
+    It follows from REV_SECRET_KEY, so that every `rev web` accepts the same sessions, and from the admin token, so
+    that a new token ends them. Without REV_SECRET_KEY it is random, and a restart ends all sessions.
+    """
+    secret = secret_key.encode() if secret_key else random_bytes(32)
+    return hmac.digest(secret, b"rev web sessions\0" + admin_token.encode(), "sha256")
+
+
+class SessionSigner:
+    """Signs and checks cookies and form tokens. ``clock`` returns ms; ``token`` the hex of so many random bytes."""
+
+    def __init__(self, key: bytes, clock: Callable[[], int], token: Callable[[int], str]) -> None:
+        self._key = key
+        self._clock = clock
+        self._token = token
+        self._ended: dict[str, int] = {}
+
+    def begin(self) -> tuple[OwnerSession, str]:
+        """Return a new session and its cookie."""
+        session = OwnerSession(self._token(ID_BYTES), self._clock() + LIFETIME)
+        return session, f"{session.id}.{session.expires}.{self._sign('session', session.id, str(session.expires))}"
+
+    def session_of(self, cookie: str) -> OwnerSession | None:
+        """Return the session of a cookie; None if it is not ours, over, or ended by hand."""
+        id, _, rest = cookie.partition(".")
+        expires, _, signature = rest.partition(".")
+        if not self._is_signed(signature, "session", id, expires):
+            return None
+        session = OwnerSession(id, int(expires))
+        return None if session.expires <= self._clock() or id in self._ended else session
+
+    def end(self, session: OwnerSession) -> None:
+        """Refuse the session from now on."""
+        now = self._clock()
+        self._ended = {id: until for id, until in self._ended.items() if until > now}
+        self._ended[session.id] = session.expires
+
+    def form_token(self, id: str) -> str:
+        """Return a token for a form of the session ``id``; another one each time, so that compression tells nothing."""
+        nonce = self._token(NONCE_BYTES)
+        return f"{nonce}.{self._sign('form', id, nonce)}"
+
+    def is_form_token(self, id: str, token: str) -> bool:
+        """True if the token was made for a form of the session ``id``."""
+        nonce, _, signature = token.partition(".")
+        return self._is_signed(signature, "form", id, nonce)
+
+    def new_id(self) -> str:
+        """Return a random id, for the form of someone who is not signed in yet."""
+        return self._token(ID_BYTES)
+
+    def _sign(self, *parts: str) -> str:
+        text = "\0".join(parts).encode("utf-8", "surrogateescape")
+        return hmac.new(self._key, text, sha256).hexdigest()
+
+    def _is_signed(self, signature: str, *parts: str) -> bool:
+        given = signature.encode("utf-8", "surrogateescape")
+        return hmac.compare_digest(given, self._sign(*parts).encode())

@@ -1,0 +1,86 @@
+"""One request, as a handler sees it: the site, the session, and the ways to answer."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from web.session_cookie import OwnerSession
+from web.site import WebSite
+from web.web_refusals import invalid
+
+FORM_FIELD = "form_token"
+"""The field of every form that carries its token against forged requests."""
+FORM_HEADER = "X-Form-Token"
+"""The same, for requests that a script makes."""
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A request that its audience allows. ``session`` is the signed-in owner's, None for everyone else."""
+
+    site: WebSite
+    request: web.Request
+    session: OwnerSession | None
+
+    @property
+    def address(self) -> str:
+        """The address of this server as the person reached it."""
+        return f"{'https' if is_https(self.request) else 'http'}://{self.request.host}"
+
+    def page(self, template: str, status: int = 200, **values: Any) -> web.Response:
+        """Return a page. Its template knows ``path``, ``form_token`` (made anew for each page) and the values."""
+        token = self.site.signer.form_token(self.session.id) if self.session else ""
+        text = self.site.templates.render(template, path=self.request.path, **{"form_token": token, **values})
+        return web.Response(text=text, content_type="text/html", status=status)
+
+    def json(self, answer: msgspec.Struct) -> web.Response:
+        """Return a struct as JSON."""
+        return web.Response(body=_encode(answer), content_type="application/json")
+
+    def see(self, path: str) -> web.Response:
+        """Send the browser to another page of this server."""
+        return web.Response(status=303, headers={"Location": path})
+
+    async def form(self) -> dict[str, str]:
+        """Return the fields of a form that was sent. Raises Refusal."""
+        return await form_of(self.request)
+
+    def query(self, known: Collection[str]) -> dict[str, str]:
+        """Return the query parameters. Raises Refusal for one that is unknown or given twice."""
+        given: dict[str, str] = {}
+        for name, value in self.request.query.items():
+            if name not in known:
+                names = ", ".join(known)
+                raise invalid(f"unknown query parameter {name[:100]!r}; known here: {names or 'none'}")
+            if name in given:
+                raise invalid(f"query parameter {name} is given twice")
+            given[name] = value
+        return given
+
+
+async def form_of(request: web.Request) -> dict[str, str]:
+    """Return the fields of a form; none of a body that is no form. A field given twice has its last value.
+
+    Raises Refusal for text that cannot be decoded.
+    """
+    if request.content_type != "application/x-www-form-urlencoded":
+        return {}
+    try:
+        return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+    except (ValueError, LookupError) as error:
+        raise invalid("The form is not valid UTF-8.") from error
+
+
+def client_of(request: web.Request) -> str:
+    """Return the address that the nearest proxy saw, or else the address of the connection."""
+    forwarded = request.headers.getall("X-Forwarded-For", [])
+    return forwarded[-1].rpartition(",")[2].strip() if forwarded else request.remote or ""
+
+
+def is_https(request: web.Request) -> bool:
+    """True if the person's own connection is encrypted, as the proxy says."""
+    return request.headers.get("X-Forwarded-Proto", request.scheme) == "https"
