@@ -114,7 +114,7 @@ def quantity(name: str, raw: msgspec.Raw) -> int:
 def _whole(kind: str, micro: int) -> int:
     count, part = divmod(micro, MICRO)
     if part:
-        raise Invalid(f"quantities.{kind} must be a whole number, since it counts tokens")
+        raise Invalid(f"quantities.{kind} must be an integer, since it counts tokens")
     return count
 
 

@@ -15,7 +15,6 @@ from ingest.outcomes.outcome_requests import opened_by, reason_of
 from ingest.problems import MaybeRecorded, NotFound, NothingCharged, Unanswered
 from ingest.reads.event_evidence import event_address, evidence
 from ingest.reads.event_status import EventStatus, event_status
-from ingest.reads.ledger_events import canonical, event_of_row, lines_of_row, price_of_row
 from ingest.request_body import body_of, query_of
 from ingest.routing import Auth, Operation, Route, bound
 from schemas.commands import Mode, ReadOutcome, Void
@@ -24,6 +23,7 @@ from schemas.ids import address_of
 from schemas.limits import MAX_BODY
 from schemas.objects import VoidObject, decode_standing
 from schemas.replies import OutcomeReply
+from warehouse.row_events import canonical, event_of_row, lines_of_row, price_of_row
 from warehouse.rows import EntryRow
 
 EVENTS, OUTCOMES = "/api/admin/events/{event_id}/void", "/api/admin/outcomes/{outcome_id}/void"

@@ -6,7 +6,6 @@ from typing import Literal
 import msgspec
 
 from ingest.reads import cursors
-from ingest.reads.ledger_events import canonical, event_of_row, lines_of_row, price_of_row
 from ingest.reads.params import EVENTS
 from schemas.labels import Labels, labels_of_row
 from schemas.meter_responses import (
@@ -20,6 +19,7 @@ from schemas.meter_responses import (
 )
 from schemas.objects import NULL, Json, NumberOrNull, iso
 from schemas.replies import Receipt
+from warehouse.row_events import canonical, event_of_row, lines_of_row, price_of_row
 from warehouse.rows import EventRow
 
 Status = Literal["priced", "accepted", "rejected", "voided"]

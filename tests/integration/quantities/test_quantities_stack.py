@@ -199,7 +199,7 @@ BAD = [
     ({"quantities": {"Images": 1}}, "quantities.Images must have a name of"),
     ({"quantities": {"": 1}}, "must have a name of 1 to 64"),
     ({"quantities": {"tokens": 1}}, "quantities.tokens has a reserved name"),
-    ({"quantities": {"input": 1.5}}, "quantities.input must be a whole number"),
+    ({"quantities": {"input": 1.5}}, "quantities.input must be an integer"),
     ({"quantities": {"input": 1}, "tokens_input": 2}, "quantities.input and tokens_input must be equal"),
     ({"quantities": {"cache_read": 5}, "tokens": 4}, "tokens must be the sum of quantities.cache_read (5), not 4"),
     ({"quantities": {f"q{n}": 1 for n in range(33)}}, "quantities must have at most 32 names, not 33"),
