@@ -7,6 +7,9 @@ DUE = Gauge("rev_expirer_due", "Outcomes that were reminded of and that nothing 
 OVERDUE = Gauge("rev_expirer_oldest_overdue_seconds", "How long the earliest of them has been due", ["partition"])
 REMINDERS = Counter("rev_expirer_reminders", "Expire commands that stand in rev.raw")
 REMINDERS_LOST = Counter("rev_expirer_reminders_lost", "Expire commands that may not; they are sent again", ["error"])
+HANDING_OVER = Gauge(
+    "rev_expirer_handing_over", "Partitions that were given to another expirer and that it has not announced yet"
+)
 CLOSED = Counter("rev_expirer_closed", "Closings seen in rev.state of outcomes that were reminded of", ["verdict"])
 LATENESS = Histogram(
     "rev_expirer_lateness_seconds",
