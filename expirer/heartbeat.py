@@ -1,4 +1,7 @@
-"""Heartbeats that reveal the broker's time: one a second to a topic that holds nothing else."""
+"""Heartbeats: one a second to a topic that holds nothing else.
+
+Their append times reveal the broker's time, and their values tell the other expirers which partitions this one has.
+"""
 
 import asyncio
 import contextlib
@@ -9,6 +12,7 @@ import structlog
 
 from expirer import metrics
 from expirer.clock import BrokerClock
+from expirer.peers import Announcement, encode
 from schemas.topics import CLOCK
 from streams.appends import Appender
 from streams.errors import StreamError
@@ -22,16 +26,24 @@ OLD = 5.0
 
 
 class Heartbeat:
-    """A sender of heartbeats. ``name`` identifies the sender to people who look into the topic."""
+    """A sender of heartbeats. ``announce`` returns the value of the next one."""
 
     def __init__(
-        self, kafka: str, name: str, append_timeout: int, monotonic: Callable[[], int] = time.monotonic_ns
+        self,
+        kafka: str,
+        announce: Callable[[], Announcement],
+        append_timeout: int,
+        monotonic: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.clock = BrokerClock()
         self._appender = Appender(kafka, append_timeout=append_timeout, topic=CLOCK)
-        self._name = name.encode()
+        self._announce = announce
         self._monotonic = monotonic
         self._stopping = asyncio.Event()
+
+    def now(self) -> int | None:
+        """Return the broker's time in ms UTC, or None if it is unknown."""
+        return self.clock.now(self._monotonic()) if self.clock.known else None
 
     @property
     def not_ready_reason(self) -> str | None:
@@ -59,7 +71,7 @@ class Heartbeat:
     async def _beat(self) -> None:
         sent = self._monotonic()
         try:
-            stands = await self._appender.append(b"expirer", self._name, partition=0)
+            stands = await self._appender.append(b"expirer", encode(self._announce()), partition=0)
         except StreamError as error:
             metrics.HEARTBEATS_LOST.inc()
             log.warning("heartbeat_lost", error=repr(error))

@@ -11,6 +11,9 @@ REMINDERS = Counter("rev_expirer_reminders", "Expire commands appended to rev.ra
 REMINDERS_LOST = Counter(
     "rev_expirer_reminders_lost", "Expire commands that may not be in rev.raw; they are sent again", ["error"]
 )
+HANDING_OVER = Gauge(
+    "rev_expirer_handing_over", "Partitions that were given to another expirer and that it has not announced yet"
+)
 CLOSED = Counter("rev_expirer_closed", "Outcomes closed in rev.state after an expire command", ["verdict"])
 LATENESS = Histogram(
     "rev_expirer_lateness_seconds",

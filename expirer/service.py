@@ -10,18 +10,22 @@ import signal
 import structlog
 import uvloop
 
+from expirer.handover import Handover
 from expirer.heartbeat import Heartbeat
+from expirer.peers import Announcement, Peers
 from expirer.worker import ExpiryWorker
 from schemas.settings import Settings
-from schemas.topics import STATE
+from schemas.topics import CLOCK, STATE
 from streams.appends import Appender
 from streams.health import HealthServer
 from streams.log import setup
 from streams.membership import Membership
-from streams.partition_workers import PartitionWorkers
+from streams.views import CompactedView
 
 SERVICE = "expirer"
 GROUP = "rev-expirer"
+WATCH = 500
+"""ms that the broker may gather heartbeats of other expirers."""
 log = structlog.get_logger("expirer.service")
 
 
@@ -38,15 +42,18 @@ class Expirer:
         self._settings = settings
         self._stopping = asyncio.Event()
         self._appender = Appender(settings.kafka, append_timeout=settings.append_timeout)
-        self._heartbeat = Heartbeat(settings.kafka, f"{SERVICE}-{settings.ordinal}", settings.append_timeout)
-        self._workers = PartitionWorkers(SERVICE, self._worker)
+        self._name = f"{SERVICE}-{settings.ordinal}"
+        self._heartbeat = Heartbeat(settings.kafka, self._announcement, settings.append_timeout)
+        self._peers = Peers(self._name)
+        self._watch = CompactedView(settings.kafka, CLOCK, self._observe, gather=WATCH)
+        self._handover = Handover(SERVICE, self._worker, self._peers, self._heartbeat.now)
         self._membership = Membership(
             settings.kafka,
             group=GROUP,
-            instance=f"{SERVICE}-{settings.ordinal}",
+            instance=self._name,
             session_timeout=settings.session_timeout,
             topic=STATE,
-            assign=self._workers.assign,
+            assign=self._handover.assign,
         )
 
     def stop(self) -> None:
@@ -56,7 +63,7 @@ class Expirer:
         """Return the reasons why it is not ready; empty if it is."""
         appends = None if self._appender.ready else "rev.raw does not accept expire commands"
         reasons = [self._membership.not_ready_reason, self._heartbeat.not_ready_reason, appends]
-        return [reason for reason in reasons if reason] + self._workers.not_ready_reasons()
+        return [reason for reason in reasons if reason] + self._handover.not_ready_reasons()
 
     async def run(self) -> None:
         """Run until stopped."""
@@ -68,19 +75,37 @@ class Expirer:
         log.info("expirer_starts", ordinal=settings.ordinal, kafka=settings.kafka)
         beating = asyncio.create_task(self._heartbeat.run(), name="expirer-heart")
         joined = asyncio.create_task(self._membership.run(), name="expirer-membership")
+        releasing = asyncio.create_task(self._handover.run(), name="expirer-handover")
+        watching = asyncio.create_task(self._watch.start())
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await self._appender.start()
-            await asyncio.wait({beating, joined, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({beating, joined, releasing, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
-            self._membership.stop()
+            await self._leave()
             self._heartbeat.stop()
-            await self._workers.stop()
-            await asyncio.gather(beating, joined)  # raise the error of a task that ended by itself
+            await self._handover.stop()
+            watching.cancel()
+            await self._watch.stop()
+            await asyncio.gather(beating, joined, releasing)  # raise the error of a task that ended by itself
             await self._appender.stop()
             await health.stop()
             log.info("expirer_ends", ordinal=settings.ordinal)
+
+    async def _leave(self) -> None:
+        """Leave the group. After a signal, first let the other expirers take over, if there are any."""
+        hand_over = self._stopping.is_set() and self._handover.possible
+        self._membership.stop(leave=hand_over)
+        if hand_over:
+            await self._handover.leave()
+
+    def _announcement(self) -> Announcement:
+        partitions = self._handover.announced if self._appender.ready else ()
+        return Announcement(self._name, partitions, leaving=self._stopping.is_set())
+
+    def _observe(self, _: bytes, value: bytes | None, offset: int) -> None:
+        self._peers.observe(value or b"", self._watch.at)
 
     def _worker(self, partition: int) -> ExpiryWorker:
         return ExpiryWorker(self._settings.kafka, partition, self._appender, self._heartbeat.clock)

@@ -60,6 +60,11 @@ class ExpiryWorker:
         self._log = log.bind(partition=partition)
 
     @property
+    def complete(self) -> bool:
+        """True once it has read rev.state and reminds."""
+        return self._complete
+
+    @property
     def not_ready_reason(self) -> str | None:
         """Why it does not send every reminder now, or None."""
         if not self._complete:

@@ -9,7 +9,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import aiokafka.producer.sender
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import Array, Int16, Int32, Schema, String
 
 from schemas.limits import MAX_MESSAGE
 
@@ -32,6 +36,8 @@ IDLE_FETCH = 200
 """ms that the broker holds a fetch that finds nothing. After an outage, a view is confirmed that much later."""
 CLOSING = 2.0
 """Seconds that a client has to close by itself."""
+
+log = structlog.get_logger("streams.clients")
 
 Clock = Callable[[], float]
 """A monotonic clock, in seconds."""
@@ -131,6 +137,27 @@ def group_consumer(kafka: str, group: str, instance: str, session_timeout: int) 
     )
 
 
+def leave_when_closed(consumer: AIOKafkaConsumer) -> None:
+    """Make a static group member leave its group when it is closed. aiokafka lets static members only time out. One
+    that another process with its instance id has replaced does not remove that one."""
+    coordinator = consumer._coordinator
+
+    async def leave() -> None:
+        if not coordinator.member_id:
+            return
+        request = _LeaveGroup(coordinator.group_id, coordinator.member_id, coordinator._group_instance_id)
+        try:
+            response = await coordinator._send_req(request)
+            codes = [response.error_code, *(code for *_, code in response.members)]
+            log.info("group_left", group=coordinator.group_id, errors=[code for code in codes if code])
+        except KafkaError as error:
+            # The group removes the member when its session times out.
+            log.warning("group_not_left", group=coordinator.group_id, error=repr(error))
+
+    if coordinator is not None:
+        coordinator._maybe_leave_group = leave
+
+
 async def discard_producer(producer: AIOKafkaProducer) -> None:
     """Close a producer without waiting for its batches. Records in flight may still be recorded; an open transaction is
     left for the next producer to fence."""
@@ -164,6 +191,42 @@ async def discard_consumer(consumer: AIOKafkaConsumer) -> None:
     await _let_close(consumer.stop())
 
 
+class _LeaveGroupResponse(Response):  # type: ignore[misc]
+    """LeaveGroup 3, the first version with instance ids; aiokafka has up to version 1."""
+
+    API_KEY = 13
+    API_VERSION = 3
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("error_code", Int16),
+        (
+            "members",
+            Array(("member_id", String("utf-8")), ("group_instance_id", String("utf-8")), ("error_code", Int16)),
+        ),
+    )
+
+
+class _LeaveGroupRequest(RequestStruct):  # type: ignore[misc]
+    API_KEY = 13
+    API_VERSION = 3
+    RESPONSE_TYPE = _LeaveGroupResponse
+    SCHEMA = Schema(
+        ("group", String("utf-8")),
+        ("members", Array(("member_id", String("utf-8")), ("group_instance_id", String("utf-8")))),
+    )
+
+
+class _LeaveGroup(Request[_LeaveGroupRequest]):  # type: ignore[misc]
+    API_KEY = 13
+
+    def __init__(self, group: str, member_id: str, instance: str) -> None:
+        self._group = group
+        self._members = [(member_id, instance)]
+
+    def build(self, request_struct_class: type[_LeaveGroupRequest]) -> _LeaveGroupRequest:
+        return request_struct_class(self._group, self._members)
+
+
 async def _let_close(call: Coroutine[Any, Any, None]) -> None:
     closing = asyncio.create_task(call)
     try:
@@ -188,6 +251,7 @@ __all__ = [
     "forget",
     "group_consumer",
     "idempotent_producer",
+    "leave_when_closed",
     "partition_consumer",
     "transactional_producer",
 ]

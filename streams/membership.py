@@ -68,13 +68,16 @@ class Membership:
         self._jitter = jitter
         self._timeout = HeartbeatTimeout(HANGING, clock)
         self._stopping = asyncio.Event()
+        self._leaving = False
         self._consumer: AIOKafkaConsumer | None = None
         self._failed: Exception | None = None
         self._rejoin = asyncio.Event()
         self._log = log.bind(group=group, instance=self._instance)
 
-    def stop(self) -> None:
-        """End :meth:`run`; nothing is assigned any more."""
+    def stop(self, leave: bool = False) -> None:
+        """End :meth:`run`; nothing is assigned any more. With ``leave`` the group shares out this member's partitions
+        at once; otherwise it keeps them for the rest of the session time-out, in case the member comes back."""
+        self._leaving = leave
         self._stopping.set()
 
     def rejoin(self) -> None:
@@ -99,6 +102,8 @@ class Membership:
             finally:
                 self._consumer = None
                 self.not_ready_reason = self.not_ready_reason or "not in its group"
+                if self._leaving:
+                    clients.leave_when_closed(consumer)
                 await clients.discard_consumer(consumer)
             if self._stopping.is_set():
                 return

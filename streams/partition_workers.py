@@ -78,9 +78,10 @@ class PartitionWorkers:
     def partitions(self) -> frozenset[int]:
         return frozenset(self._slots)
 
-    def not_ready_reasons(self) -> list[str]:
-        """Return the reasons why it is not ready; empty if it is."""
-        not_ready_reasons = (slot.not_ready_reason for _, slot in sorted(self._slots.items()))
+    def not_ready_reasons(self, of: frozenset[int] | None = None) -> list[str]:
+        """Return the reasons why it is not ready; empty if it is. Only those ``of`` these partitions, if given."""
+        slots = [slot for partition, slot in sorted(self._slots.items()) if of is None or partition in of]
+        not_ready_reasons = (slot.not_ready_reason for slot in slots)
         return [not_ready_reason for not_ready_reason in not_ready_reasons if not_ready_reason]
 
     async def assign(self, partitions: frozenset[int]) -> None:

@@ -26,8 +26,9 @@ SILENCE = 3.0
 """Seconds without a fetch after which the consumer is replaced."""
 HANGING = 6.0
 """Seconds without a sign of life after which the reader is abandoned."""
-MOST = 5000
-"""Maximum records applied before other tasks on the event loop run."""
+MOST = 500
+"""Maximum records applied before other tasks on the event loop run. While an expirer reads a new partition, it still
+reminds for its other ones."""
 Apply = Callable[[bytes, bytes | None, int], None]
 """Called with key, value (None for a tombstone) and offset."""
 
@@ -147,6 +148,7 @@ class CompactedView:
                 self._position = record.offset + 1
             self._position = await reader.position()
             self._notify(reader, end)
+            await asyncio.sleep(0)  # a read of what was already fetched does not suspend
 
     def _notify(self, reader: PartitionReader, end: int) -> None:
         mark, stable = reader.answered, reader.stable_end

@@ -68,7 +68,7 @@ async def _ranked(visit: Visit, key: RankKey) -> tuple[str, Sequence[RankedRow]]
 async def _recent(visit: Visit) -> web.Response:
     text = visit.query(("limit",)).get("limit", str(DEFAULT_LIST))
     if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MOST_EVENTS:
-        raise invalid(f"limit must be a whole number from 1 to {MOST_EVENTS}")
+        raise invalid(f"limit must be an integer from 1 to {MOST_EVENTS}")
     rows = await readings.recent_events(visit.site.reads, visit.site.clock(), int(text))
     names = await readings.names(visit.site.reads, [row.customer_id for row in rows])
     return visit.json(dashboard_data.recent(rows, names))

@@ -9,7 +9,7 @@ import pytest
 from deploy import bootstrap
 from schemas import ids
 from schemas.settings import read
-from tests.integration.expirer.shards import Expirer, Shard
+from tests.integration.expirer.shards import Expirer, Rival, Shard
 
 P = 2
 _numbers = itertools.count(1000)
@@ -52,3 +52,17 @@ def expirer(log: str, tmp_path: Path) -> Iterator[Callable[..., Expirer]]:
         if one.process.poll() is None:
             one.process.kill()
             one.process.wait(30)
+
+
+@pytest.fixture
+async def rivals(log: str) -> AsyncIterator[Callable[[], Rival]]:
+    """``rivals()``: a member that takes partitions and does not remind, gone after the test."""
+    made: list[Rival] = []
+
+    def join() -> Rival:
+        made.append(Rival(log))
+        return made[-1]
+
+    yield join
+    for one in made:
+        await one.stop()

@@ -1,5 +1,6 @@
 """What a pricer would write to rev.state and what an expirer sends, without a pricer."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -13,9 +14,13 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from deploy.children import spawn
+from expirer.heartbeat import Heartbeat
+from expirer.peers import Announcement
+from expirer.service import GROUP
 from schemas import commands, ids, state
 from schemas.topics import CLOCK, RAW, STATE
 from streams import position
+from streams.membership import Membership
 
 EVERYTHING = 1 << 30
 """A position beyond every reminder: the shard has passed it all."""
@@ -101,6 +106,27 @@ class Shard:
     async def of(self, event_id: int) -> list[Sent]:
         """The reminders of one outcome."""
         return [one for one in await self.reminders() if one.event_id == event_id]
+
+
+class Rival:
+    """A member of the expirers' group that never reminds, like one that is still reading. It announces ``ready``."""
+
+    def __init__(self, kafka: str) -> None:
+        self.owns: frozenset[int] = frozenset()
+        self.ready: tuple[int, ...] = ()
+        self._heartbeat = Heartbeat(kafka, lambda: Announcement("expirer-1", self.ready), 2000)
+        self._membership = Membership(
+            kafka, group=GROUP, instance="expirer-1", session_timeout=2000, topic=STATE, assign=self._assign
+        )
+        self._tasks = [asyncio.create_task(self._heartbeat.run()), asyncio.create_task(self._membership.run())]
+
+    async def _assign(self, partitions: frozenset[int]) -> None:
+        self.owns = partitions
+
+    async def stop(self) -> None:
+        self._heartbeat.stop()
+        self._membership.stop()
+        await asyncio.gather(*self._tasks)
 
 
 class Expirer:

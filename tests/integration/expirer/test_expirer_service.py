@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.expirer.shards import EVERYTHING, Expirer, Shard, closed, opened
+from tests.integration.expirer.conftest import P
+from tests.integration.expirer.shards import EVERYTHING, Expirer, Rival, Shard, closed, opened
 
 pytestmark = pytest.mark.integration
 
@@ -153,6 +154,57 @@ async def test_another_takes_over(
         await shard.write(closed(due[shard.partition]))
 
 
+async def test_a_partition_taken_away_is_reminded_for_until_its_new_owner_says_so(
+    shards: list[Shard], expirer: Start, rivals: Callable[[], Rival], new_id: NewId, eventually: Eventually
+) -> None:
+    """However long the new owner takes to read rev.state, somebody reminds: found by the outcome torture."""
+    service = expirer()
+    await eventually(lambda: _has_all(service))
+    rival = rivals()
+    await eventually(lambda: len(rival.owns) == 1)
+    await eventually(lambda: _is(service.metric("rev_expirer_handing_over"), 1))
+    (taken,) = rival.owns
+    await eventually(service.ready)
+    shard, due = shards[taken], new_id(shards[taken])
+    await shard.write(opened(due, await shard.now()))
+    await eventually(reminded(shard, due, 2))
+    rival.ready = (taken,)
+    await eventually(lambda: _is(service.metric("rev_expirer_handing_over"), 0))
+    assert await service.metric("rev_expirer_open", partition=str(taken)) is None
+    assert await service.metric("rev_expirer_open", partition=str(1 - taken)) is not None
+    await shard.write(closed(due))
+
+
+async def test_one_that_is_stopped_leaves_the_group_and_reminds_until_all_is_taken_over(
+    shards: list[Shard], expirer: Start, rivals: Callable[[], Rival], new_id: NewId, eventually: Eventually
+) -> None:
+    """SIGTERM: the group gives its partitions away before its session is over, and nothing falls between the two."""
+    service = expirer(REV_SESSION_TIMEOUT="60s")
+    await eventually(lambda: _has_all(service))
+    rival = rivals()
+    await eventually(lambda: len(rival.owns) == 1)
+    rival.ready = tuple(rival.owns)
+    (kept,) = {0, 1} - rival.owns
+    await eventually(lambda: _is(service.metric("rev_expirer_open", partition=str(1 - kept)), None))
+    service.process.send_signal(signal.SIGTERM)
+    await eventually(lambda: rival.owns == {0, 1})
+    assert not await service.ready()
+    shard, due = shards[kept], new_id(shards[kept])
+    await shard.write(opened(due, await shard.now()))
+    await eventually(reminded(shard, due))
+    await shard.write(closed(due))
+    rival.ready = (0, 1)
+    await eventually(lambda: service.process.poll() == 0)
+
+
+async def test_the_last_one_stops_at_once(expirer: Start, eventually: Eventually) -> None:
+    """Nobody is there to take over."""
+    service = expirer()
+    await eventually(service.ready)
+    assert service.end() == 0
+    assert '"handing_over"' not in service.log.read_text()
+
+
 async def test_ten_thousand_in_one_second(
     shards: list[Shard], expirer: Start, new_id: NewId, eventually: Eventually
 ) -> None:
@@ -176,3 +228,9 @@ async def test_ten_thousand_in_one_second(
 
 async def _is(found: Awaitable[object], wanted: object) -> bool:
     return await found == wanted
+
+
+async def _has_all(service: Expirer) -> bool:
+    """Also the share of a member of an earlier test, whose session must be over first."""
+    shown = [await service.metric("rev_expirer_open", partition=str(partition)) for partition in range(P)]
+    return None not in shown and await service.ready()

@@ -35,6 +35,7 @@ INFORMATIVE = {
     "rev_ledger_delay_seconds",
     "rev_expirer_open",
     "rev_expirer_due",
+    "rev_expirer_handing_over",
     "rev_expirer_reminders_total",
     "rev_expirer_closed_total",
     "rev_expirer_heartbeat_seconds",

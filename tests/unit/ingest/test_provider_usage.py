@@ -380,25 +380,28 @@ class Refused(NamedTuple):
     says: str
 
 
-WHOLE = "usage.prompt_tokens must be a whole number, not "
+WHOLE = "usage.prompt_tokens must be an integer from 0 to 1000000000000, not "
 UNCOUNTED = "; if it costs money, give it in quantities, and leave it out of usage"
 REFUSED = [
     Refused("a text", "openai", chat("10"), f"{WHOLE}a string"),
     Refused("a boolean", "openai", chat(True), f"{WHOLE}true or false"),
     Refused("a fraction", "openai", chat(1.5), f"{WHOLE}a number with a point or an exponent"),
     Refused("a point", "openai", chat(10.0), f"{WHOLE}a number with a point or an exponent"),
-    Refused("negative", "openai", chat(-1), "usage.prompt_tokens must be at least 0"),
-    Refused("too large", None, chat(10**12 + 1), "usage.prompt_tokens must be at most 1000000000000"),
-    Refused("very large", None, chat(10**5000), "usage.prompt_tokens must be at most 1000000000000"),
+    Refused("negative", "openai", chat(-1), WHOLE + "-1"),
+    Refused("too large", None, chat(10**12 + 1), WHOLE + "1000000000001"),
+    Refused("very large", None, chat(10**100), WHOLE + "1000000"),
     Refused("too large a sum", None, chat(10**12, 1), "usage must be at most 1000000000000 tokens, not 1000000000001"),
     Refused(
-        "a text as total", "openai", chat(total_tokens="15"), "usage.total_tokens must be a whole number, not a string"
+        "a text as total",
+        "openai",
+        chat(total_tokens="15"),
+        "usage.total_tokens must be an integer from 0 to 1000000000000, not a string",
     ),
     Refused(
         "a nested text",
         "openai",
         chat(prompt_tokens_details={"cached_tokens": "4"}),
-        "usage.prompt_tokens_details.cached_tokens must be a whole number, not a string",
+        "usage.prompt_tokens_details.cached_tokens must be an integer from 0 to 1000000000000, not a string",
     ),
     Refused(
         "cached above prompt",
