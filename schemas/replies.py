@@ -6,7 +6,8 @@ gateway). It also gives the shard's position, by which gateways shed load.
 
 import msgspec
 
-from schemas.commands import EMPTY, PriceRef
+from schemas.commands import PriceRef
+from schemas.raw_json import EMPTY
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -18,13 +18,14 @@ from ingest.reads.event_evidence import event_address, evidence
 from ingest.reads.event_status import EventStatus, event_status
 from ingest.request_body import body_of, query_of
 from ingest.routing import Auth, Operation, Route, bound
-from schemas.commands import EMPTY, EventOutcome, MeterEvent, Mode, OnExpiry, PriceRef, Rates, ReadOutcome, Void
+from schemas.commands import EventOutcome, MeterEvent, Mode, OnExpiry, PriceRef, Rates, ReadOutcome, Void
 from schemas.commands import encode as encode_command
 from schemas.ids import address_of
 from schemas.labels import labels_of_row
 from schemas.limits import MAX_BODY
 from schemas.money import format_cents, parse_cents
 from schemas.objects import VoidObject, decode_standing
+from schemas.raw_json import EMPTY
 from schemas.replies import OutcomeReply
 from warehouse.rows import EntryRow
 

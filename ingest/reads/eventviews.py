@@ -11,7 +11,8 @@ from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.labels import Labels, labels_of_row
 from schemas.meter_responses import CURRENCY, DollarBreakdown, EventResponse, MeterResponse, PriceResponse, priced
 from schemas.money import format_cents, parse_cents
-from schemas.objects import NULL, Json, NumberOrNull, iso
+from schemas.objects import Json, NumberOrNull, iso
+from schemas.raw_json import NULL
 from schemas.replies import Receipt
 from warehouse.rows import EventRow
 
