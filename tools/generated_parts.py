@@ -1,5 +1,6 @@
 """The parts of files that follow from schemas/labels.py and schemas/outcome_terms.py, for tools.generate. Pure."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from schemas.labels import ABOUT, LABELS
@@ -63,6 +64,11 @@ FORMS: dict[Kind, Forms] = {
         absent="null",
     ),
 }
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names that end a list of several in a sentence."""
+    return "".join(f"{' and' if name == names[-1] else ','} `{name}`" for name in names)
 
 
 def _rule(term: Term) -> str:
@@ -130,8 +136,8 @@ PARTS = (
     ),
     Part(
         "docs/api.md",
-        r"(?<=- `metadata`, `evidence` and ).*(?= are JSON objects of at most)",
-        " and ".join(f"`{term.name}`" for term in JSON_TERMS),
+        r"(?<=- `metadata`, `evidence`).*(?= are JSON objects of at most)",
+        _listed([term.name for term in JSON_TERMS]),
     ),
     Part(
         "docs/api.md",
