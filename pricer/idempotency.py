@@ -80,8 +80,11 @@ def register_hash(command: Register) -> str:
     """Return the body hash of a registration. Its list differs in length or first word from those of meter events and
     verdicts, so the hash includes what the key was used for. A term added since the first release is included only
     where it is set, as in a meter event."""
-    given = [(term, getattr(command, term.name)) for term in ADDED_TERMS]
-    added = [(term.name, _hashed(term, value)) for term, value in given if value != ABSENT[term.kind]]
+    added = [
+        (term.name, _hashed(term, value))
+        for term in ADDED_TERMS
+        if (value := getattr(command, term.name)) != ABSENT[term.kind]
+    ]
     body = _encode(
         (
             "register",

@@ -92,4 +92,12 @@ if TYPE_CHECKING:
 
 else:
     terms_of = dict_of({term.name: f"source.{term.name}" for term in TERMS})
-    ledger_terms_of = dict_of({term.name: f"source.{term.name}" for term in LEDGER_TERMS})
+    # an added term that is absent leaves no key, so that an older log is decided to the same entries
+    ledger_terms_of = dict_of(
+        {
+            term.name: f"None if source.{term.name} == {ABSENT[term.kind]!r} else source.{term.name}"
+            if term in ADDED_TERMS
+            else f"source.{term.name}"
+            for term in LEDGER_TERMS
+        }
+    )

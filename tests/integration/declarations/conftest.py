@@ -8,7 +8,7 @@ from bench.running_stack import RunningStack
 from tests.integration.declarations.product_copy import Addition, ProductCopy
 
 START_LIMIT = 180
-"""Seconds. The copy records a start of Kafka of its own."""
+"""Seconds; long, since the first start of a tree can record a start of Kafka."""
 LABEL = Addition(
     file="schemas/labels.py",
     after="    trace_id: Annotated[str | None, TRACE] = None\n",

@@ -10,12 +10,13 @@ from pricer.processor import Pricer
 from schemas import commands, entries
 from schemas.commands import Meter, Mode, ReadOutcome, Register, Resolve
 from schemas.entries import EntryRecord
+from schemas.outcome_terms import ADDED_TERMS
 from streams.overlay import Overlay
 from streams.state import Checkpoint, MemoryStore
 from streams.types import InputRecord
 from tests.old_log import PARTITIONS, Raw, by_partition, old_log
 
-NEW_IN_DETAIL = {"test", "metered"}
+NEW_IN_DETAIL = {"test", "metered", *(term.shown_as for term in ADDED_TERMS)}
 """Fields that objects in ``detail`` have gained since."""
 
 
