@@ -39,7 +39,9 @@ def registers(count: int, prefix: str, expires_at: Iterable[int]) -> list[tuple[
     made = []
     for number, at in zip(range(count), expires_at, strict=False):
         customer = f"customer-{number % CUSTOMERS}"
-        command = commands.Register(customer, 1, f"{prefix}-{number}", "agent", "4900", at, 35 * DAY, "25")
+        command = commands.Register(
+            customer, 1, f"{prefix}-{number}", "agent", at, 35 * DAY, price_on_success="4900", price_on_failure="25"
+        )
         made.append((customer.encode(), commands.encode(command)))
     return made
 

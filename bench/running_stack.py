@@ -16,7 +16,8 @@ FREE_PORTS = ("--http", "0", "--kafka", "0", "--clickhouse", "0")
 class RunningStack:
     """One `rev up`. ``started`` is the monotonic time of its launch."""
 
-    def __init__(self, data: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(self, data: Path, env: dict[str, str] | None = None, tree: Path | None = None) -> None:
+        """Start it. ``tree``: a copy of the repository to run; None is this one."""
         self.data = data
         self.started = time.monotonic()
         self.log = (data.parent / f"{data.name}.log").open("ab")
@@ -26,6 +27,7 @@ class RunningStack:
             stdout=self.log,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(env or {})},
+            cwd=tree,
         )
 
     @property

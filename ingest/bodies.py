@@ -5,7 +5,7 @@ handlers check the required fields (REQUIRED, for the description), since they c
 missing. ``Raw`` fields hold the sender's own JSON text, unchecked.
 """
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -14,6 +14,7 @@ from ingest.plain_names import BLANK, CONTROL, INVISIBLE
 from schemas.commands import OnExpiry
 from schemas.labels import ABOUT, LABELS, Labels
 from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
+from schemas.outcome_terms import TERMS, Kind
 from schemas.quantities import MAX_PER, MAX_QUANTITIES, MAX_QUANTITY, MAX_RATES, NAME
 
 MAX_REASON = 1000
@@ -204,16 +205,36 @@ class CustomerBody(msgspec.Struct, forbid_unknown_fields=True):
     test: bool | None = None
 
 
-class OutcomeBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A task whose price depends on its result. ``on_expiry``: the verdict whose price an expiry charges."""
-
-    REQUIRED: ClassVar[tuple[str, ...]] = ("task_id", "agent_id", "price_on_success", "expires_at")
-
+class _TaskBody(msgspec.Struct, forbid_unknown_fields=True):
     task_id: Task | None = None
     agent_id: Name | None = None
-    success_criteria: Object | UnsetType = UNSET
-    price_on_success: Rate | UnsetType = UNSET
-    price_on_failure: Rate | UnsetType = UNSET
+
+
+TERM_FIELDS: dict[Kind, tuple[Any, Any]] = {
+    "price": (Rate | UnsetType, UNSET),
+    "text": (Name | None, None),
+    "json": (Object | UnsetType, UNSET),
+}
+"""For each kind of term: its type in a body, and the value of an absent one."""
+if TYPE_CHECKING:
+    _TermsBody = _TaskBody
+else:
+    _TermsBody = msgspec.defstruct(
+        "_TermsBody",
+        [(term.name, *TERM_FIELDS[term.kind]) for term in TERMS],
+        bases=(_TaskBody,),
+        forbid_unknown_fields=True,
+        module=__name__,
+    )
+
+
+class OutcomeBody(_TermsBody, forbid_unknown_fields=True):
+    """A task whose price depends on its result. ``on_expiry``: the verdict whose price an expiry charges."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = (
+        "task_id", "agent_id", *(term.name for term in TERMS if term.required), "expires_at",
+    )  # fmt: skip
+
     expires_at: Time | None = None
     on_expiry: OnExpiry | None = None
     idempotency_key: Name | None = None

@@ -119,4 +119,4 @@ def _whole(kind: str, micro: int) -> int:
 
 
 def _named(spelled: dict[str, str], kinds: dict[str, int]) -> str:
-    return " and ".join(spelled[kind] for kind in kinds)
+    return " and ".join(dict.fromkeys(spelled[kind] for kind in kinds))

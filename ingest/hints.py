@@ -8,6 +8,7 @@ import difflib
 import re
 
 from schemas.labels import ABOUT
+from schemas.outcome_terms import TERMS
 
 MEANT: dict[str, tuple[str, ...]] = {
     "tokens_input": (
@@ -41,9 +42,7 @@ MEANT: dict[str, tuple[str, ...]] = {
     "success": ("status", "result", "verdict"),
     "evidence": ("proof", "data", "payload"),
     "expires_at": ("expires", "deadline", "expiry", "expiration", "dueat", "duedate", "validuntil"),
-    "price_on_success": ("price", "successprice", "priceonsuccesscents", "amount", "value"),
-    "price_on_failure": ("failureprice", "priceonfailurecents"),
-    "success_criteria": ("criteria",),
+    **{term.name: term.hints for term in TERMS},
     "action_type": ("action", "type", "event", "code"),
     "base_rate_cents": ("base", "baserate", "price", "baseprice", "rate", "amount", "cents"),
     "token_rate_cents": ("token", "tokenrate", "tokenprice", "pertoken"),

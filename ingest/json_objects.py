@@ -7,8 +7,8 @@ import msgspec
 from ingest.bodies import EventBody
 from ingest.error_messages import DecodeFailure, explain
 from ingest.problems import Invalid
-from schemas.commands import EMPTY
 from schemas.limits import MAX_DEPTH, MAX_OBJECT
+from schemas.raw_json import EMPTY
 
 _OPENERS = (b"{", b"[")
 _decode_any = msgspec.json.Decoder().decode

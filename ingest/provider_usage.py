@@ -417,9 +417,7 @@ def _given(shape: UsageShape, leaves: dict[Path, Any]) -> dict[str, int]:
 
 def _count(path: Path, value: Any) -> int:
     if type(value) is not int or not 0 <= value <= MAX_TOKENS:
-        kind = (
-            str(value)[:40] if type(value) is int else _KINDS.get(type(value), "a number with a point or an exponent")
-        )
+        kind = str(value)[:40] if type(value) is int else _KINDS.get(type(value), "a fraction")
         raise Invalid(f"{_spelled(path)} must be an integer from 0 to {MAX_TOKENS}, not {kind}")
     return value
 

@@ -11,7 +11,8 @@ from schemas.commands import MeterEvent
 from schemas.ids import event_id, outcome_id
 from schemas.meter_responses import CURRENCY, cents, pico, subject
 from schemas.money import format_cents
-from schemas.objects import NULL, iso
+from schemas.objects import iso
+from schemas.raw_json import NULL
 from schemas.replies import BatchChargedReply
 
 

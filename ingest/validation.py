@@ -17,10 +17,11 @@ from ingest.error_messages import DecodeFailure, explain
 from ingest.json_objects import json_object
 from ingest.plain_names import is_plain
 from ingest.problems import Forbidden, Invalid
-from schemas.commands import EMPTY, MeterEvent
+from schemas.commands import MeterEvent
 from schemas.labels import LABELS, labels_of
 from schemas.limits import DAY, MAX_EVENTS, MAX_NAME, TIMESTAMP_AHEAD
 from schemas.objects import iso
+from schemas.raw_json import EMPTY
 from schemas.replies import IndexedError
 from schemas.settings import MAX_TTL, spelled
 

@@ -6,12 +6,14 @@ them. Nothing of a refusal is ever retained.
 """
 
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from schemas.commands import EMPTY, MeterEvent, Mode, Register
+from schemas.commands import MeterEvent, Mode, Register
 from schemas.labels import LABELS
+from schemas.outcome_terms import ABSENT, ADDED_TERMS, Term
+from schemas.raw_json import EMPTY
 from schemas.replies import Receipt
 from schemas.state import namespace
 from streams.types import RetainedRecord, StateView
@@ -80,7 +82,13 @@ def body_hash(event: MeterEvent) -> str:
 
 def register_hash(command: Register) -> str:
     """Return the body hash of a registration. Its list differs in length or first word from those of meter events and
-    verdicts, so the hash includes what the key was used for."""
+    verdicts, so the hash includes what the key was used for. A term added since the first release is included only
+    where it is set, as in a meter event."""
+    added = [
+        (term.name, _hashed(term, value))
+        for term in ADDED_TERMS
+        if (value := getattr(command, term.name)) != ABSENT[term.kind]
+    ]
     body = _encode(
         (
             "register",
@@ -90,6 +98,7 @@ def register_hash(command: Register) -> str:
             command.price_on_failure,
             command.expires_at,
             command.on_expiry,
+            *added,
         )
     )
     return _hash(body, command.success_criteria)
@@ -98,6 +107,10 @@ def register_hash(command: Register) -> str:
 def resolve_hash(outcome_id: str, success: bool, evidence: msgspec.Raw = EMPTY) -> str:
     """Return the body hash of a verdict; it does not depend on how the outcome was addressed."""
     return _hash(_encode(("resolve", outcome_id, success)), evidence)
+
+
+def _hashed(term: Term, value: Any) -> Any:
+    return msgspec.Raw(_canonical(value)) if term.kind == "json" else value
 
 
 def _hash(fields: bytes, sent: msgspec.Raw) -> str:

@@ -20,6 +20,7 @@ from pricer.transitions import NOBODY, Resolver, Transition
 from schemas import entries, objects
 from schemas.commands import Expire, Outcome, ReadOutcome, Register, Resolve
 from schemas.money import MAX_RATE, MoneyError, format_cents, parse_cents
+from schemas.outcome_terms import PRICES
 from schemas.replies import OutcomeReply, RefusedReply, Reply
 from schemas.settings import MAX_TTL
 from schemas.state import ClosedOutcome, OpenOutcome
@@ -194,7 +195,8 @@ def _reason(row: TransitionRow, found: FoundOutcome, target: str) -> str:
 
 def _wrong(command: Register, now: int) -> str | None:
     """Return why a registration is not a valid request, in the gateway's words; None if it is."""
-    for name, text in (("price_on_success", command.price_on_success), ("price_on_failure", command.price_on_failure)):
+    for name in (term.name for term in PRICES):
+        text = getattr(command, name)
         try:
             pico = parse_cents(text)
         except MoneyError as error:

@@ -11,8 +11,9 @@ import msgspec
 from pricer.outcome_lookup import FoundOutcome
 from pricer.transitions import Transition
 from schemas import entries
-from schemas.commands import EMPTY, Register, Resolve, Void
+from schemas.commands import Register, Resolve, Void
 from schemas.entries import Entry, EntryRecord
+from schemas.raw_json import EMPTY
 from schemas.replies import RefusedReply
 from streams.types import Decision, InputRecord
 

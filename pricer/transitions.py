@@ -11,10 +11,12 @@ from pricer import idempotency
 from pricer.idempotency import OutcomeResponse
 from pricer.prices import CHARGE_ACTION
 from schemas import ids, objects, state
-from schemas.commands import EMPTY, MeterEvent, Register
+from schemas.commands import MeterEvent, Register
 from schemas.entries import Entry, EntryRecord, Verdict
 from schemas.labels import labels_of
 from schemas.limits import DAY
+from schemas.outcome_terms import ledger_terms_of, terms_of
+from schemas.raw_json import EMPTY
 from schemas.state import ClosedOutcome, OpenOutcome
 from streams.types import InputRecord, RetainedRecord, StateView
 
@@ -58,15 +60,13 @@ def opening(command: Register, record: InputRecord, body_hash: str | None, displ
         customer_id=command.customer_id,
         agent_id=command.agent_id,
         action=CHARGE_ACTION,
-        price_on_success=command.price_on_success,
         expires_at=command.expires_at,
         created_at=record.at,
-        price_on_failure=command.price_on_failure,
         on_expiry=command.on_expiry,
         api_key_id=command.api_key_id,
         test=command.test,
         task_id=command.task_id,
-        criteria=command.success_criteria,
+        **terms_of(command),
     )
     event = MeterEvent(
         command.agent_id,
@@ -83,8 +83,7 @@ def opening(command: Register, record: InputRecord, body_hash: str | None, displ
         expires_at=command.expires_at,
         body_hash=body_hash,
         detail=objects.as_json(objects.outcome_object(opened)),
-        on_success=command.price_on_success,
-        on_failure=command.price_on_failure,
+        **ledger_terms_of(command),
     )
     changes: Changes = (
         (state.outcome_key(id), state.encode(opened)),
@@ -117,9 +116,8 @@ def closing(
         original=opened.event_id,
         body_hash=by.body_hash,
         detail=objects.as_json(objects.closed_object(opened, verdict, charge, by.evidence, record.at)),
-        on_success=opened.price_on_success if registered else None,
-        on_failure=opened.price_on_failure if registered else None,
         verdict=verdict,
+        **(ledger_terms_of(opened) if registered else {}),
     )
     closed = ClosedOutcome(
         customer_id=opened.customer_id,

@@ -10,10 +10,9 @@ from typing import Literal
 import msgspec
 
 from schemas.labels import Labels
+from schemas.outcome_terms import Terms
 from schemas.quantities import Itemized, QuantityRate
-
-EMPTY = msgspec.Raw(b"")
-"""An absent JSON object."""
+from schemas.raw_json import EMPTY
 
 EventOutcome = Literal["success", "failure", "pending"]
 OnExpiry = Literal["failure", "success"]
@@ -92,7 +91,7 @@ class PriceRef(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     provider: str | None = None
 
 
-class Register(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="register"):
+class Register(Terms, frozen=True, omit_defaults=True, tag_field="command", tag="register"):
     """POST /v1/outcomes: a task whose price depends on its result.
 
     The outcome's id is ``oc_<event id of this command>``.
@@ -102,13 +101,9 @@ class Register(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comma
     api_key_id: int
     task_id: str
     agent_id: str
-    price_on_success: str
     expires_at: int
     idempotency_window: int
-    price_on_failure: str = "0"
     on_expiry: OnExpiry = "failure"
-    success_criteria: msgspec.Raw = EMPTY
-    """The sender's own JSON text, or empty."""
     idempotency_key: str | None = None
     test: bool = False
     mode: Mode | None = None

@@ -5,19 +5,43 @@ JSON for the ledger (warehouse/sql), so a field that is renamed here must be ren
 Amounts are decimal text in cents. Times are integer milliseconds since the epoch, UTC.
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from schemas.commands import EMPTY, MeterEvent, PriceRef
+from schemas.commands import MeterEvent, PriceRef
+from schemas.outcome_terms import LEDGER_TERMS
 from schemas.quantities import Itemized
+from schemas.raw_json import EMPTY
 
 EntryKind = Literal["event", "registered", "charge", "waived", "void", "rejected", "config"]
 Verdict = Literal["succeeded", "failed", "expired"]
 """The way in which an outcome ended."""
 
 
-class Entry(Itemized, frozen=True, omit_defaults=True, gc=False):
+if TYPE_CHECKING:
+
+    class EntryTerms(Itemized, frozen=True): ...
+
+else:
+    EntryTerms = msgspec.defstruct(
+        "EntryTerms",
+        [(term.name, str | None, None) for term in LEDGER_TERMS],
+        bases=(Itemized,),
+        rename={term.name: term.in_entry for term in LEDGER_TERMS if term.in_entry},
+        frozen=True,
+        omit_defaults=True,
+        gc=False,
+        kw_only=True,
+        module=__name__,
+    )
+    """The terms of a registered outcome, in the entries that open and close it.
+
+    The price on success of a pending event is the bonus of the price record.
+    """
+
+
+class Entry(EntryTerms, frozen=True, omit_defaults=True, gc=False):
     """One row of the ledger.
 
     Kinds: an ``event``, charged at once; an outcome ``registered``; an outcome closed, with money
@@ -54,12 +78,6 @@ class Entry(Itemized, frozen=True, omit_defaults=True, gc=False):
     """The object as the API shows it: the configured object, or the outcome (registered, charge, waived:
     schemas.objects.OutcomeObject).
     """
-    on_success: str | None = None
-    """For a registered outcome, in the entries that open and close it: its price on success.
-
-    The price on success of a pending event is the bonus of the price record.
-    """
-    on_failure: str | None = None
     verdict: Verdict | None = None
     """For an entry that closed an outcome (charge, waived)."""
 

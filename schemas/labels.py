@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 
+from schemas.compiled import dict_of
+
 
 class About(NamedTuple):
     """The description of a label."""
@@ -47,12 +49,8 @@ ABOUT: dict[str, About] = {
 
 
 def _dict_of(expression: str) -> Any:
-    """Return a function of ``source`` that returns every label by name.
-
-    The function is compiled, since it runs for every event.
-    """
-    members = ", ".join(f"{name!r}: {expression.format(name)}" for name in LABELS)
-    return eval(f"lambda source: {{{members}}}")
+    """Return a function of ``source`` that returns every label by name."""
+    return dict_of({name: expression.format(name) for name in LABELS})
 
 
 if TYPE_CHECKING:

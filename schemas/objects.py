@@ -6,21 +6,23 @@ milliseconds. No secret appears here: of a key only its mask.
 """
 
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
 from schemas.commands import OnExpiry, Rates, Void
+from schemas.compiled import dict_of
 from schemas.config import ApiKey, Customer, Price
 from schemas.entries import Verdict
 from schemas.ids import outcome_id
+from schemas.outcome_terms import ADDED_TERMS, TERMS, Kind, Term
+from schemas.raw_json import NULL
 from schemas.state import ClosedOutcome, OpenOutcome
 
 Number = Annotated[msgspec.Raw, Meta(description="Exact.", extra_json_schema={"type": "number"})]
 NumberOrNull = Annotated[msgspec.Raw, Meta(description="Exact.", extra_json_schema={"type": ["number", "null"]})]
 Json = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": ["object", "null"]})]
-NULL = msgspec.Raw(b"null")
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC, printed without its offset
 _encode = msgspec.json.Encoder().encode
 
@@ -28,6 +30,11 @@ _encode = msgspec.json.Encoder().encode
 def _null() -> msgspec.Raw:
     # a factory, since a default of Raw cannot be described in a JSON schema
     return NULL
+
+
+def number(cents: str) -> msgspec.Raw:
+    """Return canonical decimal text as a JSON number, digit by digit."""
+    return msgspec.Raw(cents.encode())
 
 
 class KeyObject(msgspec.Struct, frozen=True):
@@ -76,22 +83,52 @@ class CustomerObject(msgspec.Struct, frozen=True):
     metered: bool = False
 
 
-class OutcomeObject(msgspec.Struct, frozen=True, kw_only=True):
-    """An outcome as every endpoint of outcomes shows it.
-
-    ``success``: None while pending, and true only for a proven success. ``charge_cents``: None while pending.
-    ``event_id``: of what opened it. ``voided``: its charge was voided, or nothing will be charged.
-    """
-
+class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
     task_id: str | None
     outcome_id: str
     event_id: int
     customer_id: str
     agent_id: str
     action: str
-    success_criteria: Json
-    price_on_success_cents: Number
-    price_on_failure_cents: Number
+
+
+SHOWN: dict[Kind, tuple[Any, str, Any]] = {
+    "price": (Number, "number(source.{})", msgspec.Raw(b"0")),
+    "text": (str | None, "source.{}", None),
+    "json": (Json, "source.{} or NULL", NULL),
+}
+"""For each kind of term: its type in the object, its value, and the value of an absent one."""
+
+
+def _shown_field(term: Term) -> tuple[Any, ...]:
+    type, _, absent = SHOWN[term.kind]
+    if term not in ADDED_TERMS:
+        return term.shown_as, type
+    # it is missing in the older objects that the ledger holds
+    return term.shown_as, type, None if absent is None else field(default_factory=lambda: absent)
+
+
+if TYPE_CHECKING:
+    _OutcomeTerms = _Outcome
+
+    def _shown_terms(source: OpenOutcome) -> dict[str, Any]: ...
+
+else:
+    _OutcomeTerms = msgspec.defstruct(
+        "_OutcomeTerms", map(_shown_field, TERMS), bases=(_Outcome,), frozen=True, kw_only=True, module=__name__
+    )
+    _shown_terms = dict_of(
+        {term.shown_as: SHOWN[term.kind][1].format(term.name) for term in TERMS}, number=number, NULL=NULL
+    )
+
+
+class OutcomeObject(_OutcomeTerms, frozen=True, kw_only=True):
+    """An outcome as every endpoint of outcomes shows it.
+
+    ``success``: None while pending, and true only for a proven success. ``charge_cents``: None while pending.
+    ``event_id``: of what opened it. ``voided``: its charge was voided, or nothing will be charged.
+    """
+
     on_expiry: OnExpiry
     expires_at: str
     status: Literal["pending", "succeeded", "failed", "expired"]
@@ -141,11 +178,6 @@ class VoidObject(msgspec.Struct, frozen=True, kw_only=True):
 def iso(at: int) -> str:
     """Return milliseconds UTC as ``2026-04-26T12:00:00.000Z``."""
     return (_EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds") + "Z"
-
-
-def number(cents: str) -> msgspec.Raw:
-    """Return canonical decimal text as a JSON number, digit by digit."""
-    return msgspec.Raw(cents.encode())
 
 
 def key_shown(key: ApiKey) -> KeyObject:
@@ -221,15 +253,13 @@ def outcome_object(opened: OpenOutcome) -> OutcomeObject:
         customer_id=opened.customer_id,
         agent_id=opened.agent_id,
         action=opened.action,
-        success_criteria=opened.criteria or NULL,
-        price_on_success_cents=number(opened.price_on_success),
-        price_on_failure_cents=number(opened.price_on_failure),
         on_expiry=opened.on_expiry,
         expires_at=iso(opened.expires_at),
         status="pending",
         created_at=iso(opened.created_at),
         voided=opened.voided,
         test=opened.test,
+        **_shown_terms(opened),
     )
 
 

@@ -6,9 +6,10 @@ gateway). It also gives the shard's position, by which gateways shed load.
 
 import msgspec
 
-from schemas.commands import EMPTY, PriceRef
+from schemas.commands import PriceRef
 from schemas.entries import Entry
 from schemas.quantities import Itemized
+from schemas.raw_json import EMPTY
 
 
 class Receipt(Itemized, frozen=True, omit_defaults=True, gc=False):

@@ -4,11 +4,15 @@ Keys are ``kind/...``. The parts that a customer chose are separated by the unit
 no name may contain. Money is decimal text in cents, times are milliseconds UTC.
 """
 
-import msgspec
+from typing import TYPE_CHECKING
 
-from schemas.commands import EMPTY, OnExpiry, PriceRef, Rates
+import msgspec
+from msgspec.structs import fields
+
+from schemas.commands import OnExpiry, PriceRef, Rates
 from schemas.entries import Verdict
 from schemas.labels import Labels
+from schemas.outcome_terms import TERMS, Terms
 from schemas.price_match import PriceSlot
 
 SEPARATOR = b"\x1f"
@@ -34,7 +38,23 @@ class InstalledPrice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     provider: str | None = None
 
 
-class OpenOutcome(Labels, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="open"):
+if TYPE_CHECKING:
+
+    class _Opened(Labels, Terms, frozen=True): ...
+
+else:
+    _Opened = msgspec.defstruct(
+        "_Opened",
+        [(one.name, one.type) if one.required else (one.name, one.type, one.default) for one in fields(Terms)],
+        bases=(Labels,),
+        rename={term.name: term.in_state for term in TERMS if term.in_state},
+        frozen=True,
+        kw_only=True,
+        module=__name__,
+    )
+
+
+class OpenOutcome(_Opened, frozen=True, omit_defaults=True, gc=False, tag_field="is", tag="open"):
     """An open outcome, registered or opened by a pending meter event.
 
     The task_id addresses a registered outcome; for a pending event it is only a label. The struct holds
@@ -47,17 +67,14 @@ class OpenOutcome(Labels, frozen=True, omit_defaults=True, gc=False, tag_field="
     customer_id: str
     agent_id: str
     action: str
-    price_on_success: str
     expires_at: int
     created_at: int
     """Accepted time of what opened it."""
     price: PriceRef | None = None
     """The price record of a pending event; a registered outcome has none."""
-    price_on_failure: str = "0"
     on_expiry: OnExpiry = "failure"
     api_key_id: int = 0
     test: bool = False
-    criteria: msgspec.Raw = EMPTY
     voided: bool = False
     """The event that opened it was voided: no verdict charges anything."""
     import_id: str | None = None

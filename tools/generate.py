@@ -1,5 +1,5 @@
-"""`python -m tools.generate`: writes what is derived from schemas/labels.py into files that cannot import
-it.
+"""`python -m tools.generate`: writes what is derived from schemas/labels.py and schemas/outcome_terms.py into files
+that cannot import them.
 
 These are parts of the client libraries and of docs/, and warehouse/sql/schema.sql, the schema that the
 embedded engine reports after the last migration. `--check` writes nothing and names the files that are not
@@ -17,71 +17,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
-from schemas.labels import ABOUT, LABELS
+from tools.generated_parts import PARTS
 from warehouse.client import ClickHouse
 from warehouse.migrate import migrate, schema
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "warehouse" / "sql" / "schema.sql"
-
-
-class Part(NamedTuple):
-    """Part of a file, matched by ``pattern`` exactly once, and the text that it must have."""
-
-    path: str
-    pattern: str
-    text: str
-
-
-def _lines(form: str) -> str:
-    return "".join(form.format(name) + "\n" for name in LABELS)
-
-
-PARTS = (
-    Part(
-        "docs/api.md",
-        r"(?m)^\| .* \| labels, kept with the event \|$",
-        f"| {', '.join(f'`{name}`' for name in LABELS)} | labels, kept with the event |",
-    ),
-    Part(
-        "docs/api.md",
-        r"(?<=`expires_at`, `idempotency_key`, ).*(?=, `import_id`, `test`\.)",
-        ", ".join(f"`{name}`" for name in LABELS),
-    ),
-    Part("docs/import.md", r"(?m)^Labels: .*\.$", f"Labels: {', '.join(LABELS)}."),
-    Part(
-        "docs/ledger.md",
-        r"(?m)(^\| \w+ \| .* \| label: .* \|\n)+",
-        "".join(f"| {name} | {about.column} | label: {about.meaning}; or empty |\n" for name, about in ABOUT.items()),
-    ),
-    Part(
-        "sdk/python/revgrid/calls.py",
-        r"(?<=    timestamp: Time \| None = None,\n)(    \w+: str \| None = None,\n)+(?=    customer_id: str)",
-        _lines("    {}: str | None = None,"),
-    ),
-    Part(
-        "sdk/python/revgrid/calls.py",
-        r'(?<="timestamp": timestamp,\n)(        "(\w+)": \2,\n)+(?=        "customer_id": customer_id,)',
-        "".join(f'        "{name}": {name},\n' for name in LABELS),
-    ),
-    Part(
-        "sdk/python/revgrid/models.py",
-        r"(?<=    idempotency_key: Optional\[str\] = None\n)(    \w+: Optional\[str\] = None\n)+(?=    import_id: Opt)",
-        _lines("    {}: Optional[str] = None"),
-    ),
-    Part(
-        "sdk/js/index.d.ts",
-        r"(?<=  timestamp\?: Time;\n)(  \w+\?: string;\n)+(?=  customer_id\?: string;)",
-        _lines("  {}?: string;"),
-    ),
-    Part(
-        "sdk/js/index.d.ts",
-        r"(?<=  idempotency_key: string \| null;\n)(  \w+: string \| null;\n)+(?=  import_id: string)",
-        _lines("  {}: string | null;"),
-    ),
-)
 
 
 def generated() -> dict[Path, str]:

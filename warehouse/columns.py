@@ -4,6 +4,7 @@
 """
 
 from schemas.labels import LABELS
+from schemas.outcome_terms import COLUMN_TYPES, LEDGER_TERMS
 from warehouse.sqltext import read
 
 WRITTEN: dict[str, str] = {
@@ -39,8 +40,7 @@ WRITTEN: dict[str, str] = {
     **{name: f"`event.{name}`" for name in LABELS},
     "outcome_id": "`entry.outcome_id`",
     "on_expiry": "`event.on_expiry`",
-    "price_on_success": "`entry.on_success`",
-    "price_on_failure": "`entry.on_failure`",
+    **{term.name: f"`entry.{term.in_entry or term.name}`" for term in LEDGER_TERMS},
     "verdict": "`entry.verdict`",
     "idempotency_key": "`event.idempotency_key`",
     "body_hash": "`entry.body_hash`",
@@ -65,7 +65,9 @@ WRITTEN: dict[str, str] = {
 
 def stage_sql() -> str:
     """Return the CREATE statement of a stage; ``{stage}`` stands for its name."""
-    return read("stage").replace("{labels}", ",\n            ".join(f"{name} String" for name in LABELS))
+    terms = ",\n        ".join(f"{term.in_entry or term.name} {COLUMN_TYPES[term.kind]}" for term in LEDGER_TERMS)
+    labels = ",\n            ".join(f"{name} String" for name in LABELS)
+    return read("stage").replace("{labels}", labels).replace("{terms}", terms)
 
 
 def insert_sql() -> str:

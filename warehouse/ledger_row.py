@@ -3,6 +3,9 @@
 It does in plain Python what warehouse/sql does, for tests of code that reads the ledger.
 """
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import msgspec
 from msgspec.structs import replace
 
@@ -11,10 +14,32 @@ from schemas.entries import Entry, EntryKind, EntryRecord
 from schemas.ids import event_id
 from schemas.labels import RowLabels, row_labels_of
 from schemas.money import parse_cents
+from schemas.outcome_terms import LEDGER_TERMS, Kind
 from schemas.quantities import Line, QuantityRate
 
+TERM_VALUES: dict[Kind, tuple[Any, Callable[[str | None], Any]]] = {
+    "price": (int, lambda text: parse_cents(text or "0")),
+    "text": (str, lambda text: text or ""),
+}
+"""For each kind of term that has a column: the type of its value, and the value from an entry's text."""
+if TYPE_CHECKING:
 
-class LedgerRow(RowLabels, frozen=True):
+    class _TermsRow(RowLabels, frozen=True):
+        price_on_success: int
+        """The one that rules about open outcomes read (warehouse.memory)."""
+
+else:
+    _TermsRow = msgspec.defstruct(
+        "_TermsRow",
+        [(term.name, TERM_VALUES[term.kind][0], TERM_VALUES[term.kind][1](None)) for term in LEDGER_TERMS],
+        bases=(RowLabels,),
+        frozen=True,
+        kw_only=True,
+        module=__name__,
+    )
+
+
+class LedgerRow(_TermsRow, frozen=True):
     """A row of rev.entries. Money in pico-cents, times in ms; fields are named like the columns."""
 
     kind: EntryKind
@@ -47,8 +72,6 @@ class LedgerRow(RowLabels, frozen=True):
     price_offset: int = 0
     outcome_id: str = ""
     on_expiry: str = ""
-    price_on_success: int = 0
-    price_on_failure: int = 0
     verdict: str = ""
     idempotency_key: str = ""
     body_hash: str = ""
@@ -96,8 +119,6 @@ def _row(record: EntryRecord, entry: Entry, partition: int) -> LedgerRow:
         lines=entry.lines,
         total_cents=parse_cents(entry.total),
         outcome_id=entry.outcome_id or "",
-        price_on_success=parse_cents(entry.on_success or "0"),
-        price_on_failure=parse_cents(entry.on_failure or "0"),
         verdict=entry.verdict or "",
         body_hash=entry.body_hash or "",
         test=record.test,
@@ -111,6 +132,7 @@ def _row(record: EntryRecord, entry: Entry, partition: int) -> LedgerRow:
         detail=bytes(entry.detail).decode(),
         import_id=record.import_id or "",
         **row_labels_of(event),
+        **{term.name: TERM_VALUES[term.kind][1](getattr(entry, term.name)) for term in LEDGER_TERMS},
     )
     return row if entry.price < 0 else _priced(row, record.prices[entry.price])
 

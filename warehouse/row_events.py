@@ -2,10 +2,11 @@
 
 import msgspec
 
-from schemas.commands import EMPTY, EventOutcome, MeterEvent, OnExpiry, PriceRef, Rates
+from schemas.commands import EventOutcome, MeterEvent, OnExpiry, PriceRef, Rates
 from schemas.labels import labels_of_row
 from schemas.money import format_cents, parse_cents
 from schemas.quantities import Line, QuantityRate, format_quantity, parse_quantity
+from schemas.raw_json import EMPTY
 from warehouse.rows import EntryRow, EventRow
 
 

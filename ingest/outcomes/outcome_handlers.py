@@ -25,6 +25,7 @@ from schemas.commands import encode as encode_command
 from schemas.ids import event_id, outcome_id
 from schemas.limits import MAX_BODY
 from schemas.objects import OutcomeObject, iso
+from schemas.outcome_terms import terms_of
 from schemas.replies import OutcomeReply
 from warehouse.errors import ReadsUnavailable
 
@@ -103,15 +104,13 @@ async def register(context: Context, request: web.Request) -> web.Response:
         api_key_id=key.id,
         task_id=task.task_id,
         agent_id=task.agent_id,
-        price_on_success=task.price_on_success,
         expires_at=task.expires_at,
         idempotency_window=window,
-        price_on_failure=task.price_on_failure,
         on_expiry=task.on_expiry,
-        success_criteria=task.criteria,
         idempotency_key=own_key,
         test=mode == "test",
         mode=mode,
+        **terms_of(task),
     )
     submitted = await context.submitter.decide(customer_id, encode_command(command), waits(request))
     if submitted.reply is not None:

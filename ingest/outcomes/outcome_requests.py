@@ -1,7 +1,8 @@
 """Turns bodies into commands about outcomes, refusing everything that can be refused without state. Pure."""
 
 import re
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -12,8 +13,10 @@ from ingest.json_objects import json_object
 from ingest.problems import Invalid
 from ingest.rates import rate
 from ingest.validation import decode, expiry, has_control, no_control
-from schemas.commands import EMPTY, OnExpiry
+from schemas.commands import OnExpiry
 from schemas.limits import MAX_EVENTS, MAX_NAME
+from schemas.outcome_terms import PRICES, TERMS, Kind, Term, Terms
+from schemas.raw_json import EMPTY
 
 OUTCOME_PREFIX = "oc_"
 """Prefix of outcome ids; no task id may begin with it."""
@@ -26,16 +29,13 @@ _voids = msgspec.json.Decoder(VoidsBody).decode
 _event = re.compile(r"oc_(0|[1-9][0-9]{0,15})").fullmatch
 
 
-class Task(NamedTuple):
+class Task(Terms, frozen=True):
     """A task to register: prices as canonical cents, ``expires_at`` in ms UTC."""
 
     task_id: str
     agent_id: str
-    price_on_success: str
-    price_on_failure: str
     expires_at: int
     on_expiry: OnExpiry
-    criteria: msgspec.Raw
 
 
 class Verdict(NamedTuple):
@@ -84,22 +84,17 @@ def task_of(body: OutcomeBody, now: int, repeats: int = 0) -> Task:
         raise Invalid("agent_id is required")
     plain_names.check("agent_id", body.agent_id)
     plain_names.check("idempotency_key", body.idempotency_key)
-    if body.price_on_success is UNSET or bytes(body.price_on_success) == b"null":
-        raise Invalid("price_on_success is required")
-    on_success = rate("price_on_success", body.price_on_success)
-    on_failure = rate("price_on_failure", body.price_on_failure)
+    terms: dict[str, Any] = {term.name: _price(term, getattr(body, term.name)) for term in PRICES}
     if body.expires_at is None:
         raise Invalid("expires_at is required")
     expires_at = expiry(body.expires_at, now, repeats)
-    criteria = _object("success_criteria", body.success_criteria)
+    terms |= {one.name: CHECKED[one.kind](one.name, getattr(body, one.name)) for one in TERMS if one.kind in CHECKED}
     return Task(
         task_id=body.task_id,
         agent_id=body.agent_id,
-        price_on_success=on_success,
-        price_on_failure=on_failure,
         expires_at=expires_at,
         on_expiry=body.on_expiry or "failure",
-        criteria=criteria,
+        **terms,
     )
 
 
@@ -147,5 +142,20 @@ def _check_task(task_id: str) -> None:
         raise Invalid("task_id must not be . or ..; a URL path cannot contain them")
 
 
+def _price(term: Term, given: msgspec.Raw | UnsetType) -> str:
+    if term.required and (given is UNSET or bytes(given) == b"null"):
+        raise Invalid(f"{term.name} is required")
+    return rate(term.name, given)
+
+
+def _text(name: str, given: str | None) -> str | None:
+    plain_names.check(name, given)
+    return given
+
+
 def _object(name: str, given: msgspec.Raw | UnsetType) -> msgspec.Raw:
     return EMPTY if given is UNSET else json_object(name, given)
+
+
+CHECKED: dict[Kind, Callable[[str, Any], Any]] = {"text": _text, "json": _object}
+"""For each kind of term but prices: the value that is kept of what a body holds. Raises Invalid."""

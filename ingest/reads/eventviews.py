@@ -17,7 +17,8 @@ from schemas.meter_responses import (
     priced,
     subject,
 )
-from schemas.objects import NULL, Json, NumberOrNull, iso
+from schemas.objects import Json, NumberOrNull, iso
+from schemas.raw_json import NULL
 from schemas.replies import Receipt
 from warehouse.row_events import canonical, event_of_row, lines_of_row, price_of_row
 from warehouse.rows import EventRow

@@ -146,12 +146,12 @@ export interface EventState extends Omit<MeterResponse, 'status' | 'event' | 'cr
 export interface NewOutcome {
   task_id: string;
   agent_id: string;
+  expires_at: Time;
+  success_criteria?: Json;
   price_on_success: Cents;
   price_on_failure?: Cents;
-  expires_at: Time;
   /** Whose price an expiry charges; 'failure'. */
   on_expiry?: 'success' | 'failure';
-  success_criteria?: Json;
   idempotency_key?: string;
   customer_id?: string;
 }

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tools.verify.compare import Difference
-from tools.verify.outcome_model import OutcomeModel, OutcomeModels, closing_price, criteria_of, opened_by
+from tools.verify.outcome_model import OutcomeModel, OutcomeModels, closing_price, object_of, opened_by
 from tools.verify.row_values import Row
 
 
@@ -25,7 +25,7 @@ def inherit(outcomes: OutcomeModels, row: Row) -> Iterator[Difference]:
             yield Difference("value", *at, "original", "what was not voided before", row["original"])
         outcomes.void(row["original"] or 0, row["customer_id"], charge=row["config_type"] == "charge")
     else:
-        outcomes.inherit(opened_by(row, criteria_of(row["detail"]), inherited=True))
+        outcomes.inherit(opened_by(row, object_of(row["detail"]), inherited=True))
 
 
 def _closing(outcome: OutcomeModel | None, row: Row) -> Iterator[tuple[str, Any]]:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from schemas.limits import DAY
+from schemas.outcome_terms import LEDGER_TERMS, PRICES, TERMS, Kind
 from tools.verify.key_model import Keys, Known, body_of
 from tools.verify.outcome_model import OutcomeModel, OutcomeModels, closing_price, opened_by
 from tools.verify.row_values import BORROWED, EMPTY, Row, canonical, event_id, iso, loads
@@ -24,12 +25,20 @@ MAX_TTL = 100 * 365 * DAY
 COMMANDS = ("register", "resolve", "expire", "read", "void")
 BODIES: dict[str, dict[str, Any]] = {
     "register": {
-        "task_id": None, "agent_id": None, "price_on_success": None, "price_on_failure": "0", "expires_at": None,
-        "on_expiry": "failure", "success_criteria": None,
+        "task_id": None, "agent_id": None, "expires_at": None, "on_expiry": "failure",
+        **{term.name: "0" if term.kind == "price" else None for term in TERMS},
     },
     "resolve": {"target": None, "success": None, "evidence": None},
 }  # fmt: skip
 """Fields that make two commands with one key the same, with the value that an absent field means."""
+STATED: dict[Kind, Callable[[Any], Any]] = {"price": lambda cents: Decimal(cents or 0), "text": lambda text: text or ""}
+"""For each kind of term that has a column: its value for what a command holds."""
+SHOWN: dict[Kind, Callable[[Any], Any]] = {
+    "price": lambda cents: cents,
+    "text": lambda text: text or None,
+    "json": lambda json: None if json is None else loads(json),
+}
+"""For each kind of term: its value in the object."""
 
 Effect = Callable[[], None]
 
@@ -63,9 +72,9 @@ class Lifecycle:
         }[command["command"]]
         return self._repeated(offset, at, command) or [rule(offset, at, command)]
 
-    def opened(self, row: Row, criteria: Any = None, mode: str | None = None) -> None:
-        """Record that a row opens an outcome; ``mode``: of the command."""
-        self._outcomes.open(opened_by(row, None if criteria is None else canonical(criteria)), mode)
+    def opened(self, row: Row, command: Mapping[str, Any]) -> None:
+        """Record that a row opens an outcome, which a command registers."""
+        self._outcomes.open(opened_by(row, command), command.get("mode"))
 
     def _repeated(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Option]:
         """Return the options of a command whose key is remembered; none if it is new."""
@@ -95,7 +104,7 @@ class Lifecycle:
         row = self._registered(offset, at, command)
 
         def effect() -> None:
-            self.opened(row, command.get("success_criteria"), command.get("mode"))
+            self.opened(row, command)
             self._add_key(at, command, row["test"])
 
         return Option([row], effect)
@@ -180,15 +189,12 @@ class Lifecycle:
             "task_id": command["task_id"],
             "expires_at": command["expires_at"],
             "on_expiry": command.get("on_expiry", "failure"),
-            "price_on_success": Decimal(command["price_on_success"]),
-            "price_on_failure": Decimal(command.get("price_on_failure", "0")),
+            **{term.name: STATED[term.kind](command.get(term.name)) for term in LEDGER_TERMS},
             "idempotency_key": command.get("idempotency_key") or "",
             "test": command.get("test", False),
         }
         row["outcome_id"] = f"oc_{row['event_id']}"
-        criteria = command.get("success_criteria")
-        opened = opened_by(row, None if criteria is None else canonical(criteria))
-        return {**row, "detail": shown(opened, at)}
+        return {**row, "detail": shown(opened_by(row, command), at)}
 
     def _closing(self, offset: int, at: int, outcome: OutcomeModel, verdict: str, command: Mapping[str, Any]) -> Row:
         charge = closing_price(outcome, verdict)
@@ -230,7 +236,7 @@ def _is_test(command: Mapping[str, Any], outcome: OutcomeModel | None) -> bool:
 
 
 def _can_open(command: Mapping[str, Any], at: int) -> bool:
-    prices = (Decimal(command["price_on_success"]), Decimal(command.get("price_on_failure", "0")))
+    prices = [Decimal(command[term.name] if term.required else command.get(term.name, "0")) for term in PRICES]
     return at < command["expires_at"] <= at + MAX_TTL and all(0 <= price <= MAX_PRICE for price in prices)
 
 
@@ -242,9 +248,7 @@ def shown(outcome: OutcomeModel, at: int, evidence: Any = None) -> dict[str, Any
         "outcome_id": outcome.id,
         "event_id": outcome.event_id,
         **{name: outcome.kept[name] for name in ("customer_id", "agent_id", "action", "test")},
-        "success_criteria": None if outcome.criteria is None else loads(outcome.criteria),
-        "price_on_success_cents": outcome.success,
-        "price_on_failure_cents": outcome.failure,
+        **{term.shown_as: SHOWN[term.kind](outcome.terms[term.name]) for term in TERMS},
         "on_expiry": outcome.on_expiry,
         "expires_at": iso(outcome.expires_at),
         "status": outcome.verdict or "pending",

@@ -170,7 +170,7 @@ class ShardModel:
                 known = Known(charge.body, at)
                 self._keys.add(command["customer_id"], charge.key, known, charge.row["test"])
             if charge.row["outcome"] == "pending":
-                self._lifecycle.opened(charge.row)
+                self._lifecycle.opened(charge.row, {})
 
     def _charge(self, offset: int, index: int, command: Mapping[str, Any], event: Mapping[str, Any]) -> Row | None:
         """Return the row of an event that is charged; None if it is refused."""

@@ -6,18 +6,23 @@ ledger's rows. Rules about money do not belong here (tools/verify/lifecycle.py).
 
 import pickle
 import sqlite3
+from collections.abc import Mapping
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from schemas.labels import LABELS
+from schemas.outcome_terms import JSON_TERMS, LEDGER_TERMS, TERMS, Kind
 from tools.verify.row_values import ZERO, Row, canonical, loads
 
 PRICE = (
     "price_id", "price_action", "price_model", "price_provider", "price_base", "price_token", "price_bonus",
     "price_rates", "price_ignore_unknown", "price_is_default", "price_offset",
 )  # fmt: skip
-PROMISED = ("price_on_success", "price_on_failure")
+PROMISED = tuple(term.name for term in LEDGER_TERMS)
+UNSTATED: dict[Kind, Any] = {"price": ZERO, "text": "", "json": None}
+NO_TERMS: Row = {term.name: UNSTATED[term.kind] for term in TERMS}
+"""The terms of an outcome that a pending event opened, but for its price on success."""
 KEPT = (
     "customer_id", "agent_id", "action", *LABELS, "test", "import_id", *PRICE, *PROMISED,
 )  # fmt: skip
@@ -25,19 +30,16 @@ KEPT = (
 
 
 class OutcomeModel(NamedTuple):
-    """One outcome. ``kept``: the columns of the opening that its closing repeats. ``success`` and
-    ``failure``: cents that either verdict costs. ``verdict`` is empty while it is open."""
+    """One outcome. ``kept``: the columns of the opening that its closing repeats. ``terms``, by name: cents as
+    Decimal, JSON canonical. ``verdict`` is empty while it is open."""
 
     event_id: int
     registered: bool
     kept: Row
-    success: Decimal
-    failure: Decimal
+    terms: Row
     on_expiry: str
     expires_at: int
     created_at: int
-    criteria: str | None = None
-    """Canonical JSON."""
     inherited: bool = False
     """True if it was opened before the log begins: its terms come from the ledger itself."""
     voided: bool = False
@@ -140,30 +142,31 @@ class OutcomeModels:
         self._db.execute(f"INSERT OR {how} INTO task VALUES (?, ?)", (_task(customer, task, test), id))
 
 
-def opened_by(row: Row, criteria: str | None = None, inherited: bool = False) -> OutcomeModel:
-    """Return the outcome that a row of kind registered, or of a pending event, opens."""
+def opened_by(row: Row, sent: Mapping[str, Any], inherited: bool = False) -> OutcomeModel:
+    """Return the outcome that a row of kind registered, or of a pending event, opens. ``sent`` holds its JSON terms:
+    the command, or the object of the row."""
     registered = row["kind"] == "registered"
+    stated = {name: row[name] for name in PROMISED} if registered else {"price_on_success": row["price_bonus"]}
+    json = {term.name: sent.get(term.name) for term in JSON_TERMS}
     return OutcomeModel(
         event_id=row["event_id"],
         registered=registered,
         kept={column: row[column] for column in KEPT},
-        success=row["price_on_success"] if registered else row["price_bonus"],
-        failure=row["price_on_failure"] if registered else ZERO,
+        terms=NO_TERMS | stated | {name: None if value is None else canonical(value) for name, value in json.items()},
         on_expiry=row["on_expiry"] or "failure",
         expires_at=row["expires_at"],
         created_at=row["recorded_at"],
-        criteria=criteria,
         inherited=inherited,
     )
 
 
-def criteria_of(detail: str) -> str | None:
-    """Return the success criteria in an outcome's object, canonical; None if there are none."""
+def object_of(detail: str) -> Mapping[str, Any]:
+    """Return an outcome's object; an empty one if the text is none."""
     try:
-        found: Any = loads(detail).get("success_criteria")
-    except (ValueError, AttributeError):
-        return None
-    return None if found is None else canonical(found)
+        found = loads(detail)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def closing_price(outcome: OutcomeModel, verdict: str) -> Decimal:
@@ -171,7 +174,8 @@ def closing_price(outcome: OutcomeModel, verdict: str) -> Decimal:
     if outcome.voided:
         return ZERO
     succeeded = verdict == "succeeded" or (verdict == "expired" and outcome.on_expiry == "success")
-    return outcome.success if succeeded else outcome.failure
+    price: Decimal = outcome.terms["price_on_success" if succeeded else "price_on_failure"]
+    return price
 
 
 def _number(target: str) -> int | None:

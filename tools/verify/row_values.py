@@ -10,6 +10,7 @@ from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Round
 from typing import Any
 
 from schemas.labels import LABELS
+from schemas.outcome_terms import LEDGER_TERMS
 
 Row = dict[str, Any]
 
@@ -19,10 +20,11 @@ ZERO = Decimal(0)
 
 MONEY = (
     "base_cents", "token_cents", "bonus_cents", "quantity_cents", "total_cents", "price_base", "price_token",
-    "price_bonus", "price_on_success", "price_on_failure",
+    "price_bonus", *(term.name for term in LEDGER_TERMS if term.kind == "price"),
 )  # fmt: skip
 TEXTS = (
     "kind", "customer_id", "agent_id", "action", "outcome", "price_action", "price_model", "price_provider", *LABELS,
+    *(term.name for term in LEDGER_TERMS if term.kind == "text"),
     "outcome_id", "on_expiry", "verdict", "idempotency_key", "body_hash", "metadata", "reason", "config_type", "actor",
     "detail", "import_id",
 )  # fmt: skip

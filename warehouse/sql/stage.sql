@@ -61,8 +61,7 @@ CREATE TABLE {stage}
         type String,
         actor String,
         detail String,
-        on_success Decimal(38, 12),
-        on_failure Decimal(38, 12),
+        {terms},
         verdict Enum8('' = 0, 'succeeded' = 1, 'failed' = 2, 'expired' = 3)))
 )
 ENGINE = Memory

@@ -11,7 +11,8 @@ import msgspec
 
 from schemas.meter_responses import Breakdown
 from schemas.money import dollars_rounded, format_cents, parse_cents
-from schemas.objects import NULL, Json, Number, iso, number
+from schemas.objects import Json, Number, iso, number
+from schemas.raw_json import NULL
 from warehouse.dashboard_rows import CountsRow, OutcomeCountRow, RankedRow, SeriesRow, TotalsRow
 from warehouse.rows import EventRow
 from warehouse.time_range import TimeRange

@@ -162,11 +162,11 @@ def register_outcome(
     *,
     task_id: str,
     agent_id: str,
-    price_on_success: Cents,
     expires_at: Time,
+    success_criteria: Mapping[str, Any] | None = None,
+    price_on_success: Cents,
     price_on_failure: Cents | None = None,
     on_expiry: str | None = None,
-    success_criteria: Mapping[str, Any] | None = None,
     customer_id: str | None = None,
     idempotency_key: str | None = None,
     respond_async: bool = False,
@@ -178,11 +178,11 @@ def register_outcome(
     fields = {
         "task_id": task_id,
         "agent_id": agent_id,
+        "expires_at": expires_at,
+        "success_criteria": success_criteria,
         "price_on_success": _cents("price_on_success", price_on_success),
         "price_on_failure": None if price_on_failure is None else _cents("price_on_failure", price_on_failure),
-        "expires_at": expires_at,
         "on_expiry": on_expiry,
-        "success_criteria": success_criteria,
         "customer_id": customer_id,
     }
     return _write("/v1/outcomes", Outcome, fields, idempotency_key, respond_async)

@@ -28,7 +28,9 @@ EVERYTHING = 1 << 30
 
 def opened(event_id: int, expires_at: int, customer: str = "acme") -> tuple[bytes, bytes]:
     """The record of an open outcome."""
-    value = state.OpenOutcome(event_id, customer, "agent", "outcome_charge", "4900", expires_at, 1, task_id="t")
+    value = state.OpenOutcome(
+        event_id, customer, "agent", "outcome_charge", expires_at, 1, price_on_success="4900", task_id="t"
+    )
     return state.outcome_key(ids.outcome_id(event_id)), state.encode(value)
 
 

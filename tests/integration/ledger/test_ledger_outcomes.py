@@ -43,7 +43,9 @@ class Book:
     def register(self, task: str, success: str, failure: str = "0", on_expiry: OnExpiry = "failure") -> int:
         event = msgspec.structs.replace(TASK, outcome="pending", task_id=task, on_expiry=on_expiry)
         detail = msgspec.Raw(b'{"status":"pending"}')
-        return self._open(Entry("registered", event=event, on_success=success, on_failure=failure, detail=detail))
+        return self._open(
+            Entry("registered", event=event, price_on_success=success, price_on_failure=failure, detail=detail)
+        )
 
     def pending(self, test: bool = False) -> int:
         """A meter event that costs 1.001 cents at once and opens an outcome."""

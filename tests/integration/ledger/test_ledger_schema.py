@@ -46,7 +46,7 @@ async def charged(db: ClickHouse) -> None:
         Entry("rejected", 1, event, reason="no price for action 'chat'"),
     ]
     task = MeterEvent("copilot", "outcome_charge", outcome="pending", task_id="task")
-    promised = Entry("registered", event=task, outcome_id="oc_458752", on_success="4900", on_failure="0")
+    promised = Entry("registered", event=task, outcome_id="oc_458752", price_on_success="4900", price_on_failure="0")
     closing = msgspec.Raw(b'{"evidence":{"ticket":1}}')
     charge = Entry("charge", event=task, bonus="4900", total="4900", original=458752, detail=closing)
     charge = msgspec.structs.replace(charge, outcome_id="oc_458752", verdict="succeeded")

@@ -210,8 +210,8 @@ async def test_every_column_of_a_row(db: ClickHouse, partition: int) -> None:
         type="pricing.updated",
         actor="admin",
         detail=msgspec.Raw(b'{"b":[]}'),
-        on_success="999999999.999999999999",
-        on_failure="0.000000000001",
+        price_on_success="999999999.999999999999",
+        price_on_failure="0.000000000001",
         verdict="expired",
     )
     rates = Rates("0.5", "0.0003", "0.25", (QuantityRate("images", "40", 10),), ignore_unknown=True)

@@ -21,7 +21,7 @@ HOUR = 3_600_000
 
 def register(customer: str, task: str, expires_at: int, **fields: Any) -> Register:
     """A task for 4900 cents."""
-    return Register(customer, 1, task, "agent", "4900", expires_at, HOUR, **fields)
+    return Register(customer, 1, task, "agent", expires_at, HOUR, **{"price_on_success": "4900"} | fields)
 
 
 def resolve(customer: str, task: str, success: bool = True, **fields: Any) -> Resolve:

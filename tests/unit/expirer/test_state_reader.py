@@ -20,7 +20,9 @@ KEY = state.outcome_key(ids.outcome_id(ID))
 def opened(expires_at: int, customer: str = "acme") -> bytes:
     price = PriceRef(4, "email.sent", Rates("1", "0", "500"), 9)
     return state.encode(
-        state.OpenOutcome(ID, customer, "a", "email.sent", "500", expires_at, NOW - 5, price, voided=True)
+        state.OpenOutcome(
+            ID, customer, "a", "email.sent", expires_at, NOW - 5, price, price_on_success="500", voided=True
+        )
     )
 
 

@@ -112,7 +112,7 @@ EVENTS = [
     Bad(
         "total disagrees",
         400,
-        "tokens must be the sum of tokens_input and tokens_output (3), not 4",
+        "tokens must be the sum of tokens_in and tokens_out (3), not 4",
         event(tokens=4, tokens_in=1, tokens_out=2),
     ),
     Bad("input spellings", 400, "tokens_input and tokens_in", event(tokens_input=1, tokens_in=2)),

@@ -64,7 +64,7 @@ def test_a_task_is_taken_as_it_was_meant(
     task = tasked(**fields)
     assert (task.task_id, task.agent_id, task.expires_at, task.on_expiry) == (task_id, agent, NOW + ahead, "failure")
     assert (task.price_on_success, task.price_on_failure) == (format_cents(success), format_cents(failure))
-    assert (json.loads(bytes(task.criteria)) if task.criteria else None) == criteria
+    assert (json.loads(bytes(task.success_criteria)) if task.success_criteria else None) == criteria
     assert is_target(task_id)
 
 

@@ -385,8 +385,8 @@ UNCOUNTED = "; if it costs money, give it in quantities, and leave it out of usa
 REFUSED = [
     Refused("a text", "openai", chat("10"), f"{WHOLE}a string"),
     Refused("a boolean", "openai", chat(True), f"{WHOLE}true or false"),
-    Refused("a fraction", "openai", chat(1.5), f"{WHOLE}a number with a point or an exponent"),
-    Refused("a point", "openai", chat(10.0), f"{WHOLE}a number with a point or an exponent"),
+    Refused("a fraction", "openai", chat(1.5), f"{WHOLE}a fraction"),
+    Refused("a point", "openai", chat(10.0), f"{WHOLE}a fraction"),
     Refused("negative", "openai", chat(-1), WHOLE + "-1"),
     Refused("too large", None, chat(10**12 + 1), WHOLE + "1000000000001"),
     Refused("very large", None, chat(10**100), WHOLE + "1000000"),

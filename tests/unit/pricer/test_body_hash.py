@@ -162,7 +162,10 @@ def test_an_answer_about_an_outcome_is_remembered_like_a_receipt(outcome_key: st
     assert b"\x1f" in memory.key  # so that it is never the key under which an outcome itself is remembered
 
 
-TASK = Register("acme", 3, "task", "agent", "4900", 5000, 1000, "7", "success", msgspec.Raw(b'{"a":1}'), "key", True)
+TERMS: dict[str, Any] = {
+    "price_on_success": "4900", "price_on_failure": "7", "success_criteria": msgspec.Raw(b'{"a":1}'),
+}  # fmt: skip
+TASK = Register("acme", 3, "task", "agent", 5000, 1000, "success", "key", True, **TERMS)
 
 
 @pytest.mark.parametrize(

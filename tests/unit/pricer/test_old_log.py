@@ -10,12 +10,13 @@ from pricer.processor import Pricer
 from schemas import commands, entries
 from schemas.commands import Meter, Mode, ReadOutcome, Register, Resolve
 from schemas.entries import EntryRecord
+from schemas.outcome_terms import ADDED_TERMS
 from streams.overlay import Overlay
 from streams.state import Checkpoint, MemoryStore
 from streams.types import InputRecord
 from tests.old_log import PARTITIONS, Raw, by_partition, old_log
 
-NEW_IN_DETAIL = {"test", "metered"}
+NEW_IN_DETAIL = {"test", "metered", *(term.shown_as for term in ADDED_TERMS)}
 """Fields that objects in ``detail`` have gained since."""
 
 
@@ -120,7 +121,9 @@ def test_an_old_test_task_is_no_live_one(mode: Mode) -> None:
     _, reply = _after(records[shard], ReadOutcome(customer, task, mode), customer)
     assert reply.status == (200 if mode == "test" else 404)
     expires_at = records[shard][-1].at + 10**9
-    command = Register(customer, 1, task, "agent", "5", expires_at, 1000, test=mode == "test", mode=mode)
+    command = Register(
+        customer, 1, task, "agent", expires_at, 1000, price_on_success="5", test=mode == "test", mode=mode
+    )
     written, reply = _after(records[shard], command, customer)
     assert reply.status == (409 if mode == "test" else 201)
     assert written is not None and written.test == (mode == "test")

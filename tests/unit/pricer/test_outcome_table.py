@@ -5,6 +5,7 @@ from itertools import product
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import pytest
 
 from pricer import machine
@@ -99,10 +100,10 @@ def test_only_an_end_charges() -> None:
 )
 def test_what_an_end_costs(charge: Charge, on_expiry: OnExpiry, cents: str) -> None:
     """The outcome's own prices; nothing once what opened it was voided."""
-    outcome = OpenOutcome(1, "acme", "a", "outcome_charge", "4900", 10, 5, price_on_failure="0.5", on_expiry=on_expiry)
-    voided = OpenOutcome(
-        1, "acme", "a", "outcome_charge", "4900", 10, 5, price_on_failure="0.5", on_expiry=on_expiry, voided=True
+    outcome = OpenOutcome(
+        1, "acme", "a", "outcome_charge", 10, 5, price_on_success="4900", price_on_failure="0.5", on_expiry=on_expiry
     )
+    voided = msgspec.structs.replace(outcome, voided=True)
     assert amount_due(charge, outcome) == cents
     assert amount_due(charge, voided) == "0"
 

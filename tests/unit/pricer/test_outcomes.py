@@ -54,7 +54,7 @@ def test_the_references_contract_is_charged_once_it_succeeds(log: MemoryShard) -
     )
     assert outcome["success_criteria"] == {"type": "contract_signed"}
     (entry,) = written(opened).entries
-    assert (entry.kind, entry.total, entry.on_success, entry.on_failure) == ("registered", "0", "4900", "0")
+    assert (entry.kind, entry.total, entry.price_on_success, entry.price_on_failure) == ("registered", "0", "4900", "0")
     log.now += 100
     closed = resolve(log, "task_abc123", evidence=evidence)
     assert told(closed) == {
@@ -85,7 +85,7 @@ def test_a_pending_events_bonus_is_the_one_of_its_opening(log: MemoryShard) -> N
     assert (charge.kind, charge.base, charge.token, charge.bonus, charge.total) == ("charge", "0", "0", "500", "500")
     assert (charge.price, record.prices[0].rates) == (0, Rates("1", "0", "500"))
     assert charge.event == MeterEvent("mailer", "email.sent", task_id="label", model="m", provider="p", trace_id="t")
-    assert (charge.on_success, charge.on_failure) == (None, None)
+    assert (charge.price_on_success, charge.price_on_failure) == (None, None)
 
 
 def test_a_pending_events_label_is_no_address(log: MemoryShard) -> None:

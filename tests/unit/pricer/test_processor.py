@@ -26,7 +26,7 @@ from streams.types import Decision, InputRecord, RetainedRecord
 
 PRICER = Pricer(4)
 METER = Meter("acme", 1, [MeterEvent("a", "chat"), MeterEvent("a", "chat", idempotency_key="k")], 10, 10, batch=True)
-REGISTER = Register("acme", 3, "task", "a", "4900", 5000, 1000, "7", test=True)
+REGISTER = Register("acme", 3, "task", "a", 5000, 1000, price_on_success="4900", price_on_failure="7", test=True)
 RESOLVE = Resolve("acme", 4, "task", True, 1000, msgspec.Raw(b'{"agent_id": "a", "more": {"agent_id": "b"}}'))
 VOID = Void("acme", 1 << 16, MeterEvent("a", "chat", event_time=5), "1", "0", "0", "1", "why", actor="anna", test=True)
 EXPIRE, READ = Expire("acme", "oc_1"), ReadOutcome("acme", "task")

@@ -56,7 +56,7 @@ def pending(log: MemoryShard) -> Decision:
 
 def register(log: MemoryShard) -> Decision:
     """A task of ACME."""
-    return log.append(ACME.encode(), Register(ACME, 3, "task", "a", "4900", NOW + 5000, WINDOW))
+    return log.append(ACME.encode(), Register(ACME, 3, "task", "a", NOW + 5000, WINDOW, price_on_success="4900"))
 
 
 def resolve(log: MemoryShard, target: str, success: bool = True) -> Decision:

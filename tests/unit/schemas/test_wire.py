@@ -72,7 +72,9 @@ def test_answers_survive_the_way_to_the_gateway(price: PriceRef, amount: str, at
 @given(price_refs, amounts, times)
 def test_state_survives_the_changelog(price: PriceRef, amount: str, at: int) -> None:
     """Open outcomes and installed prices."""
-    outcome = state.OpenOutcome(1, "c", "a", "x", amount, at, at, price, on_expiry="success", test=True)
+    outcome = state.OpenOutcome(
+        1, "c", "a", "x", at, at, price, price_on_success=amount, on_expiry="success", test=True
+    )
     assert state.decode_outcome(state.encode(outcome)) == outcome
     closed = state.ClosedOutcome("c", "expired", amount, 2**53 - 1, at, "task", registered=True)
     assert state.decode_outcome(state.encode(closed)) == closed

@@ -29,7 +29,20 @@ def written() -> memory.MemoryShard:
         return list(rows_of_acme(log))[-1]
 
     def register(task: str) -> Row:
-        return put(Register("acme", 1, task, "a", "4900", 2000, WINDOW, "3", "success", idempotency_key=f"r-{task}"))
+        return put(
+            Register(
+                "acme",
+                1,
+                task,
+                "a",
+                2000,
+                WINDOW,
+                "success",
+                f"r-{task}",
+                price_on_success="4900",
+                price_on_failure="3",
+            )
+        )
 
     register("won")
     expiring = register("expiring")
