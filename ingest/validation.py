@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from ingest import plain_names, times
 from ingest.bodies import BatchBody, EventBody, LooseBatchBody
-from ingest.counts import Counted, counted
+from ingest.counts import counted
 from ingest.error_messages import DecodeFailure, explain
 from ingest.json_objects import json_object
 from ingest.plain_names import is_plain
@@ -38,6 +38,7 @@ MANY_OBJECTS = 10 * MAX_EVENTS
 8 KiB of gzip hold millions of ``{}``.
 """
 
+NO_QUANTITIES: dict[str, str] = {}
 NO_LABELS = dict.fromkeys(LABELS)
 
 
@@ -127,9 +128,9 @@ def event_of(body: EventBody, key: str | None, bounds: TimeBounds) -> MeterEvent
         and body.tokens_reasoning is None
         and body.usage is UNSET
     ):
-        count = Counted(body.tokens or 0)
+        tokens, part_in, part_out, others = body.tokens or 0, None, None, NO_QUANTITIES
     else:
-        count = counted(body)
+        tokens, part_in, part_out, others = counted(body)
     own = body.idempotency_key
     if own is not None:
         if not is_plain(own):
@@ -145,10 +146,10 @@ def event_of(body: EventBody, key: str | None, bounds: TimeBounds) -> MeterEvent
     return MeterEvent(
         agent_id=agent_id,
         action=action,
-        tokens=count.tokens,
-        tokens_input=count.input,
-        tokens_output=count.output,
-        quantities=count.others,
+        tokens=tokens,
+        tokens_input=part_in,
+        tokens_output=part_out,
+        quantities=others,
         outcome=outcome,
         expires_at=expires_at,
         on_expiry=body.on_expiry,

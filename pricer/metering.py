@@ -105,7 +105,7 @@ class MeterTransaction:
                 self.refusals[index] = EventRefusal(INVALID, "expires_at must be in the future")
                 return
         try:
-            cost = prices.amounts(match.price, event)
+            base, token, bonus, quantity, total, lines = prices.amounts(match.price, event)
         except prices.NotPriced as error:
             self.refusals[index] = EventRefusal(INVALID, str(error))
             return
@@ -115,19 +115,19 @@ class MeterTransaction:
             index=index,
             event=event,
             price=match.price_index,
-            base=cost.base,
-            token=cost.token,
-            bonus=cost.bonus,
-            total=cost.total,
+            base=base,
+            token=token,
+            bonus=bonus,
+            total=total,
             outcome_id=outcome_id,
             expires_at=expires_at,
             original=None,
             body_hash=hashed,
-            quantity=cost.quantity,
-            lines=cost.lines,
+            quantity=quantity,
+            lines=lines,
         )
         self.entries.append(entry)
-        self.totals.append(cost.total)
+        self.totals.append(total)
         if expires_at is not None:
             self._open(index, event, match.price, expires_at)
         if key is not None and hashed is not None:

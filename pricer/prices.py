@@ -32,15 +32,8 @@ CHARGE_ACTION = "outcome_charge"
 """The action under which a registered outcome's charge is shown. It cannot be metered."""
 
 
-class Amounts(NamedTuple):
-    """The cost of one event, as decimal text in cents: the parts and their sum. ``lines`` as in schemas.quantities."""
-
-    base: str
-    token: str
-    bonus: str
-    total: str
-    quantity: str = "0"
-    lines: tuple[Line, ...] = ()
+Amounts = tuple[str, str, str, str, str, tuple[Line, ...]]
+"""The cost of one event in cents, as decimal text: base, token, bonus and quantity part, their sum, and the lines."""
 
 
 class UnitRate(NamedTuple):
@@ -98,11 +91,16 @@ def in_force(
     state: StateView, customer_id: str, action: str, model: str | None = None, provider: str | None = None
 ) -> ParsedPrice | None:
     """Return the price now in force for an event, in the order of schemas.price_match; None if there is none."""
-    for slot in candidates(customer_id, action, model, provider):
-        installed = state.get(price_key(slot))
+    for key in _keys(customer_id, action, model, provider):
+        installed = state.get(key)
         if installed is not None:
             return parsed_price(installed)
     return None
+
+
+@lru_cache(maxsize=8192)
+def _keys(customer_id: str, action: str, model: str | None, provider: str | None) -> tuple[bytes, ...]:
+    return tuple(map(price_key, candidates(customer_id, action, model, provider)))
 
 
 def amounts(price: ParsedPrice, event: MeterEvent) -> Amounts:
@@ -122,7 +120,7 @@ def amounts(price: ParsedPrice, event: MeterEvent) -> Amounts:
         total += price.bonus
     _check_total(total)
     bonus_text = price.bonus_text if success else "0"
-    return Amounts(price.base_text, format_cents(token) if token else "0", bonus_text, format_cents(total))
+    return price.base_text, format_cents(token) if token else "0", bonus_text, "0", format_cents(total), ()
 
 
 def _itemized(price: ParsedPrice, event: MeterEvent, success: bool) -> Amounts:
@@ -154,14 +152,8 @@ def _itemized(price: ParsedPrice, event: MeterEvent, success: bool) -> Amounts:
     if success:
         total += price.bonus
     _check_total(total)
-    return Amounts(
-        base=price.base_text,
-        token=format_cents(token),
-        bonus=price.bonus_text if success else "0",
-        total=format_cents(total),
-        quantity=format_cents(quantity),
-        lines=tuple(lines),
-    )
+    bonus_text = price.bonus_text if success else "0"
+    return price.base_text, format_cents(token), bonus_text, format_cents(quantity), format_cents(total), tuple(lines)
 
 
 def _check_total(total: int) -> None:

@@ -4,7 +4,7 @@ A row names a customer or everyone, an action or ``*``, a model or any, a provid
 the customer counts before the action, the action before the model, the model before the provider.
 """
 
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 ANY = "*"
@@ -25,14 +25,17 @@ class PriceSlot(NamedTuple):
         return self.model is not None or self.provider is not None
 
 
+@lru_cache(maxsize=8192)
 def candidates(
     customer_id: str, action: str, model: str | None = None, provider: str | None = None
-) -> Iterator[PriceSlot]:
-    """Yield the slots that fit an event, the most specific first."""
+) -> tuple[PriceSlot, ...]:
+    """Return the slots that fit an event, the most specific first. Cached, since it is asked for every command."""
     models = (None,) if model is None else (model, None)
     providers = (None,) if provider is None else (provider, None)
-    for customer in (customer_id, None):
-        for row in (action, ANY):
-            for its_model in models:
-                for its_provider in providers:
-                    yield PriceSlot(customer, row, its_model, its_provider)
+    return tuple(
+        PriceSlot(customer, row, its_model, its_provider)
+        for customer in (customer_id, None)
+        for row in (action, ANY)
+        for its_model in models
+        for its_provider in providers
+    )

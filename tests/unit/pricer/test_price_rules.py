@@ -41,14 +41,15 @@ def test_a_price_is_the_decimal_models(base: int, token: int, bonus: int, tokens
                 prices.amounts(price(base, token, bonus), event(tokens, success))
             return
         got = prices.amounts(price(base, token, bonus), event(tokens, success))
-        assert tuple(map(Decimal, got[:4])) == (*parts, total)
-        assert got[4:] == ("0", ())
+        assert tuple(map(Decimal, got[:5])) == (*parts, 0, total)
+        assert got[5] == ()
 
 
 def test_the_largest_event_is_charged_and_one_pico_cent_more_is_refused() -> None:
     """The bound of 10^12 cents is inclusive."""
     at_bound = price(0, 10**12, 0)
-    assert prices.amounts(at_bound, event(10**12, True))[:4] == ("0", "1000000000000", "0", "1000000000000")
+    cost = ("0", "1000000000000", "0", "0", "1000000000000", ())
+    assert prices.amounts(at_bound, event(10**12, True)) == cost
     with pytest.raises(prices.NotPriced, match="at most 1000000000000 cents"):
         prices.amounts(price(1, 10**12, 0), event(10**12))
 
@@ -82,7 +83,7 @@ def test_default_prices_charge_what_the_reference_says(
     """Every default price, and the amounts that the reference's documents print."""
     rates = {seed.action_type: seed.rates for seed in DEFAULTS}[action]
     installed = prices.parsed_price(state.encode(state.InstalledPrice(1, action, rates, 0, True)))
-    assert prices.amounts(installed, event(tokens, success)) == (*expected, "0", ())
+    assert prices.amounts(installed, event(tokens, success)) == (*expected[:3], "0", expected[3], ())
 
 
 def test_every_default_price_is_in_the_table() -> None:

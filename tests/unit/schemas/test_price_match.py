@@ -21,7 +21,7 @@ ORDER = [
 
 def test_customer_before_action_before_model_before_provider() -> None:
     """All 16 rows, in the documented order."""
-    assert list(candidates("acme", "chat", "m", "openai")) == ORDER
+    assert candidates("acme", "chat", "m", "openai") == tuple(ORDER)
 
 
 def test_an_event_without_a_model_meets_no_row_of_one() -> None:
