@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from schemas.settings import http_url
-from tools.importer.columns import FIELDS, Columns, pairs
+from tools.importer.columns import ALL_FIELDS, Columns, pairs
 from tools.importer.row_keys import IMPORT
 from tools.importer.timestamps import Dst, zone_of
 
@@ -51,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("file", metavar="FILE", help="or, with --undo, the id of an import")
     _access(parser)
-    parser.add_argument("--map", action="append", default=[], metavar="FIELD=COLUMN,…", help=f"{', '.join(FIELDS)}")
+    parser.add_argument("--map", action="append", default=[], metavar="FIELD=COLUMN,…", help=ALL_FIELDS)
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE,…", help="the same in every row")
     parser.add_argument("--no-tokens", action="store_true", help="the file has none: base prices only")
     parser.add_argument("--other-customer", action="store_true", help="charge it though another customer was charged")
