@@ -10,6 +10,9 @@ export interface DecimalLike {
 }
 /** Cents: a number, or a decimal or decimal text for what a number cannot hold exactly. */
 export type Cents = number | bigint | string | DecimalLike;
+/** A number of units, with at most 6 decimals: more, such as 0.1 + 0.2 has, are refused. A decimal or decimal text for
+ * what a number cannot hold exactly. */
+export type Quantity = number | bigint | string | DecimalLike;
 /** An object or a Map with text as keys. A bigint or a DecimalLike is sent as a number with all its digits; what JSON
  * cannot say (a Set, NaN, a function) is refused. */
 export type Json = Record<string, unknown> | Map<string, unknown>;
@@ -50,6 +53,13 @@ export interface MeterEvent {
   tokens_output?: Whole;
   tokens_in?: Whole;
   tokens_out?: Whole;
+  /** Not within tokens_input. */
+  tokens_cache_read?: Whole;
+  tokens_cache_write?: Whole;
+  /** Not within tokens_output. */
+  tokens_reasoning?: Whole;
+  /** Anything else that the action's price has a rate for, by name. */
+  quantities?: Record<string, Quantity> | Map<string, Quantity>;
   outcome?: 'success' | 'failure' | 'pending';
   /** Of a pending event. */
   expires_at?: Time;
@@ -66,8 +76,34 @@ export interface MeterEvent {
 
 export interface Price {
   total_cents: number;
-  breakdown: { base_rate_cents: number; token_charge_cents: number; outcome_bonus_cents: number };
-  config: Rates & { is_default: boolean };
+  breakdown: Breakdown;
+  config: PriceConfig;
+  /** What tokens and quantities cost, one by one; absent when only tokens at the token rate were charged. */
+  lines?: PriceLine[];
+}
+
+export interface Breakdown {
+  base_rate_cents: number;
+  token_charge_cents: number;
+  outcome_bonus_cents: number;
+  /** For quantities that are not tokens; absent without lines. */
+  quantity_charge_cents?: number;
+}
+
+/** `quantity` units at `rate_cents` for every `per` of them cost `cents`. */
+export interface PriceLine {
+  /** The name of the quantity, or 'tokens' for tokens at the token rate. */
+  component: string;
+  quantity: number;
+  rate_cents: number;
+  per: number;
+  cents: number;
+}
+
+/** `rate` cents for every `per` units. */
+export interface QuantityRate {
+  rate: number;
+  per: number;
 }
 
 export interface Rates {
@@ -75,6 +111,28 @@ export interface Rates {
   base_rate_cents: number;
   token_rate_cents: number;
   outcome_bonus_cents: number;
+  /** Absent: any. */
+  model?: string;
+  provider?: string;
+  /** By quantity; absent without any. */
+  rates?: Record<string, QuantityRate>;
+}
+
+export interface PriceConfig extends Rates {
+  is_default: boolean;
+}
+
+export interface EffectivePrice extends Rates {
+  is_custom: boolean;
+  /** A quantity without a rate costs nothing, and is not refused. */
+  ignore_unknown?: boolean;
+}
+
+export interface DollarBreakdown {
+  base: number;
+  tokens: number;
+  outcome: number;
+  quantities?: number;
 }
 
 export interface EventSubject {
@@ -85,6 +143,8 @@ export interface EventSubject {
   tokens_input: number | null;
   tokens_output: number | null;
   outcome: string | null;
+  /** All of them by name, input and output too; absent if the event gave no other ones than those. */
+  quantities?: Record<string, number>;
 }
 
 export interface MeterResponse {
@@ -95,7 +155,7 @@ export interface MeterResponse {
   price: Price | null;
   /** Dollars. */
   price_charged: number | null;
-  price_breakdown: { base: number; tokens: number; outcome: number } | null;
+  price_breakdown: DollarBreakdown | null;
   currency: string;
   /** Of a pending event. */
   outcome_id: string | null;
@@ -260,7 +320,7 @@ export interface Webhook {
 
 export interface Pricing {
   customer_id: string;
-  configs: Array<Rates & { is_custom: boolean }>;
+  configs: EffectivePrice[];
 }
 
 export class Rev {

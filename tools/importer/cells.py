@@ -5,13 +5,16 @@ hold raises ValueError, which becomes a BadCell: it is never rounded, cut or gue
 billed.
 """
 
+import json
 import re
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import msgspec
 
 from schemas.limits import MAX_NAME, MAX_TOKENS
-from tools.importer.columns import trimmed
+from schemas.quantities import TOKEN_KINDS, QuantityError, format_quantity, parse_quantity
+from tools.importer.columns import quantity_problem, trimmed
 from tools.importer.row_keys import UNDONE
 from tools.importer.timestamps import SHORTENED, Times
 
@@ -46,6 +49,14 @@ class Cells(Protocol):
         """Return the whole number. Raises ValueError if it is not one."""
         ...
 
+    def quantity(self, cell: Any) -> str:
+        """Return a quantity as canonical text. Raises ValueError if the cell is not one, exactly."""
+        ...
+
+    def quantities(self, cell: Any) -> dict[str, str]:
+        """Return the quantities of an object by name, as canonical text. Raises ValueError."""
+        ...
+
     def moment(self, cell: Any, times: Times) -> int:
         """Return UTC milliseconds. Raises ValueError if the cell is not a time."""
         ...
@@ -68,6 +79,12 @@ class CsvCells:
 
     def whole(self, cell: str) -> int:
         return whole(cell)
+
+    def quantity(self, cell: str) -> str:
+        return quantity(cell)
+
+    def quantities(self, cell: str) -> dict[str, str]:
+        return quantities_of_json(cell)
 
     def moment(self, cell: str, times: Times) -> int:
         return times.read(cell)
@@ -94,6 +111,13 @@ class JsonCells:
     def whole(self, cell: msgspec.Raw) -> int:
         return whole(bytes(cell).decode())
 
+    def quantity(self, cell: msgspec.Raw) -> str:
+        text = bytes(cell).decode()
+        return quantity(self.text(cell).strip() if text.startswith('"') else text)
+
+    def quantities(self, cell: msgspec.Raw) -> dict[str, str]:
+        return quantities_of_json(bytes(cell).decode())
+
     def moment(self, cell: msgspec.Raw, times: Times) -> int:
         text = bytes(cell).decode()
         return times.read(self.text(cell).strip() if text.startswith('"') else text)
@@ -117,6 +141,58 @@ def whole(text: str) -> int:
     if not 0 <= number <= MAX_TOKENS:
         raise ValueError(f"must be from 0 to {MAX_TOKENS}, not {number}")
     return number
+
+
+def quantity(text: str) -> str:
+    """Return the canonical text of a quantity: 0 to 10^12 with at most 6 decimals. Raises ValueError for anything else,
+    such as 1e3."""
+    try:
+        return format_quantity(parse_quantity(text))
+    except QuantityError as error:
+        raise ValueError(f"{text[:40]!r} {error}") from None
+
+
+class _Members(list[tuple[str, Any]]):
+    """Members of a JSON object in order, repeated names included."""
+
+
+def quantities_of_json(text: str) -> dict[str, str]:
+    """Return the quantities of a JSON object by name. Raises ValueError."""
+    try:
+        # numbers keep their text
+        found = json.loads(text, parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=_Members)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, _Members):
+        raise ValueError(f"{text[:40]!r} is not an object of quantities")
+    return quantities(found, _quantity_of_member)
+
+
+def quantities(members: Iterable[tuple[str, Any]], read: Callable[[Any], str]) -> dict[str, str]:
+    """Return the quantities of an object's members by name; null ones are absent. Raises ValueError naming the
+    member."""
+    found: dict[str, str] = {}
+    for name, cell in members:
+        problem = quantity_problem(name)
+        if problem is not None:
+            raise ValueError(f"{name[:40]!r}: {problem}")
+        if cell is None:
+            continue
+        if name in found:
+            raise ValueError(f"has {name} twice")
+        try:
+            found[name] = read(cell)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        if name in TOKEN_KINDS and "." in found[name]:
+            raise ValueError(f"{name}: {found[name]!r} is not a whole number")
+    return found
+
+
+def _quantity_of_member(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("is not a number")
+    return quantity(value.strip())
 
 
 def name(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from schemas.labels import ABOUT, LABELS
+from schemas.quantities import CACHE_READ, CACHE_WRITE, COMPONENTS, NAME, REASONING, TOKEN_KINDS
 
 TIME = "timestamp"
 KEY = "idempotency_key"
@@ -14,9 +15,18 @@ CUSTOMER = "customer_id"
 TOKENS = "tokens"
 PARTS = ("tokens_input", "tokens_output")
 NUMBERS = (TOKENS, *PARTS)
+OF_KIND = "tokens_"
+"""Beginning of the fields of token kinds; the kind follows."""
+KINDS = tuple(OF_KIND + kind for kind in (CACHE_READ, CACHE_WRITE, REASONING))
+"""Fields of token kinds that are neither input nor output, and not within them."""
+QUANTITIES = "quantities"
+"""Field of a column whose cells are objects of quantities by name."""
+QUANTITY = "quantities."
+"""Beginning of the fields of single quantities; the name follows."""
 NAMES = ("agent_id", "action", "outcome", *LABELS)
-FIELDS = (*NUMBERS, *NAMES, TIME, KEY, CUSTOMER)
+FIELDS = (*NUMBERS, *KINDS, QUANTITIES, *NAMES, TIME, KEY, CUSTOMER)
 METADATA = "metadata."
+ALL_FIELDS = ", ".join((*FIELDS, f"{QUANTITY}NAME", f"{METADATA}NAME"))
 SOURCE_TIME = "source_time"
 """Name in metadata under which a time outside the server's bounds is kept."""
 
@@ -30,6 +40,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
         "completiontokencount", "candidatestokencount", "numoutputtokens", "numgeneratedtokens",
     ),
     "tokens": ("tokens", "totaltokens", "tokencount", "totaltokencount", "numtokens"),
+    **{field: (field.replace("_", ""),) for field in KINDS},
+    QUANTITIES: (QUANTITIES,),
     "timestamp": ("timestamp", "eventtime", "createdat", "occurredat", "datetime", "time", "created", "ts"),
     "agent_id": ("agentid", "agent", "agentname"),
     "action": ("action", "actiontype"),
@@ -39,6 +51,14 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Headers recognised for each field, best first, without case or punctuation. idempotency_key has none: a
 column becomes the key only with --map."""
+
+BESIDE_INPUT: Mapping[str, tuple[str, ...]] = {
+    OF_KIND + CACHE_READ: ("cachereadinputtokens",),
+    OF_KIND + CACHE_WRITE: ("cachecreationinputtokens", "cachewriteinputtokens"),
+}
+"""Headers of providers whose ``input_tokens`` exclude these (Anthropic, Bedrock): recognised beside a column of that
+name only. Elsewhere a cached count may be within the input tokens, and would be charged twice."""
+INPUT_TOKENS = "inputtokens"
 
 NEAR = 0.85
 """Similarity (difflib's ratio) above which a name counts as a misspelling of another."""
@@ -77,39 +97,64 @@ class Columns:
     """
 
     def __init__(self, mapped: Mapping[str, str], fixed: Mapping[str, str]) -> None:
+        mapped, fixed = _by_field("--map", mapped), _by_field("--set", fixed)
         for field in (*mapped, *fixed):
             if field == METADATA + SOURCE_TIME:
                 raise MappingError(f"{field} is reserved for times that the gateway does not accept; use another name")
-            if field not in FIELDS and not field.startswith(METADATA):
+            if field.startswith(QUANTITY):
+                _check_quantity(field, field.removeprefix(QUANTITY))
+            elif field not in FIELDS and not field.startswith(METADATA):
                 near = _mean(field, FIELDS)
-                raise MappingError(f"{field!r} is not a field{near}; the fields are {', '.join(FIELDS)}, metadata.*")
+                raise MappingError(f"{field!r} is not a field{near}; the fields are {ALL_FIELDS}")
+        if QUANTITIES in fixed:
+            raise MappingError(f"--set {QUANTITIES}: name each one, --set {QUANTITY}NAME=NUMBER")
         if KEY in fixed:
             raise MappingError(f"--set {KEY}: every row needs a key of its own; use --map {KEY}=COLUMN")
         both = sorted(mapped.keys() & fixed.keys())
         if both:
             raise MappingError(f"{both[0]}: use either --map or --set, not both")
-        self.mapped, self.fixed = dict(mapped), dict(fixed)
+        self.mapped, self.fixed = mapped, fixed
 
     def plan(self, columns: Sequence[str]) -> ColumnPlan:
         """Return the plan for rows with these columns. Raises MappingError if two columns could feed one field."""
-        sources = {f: c for f, c in self.mapped.items() if c and f in FIELDS and c in columns}
+        sources = {f: c for f, c in self.mapped.items() if c and not f.startswith(METADATA) and c in columns}
         taken = set(self.mapped.values())
         by_name = _by_name(c for c in columns if c not in taken)
-        for field, names in ALIASES.items():
-            if field not in self.mapped and field not in self.fixed:
-                found = next((by_name[n] for n in names if n in by_name), None)
-                if found is not None and len(found) > 1:
-                    raise MappingError(
-                        f"the columns {found[0]!r} and {found[1]!r} could both be {field}: choose one with"
-                        f" --map {field}=COLUMN"
-                    )
-                if found is not None:
-                    sources[field] = found[0]
+        self._add_known(sources, ALIASES, by_name)
+        if plain(sources.get(PARTS[0], "")) == INPUT_TOKENS:
+            self._add_known(sources, BESIDE_INPUT, by_name)
+        for column in columns:
+            if column not in taken and column.lower().startswith(QUANTITY):
+                self._add_quantity(sources, column)
         metadata = {
-            f.removeprefix(METADATA): c for f, c in self.mapped.items() if c and f not in FIELDS and c in columns
+            f.removeprefix(METADATA): c for f, c in self.mapped.items() if c and f.startswith(METADATA) and c in columns
         }
         used = {*sources.values(), *metadata.values()}
         return ColumnPlan(sources, metadata, [c for c in columns if c not in used])
+
+    def _add_known(
+        self, sources: dict[str, str], known: Mapping[str, tuple[str, ...]], by_name: Mapping[str, list[str]]
+    ) -> None:
+        """Add the columns whose names are ``known`` for a field. Raises MappingError."""
+        for field, names in known.items():
+            if field in self.mapped or field in self.fixed or field in sources:
+                continue
+            found = next((by_name[n] for n in names if n in by_name), None)
+            if found is not None and len(found) > 1:
+                raise _ambiguous(field, found[0], found[1])
+            if found is not None:
+                sources[field] = found[0]
+
+    def _add_quantity(self, sources: dict[str, str], column: str) -> None:
+        """Add a column that is named as a field of a quantity. Raises MappingError."""
+        field = column.lower()
+        _check_quantity(f"the column {column!r}", field.removeprefix(QUANTITY))
+        field = field_of(field)
+        if field in self.mapped or field in self.fixed:
+            return
+        if field in sources:
+            raise _ambiguous(field, sources[field], column)
+        sources[field] = column
 
     def missing(self, columns: Iterable[str]) -> str | None:
         """Return the message about the first column that --map names and the file does not have, or None."""
@@ -121,8 +166,10 @@ class Columns:
 
     @property
     def maps_tokens(self) -> bool:
-        """True if --map or --set gives the tokens, even if only to say that there are none."""
-        return any(field in self.mapped or field in self.fixed for field in NUMBERS)
+        """True if --map or --set gives tokens or quantities, even if only to say that there are no tokens."""
+        return any(field in self.mapped for field in NUMBERS) or counts(
+            (*self.fixed, *(field for field, column in self.mapped.items() if column))
+        )
 
     def near_tokens(self, sources: Iterable[str], unused: Iterable[str]) -> tuple[str, str] | None:
         """Return a token field without a column and an unused column that is nearly one of its names, or None."""
@@ -143,9 +190,9 @@ class Columns:
         if near is not None:
             field, column = near
             return f"has a column {column!r}, which looks like a misspelt {field}"
-        told = any(field in self.fixed or self.mapped.get(field) == "" for field in NUMBERS)
-        if not told and not any(field in plan.sources for field in NUMBERS):
-            return "has no tokens (--no-tokens charges such rows the base price only)"
+        told = counts(self.fixed) or any(self.mapped.get(field) == "" for field in NUMBERS)
+        if not told and not counts(plan.sources):
+            return "has no tokens and no quantities (--no-tokens charges such rows the base price only)"
         return None
 
     def rivals(self, sources: Mapping[str, str], unused: Iterable[str]) -> list[tuple[str, str, str]]:
@@ -163,6 +210,54 @@ class Columns:
 def plain(column: str) -> str:
     """Return a column's name without case and punctuation."""
     return re.sub(r"[^a-z0-9]", "", column.lower())
+
+
+def field_of(name: str) -> str:
+    """Return the field that a name of --map stands for: a token kind has one field, under two names."""
+    kind = name.removeprefix(QUANTITY)
+    return OF_KIND + kind if name != kind and kind in TOKEN_KINDS else name
+
+
+def counts(fields: Iterable[str]) -> bool:
+    """True if any of the fields counts tokens or other quantities."""
+    return any(field in NUMBERS or field in KINDS or field.startswith(QUANTITIES) for field in fields)
+
+
+def quantity_problem(name: str) -> str | None:
+    """Return what is wrong with the name of a quantity, or None."""
+    if not NAME.fullmatch(name):
+        return "the name must be 1 to 64 characters of a-z, 0-9, _ and ."
+    return "the name is reserved" if name in COMPONENTS else None
+
+
+def likely_kind(column: str) -> str | None:
+    """Return the field of the token kind that a column seems to count, or None. It may be within another column."""
+    name = plain(column)
+    if "token" not in name:
+        return None
+    if "cache" in name:
+        return OF_KIND + (CACHE_WRITE if "writ" in name or "creat" in name else CACHE_READ)
+    return OF_KIND + REASONING if any(word in name for word in ("reasoning", "thought", "thinking")) else None
+
+
+def _check_quantity(what: str, name: str) -> None:
+    problem = quantity_problem(name)
+    if problem is not None:
+        raise MappingError(f"{what}: {problem}")
+
+
+def _ambiguous(field: str, first: str, second: str) -> MappingError:
+    return MappingError(f"the columns {first!r} and {second!r} could both be {field}: say which, --map {field}=COLUMN")
+
+
+def _by_field(option: str, given: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in given.items():
+        field = field_of(name)
+        if field in found:
+            raise MappingError(f"{option}: {field} twice, under two names")
+        found[field] = value
+    return found
 
 
 def _by_name(columns: Iterable[str]) -> dict[str, list[str]]:

@@ -12,19 +12,25 @@ import msgspec
 from schemas.labels import LABELS, Labels
 from schemas.limits import MAX_OBJECT, MAX_TOKENS
 from schemas.objects import iso
+from schemas.quantities import INPUT, MAX_QUANTITIES, OUTPUT, TOKEN_KINDS
 from tools.importer.cells import BadCell, Cells, CsvCells, IntegerColumns, NameColumns, customer, own_key
 from tools.importer.columns import (
     CUSTOMER,
     KEY,
+    KINDS,
     METADATA,
     NUMBERS,
+    OF_KIND,
     PARTS,
+    QUANTITIES,
+    QUANTITY,
     SOURCE_TIME,
     TIME,
     TOKENS,
     ColumnPlan,
     Columns,
     MappingError,
+    field_of,
 )
 from tools.importer.sources import SourceRow
 from tools.importer.timestamps import Times
@@ -35,13 +41,14 @@ MAX_PLANS = 10_000
 
 
 class ImportEvent(Labels, omit_defaults=True, frozen=False, gc=False):  # type: ignore[misc]  # mypy: a dataclass
-    """Fields of POST /v1/meter that an import sets."""
+    """Fields of POST /v1/meter that an import sets. ``quantities``: all but input and output, as canonical text."""
 
     agent_id: str | None = None
     action: str | None = None
     tokens: int | None = None
     tokens_input: int | None = None
     tokens_output: int | None = None
+    quantities: dict[str, str] | None = None
     outcome: str | None = None
     metadata: dict[str, Any] | None = None
     idempotency_key: str | None = None
@@ -51,6 +58,8 @@ class ImportEvent(Labels, omit_defaults=True, frozen=False, gc=False):  # type: 
 NO_LABELS: dict[str, Any] = {}
 OWN = len(ImportEvent.__struct_fields__) - len(LABELS)
 """Number of fields before the labels."""
+BOTH_PARTS = tuple(zip((INPUT, OUTPUT), PARTS, strict=True))
+"""Quantities that are fields of their own."""
 
 
 class Prepared(msgspec.Struct, gc=False):
@@ -97,6 +106,7 @@ class Fixed(NamedTuple):
     """Values that --set puts into every row."""
 
     fields: dict[str, Any]
+    quantities: dict[str, str]
     metadata: dict[str, str]
     at: int | None
     customer: str | None
@@ -168,22 +178,29 @@ class EventMaker:
     def _read_fixed(self) -> Fixed:
         """Return the values of --set. Raises BadCell for one that no event could hold."""
         fields: dict[str, Any] = {}
+        quantities: dict[str, str] = {}
         metadata: dict[str, str] = {}
         for field, text in self._columns.fixed.items():
             try:
                 if field.startswith(METADATA):
                     metadata[field.removeprefix(METADATA)] = self._names[text]
+                elif is_quantity(field):
+                    quantities[quantity_name(field)] = str(self._reader(field, CsvCells())(text))
                 else:
                     fields[field] = self._reader(field, CsvCells())(text)
             except ValueError as error:
                 raise BadCell(field, f"--set: {error}") from None
-        return Fixed(fields, metadata, fields.pop(TIME, None), fields.pop(CUSTOMER, None))
+        return Fixed(fields, quantities, metadata, fields.pop(TIME, None), fields.pop(CUSTOMER, None))
 
     def _reader(self, field: str, cells: Cells) -> Callable[[Any], Any]:
         """Return the function that reads a cell for a field; it raises ValueError for an invalid cell."""
         text = isinstance(cells, CsvCells)
-        if field in NUMBERS:
+        if field in NUMBERS or field in KINDS:
             return self._wholes.__getitem__ if text else cells.whole
+        if field == QUANTITIES:
+            return cells.quantities
+        if field.startswith(QUANTITY):
+            return cells.quantity
         if field == TIME:
             times, moment = self._times, cells.moment
             return times.read if text else lambda cell: moment(cell, times)
@@ -193,13 +210,24 @@ class EventMaker:
         names, as_text = self._names.__getitem__, cells.text
         return names if text else lambda cell: names(as_text(cell))
 
+    def _add_quantities(self, found: dict[str, str], field: str, value: Any) -> None:
+        """Add what a column gives. Raises ValueError for a quantity that another column gives otherwise."""
+        if field != QUANTITIES:
+            value = {quantity_name(field): str(value)}
+        for name, text in value.items():
+            if self._columns.mapped.get(field_of(QUANTITY + name)) == "":
+                continue
+            if found.setdefault(name, text) != text:
+                raise ValueError(f"{QUANTITY}{name} is {text}, but another column says {found[name]}")
+
     def _compile(self, plan: ColumnPlan, columns: tuple[str, ...]) -> Make:
         """Return one function that makes an event of a row with these columns."""
         where: dict[str, Any] = dict(zip(columns, columns if self._cells.named else range(len(columns)), strict=True))
         steps: list[Step] = [(f, where[c], self._reader(f, self._cells), c) for f, c in plan.sources.items()]
         time = next((step for step in steps if step[0] == TIME), None)
         customer_step = next((step for step in steps if step[0] == CUSTOMER), None)
-        steps = [step for step in steps if step[0] not in (TIME, CUSTOMER)]
+        counted = [step for step in steps if is_quantity(step[0])]
+        steps = [step for step in steps if step[0] not in (TIME, CUSTOMER) and not is_quantity(step[0])]
         kept = [(name, where[c], self._cells.json, c) for name, c in plan.metadata.items()]
         fixed, check = self._fixed, _checker(plan)
         template = dict(fixed.fields)
@@ -232,6 +260,13 @@ class EventMaker:
                         whose = step[2](cell)
                 labels = dict(zip(LABELS, made[OWN:], strict=True)) if labelled else NO_LABELS
                 event = ImportEvent(*made[:OWN], **labels)
+                if counted or fixed.quantities:
+                    quantities = dict(fixed.quantities)
+                    for step in counted:
+                        cell = cells[step[1]]
+                        if cell is not None:
+                            self._add_quantities(quantities, step[0], step[2](cell))
+                    _set_quantities(event, quantities)
                 if kept or fixed.metadata:
                     metadata: dict[str, Any] = dict(fixed.metadata)
                     for step in kept:
@@ -245,6 +280,27 @@ class EventMaker:
             return Prepared(row.number, row.line, event, at, whose, check(event))
 
         return make
+
+
+def is_quantity(field: str) -> bool:
+    """True for a field that becomes one of an event's quantities, or several."""
+    return field in KINDS or field.startswith(QUANTITIES)
+
+
+def quantity_name(field: str) -> str:
+    """Return the name of the quantity that a field gives."""
+    return field.removeprefix(OF_KIND if field in KINDS else QUANTITY)
+
+
+def _set_quantities(event: ImportEvent, quantities: dict[str, str]) -> None:
+    """Set the quantities of an event, in one order. Raises ValueError."""
+    for name, field in BOTH_PARTS:
+        if name in quantities:
+            count = int(quantities.pop(name))
+            if getattr(event, field) not in (None, count):
+                raise ValueError(f"{QUANTITY}{name} is {count}, {field} is {getattr(event, field)}")
+            setattr(event, field, count)
+    event.quantities = dict(sorted(quantities.items())) or None
 
 
 def _refusing(reason: str) -> Make:
@@ -269,21 +325,36 @@ def _checker(plan: ColumnPlan) -> Callable[[ImportEvent], int]:
             raise BadCell(sources.get("outcome", "outcome"), f"must be one of {', '.join(OUTCOMES)}")
         if KEY in sources and event.idempotency_key is None:
             raise BadCell(sources[KEY], "is empty: the row has no id")
-        total, first, second = event.tokens, event.tokens_input, event.tokens_output
-        if first is not None or second is not None:
-            both = (first or 0) + (second or 0)
+        total, kinds = event.tokens, _token_kinds(event)
+        if kinds:
+            both = sum(kinds)
             if total is not None and total != both:
-                raise BadCell(
-                    sources.get(TOKENS, TOKENS), f"{total} is not the sum of tokens_input and tokens_output, {both}"
-                )
+                raise BadCell(sources.get(TOKENS, TOKENS), f"{total} is not the sum of its kinds, {both}")
             if both > MAX_TOKENS:
                 raise BadCell(
                     sources.get(PARTS[0], PARTS[0]),
                     f"tokens_input and tokens_output must be at most {MAX_TOKENS} together, not {both}",
                 )
             total = both
+        if event.quantities is not None and len(event.quantities) > MAX_QUANTITIES - 2:
+            _check_number(event)
         if event.metadata is not None and len(msgspec.json.encode(event.metadata)) > MAX_OBJECT:
             raise BadCell("metadata", f"must be at most {MAX_OBJECT} bytes")
         return total or 0
 
     return check
+
+
+def _token_kinds(event: ImportEvent) -> list[int]:
+    """Return the counts of all token kinds that an event gives."""
+    parts = [count for count in (event.tokens_input, event.tokens_output) if count is not None]
+    if event.quantities is None:
+        return parts
+    return parts + [int(text) for name, text in event.quantities.items() if name in TOKEN_KINDS]
+
+
+def _check_number(event: ImportEvent) -> None:
+    parts = (event.tokens_input is not None) + (event.tokens_output is not None)
+    number = parts + len(event.quantities or ())
+    if number > MAX_QUANTITIES:
+        raise BadCell(QUANTITIES, f"are {number}, more than {MAX_QUANTITIES}")

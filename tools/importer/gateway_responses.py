@@ -29,6 +29,7 @@ class EventSubject(msgspec.Struct):
     tokens_input: int | None = None
     tokens_output: int | None = None
     outcome: str | None = None
+    quantities: dict[str, msgspec.Raw] = {}
 
 
 class ShownRow(Labels, frozen=True):

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from schemas.labels import LABELS
 from schemas.money import PICO, format_cents
+from schemas.quantities import MICRO, TOKEN_KINDS, no_rate, parse_quantity
 
 DEFAULTS = {"completion": (PICO // 2, 300_000_000), "chat": (PICO // 10, 100_000_000)}
 """Action to (base, per token), in pico-cents."""
@@ -48,6 +49,8 @@ class MemoryGateway:
 
     def __init__(self, prices: Mapping[str, tuple[int, int]] = DEFAULTS, key: str = "rg_live") -> None:
         self.prices = dict(prices)
+        self.rates: dict[str, int] = {}
+        """Pico-cents for one unit of each quantity, at every price."""
         self.keys = {
             key: Key("acme"),
             "rg_test": Key("acme"),
@@ -119,8 +122,9 @@ class MemoryGateway:
 
     async def _pricing(self, request: web.Request) -> web.Response:
         space = self._space(request)
+        rates = _json({name: {"rate": _Number(format_cents(rate)), "per": 1} for name, rate in self.rates.items()})
         rows = ",".join(
-            f'{{"action_type":{json.dumps(action)},"base_rate_cents":{format_cents(base)},'
+            f'{{"action_type":{json.dumps(action)},"base_rate_cents":{format_cents(base)},"rates":{rates},'
             f'"token_rate_cents":{format_cents(rate)},"outcome_bonus_cents":0,"is_custom":false}}'
             for action, (base, rate) in self.prices.items()
         )
@@ -251,7 +255,9 @@ class MemoryGateway:
         number = len(self.charged)
         self._remembered[space, event["idempotency_key"]] = event, number
         facts = {"seen": self._requests + self.lag, "event_id": number, "space": space, "import_id": import_id}
-        self.charged.append({**event, **facts, "pico": base + _tokens(event) * rate, "void": None})
+        pico = base + _tokens(event) * rate
+        pico += sum(parse_quantity(text) * self.rates[name] // MICRO for name, text in _others(event).items())
+        self.charged.append({**event, **facts, "pico": pico, "void": None})
         return self.charged[-1], False
 
     def _rates(self, action: str) -> tuple[int, int]:
@@ -260,6 +266,9 @@ class MemoryGateway:
     def _problem(self, event: dict[str, Any]) -> str | None:
         if event["action"] not in self.prices and "*" not in self.prices:
             return f"no price for action '{event['action']}'"
+        unknown = next((name for name in _others(event) if name not in self.rates), None)
+        if unknown is not None:
+            return no_rate(unknown, event["action"])
         if self.refuse_times and "timestamp" in event:
             return "timestamp is too far back"
         return None
@@ -268,7 +277,13 @@ class MemoryGateway:
 def _tokens(event: Mapping[str, Any]) -> int:
     if "tokens" in event:
         return int(event["tokens"])
-    return int(event.get("tokens_input", 0)) + int(event.get("tokens_output", 0))
+    kinds = sum(int(text) for name, text in event.get("quantities", {}).items() if name in TOKEN_KINDS)
+    return int(event.get("tokens_input", 0)) + int(event.get("tokens_output", 0)) + kinds
+
+
+def _others(event: Mapping[str, Any]) -> dict[str, str]:
+    """Return the quantities of an event that are not tokens."""
+    return {name: text for name, text in event.get("quantities", {}).items() if name not in TOKEN_KINDS}
 
 
 def _as_shown(event: Mapping[str, Any]) -> str:
@@ -283,6 +298,9 @@ def _as_shown(event: Mapping[str, Any]) -> str:
         "tokens_output": event.get("tokens_output", 0) if split else None,
         "outcome": event.get("outcome"),
     }
+    if "quantities" in event:
+        parts = {"input": body["tokens_input"], "output": body["tokens_output"]} if split else {}
+        body["quantities"] = parts | {name: _Number(text) for name, text in event["quantities"].items()}
     shown = {
         "event": body,
         "event_id": event["event_id"],
@@ -296,7 +314,7 @@ def _as_shown(event: Mapping[str, Any]) -> str:
         **{name: event.get(name) for name in LABELS},
     }
     metadata = _json(event["metadata"]) if "metadata" in event else "null"
-    return f'{json.dumps(shown)[:-1]},"metadata":{metadata}}}'
+    return f'{_json(shown)[:-1]},"metadata":{metadata}}}'
 
 
 def _json(value: Any) -> str:

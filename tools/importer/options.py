@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from schemas.settings import http_url
-from tools.importer.columns import FIELDS, Columns, pairs
+from tools.importer.columns import ALL_FIELDS, Columns, pairs
 from tools.importer.row_keys import IMPORT
 from tools.importer.timestamps import Dst, zone_of
 
@@ -56,12 +56,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FIELD=COLUMN,…",
-        help=f"read FIELD from COLUMN; fields: {', '.join(FIELDS)}",
+        help=f"read FIELD from COLUMN; fields: {ALL_FIELDS}",
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE,…", help="set FIELD to VALUE in every row"
     )
-    parser.add_argument("--no-tokens", action="store_true", help="the file has no tokens: charge base prices only")
+    parser.add_argument(
+        "--no-tokens", action="store_true", help="the file has no tokens or quantities: charge base prices only"
+    )
     parser.add_argument(
         "--other-customer", action="store_true", help="charge the file even if another customer was charged for it"
     )

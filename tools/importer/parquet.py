@@ -10,7 +10,7 @@ import msgspec
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from tools.importer.cells import whole
+from tools.importer.cells import quantities, quantities_of_json, quantity, whole
 from tools.importer.columns import trimmed
 from tools.importer.timestamps import Times
 
@@ -41,6 +41,23 @@ class ParquetCells:
         if type(cell) is not int:
             raise ValueError(f"{str(cell)[:40]!r} is not an integer (its column is of {type(cell).__name__})")
         return whole(str(cell))
+
+    def quantity(self, cell: Any) -> str:
+        if isinstance(cell, float):
+            raise ValueError(f"{cell!r} is a double, which is not exact: make its column a decimal or an integer")
+        if isinstance(cell, Decimal):
+            text = format(cell, "f")  # with as many decimals as its column's scale
+            return quantity(text.rstrip("0").rstrip(".") if "." in text else text)
+        return quantity(str(cell) if type(cell) is int else self.text(cell).strip())
+
+    def quantities(self, cell: Any) -> dict[str, str]:
+        if isinstance(cell, str):
+            return quantities_of_json(cell)
+        if isinstance(cell, dict):  # a struct
+            return quantities(cell.items(), self.quantity)
+        if isinstance(cell, list) and all(isinstance(item, tuple) for item in cell):  # a map
+            return quantities(((str(name), value) for name, value in cell), self.quantity)
+        raise ValueError(f"{str(cell)[:40]!r} is not an object of quantities")
 
     def moment(self, cell: Any, times: Times) -> int:
         if isinstance(cell, datetime):

@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.money import format_cents
-from tools.importer.columns import METADATA, Columns
+from schemas.quantities import format_quantity
+from tools.importer.columns import METADATA, QUANTITY, Columns
 from tools.importer.event_maker import DEFAULT_AGENT, EventMaker, Prepared
-from tools.importer.pricing import Prices
+from tools.importer.pricing import NoEstimate, Prices
 from tools.importer.recorded_rows import RecordedRows
 from tools.importer.survey import Survey
 from tools.importer.tally import dollars
@@ -65,8 +66,10 @@ def _price(made: Prepared, prices: PriceList) -> str:
     known = prices.get(made.customer)
     if known is None:
         return "price unknown"
-    pico = known.total(made.event.action or "", 1, made.total, made.event.outcome == "success")
-    return "no price: it is refused" if pico is None else f"{format_cents(pico)} cents"
+    try:
+        return f"{format_cents(known.of_event(made))} cents"
+    except NoEstimate as error:
+        return f"error: {error}; it will be refused"
 
 
 def _mapping(console: Console, columns: Columns, events: EventMaker) -> None:
@@ -98,13 +101,14 @@ def _months(console: Console, survey: Survey) -> None:
 
 
 def _totals(console: Console, survey: Survey, prices: PriceList, there: RecordedRows) -> None:
-    pico: int | None = 0
-    priced = True
-    for (customer, action, success), sums in survey.sums.items():
+    pico, priced = 0, True
+    for (customer, events), sums in survey.sums.items():
         known = prices.get(customer)
-        cost = None if known is None else known.total(action, sums.events, sums.tokens, sums.events if success else 0)
-        priced = priced and cost is not None
-        pico = (pico or 0) + (cost or 0)
+        try:
+            pico += 0 if known is None else known.total(events, sums)
+            priced = priced and known is not None
+        except NoEstimate:
+            priced = False
     table = Table(show_header=False, box=None, title="The whole file, at current prices", title_justify="left")
     table.add_column()
     table.add_column(justify="right")
@@ -113,8 +117,9 @@ def _totals(console: Console, survey: Survey, prices: PriceList, there: Recorded
         ("events", f"{survey.events:,}"),
         ("bad", f"{survey.bad:,}"),
         ("tokens", f"{survey.tokens:,}"),
-        ("total_cents", format_cents(pico or 0) + ("" if priced else " and the rows without a price")),
-        ("dollars", dollars(pico or 0)),
+        *((QUANTITY + name, format_quantity(micro)) for name, micro in sorted(survey.quantities.items())),
+        ("total_cents", format_cents(pico) + ("" if priced else " and the rows without a price")),
+        ("dollars", dollars(pico)),
         ("already there", f"{there.rows:,}"),
         ("to be charged", f"{survey.events - there.rows:,}"),
     ):

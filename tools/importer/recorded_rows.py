@@ -15,11 +15,13 @@ import msgspec
 from schemas.labels import LABELS
 from schemas.limits import MAX_NAME
 from schemas.objects import iso
+from schemas.quantities import INPUT, OUTPUT
 from tools.importer.batches import BadRow, Batch
+from tools.importer.cells import quantity
 from tools.importer.client import ImportClient, ImportStopped
-from tools.importer.columns import SOURCE_TIME
+from tools.importer.columns import QUANTITY, SOURCE_TIME
 from tools.importer.event_maker import Prepared
-from tools.importer.gateway_responses import Import, ShownRow
+from tools.importer.gateway_responses import EventSubject, Import, ShownRow
 from tools.importer.row_keys import again, was_undone
 
 ASKED_AT_ONCE = 1000
@@ -161,6 +163,7 @@ def differences(made: Prepared, shown: ShownRow) -> list[tuple[str, Any, Any]]:
         ("tokens", ledger.tokens, made.total),
         ("tokens_input", ledger.tokens_input, event.tokens_input or 0 if split else None),
         ("tokens_output", ledger.tokens_output, event.tokens_output or 0 if split else None),
+        *_quantities(ledger, event.quantities or {}),
         ("outcome", ledger.outcome, event.outcome),
         *((label, getattr(shown, label), getattr(event, label)) for label in LABELS),
     ]
@@ -168,6 +171,17 @@ def differences(made: Prepared, shown: ShownRow) -> list[tuple[str, Any, Any]]:
     if not found:
         found = _other_data(made, shown)
     return found
+
+
+def _quantities(ledger: EventSubject, now: Mapping[str, str]) -> list[tuple[str, Any, Any]]:
+    """Return each quantity besides input and output: its name, what the ledger has, and what would be recorded now."""
+    shown = {name: quantity(bytes(number).decode()) for name, number in ledger.quantities.items()}
+    names = sorted({*shown, *now} - {INPUT, OUTPUT})
+    return [(QUANTITY + name, _number(shown.get(name)), _number(now.get(name))) for name in names]
+
+
+def _number(text: str | None) -> "_ComparedNumber | None":
+    return None if text is None else _ComparedNumber(text)
 
 
 def _other_data(made: Prepared, shown: ShownRow) -> list[tuple[str, Any, Any]]:

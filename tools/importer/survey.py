@@ -8,18 +8,12 @@ from schemas.labels import labels_of
 from schemas.limits import DAY
 from tools.importer.batches import BadRow, Batch
 from tools.importer.event_maker import Prepared
+from tools.importer.pricing import EventSums, PricedAlike, alike
 
 FIRST_ROWS = 5
 SAMPLE = 500
 EPOCH_DAY = date(1970, 1, 1).toordinal()
 EARLIEST = -EPOCH_DAY - 1
-
-
-class SurveySums(NamedTuple):
-    """Sums of one customer, action and result (``success`` or not)."""
-
-    events: int
-    tokens: int
 
 
 class Month(NamedTuple):
@@ -37,7 +31,8 @@ class Survey:
         self.oldest, self.latest = oldest, latest
         self.rows = self.events = self.tokens = self.blank = self.repeated = self.no_tokens = self.bad = 0
         self.first: list[Prepared] = []
-        self.sums: dict[tuple[str | None, str, bool], SurveySums] = {}
+        self.sums: dict[tuple[str | None, PricedAlike], EventSums] = {}
+        """Sums by customer and what the price depends on."""
         self.keys: list[str] = []
         """Sample of row keys from all over the file."""
         self.long: list[int] = []
@@ -68,26 +63,24 @@ class Survey:
         self.first += events[: FIRST_ROWS - len(self.first)] if len(self.first) < FIRST_ROWS else []
         if len(self.keys) < 2 * SAMPLE:
             self.keys += [made.key for made in (events if not self.keys else events[:1])[:SAMPLE]]
-        sums: dict[tuple[str, bool], list[int]] = {}
         before = self._before
         for made in events:
             event, at = made.event, made.at
             total = made.total
-            entry = sums.setdefault((event.action or "", event.outcome == "success"), [0, 0])
-            entry[0] += 1
-            entry[1] += total
-            if not total and event.tokens is None and event.tokens_input is None and event.tokens_output is None:
+            self.tokens += total
+            whose = batch.customer, alike(event)
+            sums = self.sums.get(whose)
+            if sums is None:
+                sums = self.sums[whose] = EventSums()
+            sums.add(made)
+            if not total and event.tokens is None and not whose[1].split and event.quantities is None:
                 self.no_tokens += 1
             self._note_time(at)
             if at is not None:
-                now = (at, total, event.action, event.agent_id, labels_of(event), event.metadata)
+                now = (at, total, event.quantities, event.action, event.agent_id, labels_of(event), event.metadata)
                 self.equal += now == before
                 before = now
         self._before = before
-        for (action, success), (count, tokens) in sums.items():
-            old = self.sums.get((batch.customer, action, success), SurveySums(0, 0))
-            self.sums[batch.customer, action, success] = SurveySums(old.events + count, old.tokens + tokens)
-            self.tokens += tokens
 
     def _note_time(self, at: int | None) -> None:
         if len(self._times) < 2:
@@ -96,6 +89,15 @@ class Survey:
         day[0] += 1
         if at is not None and not self.oldest <= at <= self.latest:
             day[1] += 1
+
+    @property
+    def quantities(self) -> dict[str, int]:
+        """Micro-units of each quantity besides input and output, by name."""
+        found: dict[str, int] = {}
+        for sums in self.sums.values():
+            for name, micro in sums.quantities.items():
+                found[name] = found.get(name, 0) + micro
+        return found
 
     @property
     def one_time(self) -> bool:

@@ -19,6 +19,9 @@ from .writing import finite, instant, to_json
 T = TypeVar("T")
 Cents = Union[int, Decimal, str]
 """An amount in cents: a whole number, a Decimal, or decimal text. A float is refused."""
+Quantity = Union[int, Decimal, str]
+"""A number of units: a whole number, a Decimal, or decimal text, with at most 6 decimals. A float is refused, since it
+would be charged: 0.1 + 0.2 is not 0.3."""
 Time = Union[datetime, str]
 """An aware datetime, or ISO 8601 text with Z or an offset."""
 ALL = 1000
@@ -54,6 +57,10 @@ def meter(
     tokens_output: int | None = None,
     tokens_in: int | None = None,
     tokens_out: int | None = None,
+    tokens_cache_read: int | None = None,
+    tokens_cache_write: int | None = None,
+    tokens_reasoning: int | None = None,
+    quantities: Mapping[str, Quantity] | None = None,
     outcome: str | None = None,
     expires_at: Time | None = None,
     on_expiry: str | None = None,
@@ -69,6 +76,9 @@ def meter(
 ) -> Call[MeterResponse]:
     """Meter one thing that an agent did; return its exact price, which no crash changes.
 
+    Token counts are disjoint: ``tokens_input`` excludes what was read from or written to a cache, ``tokens_output``
+    excludes reasoning. ``quantities``: anything else that the action's price has a rate for, by name, such as
+    ``{"images": 2, "audio_seconds": Decimal("12.5")}``.
     ``outcome``: ``success`` adds the action's bonus, ``failure`` does not, ``pending`` defers it
     (``expires_at`` and ``on_expiry`` are then allowed, and the answer has an outcome_id).
     ``timestamp``: when it happened, if not now. ``respond_async``: do not wait for the price.
@@ -82,6 +92,10 @@ def meter(
         "tokens_output": tokens_output,
         "tokens_in": tokens_in,
         "tokens_out": tokens_out,
+        "tokens_cache_read": tokens_cache_read,
+        "tokens_cache_write": tokens_cache_write,
+        "tokens_reasoning": tokens_reasoning,
+        "quantities": None if quantities is None else _quantities("quantities", quantities),
         "outcome": outcome,
         "expires_at": expires_at,
         "on_expiry": on_expiry,
@@ -107,7 +121,7 @@ def meter_batch(
 
     Each event is a mapping with the fields of ``meter`` and may have an idempotency_key of its own.
     """
-    shown = [{name: value for name, value in event.items() if value is not None} for event in events]
+    shown = [_event(index, given) for index, given in enumerate(events)]
     return _write(
         "/v1/meter/batch",
         BatchResponse,
@@ -277,7 +291,27 @@ def _time(value: Time) -> str:
 
 
 def _cents(name: str, value: Cents) -> Cents:
+    return _exact(name, "cents", value)
+
+
+def _event(index: int, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an event of a batch without what is None."""
+    shown = {name: value for name, value in given.items() if value is not None}
+    if "quantities" in shown:
+        shown["quantities"] = _quantities(f"events[{index}].quantities", shown["quantities"])
+    return shown
+
+
+def _quantities(name: str, given: Mapping[str, Quantity]) -> dict[str, Quantity]:
+    """Return quantities as they are sent. Raises TypeError, naming the place; also for None, which would cost nothing
+    unnoticed."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{name} must be a mapping of names to numbers, not {type(given).__name__}")
+    return {key: _exact(f"{name}.{key}", "a quantity", value) for key, value in given.items()}
+
+
+def _exact(name: str, what: str, value: int | Decimal | str) -> int | Decimal | str:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
-        raise TypeError(f"{name} must be an int, a Decimal or a decimal string, not {type(value).__name__}")
+        raise TypeError(f"{name} must be {what} as an int, a Decimal or decimal text, not {type(value).__name__}")
     # as text: a Decimal may have more digits than other JSON readers keep
     return str(finite(name, value)) if isinstance(value, Decimal) else value

@@ -14,27 +14,60 @@ from typing import Any, Optional
 
 @dataclass(frozen=True)
 class PriceBreakdown:
+    """The parts of a price. ``quantity_charge_cents``: for quantities that are not tokens."""
+
     base_rate_cents: Decimal
     token_charge_cents: Decimal
     outcome_bonus_cents: Decimal
+    quantity_charge_cents: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True)
+class PriceLine:
+    """``quantity`` units at ``rate_cents`` for every ``per`` of them cost ``cents``.
+
+    ``component``: the name of the quantity, or ``tokens`` for tokens at the token rate.
+    """
+
+    component: str
+    quantity: Decimal
+    rate_cents: Decimal
+    per: int
+    cents: Decimal
+
+
+@dataclass(frozen=True)
+class QuantityRate:
+    """``rate`` cents for every ``per`` units."""
+
+    rate: Decimal
+    per: int
 
 
 @dataclass(frozen=True)
 class PriceConfig:
-    """The row of the price list that matched."""
+    """The row of the price list that matched. ``model``, ``provider``: None for any; ``rates``: by quantity, None
+    without any.
+    """
 
     action_type: str
     base_rate_cents: Decimal
     token_rate_cents: Decimal
     outcome_bonus_cents: Decimal
     is_default: bool
+    model: Optional[str] = None
+    provider: Optional[str] = None
+    rates: Optional[dict[str, QuantityRate]] = None
 
 
 @dataclass(frozen=True)
 class Price:
+    """``lines``: what tokens and quantities cost, one by one; empty when only tokens at the token rate were charged."""
+
     total_cents: Decimal
     breakdown: PriceBreakdown
     config: PriceConfig
+    lines: tuple[PriceLine, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,11 +75,15 @@ class DollarBreakdown:
     base: Decimal
     tokens: Decimal
     outcome: Decimal
+    quantities: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True)
 class EventSubject:
-    """What was metered, as Rev understood it."""
+    """What was metered, as Rev understood it.
+
+    ``quantities``: all of them by name, input and output too; None if the event gave no other ones than those.
+    """
 
     customer_id: str
     agent_id: str
@@ -55,6 +92,7 @@ class EventSubject:
     tokens_input: Optional[int] = None
     tokens_output: Optional[int] = None
     outcome: Optional[str] = None
+    quantities: Optional[dict[str, Decimal]] = None
 
 
 @dataclass(frozen=True)
@@ -196,13 +234,21 @@ class Usage:
 
 @dataclass(frozen=True)
 class EffectivePrice:
-    """Price of an action now; ``is_custom``: it is the customer's own."""
+    """Price of an action now, for one model or provider or any (None); ``is_custom``: it is the customer's own.
+
+    ``rates``: by quantity, None without any. ``ignore_unknown``: a quantity without a rate costs nothing, and is not
+    refused.
+    """
 
     action_type: str
     base_rate_cents: Decimal
     token_rate_cents: Decimal
     outcome_bonus_cents: Decimal
     is_custom: bool
+    model: Optional[str] = None
+    provider: Optional[str] = None
+    rates: Optional[dict[str, QuantityRate]] = None
+    ignore_unknown: bool = False
 
 
 @dataclass(frozen=True)

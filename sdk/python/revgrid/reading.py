@@ -81,7 +81,9 @@ def _value(kind: Any, value: Any) -> Any:
     if origin is tuple:
         return tuple(_value(get_args(kind)[0], item) for item in _checked(list, value))
     if origin is dict:
-        return _plain(_checked(dict, value))
+        wanted = get_args(kind)[1]
+        members = _checked(dict, value)
+        return _plain(members) if wanted is Any else {name: _value(wanted, item) for name, item in members.items()}
     if dataclasses.is_dataclass(kind):
         return _record(kind, _checked(dict, value))
     if kind is Decimal:

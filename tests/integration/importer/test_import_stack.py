@@ -50,6 +50,15 @@ class Customer:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read(), parse_float=Decimal)
 
+    def set_price(self, **price: Any) -> None:
+        """Set a price of the customer's own."""
+        fields = {"customer_id": self.name, **price}
+        self._call("POST", "/api/admin/pricing", self.stack["admin_token"], fields)
+
+    def prices(self) -> set[str]:
+        """The actions that have a price."""
+        return {row["action_type"] for row in self._call("GET", "/v1/pricing", self.key)["configs"]}
+
     def usage(self) -> tuple[str, str]:
         """Events and cents by /v1/usage."""
         summary = self._call("GET", "/v1/usage?period=24h", self.key)["summary"]
@@ -213,3 +222,48 @@ async def test_another_setting_is_refused(stack: dict[str, Any], tmp_path: Path,
     code, _, err = await customer.imported(path, "--set", "action=chat")
     assert code == 2 and "imported before with action 'completion'" in err, err
     await eventually(lambda: customer.sql() == ("2", "1.009"))
+
+
+async def test_quantities_of_a_file_are_charged_at_their_rates(
+    stack: dict[str, Any], tmp_path: Path, eventually: Any
+) -> None:
+    """By the price of each row's model: the preview, the summary, the ledger and verify agree; again adds nothing, and
+    other quantities are refused."""
+    customer = Customer(stack, "import-quantities")
+    rates = {"images": 4, "audio_seconds": {"rate": "0.6", "per": 60}, "cache_read": {"rate": 30, "per": 1_000_000}}
+    customer.set_price(action_type="draw", base_rate_cents=1, token_rate_cents="0.01", rates=rates)
+    customer.set_price(action_type="draw", model="big", base_rate_cents=2, rates={"images": "4.5"})
+    await eventually(lambda: "draw" in customer.prices())
+    path = tmp_path / "quantities.csv"
+    path.write_text(
+        "input_tokens,cache_read_input_tokens,quantities.images,secs,model\n"
+        "100,30000,2,12.5,small\n,,3,,big\n10,,,,\n,,1,7,big\n,,1.0000001,,big\n"
+    )
+    options = ("--set", "action=draw", "--map", "quantities.audio_seconds=secs")
+    code, out, err = await customer.imported(path, *options, "--dry-run")
+    assert code == 1 and "column quantities.images: '1.0000001' must be a number" in err, err
+    why = "quantities.audio_seconds has no rate: the price of action 'draw' does not name it"
+    # 1 + 100 * 0.01 + 30000 * 0.00003 + 2 * 4 + 12.5 * 0.01; 2 + 3 * 4.5; 1 + 10 * 0.01
+    wanted = ("11.025 cents", "15.5 cents", "1.1 cents", f"error: {why}", "27.625 and what has no price")
+    assert all(text in out for text in wanted), out
+    code, out, err = await customer.imported(path, *options)
+    assert code == 1 and f"line 5 (row 4): {why}" in err, err
+    assert (_line(out, "imported"), _line(out, "bad"), _line(out, "total_cents")) == ("3", "2", "27.625")
+    await eventually(lambda: customer.sql() == ("3", "27.625"))
+    _, big, small = customer.events()
+    assert big["event"]["quantities"] == {"images": 3}
+    assert small["event"]["quantities"] == {
+        "input": 100,
+        "output": 0,
+        "cache_read": 30000,
+        "audio_seconds": Decimal("12.5"),
+        "images": 2,
+    }
+    code, out, err = await customer.imported(path, *options)
+    assert (code, _line(out, "imported"), _line(out, "already there")) == (1, "0", "3"), err
+    code, _, err = await customer.imported(path, *options, "--map", "tokens_cache_read=")
+    assert code == 2 and "line 2 (row 1): this row was imported before with tokens 30100, now it has 100" in err, err
+    code, _, err = await customer.imported(path, "--set", "action=draw")
+    assert code == 2 and "imported before with quantities.audio_seconds 12.5, now it has none" in err, err
+    code, out, err = await _ended(await _rev("verify", "--data", str(stack["data"]), "--customer", customer.name))
+    assert code == 0, out + err

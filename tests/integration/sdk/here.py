@@ -29,11 +29,17 @@ class Here:
 
     def key(self, customer_id: str) -> str:
         """A new API key of a customer."""
+        return str(self._admin("/api/admin/api-keys", {"customer_id": customer_id})["api_key"])
+
+    def set_price(self, **price: Any) -> None:
+        """Set a price."""
+        self._admin("/api/admin/pricing", price)
+
+    def _admin(self, path: str, fields: dict[str, Any]) -> Any:
         headers = {"Authorization": f"Bearer {self._run['admin_token']}", "Content-Type": "application/json"}
-        body = json.dumps({"customer_id": customer_id}).encode()
-        request = urllib.request.Request(self.url + "/api/admin/api-keys", body, headers)
+        request = urllib.request.Request(self.url + path, json.dumps(fields).encode(), headers)
         with urllib.request.urlopen(request, timeout=SECONDS) as answer:
-            return str(json.loads(answer.read())["api_key"])
+            return json.loads(answer.read())
 
     def entries(self, customer_id: str) -> list[tuple[str, ...]]:
         """kind, action, verdict and cents of what the ledger has of a customer, oldest first."""

@@ -119,6 +119,34 @@ async def test_the_callers_own_numbers_come_back_with_all_their_digits(here: Her
         assert opened.price_on_success_cents == Decimal("500.123456789012") and opened.success_criteria == shown
 
 
+async def test_quantities_are_priced_by_their_rates(here: Here, eventually: Eventually) -> None:
+    """At the rates of the customer's price for the model; the lines, the ledger and the price list say the same."""
+    rates = {"images": 4, "audio_seconds": {"rate": "0.6", "per": 60}}
+    here.set_price(customer_id="sdk-quantities", action_type="draw", base_rate_cents=1, model="gpt", rates=rates)
+    with client_of(here, "sdk-quantities") as client:
+        await eventually(lambda: any(row.action_type == "draw" for row in client.pricing().configs))
+        row = next(row for row in client.pricing().configs if row.action_type == "draw")
+        assert row.rates is not None and row.rates["audio_seconds"] == revgrid.QuantityRate(Decimal("0.6"), 60)
+        quantities = {"images": 2, "audio_seconds": Decimal("12.5")}
+        made = client.meter(agent_id="a", action="draw", model="gpt", tokens_cache_read=30, quantities=quantities)
+        assert made.price is not None
+        assert {line.component: line.cents for line in made.price.lines} == {
+            "tokens": 0,
+            "audio_seconds": Decimal("0.125"),
+            "images": 8,
+        }
+        assert (made.price.total_cents, made.price.breakdown.quantity_charge_cents) == (
+            Decimal("9.125"),
+            Decimal("8.125"),
+        )
+        assert made.event.quantities == {"cache_read": 30, **quantities}
+        await eventually(lambda: client.event(made.event_id).status == "priced")
+        shown = client.event(made.event_id)
+        assert (shown.price, shown.event) == (made.price, made.event)
+        with pytest.raises(revgrid.InvalidRequestError, match=r"quantities\.pages has no rate"):
+            client.meter(agent_id="a", action="draw", model="gpt", quantities={"pages": 1})
+
+
 def test_mode_and_warnings_are_told(here: Here) -> None:
     """A live key's answers say test False; a platform key's near miss of a known customer is told."""
     with client_of(here, "sdk-modes") as client:

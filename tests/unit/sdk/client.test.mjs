@@ -69,6 +69,14 @@ test('an idempotency_key of the event is its key', async () => {
   assert.deepEqual(wire.sentKeys(), ['own']);
 });
 
+test('quantities are sent with all their digits', async () => {
+  const wire = scripted(answer(201, METERED));
+  const decimal = { toFixed: () => '12.500001', toJSON: () => '12.500001' };
+  await wire.rev.meter({ ...EVENT, tokens_cache_read: 7n, quantities: new Map([['seconds', decimal], ['images', 2n], ['pages', '0.1']]) });
+  assert.equal(wire.sent[0].body, '{"agent_id":"a","action":"chat","tokens_cache_read":7,"quantities":{"seconds":12.500001,"images":2,"pages":"0.1"}}');
+  await assert.rejects(wire.rev.meter({ ...EVENT, quantities: { seconds: NaN } }), { name: 'RangeError', message: 'quantities.seconds is NaN' });
+});
+
 test('pauses double, with jitter, above what Retry-After asks for', async () => {
   const wire = scripted(RESET, RESET, refusal(503, 'x', { 'Retry-After': '2' }),
     refusal(503, 'x', { 'Retry-After': 'Wed, 21 Oct 2026 07:28:03 GMT', Date: 'Wed, 21 Oct 2026 07:28:00 GMT' }), answer(201, METERED));

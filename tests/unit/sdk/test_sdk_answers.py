@@ -10,10 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import revgrid
+from pricer import prices
+from revgrid import models
 from revgrid.errors import class_of
-from revgrid.models import Event, MeterResponse, Outcome, Usage, Webhook
+from revgrid.models import Event, MeterResponse, Outcome, PriceLine, Pricing, Usage, Webhook
 from revgrid.reading import read, refusal
+from schemas import meter_responses, state
+from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.money import format_cents, parse_cents
+from schemas.quantities import QuantityRate
+from schemas.replies import Receipt
 from tests.unit.sdk.scripted import METERED, answer
 
 STANDING = {
@@ -36,6 +42,49 @@ def test_a_metered_event_is_read_whole() -> None:
     assert (made.price_charged, made.price_breakdown.tokens) == (Decimal("0.0147"), Decimal("0.0072"))
     assert made.event.tokens == 2400 and made.event.tokens_input is None
     assert made.created_at == datetime(2026, 4, 26, 12, tzinfo=UTC) and made.status == "priced"
+
+
+def test_quantities_and_their_lines_are_read_exactly() -> None:
+    """As the gateway renders them; an answer without any has none, and costs nothing for them."""
+    rates = Rates("0.5", "0.0003", "0", (QuantityRate("audio_seconds", "0.6", 60), QuantityRate("images", "4")))
+    event = MeterEvent("a", "chat", 2, 2, 0, quantities={"audio_seconds": "12.5", "images": "2"})
+    price = state.InstalledPrice(1, "chat", rates, 7, model="gpt", provider="openai")
+    cost = prices.amounts(prices.parsed_price(state.encode(price)), event)
+    receipt = Receipt(
+        event_id=1,
+        recorded_at=0,
+        price=PriceRef(1, "chat", rates, 7, model="gpt", provider="openai"),
+        **cost._asdict(),
+    )
+    made = read(MeterResponse, answer(201, meter_responses.metered("acme", event, receipt)))
+    assert made.price is not None and made.price_breakdown is not None
+    assert made.price.lines == (
+        PriceLine("tokens", Decimal(2), Decimal("0.0003"), 1, Decimal("0.0006")),
+        PriceLine("audio_seconds", Decimal("12.5"), Decimal("0.6"), 60, Decimal("0.125")),
+        PriceLine("images", Decimal(2), Decimal(4), 1, Decimal(8)),
+    )
+    assert made.price.breakdown.quantity_charge_cents == Decimal("8.125")
+    assert made.price_breakdown.quantities == Decimal("0.08125")
+    assert (made.price.config.model, made.price.config.provider) == ("gpt", "openai")
+    rate = models.QuantityRate(Decimal("0.6"), 60)
+    assert made.price.config.rates == {"audio_seconds": rate, "images": models.QuantityRate(Decimal(4), 1)}
+    assert made.event.quantities == {"input": 2, "output": 0, "audio_seconds": Decimal("12.5"), "images": 2}
+    assert made.event.quantities is not None and type(made.event.quantities["audio_seconds"]) is Decimal
+    plain = read(MeterResponse, answer(201, METERED))
+    assert plain.price is not None and plain.price_breakdown is not None
+    assert (plain.price.lines, plain.price.breakdown.quantity_charge_cents) == ((), 0)
+    assert (plain.price_breakdown.quantities, plain.event.quantities, plain.price.config.rates) == (0, None, None)
+
+
+def test_a_row_of_the_price_list_has_its_rates() -> None:
+    """For which model, with which rates, and whether it ignores other quantities."""
+    rates = {"action_type": "chat", "base_rate_cents": 0.5, "token_rate_cents": 0, "outcome_bonus_cents": 0}
+    scoped = {"model": "gpt", "rates": {"cache_read": {"rate": 30, "per": 1000000}}, "ignore_unknown": True}
+    rows = [{**rates, "is_custom": True, **scoped}, {**rates, "is_custom": False}]
+    first, second = read(Pricing, answer(200, {"customer_id": "a", "configs": rows})).configs
+    assert (first.model, first.provider, first.ignore_unknown) == ("gpt", None, True)
+    assert first.rates == {"cache_read": models.QuantityRate(Decimal(30), 1_000_000)}
+    assert (second.model, second.rates, second.ignore_unknown) == (None, None, False)
 
 
 @given(st.integers(-(10**30), 10**30))

@@ -6,11 +6,13 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.bodies import EventBody, OutcomeBody, ResolveBody
+from ingest.quantities import quantity
 from revgrid import calls
 
 MOMENT = datetime(2027, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
@@ -22,8 +24,9 @@ def body(call: Any) -> Any:
 
 def test_meter_has_every_field_that_the_gateway_knows() -> None:
     """The names are the gateway's own, so none is a misspelling, and none is missing."""
-    given = {name: "x" for name in EventBody.__struct_fields__ if name not in ("idempotency_key", "metadata")}
-    call = calls.meter(**given, metadata={}, idempotency_key="k")  # type: ignore[arg-type]
+    apart = ("idempotency_key", "metadata", "quantities")
+    given = {name: "x" for name in EventBody.__struct_fields__ if name not in apart}
+    call = calls.meter(**given, metadata={}, quantities={}, idempotency_key="k")  # type: ignore[arg-type]
     assert set(body(call)) == set(EventBody.__struct_fields__) - {"idempotency_key"} and call.key == "k"
 
 
@@ -89,6 +92,36 @@ def test_prices_are_never_floats() -> None:
             register(wrong)
     with pytest.raises(ValueError, match="not a finite number"):
         register(Decimal("NaN"))
+
+
+def quantities(given: Any) -> Any:
+    """As ``meter`` and as ``meter_batch`` send them, which is the same."""
+    sent = body(calls.meter(agent_id="a", action="b", quantities=given))["quantities"]
+    (event,) = body(calls.meter_batch([{"agent_id": "a", "action": "b", "quantities": given}]))["events"]
+    assert event["quantities"] == sent
+    return sent
+
+
+@given(st.decimals(0, 10**12, places=6), st.integers(0, 10**12))
+def test_quantities_are_sent_exactly(part: Decimal, whole: int) -> None:
+    """The gateway reads of each spelling the very number that was given."""
+    sent = quantities({"seconds": part, "images": whole, "pages": f"{part:f}"})
+    read = {name: quantity(name, msgspec.Raw(json.dumps(value).encode())) for name, value in sent.items()}
+    assert read == {"seconds": part.scaleb(6), "images": whole * 10**6, "pages": part.scaleb(6)}
+
+
+def test_quantities_are_never_floats() -> None:
+    """A float, a bool and None are refused with their place; so is what is no mapping."""
+    assert quantities({"images": 2, "seconds": Decimal("12.50")}) == {"images": 2, "seconds": "12.50"}
+    for wrong in (0.3, True, None, [1]):
+        with pytest.raises(TypeError, match=r"^quantities\.seconds must be a quantity as an int, a Decimal or"):
+            calls.meter(agent_id="a", action="b", quantities={"seconds": wrong})  # type: ignore[dict-item]
+        with pytest.raises(TypeError, match=r"^events\[1\]\.quantities\.seconds must"):
+            calls.meter_batch([{}, {"quantities": {"seconds": wrong}}])
+    with pytest.raises(ValueError, match="no amount"):
+        quantities({"seconds": Decimal("Infinity")})
+    with pytest.raises(TypeError, match="quantities must be a mapping"):
+        quantities([("images", 2)])
 
 
 @given(st.text(min_size=1).filter(lambda id: id.isprintable()))

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 import ingest.responses as posted
+from ingest.bodies import EventBody
 from ingest.reads import usage_responses as reads
 from ingest.reads.eventviews import EventShown
 from revgrid import models
@@ -21,9 +22,11 @@ SAME = [
     (meter_responses.MeterResponse, models.MeterResponse, "MeterResponse"),
     (posted.AcceptedResponse, models.MeterResponse, "MeterResponse"),
     (meter_responses.PriceResponse, models.Price, "Price"),
-    (meter_responses.AppliedPrice, models.PriceConfig, None),
-    (meter_responses.Breakdown, models.PriceBreakdown, None),
-    (meter_responses.DollarBreakdown, models.DollarBreakdown, None),
+    (meter_responses.LineResponse, models.PriceLine, "PriceLine"),
+    (objects.RateObject, models.QuantityRate, "QuantityRate"),
+    (meter_responses.AppliedPrice, models.PriceConfig, "PriceConfig"),
+    (meter_responses.Breakdown, models.PriceBreakdown, "Breakdown"),
+    (meter_responses.DollarBreakdown, models.DollarBreakdown, "DollarBreakdown"),
     (meter_responses.EventResponse, models.EventSubject, "EventSubject"),
     (posted.BatchResponse, models.BatchResponse, "BatchResponse"),
     (posted.AcceptedBatch, models.BatchResponse, "BatchResponse"),
@@ -33,7 +36,7 @@ SAME = [
     (reads.UsageResponse, models.Usage, "Usage"),
     (reads.Summary, models.UsageSummary, "UsageSummary"),
     (reads.UsageSums, models.UsageRow, "UsageRow"),
-    (posted.EffectivePrice, models.EffectivePrice, None),
+    (posted.EffectivePrice, models.EffectivePrice, "EffectivePrice"),
     (posted.EffectivePrices, models.Pricing, "Pricing"),
     (objects.OutcomeObject, models.Outcome, "Outcome"),
     (webhooks.WebhookObject, models.Webhook, "Webhook"),
@@ -46,6 +49,11 @@ def test_every_field_of_an_answer_is_known(answered: Any, model: Any, interface:
     assert fields <= {one.metadata.get("json", one.name) for one in dataclasses.fields(model)}
     if interface:
         assert fields <= typed(interface)
+
+
+def test_every_field_of_an_event_is_typed() -> None:
+    """Python's meter() is held against the gateway's body by test_sdk_calls.py."""
+    assert set(EventBody.__struct_fields__) <= typed("MeterEvent")
 
 
 def typed(interface: str) -> set[str]:
