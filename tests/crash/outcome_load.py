@@ -50,9 +50,13 @@ def trial(running: RunningStack, size: Size, grace: int = GRACE) -> Judged:
     open_ones = f"SELECT count() FROM rev.outcomes WHERE startsWith(customer_id, '{PREFIX}') AND status = 'pending'"
     answered = sum(promise.outcome_id is not None for promise in book.promises)
     all_of_them = f"SELECT count() >= {answered} FROM rev.outcomes WHERE startsWith(customer_id, '{PREFIX}')"
+    voids = sum(len(promise.voids) for promise in book.promises)
+    all_voids = (
+        f"SELECT count() >= {voids} FROM rev.entries WHERE startsWith(customer_id, '{PREFIX}') AND kind = 'void'"
+    )
     wait_until(
-        lambda: (running.sql(all_of_them), running.sql(open_ones)) == ("1", "0"),
-        "every outcome is in the ledger, and ended",
+        lambda: [running.sql(query) for query in (all_of_them, open_ones, all_voids)] == ["1", "0", "1"],
+        "every outcome is in the ledger, and ended, and every void is there",
         every=0.5,
     )
     judged = judge(book, parse(running.sql(QUERY.format(prefix=PREFIX))), faults.outages, grace)

@@ -1,6 +1,6 @@
 """Computes what events would cost at the prices in force now, as the pricer does. Pure, exact: integer pico-cents."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from math import gcd
 from typing import NamedTuple
 
@@ -159,7 +159,7 @@ class Prices:
         return pico
 
 
-def _fitting(customer: str, slot: PriceSlot) -> Iterator[PriceSlot]:
+def _fitting(customer: str, slot: PriceSlot) -> tuple[PriceSlot, ...]:
     return candidates(customer, slot.action, slot.model, slot.provider)
 
 

@@ -223,12 +223,12 @@ AS SELECT
     provider,
     event_time,
     line.component AS component,
-    line.quantity AS quantity,
+    if(kind = 'void', -line.quantity, line.quantity) AS quantity,
     line.rate AS rate,
     line.per AS per,
     line.cents AS cents
 FROM rev.entries
-ARRAY JOIN CAST(arrayConcat(if((kind = 'charge') OR (base_cents = 0), [], [('event', toDecimal128(1, 6), price_base, 1, base_cents)]), if(notEmpty(lines) OR (token_cents = 0), [], [('tokens', toDecimal128(tokens, 6), price_token, 1, token_cents)]), lines, if(bonus_cents = 0, [], [('success', toDecimal128(1, 6), abs(bonus_cents), 1, bonus_cents)])), 'Array(Tuple(component LowCardinality(String), quantity Decimal(38, 6), rate Decimal(38, 12), per UInt64, cents Decimal(38, 12)))') AS line
+ARRAY JOIN CAST(arrayConcat(if(base_cents = 0, [], [('event', toDecimal128(1, 6), price_base, 1, base_cents)]), if(notEmpty(lines) OR (token_cents = 0), [], [('tokens', toDecimal128(tokens, 6), price_token, 1, token_cents)]), lines, if(bonus_cents = 0, [], [(if((kind = 'charge') OR (config_type = 'charge'), 'outcome', 'success'), toDecimal128(1, 6), abs(bonus_cents), 1, bonus_cents)])), 'Array(Tuple(component LowCardinality(String), quantity Decimal(38, 6), rate Decimal(38, 12), per UInt64, cents Decimal(38, 12)))') AS line
 WHERE (NOT test) AND (kind IN ('event', 'charge', 'void'));
 
 CREATE VIEW rev.outcomes

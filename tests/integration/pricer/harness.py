@@ -66,9 +66,9 @@ class Gateway:
         return stands.timestamp_ms, expected.future
 
 
-async def ledger(settings: Settings, customer: str) -> list[entries.Entry]:
-    """Every entry of a customer that was written before the call, in order. An answer comes a moment
-    before its transaction can be read, so this waits for all that has been written by now.
+async def ledger(settings: Settings, customer: str, at_least: int = 0) -> list[entries.Entry]:
+    """Every entry of a customer that was written before the call, in order, and ``at_least`` so many. An answer comes
+    before its transaction is committed, so who knows how many there must be says so.
     """
     where = TopicPartition(ENTRIES, partition_of(customer.encode(), PARTITIONS))
     written = AIOKafkaConsumer(bootstrap_servers=settings.kafka)
@@ -82,7 +82,7 @@ async def ledger(settings: Settings, customer: str) -> list[entries.Entry]:
         found: list[entries.Entry] = []
         last = (await written.end_offsets([where]))[where]
         async with asyncio.timeout(LIMIT):
-            while await consumer.position(where) < last:
+            while await consumer.position(where) < last or len(found) < at_least:
                 for record in (await consumer.getmany(where, timeout_ms=100)).get(where, []):
                     read_back = entries.decode(record.value)
                     if read_back.customer_id == customer:

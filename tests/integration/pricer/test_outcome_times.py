@@ -110,7 +110,7 @@ async def test_one_verdict_of_a_hundred_at_once(
         else:
             assert isinstance(reply, RefusedReply)
             assert (reply.status, reply.code) == (409, "outcome_closed")
-    assert len(ends(await ledger(settings, customer))) == 1
+    assert len(ends(await ledger(settings, customer, at_least=2))) == 1
 
 
 async def test_a_new_owner_answers_as_the_old_one_did(
@@ -138,6 +138,7 @@ async def test_a_new_owner_answers_as_the_old_one_did(
             assert bytes(memoryview(again.result)) == bytes(memoryview(before.result))
         assert told(await gateway.ask(key, ReadOutcome(customer, "first"))) == told(closed)
         assert told(await gateway.ask(key, resolve(customer, "second", success=False)))["status"] == "failed"
-        assert ends(await ledger(settings, customer)) == [("charge", "4900", "succeeded"), ("waived", "0", "failed")]
+        closed_both = [("charge", "4900", "succeeded"), ("waived", "0", "failed")]
+        assert ends(await ledger(settings, customer, at_least=4)) == closed_both
     finally:
         assert end(successor) == 0

@@ -56,7 +56,7 @@ async def test_a_command_is_priced_and_answered(
     batch = await gateway.ask(b"acme", meter("acme", MeterEvent("a", "chat"), MeterEvent("a", "search"), one))
     assert isinstance(batch, BatchChargedReply)
     assert (batch.totals, batch.replayed) == (["0.1", "0.25", "1.47"], {2: first.receipt.event_id})
-    kinds = [(entry.kind, entry.total) for entry in await ledger(settings, "acme")]
+    kinds = [(entry.kind, entry.total) for entry in await ledger(settings, "acme", at_least=4)]
     assert kinds == [("event", "1.47"), ("rejected", "0"), ("event", "0.1"), ("event", "0.25")]
 
 
@@ -103,7 +103,7 @@ async def test_a_killed_pricer_goes_on_where_it_was(
     try:
         answers = [await gateway.ask(b"stark", meter("stark", one)) for one in sent]
         assert all(isinstance(answer, ChargedReply) and answer.replayed for answer in answers)
-        written = await ledger(settings, "stark")
+        written = await ledger(settings, "stark", at_least=len(sent))
         assert [entry.event for entry in written] == sent
         receipts = [answer.receipt.total for answer in answers if isinstance(answer, ChargedReply)]
         assert receipts == [entry.total for entry in written]

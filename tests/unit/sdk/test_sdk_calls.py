@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.bodies import EventBody, OutcomeBody, ResolveBody
-from ingest.quantities import quantity
+from ingest.counts import quantity
 from revgrid import calls
 
 MOMENT = datetime(2027, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
