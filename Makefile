@@ -42,7 +42,7 @@ demo: setup
 	@$(PY) -m deploy.demo --data .rev
 
 test: setup $(VENV)/.tested
-	$(VENV)/bin/pytest -m "not crash" tests
+	@$(PY) -m tests.side_by_side
 
 lint: setup $(VENV)/.tested
 	$(VENV)/bin/ruff check .

@@ -12,8 +12,24 @@ from typing import Any
 
 import aiohttp
 
+from bench.running_stack import RunningStack
+
 STEP = "torture.step"
 """The action whose base price only ever grows, one cent a change."""
+LISTED = "torture.listed"
+"""The action with rates of quantities, and rows of its own for a model and for a model and provider."""
+RATES = {
+    "input": {"rate": 250, "per": 1_000_000},
+    "cache_read": {"rate": "25", "per": 1_000_000},
+    "images": 1.5,
+    "audio_seconds": {"rate": "0.006", "per": 60},
+}
+LIST = [
+    {"action_type": LISTED, "base_rate_cents": 1, "token_rate_cents": "0.0003", "rates": RATES},
+    {"action_type": LISTED, "model": "m", "rates": {**RATES, "output": "0.00125"}, "ignore_unknown": True},
+    {"action_type": LISTED, "model": "m", "provider": "p", "base_rate_cents": 7, "rates": RATES},
+]
+"""The rows that :func:`set_list` puts into force."""
 
 
 @dataclass
@@ -79,11 +95,26 @@ class Agent:
             "tokens": self._rng.randrange(5000),
             "idempotency_key": f"{self._customer}-{self._number}",
         }
+        if self._rng.random() < 0.25:
+            made |= {"action": LISTED, "quantities": self._quantities()}
+            made["model"] = self._rng.choice([None, "m", "n"])
+            made["provider"] = self._rng.choice([None, "p"])
+            del made["tokens"]
         if self._rng.random() < 0.3:
             made["outcome"] = "success"
         if self._rng.random() < 0.3:
             made["metadata"] = {"run": self._number, "note": 'ünï "quoted"\n'}
         return made
+
+    def _quantities(self) -> dict[str, Any]:
+        rng = self._rng
+        return {
+            "input": rng.randrange(100_000),
+            "cache_read": rng.randrange(100_000),
+            "output": rng.randrange(5000),
+            "images": rng.randrange(4),
+            "audio_seconds": f"{rng.randrange(10**9) / Decimal(10**6):f}",
+        }
 
     def _new(self) -> tuple[str, dict[str, Any]]:
         if self._rng.random() < 0.5:
@@ -132,6 +163,13 @@ class Agent:
             base = int(answer["price"]["config"]["base_rate_cents"])
             if base < floor:
                 self._book.errors.append(f"{body['idempotency_key']}: priced at step {base}, in force was {floor}")
+
+
+def set_list(running: RunningStack) -> None:
+    """Put the rows of LIST into force, which every agent's events need."""
+    for row in LIST:
+        status, answer = running.call("POST", "/api/admin/pricing", row)
+        assert status == 201, answer
 
 
 async def raise_price(session: aiohttp.ClientSession, url: str, token: str, book: Book, stop: asyncio.Event) -> None:

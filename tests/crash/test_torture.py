@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from bench.running_stack import RunningStack, wait_until
-from tests.crash.clients import STEP, Agent, Book, raise_price
+from tests.crash.clients import STEP, Agent, Book, raise_price, set_list
 from tests.crash.faults import SERVICES as ALL
 from tests.crash.faults import Faults
 
@@ -34,6 +34,7 @@ async def torment(running: RunningStack, book: Book) -> Faults:
     keys = [running.make_key(customer, test=mode == "test") for customer, mode in modes]
     status, _ = running.call("POST", "/api/admin/pricing", {"action_type": STEP, "base_rate_cents": 0})
     assert status == 201
+    set_list(running)
     timeout = aiohttp.ClientTimeout(total=10)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         stop = asyncio.Event()
