@@ -21,6 +21,7 @@ from warehouse.dashboard_rows import (
     VerdictsRow,
 )
 from warehouse.errors import ReadsUnavailable
+from warehouse.memory import MemoryReads
 from warehouse.rows import EventRow
 from warehouse.time_range import TimeRange
 from web.application import application
@@ -139,12 +140,14 @@ class Server:
         self.now = NOW
         self.monotonic = 1000.0
         self.reads = FakeDashboard()
+        self.ledger = MemoryReads()
         self._tokens = 0
         files = StaticFiles()
         self.signer = SessionSigner(b"key", lambda: self.now, self._token)
         self.site = WebSite(
             settings=self.settings,
             reads=self.reads,
+            ledger=self.ledger,
             api=GatewayApi(self.settings.gateway_url, ADMIN),
             signer=self.signer,
             limits=LoginLimits(lambda: self.monotonic),
@@ -171,6 +174,12 @@ class Server:
             method, self.url + path, data=form, headers=sent, allow_redirects=False
         ) as response:
             return response.status, response.headers, await response.text()
+
+    async def submit(self, path: str, **fields: str) -> tuple[int, Any, str]:
+        """Status, headers and text of a form that a signed-in owner sends."""
+        session, cookie = self.signer.begin()
+        form = {"form_token": self.signer.form_token(session.id), **fields}
+        return await self.send("POST", path, form, Cookie=f"rev_session={cookie}")
 
     def signed_in(self) -> dict[str, str]:
         """The Cookie header of a new session."""
