@@ -13,6 +13,8 @@ class Destination(NamedTuple):
 
 DESTINATIONS = (
     Destination("Overview", "/dashboard", "overview"),
+    Destination("Customers", "/customers", "customers"),
+    Destination("Prices", "/prices", "prices"),
     Destination("API keys", "/keys", "key"),
     Destination("Audit", "/audit", "audit"),
 )

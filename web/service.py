@@ -17,6 +17,7 @@ from aiohttp import web
 from schemas.settings import Settings
 from streams.listening import listen
 from streams.log import setup
+from warehouse.accounts import open_accounts
 from warehouse.dashboard import open_dashboard
 from warehouse.queries import open_reads
 from web.application import application
@@ -63,7 +64,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
-        await asyncio.gather(site.reads.close(), site.ledger.close(), site.api.close())
+        await asyncio.gather(site.reads.close(), site.ledger.close(), site.accounts.close(), site.api.close())
 
 
 def make_site(settings: Settings) -> WebSite:
@@ -78,6 +79,7 @@ def make_site(settings: Settings) -> WebSite:
         settings=settings,
         reads=open_dashboard(settings),
         ledger=open_reads(settings),
+        accounts=open_accounts(settings),
         api=GatewayApi(settings.gateway_url, settings.admin_token),
         signer=SessionSigner(key, clock, secrets.token_hex),
         limits=LoginLimits(time.monotonic),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from schemas.settings import Settings
+from warehouse.accounts import AccountReads
 from warehouse.dashboard import DashboardReads
 from warehouse.queries import Reads
 from web.gateway_api import GatewayApi
@@ -21,6 +22,7 @@ class WebSite:
     settings: Settings
     reads: DashboardReads
     ledger: Reads
+    accounts: AccountReads
     api: GatewayApi
     signer: SessionSigner
     limits: LoginLimits

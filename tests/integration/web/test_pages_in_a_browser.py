@@ -17,6 +17,10 @@ from tests.integration.web.owner import Owner
 pytestmark = pytest.mark.integration
 PAGES = {
     "overview": "/dashboard",
+    "customers": "/customers",
+    "customer": "/customers/browser-corp",
+    "prices": "/prices",
+    "price-form": "/prices/new",
     "keys": "/keys",
     "audit": "/audit",
 }

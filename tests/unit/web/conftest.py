@@ -9,6 +9,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from schemas.settings import Settings, read
+from warehouse.account_rows import CustomerQuery, CustomerRow, PricedQuery, PricedRow
 from warehouse.dashboard_rows import (
     CountsRow,
     OutcomeCountRow,
@@ -132,6 +133,30 @@ class FakeDashboard:
         self.available = False
 
 
+class FakeAccounts:
+    """AccountReads over rows that a test sets. ``asked`` keeps the queries."""
+
+    def __init__(self) -> None:
+        self.listed: list[CustomerRow] = []
+        self.last: dict[str, int] = {}
+        self.counted: list[PricedRow] = []
+        self.asked: list[CustomerQuery | PricedQuery] = []
+
+    async def customers(self, query: CustomerQuery) -> list[CustomerRow]:
+        self.asked.append(query)
+        return self.listed
+
+    async def last_events(self, customers: Collection[str]) -> dict[str, int]:
+        return {id: at for id, at in self.last.items() if id in customers}
+
+    async def priced(self, query: PricedQuery) -> list[PricedRow]:
+        self.asked.append(query)
+        return self.counted
+
+    async def close(self) -> None:
+        self.listed = []
+
+
 class Server:
     """A running `rev web` and a browser without cookies of its own."""
 
@@ -141,6 +166,7 @@ class Server:
         self.monotonic = 1000.0
         self.reads = FakeDashboard()
         self.ledger = MemoryReads()
+        self.accounts = FakeAccounts()
         self._tokens = 0
         files = StaticFiles()
         self.signer = SessionSigner(b"key", lambda: self.now, self._token)
@@ -148,6 +174,7 @@ class Server:
             settings=self.settings,
             reads=self.reads,
             ledger=self.ledger,
+            accounts=self.accounts,
             api=GatewayApi(self.settings.gateway_url, ADMIN),
             signer=self.signer,
             limits=LoginLimits(lambda: self.monotonic),
