@@ -12,6 +12,8 @@ from schemas.money import parse_cents
 from schemas.price_match import PriceSlot, candidates
 from schemas.quantities import INPUT, MICRO, OUTPUT, TOKEN_KINDS, parse_quantity
 from warehouse.account_rows import PricedRow
+from web import formats
+from web.views.overview_view import Figure
 from web.views.price_rows import PriceRow
 
 
@@ -39,6 +41,17 @@ class PricePreview(NamedTuple):
     elsewhere: int
     refused: int
     refused_actual: int
+
+    @property
+    def figures(self) -> list[Figure]:
+        """The sums, in exact dollars."""
+        change, direction = formats.change(self.would_be, self.actual)
+        return [
+            Figure("Events of 30 days", formats.grouped(self.events)),
+            _money("Were charged", self.actual),
+            _money("Would have been charged", self.would_be),
+            _money("Difference", self.would_be - self.actual)._replace(change=change, direction=direction),
+        ]
 
 
 def preview(new: PriceRow, in_force: Collection[PriceSlot], rows: Iterable[PricedRow]) -> PricePreview:
@@ -71,6 +84,10 @@ def preview(new: PriceRow, in_force: Collection[PriceSlot], rows: Iterable[Price
         refused=refused,
         refused_actual=refused_actual,
     )
+
+
+def _money(label: str, pico: int) -> Figure:
+    return Figure(label, formats.dollars_in_full(pico), formats.cents(pico))
 
 
 def amount(price: PriceRow, row: PricedRow) -> int:
