@@ -84,10 +84,15 @@ class NameRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class SeriesQuery(NamedTuple):
-    """A query for sums by bucket and key. The range lies on hours. ``most`` names get rows of their own."""
+    """A query for sums by bucket and key. The range lies on hours. ``most`` names get rows of their own.
+
+    ``customer``: only this one; '' means all. ``test``: the test entries or the others.
+    """
 
     start: int
     end: int
     bucket: Bucket
     key: RankKey
     most: int
+    customer: str = ""
+    test: bool = False

@@ -17,7 +17,16 @@ from aiohttp.typedefs import Handler
 from warehouse.errors import ReadsUnavailable
 from web import metrics
 from web.data import dashboard_api
-from web.pages import login_page, overview_page, probe_routes, static_routes
+from web.pages import (
+    audit_page,
+    customers_page,
+    keys_page,
+    login_page,
+    overview_page,
+    prices_page,
+    probe_routes,
+    static_routes,
+)
 from web.routes import Audience, WebRoute
 from web.session_cookie import OwnerSession
 from web.site import WebSite
@@ -52,6 +61,10 @@ def table() -> list[WebRoute]:
     """Return every route of `rev web`."""
     return [
         *overview_page.routes(),
+        *customers_page.routes(),
+        *prices_page.routes(),
+        *keys_page.routes(),
+        *audit_page.routes(),
         *login_page.routes(),
         *dashboard_api.routes(),
         *static_routes.routes(),

@@ -1,13 +1,15 @@
 """The gateway's API as `rev web` uses it: for prices, keys, webhooks, audit and whatever else is not in ClickHouse."""
 
-import json
-from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 
+from web import exact_json
 from web.web_refusals import Refusal, away
 
+PAGE = 1000
+"""Rows asked for at once when a whole list is needed."""
 TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
 
 
@@ -36,12 +38,23 @@ class GatewayApi:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise away("the API does not answer") from error
         try:
-            answer = json.loads(text, parse_float=Decimal)
+            answer = exact_json.parsed(text)
         except ValueError as error:
             raise away("the API does not answer in JSON") from error
         if status >= 400:
             raise Refusal(status, answer.get("code", "refused"), answer.get("error", "the API refuses this"))
         return answer
+
+    async def whole_list(self, path: str, member: str, **query: str) -> list[Any]:
+        """Return all pages of a list. Raises Refusal."""
+        found: list[Any] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            asked = {"limit": str(PAGE), **query, **({"cursor": cursor} if cursor else {})}
+            page = await self.call("GET", f"{path}?{urlencode(asked)}")
+            found += page[member]
+            cursor = page["next_cursor"]
+        return found
 
     async def close(self) -> None:
         """Close the connections."""

@@ -11,6 +11,12 @@ class Destination(NamedTuple):
     icon: str
 
 
-DESTINATIONS = (Destination("Overview", "/dashboard", "overview"),)
+DESTINATIONS = (
+    Destination("Overview", "/dashboard", "overview"),
+    Destination("Customers", "/customers", "customers"),
+    Destination("Prices", "/prices", "prices"),
+    Destination("API keys", "/keys", "key"),
+    Destination("Audit", "/audit", "audit"),
+)
 REFERENCES = (Destination("API description", "/openapi.json", "code"),)
 """Links below the others."""

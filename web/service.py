@@ -17,7 +17,9 @@ from aiohttp import web
 from schemas.settings import Settings
 from streams.listening import listen
 from streams.log import setup
+from warehouse.accounts import open_accounts
 from warehouse.dashboard import open_dashboard
+from warehouse.queries import open_reads
 from web.application import application
 from web.gateway_api import GatewayApi
 from web.login_limits import LoginLimits
@@ -62,7 +64,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
-        await asyncio.gather(site.reads.close(), site.api.close())
+        await asyncio.gather(site.reads.close(), site.ledger.close(), site.accounts.close(), site.api.close())
 
 
 def make_site(settings: Settings) -> WebSite:
@@ -76,6 +78,8 @@ def make_site(settings: Settings) -> WebSite:
     return WebSite(
         settings=settings,
         reads=open_dashboard(settings),
+        ledger=open_reads(settings),
+        accounts=open_accounts(settings),
         api=GatewayApi(settings.gateway_url, settings.admin_token),
         signer=SessionSigner(key, clock, secrets.token_hex),
         limits=LoginLimits(time.monotonic),

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from schemas.settings import Settings
+from warehouse.accounts import AccountReads
 from warehouse.dashboard import DashboardReads
+from warehouse.queries import Reads
 from web.gateway_api import GatewayApi
 from web.login_limits import LoginLimits
 from web.session_cookie import SessionSigner
@@ -15,10 +17,12 @@ from web.templating import Templates
 
 @dataclass(frozen=True)
 class WebSite:
-    """``clock`` returns ms UTC of this process."""
+    """``clock`` returns ms UTC of this process. ``ledger``: the reads of one customer, and the audit."""
 
     settings: Settings
     reads: DashboardReads
+    ledger: Reads
+    accounts: AccountReads
     api: GatewayApi
     signer: SessionSigner
     limits: LoginLimits

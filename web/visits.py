@@ -9,12 +9,14 @@ from aiohttp import web
 
 from web.session_cookie import OwnerSession
 from web.site import WebSite
-from web.web_refusals import invalid
+from web.web_refusals import Refusal, invalid
 
 FORM_FIELD = "form_token"
 """The field of every form that carries its token against forged requests."""
 FORM_HEADER = "X-Form-Token"
 """The same, for requests that a script makes."""
+MAX_DIGITS = 18
+"""Digits of a number in a path; an id has fewer."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -44,6 +46,13 @@ class Visit:
     def see(self, path: str) -> web.Response:
         """Send the browser to another page of this server."""
         return web.Response(status=303, headers={"Location": path})
+
+    def number(self, name: str) -> int:
+        """Return a number in the path. Raises Refusal, since no other address exists."""
+        text = self.request.match_info[name]
+        if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
+            raise Refusal(404, "not_found", "There is nothing at this address.")
+        return int(text)
 
     async def form(self) -> dict[str, str]:
         """Return the fields of a form that was sent. Raises Refusal."""

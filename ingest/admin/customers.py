@@ -9,7 +9,7 @@ from ingest.auth import check_customer_id
 from ingest.bodies import CustomerBody
 from ingest.context import Context
 from ingest.middleware import http_response
-from ingest.problems import Invalid
+from ingest.problems import Invalid, NotFound
 from ingest.request_body import query_of
 from ingest.responses import CustomerList, encode
 from ingest.routing import Auth, Operation, Route, bound
@@ -34,6 +34,10 @@ def routes(context: Context) -> list[Route]:
             bound(context, _list),
         ),
         Route(
+            Operation(hdrs.METH_GET, PATH + "/{customer_id}", "Show a customer.", admins, one),
+            bound(context, _show),
+        ),
+        Route(
             Operation(hdrs.METH_PATCH, PATH + "/{customer_id}", "Update a customer.", admins, one, CustomerBody),
             bound(context, _change),
         ),
@@ -46,6 +50,16 @@ async def _list(context: Context, request: web.Request) -> web.Response:
     customers = context.view.customers.values()
     shown, cursor = paging.page(customers, lambda one: (one.created_at, one.customer_id), query)
     return http_response(encode(CustomerList([customer_shown(customer) for customer in shown], cursor)))
+
+
+async def _show(context: Context, request: web.Request) -> web.Response:
+    admin(context, request)
+    query_of(request, ())
+    customer_id = request.match_info["customer_id"]
+    customer = context.view.customers.get(customer_id)
+    if customer is None:
+        raise NotFound(f"no customer {customer_id!r}")
+    return http_response(encode(customer_shown(customer)))
 
 
 async def _change(context: Context, request: web.Request) -> web.Response:

@@ -42,6 +42,8 @@ def cell(field: str, value: Any) -> Any:
     """A value as the driver inserts it."""
     if value is not None and field in MONEY:
         return Decimal(value).scaleb(-DECIMALS, EXACT)
+    if field == "quantities":
+        return {name: Decimal(number) for name, number in value.items()}
     if value is not None and field in TIMES:
         return EPOCH + timedelta(milliseconds=value)
     return value

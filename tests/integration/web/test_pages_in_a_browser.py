@@ -15,7 +15,15 @@ import pytest
 from tests.integration.web.owner import Owner
 
 pytestmark = pytest.mark.integration
-PAGES = {"overview": "/dashboard"}
+PAGES = {
+    "overview": "/dashboard",
+    "customers": "/customers",
+    "customer": "/customers/browser-corp",
+    "prices": "/prices",
+    "price-form": "/prices/new",
+    "keys": "/keys",
+    "audit": "/audit",
+}
 WIDTHS = {1280: 900, 390: 844}
 SCHEMES = ("light", "dark")
 MOST_BYTES = 250_000

@@ -119,7 +119,11 @@ async def test_a_customer_is_listed_and_changed(gateway: Any, key: str) -> None:
     assert [(row["customer_id"], row["name"], row["external_ids"], row["test"]) for row in listed] == [
         ("acme-corp", "New", {"stripe": "cus_1"}, True)
     ]
-    assert (await gateway.call("PATCH", f"{CUSTOMERS}/unknown", changes, ADMIN)).status == 404
+    shown = await gateway.call("GET", f"{CUSTOMERS}/acme-corp", None, ADMIN)
+    assert (shown.status, shown.json) == (200, listed[0])
+    for method, body in (("PATCH", changes), ("GET", None)):
+        assert (await gateway.call(method, f"{CUSTOMERS}/unknown", body, ADMIN)).status == 404
+    assert (await gateway.call("GET", f"{CUSTOMERS}/acme-corp", None, key)).status == 401
 
 
 @pytest.mark.parametrize("bad", ADMINS)

@@ -9,6 +9,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from schemas.settings import Settings, read
+from warehouse.account_rows import CustomerQuery, CustomerRow, PricedQuery, PricedRow
 from warehouse.dashboard_rows import (
     CountsRow,
     OutcomeCountRow,
@@ -21,6 +22,7 @@ from warehouse.dashboard_rows import (
     VerdictsRow,
 )
 from warehouse.errors import ReadsUnavailable
+from warehouse.memory import MemoryReads
 from warehouse.rows import EventRow
 from warehouse.time_range import TimeRange
 from web.application import application
@@ -131,6 +133,30 @@ class FakeDashboard:
         self.available = False
 
 
+class FakeAccounts:
+    """AccountReads over rows that a test sets. ``asked`` keeps the queries."""
+
+    def __init__(self) -> None:
+        self.listed: list[CustomerRow] = []
+        self.last: dict[str, int] = {}
+        self.counted: list[PricedRow] = []
+        self.asked: list[CustomerQuery | PricedQuery] = []
+
+    async def customers(self, query: CustomerQuery) -> list[CustomerRow]:
+        self.asked.append(query)
+        return self.listed
+
+    async def last_events(self, customers: Collection[str]) -> dict[str, int]:
+        return {id: at for id, at in self.last.items() if id in customers}
+
+    async def priced(self, query: PricedQuery) -> list[PricedRow]:
+        self.asked.append(query)
+        return self.counted
+
+    async def close(self) -> None:
+        self.listed = []
+
+
 class Server:
     """A running `rev web` and a browser without cookies of its own."""
 
@@ -139,12 +165,16 @@ class Server:
         self.now = NOW
         self.monotonic = 1000.0
         self.reads = FakeDashboard()
+        self.ledger = MemoryReads()
+        self.accounts = FakeAccounts()
         self._tokens = 0
         files = StaticFiles()
         self.signer = SessionSigner(b"key", lambda: self.now, self._token)
         self.site = WebSite(
             settings=self.settings,
             reads=self.reads,
+            ledger=self.ledger,
+            accounts=self.accounts,
             api=GatewayApi(self.settings.gateway_url, ADMIN),
             signer=self.signer,
             limits=LoginLimits(lambda: self.monotonic),
@@ -171,6 +201,12 @@ class Server:
             method, self.url + path, data=form, headers=sent, allow_redirects=False
         ) as response:
             return response.status, response.headers, await response.text()
+
+    async def submit(self, path: str, **fields: str) -> tuple[int, Any, str]:
+        """Status, headers and text of a form that a signed-in owner sends."""
+        session, cookie = self.signer.begin()
+        form = {"form_token": self.signer.form_token(session.id), **fields}
+        return await self.send("POST", path, form, Cookie=f"rev_session={cookie}")
 
     def signed_in(self) -> dict[str, str]:
         """The Cookie header of a new session."""

@@ -1,6 +1,6 @@
--- Sums over all customers in a range of whole hours, without test entries, by {bucket} (hour or day) and {key}.
--- Keys that are not among the {most} largest of the whole range share the name ''. A bucket without entries has no
--- row. Written so that the projection `hourly` can answer it (see usage_hours.sql).
+-- Sums over one customer or ('') all in a range of whole hours, of test entries or the others, by {bucket} (hour or day)
+-- and {key}. Keys that are not among the {most} largest of the whole range share the name ''. A bucket without entries
+-- has no row. Written so that the projection `hourly` can answer it (see usage_hours.sql).
 WITH
     toStartOfHour(event_time) AS hour,
     toStartOfDay(toStartOfHour(event_time)) AS day
@@ -31,7 +31,8 @@ FROM
                     if(kind = 'void', toInt64(-1), toInt64(1)) AS sign,
                     toInt64(count()) AS n, sum(total_cents) AS cents
                 FROM rev.entries
-                WHERE test = false
+                WHERE test = {test:Bool}
+                    AND ({customer:String} = '' OR customer_id = {customer:String})
                     AND kind IN ('event', 'charge', 'void')
                     AND toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
                     AND toStartOfHour(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC')

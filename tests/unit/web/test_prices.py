@@ -1,0 +1,229 @@
+"""/prices: what a person types becomes exact cents, and a preview is what the pricer would charge."""
+
+from typing import Any
+
+import pytest
+
+from pricer.prices import canonical_rates
+from schemas.commands import Rates
+from schemas.money import PICO, format_cents, parse_cents
+from schemas.price_match import PriceSlot
+from schemas.quantities import QuantityRate
+from tests.unit.web.conftest import NOW, Server
+from tests.unit.web.fake_gateway import FakeGateway
+from warehouse.account_rows import PricedQuery, PricedRow
+from warehouse.time_range import named
+from web.views import price_form
+from web.views.price_form import FormProblem, body_of, fields_of, new_row, rows_of, typed_rate
+from web.views.price_preview import preview
+from web.views.price_rows import UnitPrice
+from web.web_refusals import invalid
+
+ALL = "GET /api/admin/pricing?limit=1000"
+FIELDS = {
+    "action_type": "chat",
+    "base": "0.005",
+    "token": "3",
+    "bonus": "0.0025",
+    "quantity_1": "input",
+    "rate_1": "$2.50 per million",
+    "quantity_2": "images",
+    "rate_2": "0.04",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "cents", "per"),
+    [
+        ("2.50", "250", None),
+        ("$2.50 per million", "250", 10**6),
+        ("$ 1,234.5/1,000", "123450", 1000),
+        (".5 PER 1M", "50", 10**6),
+        ("3 per thousand tokens", "300", 1000),
+        ("3 per 2 million", "300", 2 * 10**6),
+        ("0.04 per unit", "4", 1),
+        ("$0.00000000000001", "0.000000000001", None),
+        ("10000000", "1000000000", None),
+    ],
+)
+def test_dollars_become_exact_cents(text: str, cents: str, per: int | None) -> None:
+    rate = typed_rate("Rate", text)
+    assert (format_cents(rate.pico), rate.per) == (cents, per)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "$", "x", "-1", "1e3", "2.50 cents", "250¢", "€2", "1.2.3", "٣", "nan", "1 per", "1 per 0", "1 per x"),
+        *("0.000000000000001", "10000000.01", "1 per 2 billion", "1 per million million"),
+    ],
+)
+def test_what_is_not_dollars_names_the_field(text: str) -> None:
+    with pytest.raises(FormProblem, match=r"^Rate of x must "):
+        typed_rate("Rate of x", text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"action_type": " "}, "Action is required"),
+        ({"base": "1 per million"}, "Dollars per event must be an amount"),
+        ({"token": "0.000000001"}, "Dollars per million tokens must have at most 12 decimals"),
+        ({"rate_1": "2.50"}, "Rate of input must say for how many tokens"),
+        ({"rate_1": ""}, "Rate of input must be dollars"),
+        ({"quantity_1": "Input"}, "Quantity 1 must have a name"),
+        ({"quantity_1": "tokens"}, "Quantity 1 must have a name"),
+        ({"quantity_1": ""}, "Quantity 1 must have a name"),
+        ({"quantity_2": "input"}, "Quantity input must have one rate"),
+        ({"rate_2": "1 per 7"}, "Rate of images must have at most 12 decimals"),
+    ],
+)
+def test_a_form_that_is_no_price_says_why(changes: dict[str, str], problem: str) -> None:
+    with pytest.raises(FormProblem, match=f"^{problem}"):
+        new_row({**FIELDS, **changes})
+
+
+def test_a_form_is_the_body_that_the_api_takes() -> None:
+    row = new_row({**FIELDS, "customer_id": " acme ", "model": "*", "provider": "p", "ignore_unknown": "1"})
+    assert row.slot == PriceSlot("acme", "chat", None, "p")
+    assert body_of(row) == {
+        "action_type": "chat",
+        "customer_id": "acme",
+        "provider": "p",
+        "base_rate_cents": "0.5",
+        "token_rate_cents": "0.0003",
+        "outcome_bonus_cents": "0.25",
+        "rates": {"input": {"rate": "250", "per": 10**6}, "images": {"rate": "4", "per": 1}},
+        "ignore_unknown": True,
+    }
+    rates = tuple(QuantityRate(name, one["rate"], one["per"]) for name, one in body_of(row)["rates"].items())
+    canonical_rates(Rates("0.5", "0.0003", "0.25", rates))
+
+
+def test_a_row_can_be_typed_again() -> None:
+    row = new_row({**FIELDS, "rate_2": "0.07 per 7,000", "token": "0.00000001"})
+    assert new_row(fields_of(row)) == row
+    assert rows_of(fields_of(row)) == 3 and rows_of({"quantity_3": "x"}, price_form.MORE_ROWS) == 7
+
+
+def priced(**changes: Any) -> PricedRow:
+    made = {"customer_id": "acme", "action": "chat", "model": "", "provider": "", "refused": False, "events": 10}
+    made |= {"successes": 4, "open": 1, "token_sum": "1000", "input_sum": "600", "output_sum": "0"}
+    return PricedRow(**{**made, "quantity_sums": {"images": "2.5"}, "charged": "70", **changes})
+
+
+def test_a_preview_adds_up_and_says_what_it_leaves_out() -> None:
+    new = new_row(FIELDS)
+    rows = [
+        priced(),
+        priced(customer_id="zoe", quantity_sums={}, successes=0, open=0),
+        priced(refused=True, events=3, charged="9"),
+        priced(model="m1", events=5),
+        priced(customer_id="own", events=7),
+    ]
+    shown = preview(new, [PriceSlot(None, "chat", "m1"), PriceSlot("own", "*")], rows)
+    acme = parse_cents("5") + parse_cents("1") + parse_cents("0.15") + parse_cents("0.12") + parse_cents("10")
+    zoe = parse_cents("5") + parse_cents("0.15") + parse_cents("0.12")
+    assert (shown.events, shown.actual, shown.would_be) == (20, 140 * PICO, acme + zoe)
+    assert (shown.open, shown.elsewhere, shown.refused, shown.refused_actual) == (1, 12, 3, 9 * PICO)
+    assert [(line.name, line.would_be) for line in shown.customers] == [("zoe", zoe), ("acme", acme)]
+
+
+def test_words_of_a_row_leave_out_what_is_nothing() -> None:
+    row = new_row({"action_type": "*"})
+    assert (row.words, row.action) == ("free", "any action")
+    assert row._replace(rates=(UnitPrice("pages", PICO, 7000),)).words == "pages $0.01 per 7,000"
+
+
+def shown(id: int, **changes: Any) -> dict[str, Any]:
+    made = {"id": id, "customer_id": None, "action_type": "chat", "base_rate_cents": 1, "token_rate_cents": 0}
+    made |= {"outcome_bonus_cents": 0, "is_active": True, "created_at": "2026-04-26T12:00:00.000Z", "ended_at": None}
+    return {**made, **changes}
+
+
+@pytest.fixture
+def gateway(server: Server, monkeypatch: pytest.MonkeyPatch) -> FakeGateway:
+    made = FakeGateway(server, monkeypatch)
+    rows = [shown(1), shown(2, customer_id="<b>", action_type="<i>", model="<u>", provider="<s>")]
+    made.answers[ALL] = {"configs": rows, "next_cursor": None}
+    return made
+
+
+async def test_prices_are_listed_and_found(server: Server, gateway: FakeGateway) -> None:
+    status, _, text = await server.get("/prices", **server.signed_in())
+    assert status == 200 and ">default<" in text and "2 prices" in text
+    assert not any(f"<{tag}><" in text or f"><{tag}>" in text for tag in ("i", "u")) and "&lt;i&gt;" in text
+    _, _, text = await server.get("/prices?q=%3CI", **server.signed_in())
+    assert "1 price" in text and ">default<" not in text
+    _, _, text = await server.get("/prices?q=nothing", **server.signed_in())
+    assert "No price is for “nothing”" in text
+    past = shown(3, is_active=False, ended_at="2026-04-27T12:00:00.000Z")
+    gateway.answers[f"{ALL}&history=1"] = {"configs": [past], "next_cursor": None}
+    _, _, text = await server.get("/prices?history=1", **server.signed_in())
+    assert 'class="past"' in text and "/prices/3/end" not in text
+    assert (await server.get("/prices?history=2", **server.signed_in()))[0] == 400
+
+
+async def test_a_whole_list_has_all_pages(server: Server, gateway: FakeGateway) -> None:
+    gateway.answers[ALL] = {"configs": [shown(1)], "next_cursor": "c/1"}
+    gateway.answers[f"{ALL}&cursor=c%2F1"] = {"configs": [shown(9, action_type="last")], "next_cursor": None}
+    _, _, text = await server.get("/prices", **server.signed_in())
+    assert "2 prices" in text and ">last<" in text
+
+
+async def test_a_price_is_previewed_then_saved(server: Server, gateway: FakeGateway) -> None:
+    """The preview changes nothing; it keeps what was typed for the confirmation, which sends exact cents."""
+    server.accounts.counted = [priced(), priced(refused=True, events=2)]
+    status, _, text = await server.submit("/prices/preview", **FIELDS, step="preview")
+    assert status == 200
+    query = PricedQuery(
+        PriceSlot(None, "chat"), named("30d", NOW), {"images": 4 * PICO, "input": 250 * PICO // 10**6}, False
+    )
+    assert server.accounts.asked == [query]
+    for words in (
+        "$0.70",
+        "$0.1627",
+        "−$0.5373",
+        "2 events would have been refused",
+        "1 event is counted without",
+        "$0.01 per event",
+    ):
+        assert words in text, words
+    assert all(call.startswith("GET ") for call, _ in gateway.calls)
+    for name, value in FIELDS.items():
+        assert f'name="{name}" value="{value}"' in text
+    gateway.answers["POST /api/admin/pricing"] = shown(3)
+    status, headers, _ = await server.submit("/prices", **FIELDS)
+    assert (status, headers["Location"]) == (303, "/prices?done=set")
+    assert gateway.calls[-1] == ("POST /api/admin/pricing", body_of(new_row(FIELDS)))
+
+
+async def test_a_wrong_form_is_shown_again(server: Server, gateway: FakeGateway) -> None:
+    for path in ("/prices/preview", "/prices"):
+        status, _, text = await server.submit(path, **{**FIELDS, "base": "<b>"})
+        assert status == 400 and "Dollars per event must be dollars" in text and 'value="&lt;b&gt;"' in text
+    gateway.answers["POST /api/admin/pricing"] = invalid("action_type 'outcome_charge' is reserved")
+    status, _, text = await server.submit("/prices", **{**FIELDS, "action_type": "outcome_charge"})
+    assert status == 400 and "is reserved" in text
+    status, _, text = await server.submit("/prices/preview", **FIELDS, step="more")
+    assert status == 200 and 'name="quantity_6"' in text and 'name="quantity_7"' not in text
+    status, _, text = await server.submit("/prices/preview", **FIELDS, step="edit")
+    assert status == 200 and 'value="$2.50 per million"' in text
+
+
+async def test_a_form_begins_with_a_row_or_a_customer(server: Server, gateway: FakeGateway) -> None:
+    _, _, text = await server.get("/prices/new?like=2", **server.signed_in())
+    assert 'value="&lt;b&gt;"' in text and 'value="0.01"' in text
+    _, _, text = await server.get("/prices/new?customer_id=acme&action_type=chat", **server.signed_in())
+    assert 'value="acme"' in text and 'value="chat"' in text
+    assert (await server.get("/prices/new?like=77", **server.signed_in()))[0] == 404
+
+
+async def test_ending_a_price_asks_first(server: Server, gateway: FakeGateway) -> None:
+    status, _, text = await server.get("/prices/1/end", **server.signed_in())
+    assert status == 200 and "End this price?" in text
+    gateway.answers["DELETE /api/admin/pricing/1"] = {"success": True, "deleted_id": 1}
+    status, headers, _ = await server.submit("/prices/1/end")
+    assert (status, headers["Location"]) == (303, "/prices?done=ended")
+    assert gateway.calls[-1][0] == "DELETE /api/admin/pricing/1"
+    assert (await server.get("/prices/77/end", **server.signed_in()))[0] == 404

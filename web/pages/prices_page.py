@@ -1,0 +1,142 @@
+"""/prices: rows in force and past; set one after a preview of what it would have earned, and end one."""
+
+from urllib.parse import urlencode
+
+from aiohttp import hdrs, web
+
+from warehouse.account_rows import PricedQuery
+from warehouse.time_range import named
+from web import readings
+from web.pages import price_lists
+from web.routes import Audience, WebRoute
+from web.views import price_form
+from web.views.price_form import FormProblem
+from web.views.price_preview import preview, unit_rates
+from web.views.price_rows import PriceRow
+from web.visits import FORM_FIELD, Visit
+from web.web_refusals import Refusal, invalid
+
+PATH = "/prices"
+API = price_lists.API
+PERIOD = "30d"
+"""What a preview is made over."""
+MOST_ROWS = 200
+"""Rows that one page shows; a search finds the others."""
+MOST_CUSTOMERS = 20
+LISTS = {"0": "In force", "1": "History"}
+
+
+def routes() -> list[WebRoute]:
+    """Return the routes of this module."""
+    owner = Audience.OWNER
+    return [
+        WebRoute(hdrs.METH_GET, PATH, owner, _list),
+        WebRoute(hdrs.METH_POST, PATH, owner, _save),
+        WebRoute(hdrs.METH_GET, PATH + "/new", owner, _new),
+        WebRoute(hdrs.METH_POST, PATH + "/preview", owner, _preview),
+        WebRoute(hdrs.METH_GET, PATH + "/{id}/end", owner, _ask),
+        WebRoute(hdrs.METH_POST, PATH + "/{id}/end", owner, _end),
+    ]
+
+
+async def _list(visit: Visit) -> web.Response:
+    query = visit.query(("q", "history", "done"))
+    history, search = query.get("history", "0"), query.get("q", "").strip()
+    if history not in LISTS:
+        raise invalid("history must be 0 or 1")
+    if history == "1":
+        rows = await price_lists.with_past(visit.site.api)
+    else:
+        rows = sorted(await price_lists.in_force(visit.site.api), key=_place)
+    names = await readings.names(visit.site.reads, {row.slot.customer_id or "" for row in rows})
+    found = [row for row in rows if _is_found(row, search.casefold(), names.get(row.slot.customer_id or "", ""))]
+    return visit.page(
+        "prices.html",
+        rows=found[:MOST_ROWS],
+        found=len(found),
+        names=names,
+        search_text=search,
+        history=history,
+        lists=LISTS,
+        done={"set": "The price is in force.", "ended": "The price has ended."}.get(query.get("done", ""), ""),
+    )
+
+
+async def _new(visit: Visit) -> web.Response:
+    query = visit.query(("like", "customer_id", "action_type"))
+    like = query.pop("like", None)
+    return _form(visit, query if like is None else price_form.fields_of(await _row(visit, like)))
+
+
+async def _preview(visit: Visit) -> web.Response:
+    fields = await _fields(visit)
+    step = fields.pop("step", "")
+    if step in ("more", "edit"):
+        return _form(visit, fields, more=price_form.MORE_ROWS if step == "more" else 0)
+    try:
+        new = price_form.new_row(fields)
+    except FormProblem as problem:
+        return _form(visit, fields, str(problem))
+    in_force = await price_lists.in_force(visit.site.api)
+    time = named(PERIOD, visit.site.clock())
+    counted = await visit.site.accounts.priced(PricedQuery(new.slot, time, unit_rates(new), new.ignore_unknown))
+    shown = preview(new, [row.slot for row in in_force], counted)
+    lines = shown.customers[:MOST_CUSTOMERS]
+    return visit.page(
+        "price_preview.html",
+        new=new,
+        now=next((row for row in in_force if row.slot == new.slot), None),
+        preview=shown,
+        lines=lines,
+        names=await readings.names(visit.site.reads, {line.name for line in lines}),
+        fields=fields,
+    )
+
+
+async def _save(visit: Visit) -> web.Response:
+    fields = await _fields(visit)
+    try:
+        await visit.site.api.call("POST", API, price_form.body_of(price_form.new_row(fields)))
+    except FormProblem as problem:
+        return _form(visit, fields, str(problem))
+    except Refusal as refusal:
+        if refusal.status != 400:
+            raise
+        return _form(visit, fields, refusal.sentence)
+    return visit.see(f"{PATH}?{urlencode({'done': 'set'})}")
+
+
+async def _ask(visit: Visit) -> web.Response:
+    visit.query(())
+    return visit.page("price_end.html", row=await _row(visit, str(visit.number("id"))))
+
+
+async def _end(visit: Visit) -> web.Response:
+    await visit.site.api.call("DELETE", f"{API}/{visit.number('id')}")
+    return visit.see(f"{PATH}?{urlencode({'done': 'ended'})}")
+
+
+async def _fields(visit: Visit) -> dict[str, str]:
+    return {name: text for name, text in (await visit.form()).items() if name != FORM_FIELD}
+
+
+def _form(visit: Visit, fields: dict[str, str], problem: str = "", more: int = 0) -> web.Response:
+    rows = price_form.rows_of(fields, more)
+    return visit.page("price_form.html", 400 if problem else 200, fields=fields, rows=rows, problem=problem)
+
+
+async def _row(visit: Visit, id: str) -> PriceRow:
+    """Return a row in force by its id. Raises Refusal."""
+    for row in await price_lists.in_force(visit.site.api):
+        if str(row.id) == id:
+            return row
+    raise Refusal(404, "not_found", f"There is no price {id[:20]} in force.")
+
+
+def _place(row: PriceRow) -> tuple[str, ...]:
+    slot = row.slot
+    return slot.customer_id or "", slot.action, slot.model or "", slot.provider or ""
+
+
+def _is_found(row: PriceRow, search: str, name: str) -> bool:
+    return any(search in (text or "").casefold() for text in (*row.slot, name))

@@ -1,0 +1,80 @@
+"""Price rows as pages show them, from the API's JSON. Pure; money in pico-cents, times in ms.
+
+A page shows rates in dollars: per event, on success, per million tokens, and for as many units as a rate was set for.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from schemas.price_match import ANY, PriceSlot
+from web.exact_json import ms_of, ms_or_none, pico_of
+from web.formats import dollars_in_full, grouped
+
+MILLION = 10**6
+UNITS = {1: "unit", 10**3: "thousand", MILLION: "million", 10**9: "billion"}
+
+
+class UnitPrice(NamedTuple):
+    """A rate of a quantity: ``pico`` pico-cents for every ``per`` units."""
+
+    name: str
+    pico: int
+    per: int
+
+    @property
+    def words(self) -> str:
+        """``$2.50 per million``."""
+        return f"{dollars_in_full(self.pico)} per {UNITS.get(self.per, grouped(self.per))}"
+
+
+class PriceRow(NamedTuple):
+    """A row of prices. Money in pico-cents: ``base`` per event, ``token`` per token, ``bonus`` on success."""
+
+    id: int
+    slot: PriceSlot
+    base: int
+    token: int
+    bonus: int
+    rates: tuple[UnitPrice, ...]
+    ignore_unknown: bool
+    is_active: bool
+    created_at: int
+    ended_at: int | None
+
+    @property
+    def action(self) -> str:
+        """The action, or that it is for any."""
+        return "any action" if self.slot.action == ANY else self.slot.action
+
+    @property
+    def token_million(self) -> int:
+        """Pico-cents for a million tokens."""
+        return self.token * MILLION
+
+    @property
+    def words(self) -> str:
+        """All rates in one line; what is nothing is left out."""
+        parts = [
+            f"{dollars_in_full(self.base)} per event" if self.base else "",
+            f"{dollars_in_full(self.token_million)} per million tokens" if self.token else "",
+            f"{dollars_in_full(self.bonus)} on success" if self.bonus else "",
+            *(f"{one.name} {one.words}" for one in self.rates),
+        ]
+        return ", ".join(filter(None, parts)) or "free"
+
+
+def price_row(shown: Mapping[str, Any]) -> PriceRow:
+    """Return a row of GET /api/admin/pricing."""
+    rates = shown.get("rates") or {}
+    return PriceRow(
+        id=shown["id"],
+        slot=PriceSlot(shown["customer_id"], shown["action_type"], shown.get("model"), shown.get("provider")),
+        base=pico_of(shown["base_rate_cents"]),
+        token=pico_of(shown["token_rate_cents"]),
+        bonus=pico_of(shown["outcome_bonus_cents"]),
+        rates=tuple(UnitPrice(name, pico_of(one["rate"]), one["per"]) for name, one in rates.items()),
+        ignore_unknown=bool(shown.get("ignore_unknown")),
+        is_active=shown["is_active"],
+        created_at=ms_of(shown["created_at"]),
+        ended_at=ms_or_none(shown["ended_at"]),
+    )
