@@ -84,10 +84,15 @@ class NameRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class SeriesQuery(NamedTuple):
-    """A query for sums by bucket and key. The range lies on hours. ``most`` names get rows of their own."""
+    """A query for sums by bucket and key. The range lies on hours. ``most`` names get rows of their own.
+
+    ``agent`` and ``action``: only these; '' means any.
+    """
 
     start: int
     end: int
     bucket: Bucket
     key: RankKey
     most: int
+    agent: str = ""
+    action: str = ""

@@ -17,6 +17,7 @@ from aiohttp import web
 from schemas.settings import Settings
 from streams.listening import listen
 from streams.log import setup
+from warehouse.activity import open_activity
 from warehouse.dashboard import open_dashboard
 from web.application import application
 from web.gateway_api import GatewayApi
@@ -62,7 +63,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
-        await asyncio.gather(site.reads.close(), site.api.close())
+        await asyncio.gather(site.reads.close(), site.activity.close(), site.api.close())
 
 
 def make_site(settings: Settings) -> WebSite:
@@ -76,6 +77,7 @@ def make_site(settings: Settings) -> WebSite:
     return WebSite(
         settings=settings,
         reads=open_dashboard(settings),
+        activity=open_activity(settings),
         api=GatewayApi(settings.gateway_url, settings.admin_token),
         signer=SessionSigner(key, clock, secrets.token_hex),
         limits=LoginLimits(time.monotonic),

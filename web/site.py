@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from schemas.settings import Settings
+from warehouse.activity import ActivityReads
 from warehouse.dashboard import DashboardReads
 from web.gateway_api import GatewayApi
 from web.login_limits import LoginLimits
@@ -19,6 +20,7 @@ class WebSite:
 
     settings: Settings
     reads: DashboardReads
+    activity: ActivityReads
     api: GatewayApi
     signer: SessionSigner
     limits: LoginLimits

@@ -9,6 +9,7 @@ from warehouse.rows import EventRow
 from warehouse.time_range import TimeRange
 from web import formats, periods
 from web.views import series_chart
+from web.views.event_lines import EventLine, event_lines
 
 
 class Figure(NamedTuple):
@@ -30,18 +31,6 @@ class RankedLine(NamedTuple):
     events: int
     total: int
     share: int
-
-
-class EventLine(NamedTuple):
-    id: int
-    customer: str
-    customer_id: str
-    agent: str
-    action: str
-    tokens: int
-    outcome: str
-    price: int
-    at: int
 
 
 class Compared(NamedTuple):
@@ -96,7 +85,7 @@ def assemble(period: str, time: TimeRange, rows: OverviewRows) -> Overview:
         customers=_lines(rows.customers, rows.names, "agent"),
         agents=_lines(rows.agents, {}, "customer"),
         actions=_lines(rows.actions, {}, "customer"),
-        recent=[_event(row, rows.names) for row in rows.recent],
+        recent=event_lines(rows.recent, rows.names),
     )
 
 
@@ -145,17 +134,3 @@ def _lines(rows: Sequence[RankedRow], names: Mapping[str, str], peer: str) -> li
         share = max(total, 0) * 100 // largest if largest > 0 else 0
         lines.append(RankedLine(names.get(row.name, row.name), detail, row.events, total, share))
     return lines
-
-
-def _event(row: EventRow, names: Mapping[str, str]) -> EventLine:
-    return EventLine(
-        id=row.event_id,
-        customer=names.get(row.customer_id, row.customer_id),
-        customer_id=row.customer_id,
-        agent=row.agent_id,
-        action=row.action,
-        tokens=row.tokens,
-        outcome=row.outcome,
-        price=parse_cents(row.total),
-        at=row.recorded_at,
-    )

@@ -9,6 +9,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from schemas.settings import Settings, read
+from tests.unit.web.activity import FakeActivity
 from warehouse.dashboard_rows import (
     CountsRow,
     OutcomeCountRow,
@@ -139,12 +140,14 @@ class Server:
         self.now = NOW
         self.monotonic = 1000.0
         self.reads = FakeDashboard()
+        self.activity = FakeActivity()
         self._tokens = 0
         files = StaticFiles()
         self.signer = SessionSigner(b"key", lambda: self.now, self._token)
         self.site = WebSite(
             settings=self.settings,
             reads=self.reads,
+            activity=self.activity,
             api=GatewayApi(self.settings.gateway_url, ADMIN),
             signer=self.signer,
             limits=LoginLimits(lambda: self.monotonic),

@@ -1,6 +1,6 @@
--- Sums over all customers in a range of whole hours, without test entries, by {bucket} (hour or day) and {key}.
--- Keys that are not among the {most} largest of the whole range share the name ''. A bucket without entries has no
--- row. Written so that the projection `hourly` can answer it (see usage_hours.sql).
+-- Sums over all customers in a range of whole hours, without test entries, by {bucket} (hour or day) and {key}; of one
+-- agent or action, or ('') of all. Keys that are not among the {most} largest of the whole range share the name ''.
+-- A bucket without entries has no row. Written so that the projection `hourly` can answer it (see usage_hours.sql).
 WITH
     toStartOfHour(event_time) AS hour,
     toStartOfDay(toStartOfHour(event_time)) AS day
@@ -33,6 +33,8 @@ FROM
                 FROM rev.entries
                 WHERE test = false
                     AND kind IN ('event', 'charge', 'void')
+                    AND ({agent:String} = '' OR agent_id = {agent:String})
+                    AND ({action:String} = '' OR action = {action:String})
                     AND toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
                     AND toStartOfHour(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
                 GROUP BY at, key, kind, config_type
