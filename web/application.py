@@ -17,7 +17,15 @@ from aiohttp.typedefs import Handler
 from warehouse.errors import ReadsUnavailable
 from web import metrics
 from web.data import dashboard_api
-from web.pages import events_page, login_page, overview_page, probe_routes, static_routes
+from web.pages import (
+    events_page,
+    login_page,
+    outcomes_page,
+    overview_page,
+    probe_routes,
+    ranked_pages,
+    static_routes,
+)
 from web.routes import Audience, WebRoute
 from web.session_cookie import OwnerSession
 from web.site import WebSite
@@ -53,7 +61,9 @@ def table() -> list[WebRoute]:
     """Return every route of `rev web`."""
     return [
         *overview_page.routes(),
+        *ranked_pages.routes(),
         *events_page.routes(),
+        *outcomes_page.routes(),
         *login_page.routes(),
         *dashboard_api.routes(),
         *static_routes.routes(),

@@ -13,7 +13,10 @@ class Destination(NamedTuple):
 
 DESTINATIONS = (
     Destination("Overview", "/dashboard", "overview"),
+    Destination("Agents", "/agents", "agents"),
+    Destination("Actions", "/actions", "actions"),
     Destination("Events", "/events", "events"),
+    Destination("Outcomes", "/outcomes", "outcomes"),
 )
 REFERENCES = (Destination("API description", "/openapi.json", "code"),)
 """Links below the others."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import quote_plus
 
 from schemas.money import parse_cents
 from warehouse.dashboard_rows import PendingRow, RankedRow, SeriesRow, TotalsRow, VerdictsRow
@@ -24,13 +25,14 @@ class Figure(NamedTuple):
 
 
 class RankedLine(NamedTuple):
-    """A line of a ranking. ``share``: of the largest, in percent, as the bar behind it shows."""
+    """A line of a ranking. ``share``: of the largest, in percent, as the bar behind it shows. ``href``: its page."""
 
     name: str
     detail: str
     events: int
     total: int
     share: int
+    href: str = ""
 
 
 class Compared(NamedTuple):
@@ -82,9 +84,9 @@ def assemble(period: str, time: TimeRange, rows: OverviewRows) -> Overview:
         revenue=[_revenue(one) for one in rows.revenue],
         activity=_activity(rows),
         chart=series_chart.draw(rows.series, periods.buckets(period, time), periods.bucket(period)),
-        customers=_lines(rows.customers, rows.names, "agent"),
-        agents=_lines(rows.agents, {}, "customer"),
-        actions=_lines(rows.actions, {}, "customer"),
+        customers=_lines(rows.customers, rows.names, "agent", "/events?customer="),
+        agents=_lines(rows.agents, {}, "customer", "/agents?agent="),
+        actions=_lines(rows.actions, {}, "customer", "/actions?action="),
         recent=event_lines(rows.recent, rows.names),
     )
 
@@ -122,7 +124,7 @@ def _pending(outcomes: int) -> str:
     return "if it succeeds" if outcomes == 1 else f"if all {formats.grouped(outcomes)} succeed"
 
 
-def _lines(rows: Sequence[RankedRow], names: Mapping[str, str], peer: str) -> list[RankedLine]:
+def _lines(rows: Sequence[RankedRow], names: Mapping[str, str], peer: str, page: str) -> list[RankedLine]:
     totals = [parse_cents(row.total) for row in rows]
     largest = max([total for row, total in zip(rows, totals, strict=True) if not row.others], default=0)
     lines = []
@@ -132,5 +134,6 @@ def _lines(rows: Sequence[RankedRow], names: Mapping[str, str], peer: str) -> li
             continue
         detail = f"{formats.grouped(row.peers)} {peer}{'' if row.peers == 1 else 's'}"
         share = max(total, 0) * 100 // largest if largest > 0 else 0
-        lines.append(RankedLine(names.get(row.name, row.name), detail, row.events, total, share))
+        href = page + quote_plus(row.name)
+        lines.append(RankedLine(names.get(row.name, row.name), detail, row.events, total, share, href))
     return lines
