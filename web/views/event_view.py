@@ -25,7 +25,7 @@ WHAT = {
 WHAT_CHARGE_VOID = "Void of the charge"
 
 
-class EntryLine(NamedTuple):
+class HistoryLine(NamedTuple):
     """An entry in a history. ``reason``: of a void or rejection; ``verdict``: of what ended an outcome."""
 
     id: int
@@ -59,8 +59,8 @@ class EventView(NamedTuple):
     explanation: Explanation | None
     price: PriceRecord | None
     outcome: OutcomeStateRow | None
-    history: list[EntryLine]
-    void: EntryLine | None
+    history: list[HistoryLine]
+    void: HistoryLine | None
     metadata: str
     labels: list[tuple[str, str]]
     quantities: list[tuple[str, str]]
@@ -97,9 +97,9 @@ def assemble(
     )
 
 
-def entry_line(row: FullEntryRow) -> EntryLine:
+def entry_line(row: FullEntryRow) -> HistoryLine:
     """Return an entry as a line of a history."""
-    return EntryLine(
+    return HistoryLine(
         id=row.event_id,
         kind=row.kind,
         what=WHAT_CHARGE_VOID if row.config_type == "charge" else WHAT.get(row.kind, row.kind),

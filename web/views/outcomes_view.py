@@ -8,7 +8,7 @@ import msgspec
 from schemas.money import parse_cents
 from schemas.raw_json import NULL
 from warehouse.activity_rows import FullEntryRow, OutcomeStateRow
-from web.views.event_view import EntryLine, entry_line, is_void_of, pretty
+from web.views.event_view import HistoryLine, entry_line, is_void_of, pretty
 
 
 class OutcomeLine(NamedTuple):
@@ -38,9 +38,9 @@ class OutcomeView(NamedTuple):
     on_failure: int
     criteria: str
     evidence: str
-    history: list[EntryLine]
-    charge: EntryLine | None
-    void: EntryLine | None
+    history: list[HistoryLine]
+    charge: HistoryLine | None
+    void: HistoryLine | None
 
 
 class _Detail(msgspec.Struct, frozen=True):
