@@ -26,16 +26,16 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 async def pieces(reads: ActivityReads, search: EventSearch, most: int = MOST) -> AsyncIterator[bytes]:
-    """Yield the file in pieces. Raises ReadsUnavailable."""
-    yield _text([COLUMNS])
+    """Yield the file in pieces, the first with its first events. Raises ReadsUnavailable."""
+    head: list[Sequence[str]] = [COLUMNS]
     left = most
     while True:
         size = min(PAGE, left)
         rows = await reads.events(search._replace(limit=size + 1))
         here = rows[:size]
         voided = await reads.voided([row.event_id for row in here if row.kind == "event"])
-        if here:
-            yield _text([_cells(row, row.event_id in voided) for row in here])
+        yield _text([*head, *(_cells(row, row.event_id in voided) for row in here)])
+        head = []
         left -= len(here)
         if len(rows) <= size:
             return

@@ -70,20 +70,7 @@ async def _list(visit: Visit) -> web.Response:
 async def _export(visit: Visit) -> web.StreamResponse:
     search = filters.event_search(visit.query(filters.EVENT_FILTERS), event_export.PAGE)
     pieces = event_export.pieces(visit.site.activity, search)
-    first = await anext(pieces)
-    response = web.StreamResponse(
-        headers={
-            hdrs.CONTENT_TYPE: "text/csv; charset=utf-8",
-            hdrs.CONTENT_DISPOSITION: 'attachment; filename="events.csv"',
-        }
-    )
-    # a failure from here on breaks the transfer off, so that no half of a file passes for a whole one
-    await response.prepare(visit.request)
-    await response.write(first)
-    async for piece in pieces:
-        await response.write(piece)
-    await response.write_eof()
-    return response
+    return await visit.file("events.csv", "text/csv; charset=utf-8", pieces)
 
 
 async def _one(visit: Visit) -> web.Response:

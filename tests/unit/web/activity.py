@@ -18,6 +18,7 @@ from warehouse.activity_rows import (
     PriceSetRow,
     SumsQuery,
 )
+from warehouse.errors import ReadsUnavailable
 from warehouse.ledger_row import LedgerRow, rows_of
 from warehouse.rows import EventRow
 from warehouse.time_range import TimeRange
@@ -27,7 +28,7 @@ RATES = ("price_base", "price_token", "price_bonus", "price_on_success", "price_
 
 
 class FakeActivity:
-    """Filters events by position alone; ``searches`` keeps what was asked."""
+    """Filters events by position alone; ``searches`` keeps what was asked. ``fails_after``: so many searches."""
 
     def __init__(self) -> None:
         self.rows: list[EventRow] = []
@@ -38,8 +39,11 @@ class FakeActivity:
         self.parts: list[ComponentRow] = []
         self.states: list[OutcomeStateRow] = []
         self.searches: list[Any] = []
+        self.fails_after = 1_000_000
 
     async def events(self, search: EventSearch, since: int = 0) -> list[EventRow]:
+        if len(self.searches) >= self.fails_after:
+            raise ReadsUnavailable("activity_events")
         self.searches.append(search)
         rows = [
             row for row in self.rows if (row.recorded_at, row.event_id) < search.before and row.recorded_at >= since

@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from msgspec.structs import replace
@@ -103,6 +104,22 @@ async def test_an_export_is_bounded_and_says_so(monkeypatch: pytest.MonkeyPatch,
     _, *lines = text.splitlines()
     assert [int(line.split(",")[0]) for line in lines[:5]] == [0, 1, 2, 3, 4]
     assert lines[5:] == (["Cut after 5 events; narrow the filters to export the rest."] if cut else [])
+
+
+async def test_an_export_that_fails_in_the_middle_is_broken_off(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that half a file does not pass for a whole one; a failure at once is a page that says so."""
+    monkeypatch.setattr(event_export, "PAGE", 2)
+    server.activity.rows = [event(event_id=id, recorded_at=NOW - id) for id in range(6)]
+    for reads_before, broken in ((3, True), (1, False)):
+        server.activity.fails_after = len(server.activity.searches) + reads_before - 1
+        if broken:
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await server.get("/events.csv", **server.signed_in())
+        else:
+            status, _, text = await server.get("/events.csv", **server.signed_in())
+            assert status == 503 and "cannot be read" in text
 
 
 async def test_one_event_explains_its_price(server: Server) -> None:
