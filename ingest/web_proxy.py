@@ -69,9 +69,15 @@ class WebProxy:
                 status=upstream.status, reason=upstream.reason, headers=kept(upstream.headers)
             )
             await response.prepare(request)
-            async for piece in upstream.content.iter_any():
-                await response.write(piece)
-            await response.write_eof()
+            try:
+                async for piece in upstream.content.iter_any():
+                    await response.write(piece)
+                await response.write_eof()
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                # its head is sent already: broken off, half a page does not pass for a whole one
+                _log.warning("web broke off", request_id=request[REQUEST_ID], error=repr(error)[:300])
+                if request.transport is not None:
+                    request.transport.abort()
             return response
 
 

@@ -86,7 +86,7 @@ class NameRow(msgspec.Struct, frozen=True, gc=False):
 class SeriesQuery(NamedTuple):
     """A query for sums by bucket and key. The range lies on hours. ``most`` names get rows of their own.
 
-    ``customer``: only this one; '' means all. ``test``: the test entries or the others.
+    ``customer``, ``agent`` and ``action``: only these; '' means any. ``test``: the test entries or the others.
     """
 
     start: int
@@ -96,3 +96,5 @@ class SeriesQuery(NamedTuple):
     most: int
     customer: str = ""
     test: bool = False
+    agent: str = ""
+    action: str = ""

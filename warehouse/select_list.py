@@ -8,7 +8,7 @@ from functools import cache
 import msgspec
 
 _AMOUNTS = {name: f"{name}_cents" for name in ("base", "token", "bonus", "quantity", "total")}
-_RATES = ("price_base", "price_token", "price_bonus")
+_RATES = ("price_base", "price_token", "price_bonus", "price_on_success", "price_on_failure")
 _TIMES = ("expires_at", "event_time", "recorded_at")
 _LINE = "Tuple(component String, quantity String, rate String, per UInt64, cents String)"
 EXPRESSIONS: dict[str, str] = {

@@ -3,7 +3,8 @@
 How a page is added, say /customers:
 
 1. Query: a file in warehouse/sql/queries, its row in warehouse/dashboard_rows.py, its read in
-   warehouse/dashboard.py. Test the SQL against plain Python in tests/integration/web/test_dashboard_reads.py.
+   warehouse/dashboard.py (sums) or warehouse/activity.py (single events and outcomes, one agent or action). Test
+   the SQL against plain Python in tests/integration/web/test_dashboard_reads.py or test_activity_reads.py.
    What is not in ClickHouse (prices, keys, webhooks) is asked of the gateway: web/gateway_api.py.
 2. View: web/views/customers_view.py turns rows into what the page shows. Pure: money is an integer of pico-cents
    and times are ms until a template formats them (web/formats.py). Test it in tests/unit/web.

@@ -20,11 +20,14 @@ from web.data import dashboard_api
 from web.pages import (
     audit_page,
     customers_page,
+    events_page,
     keys_page,
     login_page,
+    outcomes_page,
     overview_page,
     prices_page,
     probe_routes,
+    ranked_pages,
     static_routes,
 )
 from web.routes import Audience, WebRoute
@@ -47,6 +50,7 @@ SECURITY = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_REQUEST_ID = web.RequestKey("request_id", str)
 _SAFE = {hdrs.METH_GET, hdrs.METH_HEAD}
 _SENTENCES = {
     404: "There is nothing at this address.",
@@ -65,6 +69,9 @@ def table() -> list[WebRoute]:
         *prices_page.routes(),
         *keys_page.routes(),
         *audit_page.routes(),
+        *ranked_pages.routes(),
+        *events_page.routes(),
+        *outcomes_page.routes(),
         *login_page.routes(),
         *dashboard_api.routes(),
         *static_routes.routes(),
@@ -75,6 +82,7 @@ def table() -> list[WebRoute]:
 def application(site: WebSite) -> web.Application:
     """Return `rev web` as an aiohttp application."""
     app = web.Application(middlewares=[_middleware(site)], client_max_size=MAX_FORM)
+    app.on_response_prepare.append(_set_headers)
     for route in table():
         app.router.add_route(route.method, route.path, _admitting(site, route))
     return app
@@ -125,6 +133,7 @@ def _middleware(site: WebSite) -> Any:
     async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = time.perf_counter()
         id = request.headers.get("X-Request-Id") or uuid4().hex
+        request[_REQUEST_ID] = id
         try:
             response = await handler(request)
         except Refusal as refusal:
@@ -143,7 +152,7 @@ def _middleware(site: WebSite) -> Any:
             sentence = "An unexpected error; it is logged under this request id."
             response = refused(site, request, Refusal(500, "internal", sentence), id)
         if not response.prepared:
-            _finish(request, response, id)
+            _compress(response)
         resource = request.match_info.route.resource
         route = resource.canonical if resource is not None else "none"
         metrics.request_seconds(route, response.status).observe(time.perf_counter() - began)
@@ -152,12 +161,15 @@ def _middleware(site: WebSite) -> Any:
     return around
 
 
-def _finish(request: web.Request, response: web.StreamResponse, id: str) -> None:
-    """Set the headers that every answer has."""
-    response.headers["X-Request-Id"] = id
+async def _set_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Set the headers that every answer has, also one that is streamed."""
+    response.headers["X-Request-Id"] = request.get(_REQUEST_ID, "")
     for name, value in SECURITY.items():
         response.headers[name] = value
     response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+
+
+def _compress(response: web.StreamResponse) -> None:
     encoded = hdrs.CONTENT_ENCODING in response.headers
     if isinstance(response, web.Response) and not encoded and (response.content_length or 0) >= COMPRESSED_FROM:
         response.enable_compression()

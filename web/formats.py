@@ -44,6 +44,14 @@ def cents(pico: int) -> str:
     return f"{format_cents(pico)} cent{'' if format_cents(pico) == '1' else 's'}"
 
 
+def exact_cents(pico: int) -> Markup:
+    """Return an exact amount in cents, the dollars on hover: ``1.47 ¢``."""
+    text = format_cents(pico)
+    return Markup('<data class="money" value="{}" title="{}">{} ¢</data>').format(
+        text, dollars_in_full(pico), text.replace("-", MINUS)
+    )
+
+
 def money(pico: int) -> Markup:
     """Return a sum: dollars rounded to two decimals, the exact cents on hover."""
     return Markup('<data class="money" value="{}" title="{}">{}</data>').format(

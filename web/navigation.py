@@ -14,6 +14,10 @@ class Destination(NamedTuple):
 DESTINATIONS = (
     Destination("Overview", "/dashboard", "overview"),
     Destination("Customers", "/customers", "customers"),
+    Destination("Agents", "/agents", "agents"),
+    Destination("Actions", "/actions", "actions"),
+    Destination("Events", "/events", "events"),
+    Destination("Outcomes", "/outcomes", "outcomes"),
     Destination("Prices", "/prices", "prices"),
     Destination("API keys", "/keys", "key"),
     Destination("Audit", "/audit", "audit"),

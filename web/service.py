@@ -18,6 +18,7 @@ from schemas.settings import Settings
 from streams.listening import listen
 from streams.log import setup
 from warehouse.accounts import open_accounts
+from warehouse.activity import open_activity
 from warehouse.dashboard import open_dashboard
 from warehouse.queries import open_reads
 from web.application import application
@@ -64,7 +65,9 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
-        await asyncio.gather(site.reads.close(), site.ledger.close(), site.accounts.close(), site.api.close())
+        await asyncio.gather(
+            site.reads.close(), site.ledger.close(), site.accounts.close(), site.activity.close(), site.api.close()
+        )
 
 
 def make_site(settings: Settings) -> WebSite:
@@ -80,6 +83,7 @@ def make_site(settings: Settings) -> WebSite:
         reads=open_dashboard(settings),
         ledger=open_reads(settings),
         accounts=open_accounts(settings),
+        activity=open_activity(settings),
         api=GatewayApi(settings.gateway_url, settings.admin_token),
         signer=SessionSigner(key, clock, secrets.token_hex),
         limits=LoginLimits(time.monotonic),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from schemas.settings import Settings
 from warehouse.accounts import AccountReads
+from warehouse.activity import ActivityReads
 from warehouse.dashboard import DashboardReads
 from warehouse.queries import Reads
 from web.gateway_api import GatewayApi
@@ -23,6 +24,7 @@ class WebSite:
     reads: DashboardReads
     ledger: Reads
     accounts: AccountReads
+    activity: ActivityReads
     api: GatewayApi
     signer: SessionSigner
     limits: LoginLimits

@@ -14,6 +14,8 @@ HELPERS = {
     "price": formats.price,
     "dollars": formats.dollars,
     "grouped": formats.grouped,
+    "exact_cents": formats.exact_cents,
+    "dollars_in_full": formats.dollars_in_full,
     "short": formats.short,
     "moment": formats.moment,
 }

@@ -1,11 +1,12 @@
 """One request, as a handler sees it: the site, the session, and the ways to answer."""
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from aiohttp import web
+import structlog
+from aiohttp import hdrs, web
 
 from web.session_cookie import OwnerSession
 from web.site import WebSite
@@ -18,6 +19,7 @@ FORM_HEADER = "X-Form-Token"
 MAX_DIGITS = 18
 """Digits of a number in a path; an id has fewer."""
 _encode = msgspec.json.Encoder().encode
+_log = structlog.get_logger("web")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,29 @@ class Visit:
     def json(self, answer: msgspec.Struct) -> web.Response:
         """Return a struct as JSON."""
         return web.Response(body=_encode(answer), content_type="application/json")
+
+    async def file(self, name: str, content_type: str, pieces: AsyncIterator[bytes]) -> web.StreamResponse:
+        """Send a file in pieces. Raises what the first piece raises.
+
+        A later failure is logged and breaks the transfer off, so that half a file does not pass for a whole one.
+        """
+        first = await anext(pieces)
+        disposition = f'attachment; filename="{name}"'
+        headers = {hdrs.CONTENT_TYPE: content_type, hdrs.CONTENT_DISPOSITION: disposition}
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(self.request)
+        try:
+            await response.write(first)
+            async for piece in pieces:
+                await response.write(piece)
+            await response.write_eof()
+        except ConnectionError:
+            pass  # the reader went away
+        except Exception as error:
+            _log.exception("a file was broken off", path=self.request.path, error=repr(error))
+            if self.request.transport is not None:
+                self.request.transport.abort()
+        return response
 
     def see(self, path: str) -> web.Response:
         """Send the browser to another page of this server."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import quote_plus
 
 from schemas.money import parse_cents
 from warehouse.dashboard_rows import PendingRow, RankedRow, SeriesRow, TotalsRow, VerdictsRow
@@ -9,6 +10,7 @@ from warehouse.rows import EventRow
 from warehouse.time_range import TimeRange
 from web import formats, periods
 from web.views import series_chart
+from web.views.event_lines import EventLine, event_lines
 
 
 class Figure(NamedTuple):
@@ -23,25 +25,14 @@ class Figure(NamedTuple):
 
 
 class RankedLine(NamedTuple):
-    """A line of a ranking. ``share``: of the largest, in percent, as the bar behind it shows."""
+    """A line of a ranking. ``share``: of the largest, in percent, as the bar behind it shows. ``href``: its page."""
 
     name: str
     detail: str
     events: int
     total: int
     share: int
-
-
-class EventLine(NamedTuple):
-    id: int
-    customer: str
-    customer_id: str
-    agent: str
-    action: str
-    tokens: int
-    outcome: str
-    price: int
-    at: int
+    href: str = ""
 
 
 class Compared(NamedTuple):
@@ -93,10 +84,10 @@ def assemble(period: str, time: TimeRange, rows: OverviewRows) -> Overview:
         revenue=[_revenue(one) for one in rows.revenue],
         activity=_activity(rows),
         chart=series_chart.draw(rows.series, periods.buckets(period, time), periods.bucket(period)),
-        customers=_lines(rows.customers, rows.names, "agent"),
-        agents=_lines(rows.agents, {}, "customer"),
-        actions=_lines(rows.actions, {}, "customer"),
-        recent=[_event(row, rows.names) for row in rows.recent],
+        customers=_lines(rows.customers, rows.names, "agent", "/events?customer="),
+        agents=_lines(rows.agents, {}, "customer", "/agents?agent="),
+        actions=_lines(rows.actions, {}, "customer", "/actions?action="),
+        recent=event_lines(rows.recent, rows.names),
     )
 
 
@@ -133,7 +124,7 @@ def _pending(outcomes: int) -> str:
     return "if it succeeds" if outcomes == 1 else f"if all {formats.grouped(outcomes)} succeed"
 
 
-def _lines(rows: Sequence[RankedRow], names: Mapping[str, str], peer: str) -> list[RankedLine]:
+def _lines(rows: Sequence[RankedRow], names: Mapping[str, str], peer: str, page: str) -> list[RankedLine]:
     totals = [parse_cents(row.total) for row in rows]
     largest = max([total for row, total in zip(rows, totals, strict=True) if not row.others], default=0)
     lines = []
@@ -143,19 +134,6 @@ def _lines(rows: Sequence[RankedRow], names: Mapping[str, str], peer: str) -> li
             continue
         detail = f"{formats.grouped(row.peers)} {peer}{'' if row.peers == 1 else 's'}"
         share = max(total, 0) * 100 // largest if largest > 0 else 0
-        lines.append(RankedLine(names.get(row.name, row.name), detail, row.events, total, share))
+        href = page + quote_plus(row.name)
+        lines.append(RankedLine(names.get(row.name, row.name), detail, row.events, total, share, href))
     return lines
-
-
-def _event(row: EventRow, names: Mapping[str, str]) -> EventLine:
-    return EventLine(
-        id=row.event_id,
-        customer=names.get(row.customer_id, row.customer_id),
-        customer_id=row.customer_id,
-        agent=row.agent_id,
-        action=row.action,
-        tokens=row.tokens,
-        outcome=row.outcome,
-        price=parse_cents(row.total),
-        at=row.recorded_at,
-    )

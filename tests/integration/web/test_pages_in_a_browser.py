@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,16 @@ PAGES = {
     "price-form": "/prices/new",
     "keys": "/keys",
     "audit": "/audit",
+    "agents": "/agents",
+    "agent": "/agents?agent=%3Cscript%3Ealert(1)%3C/script%3E",
+    "actions": "/actions",
+    "action": "/actions?action=completion",
+    "events": "/events?mode=both",
+    "event": "/events/{event}",
+    "outcomes": "/outcomes",
+    "outcome": "/outcomes/{outcome}",
 }
+"""``{event}`` and ``{outcome}``: ids of those that the test made."""
 WIDTHS = {1280: 900, 390: 844}
 SCHEMES = ("light", "dark")
 MOST_BYTES = 250_000
@@ -98,20 +108,45 @@ async def keep(tab: Watched, name: str) -> None:
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_every_page_is_whole_at_this_width(
-    owner: Owner, open_tab: Callable[..., Any], width: int, scheme: str
+    owner: Owner, open_tab: Callable[..., Any], eventually: Any, width: int, scheme: str
 ) -> None:
     """No error, no other host, nothing wider than the window, nothing that moves after it was drawn."""
     key = await owner.key("browser-corp", customer_name="<img src=x onerror=alert(1)>")
     body = {"agent_id": "<script>alert(1)</script>", "action": "completion", "tokens": 9, "outcome": "success"}
-    assert (await owner.call("POST", "/v1/meter", body, key))[0] == 201
+    status, made = await owner.call("POST", "/v1/meter", {**body, "metadata": {"<b>": 1}, "model": "gpt-4o"}, key)
+    assert status == 201
+    ids = {"event": made["event_id"], "outcome": await _outcome(owner, key, f"{width}-{scheme}")}
+
+    async def there() -> bool:
+        (row,) = await owner.sql(f"SELECT count() AS n FROM rev.entries WHERE event_id = {made['event_id']}"
+                                 f" OR outcome_id = '{ids['outcome']}'")  # fmt: skip
+        return bool(row["n"] == "3")
+
+    await eventually(there)
     tab = await open_tab(width, scheme)
     await sign_in(tab, owner)
     for name, path in PAGES.items():
-        await tab.page.goto(owner.url + path, wait_until="networkidle")
+        answer = await tab.page.goto(owner.url + path.format(**ids), wait_until="load")
+        assert answer.status == 200, name
         assert await tab.page.evaluate("document.documentElement.scrollWidth") == width
         assert await tab.page.evaluate("window.shift") < 0.01
+        # no table is wider than its card: nothing in it is cut off
+        wide = "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth).length"
+        assert await tab.page.evaluate(wide) == 0, name
         await keep(tab, name)
     tab.check()
+
+
+async def _outcome(owner: Owner, key: str, name: str) -> str:
+    """The id of an outcome that succeeded; another one stays open."""
+    for task in (f"open-{name}", f"done-{name}"):
+        due = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+        body = {"task_id": task, "agent_id": "agent-sdr", "success_criteria": {"meetings": 1}, "price_on_success": 4900}
+        status, made = await owner.call("POST", "/v1/outcomes", {**body, "expires_at": due}, key)
+        assert status == 201, made
+    status, _ = await owner.call("POST", f"/v1/outcomes/{task}/resolve", {"success": True, "evidence": {"a": 1}}, key)
+    assert status == 200
+    return str(made["outcome_id"])
 
 
 async def test_a_person_looks_around(owner: Owner, open_tab: Callable[..., Any]) -> None:

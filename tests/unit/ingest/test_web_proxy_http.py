@@ -29,6 +29,13 @@ class Pages:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request)
         self.bodies.append(await request.read())
+        if request.path == "/broken":
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(b"half")
+            assert request.transport is not None
+            request.transport.abort()
+            return response
         if request.path != "/stream":
             cookies = [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]
             headers = [*cookies, ("Connection", "X-Own"), ("X-Own", "1"), ("X-Kept", "2")]
@@ -161,3 +168,10 @@ async def test_while_web_is_away_one_sentence_says_so(gateway: Gateway) -> None:
                 assert (response.status, (await response.json())["code"]) == (503, "pages_unavailable")
         await runner.cleanup()
         await proxy.close()
+
+
+async def test_half_a_page_does_not_pass_for_a_whole_one(passing: Passing) -> None:
+    """Pages that break off in the middle do so for the person, too, and the next one is served."""
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await passing.get("/broken")
+    assert (await passing.get("/dashboard")).status == 203

@@ -9,6 +9,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from schemas.settings import Settings, read
+from tests.unit.web.activity import FakeActivity
 from warehouse.account_rows import CustomerQuery, CustomerRow, PricedQuery, PricedRow
 from warehouse.dashboard_rows import (
     CountsRow,
@@ -167,6 +168,7 @@ class Server:
         self.reads = FakeDashboard()
         self.ledger = MemoryReads()
         self.accounts = FakeAccounts()
+        self.activity = FakeActivity()
         self._tokens = 0
         files = StaticFiles()
         self.signer = SessionSigner(b"key", lambda: self.now, self._token)
@@ -175,6 +177,7 @@ class Server:
             reads=self.reads,
             ledger=self.ledger,
             accounts=self.accounts,
+            activity=self.activity,
             api=GatewayApi(self.settings.gateway_url, ADMIN),
             signer=self.signer,
             limits=LoginLimits(lambda: self.monotonic),

@@ -1,6 +1,6 @@
--- Sums over one customer or ('') all in a range of whole hours, of test entries or the others, by {bucket} (hour or day)
--- and {key}. Keys that are not among the {most} largest of the whole range share the name ''. A bucket without entries
--- has no row. Written so that the projection `hourly` can answer it (see usage_hours.sql).
+-- Sums over one customer, agent or action or ('') all, in a range of whole hours, of test entries or the others, by
+-- {bucket} (hour or day) and {key}. Keys that are not among the {most} largest of the whole range share the name ''.
+-- A bucket without entries has no row. Written so that the projection `hourly` can answer it (see usage_hours.sql).
 WITH
     toStartOfHour(event_time) AS hour,
     toStartOfDay(toStartOfHour(event_time)) AS day
@@ -34,6 +34,8 @@ FROM
                 WHERE test = {test:Bool}
                     AND ({customer:String} = '' OR customer_id = {customer:String})
                     AND kind IN ('event', 'charge', 'void')
+                    AND ({agent:String} = '' OR agent_id = {agent:String})
+                    AND ({action:String} = '' OR action = {action:String})
                     AND toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
                     AND toStartOfHour(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
                 GROUP BY at, key, kind, config_type
