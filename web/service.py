@@ -19,6 +19,7 @@ from streams.listening import listen
 from streams.log import setup
 from warehouse.dashboard import open_dashboard
 from web.application import application
+from web.default_prices import DefaultPrices
 from web.gateway_api import GatewayApi
 from web.login_limits import LoginLimits
 from web.session_cookie import SessionSigner, signing_key
@@ -73,10 +74,12 @@ def make_site(settings: Settings) -> WebSite:
         return time.time_ns() // 1_000_000
 
     key = signing_key(settings.secret_key, settings.admin_token, secrets.token_bytes)
+    api = GatewayApi(settings.gateway_url, settings.admin_token)
     return WebSite(
         settings=settings,
         reads=open_dashboard(settings),
-        api=GatewayApi(settings.gateway_url, settings.admin_token),
+        api=api,
+        prices=DefaultPrices(api, clock),
         signer=SessionSigner(key, clock, secrets.token_hex),
         limits=LoginLimits(time.monotonic),
         files=files,

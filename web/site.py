@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from schemas.settings import Settings
 from warehouse.dashboard import DashboardReads
+from web.default_prices import DefaultPrices
 from web.gateway_api import GatewayApi
 from web.login_limits import LoginLimits
 from web.session_cookie import SessionSigner
@@ -20,6 +21,7 @@ class WebSite:
     settings: Settings
     reads: DashboardReads
     api: GatewayApi
+    prices: DefaultPrices
     signer: SessionSigner
     limits: LoginLimits
     files: StaticFiles

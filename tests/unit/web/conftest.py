@@ -24,12 +24,14 @@ from warehouse.errors import ReadsUnavailable
 from warehouse.rows import EventRow
 from warehouse.time_range import TimeRange
 from web.application import application
+from web.default_prices import DefaultPrices
 from web.gateway_api import GatewayApi
 from web.login_limits import LoginLimits
 from web.session_cookie import SessionSigner
 from web.site import WebSite
 from web.static_files import StaticFiles
 from web.templating import Templates
+from web.web_refusals import away
 
 ADMIN = "the-admin-token"
 NOW = 1_777_204_800_000
@@ -131,6 +133,23 @@ class FakeDashboard:
         self.available = False
 
 
+class FakeGateway:
+    """The gateway's API, away until a test sets the pages of its price list. ``asked`` keeps the calls."""
+
+    def __init__(self) -> None:
+        self.pages: list[list[dict[str, Any]]] = []
+        self.asked: list[tuple[str, str, Any]] = []
+
+    async def call(self, method: str, path: str, body: Any = None) -> Any:
+        self.asked.append((method, path, body))
+        if not self.pages:
+            raise away("the API does not answer")
+        _, found, cursor = path.partition("&cursor=")
+        number = int(cursor) if found else 0
+        more = number + 1 < len(self.pages)
+        return {"configs": self.pages[number], "next_cursor": str(number + 1) if more else None}
+
+
 class Server:
     """A running `rev web` and a browser without cookies of its own."""
 
@@ -142,10 +161,13 @@ class Server:
         self._tokens = 0
         files = StaticFiles()
         self.signer = SessionSigner(b"key", lambda: self.now, self._token)
+        api = GatewayApi(self.settings.gateway_url, ADMIN)
+        self.gateway = FakeGateway()
         self.site = WebSite(
             settings=self.settings,
             reads=self.reads,
-            api=GatewayApi(self.settings.gateway_url, ADMIN),
+            api=api,
+            prices=DefaultPrices(self.gateway, lambda: self.now),
             signer=self.signer,
             limits=LoginLimits(lambda: self.monotonic),
             files=files,
