@@ -17,7 +17,7 @@ from aiohttp.typedefs import Handler
 from warehouse.errors import ReadsUnavailable
 from web import metrics
 from web.data import dashboard_api
-from web.pages import landing_page, login_page, overview_page, probe_routes, static_routes
+from web.pages import docs_pages, landing_page, login_page, overview_page, probe_routes, signup_page, static_routes
 from web.routes import Audience, WebRoute
 from web.session_cookie import OwnerSession
 from web.site import WebSite
@@ -52,6 +52,8 @@ def table() -> list[WebRoute]:
     """Return every route of `rev web`."""
     return [
         *landing_page.routes(),
+        *docs_pages.routes(),
+        *signup_page.routes(),
         *overview_page.routes(),
         *login_page.routes(),
         *dashboard_api.routes(),

@@ -12,5 +12,5 @@ class Destination(NamedTuple):
 
 
 DESTINATIONS = (Destination("Overview", "/dashboard", "overview"),)
-REFERENCES = (Destination("API description", "/openapi.json", "code"),)
+REFERENCES = (Destination("Docs", "/docs", "docs"), Destination("API description", "/openapi.json", "code"))
 """Links below the others."""

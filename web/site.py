@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from schemas.settings import Settings
 from warehouse.dashboard import DashboardReads
+from web.attempt_limits import AttemptLimits
 from web.default_prices import DefaultPrices
+from web.documents import Documents
 from web.gateway_api import GatewayApi
-from web.login_limits import LoginLimits
 from web.session_cookie import SessionSigner
 from web.static_files import StaticFiles
 from web.templating import Templates
@@ -23,9 +24,12 @@ class WebSite:
     api: GatewayApi
     prices: DefaultPrices
     signer: SessionSigner
-    limits: LoginLimits
+    limits: AttemptLimits
+    """Of logins."""
+    signups: AttemptLimits
     files: StaticFiles
     templates: Templates
+    documents: Documents
     clock: Callable[[], int]
 
     def is_admin_token(self, given: str) -> bool:

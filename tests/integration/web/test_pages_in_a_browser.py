@@ -15,7 +15,13 @@ import pytest
 from tests.integration.web.owner import Owner
 
 pytestmark = pytest.mark.integration
-PAGES = {"overview": "/dashboard"}
+PAGES = {
+    "overview": "/dashboard",
+    "landing": "/",
+    "pricing": "/pricing",
+    "signup": "/signup",
+    "docs": "/docs/api",
+}
 WIDTHS = {1280: 900, 390: 844}
 SCHEMES = ("light", "dark")
 MOST_BYTES = 250_000
