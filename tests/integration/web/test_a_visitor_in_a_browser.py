@@ -1,9 +1,10 @@
-"""A visitor in Debian's chromium: reads the landing page, moves the sliders, signs up, sends the first event, is charged."""
+"""A visitor in Debian's chromium: moves the sliders, signs up, sends the first event and is charged for it."""
 
 import re
 import shlex
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ async def send_as_curl(owner: Owner, command: str) -> tuple[int, Any]:
     """Send the request of a curl command, its words as a shell would read them."""
     words = shlex.split(command.replace("\\\n", " "))
     assert words[0] == "curl" and words[1] == owner.url + "/v1/meter"
-    headers = dict(value.split(": ", 1) for flag, value in zip(words, words[1:], strict=False) if flag == "-H")
+    headers = dict(value.split(": ", 1) for flag, value in pairwise(words) if flag == "-H")
     body = words[words.index("-d") + 1]
     async with owner.session.post(words[1], data=body, headers=headers) as answer:
         return answer.status, await answer.json()
