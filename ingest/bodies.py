@@ -164,14 +164,26 @@ class LooseBatchBody(msgspec.Struct, forbid_unknown_fields=True):
     import_id: str | None = None
 
 
+class SignupBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Who signed up, and the UTM parameters of the link that led there."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("email",)
+
+    email: Name | None = None
+    utm_source: Name | None = None
+    utm_medium: Name | None = None
+    utm_campaign: Name | None = None
+
+
 class KeyBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A new API key. ``test``: its events stay out of the totals."""
+    """A new API key. ``test``: its events stay out of the totals. ``signup``: its new customer signed up itself."""
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("customer_id",)
 
     customer_id: Owner | None = None
     customer_name: Name | None = None
     test: bool | None = None
+    signup: SignupBody | None = None
 
 
 class PriceBody(msgspec.Struct, forbid_unknown_fields=True):

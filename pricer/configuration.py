@@ -81,11 +81,19 @@ class ConfigChange(ConfigTransaction):
     @make.register
     def _(self, command: CreateKey) -> None:
         customer_id, name = command.customer_id, command.customer_name
+        signed_up: msgspec.Raw | None = None
+        if customer_id == PLATFORM and command.signup is not None:
+            raise ConfigRefused(400, "invalid_request", f"customer id {customer_id!r} is reserved")
         if customer_id != PLATFORM:
             _check_customer(customer_id)
             customer = self._customer(customer_id)
             if customer is None:
-                self._put_customer(config.Customer(customer_id, self.record.at, name))
+                new = config.Customer(customer_id, self.record.at, name)
+                self._put_customer(new)
+                signed_up = objects.signup_object(command.signup, new) if command.signup is not None else None
+            elif command.signup is not None:
+                # a stranger must not get a key of a customer that is already there
+                raise ConfigRefused(409, "customer_exists", f"customer {customer_id!r} exists already")
             else:
                 kept = name if customer.name is None else customer.name
                 after = msgspec.structs.replace(customer, name=kept, metered=False)
@@ -105,6 +113,8 @@ class ConfigChange(ConfigTransaction):
         self._put_key(key)
         self.result = objects.key_object(key)
         self.enter("key.created", command.actor, self.result)
+        if signed_up is not None:
+            self.enter("signup.created", command.actor, signed_up)
 
     @make.register
     def _(self, command: RevokeKey) -> None:

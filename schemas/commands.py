@@ -178,8 +178,20 @@ class Genesis(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     prices: list[SeedPrice]
 
 
+class Signup(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who signed up, and the UTM parameters of the link that led there."""
+
+    email: str
+    utm_source: str | None = None
+    utm_medium: str | None = None
+    utm_campaign: str | None = None
+
+
 class CreateKey(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="key.create"):
-    """A new API key. Its secret never enters the log, only its hash (SHA-256, hex) and mask."""
+    """A new API key. Its secret never enters the log, only its hash (SHA-256, hex) and mask.
+
+    With a ``signup`` the customer is new, too: an existing one refuses the command.
+    """
 
     customer_id: str
     hash: str
@@ -187,6 +199,7 @@ class CreateKey(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comm
     customer_name: str | None = None
     test: bool = False
     actor: str = "admin"
+    signup: Signup | None = None
 
 
 class RevokeKey(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="key.revoke"):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
-from schemas.commands import OnExpiry, Rates, Void
+from schemas.commands import OnExpiry, Rates, Signup, Void
 from schemas.compiled import dict_of
 from schemas.config import ApiKey, Customer, Price
 from schemas.entries import Verdict
@@ -72,6 +72,18 @@ class PriceObject(msgspec.Struct, frozen=True, kw_only=True):
     provider: str | UnsetType = UNSET
     rates: dict[str, RateObject] | UnsetType = UNSET
     ignore_unknown: bool | UnsetType = UNSET
+
+
+class SignupObject(msgspec.Struct, frozen=True):
+    """A sign-up, as the audit trail shows it."""
+
+    customer_id: str
+    name: str | None
+    email: str
+    utm_source: str | None
+    utm_medium: str | None
+    utm_campaign: str | None
+    created_at: str
 
 
 class CustomerObject(msgspec.Struct, frozen=True):
@@ -237,6 +249,22 @@ def price_object(price: Price) -> msgspec.Raw:
 
 def customer_object(customer: Customer) -> msgspec.Raw:
     return msgspec.Raw(_encode(customer_shown(customer)))
+
+
+def signup_object(signup: Signup, customer: Customer) -> msgspec.Raw:
+    return msgspec.Raw(
+        _encode(
+            SignupObject(
+                customer_id=customer.customer_id,
+                name=customer.name,
+                email=signup.email,
+                utm_source=signup.utm_source,
+                utm_medium=signup.utm_medium,
+                utm_campaign=signup.utm_campaign,
+                created_at=iso(customer.created_at),
+            )
+        )
+    )
 
 
 def deleted(id: int) -> msgspec.Raw:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from schemas.limits import DAY
 from schemas.secrets import KEY_BYTES, SecretError, read_key
 
+LOOPBACK = "127.0.0.1"
 MAX_WINDOW = 35 * DAY
 MAX_TTL = 100 * 365 * DAY
 """Maximum time until an event's own expires_at; far inside ClickHouse's DateTime64."""
@@ -100,6 +101,11 @@ def choice(name: str, text: str, words: tuple[str, ...]) -> str:
     return text
 
 
+def _signup_default(env: Mapping[str, str]) -> str:
+    """Return on for an address that only this machine reaches."""
+    return "on" if (env.get("REV_HTTP_HOST") or LOOPBACK) in (LOOPBACK, "localhost", "::1") else "off"
+
+
 class Settings(NamedTuple):
     """The settings of the services; `rev up` fills in the addresses for its children."""
 
@@ -127,6 +133,8 @@ class Settings(NamedTuple):
     """REV_ADMIN_TOKEN; if empty, every admin call is refused unless open_admin."""
     open_admin: bool
     public_dashboard: bool
+    signup: bool
+    """REV_SIGNUP: whether visitors of the pages may make themselves a customer and a key."""
     partitions: int
     replication: int
     reply_host: str
@@ -162,7 +170,7 @@ def read(env: Mapping[str, str]) -> Settings:
         clickhouse_user=of("REV_CLICKHOUSE_USER", "rev"),
         clickhouse_password=of("REV_CLICKHOUSE_PASSWORD", ""),
         data=Path(of("REV_DATA", "rev-data")),
-        http_host=of("REV_HTTP_HOST", "127.0.0.1"),
+        http_host=of("REV_HTTP_HOST", LOOPBACK),
         http_port=whole("REV_HTTP_PORT", of("REV_HTTP_PORT", "8080"), 0, 65535),
         metrics_port=whole("REV_METRICS_PORT", of("REV_METRICS_PORT", "0"), 0, 65535),
         web_port=whole("REV_WEB_PORT", of("REV_WEB_PORT", "8081"), 0, 65535),
@@ -172,6 +180,7 @@ def read(env: Mapping[str, str]) -> Settings:
         admin_token=of("REV_ADMIN_TOKEN", ""),
         open_admin=flag("REV_OPEN_ADMIN", of("REV_OPEN_ADMIN", "0")),
         public_dashboard=flag("REV_PUBLIC_DASHBOARD", of("REV_PUBLIC_DASHBOARD", "0")),
+        signup=choice("REV_SIGNUP", of("REV_SIGNUP", _signup_default(env)), ("on", "off")) == "on",
         partitions=whole("REV_PARTITIONS", of("REV_PARTITIONS", "4"), 1, 64),
         replication=whole("REV_REPLICATION", of("REV_REPLICATION", "1"), 1, 7),
         reply_host=of("REV_REPLY_HOST", ""),

@@ -17,6 +17,7 @@ from warehouse.dashboard_rows import (
     RankKey,
     SeriesQuery,
     SeriesRow,
+    SignupsRow,
     TotalsRow,
     VerdictsRow,
 )
@@ -61,6 +62,10 @@ class DashboardReads(Protocol):
 
     async def counts(self) -> CountsRow:
         """Return the numbers of customers and active API keys."""
+        ...
+
+    async def signups(self, time: TimeRange) -> list[SignupsRow]:
+        """Return the sign-ups of a range by their UTM parameters."""
         ...
 
     async def names(self, customers: Collection[str]) -> dict[str, str]:
@@ -120,6 +125,10 @@ class LedgerDashboard:
 
     async def counts(self) -> CountsRow:
         return (await self._runner.fetch("dashboard_counts", CountsRow))[0]
+
+    async def signups(self, time: TimeRange) -> list[SignupsRow]:
+        time = time.clamped()
+        return await self._runner.fetch("dashboard_signups", SignupsRow, start=time.start, end=time.end)
 
     async def names(self, customers: Collection[str]) -> dict[str, str]:
         if not customers:

@@ -76,6 +76,15 @@ class CountsRow(msgspec.Struct, frozen=True, gc=False):
     keys: int
 
 
+class SignupsRow(msgspec.Struct, frozen=True, gc=False):
+    """Sign-ups with these UTM parameters; '' for an absent one."""
+
+    source: str
+    medium: str
+    campaign: str
+    signups: int
+
+
 class NameRow(msgspec.Struct, frozen=True, gc=False):
     """The name of a customer that has one."""
 

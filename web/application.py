@@ -20,14 +20,17 @@ from web.data import dashboard_api
 from web.pages import (
     audit_page,
     customers_page,
+    docs_pages,
     events_page,
     keys_page,
+    landing_page,
     login_page,
     outcomes_page,
     overview_page,
     prices_page,
     probe_routes,
     ranked_pages,
+    signup_page,
     static_routes,
 )
 from web.routes import Audience, WebRoute
@@ -64,6 +67,9 @@ _log = structlog.get_logger("web")
 def table() -> list[WebRoute]:
     """Return every route of `rev web`."""
     return [
+        *landing_page.routes(),
+        *docs_pages.routes(),
+        *signup_page.routes(),
         *overview_page.routes(),
         *customers_page.routes(),
         *prices_page.routes(),

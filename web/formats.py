@@ -66,6 +66,15 @@ def price(pico: int) -> Markup:
     )
 
 
+def rate(pico: int) -> Markup:
+    """Return a rate in exact cents, ``0.0003¢``, the dollars on hover; a dash for nothing."""
+    if pico == 0:
+        return Markup('<span class="none">{}</span>').format(NOTHING)
+    return Markup('<data class="money" value="{}" title="{}">{}¢</data>').format(
+        format_cents(pico), dollars_in_full(pico), format_cents(pico)
+    )
+
+
 def short(number: int) -> str:
     """Return a count in at most four digits and a letter: ``999``, ``1.2k``, ``34M``. Cut, not rounded."""
     size = abs(number)

@@ -11,6 +11,7 @@ REQUESTS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 BUGS = Counter("rev_web_unexpected_errors_total", "Requests answered 500; each is a bug, its traceback is in the log.")
+SIGNUPS = Counter("rev_web_signups_total", "Sign-up attempts that were not refused as invalid, by result.", ["result"])
 LOGINS = Counter("rev_web_logins_total", "Login attempts, by result.", ["result"])
 
 

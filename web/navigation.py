@@ -22,5 +22,5 @@ DESTINATIONS = (
     Destination("API keys", "/keys", "key"),
     Destination("Audit", "/audit", "audit"),
 )
-REFERENCES = (Destination("API description", "/openapi.json", "code"),)
+REFERENCES = (Destination("Docs", "/docs", "docs"), Destination("API description", "/openapi.json", "code"))
 """Links below the others."""

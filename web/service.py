@@ -22,8 +22,10 @@ from warehouse.activity import open_activity
 from warehouse.dashboard import open_dashboard
 from warehouse.queries import open_reads
 from web.application import application
+from web.attempt_limits import LOGINS, SIGNUPS, AttemptLimits
+from web.default_prices import DefaultPrices
+from web.documents import Documents
 from web.gateway_api import GatewayApi
-from web.login_limits import LoginLimits
 from web.session_cookie import SessionSigner, signing_key
 from web.site import WebSite
 from web.static_files import StaticFiles
@@ -55,6 +57,8 @@ async def running(settings: Settings) -> AsyncIterator[int]:
     """Serve while the block runs; yields the port. Raises SettingError if it cannot listen."""
     if settings.public_dashboard:
         _log.warning("REV_PUBLIC_DASHBOARD=1: everyone may read all revenue")
+    if settings.signup:
+        _log.warning("REV_SIGNUP=on: everyone may make a customer and a key")
     if not settings.secret_key:
         _log.warning("REV_SECRET_KEY is empty: a restart signs everybody out")
     site = make_site(settings)
@@ -78,16 +82,20 @@ def make_site(settings: Settings) -> WebSite:
         return time.time_ns() // 1_000_000
 
     key = signing_key(settings.secret_key, settings.admin_token, secrets.token_bytes)
+    api = GatewayApi(settings.gateway_url, settings.admin_token)
     return WebSite(
         settings=settings,
         reads=open_dashboard(settings),
         ledger=open_reads(settings),
         accounts=open_accounts(settings),
         activity=open_activity(settings),
-        api=GatewayApi(settings.gateway_url, settings.admin_token),
+        api=api,
+        prices=DefaultPrices(api, clock),
         signer=SessionSigner(key, clock, secrets.token_hex),
-        limits=LoginLimits(time.monotonic),
+        limits=AttemptLimits(LOGINS, time.monotonic),
+        signups=AttemptLimits(SIGNUPS, time.monotonic),
         files=files,
         templates=Templates(files),
+        documents=Documents(),
         clock=clock,
     )

@@ -9,8 +9,10 @@ from warehouse.accounts import AccountReads
 from warehouse.activity import ActivityReads
 from warehouse.dashboard import DashboardReads
 from warehouse.queries import Reads
+from web.attempt_limits import AttemptLimits
+from web.default_prices import DefaultPrices
+from web.documents import Documents
 from web.gateway_api import GatewayApi
-from web.login_limits import LoginLimits
 from web.session_cookie import SessionSigner
 from web.static_files import StaticFiles
 from web.templating import Templates
@@ -26,10 +28,14 @@ class WebSite:
     accounts: AccountReads
     activity: ActivityReads
     api: GatewayApi
+    prices: DefaultPrices
     signer: SessionSigner
-    limits: LoginLimits
+    limits: AttemptLimits
+    """Of logins."""
+    signups: AttemptLimits
     files: StaticFiles
     templates: Templates
+    documents: Documents
     clock: Callable[[], int]
 
     def is_admin_token(self, given: str) -> bool:

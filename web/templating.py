@@ -12,6 +12,7 @@ DIRECTORY = Path(__file__).parent / "templates"
 HELPERS = {
     "money": formats.money,
     "price": formats.price,
+    "rate": formats.rate,
     "dollars": formats.dollars,
     "grouped": formats.grouped,
     "exact_cents": formats.exact_cents,

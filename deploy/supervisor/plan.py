@@ -82,7 +82,7 @@ def make(settings: Settings, chosen: Mapping[str, int], env: Mapping[str, str], 
     """
     embedded = is_embedded(env)
     host = ports.LOOPBACK if settings.http_host in ("0.0.0.0", "::", "") else settings.http_host
-    specs = [_service(name, chosen, host) for name in SERVICES]
+    specs = [_service(name, chosen, host, settings.signup) for name in SERVICES]
     if embedded:
         specs += [
             _clickhouse(settings.data / "clickhouse", chosen["clickhouse"]),
@@ -103,7 +103,7 @@ def rev(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "tools.cli", *arguments]
 
 
-def _service(name: str, chosen: Mapping[str, int], host: str) -> Spec:
+def _service(name: str, chosen: Mapping[str, int], host: str, signup: bool) -> Spec:
     port = chosen["http"] if name == "gateway" else chosen[name]
     where = host if name == "gateway" else ports.LOOPBACK
     known = {
@@ -112,11 +112,13 @@ def _service(name: str, chosen: Mapping[str, int], host: str) -> Spec:
             "REV_REPLY_HOST": ports.LOOPBACK,
             "REV_WEB_URL": f"http://{ports.LOOPBACK}:{chosen['web']}",
         },
-        # on loopback whatever REV_HTTP_HOST is: people reach the pages through the gateway
+        # on loopback whatever REV_HTTP_HOST is: people reach the pages through the gateway. So whether they may sign
+        # up is decided here, by the address that they reach.
         "web": {
             "REV_HTTP_HOST": ports.LOOPBACK,
             "REV_WEB_PORT": str(port),
             "REV_GATEWAY_URL": f"http://{host}:{chosen['http']}",
+            "REV_SIGNUP": "on" if signup else "off",
         },
     }
     return Spec(

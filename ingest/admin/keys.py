@@ -8,20 +8,22 @@ from msgspec.structs import asdict
 from ingest import paging, plain_names
 from ingest.admin.configure import ACTOR, admin, admin_body, configure, id_of
 from ingest.auth import PLATFORM, check_customer_id, hash_of, mask_of
-from ingest.bodies import KeyBody
+from ingest.bodies import KeyBody, SignupBody
 from ingest.context import Context
 from ingest.middleware import http_response
 from ingest.problems import Invalid
 from ingest.request_body import query_of
 from ingest.responses import DoneResponse, KeyCreated, KeyList, KeyShown, encode
 from ingest.routing import Auth, Operation, Route, bound
-from schemas.commands import CreateKey, RevokeKey
+from schemas.commands import CreateKey, RevokeKey, Signup
 from schemas.config import ApiKey
 from schemas.objects import KeyObject, iso, key_shown
 from warehouse.errors import ReadsUnavailable
 
 PATH = "/api/admin/api-keys"
 RANDOM_BYTES = 20
+SIGNUP = "signup"
+"""Actor of a key that a visitor made."""
 _body = Decoder(KeyBody)
 _decided = Decoder(KeyObject)
 _log = structlog.get_logger("ingest")
@@ -59,9 +61,29 @@ async def _create(context: Context, request: web.Request) -> web.Response:
         check_customer_id(context, body.customer_id)
     plain_names.check("customer_name", body.customer_name)
     secret = ("rg_test_" if body.test else "rg_") + context.token(RANDOM_BYTES)
-    command = CreateKey(body.customer_id, hash_of(secret), mask_of(secret), body.customer_name, bool(body.test), ACTOR)
+    signup = _signup(body.signup)
+    command = CreateKey(
+        customer_id=body.customer_id,
+        hash=hash_of(secret),
+        mask=mask_of(secret),
+        customer_name=body.customer_name,
+        test=bool(body.test),
+        actor=ACTOR if signup is None else SIGNUP,
+        signup=signup,
+    )
     made = _decided.decode((await configure(context, command)).result)
     return http_response(encode(KeyCreated(**asdict(made), api_key=secret)), 201)
+
+
+def _signup(body: SignupBody | None) -> Signup | None:
+    if body is None:
+        return None
+    if body.email is None:
+        raise Invalid("signup.email is required")
+    named = asdict(body)
+    for field, value in named.items():
+        plain_names.check(f"signup.{field}", value)
+    return Signup(**named)
 
 
 async def _revoke(context: Context, request: web.Request) -> web.Response:

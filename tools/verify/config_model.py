@@ -81,7 +81,9 @@ class Configuration:
         return rows
 
     def _create_key(self, command: Mapping[str, Any]) -> list[Row]:
-        customer = command["customer_id"]
+        customer, signup = command["customer_id"], command.get("signup")
+        if signup and (customer == "*" or customer in self._customers):
+            return [_refused(command)]
         if customer != "*":
             if not _is_customer(customer):
                 return [_refused(command)]
@@ -91,7 +93,12 @@ class Configuration:
                 known["name"] = command.get("customer_name")
         id = len(self._keys) + 1
         self._keys[id] = customer, True
-        return [_changed("key.created", _actor(command), {"id": id, "customer_id": customer, "is_active": True})]
+        made = _changed("key.created", _actor(command), {"id": id, "customer_id": customer, "is_active": True})
+        return (
+            [made, _changed("signup.created", _actor(command), {**signup, "customer_id": customer})]
+            if signup
+            else [made]
+        )
 
     def _revoke_key(self, command: Mapping[str, Any]) -> list[Row]:
         id = command["id"]

@@ -29,6 +29,7 @@ def routes() -> list[WebRoute]:
         "recent-events": _recent,
         "revenue-over-time": _over_time,
         "outcomes": _outcomes,
+        "signups": _signups,
     }
     return [
         WebRoute(hdrs.METH_GET, f"{PATH}/{name}", Audience.DASHBOARD, handler) for name, handler in handlers.items()
@@ -84,6 +85,11 @@ async def _outcomes(visit: Visit) -> web.Response:
     period, time = _period(visit)
     rows = await visit.site.reads.outcomes(time, visit.site.clock())
     return visit.json(dashboard_data.outcomes(period, rows))
+
+
+async def _signups(visit: Visit) -> web.Response:
+    period, time = _period(visit)
+    return visit.json(dashboard_data.signups(period, await visit.site.reads.signups(time)))
 
 
 def _period(visit: Visit) -> tuple[str, TimeRange]:

@@ -13,7 +13,7 @@ from schemas.meter_responses import Breakdown
 from schemas.money import dollars_rounded, format_cents, parse_cents
 from schemas.objects import Json, Number, iso, number
 from schemas.raw_json import NULL
-from warehouse.dashboard_rows import CountsRow, OutcomeCountRow, RankedRow, SeriesRow, TotalsRow
+from warehouse.dashboard_rows import CountsRow, OutcomeCountRow, RankedRow, SeriesRow, SignupsRow, TotalsRow
 from warehouse.rows import EventRow
 from warehouse.time_range import TimeRange
 from web import periods
@@ -144,6 +144,23 @@ class DashboardOutcomes(msgspec.Struct, frozen=True):
     currency: str = CURRENCY
 
 
+class SignupCount(msgspec.Struct, frozen=True):
+    """``name``: the value of the UTM parameter, null for sign-ups without one."""
+
+    name: str | None
+    signups: int
+
+
+class DashboardSignups(msgspec.Struct, frozen=True):
+    """GET /api/dashboard/signups."""
+
+    period: str
+    total: int
+    by_source: list[SignupCount]
+    by_medium: list[SignupCount]
+    by_campaign: list[SignupCount]
+
+
 def stats(ever: TotalsRow, today: TotalsRow, week: TotalsRow, counts: CountsRow) -> StatsResponse:
     """Return the response of GET /api/dashboard/stats."""
     return StatsResponse(
@@ -226,6 +243,21 @@ def outcomes(period: str, rows: Sequence[OutcomeCountRow]) -> DashboardOutcomes:
             pending_dollars=number(dollars_rounded(awaited)),
         ),
     )
+
+
+def signups(period: str, rows: Sequence[SignupsRow]) -> DashboardSignups:
+    """Return the response of GET /api/dashboard/signups."""
+
+    def by(name: str) -> list[SignupCount]:
+        counts: dict[str, int] = {}
+        for row in rows:
+            key = getattr(row, name)
+            counts[key] = counts.get(key, 0) + row.signups
+        ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+        return [SignupCount(key or None, count) for key, count in ordered]
+
+    total = sum(row.signups for row in rows)
+    return DashboardSignups(period, total, by("source"), by("medium"), by("campaign"))
 
 
 def _ranked(row: RankedRow, named: dict[str, Any]) -> RankedSums:

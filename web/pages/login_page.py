@@ -56,7 +56,7 @@ async def _sign_in(visit: Visit) -> web.Response:
         metrics.LOGINS.labels("wrong").inc()
         return _form(visit, next_path, 401, "This is not the admin token.")
     metrics.LOGINS.labels("right").inc()
-    site.limits.succeeded(client)
+    site.limits.forget(client)
     _, cookie = site.signer.begin()
     response = visit.see(next_path)
     _set_cookie(visit, response, COOKIE, cookie, LIFETIME // 1000)

@@ -1,4 +1,4 @@
-"""/dashboard: the owner's overview. And /, which leads there."""
+"""/dashboard: the owner's overview."""
 
 import asyncio
 import shlex
@@ -24,7 +24,6 @@ EVENTS = 10
 def routes() -> list[WebRoute]:
     """Return the routes of this module."""
     return [
-        WebRoute(hdrs.METH_GET, "/", Audience.EVERYONE, _home),
         WebRoute(hdrs.METH_GET, "/dashboard", Audience.OWNER, _overview),
     ]
 
@@ -39,10 +38,6 @@ def example(address: str, key_file: Path) -> str:
             """  -d '{"agent_id": "agent-copilot", "action": "completion", "tokens": 2400, "outcome": "success"}'""",
         ]
     )
-
-
-async def _home(visit: Visit) -> web.Response:
-    return visit.see("/dashboard")
 
 
 async def _overview(visit: Visit) -> web.Response:

@@ -1,8 +1,10 @@
-// What every page runs. Pages work without it: it adds local times, tooltips and copying.
+// What every page runs. Pages work without it: it adds local times, tooltips, copying and sliders.
 import { showLocalTimes } from "./times.js";
 import { explainCharts } from "./charts.js";
 import { offerCopies } from "./copying.js";
+import { runSimulators } from "./simulator.js";
 
 showLocalTimes(document);
 explainCharts(document);
 offerCopies(document);
+runSimulators(document);

@@ -1,5 +1,6 @@
 """The dashboard's SQL on the real engine, against plain Python over the same rows."""
 
+import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -174,6 +175,29 @@ async def test_names_and_counts_follow_the_configuration(filled: Ledger) -> None
     assert await reads.names(["a", "b", "c", "d"]) == {"a": "First", "c": "New"}
     counts = await reads.counts()
     assert (counts.customers, counts.keys) == (2, 3)
+
+
+async def test_signups_are_counted_by_their_parameters(filled: Ledger) -> None:
+    """In the range in which they were made, and no other entry."""
+    drawn = [("x", None, "a"), ("x", None, "a"), (None, None, None), ("</a>", "m", "b"), ("late", None, None)]
+    blank = replace(ROWS[0], kind="config", customer_id="_config", test=False, total_cents=0)
+    names = ("utm_source", "utm_medium", "utm_campaign")
+    filled.insert(
+        replace(
+            blank,
+            event_id=event_id(0, number),
+            config_type="signup.created",
+            recorded_at=NOW - (31 if utm[0] == "late" else 1) * DAY,
+            detail=json.dumps(dict(zip(names, utm, strict=True))),
+        )
+        for number, utm in enumerate(drawn)
+    )
+    found = await LedgerDashboard(filled.engine).signups(named("30d", NOW))
+    assert [(row.source, row.medium, row.campaign, row.signups) for row in found] == [
+        ("x", "", "a", 2),
+        ("", "", "", 1),
+        ("</a>", "m", "b", 1),
+    ]
 
 
 @pytest.mark.parametrize("name", ["dashboard_totals", "dashboard_ranked", "dashboard_series"])

@@ -18,6 +18,10 @@ from tests.integration.web.owner import Owner
 pytestmark = pytest.mark.integration
 PAGES = {
     "overview": "/dashboard",
+    "landing": "/",
+    "pricing": "/pricing",
+    "signup": "/signup",
+    "docs": "/docs/api",
     "customers": "/customers",
     "customer": "/customers/browser-corp",
     "prices": "/prices",

@@ -222,6 +222,12 @@ ADMINS = [
     AdminBad("POST", KEYS, {"customer_id": "x" * 300}, "customer_id"),
     AdminBad("POST", KEYS, {"customer_id": "x", "customer_nam": "y"}, "did you mean 'customer_name'"),
     AdminBad("POST", KEYS, {"customer_id": "x", "customer_name": "a\nb"}, "customer_name"),
+    AdminBad("POST", KEYS, {"customer_id": "x", "signup": {}}, "signup.email"),
+    AdminBad(
+        "POST", KEYS, {"customer_id": "x", "signup": {"email": "a", "utm_source": "cafe\u0301"}}, "signup.utm_source"
+    ),
+    AdminBad("POST", KEYS, {"customer_id": "x", "signup": {"email": "a", "utm_medium": " b"}}, "signup.utm_medium"),
+    AdminBad("POST", KEYS, {"customer_id": "x", "signup": {"email": "a", "utm_term": "b"}}, "utm_term"),
     AdminBad("POST", KEYS, {"customer_id": "x", "test": 1}, "test must be true or false"),
     AdminBad("POST", KEYS + "?x=1", {"customer_id": "x"}, "unknown query parameter"),
     AdminBad("POST", KEYS, b"{", "not valid JSON"),

@@ -18,6 +18,7 @@ from schemas.commands import (
     Rates,
     RevokeKey,
     SetPrice,
+    Signup,
     UpdateCustomer,
 )
 from schemas.commands import decode as decode_command
@@ -146,6 +147,31 @@ def test_a_key_is_created_as_the_reference_shows_it(log: MemoryShard) -> None:
     customer = json.loads(view[config.customer_key("acme-corp")] or b"")
     assert customer == {"customer_id": "acme-corp", "created_at": NOON, "name": "Acme Corp"}
     assert b"hash" not in (decision.entries or b"")
+
+
+def test_a_signup_makes_a_new_customer_and_leaves_an_entry(log: MemoryShard) -> None:
+    """The key, and who signed up from where, in one decision; neither is in the reply or the view."""
+    signup = Signup("ann@example.com", utm_source="x", utm_campaign="launch")
+    decision = configure(log, CreateKey("cus_1", "00", "m", "Ann", actor="signup", signup=signup))
+    made, entry = written(decision)
+    assert (made.type, made.actor, entry.type, entry.actor) == ("key.created", "signup", "signup.created", "signup")
+    assert json.loads(memoryview(entry.detail).tobytes()) == {
+        "customer_id": "cus_1",
+        "name": "Ann",
+        "email": "ann@example.com",
+        "utm_source": "x",
+        "utm_medium": None,
+        "utm_campaign": "launch",
+        "created_at": "2026-04-26T12:00:00.000Z",
+    }
+    assert b"example.com" not in repr((decision.view, result(decision))).encode()
+
+
+@pytest.mark.parametrize(("taken", "status"), [("acme", 409), ("*", 400), ("_config", 400)])
+def test_a_signup_never_gets_a_key_of_another_customer(log: MemoryShard, taken: str, status: int) -> None:
+    configure(log, CreateKey("acme", "00", "m", "Acme"))
+    signup = CreateKey(taken, "11", "m", "Mallory", actor="signup", signup=Signup("m@example.com"))
+    assert taken in refusal(configure(log, signup), status).error
 
 
 def test_keys_are_numbered_on_their_own(log: MemoryShard) -> None:

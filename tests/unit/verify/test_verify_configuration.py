@@ -38,6 +38,21 @@ def test_keys_are_created_and_revoked() -> None:
     assert applied(configuration, "key.revoke", id=9) == [("rejected", None)]
 
 
+def test_a_signup_needs_a_new_customer() -> None:
+    """It leaves the key and the sign-up; a customer that is there refuses it."""
+    configuration = fresh()
+    signup = {"email": "a@example.com", "utm_source": "x"}
+    made = configuration.apply({"command": "key.create", "customer_id": "cus_1", "actor": "signup", "signup": signup})
+    assert made is not None
+    assert [(row["config_type"], row["actor"]) for row in made] == [
+        ("key.created", "signup"),
+        ("signup.created", "signup"),
+    ]
+    assert made[1]["detail"] == {**signup, "customer_id": "cus_1"}
+    for customer in ("cus_1", "*", "_config"):
+        assert applied(configuration, "key.create", customer_id=customer, signup=signup) == [("rejected", None)]
+
+
 def test_prices_are_set_replaced_and_deleted() -> None:
     """A price that was replaced has ended: deleting it leaves nothing."""
     configuration = fresh()

@@ -19,6 +19,7 @@ from warehouse.dashboard_rows import (
     RankKey,
     SeriesQuery,
     SeriesRow,
+    SignupsRow,
     TotalsRow,
     VerdictsRow,
 )
@@ -27,12 +28,15 @@ from warehouse.memory import MemoryReads
 from warehouse.rows import EventRow
 from warehouse.time_range import TimeRange
 from web.application import application
+from web.attempt_limits import LOGINS, SIGNUPS, AttemptLimits
+from web.default_prices import DefaultPrices
+from web.documents import Documents
 from web.gateway_api import GatewayApi
-from web.login_limits import LoginLimits
 from web.session_cookie import SessionSigner
 from web.site import WebSite
 from web.static_files import StaticFiles
 from web.templating import Templates
+from web.web_refusals import Refusal, away
 
 ADMIN = "the-admin-token"
 NOW = 1_777_204_800_000
@@ -81,6 +85,10 @@ EVENT = EventRow(
 )
 
 
+DOCUMENTS = Documents()
+"""Rendered once for all tests."""
+
+
 class FakeDashboard:
     """DashboardReads over rows that a test sets. ``asked`` keeps the ranges of totals."""
 
@@ -91,6 +99,7 @@ class FakeDashboard:
         self.buckets: list[SeriesRow] = []
         self.events: list[EventRow] = []
         self.named: dict[str, str] = {}
+        self.signed_up: list[SignupsRow] = []
         self.by_status: list[OutcomeCountRow] = []
         self.asked: list[TimeRange] = []
 
@@ -119,6 +128,9 @@ class FakeDashboard:
 
     async def outcomes(self, time: TimeRange, now: int) -> list[OutcomeCountRow]:
         return self.by_status
+
+    async def signups(self, time: TimeRange) -> list[SignupsRow]:
+        return self.signed_up
 
     async def counts(self) -> CountsRow:
         return CountsRow(8, 12)
@@ -158,6 +170,33 @@ class FakeAccounts:
         self.listed = []
 
 
+class FakeGateway(GatewayApi):
+    """The gateway's API: its price list is away until a test sets its pages; a POST makes a key, or is refused with
+    ``refusal``. ``asked`` keeps the calls."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:1", ADMIN)
+        self.pages: list[list[dict[str, Any]]] = []
+        self.refusal: Refusal | None = None
+        self.asked: list[tuple[str, str, Any]] = []
+
+    async def call(self, method: str, path: str, body: Any = None) -> Any:
+        self.asked.append((method, path, body))
+        if method == "POST":
+            if self.refusal is not None:
+                raise self.refusal
+            return {"customer_id": body["customer_id"], "api_key": f"rg_{len(self.asked):040x}"}
+        if not self.pages:
+            raise away("the API does not answer")
+        _, found, cursor = path.partition("&cursor=")
+        number = int(cursor) if found else 0
+        more = number + 1 < len(self.pages)
+        return {"configs": self.pages[number], "next_cursor": str(number + 1) if more else None}
+
+    async def close(self) -> None:
+        self.pages = []
+
+
 class Server:
     """A running `rev web` and a browser without cookies of its own."""
 
@@ -172,17 +211,22 @@ class Server:
         self._tokens = 0
         files = StaticFiles()
         self.signer = SessionSigner(b"key", lambda: self.now, self._token)
+        self.gateway = FakeGateway()
+        real = GatewayApi(self.settings.gateway_url, ADMIN)
         self.site = WebSite(
             settings=self.settings,
             reads=self.reads,
             ledger=self.ledger,
             accounts=self.accounts,
             activity=self.activity,
-            api=GatewayApi(self.settings.gateway_url, ADMIN),
+            api=real if "REV_GATEWAY_URL" in env else self.gateway,
+            prices=DefaultPrices(self.gateway, lambda: self.now),
             signer=self.signer,
-            limits=LoginLimits(lambda: self.monotonic),
+            limits=AttemptLimits(LOGINS, lambda: self.monotonic),
+            signups=AttemptLimits(SIGNUPS, lambda: self.monotonic),
             files=files,
             templates=Templates(files),
+            documents=DOCUMENTS,
             clock=lambda: self.now,
         )
         self.url = ""

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from tests.unit.web.conftest import ADMIN, NOW, Server, event
-from warehouse.dashboard_rows import OutcomeCountRow, RankedRow, SeriesRow
+from warehouse.dashboard_rows import OutcomeCountRow, RankedRow, SeriesRow, SignupsRow
 from warehouse.time_range import named
 from web.data import dashboard_data
 
 BEARER = {"Authorization": f"Bearer {ADMIN}"}
 NAMES = [
     *("stats", "revenue-by-agent", "revenue-by-customer", "revenue-by-action"),
-    *("recent-events", "revenue-over-time", "outcomes"),
+    *("recent-events", "revenue-over-time", "outcomes", "signups"),
 ]
 PERIODIC = [name for name in NAMES if name not in ("stats", "recent-events")]
 
@@ -144,6 +144,22 @@ async def test_outcomes_are_counted_by_status(server: Server) -> None:
         "charge_dollars": Decimal("147.01"),
         "pending_cents": 9800,
         "pending_dollars": Decimal("98.00"),
+    }
+
+
+async def test_signups_are_counted_by_each_parameter(server: Server) -> None:
+    """The most first; those without a parameter under null."""
+    server.reads.signed_up = [
+        SignupsRow("x", "social", "a", 2),
+        SignupsRow("email", "", "a", 3),
+        SignupsRow("x", "", "", 4),
+    ]
+    assert await read(server, "signups?period=7d") == {
+        "period": "7d",
+        "total": 9,
+        "by_source": [{"name": "x", "signups": 6}, {"name": "email", "signups": 3}],
+        "by_medium": [{"name": None, "signups": 7}, {"name": "social", "signups": 2}],
+        "by_campaign": [{"name": "a", "signups": 5}, {"name": None, "signups": 4}],
     }
 
 

@@ -8,9 +8,11 @@ import pytest
 
 from schemas.limits import HOUR
 from tests.unit.web.conftest import ADMIN, NOW, Server
-from web.login_limits import IN_TOTAL, MOST_CLIENTS, PER_CLIENT, WINDOW, LoginLimits
+from web.attempt_limits import LOGINS, MOST_CLIENTS, AttemptLimits
 from web.pages.login_page import local_path
 from web.session_cookie import LIFETIME, SessionSigner, signing_key
+
+WINDOW, PER_CLIENT, IN_TOTAL = LOGINS
 
 
 class Clock:
@@ -80,7 +82,7 @@ def test_the_key_follows_from_secret_and_token() -> None:
 
 def test_attempts_are_limited_per_client() -> None:
     clock = Clock()
-    limits = LoginLimits(clock)
+    limits = AttemptLimits(LOGINS, clock)
     assert [limits.attempt("a") for _ in range(PER_CLIENT)] == [0.0] * PER_CLIENT
     clock.now = 60
     assert limits.attempt("a") == WINDOW - 60 and limits.attempt("b") == 0
@@ -89,23 +91,23 @@ def test_attempts_are_limited_per_client() -> None:
 
 
 def test_attempts_are_limited_in_total() -> None:
-    limits = LoginLimits(Clock())
+    limits = AttemptLimits(LOGINS, Clock())
     assert {limits.attempt(str(number)) for number in range(IN_TOTAL)} == {0.0}
     assert limits.attempt("new") == WINDOW
 
 
 def test_a_success_frees_its_client_alone() -> None:
-    limits = LoginLimits(Clock())
+    limits = AttemptLimits(LOGINS, Clock())
     for _ in range(PER_CLIENT):
         limits.attempt("a")
         limits.attempt("b")
-    limits.succeeded("a")
+    limits.forget("a")
     assert limits.attempt("a") == 0 and limits.attempt("b") > 0
 
 
 def test_memory_of_clients_is_bounded() -> None:
     clock = Clock()
-    limits = LoginLimits(clock)
+    limits = AttemptLimits(LOGINS, clock)
     for number in range(MOST_CLIENTS + 50):
         clock.now += WINDOW / 50
         limits.attempt(str(number))

@@ -133,7 +133,7 @@ async def test_every_route_admits_its_audience_alone(server: Server) -> None:
         status, headers, _ = await server.send(route.method, path, {} if route.method == "POST" else None)
         refused = status in (401, 403) or (status == 303 and headers["Location"].startswith("/login"))
         assert refused == (
-            route.audience is not Audience.EVERYONE or (route.path == "/login" and route.method == "POST")
+            route.audience is not Audience.EVERYONE or (route.path in ("/login", "/signup") and route.method == "POST")
         )
 
 
