@@ -72,7 +72,7 @@ SELECT
     if(part < 6, '', 'succeeded'),
     fromUnixTimestamp64Milli(toInt64({start} + intDiv(number * 2592000000, {count})), 'UTC') AS at,
     at
-FROM numbers({count})
+FROM numbers({first}, {block})
 """
 CHANGES = [
     ChangedPrice(PriceSlot(None, "*"), Rates("0.1", "0.0004", "2", (QuantityRate("images", "1.5"),))),
@@ -96,7 +96,10 @@ async def fill(db: ClickHouse, rows: int, quantities: int) -> None:
     given = {"rows": rows, "start": MONTH.start, "quantities": quantities}
     for first in range(0, rows, BLOCK):
         await db.insert(ROWS.format(first=first, count=min(BLOCK, rows - first), **given))
-    await db.insert(PENDING.format(count=rows // 30, **given))
+    pending = rows // 30
+    for first in range(0, pending, BLOCK // 2):
+        block = min(BLOCK // 2, pending - first)
+        await db.insert(PENDING.format(first=first, block=block, count=pending, **given))
 
 
 async def measure(url: str, user: tuple[str, str], pid: int, rows: int, quantities: int) -> dict[str, float]:

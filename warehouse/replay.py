@@ -4,15 +4,18 @@ This module turns rows of prices into the parameters of sql/queries/replay.sql. 
 """
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from schemas.commands import Rates
-from schemas.limits import DAY, MAX_TOKENS
+from schemas.limits import DAY
 from schemas.money import MAX_EVENT, format_cents, parse_cents
 from schemas.price_match import PriceSlot, candidates
-from warehouse.reader import QueryRunner, Value
+from schemas.quantities import INPUT, OUTPUT
+from schemas.settings import Settings
+from warehouse.reader import ClickHouseReader, QueryRunner, Value
 from warehouse.time_range import TimeRange
 
 MAX_CHANGES = 100
@@ -23,6 +26,8 @@ MAX_NAMES = 1000
 """Actions, customers and days with a row of their own; those that change most come first."""
 BITS = 11
 """Bits of a numbered name; there are fewer than 2^11, since changes and competing rows have at most 1,100."""
+MOST_SUMMED = 10**9
+"""Maximum tokens of an event that is priced in a sum; 1.8 * 10^10 of them fit into a UInt64."""
 NO_CODE = 2**64 - 1
 """No row has it; the engine takes no empty list."""
 _FIELDS = len(PriceSlot._fields)
@@ -86,6 +91,10 @@ class ReplayReads(Protocol):
         """Return what a replay finds. Raises TooManyCompeting, ReadsTooSlow or ReadsUnavailable."""
         ...
 
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
 
 class TooManyCompeting(ValueError):
     """More rows in force compete with the changes than a query may carry."""
@@ -105,6 +114,16 @@ class LedgerReplay:
         parts = await self._runner.fetch("replay", ReplayRow, **where, **more)
         registered = await self._runner.fetch("replay_registered", RegisteredRow, **where)
         return Replayed(parts, registered[0])
+
+    async def close(self) -> None:
+        await self._runner.close()
+
+
+def open_replay(settings: Settings) -> LedgerReplay:
+    """Return the read of replays. It connects only at the first one."""
+    return LedgerReplay(
+        ClickHouseReader(settings.clickhouse_url, settings.clickhouse_user, settings.clickhouse_password)
+    )
 
 
 def parameters(query: ReplayQuery) -> dict[str, Any]:
@@ -133,12 +152,13 @@ def parameters(query: ReplayQuery) -> dict[str, Any]:
         "shapes": [_shape_bits(shape) for shape in order] or [_shape_bits((True,) * _FIELDS)],
         "codes": [NO_CODE, *(_code(slot, names) for slot, _ in rows)],
         "changes": [-1, *(number for _, number in rows)],
-        "base": ["0", *(change.rates.base for change in changes)],
-        "token": ["0", *(change.rates.token for change in changes)],
-        "bonus": ["0", *(change.rates.bonus for change in changes)],
+        "base": [Decimal(0), *(Decimal(change.rates.base) for change in changes)],
+        "token": [Decimal(0), *(Decimal(change.rates.token) for change in changes)],
+        "bonus": [Decimal(0), *(Decimal(change.rates.bonus) for change in changes)],
         "rated": ["", *(name for name, _ in rates)],
-        "rates": ["0", *(format_cents(pico) for _, pico in rates)],
+        "rates": [Decimal(0), *(Decimal(format_cents(pico)) for _, pico in rates)],
         "ignoring": [False, *(change.rates.ignore_unknown for change in changes)],
+        "by_kind": any(name.endswith((f":{INPUT}", f":{OUTPUT}")) for name, _ in rates),
         "most": _most_tokens(changes, [pico for _, pico in rates]),
     }
 
@@ -201,10 +221,10 @@ def _code(slot: PriceSlot, names: Sequence[dict[str, int]]) -> int:
 
 
 def _most_tokens(changes: Sequence[ChangedPrice], rates: Sequence[int]) -> int:
-    """Return how many tokens no change can charge more for than an event may cost.
+    """Return how many tokens no change can charge more for than an event may cost, at most MOST_SUMMED.
 
     Tokens, input and output may each have the highest rate.
     """
     fixed = max((parse_cents(one.rates.base) + parse_cents(one.rates.bonus) for one in changes), default=0)
     rate = max([*(parse_cents(one.rates.token) for one in changes), *rates, 1], default=1)
-    return min((MAX_EVENT - fixed) // (3 * rate), MAX_TOKENS)
+    return min((MAX_EVENT - fixed) // (3 * rate), MOST_SUMMED)

@@ -16,8 +16,8 @@ from aiohttp.typedefs import Handler
 
 from warehouse.errors import ReadsUnavailable
 from web import metrics
-from web.data import dashboard_api
-from web.pages import login_page, overview_page, probe_routes, static_routes
+from web.data import dashboard_api, replay_api
+from web.pages import login_page, overview_page, probe_routes, replay_page, static_routes
 from web.routes import Audience, WebRoute
 from web.session_cookie import OwnerSession
 from web.site import WebSite
@@ -52,8 +52,10 @@ def table() -> list[WebRoute]:
     """Return every route of `rev web`."""
     return [
         *overview_page.routes(),
+        *replay_page.routes(),
         *login_page.routes(),
         *dashboard_api.routes(),
+        *replay_api.routes(),
         *static_routes.routes(),
         *probe_routes.routes(),
     ]

@@ -11,6 +11,9 @@ class Destination(NamedTuple):
     icon: str
 
 
-DESTINATIONS = (Destination("Overview", "/dashboard", "overview"),)
+DESTINATIONS = (
+    Destination("Overview", "/dashboard", "overview"),
+    Destination("Replay", "/replay", "replay"),
+)
 REFERENCES = (Destination("API description", "/openapi.json", "code"),)
 """Links below the others."""

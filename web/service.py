@@ -18,6 +18,7 @@ from schemas.settings import Settings
 from streams.listening import listen
 from streams.log import setup
 from warehouse.dashboard import open_dashboard
+from warehouse.replay import open_replay
 from web.application import application
 from web.gateway_api import GatewayApi
 from web.login_limits import LoginLimits
@@ -62,7 +63,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
-        await asyncio.gather(site.reads.close(), site.api.close())
+        await asyncio.gather(site.reads.close(), site.replay.close(), site.api.close())
 
 
 def make_site(settings: Settings) -> WebSite:
@@ -76,6 +77,7 @@ def make_site(settings: Settings) -> WebSite:
     return WebSite(
         settings=settings,
         reads=open_dashboard(settings),
+        replay=open_replay(settings),
         api=GatewayApi(settings.gateway_url, settings.admin_token),
         signer=SessionSigner(key, clock, secrets.token_hex),
         limits=LoginLimits(time.monotonic),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from schemas.settings import Settings
 from warehouse.dashboard import DashboardReads
+from warehouse.replay import ReplayReads
 from web.gateway_api import GatewayApi
 from web.login_limits import LoginLimits
 from web.session_cookie import SessionSigner
@@ -19,6 +20,7 @@ class WebSite:
 
     settings: Settings
     reads: DashboardReads
+    replay: ReplayReads
     api: GatewayApi
     signer: SessionSigner
     limits: LoginLimits

@@ -9,13 +9,15 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from tests.integration.web.owner import Owner
 
 pytestmark = pytest.mark.integration
-PAGES = {"overview": "/dashboard"}
+CHANGES = '[{"action_type":"completion","base_rate_cents":"0.9","token_rate_cents":"0.0003"},{"action_type":"chat"}]'
+PAGES = {"overview": "/dashboard", "replay": "/replay?changes=" + quote(CHANGES)}
 WIDTHS = {1280: 900, 390: 844}
 SCHEMES = ("light", "dark")
 MOST_BYTES = 250_000

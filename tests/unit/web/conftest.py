@@ -1,6 +1,7 @@
 """`rev web` on a port of this process, before reads that a test fills."""
 
 from collections.abc import AsyncIterator, Callable, Collection
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -21,6 +22,7 @@ from warehouse.dashboard_rows import (
     VerdictsRow,
 )
 from warehouse.errors import ReadsUnavailable
+from warehouse.replay import RegisteredRow, Replayed, ReplayQuery
 from warehouse.rows import EventRow
 from warehouse.time_range import TimeRange
 from web.application import application
@@ -32,6 +34,7 @@ from web.static_files import StaticFiles
 from web.templating import Templates
 
 ADMIN = "the-admin-token"
+CHAT = {"base_rate_cents": Decimal("0.1"), "token_rate_cents": Decimal("0.0001"), "outcome_bonus_cents": 0}
 NOW = 1_777_204_800_000
 """2026-04-26T12:00:00.000Z"""
 EVENT = EventRow(
@@ -131,6 +134,37 @@ class FakeDashboard:
         self.available = False
 
 
+class FakeReplay:
+    """ReplayReads over rows that a test sets. ``asked`` keeps the queries."""
+
+    def __init__(self) -> None:
+        self.found = Replayed([], RegisteredRow(0, "0"))
+        self.asked: list[ReplayQuery] = []
+        self.error: Exception | None = None
+
+    async def replay(self, query: ReplayQuery) -> Replayed:
+        self.asked.append(query)
+        if self.error is not None:
+            raise self.error
+        return self.found
+
+    async def close(self) -> None:
+        self.error = ReadsUnavailable("replay")
+
+
+class FakeApi(GatewayApi):
+    """The gateway's API: one price in force."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, ADMIN)
+        self.configs: list[dict[str, Any]] = [{"id": 1, "customer_id": None, "action_type": "chat", **CHAT}]
+
+    async def call(self, method: str, path: str, body: Any = None) -> Any:
+        if path.startswith("/api/admin/pricing"):
+            return {"configs": self.configs, "next_cursor": None}
+        return await super().call(method, path, body)
+
+
 class Server:
     """A running `rev web` and a browser without cookies of its own."""
 
@@ -139,13 +173,16 @@ class Server:
         self.now = NOW
         self.monotonic = 1000.0
         self.reads = FakeDashboard()
+        self.replay = FakeReplay()
+        self.api: GatewayApi = FakeApi(self.settings.gateway_url)
         self._tokens = 0
         files = StaticFiles()
         self.signer = SessionSigner(b"key", lambda: self.now, self._token)
         self.site = WebSite(
             settings=self.settings,
             reads=self.reads,
-            api=GatewayApi(self.settings.gateway_url, ADMIN),
+            replay=self.replay,
+            api=self.api,
             signer=self.signer,
             limits=LoginLimits(lambda: self.monotonic),
             files=files,

@@ -6,8 +6,9 @@
 -- them. The first row that fits is the price: a change from 1 on, or 0 for one that stays; then events keep their cost.
 --
 -- An amount is linear in tokens and counts, so events without quantities are summed first and priced afterwards. {most}
--- tokens are so few that no such event can cost more than an event may. All others, and those whose bonus waits for an
--- outcome, are priced one by one. Decimal(76): the widest product is 10^12 units at 10^9 cents with 18 decimals.
+-- tokens are so few that no such event can cost more than an event may, and that a UInt64 holds their sum. All others,
+-- and those whose bonus waits for an outcome, are priced one by one. Decimal(76): the widest product is 10^12 units at
+-- 10^9 cents with 18 decimals.
 WITH
     voided AS
     (
@@ -23,12 +24,16 @@ WITH
             event_id, customer_id, action, outcome, on_expiry, tokens, tokens_input, tokens_output, quantities,
             total_cents, price_bonus,
             toDate(event_time) AS day,
-            transform(customer_id, {customers:Array(String)}, range(length({customers:Array(String)})), 0)
-                + bitShiftLeft(transform(action, {actions:Array(String)}, range(length({actions:Array(String)})), 0), 11)
-                + bitShiftLeft(transform(model, {models:Array(String)}, range(length({models:Array(String)})), 0), 22)
-                + bitShiftLeft(
-                    transform(provider, {providers:Array(String)}, range(length({providers:Array(String)})), 0), 33
-                ) AS code
+            -- lists of one hold no name: then nothing has to be looked up
+            if(length({customers:Array(String)}) = 1, 0,
+                transform(customer_id, {customers:Array(String)}, range(length({customers:Array(String)})), 0))
+            + if(length({actions:Array(String)}) = 1, 0, bitShiftLeft(
+                transform(action, {actions:Array(String)}, range(length({actions:Array(String)})), 0), 11))
+            + if(length({models:Array(String)}) = 1, 0, bitShiftLeft(
+                transform(model, {models:Array(String)}, range(length({models:Array(String)})), 0), 22))
+            + if(length({providers:Array(String)}) = 1, 0, bitShiftLeft(
+                transform(provider, {providers:Array(String)}, range(length({providers:Array(String)})), 0), 33))
+                AS code
         FROM rev.entries
         WHERE kind = 'event' AND test = false
             AND ({customer:String} = '' OR customer_id = {customer:String})
@@ -58,10 +63,10 @@ WITH
             {masks:Array(UInt64)}, {shapes:Array(UInt64)}
         )
     ) AS matched,
-    arrayMap(text -> toDecimal256(text, 12), {base:Array(String)}) AS base_rates,
-    arrayMap(text -> toDecimal256(text, 12), {token:Array(String)}) AS token_rates,
-    arrayMap(text -> toDecimal256(text, 12), {bonus:Array(String)}) AS bonus_rates,
-    arrayMap(text -> toDecimal256(text, 12), {rates:Array(String)}) AS quantity_rates,
+    {base:Array(Decimal(76, 12))} AS base_rates,
+    {token:Array(Decimal(76, 12))} AS token_rates,
+    {bonus:Array(Decimal(76, 12))} AS bonus_rates,
+    {rates:Array(Decimal(76, 12))} AS quantity_rates,
     -- 0 is no rate: the first of {rates} stands for it
     (number, name) -> transform(
         concat(toString(number), ':', name), {rated:Array(String)}, range(length({rated:Array(String)})), 0
@@ -113,13 +118,14 @@ FROM
                 customer_id, action, day, code,
                 count() AS n,
                 countIf(outcome = 'success') AS successes,
-                sum(toUInt128(tokens)) AS all_tokens,
-                sum(toUInt128(ifNull(tokens_input, 0))) AS all_input,
-                sum(toUInt128(ifNull(tokens_output, 0))) AS all_output,
+                sum(tokens) AS all_tokens,
+                sum(if({by_kind:Bool}, ifNull(tokens_input, 0), 0)) AS all_input,
+                sum(if({by_kind:Bool}, ifNull(tokens_output, 0), 0)) AS all_output,
                 sum(total_cents) AS cents
             FROM counted
             WHERE empty(quantities) AND outcome != 'pending' AND tokens <= {most:UInt64}
-                AND ifNull(tokens_input, 0) <= {most:UInt64} AND ifNull(tokens_output, 0) <= {most:UInt64}
+                AND (NOT {by_kind:Bool} OR ifNull(tokens_input, 0) <= {most:UInt64}
+                    AND ifNull(tokens_output, 0) <= {most:UInt64})
             GROUP BY customer_id, action, day, code
         )
     )
@@ -202,7 +208,8 @@ FROM
                         FROM counted
                         LEFT ANY JOIN closed ON opened_by = event_id
                         WHERE notEmpty(quantities) OR outcome = 'pending' OR tokens > {most:UInt64}
-                            OR ifNull(tokens_input, 0) > {most:UInt64} OR ifNull(tokens_output, 0) > {most:UInt64}
+                            OR {by_kind:Bool} AND (ifNull(tokens_input, 0) > {most:UInt64}
+                                OR ifNull(tokens_output, 0) > {most:UInt64})
                     )
                 )
             )
