@@ -28,13 +28,15 @@ async def metered(owner: Owner, eventually: Callable[..., Awaitable[None]]) -> O
         {"action": "draw", "quantities": {"images": 3}},
         {"action": "draw", "tokens_input": 5, "tokens_output": 9},
     ]
-    for body in bodies:
-        assert (await owner.call("POST", "/v1/meter", {"agent_id": "a", **body}, key))[0] == 201
-    assert (await owner.call("POST", "/v1/meter", {"agent_id": "a", "action": "completion"}, other))[0] == 201
+    ids = []
+    for sender, body in [*((key, body) for body in bodies), (other, {"action": "completion"})]:
+        status, made = await owner.call("POST", "/v1/meter", {"agent_id": "a", **body}, sender)
+        assert status == 201, made
+        ids.append(str(made["event_id"]))
 
     async def there() -> bool:
-        (row,) = await owner.sql(f"SELECT count() AS n FROM rev.entries WHERE {INSIDE} AND kind = 'event'")
-        return int(row["n"]) >= len(bodies)
+        (row,) = await owner.sql(f"SELECT count() AS n FROM rev.entries WHERE event_id IN ({', '.join(ids)})")
+        return int(row["n"]) == len(ids)
 
     await eventually(there)
     return owner
