@@ -4,13 +4,14 @@ This module turns rows of prices into the parameters of sql/queries/replay.sql. 
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from schemas.commands import Rates
-from schemas.limits import DAY
+from schemas.limits import TIMESTAMP_AHEAD
 from schemas.money import MAX_EVENT, format_cents, parse_cents
 from schemas.price_match import PriceSlot, candidates
 from schemas.quantities import INPUT, OUTPUT
@@ -109,8 +110,9 @@ class LedgerReplay:
     async def replay(self, query: ReplayQuery) -> Replayed:
         time = query.time.clamped()
         where: dict[str, Value] = {"start": time.start, "end": time.end, "customer": query.customer}
-        # an event is accepted after its own time, or a few minutes before it
-        more = {"accepted": max(time.start - DAY, 0), "limit": MAX_NAMES, **parameters(query)}
+        # partitions are months of the accepted time, which is after the event's own, or a few minutes before it
+        accepted = datetime.fromtimestamp(max(time.start - TIMESTAMP_AHEAD, 0) // 1000, UTC)
+        more = {"month": f"{accepted:%Y%m}", "limit": MAX_NAMES, **parameters(query)}
         parts = await self._runner.fetch("replay", ReplayRow, **where, **more)
         registered = await self._runner.fetch("replay_registered", RegisteredRow, **where)
         return Replayed(parts, registered[0])

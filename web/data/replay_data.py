@@ -10,7 +10,19 @@ from warehouse.replay import Replayed, ReplayRow
 from warehouse.time_range import TimeRange
 
 CURRENCY = "usd"
-WHOLE = ReplayRow("all", "", "", 0, 0, 0, 0, "0", "0", "0", "0")
+WHOLE = ReplayRow(
+    part="all",
+    name="",
+    why="",
+    events=0,
+    repriced=0,
+    refused=0,
+    waiting=0,
+    actual="0",
+    replayed="0",
+    waiting_actual="0",
+    waiting_replayed="0",
+)
 """The sums of no events."""
 
 

@@ -9,6 +9,7 @@
 -- tokens are so few that no such event can cost more than an event may, and that a UInt64 holds their sum. All others,
 -- and those whose bonus waits for an outcome, are priced one by one. Decimal(76): the widest product is 10^12 units at
 -- 10^9 cents with 18 decimals.
+-- No event of the range is in a month before {month}; a table of many months is not read in whole.
 WITH
     voided AS
     (
@@ -16,7 +17,7 @@ WITH
         FROM rev.entries
         WHERE kind = 'void' AND test = false AND original IS NOT NULL
             AND ({customer:String} = '' OR customer_id = {customer:String})
-            AND recorded_at >= fromUnixTimestamp64Milli({accepted:Int64}, 'UTC')
+            AND _partition_id >= {month:String}
     ),
     counted AS
     (
@@ -39,7 +40,7 @@ WITH
             AND ({customer:String} = '' OR customer_id = {customer:String})
             AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
             AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
-            AND recorded_at >= fromUnixTimestamp64Milli({accepted:Int64}, 'UTC')
+            AND _partition_id >= {month:String}
             AND event_id NOT IN voided
     ),
     closed AS
@@ -52,7 +53,7 @@ WITH
         FROM rev.entries
         WHERE kind IN ('charge', 'waived') AND test = false AND original IS NOT NULL AND action != 'outcome_charge'
             AND ({customer:String} = '' OR customer_id = {customer:String})
-            AND recorded_at >= fromUnixTimestamp64Milli({accepted:Int64}, 'UTC')
+            AND _partition_id >= {month:String}
     ),
     arrayFirst(
         found -> found >= 0,

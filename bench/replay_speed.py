@@ -1,4 +1,4 @@
-"""`python -m bench.replay [rows]`: how long a replay takes over a ledger of generated rows, on an engine of its own.
+"""`python -m bench.replay_speed [rows]`: how long a replay takes over a ledger of generated rows, on an engine of its own.
 
 The engine makes the rows itself: 30 days, 50 customers, 10 actions, 3 models. Of them 2 % are pending events, most of
 which have ended, and ``--quantities`` says how many percent have quantities.
@@ -106,7 +106,13 @@ async def measure(url: str, user: tuple[str, str], pid: int, rows: int, quantiti
     """Fill a ledger and replay it."""
     async with ClickHouse(url, *user) as db:
         await fill(db, rows, quantities)
-        (counted,) = await db.execute("SELECT count() FROM rev.entries")
+        ((entries,),) = await db.execute("SELECT count() FROM rev.entries")
+    filled: dict[str, float] = {"entries": int(entries), "percent with quantities": quantities}
+    return {**filled, **await timed(url, user, pid)}
+
+
+async def timed(url: str, user: tuple[str, str], pid: int) -> dict[str, float]:
+    """Replay a ledger that is filled."""
     reader = ClickHouseReader(url, *user)
     reads = LedgerReplay(reader)
     seconds, used = [], []
@@ -119,8 +125,6 @@ async def measure(url: str, user: tuple[str, str], pid: int, rows: int, quantiti
     finally:
         await reader.close()
     return {
-        "entries": int(counted[0]),
-        "percent with quantities": quantities,
         "first_s": round(seconds[0], 3),
         "median_s": round(median(seconds[1:]), 3),
         "least_s": round(min(seconds[1:]), 3),
@@ -129,7 +133,7 @@ async def measure(url: str, user: tuple[str, str], pid: int, rows: int, quantiti
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.replay", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.replay_speed", description=__doc__)
     parser.add_argument("rows", type=int, nargs="?", default=10_000_000)
     parser.add_argument("--quantities", type=int, default=0, help="percent of the events with quantities")
     parser.add_argument("--keep", action="store_true", help="write the figures to bench/results")
