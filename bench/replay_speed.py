@@ -1,4 +1,4 @@
-"""`python -m bench.replay_speed [rows]`: how long a replay takes over a ledger of generated rows, on an engine of its own.
+"""`python -m bench.replay_speed [rows]`: how long a replay takes over generated rows, on an engine of its own.
 
 The engine makes the rows itself: 30 days, 50 customers, 10 actions, 3 models. Of them 2 % are pending events, most of
 which have ended, and ``--quantities`` says how many percent have quantities.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from schemas.commands import Rates
 from schemas.limits import DAY
-from schemas.money import parse_cents
+from schemas.money import PICO, parse_cents
 from schemas.price_match import ANY, PriceSlot
 from schemas.quantities import QuantityRate
 from warehouse.replay import ChangedPrice, Replayed, ReplayRow
@@ -174,8 +174,9 @@ def assemble(found: Replayed, time: TimeRange, names: Mapping[str, str]) -> Repl
 
 
 def signed(pico: int) -> str:
-    """Return dollars with their sign."""
-    return f"+{formats.dollars(pico)}" if pico > 0 else formats.dollars(pico)
+    """Return dollars with their sign; exact where they would round to nothing."""
+    text = formats.dollars_in_full(pico) if abs(pico) < PICO else formats.dollars(pico)
+    return f"+{text}" if pico > 0 else text
 
 
 def draw(rows: Sequence[ReplayRow], time: TimeRange) -> ComparisonChart:
