@@ -10,13 +10,14 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from ingest import plain_names, times
+from ingest import plain_names
 from ingest.bodies import BatchBody, EventBody, LooseBatchBody
 from ingest.counts import counted
 from ingest.error_messages import DecodeFailure, explain
 from ingest.json_objects import json_object
 from ingest.plain_names import is_plain
 from ingest.problems import Forbidden, Invalid
+from schemas import times
 from schemas.commands import MeterEvent
 from schemas.labels import LABELS, labels_of
 from schemas.limits import DAY, MAX_EVENTS, MAX_NAME, TIMESTAMP_AHEAD

@@ -3,6 +3,7 @@
 WarehouseError
 ├── Unavailable            unreachable, overloaded or late: the statement may have been executed
 │   ├── ReadsUnavailable   the same for a query, which changes nothing
+│   │   └── ReadsTooSlow   it took longer than it may
 │   ├── LedgerFenced       another writer was here, or the stage is gone: start over from the maximum
 │   └── InsertTooLarge     more than the server has memory for: smaller blocks may pass
 ├── InsertRefused          ClickHouse will never accept this data
@@ -24,6 +25,10 @@ class ReadsUnavailable(Unavailable):
     def __init__(self, what: str) -> None:
         super().__init__(what)
         self.what = what
+
+
+class ReadsTooSlow(ReadsUnavailable):
+    """A query took longer than a query may; a smaller one may pass."""
 
 
 class LedgerFenced(Unavailable):

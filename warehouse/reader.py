@@ -8,6 +8,7 @@ handles them all alike.
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Any, Protocol, TypeVar
@@ -19,17 +20,19 @@ import structlog
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from warehouse.errors import ReadsUnavailable
+from warehouse.errors import ReadsTooSlow, ReadsUnavailable
 from warehouse.select_list import select_list
 
 Row = TypeVar("Row", bound=msgspec.Struct)
-Value = str | int | bool | Sequence[int] | Sequence[str]
+Value = str | int | bool | Sequence[int] | Sequence[str] | Sequence[Decimal]
 
 CONNECT_TIMEOUT = 2.0
 """Seconds."""
 QUERY_TIMEOUT = 10.0
 """Seconds; the engine then stops by itself, and the client a little later."""
 CONNECTIONS = 8
+TOO_SLOW = "TIMEOUT_EXCEEDED"
+"""What the engine's message contains when a query has reached its time."""
 
 log = structlog.get_logger()
 
@@ -85,7 +88,8 @@ class ClickHouseReader:
             return msgspec.json.Decoder(row).decode_lines(body)
         except (ClickHouseError, OSError, TimeoutError, msgspec.DecodeError) as error:
             log.warning("read failed", query=name, error=str(error)[:500])
-            raise ReadsUnavailable(name) from error
+            late = isinstance(error, TimeoutError) or TOO_SLOW in str(error)
+            raise (ReadsTooSlow if late else ReadsUnavailable)(name) from error
 
     async def close(self) -> None:
         """Close the connections. Another query would open them again."""

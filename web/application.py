@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler
 
 from warehouse.errors import ReadsUnavailable
 from web import metrics
-from web.data import dashboard_api
+from web.data import dashboard_api, replay_api
 from web.pages import (
     audit_page,
     customers_page,
@@ -30,6 +30,7 @@ from web.pages import (
     prices_page,
     probe_routes,
     ranked_pages,
+    replay_page,
     signup_page,
     static_routes,
 )
@@ -78,8 +79,10 @@ def table() -> list[WebRoute]:
         *ranked_pages.routes(),
         *events_page.routes(),
         *outcomes_page.routes(),
+        *replay_page.routes(),
         *login_page.routes(),
         *dashboard_api.routes(),
+        *replay_api.routes(),
         *static_routes.routes(),
         *probe_routes.routes(),
     ]

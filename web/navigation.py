@@ -19,6 +19,7 @@ DESTINATIONS = (
     Destination("Events", "/events", "events"),
     Destination("Outcomes", "/outcomes", "outcomes"),
     Destination("Prices", "/prices", "prices"),
+    Destination("Replay", "/replay", "replay"),
     Destination("API keys", "/keys", "key"),
     Destination("Audit", "/audit", "audit"),
 )

@@ -21,6 +21,7 @@ from warehouse.accounts import open_accounts
 from warehouse.activity import open_activity
 from warehouse.dashboard import open_dashboard
 from warehouse.queries import open_reads
+from warehouse.replay import open_replay
 from web.application import application
 from web.attempt_limits import LOGINS, SIGNUPS, AttemptLimits
 from web.default_prices import DefaultPrices
@@ -69,9 +70,8 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
-        await asyncio.gather(
-            site.reads.close(), site.ledger.close(), site.accounts.close(), site.activity.close(), site.api.close()
-        )
+        parts = (site.reads, site.ledger, site.accounts, site.activity, site.replay, site.api)
+        await asyncio.gather(*(part.close() for part in parts))
 
 
 def make_site(settings: Settings) -> WebSite:
@@ -91,6 +91,7 @@ def make_site(settings: Settings) -> WebSite:
         activity=open_activity(settings),
         api=api,
         prices=DefaultPrices(api, clock),
+        replay=open_replay(settings),
         signer=SessionSigner(key, clock, secrets.token_hex),
         limits=AttemptLimits(LOGINS, time.monotonic),
         signups=AttemptLimits(SIGNUPS, time.monotonic),

@@ -9,6 +9,7 @@ from warehouse.accounts import AccountReads
 from warehouse.activity import ActivityReads
 from warehouse.dashboard import DashboardReads
 from warehouse.queries import Reads
+from warehouse.replay import ReplayReads
 from web.attempt_limits import AttemptLimits
 from web.default_prices import DefaultPrices
 from web.documents import Documents
@@ -27,6 +28,7 @@ class WebSite:
     ledger: Reads
     accounts: AccountReads
     activity: ActivityReads
+    replay: ReplayReads
     api: GatewayApi
     prices: DefaultPrices
     signer: SessionSigner

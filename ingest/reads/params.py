@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple, get_args
 
-from ingest import times
 from ingest.import_ids import import_id_of
 from ingest.problems import Invalid
 from ingest.reads import cursors
+from schemas import times
 from schemas.commands import EventOutcome
 from schemas.entries import Verdict
 from schemas.limits import DEFAULT_LIST, MAX_LIST, MAX_NAME

@@ -5,9 +5,9 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
-from ingest import times
 from ingest.bodies import Customer, Time
 from ingest.problems import Invalid
+from schemas import times
 from schemas.deliveries import EVERY, TYPES
 from schemas.webhook_urls import MAX_URL, WebhookUrlError, parse
 from schemas.webhooks import WebhookObject

@@ -10,12 +10,14 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from tests.integration.web.owner import Owner
 
 pytestmark = pytest.mark.integration
+CHANGES = '[{"action_type":"completion","base_rate_cents":"0.9","token_rate_cents":"0.0003"},{"action_type":"chat"}]'
 PAGES = {
     "overview": "/dashboard",
     "landing": "/",
@@ -26,6 +28,7 @@ PAGES = {
     "customer": "/customers/browser-corp",
     "prices": "/prices",
     "price-form": "/prices/new",
+    "replay": "/replay?changes=" + quote(CHANGES),
     "keys": "/keys",
     "audit": "/audit",
     "agents": "/agents",

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import times
 from ingest.json_objects import json_object
 from ingest.problems import Invalid
 from ingest.rates import rate
 from ingest.validation import MANY_OBJECTS, TimeBounds, decode_batch, decode_event, event_of
+from schemas import times
 from schemas.commands import MeterEvent
 from schemas.limits import MAX_DEPTH, MAX_EVENTS
 from schemas.money import MAX_RATE, format_cents, parse_cents

@@ -145,6 +145,12 @@ async def test_what_is_the_gateways_is_not(passing: Passing, path: str) -> None:
     assert passing.pages.asked == []
 
 
+async def test_a_replay_is_passed_on_and_prices_are_not(passing: Passing) -> None:
+    assert (await passing.get("/api/admin/pricing/replay", method="POST")).status == 203
+    for path in ("/api/admin/pricing", "/api/admin/pricing/replay/1", "/api/admin/pricing/replayed"):
+        assert (await passing.get(path, method="POST")).status != 203
+
+
 async def test_a_path_cannot_name_another_host(passing: Passing) -> None:
     await passing.get("//evil.example/x")
     assert [(asked.host, asked.raw_path) for asked in passing.pages.asked] == [

@@ -1,6 +1,7 @@
 """`rev web` on a port of this process, before reads that a test fills."""
 
 from collections.abc import AsyncIterator, Callable, Collection
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -25,6 +26,7 @@ from warehouse.dashboard_rows import (
 )
 from warehouse.errors import ReadsUnavailable
 from warehouse.memory import MemoryReads
+from warehouse.replay import RegisteredRow, Replayed, ReplayQuery
 from warehouse.rows import EventRow
 from warehouse.time_range import TimeRange
 from web.application import application
@@ -39,6 +41,7 @@ from web.templating import Templates
 from web.web_refusals import Refusal, away
 
 ADMIN = "the-admin-token"
+CHAT = {"base_rate_cents": Decimal("0.1"), "token_rate_cents": Decimal("0.0001"), "outcome_bonus_cents": 0}
 NOW = 1_777_204_800_000
 """2026-04-26T12:00:00.000Z"""
 EVENT = EventRow(
@@ -197,6 +200,24 @@ class FakeGateway(GatewayApi):
         self.pages = []
 
 
+class FakeReplay:
+    """ReplayReads over rows that a test sets. ``asked`` keeps the queries."""
+
+    def __init__(self) -> None:
+        self.found = Replayed([], RegisteredRow(0, "0"))
+        self.asked: list[ReplayQuery] = []
+        self.error: Exception | None = None
+
+    async def replay(self, query: ReplayQuery) -> Replayed:
+        self.asked.append(query)
+        if self.error is not None:
+            raise self.error
+        return self.found
+
+    async def close(self) -> None:
+        self.error = ReadsUnavailable("replay")
+
+
 class Server:
     """A running `rev web` and a browser without cookies of its own."""
 
@@ -208,6 +229,7 @@ class Server:
         self.ledger = MemoryReads()
         self.accounts = FakeAccounts()
         self.activity = FakeActivity()
+        self.replay = FakeReplay()
         self._tokens = 0
         files = StaticFiles()
         self.signer = SessionSigner(b"key", lambda: self.now, self._token)
@@ -221,6 +243,7 @@ class Server:
             activity=self.activity,
             api=real if "REV_GATEWAY_URL" in env else self.gateway,
             prices=DefaultPrices(self.gateway, lambda: self.now),
+            replay=self.replay,
             signer=self.signer,
             limits=AttemptLimits(LOGINS, lambda: self.monotonic),
             signups=AttemptLimits(SIGNUPS, lambda: self.monotonic),

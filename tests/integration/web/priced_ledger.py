@@ -1,0 +1,263 @@
+"""A ledger of priced events made from a seed, and its replay in plain Python with the pricer's own arithmetic."""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from pricer.prices import NotPriced, ParsedPrice, amounts, canonical_rates, parsed_price
+from schemas.commands import MeterEvent, Rates
+from schemas.ids import event_id
+from schemas.limits import DAY, MAX_TOKENS
+from schemas.money import parse_cents
+from schemas.price_match import PriceSlot, candidates
+from schemas.quantities import TOKEN_KINDS, QuantityRate, all_quantities
+from schemas.state import InstalledPrice, encode
+from tests.integration.reads.generated import NOW
+from warehouse.ledger_row import LedgerRow
+from warehouse.replay import ChangedPrice
+from warehouse.time_range import TimeRange
+
+CUSTOMERS, ACTIONS = ["acme", "it's", "naïve ☃"], ["chat", "tool call", "a\\b"]
+MODELS, PROVIDERS = [None, "m1", "m2"], [None, "p1"]
+NAMES = [*TOKEN_KINDS, "images", "seconds"]
+WHOLE = TimeRange(NOW - 30 * DAY, NOW)
+
+
+class Sums(NamedTuple):
+    """As warehouse.replay.ReplayRow; money in pico-cents."""
+
+    events: int = 0
+    repriced: int = 0
+    refused: int = 0
+    waiting: int = 0
+    actual: int = 0
+    replayed: int = 0
+    waiting_actual: int = 0
+    waiting_replayed: int = 0
+
+
+class PricedLedger(NamedTuple):
+    rows: list[LedgerRow]
+    in_force: dict[PriceSlot, Rates]
+
+
+def parsed(rates: Rates) -> ParsedPrice:
+    """A price with these rates, as the pricer holds it."""
+    return parsed_price(encode(InstalledPrice(id=1, action_type="chat", rates=canonical_rates(rates), offset=0)))
+
+
+def some_rates(rng: random.Random, awkward: bool) -> Rates:
+    """Rates; awkward ones have all decimals, the largest amounts, or no rate for a quantity."""
+    texts = ["0", "0.0003", "1.5", "12"] + (["0.000000000001", "0.123456789012", "1000000000"] if awkward else [])
+    kept = [name for name in NAMES if not awkward or rng.random() < 0.7]
+    quantities = [QuantityRate(name, rng.choice(texts), 1) for name in kept if name not in TOKEN_KINDS]
+    quantities += [
+        QuantityRate(name, rng.choice(["250", "25.5"]), 10**6)
+        for name in kept
+        if name in TOKEN_KINDS and rng.random() < 0.5
+    ]
+    return canonical_rates(
+        Rates(
+            rng.choice(texts),
+            rng.choice(texts),
+            rng.choice(texts),
+            tuple(quantities),
+            ignore_unknown=awkward and rng.random() < 0.3,
+        )
+    )
+
+
+def slots(rng: random.Random, count: int) -> list[PriceSlot]:
+    """Different slots, of every shape."""
+    found = {
+        PriceSlot(
+            rng.choice([None, *CUSTOMERS]), rng.choice(["*", *ACTIONS]), rng.choice(MODELS), rng.choice(PROVIDERS)
+        )
+        for _ in range(count)
+    }
+    return sorted(found, key=repr)
+
+
+def made(seed: int, count: int) -> PricedLedger:
+    """Events of thirty days at the prices in force, their outcomes, voids, test events and registered outcomes."""
+    rng = random.Random(seed)
+    in_force = {PriceSlot(None, "*"): some_rates(rng, awkward=False)}
+    in_force |= {slot: some_rates(rng, awkward=False) for slot in slots(rng, 8)}
+    rows: list[LedgerRow] = []
+    for offset in range(count):
+        event = _event(rng)
+        customer, test = rng.choice(CUSTOMERS), rng.random() < 0.1
+        rates = matching(in_force, customer, event)
+        assert rates is not None
+        cost = amounts(parsed(rates), event)
+        at = NOW - 31 * DAY + offset * 32 * DAY // count
+        opened = LedgerRow(
+            kind="event",
+            event_id=event_id(1, 3 * offset),
+            customer_id=customer,
+            agent_id="agent",
+            action=event.action,
+            model=event.model or "",
+            provider=event.provider or "",
+            tokens=event.tokens,
+            tokens_input=event.tokens_input,
+            tokens_output=event.tokens_output,
+            quantities=event.quantities,
+            outcome=event.outcome or "",
+            total_cents=parse_cents(cost.total),
+            price_bonus=parse_cents(rates.bonus),
+            outcome_id=f"oc_{offset}" if event.outcome == "pending" else "",
+            on_expiry=event.on_expiry or "",
+            test=test,
+            event_time=at,
+            recorded_at=at + rng.choice([-60_000, 0, DAY]),
+        )
+        rows.append(opened)
+        last = opened
+        if event.outcome == "pending" and rng.random() < 0.8:
+            last = _closing(rng, opened, rates)
+            rows.append(last)
+        if rng.random() < 0.15:
+            rows.append(_void(rng.choice([opened, last]), offset))
+        if rng.random() < 0.05:
+            rows.append(replace(opened, kind="charge", action="outcome_charge", event_id=event_id(2, offset)))
+    return PricedLedger(rows, in_force)
+
+
+def _event(rng: random.Random) -> MeterEvent:
+    quantities: dict[str, str] = {}
+    fields: dict[str, Any] = {"tokens": rng.choice([0, 7, 2401, MAX_TOKENS // 10**6])}
+    if rng.random() < 0.5:
+        quantities = {name: str(rng.randrange(1, 5000)) for name in NAMES[2:] if rng.random() < 0.4}
+        if rng.random() < 0.3:
+            quantities["seconds"] = rng.choice(["0.5", "12.25", "0.000001"])
+        if "seconds" in quantities and "." in quantities["seconds"]:
+            quantities["seconds"] = "12.25"
+        fields = {name: rng.choice([None, 0, 1200]) for name in ("tokens_input", "tokens_output")}
+        kinds = [value or 0 for value in fields.values()]
+        fields["tokens"] = sum(kinds) + sum(int(quantities.get(name, 0)) for name in TOKEN_KINDS[2:])
+    outcome = rng.choice([None, "success", "failure", "pending"])
+    return MeterEvent(
+        "agent",
+        rng.choice(ACTIONS),
+        outcome=outcome,
+        on_expiry=rng.choice([None, "failure", "success"]) if outcome == "pending" else None,
+        model=rng.choice(MODELS),
+        provider=rng.choice(PROVIDERS),
+        quantities=quantities,
+        **fields,
+    )
+
+
+def _closing(rng: random.Random, opened: LedgerRow, rates: Rates) -> LedgerRow:
+    verdict = rng.choice(["succeeded", "failed", "expired"])
+    earned = verdict == "succeeded" or (verdict == "expired" and opened.on_expiry == "success")
+    charge = parse_cents(rates.bonus) if earned else 0
+    at = opened.recorded_at + 3 * DAY
+    return replace(
+        opened,
+        kind="charge" if charge else "waived",
+        event_id=opened.event_id + (1 << 16),
+        original=opened.event_id,
+        verdict=verdict,
+        total_cents=charge,
+        outcome="",
+        on_expiry="",
+        tokens=0,
+        quantities={},
+        event_time=at,
+        recorded_at=at,
+    )
+
+
+def _void(taken: LedgerRow, offset: int) -> LedgerRow:
+    is_charge = taken.kind in ("charge", "waived")
+    return replace(
+        taken,
+        kind="void",
+        event_id=event_id(1, 3 * offset + 2),
+        original=taken.event_id,
+        total_cents=-taken.total_cents,
+        config_type="charge" if is_charge else "",
+    )
+
+
+def matching(rates: dict[PriceSlot, Rates], customer: str, event: MeterEvent) -> Rates | None:
+    """The rates of the row in force for an event."""
+    tried = candidates(customer, event.action, event.model, event.provider)
+    return next((rates[slot] for slot in tried if slot in rates), None)
+
+
+def event_of(row: LedgerRow) -> MeterEvent:
+    """The meter event of a row, as far as its price depends on it."""
+    return MeterEvent(
+        row.agent_id,
+        row.action,
+        tokens=row.tokens,
+        tokens_input=row.tokens_input,
+        tokens_output=row.tokens_output,
+        outcome=row.outcome or None,  # type: ignore[arg-type]
+        model=row.model or None,
+        provider=row.provider or None,
+        quantities=row.quantities,
+    )
+
+
+def replayed(
+    ledger: PricedLedger, time: TimeRange, customer: str, changes: Sequence[ChangedPrice]
+) -> dict[tuple[str, str, str], Sums]:
+    """The sums by (part, name, why), each event priced by pricer.prices.amounts."""
+    laid: dict[PriceSlot, Rates | None] = dict.fromkeys(ledger.in_force)
+    laid |= {change.slot: change.rates for change in changes}
+    voided = {row.original for row in ledger.rows if row.kind == "void"}
+    closings = {row.original: row for row in ledger.rows if row.kind in ("charge", "waived") and row.original}
+    found: dict[tuple[str, str, str], Sums] = defaultdict(Sums)
+    for row in ledger.rows:
+        mine = row.kind == "event" and not row.test and row.event_id not in voided and customer in ("", row.customer_id)
+        if not mine or not time.start <= row.event_time < time.end:
+            continue
+        event = event_of(row)
+        tried = candidates(row.customer_id, event.action, event.model, event.provider)
+        rates = next((laid[slot] for slot in tried if slot in laid), None)
+        sums, why = _one(row, event, rates, closings.get(row.event_id), voided)
+        day = f"{row.event_time // DAY}"
+        parts = [("all", "", ""), ("action", row.action, ""), ("customer", row.customer_id, ""), ("day", day, "")]
+        for key in [*parts, *([("refused", row.action, why)] if why else [])]:
+            found[key] = Sums(*map(sum, zip(found[key], sums, strict=True)))
+    return dict(found)
+
+
+def _one(
+    row: LedgerRow, event: MeterEvent, rates: Rates | None, closing: LedgerRow | None, voided: Iterable[int | None]
+) -> tuple[Sums, str]:
+    taken = closing is not None and closing.event_id in voided
+    charge = closing.total_cents if closing is not None and not taken else 0
+    waits = event.outcome == "pending" and closing is None
+    actual, awaited = row.total_cents + charge, row.price_bonus if waits else 0
+    if rates is None:
+        return Sums(1, 0, 0, waits, actual, actual, awaited, awaited), ""
+    bonus = parse_cents(rates.bonus)
+    earns = (
+        closing is not None
+        and not taken
+        and (closing.verdict == "succeeded" or (closing.verdict == "expired" and row.on_expiry == "success"))
+    )
+    try:
+        now = parse_cents(amounts(parsed(rates), event).total) + (bonus if earns else 0)
+    except NotPriced as error:
+        return Sums(1, 1, 1, waits, actual, 0, awaited, 0), _why(str(error), event, rates)
+    return Sums(1, 1, 0, waits, actual, now, awaited, bonus if waits else 0), ""
+
+
+def _why(message: str, event: MeterEvent, rates: Rates) -> str:
+    """The reason as a replay names it: a quantity without a rate before one whose cost has too many decimals."""
+    known = {rate.name for rate in rates.quantities}
+    unknown = [name for name in all_quantities(event) if name not in known and name not in TOKEN_KINDS]
+    if unknown and not rates.ignore_unknown:
+        return f"no_rate:{unknown[0]}"
+    if "at most 12 decimals" in message:
+        return f"too_many_decimals:{message.split(' ')[0].removeprefix('quantities.')}"
+    return "too_expensive"

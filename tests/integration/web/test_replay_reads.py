@@ -1,0 +1,115 @@
+"""The SQL of a replay on the real engine equals the pricer's arithmetic, event by event."""
+
+import random
+from datetime import date, timedelta
+
+import pytest
+
+from schemas.commands import Rates
+from schemas.limits import DAY
+from schemas.money import parse_cents
+from schemas.price_match import PriceSlot
+from tests.integration.reads.conftest import Ledger, filled
+from tests.integration.reads.generated import NOW
+from tests.integration.web import priced_ledger
+from tests.integration.web.priced_ledger import WHOLE, PricedLedger, Sums
+from warehouse.replay import MAX_COMPETING, ChangedPrice, LedgerReplay, ReplayQuery, ReplayRow, TooManyCompeting
+from warehouse.time_range import TimeRange
+
+pytestmark = pytest.mark.integration
+__all__ = ["filled"]
+MADE = priced_ledger.made(5, 500)
+RANGES = [WHOLE, TimeRange(NOW - 9 * DAY - 1, NOW - 2 * DAY + 999)]
+
+
+@pytest.fixture
+def priced(filled: Ledger) -> LedgerReplay:
+    filled.insert(MADE.rows)
+    return LedgerReplay(filled.engine)
+
+
+def sums(row: ReplayRow) -> Sums:
+    counts = (row.events, row.repriced, row.refused, row.waiting)
+    money = map(parse_cents, (row.actual, row.replayed, row.waiting_actual, row.waiting_replayed))
+    return Sums(*counts, *money)
+
+
+def day_number(text: str) -> str:
+    return str((date.fromisoformat(text) - date(1970, 1, 1)) // timedelta(days=1))
+
+
+async def found(
+    reads: LedgerReplay, time: TimeRange, changes: list[ChangedPrice], customer: str = ""
+) -> dict[tuple[str, str, str], Sums]:
+    rows = (await reads.replay(ReplayQuery(time, customer, changes, list(MADE.in_force)))).parts
+    return {
+        (row.part, day_number(row.name) if row.part == "day" else row.name, row.why): sums(row)
+        for row in rows
+        if row.events or row.part != "all"
+    }
+
+
+async def test_random_changes_equal_the_pricer(priced: LedgerReplay) -> None:
+    """Rows, changes and prices of every shape; also amounts that are refused."""
+    reasons = set[str]()
+    for seed in range(12):
+        rng = random.Random(seed)
+        picked = {*priced_ledger.slots(rng, rng.randrange(1, 9)), *rng.sample(sorted(MADE.in_force, key=repr), 2)}
+        changes = [
+            ChangedPrice(slot, priced_ledger.some_rates(rng, awkward=seed % 2 == 0))
+            for slot in sorted(picked, key=repr)
+        ]
+        time, customer = rng.choice(RANGES), rng.choice(["", "", *priced_ledger.CUSTOMERS])
+        expected = priced_ledger.replayed(MADE, time, customer, changes)
+        assert await found(priced, time, changes, customer) == expected, seed
+        reasons |= {why.partition(":")[0] for _, _, why in expected}
+    assert reasons == {"", "no_rate", "too_many_decimals", "too_expensive"}
+
+
+@pytest.mark.parametrize("time", RANGES)
+async def test_unchanged_prices_equal_the_ledger(filled: Ledger, priced: LedgerReplay, time: TimeRange) -> None:
+    """Without changes, and with the rows that priced the events as changes."""
+    same = [ChangedPrice(slot, rates) for slot, rates in MADE.in_force.items()]
+    without, repriced = await found(priced, time, []), await found(priced, time, same)
+    assert {key: one._replace(repriced=0) for key, one in repriced.items()} == without
+    assert repriced["all", "", ""].repriced == repriced["all", "", ""].events > 50
+    voided = "SELECT assumeNotNull(original) FROM rev.entries WHERE kind = 'void'"
+    inside = f"toUnixTimestamp64Milli(event_time) >= {time.start} AND toUnixTimestamp64Milli(event_time) < {time.end}"
+    counted = f"kind = 'event' AND NOT test AND {inside} AND event_id NOT IN ({voided})"
+    events = f"SELECT event_id FROM rev.entries WHERE {counted}"
+    ((ledger,),) = filled.client.query(
+        "SELECT toString(sum(total_cents)) FROM rev.entries WHERE event_id NOT IN "
+        f"({voided}) AND (kind = 'event' AND event_id IN ({events}) OR kind = 'charge' AND original IN ({events}))"
+    ).result_rows
+    for one in (without, repriced):
+        assert one["all", "", ""].actual == one["all", "", ""].replayed == parse_cents(ledger) > 0
+
+
+async def test_registered_outcomes_keep_their_prices(priced: LedgerReplay) -> None:
+    change = ChangedPrice(PriceSlot(None, "outcome_charge"), Rates("7", "7", "7"))
+    known = [row for row in MADE.rows if row.action == "outcome_charge" and not row.test]
+    inside = [row for row in known if WHOLE.start <= row.event_time < WHOLE.end]
+    result = await priced.replay(ReplayQuery(WHOLE, "", [change], list(MADE.in_force)))
+    assert (result.registered.charges, parse_cents(result.registered.total)) == (
+        len(inside),
+        sum(row.total_cents for row in inside),
+    )
+    assert result.parts[-1].repriced == 0
+
+
+async def test_an_empty_range_and_many_competing_rows(priced: LedgerReplay) -> None:
+    change = ChangedPrice(PriceSlot(None, "chat"), Rates("1", "0", "0"))
+    nothing = await found(priced, TimeRange(0, 1), [change])
+    assert nothing == {}
+    rows = [PriceSlot(f"customer {number} ☃", "chat") for number in range(MAX_COMPETING + 1)]
+    assert await priced.replay(ReplayQuery(WHOLE, "", [change], rows[1:]))
+    with pytest.raises(TooManyCompeting, match="customer_id"):
+        await priced.replay(ReplayQuery(WHOLE, "", [change], rows))
+    assert await priced.replay(ReplayQuery(WHOLE, "acme", [change], rows))
+
+
+def test_the_generator_makes_all_cases() -> None:
+    """Or the comparison above would compare little."""
+    kinds = {row.kind for row in MADE.rows}
+    assert kinds == {"event", "charge", "waived", "void"} and isinstance(MADE, PricedLedger)
+    assert {row.verdict for row in MADE.rows} == {"", "succeeded", "failed", "expired"}

@@ -1,0 +1,232 @@
+"""Replay: what the events of the ledger would have cost at other prices, computed by ClickHouse.
+
+This module turns rows of prices into the parameters of sql/queries/replay.sql. It computes no amounts itself.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from schemas.commands import Rates
+from schemas.limits import TIMESTAMP_AHEAD
+from schemas.money import MAX_EVENT, format_cents, parse_cents
+from schemas.price_match import PriceSlot, candidates
+from schemas.quantities import INPUT, OUTPUT
+from schemas.settings import Settings
+from warehouse.reader import ClickHouseReader, QueryRunner, Value
+from warehouse.time_range import TimeRange
+
+MAX_CHANGES = 100
+"""Maximum changed rows of a replay."""
+MAX_COMPETING = 1000
+"""Maximum rows in force that may win over a change."""
+MAX_NAMES = 1000
+"""Actions, customers and days with a row of their own; those that change most come first."""
+BITS = 11
+"""Bits of a numbered name; there are fewer than 2^11, since changes and competing rows have at most 1,100."""
+MOST_SUMMED = 10**9
+"""Maximum tokens of an event that is priced in a sum; 1.8 * 10^10 of them fit into a UInt64."""
+NO_CODE = 2**64 - 1
+"""No row has it; the engine takes no empty list."""
+_FIELDS = len(PriceSlot._fields)
+
+
+class ChangedPrice(NamedTuple):
+    """A row of prices as it would be: canonical rates, and what it is for."""
+
+    slot: PriceSlot
+    rates: Rates
+
+
+class ReplayQuery(NamedTuple):
+    """``customer``: one customer's events only; '' for all. ``in_force``: the slots of all rows in force."""
+
+    time: TimeRange
+    customer: str
+    changes: Sequence[ChangedPrice]
+    in_force: Sequence[PriceSlot]
+
+
+class ReplayRow(msgspec.Struct, frozen=True, gc=False):
+    """Sums of ``part``: ``all``, one ``action``, ``customer`` or ``day`` (``name``), or what would be ``refused``.
+
+    ``repriced``: events that a change applies to. ``refused``: those of them that it cannot price; ``why`` is
+    ``no_rate:<quantity>``, ``too_many_decimals:<quantity>`` or ``too_expensive``, of a part ``refused`` only.
+    ``waiting``: pending events that have not ended, and what they add if all succeed. Money is decimal text in cents.
+    """
+
+    part: str
+    name: str
+    why: str
+    events: int
+    repriced: int
+    refused: int
+    waiting: int
+    actual: str
+    replayed: str
+    waiting_actual: str
+    waiting_replayed: str
+
+
+class RegisteredRow(msgspec.Struct, frozen=True, gc=False):
+    """Charges of registered outcomes, less voids."""
+
+    charges: int
+    total: str
+
+
+class Replayed(NamedTuple):
+    """``parts``: the largest difference first within a part."""
+
+    parts: list[ReplayRow]
+    registered: RegisteredRow
+
+
+class ReplayReads(Protocol):
+    """The read of a replay."""
+
+    async def replay(self, query: ReplayQuery) -> Replayed:
+        """Return what a replay finds. Raises TooManyCompeting, ReadsTooSlow or ReadsUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class TooManyCompeting(ValueError):
+    """More rows in force compete with the changes than a query may carry."""
+
+
+class LedgerReplay:
+    """Implementation of :class:`ReplayReads` from ClickHouse."""
+
+    def __init__(self, runner: QueryRunner) -> None:
+        self._runner = runner
+
+    async def replay(self, query: ReplayQuery) -> Replayed:
+        time = query.time.clamped()
+        where: dict[str, Value] = {"start": time.start, "end": time.end, "customer": query.customer}
+        # partitions are months of the accepted time, which is after the event's own, or a few minutes before it
+        accepted = datetime.fromtimestamp(max(time.start - TIMESTAMP_AHEAD, 0) // 1000, UTC)
+        more = {"month": f"{accepted:%Y%m}", "limit": MAX_NAMES, **parameters(query)}
+        parts = await self._runner.fetch("replay", ReplayRow, **where, **more)
+        registered = await self._runner.fetch("replay_registered", RegisteredRow, **where)
+        return Replayed(parts, registered[0])
+
+    async def close(self) -> None:
+        await self._runner.close()
+
+
+def open_replay(settings: Settings) -> LedgerReplay:
+    """Return the read of replays. It connects only at the first one."""
+    return LedgerReplay(
+        ClickHouseReader(settings.clickhouse_url, settings.clickhouse_user, settings.clickhouse_password)
+    )
+
+
+def parameters(query: ReplayQuery) -> dict[str, Any]:
+    """Return the parameters of sql/queries/replay.sql that say which row applies and what it charges.
+
+    Raises TooManyCompeting.
+    """
+    changes = query.changes
+    changed = [change.slot for change in changes]
+    rows = [*zip(changed, range(1, len(changes) + 1), strict=True)]
+    rows += [(slot, 0) for slot in competing(changed, query.in_force, query.customer)]
+    names = [_numbered(slot[field] for slot, _ in rows) for field in range(_FIELDS)]
+    named = {tuple(_is_named(slot)) for slot, _ in rows}
+    order = [shape for shape in _shapes() if shape in named]
+    rates = [
+        (f"{number}:{rate.name}", parse_cents(rate.rate) // rate.per)
+        for number, change in enumerate(changes, 1)
+        for rate in change.rates.quantities
+    ]
+    return {
+        "customers": list(names[0]),
+        "actions": list(names[1]),
+        "models": list(names[2]),
+        "providers": list(names[3]),
+        "masks": [_mask(shape) for shape in order] or [0],
+        "shapes": [_shape_bits(shape) for shape in order] or [_shape_bits((True,) * _FIELDS)],
+        "codes": [NO_CODE, *(_code(slot, names) for slot, _ in rows)],
+        "changes": [-1, *(number for _, number in rows)],
+        "base": [Decimal(0), *(Decimal(change.rates.base) for change in changes)],
+        "token": [Decimal(0), *(Decimal(change.rates.token) for change in changes)],
+        "bonus": [Decimal(0), *(Decimal(change.rates.bonus) for change in changes)],
+        "rated": ["", *(name for name, _ in rates)],
+        "rates": [Decimal(0), *(Decimal(format_cents(pico)) for _, pico in rates)],
+        "ignoring": [False, *(change.rates.ignore_unknown for change in changes)],
+        "by_kind": any(name.endswith((f":{INPUT}", f":{OUTPUT}")) for name, _ in rates),
+        "most": _most_tokens(changes, [pico for _, pico in rates]),
+    }
+
+
+def competing(changed: Sequence[PriceSlot], in_force: Sequence[PriceSlot], customer: str) -> list[PriceSlot]:
+    """Return the rows in force that a change does not replace and that may win over one for the same event.
+
+    Raises TooManyCompeting.
+    """
+    order = {shape: rank for rank, shape in enumerate(_shapes())}
+    replaced = set(changed)
+    found = []
+    for slot in in_force:
+        if slot in replaced or (customer and slot.customer_id not in (None, customer)):
+            continue
+        rank = order[tuple(_is_named(slot))]
+        if any(rank < order[tuple(_is_named(change))] and _meet(slot, change) for change in changed):
+            found.append(slot)
+    if len(found) > MAX_COMPETING:
+        raise TooManyCompeting(f"changes compete with more than {MAX_COMPETING} prices in force; name a customer_id")
+    return found
+
+
+def _meet(one: PriceSlot, other: PriceSlot) -> bool:
+    """True if an event may fit both."""
+    both = zip(one, other, _is_named(one), _is_named(other), strict=True)
+    return all(not (here and there) or mine == its for mine, its, here, there in both)
+
+
+def _is_named(slot: PriceSlot) -> Iterator[bool]:
+    yield slot.customer_id is not None
+    yield slot.action != "*"
+    yield slot.model is not None
+    yield slot.provider is not None
+
+
+def _shapes() -> list[tuple[bool, ...]]:
+    """Return which names rows have, in the order in which rows are tried."""
+    return [tuple(_is_named(slot)) for slot in candidates("customer", "action", "model", "provider")]
+
+
+def _numbered(names: Iterator[str | None]) -> dict[str, int]:
+    """Return a number for each name from 1 on; 0 is any other name."""
+    known = dict.fromkeys(name for name in names if name is not None and name != "*")
+    return {name: number for number, name in enumerate(["", *known])}
+
+
+def _mask(shape: Sequence[bool]) -> int:
+    return sum(((1 << BITS) - 1) << BITS * field for field in range(_FIELDS) if shape[field])
+
+
+def _shape_bits(shape: Sequence[bool]) -> int:
+    return sum(1 << (BITS * _FIELDS + field) for field in range(_FIELDS) if shape[field])
+
+
+def _code(slot: PriceSlot, names: Sequence[dict[str, int]]) -> int:
+    shape = tuple(_is_named(slot))
+    numbers = (names[field][slot[field] or ""] if shape[field] else 0 for field in range(_FIELDS))
+    return _shape_bits(shape) + sum(number << BITS * field for field, number in enumerate(numbers))
+
+
+def _most_tokens(changes: Sequence[ChangedPrice], rates: Sequence[int]) -> int:
+    """Return how many tokens no change can charge more for than an event may cost, at most MOST_SUMMED.
+
+    Tokens, input and output may each have the highest rate.
+    """
+    fixed = max((parse_cents(one.rates.base) + parse_cents(one.rates.bonus) for one in changes), default=0)
+    rate = max([*(parse_cents(one.rates.token) for one in changes), *rates, 1], default=1)
+    return min((MAX_EVENT - fixed) // (3 * rate), MOST_SUMMED)

@@ -1,0 +1,224 @@
+-- What the events of [start, end) cost, and what they would cost at other prices, without test and voided events.
+--
+-- warehouse/replay.py numbers the names that rows of prices have, so that a row and an event are compared as integers:
+-- `code` is those numbers of an event, 11 bits each, 0 for a name that no row has. A row has the code of its own names
+-- and a shape (which of the four it names), and {masks} and {shapes} are the shapes in the order in which Rev tries
+-- them. The first row that fits is the price: a change from 1 on, or 0 for one that stays; then events keep their cost.
+--
+-- An amount is linear in tokens and counts, so events without quantities are summed first and priced afterwards. {most}
+-- tokens are so few that no such event can cost more than an event may, and that a UInt64 holds their sum. All others,
+-- and those whose bonus waits for an outcome, are priced one by one. Decimal(76): the widest product is 10^12 units at
+-- 10^9 cents with 18 decimals.
+-- No event of the range is in a month before {month}; a table of many months is not read in whole.
+WITH
+    voided AS
+    (
+        SELECT assumeNotNull(original)
+        FROM rev.entries
+        WHERE kind = 'void' AND test = false AND original IS NOT NULL
+            AND ({customer:String} = '' OR customer_id = {customer:String})
+            AND _partition_id >= {month:String}
+    ),
+    counted AS
+    (
+        SELECT
+            event_id, customer_id, action, outcome, on_expiry, tokens, tokens_input, tokens_output, quantities,
+            total_cents, price_bonus,
+            toDate(event_time) AS day,
+            -- lists of one hold no name: then nothing has to be looked up
+            if(length({customers:Array(String)}) = 1, 0,
+                transform(customer_id, {customers:Array(String)}, range(length({customers:Array(String)})), 0))
+            + if(length({actions:Array(String)}) = 1, 0, bitShiftLeft(
+                transform(action, {actions:Array(String)}, range(length({actions:Array(String)})), 0), 11))
+            + if(length({models:Array(String)}) = 1, 0, bitShiftLeft(
+                transform(model, {models:Array(String)}, range(length({models:Array(String)})), 0), 22))
+            + if(length({providers:Array(String)}) = 1, 0, bitShiftLeft(
+                transform(provider, {providers:Array(String)}, range(length({providers:Array(String)})), 0), 33))
+                AS code
+        FROM rev.entries
+        WHERE kind = 'event' AND test = false
+            AND ({customer:String} = '' OR customer_id = {customer:String})
+            AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+            AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+            AND _partition_id >= {month:String}
+            AND event_id NOT IN voided
+    ),
+    closed AS
+    (
+        SELECT
+            assumeNotNull(original) AS opened_by,
+            verdict,
+            if(event_id IN voided, toDecimal128(0, 12), total_cents) AS charge,
+            event_id IN voided AS taken_back
+        FROM rev.entries
+        WHERE kind IN ('charge', 'waived') AND test = false AND original IS NOT NULL AND action != 'outcome_charge'
+            AND ({customer:String} = '' OR customer_id = {customer:String})
+            AND _partition_id >= {month:String}
+    ),
+    arrayFirst(
+        found -> found >= 0,
+        arrayMap(
+            (mask, shape) -> transform(
+                bitAnd(code, mask) + shape, {codes:Array(UInt64)}, {changes:Array(Int16)}, toInt16(-1)
+            ),
+            {masks:Array(UInt64)}, {shapes:Array(UInt64)}
+        )
+    ) AS matched,
+    {base:Array(Decimal(76, 12))} AS base_rates,
+    {token:Array(Decimal(76, 12))} AS token_rates,
+    {bonus:Array(Decimal(76, 12))} AS bonus_rates,
+    {rates:Array(Decimal(76, 12))} AS quantity_rates,
+    -- 0 is no rate: the first of {rates} stands for it
+    (number, name) -> transform(
+        concat(toString(number), ':', name), {rated:Array(String)}, range(length({rated:Array(String)})), 0
+    ) AS rate_of
+SELECT
+    multiIf(
+        grouping(customer_id) = 0, 'customer',
+        grouping(day) = 0, 'day',
+        grouping(reason) = 0, 'refused',
+        grouping(action) = 0, 'action',
+        'all') AS part,
+    multiIf(part = 'customer', customer_id, part = 'day', toString(day), part IN ('action', 'refused'), action, '')
+        AS name,
+    if(part = 'refused', reason, '') AS why,
+    sum(event_count) AS events,
+    sum(repriced_count) AS repriced,
+    sum(refused_count) AS refused,
+    sum(waiting_count) AS waiting,
+    toString(sum(actual_cents)) AS actual,
+    toString(sum(replayed_cents)) AS replayed,
+    toString(sum(waiting_actual_cents)) AS waiting_actual,
+    toString(sum(waiting_replayed_cents)) AS waiting_replayed
+FROM
+(
+    SELECT
+        customer_id, action, day, '' AS reason,
+        n AS event_count,
+        if(change > 0, n, 0) AS repriced_count,
+        toUInt64(0) AS refused_count,
+        toUInt64(0) AS waiting_count,
+        toDecimal256(cents, 12) AS actual_cents,
+        if(
+            change > 0,
+            base_rates[change + 1] * n + bonus_rates[change + 1] * successes
+                + token_rates[change + 1] * toInt256(all_tokens)
+                + if(of_input > 0, quantity_rates[of_input + 1] - token_rates[change + 1], toDecimal256(0, 12))
+                    * toInt256(all_input)
+                + if(of_output > 0, quantity_rates[of_output + 1] - token_rates[change + 1], toDecimal256(0, 12))
+                    * toInt256(all_output),
+            actual_cents) AS replayed_cents,
+        toDecimal256(0, 12) AS waiting_actual_cents,
+        toDecimal256(0, 12) AS waiting_replayed_cents
+    FROM
+    (
+        SELECT *, matched AS change, rate_of(change, 'input') AS of_input, rate_of(change, 'output') AS of_output
+        FROM
+        (
+            SELECT
+                customer_id, action, day, code,
+                count() AS n,
+                countIf(outcome = 'success') AS successes,
+                sum(tokens) AS all_tokens,
+                sum(if({by_kind:Bool}, ifNull(tokens_input, 0), 0)) AS all_input,
+                sum(if({by_kind:Bool}, ifNull(tokens_output, 0), 0)) AS all_output,
+                sum(total_cents) AS cents
+            FROM counted
+            WHERE empty(quantities) AND outcome != 'pending' AND tokens <= {most:UInt64}
+                AND (NOT {by_kind:Bool} OR ifNull(tokens_input, 0) <= {most:UInt64}
+                    AND ifNull(tokens_output, 0) <= {most:UInt64})
+            GROUP BY customer_id, action, day, code
+        )
+    )
+    UNION ALL
+    SELECT
+        customer_id, action, day, reason,
+        count() AS event_count,
+        countIf(change > 0) AS repriced_count,
+        countIf(reason != '') AS refused_count,
+        countIf(waits) AS waiting_count,
+        sum(cents) AS actual_cents,
+        sum(multiIf(change <= 0, cents, reason != '', toDecimal256(0, 12), at_once + later)) AS replayed_cents,
+        sum(if(waits, toDecimal256(price_bonus, 12), toDecimal256(0, 12))) AS waiting_actual_cents,
+        sum(multiIf(
+            NOT waits OR reason != '', toDecimal256(0, 12),
+            change > 0, bonus_rates[change + 1],
+            toDecimal256(price_bonus, 12))) AS waiting_replayed_cents
+    FROM
+    (
+        SELECT
+            * EXCEPT (unknown, inexact),
+            multiIf(
+                change <= 0, '',
+                notEmpty(unknown), concat('no_rate:', unknown[1]),
+                notEmpty(inexact), concat('too_many_decimals:', inexact[1].1),
+                at_once > toDecimal256('1000000000000', 12), 'too_expensive',
+                '') AS reason
+        FROM
+        (
+            SELECT
+                customer_id, action, day, change, price_bonus, unknown,
+                toDecimal256(total_cents, 12) + charge AS cents,
+                arrayFilter(q -> q.3 != truncate(q.3, 12), rated) AS inexact,
+                base_rates[change + 1]
+                    + token_rates[change + 1] * (toInt256(tokens) - toInt256(arraySum(q -> q.2, rated)))
+                    + toDecimal256(arraySum(q -> q.3, rated), 12)
+                    + if(outcome = 'success', bonus_rates[change + 1], toDecimal256(0, 12)) AS at_once,
+                if(
+                    outcome = 'pending' AND NOT taken_back
+                        AND (verdict = 'succeeded' OR verdict = 'expired' AND on_expiry = 'success'),
+                    bonus_rates[change + 1],
+                    toDecimal256(0, 12)) AS later,
+                outcome = 'pending' AND verdict = '' AS waits
+            FROM
+            (
+                SELECT
+                    *,
+                    if(
+                        {ignoring:Array(Bool)}[change + 1], [],
+                        arrayFilter(
+                            (name, rate) -> rate = 0
+                                AND name NOT IN ('input', 'output', 'cache_read', 'cache_write', 'reasoning'),
+                            names, numbers)) AS unknown,
+                    -- name, tokens, and the cost with 18 decimals, of which an amount has 12
+                    arrayFilter(
+                        q -> q.4 > 0,
+                        arrayMap(
+                            (name, rate, units) -> (
+                                name,
+                                if(name IN ('input', 'output', 'cache_read', 'cache_write', 'reasoning'),
+                                    units, toDecimal256(0, 6)),
+                                quantity_rates[rate + 1] * units,
+                                rate),
+                            names, numbers, amounts)) AS rated
+                FROM
+                (
+                    SELECT *, arrayMap(name -> rate_of(change, name), names) AS numbers
+                    FROM
+                    (
+                        SELECT
+                            *,
+                            matched AS change,
+                            arrayConcat(
+                                if(isNull(tokens_input), [], ['input']), if(isNull(tokens_output), [], ['output']),
+                                arrayMap(name -> name::String, mapKeys(quantities))) AS names,
+                            arrayConcat(
+                                if(isNull(tokens_input), [], [toDecimal256(ifNull(tokens_input, 0), 6)]),
+                                if(isNull(tokens_output), [], [toDecimal256(ifNull(tokens_output, 0), 6)]),
+                                arrayMap(units -> toDecimal256(units, 6), mapValues(quantities))) AS amounts
+                        FROM counted
+                        LEFT ANY JOIN closed ON opened_by = event_id
+                        WHERE notEmpty(quantities) OR outcome = 'pending' OR tokens > {most:UInt64}
+                            OR {by_kind:Bool} AND (ifNull(tokens_input, 0) > {most:UInt64}
+                                OR ifNull(tokens_output, 0) > {most:UInt64})
+                    )
+                )
+            )
+        )
+    )
+    GROUP BY customer_id, action, day, reason
+)
+GROUP BY GROUPING SETS ((), (action), (customer_id), (day), (action, reason))
+HAVING part != 'refused' OR why != ''
+ORDER BY part, abs(sum(replayed_cents) - sum(actual_cents)) DESC, name, why
+LIMIT {limit:UInt32} BY part

@@ -1,0 +1,142 @@
+"""The changed prices of a replay, from JSON: rows as POST /api/admin/pricing takes them. Pure and exact.
+
+Numbers of the JSON are int or Decimal.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from schemas.commands import Rates
+from schemas.limits import MAX_NAME
+from schemas.money import MoneyError, format_cents, parse_cents, rate_from_decimal
+from schemas.price_match import ANY, PriceSlot
+from schemas.quantities import COMPONENTS, MAX_PER, MAX_RATES, NAME, QuantityRate
+from warehouse.replay import MAX_CHANGES, ChangedPrice
+from web.web_refusals import invalid
+
+RATES = ("base_rate_cents", "token_rate_cents", "outcome_bonus_cents")
+NAMES = ("action_type", "model", "provider", "customer_id")
+FIELDS = (*NAMES, *RATES, "rates", "ignore_unknown")
+WANTED = "must be a number of cents from 0 to 1000000000 with at most 12 decimals"
+_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,9})?", re.ASCII)
+_MAX_TEXT = 100
+
+
+def decoded(text: str) -> Any:
+    """Return the value of JSON text, its numbers exact. Raises Refusal."""
+    try:
+        return json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise invalid("the body must be JSON") from error
+
+
+def changes_of(given: Any) -> list[ChangedPrice]:
+    """Return the changes of a list of rows. Raises Refusal naming the field."""
+    if not isinstance(given, list):
+        raise invalid("changes must be a list of price rows")
+    if len(given) > MAX_CHANGES:
+        raise invalid(f"changes must be at most {MAX_CHANGES} rows")
+    changes = [change_of(row, f"changes[{number}]") for number, row in enumerate(given)]
+    slots = [change.slot for change in changes]
+    for number, slot in enumerate(slots):
+        if slot in slots[:number]:
+            raise invalid(f"changes[{number}] is for the same customer, action, model and provider as an earlier row")
+    return changes
+
+
+def change_of(row: Any, where: str) -> ChangedPrice:
+    """Return one row. Raises Refusal naming the field, which begins with ``where``."""
+    if not isinstance(row, dict):
+        raise invalid(f"{where} must be an object")
+    unknown = next((name for name in row if name not in FIELDS), None)
+    if unknown is not None:
+        raise invalid(f"{where}.{unknown[:80]} is unknown; known here: {', '.join(FIELDS)}")
+    action, model, provider, customer = (_name(row, name, where) for name in NAMES)
+    if action is None:
+        raise invalid(f"{where}.action_type is required")
+    slot = PriceSlot(customer, action, None if model == ANY else model, None if provider == ANY else provider)
+    base, token, bonus = (cents_of(row.get(name), f"{where}.{name}") for name in RATES)
+    rates = row.get("rates")
+    ignored = row.get("ignore_unknown")
+    if not isinstance(ignored, bool | None):
+        raise invalid(f"{where}.ignore_unknown must be true or false")
+    quantities = quantity_rates({} if rates is None else rates, f"{where}.rates")
+    return ChangedPrice(slot, Rates(base, token, bonus, quantities, bool(ignored)))
+
+
+def quantity_rates(given: Any, where: str) -> tuple[QuantityRate, ...]:
+    """Return the rates of quantities, by name. Raises Refusal."""
+    if not isinstance(given, dict) or len(given) > MAX_RATES:
+        raise invalid(f"{where} must be an object of at most {MAX_RATES} quantities")
+    return tuple(_quantity_rate(name, given[name], f"{where}.{name[:80]}") for name in sorted(given))
+
+
+def _quantity_rate(name: str, given: Any, where: str) -> QuantityRate:
+    if not NAME.fullmatch(name):
+        raise invalid(f"{where} must have a name of 1 to 64 characters: a-z, 0-9, _ and .")
+    if name in COMPONENTS:
+        raise invalid(f"{where} has a reserved name; choose another one")
+    per = 1
+    if isinstance(given, dict):
+        if not set(given) <= {"rate", "per"} or given.get("rate") is None:
+            raise invalid(f"{where} must have a rate, and may have per")
+        per = 1 if given.get("per") is None else given["per"]
+        if type(per) is not int or not 1 <= per <= MAX_PER:
+            raise invalid(f"{where}.per must be an integer from 1 to {MAX_PER}")
+        given = given["rate"]
+    if given is None:
+        raise invalid(f"{where} {WANTED}")
+    rate = cents_of(given, where)
+    if parse_cents(rate) % per:
+        raise invalid(f"{where} must have at most 12 decimals for one unit, unlike {rate} cents per {per}")
+    return QuantityRate(name, rate, per)
+
+
+def cents_of(given: Any, where: str) -> str:
+    """Return a rate as canonical cents; "0" when it is absent. Raises Refusal."""
+    if given is None:
+        return "0"
+    number = given
+    if isinstance(given, str) and len(given) <= _MAX_TEXT and _NUMBER.fullmatch(given):
+        number = Decimal(given)
+    if type(number) is int:
+        number = Decimal(number)
+    if not isinstance(number, Decimal):
+        raise invalid(f"{where} {WANTED}")
+    try:
+        return format_cents(rate_from_decimal(number))
+    except MoneyError as error:
+        raise invalid(f"{where} {error}") from None
+
+
+def row_of(change: ChangedPrice) -> dict[str, Any]:
+    """Return the row that POST /api/admin/pricing takes, its rates as decimal text; what is absent is left out."""
+    slot, rates = change.slot, change.rates
+    named = {"customer_id": slot.customer_id, "model": slot.model, "provider": slot.provider}
+    row: dict[str, Any] = {"action_type": slot.action, **{name: text for name, text in named.items() if text}}
+    row |= {name: text for name, text in zip(RATES, (rates.base, rates.token, rates.bonus), strict=True) if text != "0"}
+    if rates.quantities:
+        row["rates"] = {
+            one.name: one.rate if one.per == 1 else {"rate": one.rate, "per": one.per} for one in rates.quantities
+        }
+    return row | ({"ignore_unknown": True} if rates.ignore_unknown else {})
+
+
+def in_force(configs: Sequence[Mapping[str, Any]]) -> dict[PriceSlot, Rates]:
+    """Return the rates of the rows of GET /api/admin/pricing."""
+    rows = ({name: config.get(name) for name in FIELDS} for config in configs)
+    return {change.slot: change.rates for change in (change_of(row, "price") for row in rows)}
+
+
+def _name(row: Mapping[str, Any], name: str, where: str) -> str | None:
+    text = row.get(name)
+    if text is not None and (not isinstance(text, str) or not 1 <= len(text) <= MAX_NAME):
+        raise invalid(f"{where}.{name} must be text of 1 to {MAX_NAME} characters")
+    return text
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
