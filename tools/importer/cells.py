@@ -185,7 +185,7 @@ def quantities(members: Iterable[tuple[str, Any]], read: Callable[[Any], str]) -
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
         if name in TOKEN_KINDS and "." in found[name]:
-            raise ValueError(f"{name}: {found[name]!r} is not a whole number")
+            raise ValueError(f"{name}: {found[name]!r} must be an integer")
     return found
 
 

@@ -45,7 +45,7 @@ class Profile(NamedTuple):
     created: int
 
 
-class OutcomeLine(NamedTuple):
+class OpenOutcomeLine(NamedTuple):
     """An open outcome. ``task``: the customer's name for it, or its id; ``price``: what a success adds."""
 
     id: str
@@ -91,7 +91,7 @@ class CustomerView(NamedTuple):
     chart: series_chart.SeriesChart
     actions: list[RankedLine]
     agents: list[RankedLine]
-    outcomes: list[OutcomeLine]
+    outcomes: list[OpenOutcomeLine]
     events: list[CustomerEvent]
     keys: Sequence[KeyLine]
     prices: Sequence[PriceRow]
@@ -174,13 +174,13 @@ def _ranked(rows: Sequence[UsageSumRow]) -> list[RankedLine]:
     return lines
 
 
-def _outcome(row: OutcomeRow) -> OutcomeLine:
+def _outcome(row: OutcomeRow) -> OpenOutcomeLine:
     if row.kind == "registered":
         price = pico_of(parsed(row.detail)["price_on_success_cents"])
     else:
         price = parse_cents(row.price_bonus)
     id = outcome_id(row.event_id)
-    return OutcomeLine(id, row.event_id, row.task_id or id, row.agent_id, price, row.expires_at)
+    return OpenOutcomeLine(id, row.event_id, row.task_id or id, row.agent_id, price, row.expires_at)
 
 
 def _event(row: EventRow, voided: Mapping[int, str]) -> CustomerEvent:

@@ -50,7 +50,7 @@ SEARCHES: list[tuple[EventSearch, Callable[[LedgerRow], bool]]] = [
 async def test_a_search_finds_what_fits_and_pages_go_on(reads: LedgerActivity) -> None:
     for search, fits in SEARCHES:
         expected = [row for row in EVENTS if fits(row)]
-        found, after = [], search._replace(limit=97)
+        found, after = [], search._replace(limit=197)
         while page := await reads.events(after):
             found += page
             after = after._replace(before=(page[-1].recorded_at, page[-1].event_id))
@@ -66,7 +66,7 @@ async def test_an_entry_is_read_whole_with_what_refers_to_it(reads: LedgerActivi
         row.original: row.reason for row in ROWS if row.kind == "void" and row.original in {e.event_id for e in EVENTS}
     }
     assert await reads.entry(1) is None
-    for row in ROWS[:300:10]:
+    for row in ROWS[:300:25]:
         found = await reads.entry(row.event_id)
         assert found is not None and found == entry_of(row)
         related = [
@@ -136,7 +136,7 @@ async def test_outcomes_stand_as_they_do_and_page(filled: Ledger) -> None:
         places.append((place, row.event_id, is_open, row))
     places.sort(key=lambda one: one[:2])
     for states, wanted in ((OPEN, True), (CLOSED, False)):
-        found, search = [], OutcomeSearch(NOW, states, tests=BOTH, limit=7)
+        found, search = [], OutcomeSearch(NOW, states, tests=BOTH, limit=17)
         while page := await reads.outcomes(search):
             found += page
             search = search._replace(after=(page[-1].place, page[-1].event_id))

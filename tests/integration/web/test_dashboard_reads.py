@@ -205,5 +205,13 @@ async def test_sums_are_answered_by_the_projection(filled: Ledger, name: str) ->
     filled.insert(ROWS)
     time = named("30d", NOW)
     given = {"start": time.start, "end": time.end, "whole": time.end, "key": "action", "peer": "customer_id"}
-    parameters = {**given, "most": 10, "bucket": "day", "customer": "acme-corp", "test": 0}
+    parameters = {
+        **given,
+        "most": 10,
+        "bucket": "day",
+        "customer": "acme-corp",
+        "test": 0,
+        "agent": "",
+        "action": "",
+    }
     assert "hourly" in filled.explain(query_text(name), parameters)

@@ -32,15 +32,13 @@ PAGES = {
     "keys": "/keys",
     "audit": "/audit",
     "agents": "/agents",
-    "agent": "/agents?agent=%3Cscript%3Ealert(1)%3C/script%3E",
-    "actions": "/actions",
     "action": "/actions?action=completion",
     "events": "/events?mode=both",
     "event": "/events/{event}",
     "outcomes": "/outcomes",
     "outcome": "/outcomes/{outcome}",
 }
-"""``{event}`` and ``{outcome}``: ids of those that the test made."""
+"""``{event}`` and ``{outcome}``: ids of those that the test made. Agents and actions have the same templates."""
 WIDTHS = {1280: 900, 390: 844}
 SCHEMES = ("light", "dark")
 MOST_BYTES = 250_000

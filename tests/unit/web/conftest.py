@@ -41,7 +41,6 @@ from web.templating import Templates
 from web.web_refusals import Refusal, away
 
 ADMIN = "the-admin-token"
-CHAT = {"base_rate_cents": Decimal("0.1"), "token_rate_cents": Decimal("0.0001"), "outcome_bonus_cents": 0}
 NOW = 1_777_204_800_000
 """2026-04-26T12:00:00.000Z"""
 EVENT = EventRow(

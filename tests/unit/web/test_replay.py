@@ -43,6 +43,13 @@ FOUND = Replayed(
 CHANGES: list[dict[str, Any]] = [{"action_type": "chat", "token_rate_cents": 0.0002}]
 
 
+@pytest.fixture(autouse=True)
+def _one_price(server: Server) -> None:
+    """One price is in force: the default of chat."""
+    chat = {"base_rate_cents": Decimal("0.1"), "token_rate_cents": Decimal("0.0001"), "outcome_bonus_cents": 0}
+    server.gateway.pages = [[{"id": 1, "customer_id": None, "action_type": "chat", **chat}]]
+
+
 async def post(server: Server, body: Any, token: str = ADMIN) -> tuple[int, Any]:
     """Status and JSON of a replay; text is sent as it is."""
     text = body if isinstance(body, str) else json.dumps(body)
