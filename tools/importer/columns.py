@@ -247,7 +247,9 @@ def _check_quantity(what: str, name: str) -> None:
 
 
 def _ambiguous(field: str, first: str, second: str) -> MappingError:
-    return MappingError(f"the columns {first!r} and {second!r} could both be {field}: say which, --map {field}=COLUMN")
+    return MappingError(
+        f"the columns {first!r} and {second!r} could both be {field}: choose one with --map {field}=COLUMN"
+    )
 
 
 def _by_field(option: str, given: Mapping[str, str]) -> dict[str, str]:

@@ -121,7 +121,7 @@ def charge(rows: Sequence[Row], made: Prepared) -> str | None:
         quantities=event.quantities or {},
     )
     try:
-        return None if price is None else pricer.amounts(price, metered).total
+        return None if price is None else pricer.amounts(price, metered)[4]
     except pricer.NotPriced:
         return None
 

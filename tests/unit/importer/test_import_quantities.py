@@ -132,13 +132,16 @@ def test_objects_become_quantities(tmp_path: Path) -> None:
         ('{"quantities": {"images": true}}', "images: is not a number"),
         ('{"quantities": {"images": [1]}}', "images: is not a number"),
         ('{"quantities": {"images": NaN}}', "is not a JSON object"),
-        ('{"quantities": {"cache_read": 1.5}}', "cache_read: '1.5' is not a whole number"),
+        ('{"quantities": {"cache_read": 1.5}}', "cache_read: '1.5' must be an integer"),
         ('{"quantities": [["images", 1]]}', "is not an object of quantities"),
         ('{"quantities": 5}', "'5' is not an object of quantities"),
         ('{"quantities": {"images": 1}, "quantities.images": 2}', "quantities.images is 2, but another column says 1"),
         ('{"quantities": {"input": 1}, "tokens_input": 2}', "quantities.input is 1, tokens_input is 2"),
         ('{"tokens": 5, "quantities": {"input": 1, "cache_read": 3}}', "5 is not the sum of its kinds, 4"),
-        ('{"tokens_cache_read": 1000000000000, "tokens_in": 1}', "1000000000001 tokens are more than"),
+        (
+            '{"tokens_cache_read": 1000000000000, "tokens_in": 1}',
+            "must be at most 1000000000000 together, not 1000000000001",
+        ),
         (json.dumps({"tokens": 1, "quantities": {f"q{n}": 1 for n in range(33)}}), "are 33, more than 32"),
     ],
 )
@@ -284,10 +287,10 @@ class TestImport:
         """At the row, in the total and among what looks wrong; the import tells the rows and charges the others."""
         path = write(tmp_path / "a.jsonl", '{"quantities": {"pages": 1}}\n{"quantities": {"images": 1}}\n')
         assert serving.run(path, *SET, "--dry-run") == 0
-        shown, why = capsys.readouterr().out, "quantities.pages has no rate: the price of action 'completion'"
-        assert f"error: {why} does not name it; it will be refused" in shown
-        assert f"- {why} does not name it: such rows will be refused." in shown
-        assert "4.5 and what has no price" in shown
+        shown, why = capsys.readouterr().out, "quantities.pages must have a rate in the price of action 'completion'"
+        assert f"error: {why}; it will be refused" in shown
+        assert f"- {why}: such rows will be refused." in shown
+        assert "4.5 and the rows without a price" in shown
         assert serving.run(path, *SET) == 1
         assert f"line 1 (row 1): {why}" in capsys.readouterr().err
         assert [event["quantities"] for event in serving.gateway.charged] == [{"images": "1"}]
@@ -299,7 +302,7 @@ class TestImport:
         assert "--map quantities.NAME=COLUMN" in capsys.readouterr().err
         assert serving.run(write(tmp_path / "b.csv", "img,agent\n1,a\n"), *SET, "--map", "quantities.images=img") == 0
         assert serving.run(write(tmp_path / "c.jsonl", '{"quantities": {"images": 1}}\n{"agent": "a"}\n'), *SET) == 1
-        assert "line 2 (row 2): says no tokens and no quantities" in capsys.readouterr().err
+        assert "line 2 (row 2): has no tokens and no quantities" in capsys.readouterr().err
         assert len(serving.gateway.charged) == 3
 
     def test_ids_compare_quantities_too(self, serving: Serving, tmp_path: Path, capsys: Any) -> None:
@@ -307,5 +310,5 @@ class TestImport:
         rows = ('{"images": 1, "seconds": 2.0}', '{"seconds": 2, "images": 1}', '{"seconds": 3, "images": 1}')
         text = "".join(f'{{"id": "a", "quantities": {row}}}\n' for row in rows)
         assert serving.run(write(tmp_path / "a.jsonl", text), *SET, "--map", "idempotency_key=id") == 1
-        assert "line 3 (row 3), column id: 'a' is the id of row 1, which says otherwise" in capsys.readouterr().err
+        assert "line 3 (row 3), column id: 'a' is also the id of row 1, whose values differ" in capsys.readouterr().err
         assert len(serving.gateway.charged) == 1

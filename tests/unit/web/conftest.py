@@ -1,7 +1,6 @@
 """`rev web` on a port of this process, before reads that a test fills."""
 
 from collections.abc import AsyncIterator, Callable, Collection
-from decimal import Decimal
 from typing import Any
 
 import aiohttp
