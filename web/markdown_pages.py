@@ -139,7 +139,7 @@ def _heading_end(renderer: Any, tokens: Sequence[Token], index: int, options: An
 
 
 def _table(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    return '<div class="scroll" tabindex="0"><table class="folds">\n'
+    return '<div class="scroll" tabindex="0"><table class="stacks">\n'
 
 
 def _table_end(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
-from urllib.parse import quote_plus
+from urllib.parse import quote
 
 from schemas.money import parse_cents
 from warehouse.dashboard_rows import PendingRow, RankedRow, SeriesRow, TotalsRow, VerdictsRow
@@ -84,7 +84,7 @@ def assemble(period: str, time: TimeRange, rows: OverviewRows) -> Overview:
         revenue=[_revenue(one) for one in rows.revenue],
         activity=_activity(rows),
         chart=series_chart.draw(rows.series, periods.buckets(period, time), periods.bucket(period)),
-        customers=_lines(rows.customers, rows.names, "agent", "/events?customer="),
+        customers=_lines(rows.customers, rows.names, "agent", "/customers/"),
         agents=_lines(rows.agents, {}, "customer", "/agents?agent="),
         actions=_lines(rows.actions, {}, "customer", "/actions?action="),
         recent=event_lines(rows.recent, rows.names),
@@ -134,6 +134,6 @@ def _lines(rows: Sequence[RankedRow], names: Mapping[str, str], peer: str, page:
             continue
         detail = f"{formats.grouped(row.peers)} {peer}{'' if row.peers == 1 else 's'}"
         share = max(total, 0) * 100 // largest if largest > 0 else 0
-        href = page + quote_plus(row.name)
+        href = page + quote(row.name, safe="")
         lines.append(RankedLine(names.get(row.name, row.name), detail, row.events, total, share, href))
     return lines

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
-from urllib.parse import quote_plus
+from urllib.parse import quote
 
 from schemas.money import parse_cents
 from warehouse.activity_rows import ComparedRow, ComponentRow
@@ -98,7 +98,7 @@ def one(name: str, period: str, time: TimeRange, rows: OneRows, peer_page: str) 
         name=name,
         figures=_figures(rows.sums[0] if rows.sums else NO_ROW),
         chart=series_chart.draw(rows.series, periods.buckets(period, time), periods.bucket(period)),
-        customers=_lines(rows.customers, rows.names, "/events?customer="),
+        customers=_lines(rows.customers, rows.names, "/customers/"),
         peers=_lines(rows.peers, {}, peer_page),
         components=_components(rows.components),
         recent=event_lines(rows.recent, rows.names, rows.voided),
@@ -139,7 +139,7 @@ def _lines(rows: Sequence[ComparedRow], names: Mapping[str, str], page: str) -> 
             events=row.events,
             total=total,
             share=max(total, 0) * 100 // largest if largest > 0 else 0,
-            href=page + quote_plus(row.name),
+            href=page + quote(row.name, safe=""),
         )
         for row, total in zip(here, totals, strict=True)
     ]

@@ -107,7 +107,7 @@ def made(seed: int, count: int) -> PricedLedger:
             tokens_output=event.tokens_output,
             quantities=event.quantities,
             outcome=event.outcome or "",
-            total_cents=parse_cents(cost.total),
+            total_cents=parse_cents(cost[4]),
             price_bonus=parse_cents(rates.bonus),
             outcome_id=f"oc_{offset}" if event.outcome == "pending" else "",
             on_expiry=event.on_expiry or "",
@@ -246,7 +246,7 @@ def _one(
         and (closing.verdict == "succeeded" or (closing.verdict == "expired" and row.on_expiry == "success"))
     )
     try:
-        now = parse_cents(amounts(parsed(rates), event).total) + (bonus if earns else 0)
+        now = parse_cents(amounts(parsed(rates), event)[4]) + (bonus if earns else 0)
     except NotPriced as error:
         return Sums(1, 1, 1, waits, actual, 0, awaited, 0), _why(str(error), event, rates)
     return Sums(1, 1, 0, waits, actual, now, awaited, bonus if waits else 0), ""

@@ -184,7 +184,7 @@ def reference(new: PriceRow, time: TimeRange) -> tuple[int, int, int, int, int, 
             quantities=row.quantities,
         )
         try:
-            would_be = parse_cents(amounts(parsed(new), event).total)
+            would_be = parse_cents(amounts(parsed(new), event)[4])
         except NotPriced:
             found[5] += 1
             continue
