@@ -60,6 +60,8 @@ export interface MeterEvent {
   tokens_reasoning?: Whole;
   /** Anything else that the action's price has a rate for, by name. */
   quantities?: Record<string, Quantity> | Map<string, Quantity>;
+  /** The provider's own usage object: its tokens are charged by kind. Name the provider. */
+  usage?: Json;
   outcome?: 'success' | 'failure' | 'pending';
   /** Of a pending event. */
   expires_at?: Time;

@@ -61,6 +61,7 @@ def meter(
     tokens_cache_write: int | None = None,
     tokens_reasoning: int | None = None,
     quantities: Mapping[str, Quantity] | None = None,
+    usage: Mapping[str, Any] | None = None,
     outcome: str | None = None,
     expires_at: Time | None = None,
     on_expiry: str | None = None,
@@ -78,7 +79,8 @@ def meter(
 
     Token counts are disjoint: ``tokens_input`` excludes what was read from or written to a cache, ``tokens_output``
     excludes reasoning. ``quantities``: anything else that the action's price has a rate for, by name, such as
-    ``{"images": 2, "audio_seconds": Decimal("12.5")}``.
+    ``{"images": 2, "audio_seconds": Decimal("12.5")}``. ``usage``: the provider's own usage object, whose tokens are
+    charged by kind; name the ``provider``.
     ``outcome``: ``success`` adds the action's bonus, ``failure`` does not, ``pending`` defers it
     (``expires_at`` and ``on_expiry`` are then allowed, and the answer has an outcome_id).
     ``timestamp``: when it happened, if not now. ``respond_async``: do not wait for the price.
@@ -96,6 +98,7 @@ def meter(
         "tokens_cache_write": tokens_cache_write,
         "tokens_reasoning": tokens_reasoning,
         "quantities": None if quantities is None else _quantities("quantities", quantities),
+        "usage": usage,
         "outcome": outcome,
         "expires_at": expires_at,
         "on_expiry": on_expiry,

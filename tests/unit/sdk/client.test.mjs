@@ -74,7 +74,7 @@ test('quantities are sent with all their digits', async () => {
   const decimal = { toFixed: () => '12.500001', toJSON: () => '12.500001' };
   await wire.rev.meter({ ...EVENT, tokens_cache_read: 7n, quantities: new Map([['seconds', decimal], ['images', 2n], ['pages', '0.1']]) });
   assert.equal(wire.sent[0].body, '{"agent_id":"a","action":"chat","tokens_cache_read":7,"quantities":{"seconds":12.500001,"images":2,"pages":"0.1"}}');
-  await assert.rejects(wire.rev.meter({ ...EVENT, quantities: { seconds: NaN } }), { name: 'RangeError', message: 'quantities.seconds is NaN' });
+  await assert.rejects(wire.rev.meter({ ...EVENT, quantities: { seconds: NaN } }), { name: 'RangeError', message: 'quantities.seconds is NaN, which JSON cannot represent' });
 });
 
 test('pauses double, with jitter, above what Retry-After asks for', async () => {

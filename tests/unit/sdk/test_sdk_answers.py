@@ -54,7 +54,7 @@ def test_quantities_and_their_lines_are_read_exactly() -> None:
         event_id=1,
         recorded_at=0,
         price=PriceRef(1, "chat", rates, 7, model="gpt", provider="openai"),
-        **cost._asdict(),
+        **dict(zip(("base", "token", "bonus", "quantity", "total", "lines"), cost, strict=True)),
     )
     made = read(MeterResponse, answer(201, meter_responses.metered("acme", event, receipt)))
     assert made.price is not None and made.price_breakdown is not None
