@@ -192,7 +192,7 @@ async def test_position_of_another_log(new_log, hosted, eventually):
     await eventually(lambda: host.shards() == {0: 1})
     await stop()
     host, stop = await hosted(log, lambda p: MemoryStore(), epoch="another")
-    await eventually(lambda: any("position of log e1" in reason for reason in host.not_ready_reasons()))
+    await eventually(lambda: any("position belongs to log e1" in reason for reason in host.not_ready_reasons()))
     await stop()
 
 

@@ -27,6 +27,8 @@ class Model(RuleBasedStateMachine):
         self.times: dict[int, int] = {}
         """expires_at of every id ever used: it never changes."""
         self.open: dict[int, str] = {}
+        self.ended: set[int] = set()
+        """What was open and has closed: it never opens again."""
         self.reminded: dict[int, tuple[int, int]] = {}
         """(offset, tick) of the last reminder."""
         self.ignored: dict[int, int] = {}
@@ -43,6 +45,8 @@ class Model(RuleBasedStateMachine):
     @rule(place=places, customer=st.sampled_from(["acme", "beta", "ä"]), ahead=aheads)
     def opens(self, place: tuple[int, int], customer: str, ahead: int) -> None:
         key = event_id(P, *place)
+        if key in self.ended:
+            return
         due = self.times.setdefault(key, self.now + ahead)
         self.timers.opened(key, customer, due)
         self.open.setdefault(key, customer)
@@ -59,7 +63,8 @@ class Model(RuleBasedStateMachine):
     def _close(self, key: int) -> None:
         due = self.times[key] if key in self.reminded else None
         assert self.timers.closed(key) == due
-        self.open.pop(key, None)
+        if self.open.pop(key, None) is not None:
+            self.ended.add(key)
         self.reminded.pop(key, None)
         self.ignored.pop(key, None)
 
