@@ -13,7 +13,7 @@ LABEL = Addition(
     file="schemas/labels.py",
     after="    trace_id: Annotated[str | None, TRACE] = None\n",
     line='    region: Annotated[str | None, About("where it ran", headers=("zone",))] = None\n',
-    migration="005_region.sql",
+    migration="006_region.sql",
     sql="ALTER TABLE rev.entries ADD COLUMN IF NOT EXISTS region LowCardinality(String);\n",
 )
 COLUMN = "ALTER TABLE rev.entries ADD COLUMN IF NOT EXISTS {};\n"
@@ -21,14 +21,14 @@ TEXT = Addition(
     file="schemas/outcome_terms.py",
     after='    price_on_failure: Annotated[str, FAILURE] = "0"\n',
     line='    reference: Annotated[str | None, Term("text", "the number of the contract", ("ponumber",))] = None\n',
-    migration="006_reference.sql",
+    migration="007_reference.sql",
     sql=COLUMN.format("reference String"),
 )
 PRICE = Addition(
     file=TEXT.file,
     after=TEXT.line,
     line='    list_price: Annotated[str, Term("price", "the price before your discount")] = "0"\n',
-    migration="007_list_price.sql",
+    migration="008_list_price.sql",
     sql=COLUMN.format("list_price Decimal(38, 12)"),
 )
 JSON = Addition(

@@ -242,9 +242,9 @@ async def test_quantities_of_a_file_are_charged_at_their_rates(
     options = ("--set", "action=draw", "--map", "quantities.audio_seconds=secs")
     code, out, err = await customer.imported(path, *options, "--dry-run")
     assert code == 1 and "column quantities.images: '1.0000001' must be a number" in err, err
-    why = "quantities.audio_seconds has no rate: the price of action 'draw' does not name it"
+    why = "quantities.audio_seconds must have a rate in the price of action 'draw'"
     # 1 + 100 * 0.01 + 30000 * 0.00003 + 2 * 4 + 12.5 * 0.01; 2 + 3 * 4.5; 1 + 10 * 0.01
-    wanted = ("11.025 cents", "15.5 cents", "1.1 cents", f"error: {why}", "27.625 and what has no price")
+    wanted = ("11.025 cents", "15.5 cents", "1.1 cents", f"error: {why}", "27.625 and the rows without a price")
     assert all(text in out for text in wanted), out
     code, out, err = await customer.imported(path, *options)
     assert code == 1 and f"line 5 (row 4): {why}" in err, err
