@@ -35,6 +35,12 @@ def row(offset: int, index: int = 0, **more: Any) -> Row:
         "metadata": '{"q": "\\"\\u0000"}', "expires_at": T0 + 1, "event_time": T0 - 1, "recorded_at": T0 + offset,
         "original": 2**53, "raw_partition": PARTITION, "raw_offset": offset, "raw_index": index,
         "entries_offset": offset, "test": True, "detail": "{}", "actor": "me", "reason": "r",
+        "price_model": "m", "price_ignore_unknown": True,
+        "price_rates": (("images", LARGEST, 1000), ("it's", Decimal("0.5"), 1)),
+        "quantities": (("images", Decimal("999999999999.999999")), ("it's", Decimal("0.1"))),
+        "lines": (
+            ("images", Decimal("2.5"), LARGEST, 1000, LARGEST), ("it's", Decimal(1), Decimal("0.5"), 1, Decimal(0)),
+        ),
     }  # fmt: skip
     return {**EMPTY, **own, **more}
 
@@ -60,6 +66,11 @@ def _literal(column: str, value: Any) -> str:
         return "NULL"
     if column in ("expires_at", "event_time", "recorded_at"):
         return f"'{datetime.fromtimestamp(value // 1000, UTC):%Y-%m-%d %H:%M:%S}.{value % 1000:03d}'"
+    if column == "quantities":
+        pairs = ", ".join(f"{_literal('', part)}" for pair in value for part in pair)
+        return f"map({pairs})"
+    if isinstance(value, tuple):
+        return f"[{', '.join('(' + ', '.join(_literal('', part) for part in one) + ')' for one in value)}]"
     if isinstance(value, Decimal):
         return f"toDecimal128('{value}', 12)"
     if isinstance(value, str):
