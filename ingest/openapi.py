@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from aiohttp import hdrs, web
 
-from ingest.bodies import Customer, EventBody, Label, Name, Time
+from ingest.bodies import Customer, EventBody, Label, Name, SignupBody, Time
 from ingest.middleware import http_response
 from ingest.problems import ErrorBody
 from ingest.reads.params import GROUPS, OUTCOMES, STATUSES
@@ -77,7 +77,7 @@ def document(operations: Sequence[Operation]) -> Json:
     for operation in operations:
         types.update(dict.fromkeys(made for made in (operation.body, *operation.responses.values()) if made))
     references, components = msgspec.json.schema_components(list(types), ref_template=REF)
-    for made in {*types, EventBody}:
+    for made in {*types, EventBody, SignupBody}:
         _require(components.get(made.__name__, {}), getattr(made, "REQUIRED", ()))
     schemas = dict(zip(types, references, strict=True))
     paths: dict[str, Json] = {}

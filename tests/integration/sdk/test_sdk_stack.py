@@ -143,7 +143,7 @@ async def test_quantities_are_priced_by_their_rates(here: Here, eventually: Even
         await eventually(lambda: client.event(made.event_id).status == "priced")
         shown = client.event(made.event_id)
         assert (shown.price, shown.event) == (made.price, made.event)
-        with pytest.raises(revgrid.InvalidRequestError, match=r"quantities\.pages has no rate"):
+        with pytest.raises(revgrid.InvalidRequestError, match=r"quantities\.pages must have a rate"):
             client.meter(agent_id="a", action="draw", model="gpt", quantities={"pages": 1})
 
 

@@ -1,6 +1,7 @@
 """A log of its own for every test (topics with a random prefix), and hosts as child processes."""
 
 import asyncio
+import contextlib
 import importlib.util
 import json
 import secrets
@@ -19,6 +20,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from deploy.children import spawn
 from schemas.topics import topics
 from streams.topic_names import TopicNames
+
+MARKERS = 5.0
+"""Seconds to wait for the markers of what was committed."""
 
 TOY = Path(__file__).with_name("toy.py")
 
@@ -92,6 +96,13 @@ class Log:
             consumer.assign(tps)
             await consumer.seek_to_beginning(*tps)
             ends = await consumer.end_offsets(tps)
+            # A commit is answered before its markers are written, so what was committed may not be readable yet.
+            written = {tp: await self.end(topic, tp.partition) for tp in tps}
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(MARKERS):  # a transaction that stays open keeps its end
+                    while any(ends[tp] < written[tp] for tp in tps):
+                        await asyncio.sleep(0.02)
+                        ends = await consumer.end_offsets(tps)
             lines: list[Line] = []
             while any([await consumer.position(tp) < ends[tp] for tp in tps]):
                 for records in (await consumer.getmany(timeout_ms=100)).values():
