@@ -78,7 +78,8 @@ def document(operations: Sequence[Operation]) -> Json:
         types.update(dict.fromkeys(made for made in (operation.body, *operation.responses.values()) if made))
     references, components = msgspec.json.schema_components(list(types), ref_template=REF)
     for made in {*types, EventBody, SignupBody}:
-        _require(components.get(made.__name__, {}), getattr(made, "REQUIRED", ()))
+        if made.__name__ in components:
+            _require(components[made.__name__], getattr(made, "REQUIRED", ()))
     schemas = dict(zip(types, references, strict=True))
     paths: dict[str, Json] = {}
     for operation in operations:
