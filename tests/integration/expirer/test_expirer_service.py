@@ -27,6 +27,14 @@ def reminded(shard: Shard, event_id: int, times: int = 1) -> Callable[[], Awaita
     return enough
 
 
+async def test_the_last_one_stops_at_once(expirer: Start, eventually: Eventually) -> None:
+    """Nobody is there to take over. The first test here: a process that has just ended still counts as there."""
+    service = expirer()
+    await eventually(service.ready)
+    assert service.end() == 0
+    assert '"handing_over"' not in service.log.read_text()
+
+
 @pytest.mark.parametrize("path", ["", str(SKEWED)], ids=["clock right", "clock an hour ahead"])
 async def test_not_before_its_time_and_until_it_is_closed(
     shards: list[Shard], expirer: Start, new_id: NewId, eventually: Eventually, path: str
@@ -195,14 +203,6 @@ async def test_one_that_is_stopped_leaves_the_group_and_reminds_until_all_is_tak
     await shard.write(closed(due))
     rival.ready = (0, 1)
     await eventually(lambda: service.process.poll() == 0)
-
-
-async def test_the_last_one_stops_at_once(expirer: Start, eventually: Eventually) -> None:
-    """Nobody is there to take over."""
-    service = expirer()
-    await eventually(service.ready)
-    assert service.end() == 0
-    assert '"handing_over"' not in service.log.read_text()
 
 
 async def test_ten_thousand_in_one_second(
