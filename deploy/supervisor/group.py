@@ -48,16 +48,18 @@ class Group:
             raise NotReady(f"{name} was not ready within {limit:g} s; see {child.log}") from None
 
     async def stop(self, within: float = 4.5) -> None:
-        """Stop the children one after the other, so that each still has what it writes to.
+        """Stop the children one after the other, so that each still has what it writes to; some stop together.
 
         The whole stop takes at most ``within`` seconds; each child may use what is not reserved for those after it.
         """
         deadline = self._clock() + within
         left = list(self.children.values())
         while left:
-            child = left.pop(0)
-            kept = sum(later.spec.reserve for later in left)
-            await child.stop(max(deadline - kept - self._clock(), child.spec.reserve))
+            together = [left.pop(0)]
+            while left and left[0].spec.beside:
+                together.append(left.pop(0))
+            rest = deadline - sum(later.spec.reserve for later in left) - self._clock()
+            await asyncio.gather(*(child.stop(max(rest, child.spec.reserve)) for child in together))
 
     @property
     def pids(self) -> dict[str, int]:

@@ -27,3 +27,5 @@ class Spec(NamedTuple):
     """Seconds within which the child must first be ready; otherwise the start fails."""
     reserve: float = 0.5
     """Minimum seconds from SIGTERM to SIGKILL, however slow the children stopped before it are."""
+    beside: bool = False
+    """True if it stops together with the child before it, as neither needs the other to stop."""

@@ -97,6 +97,31 @@ async def test_children_are_stopped_in_order(tmp_path: Path, eventually: Eventua
     assert group.pids == {}
 
 
+async def test_children_beside_each_other_stop_together(tmp_path: Path, eventually: Eventually) -> None:
+    """The first one goes only when the second one has been asked to; one after the other, it would be killed."""
+    asked, gone = tmp_path / "asked", tmp_path / "gone"
+    waits = (
+        "import os, signal, sys, time\n"
+        "def stop(*_):\n"
+        "    while not os.path.exists(sys.argv[1]): time.sleep(0.01)\n"
+        "    open(sys.argv[2], 'w').close(); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, stop); print('up', flush=True)\n"
+        "while True: signal.pause()\n"
+    )
+    tells = (
+        "import signal, sys\n"
+        "def stop(*_):\n"
+        "    open(sys.argv[1], 'w').close(); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, stop); print('up', flush=True)\n"
+        "while True: signal.pause()\n"
+    )
+    specs = [_spec("first", waits, str(asked), str(gone)), _spec("second", tells, str(asked))._replace(beside=True)]
+    async with _running(specs, tmp_path) as group:
+        await eventually(lambda: len(group.pids) == len(specs))
+        await eventually(lambda: all("up" in child.log.read_text() for child in group.children.values()))
+    assert gone.exists() and group.pids == {}
+
+
 async def test_a_child_that_will_not_go_is_killed(tmp_path: Path, eventually: Eventually) -> None:
     """SIGTERM that is ignored is followed by SIGKILL when the time for stopping is used up."""
     async with _running([_spec("deaf", DEAF)], tmp_path, within=0.2) as group:
