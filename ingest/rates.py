@@ -3,9 +3,6 @@
 Pure; uses no floats.
 """
 
-import re
-from decimal import Decimal
-
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -13,14 +10,10 @@ from ingest.bodies import PriceBody, RateBody
 from ingest.error_messages import DecodeFailure, explain
 from ingest.problems import Invalid
 from schemas.commands import Rates
-from schemas.money import MoneyError, format_cents, rate_from_decimal
+from schemas.money import RATE_WANTED, MoneyError, rate_from_text
 from schemas.quantities import QuantityRate
 
-_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,9})?", re.ASCII)
-MAX_TEXT = 100
-"""Maximum characters of a rate; 10^9 with 12 decimals has 23."""
 _decode_rate = msgspec.json.Decoder(RateBody).decode
-WANTED = "must be a number of cents from 0 to 1000000000 with at most 12 decimals"
 
 
 def rates_of(body: PriceBody) -> Rates:
@@ -42,7 +35,7 @@ def quantity_rate(name: str, raw: msgspec.Raw) -> QuantityRate:
     field = f"rates.{name[:80]}"
     text = bytes(raw)
     if text == b"null":
-        raise Invalid(f"{field} {WANTED}")
+        raise Invalid(f"{field} {RATE_WANTED}")
     if not text.startswith(b"{"):
         return QuantityRate(name, rate(field, raw))
     try:
@@ -63,9 +56,7 @@ def rate(name: str, raw: msgspec.Raw | UnsetType) -> str:
         return "0"
     if text.startswith('"') and text.endswith('"'):
         text = text[1:-1]
-    if len(text) > MAX_TEXT or not _NUMBER.fullmatch(text):
-        raise Invalid(f"{name} {WANTED}")
     try:
-        return format_cents(rate_from_decimal(Decimal(text)))
+        return rate_from_text(text)
     except MoneyError as error:
         raise Invalid(f"{name} {error}") from None

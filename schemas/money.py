@@ -4,6 +4,7 @@ On every wire (topics, ClickHouse, HTTP) money is a plain decimal number of cent
 most 12 decimals, no exponent and no trailing zeros: ``1.47``. This module uses no floats.
 """
 
+import re
 from decimal import Decimal
 
 DECIMALS = 12
@@ -15,6 +16,13 @@ MAX_RATE: int = 10**9 * PICO
 
 MAX_EVENT: int = 10**12 * PICO
 """Largest amount of one ledger entry, in pico-cents: 10^12 cents."""
+
+
+RATE_WANTED = "must be a number of cents from 0 to 1000000000 with at most 12 decimals"
+"""What a rate must be, for error messages."""
+MAX_RATE_TEXT = 100
+"""Maximum characters of a rate; 10^9 with 12 decimals has 23."""
+_RATE = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,9})?", re.ASCII)
 
 
 class MoneyError(ValueError):
@@ -45,6 +53,16 @@ def parse_cents(text: str) -> int:
     if dot and not (part.isascii() and part.isdigit() and len(part) <= DECIMALS):
         raise MoneyError(f"{text!r} is not an amount in cents with at most 12 decimals")
     return sign * (int(whole) * PICO + (int(part.ljust(DECIMALS, "0")) if dot else 0))
+
+
+def rate_from_text(text: str) -> str:
+    """Return canonical cents of a rate as a person or program typed it, a number in JSON's notation.
+
+    Raises MoneyError as :func:`rate_from_decimal` does, and for what is no number.
+    """
+    if len(text) > MAX_RATE_TEXT or not _RATE.fullmatch(text):
+        raise MoneyError(RATE_WANTED)
+    return format_cents(rate_from_decimal(Decimal(text)))
 
 
 def rate_from_decimal(value: Decimal) -> int:

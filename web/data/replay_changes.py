@@ -4,14 +4,20 @@ Numbers of the JSON are int or Decimal.
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NoReturn
 
 from schemas.commands import Rates
 from schemas.limits import MAX_NAME
-from schemas.money import MoneyError, format_cents, parse_cents, rate_from_decimal
+from schemas.money import (
+    RATE_WANTED,
+    MoneyError,
+    format_cents,
+    parse_cents,
+    rate_from_decimal,
+    rate_from_text,
+)
 from schemas.price_match import ANY, PriceSlot
 from schemas.quantities import COMPONENTS, MAX_PER, MAX_RATES, NAME, QuantityRate
 from warehouse.replay import MAX_CHANGES, ChangedPrice
@@ -20,9 +26,6 @@ from web.web_refusals import invalid
 RATES = ("base_rate_cents", "token_rate_cents", "outcome_bonus_cents")
 NAMES = ("action_type", "model", "provider", "customer_id")
 FIELDS = (*NAMES, *RATES, "rates", "ignore_unknown")
-WANTED = "must be a number of cents from 0 to 1000000000 with at most 12 decimals"
-_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,9})?", re.ASCII)
-_MAX_TEXT = 100
 
 
 def decoded(text: str) -> Any:
@@ -88,7 +91,7 @@ def _quantity_rate(name: str, given: Any, where: str) -> QuantityRate:
             raise invalid(f"{where}.per must be an integer from 1 to {MAX_PER}")
         given = given["rate"]
     if given is None:
-        raise invalid(f"{where} {WANTED}")
+        raise invalid(f"{where} {RATE_WANTED}")
     rate = cents_of(given, where)
     if parse_cents(rate) % per:
         raise invalid(f"{where} must have at most 12 decimals for one unit, unlike {rate} cents per {per}")
@@ -99,15 +102,12 @@ def cents_of(given: Any, where: str) -> str:
     """Return a rate as canonical cents; "0" when it is absent. Raises Refusal."""
     if given is None:
         return "0"
-    number = given
-    if isinstance(given, str) and len(given) <= _MAX_TEXT and _NUMBER.fullmatch(given):
-        number = Decimal(given)
-    if type(number) is int:
-        number = Decimal(number)
-    if not isinstance(number, Decimal):
-        raise invalid(f"{where} {WANTED}")
     try:
-        return format_cents(rate_from_decimal(number))
+        if isinstance(given, str):
+            return rate_from_text(given)
+        if isinstance(given, Decimal) or type(given) is int:
+            return format_cents(rate_from_decimal(Decimal(given)))
+        raise MoneyError(RATE_WANTED)
     except MoneyError as error:
         raise invalid(f"{where} {error}") from None
 
