@@ -57,7 +57,8 @@ class RunningStack:
         until = time.monotonic() + limit
         while time.monotonic() < until:
             if self.process.poll() is not None:
-                raise ChildProcessError(f"rev up ended with {self.process.returncode}; see {self.log.name}")
+                said = Path(self.log.name).read_text(errors="replace")[-2000:]
+                raise ChildProcessError(f"rev up ended with {self.process.returncode}; {self.log.name} ends: {said}")
             if (self.data / "run.json").exists() and self.run["up"]:
                 return
             time.sleep(0.02)

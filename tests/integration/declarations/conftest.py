@@ -5,15 +5,17 @@ from collections.abc import Iterator
 import pytest
 
 from bench.running_stack import RunningStack
-from tests.integration.declarations.product_copy import Addition, ProductCopy
+from tests.integration.declarations.product_copy import ROOT, Addition, ProductCopy
 
 START_LIMIT = 180
 """Seconds; long, since the first start of a tree can record a start of Kafka."""
+NEXT = len(list((ROOT / "warehouse" / "sql" / "migrations").glob("*.sql"))) + 1
+"""Number of the first migration that the copy adds to the product's own."""
 LABEL = Addition(
     file="schemas/labels.py",
     after="    trace_id: Annotated[str | None, TRACE] = None\n",
     line='    region: Annotated[str | None, About("where it ran", headers=("zone",))] = None\n',
-    migration="006_region.sql",
+    migration=f"{NEXT:03d}_region.sql",
     sql="ALTER TABLE rev.entries ADD COLUMN IF NOT EXISTS region LowCardinality(String);\n",
 )
 COLUMN = "ALTER TABLE rev.entries ADD COLUMN IF NOT EXISTS {};\n"
@@ -21,14 +23,14 @@ TEXT = Addition(
     file="schemas/outcome_terms.py",
     after='    price_on_failure: Annotated[str, FAILURE] = "0"\n',
     line='    reference: Annotated[str | None, Term("text", "the number of the contract", ("ponumber",))] = None\n',
-    migration="007_reference.sql",
+    migration=f"{NEXT + 1:03d}_reference.sql",
     sql=COLUMN.format("reference String"),
 )
 PRICE = Addition(
     file=TEXT.file,
     after=TEXT.line,
     line='    list_price: Annotated[str, Term("price", "the price before your discount")] = "0"\n',
-    migration="008_list_price.sql",
+    migration=f"{NEXT + 2:03d}_list_price.sql",
     sql=COLUMN.format("list_price Decimal(38, 12)"),
 )
 JSON = Addition(

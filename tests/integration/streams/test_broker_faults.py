@@ -1,8 +1,10 @@
 """What stands between services and the log while the broker is away (DESIGN, "Appends", "Topics", "The shard")."""
 
 import asyncio
+import json
 import os
 import signal
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -100,7 +102,10 @@ async def test_broker_killed_and_back(own_log, broker, child, eventually):
         return [entry["id"] for entry in await log.entries()][-1:] == [200_099]
 
     await eventually(applied, 60)
-    found = await log.entries()
+    lines = await log.read(log.names.entries, log.partitions)
+    found = [json.loads(line.value) for line in lines]
+    twice = [line for line, entry in zip(lines, found, strict=True) if entry["offset"] in _repeated(found)]
+    assert twice == [], "one record was decided in two transactions"
     assert [entry["offset"] for entry in found] == list(range(len(found)))
     assert [entry["n"] for entry in found] == list(range(1, len(found) + 1))
     at = {entry["offset"]: entry["id"] for entry in found}
@@ -112,6 +117,11 @@ async def test_broker_killed_and_back(own_log, broker, child, eventually):
     await eventually(lambda: seen == [b"sent"])
     host.stop()
     await asyncio.gather(appender.stop(), view.stop(), replies.stop())
+
+
+def _repeated(entries):
+    """Return the raw offsets that more than one entry has."""
+    return {raw for raw, times in Counter(entry["offset"] for entry in entries).items() if times > 1}
 
 
 async def test_frozen_broker(own_log, broker, eventually):

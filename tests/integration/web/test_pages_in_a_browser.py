@@ -44,6 +44,9 @@ SCHEMES = ("light", "dark")
 MOST_BYTES = 250_000
 """What a page may cost with its styles and scripts, compressed."""
 
+LEFT = "net::ERR_ABORTED"
+"""Why a request ended that was under way when the tab went to the next page; an icon is fetched after the load."""
+
 
 class Watched:
     """A browser tab and everything that it should not have done."""
@@ -55,12 +58,16 @@ class Watched:
         self.asked: list[str] = []
         page.on("console", lambda message: self._said(message.type, message.text))
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        page.on("requestfailed", lambda request: self.wrong.append(f"failed: {request.url}"))
+        page.on("requestfailed", lambda request: self._failed(request.url, request.failure))
         page.on("request", lambda request: self.asked.append(request.url))
 
     def _said(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
             self.wrong.append(f"{kind}: {text}")
+
+    def _failed(self, url: str, reason: str) -> None:
+        if reason != LEFT:
+            self.wrong.append(f"failed: {url}: {reason}")
 
     def check(self) -> None:
         """Nothing went wrong, and no other host was asked."""
