@@ -170,6 +170,7 @@ async def discard_producer(producer: AIOKafkaProducer) -> None:
         await asyncio.wait([task], timeout=0.05)
     if task is not None and not task.cancelled():
         task.exception()
+    await _let_close(producer.client.close())  # again: until it ended, the sender may have opened a connection
     _look_at_errors(producer)
 
 

@@ -1,6 +1,7 @@
 """What stands between services and the log while the broker is away (DESIGN, "Appends", "Topics", "The shard")."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -16,7 +17,19 @@ from streams.errors import AppendUnknown, NotRecorded
 from streams.reply_receiver import ReplyReceiver
 from streams.views import CompactedView
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    # aiokafka loses a connection that it opens while it closes or when its start is cancelled: killed brokers do that
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def lost_connections():
+    """Collect the lost connections here, where their warnings are expected, and not during another module's tests."""
+    yield
+    gc.collect()
 
 
 class Broker:
