@@ -21,9 +21,9 @@ from streams.views import contents
 
 ALREADY_EXISTS = 36
 """Kafka's error code when another client has just created the topic."""
-READ_WITHIN = 30.0
+READ_WITHIN = 90.0
 """Seconds within which rev.config must be read."""
-LEADERS_WITHIN = 30.0
+LEADERS_WITHIN = 90.0
 """Seconds within which every new partition must have a leader."""
 
 

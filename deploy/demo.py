@@ -32,7 +32,7 @@ from deploy.supervisor import demo_key, directory, plan
 
 FIRST = 12
 """Number of events sent at once and shown as a table."""
-START_LIMIT = 120.0
+START_LIMIT = 240.0
 STORY_LIMIT = 30.0
 """Seconds within which an answer must be final and the last outcome closed."""
 DEFAULT_PORTS = {"http": 8080, "kafka": 9092, "clickhouse": 8123}

@@ -21,7 +21,7 @@ from deploy.kafka import broker, jars, starting
 from deploy.kafka.progress import bar
 from schemas.settings import SettingError
 
-START_LIMIT = 60.0
+START_LIMIT = 180.0
 """Seconds within which the broker must come up."""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
-START_LIMIT = 60.0
+START_LIMIT = 180.0
 """Default for the seconds within which a child must come up."""
 
 
