@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from decimal import Context, Decimal, InvalidOperation
-from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -43,17 +42,34 @@ _EXACT = Context(prec=100)
 _WANTED = f"must be a number from 0 to {MAX_QUANTITY} with at most {DECIMALS} decimals"
 
 
-class Counted(NamedTuple):
-    """What an event counts. ``input`` and ``output`` are None unless the sender gave one of them."""
-
-    tokens: int
-    input: int | None = None
-    output: int | None = None
-    others: dict[str, str] = {}  # noqa: RUF012 - never changed
+NOTHING: dict[str, str] = {}
+Counted = tuple[int, int | None, int | None, dict[str, str]]
+"""What an event counts: tokens, input and output (None unless the sender gave one of them), and other quantities."""
 
 
 def counted(body: EventBody) -> Counted:
-    """Return the tokens and quantities of a body that gives any but ``tokens``. Raises Invalid naming the field."""
+    """Return the tokens and quantities of a body. Raises Invalid naming the field."""
+    part_in, part_out, given = body.tokens_input, body.tokens_output, body.tokens
+    if (
+        body.quantities is None
+        and body.tokens_in is None
+        and body.tokens_out is None
+        and body.tokens_cache_read is None
+        and body.tokens_cache_write is None
+        and body.tokens_reasoning is None
+        and body.usage is UNSET
+    ):
+        # the fields of most events
+        if part_in is None and part_out is None:
+            return given or 0, None, None, NOTHING
+        part_in, part_out = part_in or 0, part_out or 0
+        tokens = part_in + part_out
+        if tokens <= MAX_TOKENS and (given is None or given == tokens):
+            return tokens, part_in, part_out, NOTHING
+    return _counted(body)
+
+
+def _counted(body: EventBody) -> Counted:
     given = {name: quantity(name, raw) for name, raw in (body.quantities or {}).items()}
     spelled = {name: f"quantities.{name}" for name in given}
     for kind, field, count in _counts(body):
@@ -73,7 +89,7 @@ def counted(body: EventBody) -> Counted:
         part_in, part_out = part_in or 0, part_out or 0
     others = {kind: str(count) for kind, count in kinds.items()}
     others.update((name, format_quantity(given[name])) for name in sorted(given))
-    return Counted(tokens if kinds or part_in is not None else body.tokens or 0, part_in, part_out, others)
+    return tokens if kinds or part_in is not None else body.tokens or 0, part_in, part_out, others
 
 
 def _counts(body: EventBody) -> Iterator[tuple[str, str, int]]:

@@ -8,6 +8,7 @@ in an older log are still found.
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from ingest.problems import Invalid
 
@@ -33,6 +34,10 @@ SHOWN = 60
 def is_plain(name: str) -> bool:
     """True if a non-empty name is certainly valid: the fast path of :func:`check`."""
     return name.isascii() and name.isprintable() and name[0] != " " and name[-1] != " "
+
+
+is_often_plain = lru_cache(4096)(is_plain)
+""":func:`is_plain` for names that repeat, such as those of agents and models."""
 
 
 def check(field: str, name: str | None) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import force_setattr
 
 from ingest import plain_names
 from ingest.bodies import BatchBody, EventBody, LooseBatchBody
 from ingest.counts import counted
 from ingest.error_messages import DecodeFailure, explain
 from ingest.json_objects import json_object
-from ingest.plain_names import is_plain
+from ingest.plain_names import is_often_plain, is_plain
 from ingest.problems import Forbidden, Invalid
 from schemas import times
 from schemas.commands import MeterEvent
@@ -39,7 +40,6 @@ MANY_OBJECTS = 10 * MAX_EVENTS
 8 KiB of gzip hold millions of ``{}``.
 """
 
-NO_QUANTITIES: dict[str, str] = {}
 NO_LABELS = dict.fromkeys(LABELS)
 
 
@@ -113,52 +113,39 @@ def event_of(body: EventBody, key: str | None, bounds: TimeBounds) -> MeterEvent
         raise Invalid("agent_id is required")
     if action is None:
         raise Invalid("action is required")
-    if not (is_plain(agent_id) and is_plain(action)):
+    if not (is_often_plain(agent_id) and is_often_plain(action)):
         plain_names.check("agent_id", agent_id)
         plain_names.check("action", action)
     if action == CHARGE_ACTION:
         raise Invalid(f"action {CHARGE_ACTION!r} is reserved")
-    if (
-        body.quantities is None
-        and body.tokens_input is None
-        and body.tokens_output is None
-        and body.tokens_in is None
-        and body.tokens_out is None
-        and body.tokens_cache_read is None
-        and body.tokens_cache_write is None
-        and body.tokens_reasoning is None
-        and body.usage is UNSET
-    ):
-        tokens, part_in, part_out, others = body.tokens or 0, None, None, NO_QUANTITIES
-    else:
-        tokens, part_in, part_out, others = counted(body)
+    tokens, part_in, part_out, others = counted(body)
     own = body.idempotency_key
     if own is not None:
         if not is_plain(own):
             plain_names.check("idempotency_key", own)
         key = own
-    outcome = body.outcome
     expires_at: int | None = None
     if body.expires_at is not None or body.on_expiry is not None:
         expires_at = _expiry(body, bounds, key)
-    given = body.metadata
-    metadata = EMPTY if given is UNSET else json_object("metadata", given)
-    timestamp = body.timestamp
-    return MeterEvent(
+    given, timestamp = body.metadata, body.timestamp
+    event = MeterEvent(
         agent_id=agent_id,
         action=action,
         tokens=tokens,
         tokens_input=part_in,
         tokens_output=part_out,
-        quantities=others,
-        outcome=outcome,
+        outcome=body.outcome,
         expires_at=expires_at,
         on_expiry=body.on_expiry,
-        metadata=metadata,
+        metadata=EMPTY if given is UNSET else json_object("metadata", given),
         idempotency_key=key,
         event_time=None if timestamp is None else _event_time(timestamp, bounds),
-        **_labels(body),
+        quantities=others,
     )
+    labels = labels_of(body)
+    if labels != NO_LABELS:
+        _label(event, labels)
+    return event
 
 
 def header_key(given: list[str]) -> str | None:
@@ -233,14 +220,13 @@ def _time(name: str, text: str) -> int:
         raise Invalid(f"{name} {error}") from None
 
 
-def _labels(body: EventBody) -> dict[str, str]:
-    """Return the labels that are given, by name. Raises Invalid naming the field."""
-    labels = labels_of(body)
-    if labels == NO_LABELS:
-        return {}
+def _label(event: MeterEvent, labels: dict[str, str | None]) -> None:
+    """Set the labels of a new event, which nothing else refers to yet. Raises Invalid naming the field."""
     for name, text in labels.items():
-        plain_names.check(name, text)
-    return labels
+        if text is not None:
+            if not is_often_plain(text):
+                plain_names.check(name, text)
+            force_setattr(event, name, text)
 
 
 def _too_many(count: int) -> Invalid:

@@ -5,6 +5,7 @@ of the validated body, and the first reply. It is restored from the ledger entri
 them. Nothing of a refusal is ever retained.
 """
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -25,7 +26,9 @@ ADDED_LABELS = LABELS[4:]
 STATUS_LENGTH = 3
 """Digits of the status before a reply about an outcome. A receipt begins with a brace instead."""
 
+_NEW_DIGEST = blake2b(digest_size=HASH_LENGTH // 2)
 _encode = msgspec.json.Encoder().encode
+_namespace = lru_cache(4096)(namespace)
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 _decode_value = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(text.encode())).decode
 """Decodes JSON, but keeps the text of a number with a point or exponent: no float."""
@@ -40,7 +43,7 @@ class OutcomeResponse(NamedTuple):
     result: msgspec.Raw
 
 
-class IdempotencyRecord(NamedTuple):
+class IdempotencyRecord(msgspec.Struct, frozen=True, gc=False):
     """The record of an idempotency key. The body hash identifies the command."""
 
     body_hash: str
@@ -54,30 +57,26 @@ def body_hash(event: MeterEvent) -> str:
     (1.0 is not 1). A new field of MeterEvent is included only where it is set, or every retry across the upgrade would
     be taken for a conflict.
     """
-    added: list[tuple[str, object]] = [
-        (name, text) for name in ADDED_LABELS if (text := getattr(event, name)) is not None
-    ]
-    if event.quantities:
-        added.append(("quantities", sorted(event.quantities.items())))
-    body = _encode(
-        (
-            event.agent_id,
-            event.action,
-            event.tokens,
-            event.tokens_input,
-            event.tokens_output,
-            event.outcome,
-            event.expires_at,
-            event.on_expiry,
-            event.event_time,
-            event.task_id,
-            event.model,
-            event.provider,
-            event.trace_id,
-            *added,
-        )
+    fields: tuple[object, ...] = (
+        event.agent_id,
+        event.action,
+        event.tokens,
+        event.tokens_input,
+        event.tokens_output,
+        event.outcome,
+        event.expires_at,
+        event.on_expiry,
+        event.event_time,
+        event.task_id,
+        event.model,
+        event.provider,
+        event.trace_id,
     )
-    return _hash(body, event.metadata)
+    if ADDED_LABELS:
+        fields += tuple((name, text) for name in ADDED_LABELS if (text := getattr(event, name)) is not None)
+    if event.quantities:
+        fields += (("quantities", sorted(event.quantities.items())),)
+    return _hash(_encode(fields), event.metadata)
 
 
 def register_hash(command: Register) -> str:
@@ -115,8 +114,9 @@ def _hashed(term: Term, value: Any) -> Any:
 
 def _hash(fields: bytes, sent: msgspec.Raw) -> str:
     """Return the hash of the fields and of the sender's own JSON object, if there is one."""
-    body = fields + _canonical(sent) if sent else fields
-    return blake2b(body, digest_size=HASH_LENGTH // 2).hexdigest()
+    digest = _NEW_DIGEST.copy()  # cheaper than a new one with its parameters
+    digest.update(fields + _canonical(sent) if sent else fields)
+    return digest.hexdigest()
 
 
 def _canonical(metadata: msgspec.Raw) -> bytes:
@@ -130,7 +130,7 @@ def _canonical(metadata: msgspec.Raw) -> bytes:
 
 def record_key(customer_id: str, key: str, test: bool) -> bytes:
     """Return the key in the namespace of the customer and mode."""
-    return namespace(customer_id, test) + key.encode()
+    return _namespace(customer_id, test) + key.encode()
 
 
 def receipt_record(customer_id: str, key: str, hashed: str, receipt: Receipt, test: bool) -> RetainedRecord:
@@ -147,25 +147,32 @@ def response_record(
     return RetainedRecord(record_key(customer_id, key, test), value, at)
 
 
-def find(
-    state: StateView, customer_id: str, key: str, now: int, window: int, mode: Mode | None = None
-) -> IdempotencyRecord | None:
-    """Return the record of a key if it is younger than ``window`` ms at the accepted time ``now``.
+class KeyRecords:
+    """Reader of the records of one customer's keys that are younger than ``window`` ms at the accepted time ``now``.
 
-    Without a mode (a command from before modes were separate) it is the later one of both modes: at that time they
-    shared one place, and the later one replaced the other.
+    Without a mode (a command from before modes were separate) a record is the later one of both modes: at that time
+    they shared one place, and the later one replaced the other.
     """
-    if mode is None:
-        both = [state.get_retained(record_key(customer_id, key, test)) for test in (False, True)]
-        retained = max((one for one in both if one is not None), key=lambda one: one.at, default=None)
-    else:
-        retained = state.get_retained(record_key(customer_id, key, mode == "test"))
-    if retained is None or now - retained.at >= window:
-        return None
-    hashed, answer = retained.value[:HASH_LENGTH].decode(), retained.value[HASH_LENGTH:]
-    if answer.startswith(b"{"):
-        return IdempotencyRecord(hashed, _decode_receipt(answer))
-    return IdempotencyRecord(hashed, OutcomeResponse(int(answer[:STATUS_LENGTH]), msgspec.Raw(answer[STATUS_LENGTH:])))
+
+    def __init__(self, state: StateView, customer_id: str, now: int, window: int, mode: Mode | None = None) -> None:
+        self._get, self._now, self._window = state.get_retained, now, window
+        modes = (False, True) if mode is None else (mode == "test",)
+        self._prefixes = [namespace(customer_id, test) for test in modes]
+
+    def find(self, key: str) -> IdempotencyRecord | None:
+        """Return the record of a key, or None."""
+        name, retained = key.encode(), None
+        for prefix in self._prefixes:
+            one = self._get(prefix + name)
+            if one is not None and (retained is None or one.at > retained.at):
+                retained = one
+        if retained is None or self._now - retained.at >= self._window:
+            return None
+        hashed, answer = retained.value[:HASH_LENGTH].decode(), retained.value[HASH_LENGTH:]
+        if answer.startswith(b"{"):
+            return IdempotencyRecord(hashed, _decode_receipt(answer))
+        shown = OutcomeResponse(int(answer[:STATUS_LENGTH]), msgspec.Raw(answer[STATUS_LENGTH:]))
+        return IdempotencyRecord(hashed, shown)
 
 
 def conflict(key: str) -> str:

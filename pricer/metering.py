@@ -78,6 +78,9 @@ class MeterTransaction:
         self._matches: dict[str | tuple[str, str | None, str | None], PriceMatch | EventRefusal] = {}
         self._indexes: dict[int, int] = {}
         self._keys: dict[str, idempotency.IdempotencyRecord] = {}
+        self._find_record = idempotency.KeyRecords(
+            shard, command.customer_id, record.at, command.idempotency_window, command.mode
+        ).find
 
     def add(self, index: int, event: MeterEvent) -> None:
         """Charge, replay or refuse the next event."""
@@ -121,7 +124,6 @@ class MeterTransaction:
             total=total,
             outcome_id=outcome_id,
             expires_at=expires_at,
-            original=None,
             body_hash=hashed,
             quantity=quantity,
             lines=lines,
@@ -160,11 +162,6 @@ class MeterTransaction:
             entries=rejection(self.command, self.record, reasons),
             reply=RefusedReply(STATUS[code], code, error, errors),
         )
-
-    def _find_record(self, key: str) -> idempotency.IdempotencyRecord | None:
-        command = self.command
-        now, window = self.record.at, command.idempotency_window
-        return idempotency.find(self.shard, command.customer_id, key, now, window, command.mode)
 
     def _repeat(self, index: int, key: str, earlier: idempotency.IdempotencyRecord, hashed: str) -> None:
         receipt = earlier.answer

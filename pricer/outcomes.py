@@ -130,7 +130,7 @@ class OutcomeHandler:
         """Return the first reply to a key that was seen with this body, a refusal for one seen with another body, or
         None for an unknown key."""
         now, window = self.record.at, command.idempotency_window
-        earlier = idempotency.find(self.shard, command.customer_id, key, now, window, command.mode)
+        earlier = idempotency.KeyRecords(self.shard, command.customer_id, now, window, command.mode).find(key)
         if earlier is None:
             return None
         answer = earlier.answer

@@ -105,10 +105,14 @@ class RocksStore:
             else:
                 batch.put(key, value)
         oldest = self._buckets.oldest(checkpoint.at)
+        at, stamp, handle = None, b"", None
         for one in retained:
-            bucket = self._buckets.of(one.at)
-            if bucket >= oldest:
-                batch.put(one.key, one.at.to_bytes(8, "big") + one.value, self._handle(bucket))
+            if one.at != at:  # the records of one command share it
+                at = one.at
+                bucket = self._buckets.of(at)
+                stamp, handle = at.to_bytes(8, "big"), self._handle(bucket) if bucket >= oldest else None
+            if handle is not None:
+                batch.put(one.key, stamp + one.value, handle)
         batch.put(CHECKPOINT, msgspec.json.encode(checkpoint), self._meta_handle)
         self._db.write(batch)
         if self._oldest is not None and self._oldest < oldest:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from schemas.replies import Reply
 
 
@@ -29,7 +31,7 @@ class OutgoingRecord(NamedTuple):
     value: bytes
 
 
-class RetainedRecord(NamedTuple):
+class RetainedRecord(msgspec.Struct, frozen=True, gc=False):
     """A record kept by key for a while; restored from rev.entries, not from rev.state."""
 
     key: bytes

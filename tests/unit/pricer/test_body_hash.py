@@ -118,9 +118,9 @@ def test_a_key_is_remembered_for_its_window(now: int, found: bool) -> None:
     shard = MemoryStore()
     memory = idempotency.receipt_record("acme", "k", "f" * 32, RECEIPT, False)
     shard.write({}, [memory], Checkpoint("e", 0, 0, now))
-    recalled = idempotency.find(shard, "acme", "k", now, 100, "live")
+    recalled = idempotency.KeyRecords(shard, "acme", now, 100, "live").find("k")
     assert recalled == (idempotency.IdempotencyRecord("f" * 32, RECEIPT) if found else None)
-    assert idempotency.find(shard, "other", "k", now, 100, "live") is None
+    assert idempotency.KeyRecords(shard, "other", now, 100, "live").find("k") is None
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_key_belongs_to_a_mode(mode: Any, at_live: int | None, at_test: int | 
         if at is not None
     ]
     shard.write({}, records, Checkpoint("e", 0, 0, 20))
-    recalled = idempotency.find(shard, "acme", "k", 25, 100, mode)
+    recalled = idempotency.KeyRecords(shard, "acme", 25, 100, mode).find("k")
     assert (None if recalled is None else recalled.body_hash[:4]) == found
 
 
@@ -154,7 +154,7 @@ def test_an_answer_about_an_outcome_is_remembered_like_a_receipt(outcome_key: st
     memory = idempotency.response_record("acme", outcome_key, "f" * 32, shown, 1000, False)
     shard = MemoryStore()
     shard.write({}, [memory], Checkpoint("e", 0, 0, 1000))
-    recalled = idempotency.find(shard, "acme", outcome_key, 1000, 100, "live")
+    recalled = idempotency.KeyRecords(shard, "acme", 1000, 100, "live").find(outcome_key)
     assert recalled is not None
     assert isinstance(recalled.answer, idempotency.OutcomeResponse)
     assert (recalled.body_hash, recalled.answer.status) == ("f" * 32, 201)
