@@ -200,6 +200,7 @@ class PriceBody(msgspec.Struct, forbid_unknown_fields=True):
     model: Name | None = None
     provider: Name | None = None
     customer_id: Customer | None = None
+    effective_at: Time | None = None
 
 
 class RateBody(msgspec.Struct, forbid_unknown_fields=True):

@@ -10,7 +10,12 @@ import msgspec
 
 from ingest.lookalikes import skeleton
 from schemas.config import EPOCH, ApiKey, Customer, Price, Webhook
+from schemas.limits import MINUTE
 from schemas.price_match import PriceSlot, candidates
+from schemas.price_schedule import by_start, in_force
+
+CLOCKS_APART = 5 * MINUTE
+"""The most by which a gateway's clock and the broker's are expected to differ, ms."""
 
 _key = msgspec.json.Decoder(ApiKey).decode
 _customer = msgspec.json.Decoder(Customer).decode
@@ -28,7 +33,8 @@ class ConfigView:
         self.customers: dict[str, Customer] = {}
         self.prices: dict[int, Price] = {}
         self.webhooks: dict[int, Webhook] = {}
-        self._active: dict[PriceSlot, Price] = {}
+        self._active: dict[PriceSlot, tuple[Price, ...]] = {}
+        """The prices that no command has ended, by start."""
         self._alike: dict[str, dict[str, None]] = {}
         """Customers by the skeleton that look-alike ids share, in the order in which they were added."""
 
@@ -72,44 +78,79 @@ class ConfigView:
 
     def _apply_price(self, id: int, value: bytes | None) -> None:
         before = self.prices.pop(id, None)
+        if before is not None and before.is_active:
+            self._replace(before.slot, id, ())
         if value is not None:
             self.prices[id] = price = _price(value)
-            row = price.slot
-            held = self._active.get(row)
             if price.is_active:
-                if held is None or held.number <= price.number:
-                    self._active[row] = price
-            elif held is not None and held.id == id:
-                del self._active[row]
-        elif before is not None:
-            row = before.slot
-            if row in self._active and self._active[row].id == id:
-                del self._active[row]
+                self._replace(price.slot, id, (price,))
+
+    def _replace(self, slot: PriceSlot, id: int, by: tuple[Price, ...]) -> None:
+        others = tuple(price for price in self._active.pop(slot, ()) if price.id != id)
+        if others or by:
+            self._active[slot] = tuple(sorted((*others, *by), key=by_start))
 
     def price_for(
-        self, customer_id: str, action: str, model: str | None = None, provider: str | None = None
+        self, at: int, customer_id: str, action: str, model: str | None = None, provider: str | None = None
     ) -> Price | None:
-        """Return the price in force for an event, or None when there is none."""
+        """Return the price in force for an event at an accepted time, or None when there is none."""
         active = self._active
         for slot in candidates(customer_id, action, model, provider):
-            price = active.get(slot)
+            price = in_force(active.get(slot, ()), at)
             if price is not None:
                 return price
         return None
 
-    def prices_of(self, customer_id: str) -> list[tuple[PriceSlot, Price]]:
+    def prices_about(
+        self, at: int, customer_id: str, action: str, model: str | None = None, provider: str | None = None
+    ) -> list[Price]:
+        """Return every price that the shard may use for an event that is sent at a time of this gateway's clock.
+        There are several only about the start of a scheduled one, which is up to the accepted time."""
+        found: list[Price] = []
+        for slot in candidates(customer_id, action, model, provider):
+            versions = self._active.get(slot, ())
+            certain = in_force(versions, at - CLOCKS_APART)
+            found += [one for one in versions if one is certain or abs(one.start - at) <= CLOCKS_APART]
+            if certain is not None:
+                break
+        return found
+
+    def prices_of(self, customer_id: str, at: int) -> list[tuple[PriceSlot, Price]]:
         """Return the price in force for every action, model and provider that a row of the customer or of everyone
         names, sorted."""
         named = {slot[1:] for slot in self._active if slot.customer_id is None or slot.customer_id == customer_id}
         found = []
         for action, model, provider in sorted(named, key=lambda one: tuple(part or "" for part in one)):
-            price = self.price_for(customer_id, action, model, provider)
+            price = self.price_for(at, customer_id, action, model, provider)
             if price is not None:
                 found.append((PriceSlot(customer_id, action, model, provider), price))
         return found
 
-    def active_prices(self) -> Iterable[Price]:
-        return self._active.values()
+    def scheduled_for(self, customer_id: str, at: int) -> list[Price]:
+        """Return the scheduled prices of the customer and of everyone that will apply to the customer, by start."""
+        found = [
+            price
+            for slot, versions in self._active.items()
+            if slot.customer_id in (None, customer_id)
+            for price in versions
+            if price.start > at and self.price_for(price.start, customer_id, *slot[1:]) is price
+        ]
+        return sorted(found, key=by_start)
+
+    def active_prices(self, at: int) -> Iterable[Price]:
+        """Return the prices in force, and the scheduled ones."""
+        return (price for price in self.known_prices(at) if price.is_active)
+
+    def known_prices(self, at: int) -> Iterable[Price]:
+        """Return all prices, also the past ones. One that a scheduled price has replaced has ended at its start."""
+        for id, price in self.prices.items():
+            versions = self._active.get(price.slot, ()) if price.is_active else ()
+            follower = next((one for one in reversed(versions) if one.start <= at), price)
+            if by_start(follower) > by_start(price):
+                after = versions[[one.id for one in versions].index(id) + 1]
+                yield msgspec.structs.replace(price, is_active=False, ended_at=after.start)
+            else:
+                yield price
 
     def alike(self, customer_id: str) -> list[str]:
         """Return the other customers whose ids look like this one."""

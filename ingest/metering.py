@@ -153,18 +153,21 @@ async def _unpriced(context: Context, customer_id: str, events: list[MeterEvent]
 
 
 def _missing(context: Context, customer_id: str, events: list[MeterEvent]) -> list[IndexedError]:
-    prices: dict[tuple[str, str | None, str | None], Price | None] = {}
-    missing = []
+    prices: dict[tuple[str, str | None, str | None], list[Price]] = {}
+    missing, now = [], context.clock()
     for index, event in enumerate(events):
         named = (event.action, event.model, event.provider)
-        if named in prices:
-            price = prices[named]
-        else:
-            price = prices[named] = context.view.price_for(customer_id, *named)
-        if price is None:
+        possible = prices.get(named)
+        if possible is None:
+            possible = prices[named] = context.view.prices_about(now, customer_id, *named)
+        if not possible:
             missing.append(IndexedError(index, no_price(event.action)))
-        elif event.quantities and not price.rates.ignore_unknown:
-            unknown = without_rate(event.quantities, price.rates.quantities)
-            if unknown is not None:
-                missing.append(IndexedError(index, no_rate(unknown, event.action)))
+        elif event.quantities:
+            unknown = [_without_rate(event, price) for price in possible]
+            if all(unknown):
+                missing.append(IndexedError(index, no_rate(str(unknown[0]), event.action)))
     return missing
+
+
+def _without_rate(event: MeterEvent, price: Price) -> str | None:
+    return None if price.rates.ignore_unknown else without_rate(event.quantities, price.rates.quantities)

@@ -112,11 +112,16 @@ class EffectivePrice(msgspec.Struct, frozen=True):
     provider: str | UnsetType = UNSET
     rates: dict[str, RateObject] | UnsetType = UNSET
     ignore_unknown: bool | UnsetType = UNSET
+    effective_at: str | UnsetType = UNSET
+    """Of a scheduled price: when it comes into force."""
 
 
 class EffectivePrices(msgspec.Struct, frozen=True):
+    """``scheduled``: prices that will apply to the customer."""
+
     customer_id: str
     configs: list[EffectivePrice]
+    scheduled: list[EffectivePrice] | UnsetType = UNSET
 
 
 class ReadinessResponse(msgspec.Struct, frozen=True):

@@ -173,7 +173,7 @@ def expiry(text: str, now: int, repeats: int = 0) -> int:
     ago may be in the repeat of a request that came in time; only the pricer knows, and refuses it if
     it is not.
     """
-    at = _time("expires_at", text)
+    at = time_of("expires_at", text)
     if at <= now - repeats:
         raise Invalid("expires_at must be in the future")
     if at > now + MAX_TTL:
@@ -202,7 +202,7 @@ def _expiry(body: EventBody, bounds: TimeBounds, key: str | None) -> int | None:
 
 
 def _event_time(text: str, bounds: TimeBounds) -> int:
-    at = _time("timestamp", text)
+    at = time_of("timestamp", text)
     if at > bounds.latest:
         raise Invalid(f"timestamp must be at most 5 minutes in the future; the gateway's time is {iso(bounds.now)}")
     if at < bounds.oldest:
@@ -213,7 +213,8 @@ def _event_time(text: str, bounds: TimeBounds) -> int:
     return at
 
 
-def _time(name: str, text: str) -> int:
+def time_of(name: str, text: str) -> int:
+    """Return a field's time in ms. Raises Invalid."""
     try:
         return times.parse(text)
     except times.TimeError as error:

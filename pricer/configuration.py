@@ -11,7 +11,8 @@ import msgspec
 
 from pricer import prices, webhooks
 from pricer.config_transaction import ConfigRefused, ConfigTransaction, kept_at, refused
-from schemas import config, objects, state
+from pricer.price_changes import PriceChanges
+from schemas import config, objects
 from schemas.commands import (
     ChangeWebhook,
     Configure,
@@ -19,18 +20,15 @@ from schemas.commands import (
     DeletePrice,
     EnsureCustomer,
     Genesis,
-    InstallPrice,
     Rates,
     RevokeKey,
     SetPrice,
     UpdateCustomer,
 )
-from schemas.commands import encode as encode_command
 from schemas.limits import MAX_NAME
 from schemas.money import MoneyError
 from schemas.price_match import PriceSlot
-from schemas.topics import PRICE_KEY, partition_of
-from streams.types import Decision, InputRecord, OutgoingRecord, StateView
+from streams.types import Decision, InputRecord, StateView
 
 PLATFORM = "*"
 """Customer of a key that may act for every customer."""
@@ -38,7 +36,6 @@ GENESIS = b"config/genesis"
 SEEDED = msgspec.Raw(b'{"success":true}')
 
 _decode_key = msgspec.json.Decoder(config.ApiKey).decode
-_decode_price = msgspec.json.Decoder(config.Price).decode
 _decode_customer = msgspec.json.Decoder(config.Customer).decode
 
 
@@ -73,10 +70,11 @@ class ConfigChange(ConfigTransaction):
             self.status = 200
             return
         self.changes[GENESIS] = command.epoch.encode()
+        changes = PriceChanges(self)
         for seed in command.prices:
             slot = PriceSlot(None, seed.action_type)
-            if self._active(slot) is None:
-                self._set_price(slot, _rates(seed.rates), "genesis")
+            if not changes.of_slot(slot):
+                changes.set(slot, _rates(seed.rates), "genesis")
 
     @make.register
     def _(self, command: CreateKey) -> None:
@@ -139,23 +137,17 @@ class ConfigChange(ConfigTransaction):
                 _check_name(field, name)
         if command.action_type == prices.CHARGE_ACTION:
             raise ConfigRefused(400, "invalid_request", f"action {prices.CHARGE_ACTION!r} is reserved")
-        price = self._set_price(slot, _rates(command.rates), command.actor)
+        price = PriceChanges(self).set(slot, _rates(command.rates), command.actor, command.effective_at)
         self.result = objects.price_object(price)
 
     @make.register
     def _(self, command: DeletePrice) -> None:
-        stored = self.get(kept_at(config.price_key(command.id)))
-        if stored is None:
+        changes = PriceChanges(self)
+        price = changes.find(command.id)
+        if price is None:
             raise ConfigRefused(404, "not_found", f"no price {command.id}")
-        price = _decode_price(stored)
         self.result, self.status = objects.deleted(command.id), 200
-        if price.is_active:
-            self.put(_active_key(price.slot), None)
-            price = msgspec.structs.replace(price, is_active=False, ended_at=self.record.at)
-            self._install(price)
-            self.enter("pricing.updated", command.actor, objects.price_object(price))
-        # Written again on a repeat too, so that its reply also waits for the gateway's view.
-        self._put_price(price)
+        changes.end(price, command.actor)
 
     @make.register
     def _(self, command: UpdateCustomer) -> None:
@@ -188,58 +180,6 @@ class ConfigChange(ConfigTransaction):
             self.result, self.status = objects.customer_object(customer), 200
         self._put_customer(customer)
 
-    def _set_price(self, slot: PriceSlot, rates: Rates, actor: str) -> config.Price:
-        """Put a new price into force and end the previous one of the same slot."""
-        before = self._active(slot)
-        self.count(price=self.counters.price + 1)
-        price = self._install(
-            config.Price(
-                id=self.counters.price,
-                number=0,
-                action_type=slot.action,
-                rates=rates,
-                created_at=self.record.at,
-                customer_id=slot.customer_id,
-                model=slot.model,
-                provider=slot.provider,
-            )
-        )
-        # The new one first: no gateway may see the action without a price in between.
-        self._put_price(price)
-        if before is not None:
-            self._put_price(msgspec.structs.replace(before, is_active=False, ended_at=self.record.at))
-        self.put(_active_key(slot), b"%d" % price.id)
-        self.enter("pricing.updated", actor, objects.price_object(price))
-        return price
-
-    def _install(self, price: config.Price) -> config.Price:
-        """Number the change of this price and send it to the shards that use it. The row keeps the number with which it
-        came into force."""
-        self.count(number=self.counters.number + 1)
-        number, customer = self.counters.number, price.customer_id
-        command = InstallPrice(
-            number=number,
-            id=price.id,
-            action_type=price.action_type,
-            rates=price.rates,
-            customer_id=customer,
-            active=price.is_active,
-            model=price.model,
-            provider=price.provider,
-        )
-        where = None if customer is None else (partition_of(customer.encode(), self.partitions),)
-        self.outgoing.append(OutgoingRecord(where, PRICE_KEY, encode_command(command)))
-        return msgspec.structs.replace(price, number=number) if price.is_active else price
-
-    def _active(self, slot: PriceSlot) -> config.Price | None:
-        id = self.get(_active_key(slot))
-        if id is None:
-            return None
-        stored = self.get(kept_at(config.price_key(int(id))))
-        if stored is None:
-            raise LookupError(f"price {int(id)} is in force but not in the state")
-        return _decode_price(stored)
-
     def _customer(self, customer_id: str) -> config.Customer | None:
         stored = self.get(kept_at(config.customer_key(customer_id)))
         return _decode_customer(stored) if stored is not None else None
@@ -249,13 +189,6 @@ class ConfigChange(ConfigTransaction):
 
     def _put_key(self, key: config.ApiKey) -> None:
         self.put_viewed(config.key_key(key.id), config.encode(key))
-
-    def _put_price(self, price: config.Price) -> None:
-        self.put_viewed(config.price_key(price.id), config.encode(price))
-
-
-def _active_key(slot: PriceSlot) -> bytes:
-    return b"config/active/" + state.price_key(slot)
 
 
 def _rates(rates: Rates) -> Rates:

@@ -179,7 +179,7 @@ class MeterTransaction:
         """Return the price of an event's action, model and provider."""
         action = event.action
         labels = (event.model, event.provider) if self._scoped else (None, None)
-        price = prices.in_force(self.shard, self.command.customer_id, action, *labels)
+        price = prices.in_force(self.shard, self.record.at, self.command.customer_id, action, *labels)
         if action == prices.CHARGE_ACTION:
             return EventRefusal(INVALID, f"action {action!r} is reserved")
         if price is None:

@@ -25,7 +25,7 @@ from schemas.quantities import (
     no_rate,
     parse_quantity,
 )
-from schemas.state import decode_price, price_key
+from schemas.state import InstalledPrice, decode_price, price_key
 from streams.types import StateView
 
 CHARGE_ACTION = "outcome_charge"
@@ -55,6 +55,12 @@ class ParsedPrice(NamedTuple):
     bonus_text: str
     quantities: dict[str, UnitRate]
     ignore_unknown: bool
+    start: int
+    """The accepted time from which it is in force; 0 if it is already."""
+    later: tuple["ParsedPrice", ...]
+    """The prices that follow it, by start."""
+    dated: bool
+    """True if the accepted time decides which of all these applies."""
 
 
 class NotPriced(ValueError):
@@ -64,7 +70,10 @@ class NotPriced(ValueError):
 @lru_cache(maxsize=4096)
 def parsed_price(installed: bytes) -> ParsedPrice:
     """Return the price of an encoded schemas.state.InstalledPrice; the result is cached and shared."""
-    price = decode_price(installed)
+    return _parsed(decode_price(installed))
+
+
+def _parsed(price: InstalledPrice) -> ParsedPrice:
     rates = price.rates
     return ParsedPrice(
         ref=PriceRef(
@@ -84,18 +93,32 @@ def parsed_price(installed: bytes) -> ParsedPrice:
         bonus_text=rates.bonus,
         quantities={rate.name: UnitRate(parse_cents(rate.rate) // rate.per, rate) for rate in rates.quantities},
         ignore_unknown=rates.ignore_unknown,
+        start=price.effective_at or 0,
+        later=tuple(map(_parsed, price.later)),
+        dated=price.effective_at is not None or price.later != (),
     )
 
 
 def in_force(
-    state: StateView, customer_id: str, action: str, model: str | None = None, provider: str | None = None
+    state: StateView, at: int, customer_id: str, action: str, model: str | None = None, provider: str | None = None
 ) -> ParsedPrice | None:
-    """Return the price now in force for an event, in the order of schemas.price_match; None if there is none."""
+    """Return the price in force for an event at its accepted time, in the order of schemas.price_match; None if there
+    is none."""
     for key in _keys(customer_id, action, model, provider):
         installed = state.get(key)
         if installed is not None:
-            return parsed_price(installed)
+            price = parsed_price(installed)
+            if not price.dated:
+                return price
+            started = _started(price, at)
+            if started is not None:
+                return started
     return None
+
+
+def _started(first: ParsedPrice, at: int) -> ParsedPrice | None:
+    """Return the last of a slot's prices that has started."""
+    return next((price for price in reversed((first, *first.later)) if price.start <= at), None)
 
 
 @lru_cache(maxsize=8192)

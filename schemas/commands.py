@@ -216,6 +216,8 @@ class SetPrice(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comma
     actor: str = "admin"
     model: str | None = None
     provider: str | None = None
+    effective_at: int | None = None
+    """The accepted time from which it is in force; None is at once."""
 
 
 class DeletePrice(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="price.delete"):
@@ -309,11 +311,20 @@ class ReplayWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
     actor: str = "customer"
 
 
+class ScheduledPrice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A price that follows another one of the same slot at an accepted time."""
+
+    id: int
+    rates: Rates
+    effective_at: int
+
+
 class InstallPrice(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="price"):
     """A numbered price record that the configuration shard sends to every shard, or an override to its
     customer's shard.
 
-    A shard ignores every ``number`` that is not above its last one.
+    A shard ignores every ``number`` that is not above its last one. The record states all that is known of its slot:
+    the price in force or the first one scheduled, and the ones scheduled ``later``, by time.
     """
 
     number: int
@@ -324,6 +335,9 @@ class InstallPrice(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="c
     active: bool = True
     model: str | None = None
     provider: str | None = None
+    effective_at: int | None = None
+    """The accepted time from which the price is in force; None is from this record on."""
+    later: tuple[ScheduledPrice, ...] = ()
 
 
 ChangeWebhook = CreateWebhook | UpdateWebhook | RotateWebhook | DeleteWebhook | ProbeWebhook | ReplayWebhook

@@ -35,7 +35,11 @@ class Customer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Price(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A price, active or past. ``number`` is its place in the order of price changes."""
+    """A price: in force, scheduled or past. ``number`` is its place in the order of price changes.
+
+    ``is_active`` says that no command ended it. One that a scheduled price has followed stays active until the next
+    change of its slot (pricer.price_schedule).
+    """
 
     id: int
     number: int
@@ -47,11 +51,18 @@ class Price(msgspec.Struct, frozen=True, omit_defaults=True):
     ended_at: int | None = None
     model: str | None = None
     provider: str | None = None
+    effective_at: int | None = None
+    """For a price that was scheduled: the accepted time from which it is in force."""
 
     @property
     def slot(self) -> PriceSlot:
         """What the price is for."""
         return PriceSlot(self.customer_id, self.action_type, self.model, self.provider)
+
+    @property
+    def start(self) -> int:
+        """The accepted time from which the price is in force."""
+        return self.created_at if self.effective_at is None else self.effective_at
 
 
 class Webhook(msgspec.Struct, frozen=True, omit_defaults=True):

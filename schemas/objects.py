@@ -57,7 +57,10 @@ class RateObject(msgspec.Struct, frozen=True):
 
 
 class PriceObject(msgspec.Struct, frozen=True, kw_only=True):
-    """A price. ``model`` and ``provider`` are absent for any, ``rates`` (by quantity) without any."""
+    """A price. ``model`` and ``provider`` are absent for any, ``rates`` (by quantity) without any.
+
+    ``effective_at``: when it comes or came into force, if it was scheduled; ``scheduled``: it is not in force yet.
+    """
 
     id: int
     customer_id: str | None
@@ -72,6 +75,8 @@ class PriceObject(msgspec.Struct, frozen=True, kw_only=True):
     provider: str | UnsetType = UNSET
     rates: dict[str, RateObject] | UnsetType = UNSET
     ignore_unknown: bool | UnsetType = UNSET
+    effective_at: str | UnsetType = UNSET
+    scheduled: bool | UnsetType = UNSET
 
 
 class SignupObject(msgspec.Struct, frozen=True):
@@ -204,8 +209,10 @@ def key_shown(key: ApiKey) -> KeyObject:
     )
 
 
-def price_shown(price: Price) -> PriceObject:
+def price_shown(price: Price, at: int | None = None) -> PriceObject:
+    """Return a price as it is at a time, by default when it was set."""
     rates = price.rates
+    scheduled = price.is_active and price.start > (price.created_at if at is None else at)
     return PriceObject(
         id=price.id,
         customer_id=price.customer_id,
@@ -220,6 +227,8 @@ def price_shown(price: Price) -> PriceObject:
         provider=price.provider or UNSET,
         rates=rates_shown(rates) or UNSET,
         ignore_unknown=rates.ignore_unknown or UNSET,
+        effective_at=UNSET if price.effective_at is None else iso(price.effective_at),
+        scheduled=scheduled or UNSET,
     )
 
 

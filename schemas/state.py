@@ -26,7 +26,7 @@ VOID_PREFIX = b"void/"
 
 
 class InstalledPrice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The price in force for one slot (schemas.price_match)."""
+    """The price in force for one slot (schemas.price_match), or the first one scheduled, and the ones after it."""
 
     id: int
     action_type: str
@@ -36,6 +36,10 @@ class InstalledPrice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     is_default: bool = False
     model: str | None = None
     provider: str | None = None
+    effective_at: int | None = None
+    """The accepted time from which it is in force; None if it is already."""
+    later: tuple["InstalledPrice", ...] = ()
+    """The prices that follow it, by time; theirs are empty."""
 
 
 if TYPE_CHECKING:

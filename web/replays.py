@@ -62,7 +62,7 @@ async def prices_in_force(api: GatewayApi) -> dict[PriceSlot, Rates]:
     while True:
         after = f"&cursor={quote(cursor, safe='')}" if cursor else ""
         page = await api.call(hdrs.METH_GET, f"{PRICES}?limit={MAX_LIST}{after}")
-        configs += page["configs"]
+        configs += [config for config in page["configs"] if not config.get("scheduled")]
         cursor = page["next_cursor"]
         if not cursor:
             return replay_changes.in_force(configs)

@@ -3,6 +3,7 @@
 from aiohttp import hdrs, web
 from msgspec import UNSET
 from msgspec.json import Decoder
+from msgspec.structs import replace
 
 from ingest import paging, plain_names
 from ingest.admin.configure import ACTOR, admin, admin_body, configure, id_of
@@ -15,10 +16,10 @@ from ingest.rates import rates_of
 from ingest.request_body import query_of
 from ingest.responses import DoneResponse, EffectivePrice, EffectivePrices, PriceList, encode
 from ingest.routing import Auth, Operation, Route, bound
-from ingest.validation import CHARGE_ACTION
+from ingest.validation import CHARGE_ACTION, time_of
 from schemas.commands import DeletePrice, SetPrice
 from schemas.config import Price
-from schemas.objects import PriceObject, number, price_shown, rates_shown
+from schemas.objects import PriceObject, iso, number, price_shown, rates_shown
 from schemas.price_match import ANY, PriceSlot
 
 PATH = "/api/admin/pricing"
@@ -39,7 +40,7 @@ def routes(context: Context) -> list[Route]:
             Operation(
                 hdrs.METH_GET,
                 PATH,
-                "List the prices in force.",
+                "List the prices in force and the scheduled ones.",
                 auth=admins,
                 responses={200: PriceList},
                 body=None,
@@ -74,7 +75,15 @@ async def _create(context: Context, request: web.Request) -> web.Response:
         raise Invalid(f"action_type {CHARGE_ACTION!r} is reserved")
     if body.customer_id is not None:
         check_customer_id(context, body.customer_id)
-    command = SetPrice(body.action_type, rates_of(body), body.customer_id, ACTOR, model, provider)
+    command = SetPrice(
+        action_type=body.action_type,
+        rates=rates_of(body),
+        customer_id=body.customer_id,
+        actor=ACTOR,
+        model=model,
+        provider=provider,
+        effective_at=_start(context, body.effective_at),
+    )
     decided = await configure(context, command)
     return http_response(bytes(decided.result), 201)
 
@@ -93,17 +102,19 @@ async def _list(context: Context, request: web.Request) -> web.Response:
     history = query.get("history", "0")
     if history not in ("0", "1"):
         raise Invalid("history must be 0 or 1")
-    prices = context.view.prices.values() if history == "1" else context.view.active_prices()
+    now = context.clock()
+    prices = context.view.known_prices(now) if history == "1" else context.view.active_prices(now)
     shown, cursor = paging.page(prices, lambda price: (price.id, ""), query)
-    return http_response(encode(PriceList([price_shown(price) for price in shown], cursor)))
+    return http_response(encode(PriceList([price_shown(price, now) for price in shown], cursor)))
 
 
 async def _effective(context: Context, request: web.Request) -> web.Response:
     key = key_of(context, request)
     customer_id = customer_of(context, key, query_of(request, CUSTOMER_QUERY).get("customer_id"))
-    view = context.view
-    configs = [_effective_row(slot, price) for slot, price in view.prices_of(customer_id)]
-    return http_response(encode(EffectivePrices(customer_id, configs)))
+    view, now = context.view, context.clock()
+    configs = [_effective_row(slot, price) for slot, price in view.prices_of(customer_id, now)]
+    later = [_scheduled_row(price) for price in view.scheduled_for(customer_id, now)]
+    return http_response(encode(EffectivePrices(customer_id, configs, later or UNSET)))
 
 
 def _effective_row(slot: PriceSlot, price: Price) -> EffectivePrice:
@@ -119,6 +130,21 @@ def _effective_row(slot: PriceSlot, price: Price) -> EffectivePrice:
         rates=rates_shown(rates) or UNSET,
         ignore_unknown=rates.ignore_unknown or UNSET,
     )
+
+
+def _scheduled_row(price: Price) -> EffectivePrice:
+    return replace(_effective_row(price.slot, price), effective_at=iso(price.start))
+
+
+def _start(context: Context, text: str | None) -> int | None:
+    """Return the accepted time from which a price is in force. The shard decides by its own time that it is in the
+    future; here it is checked so that nothing is recorded of a mistake. Raises Invalid."""
+    if text is None:
+        return None
+    at = time_of("effective_at", text)
+    if at <= context.clock():
+        raise Invalid("effective_at must be in the future")
+    return at
 
 
 def _label(name: str, text: str | None) -> str | None:

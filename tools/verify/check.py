@@ -16,7 +16,7 @@ from tools.verify.inherit import inherit
 from tools.verify.key_model import Keys, Known
 from tools.verify.model import ExpectedRows, ShardModel
 from tools.verify.outcome_model import OutcomeModels
-from tools.verify.price_model import PriceModel, PriceModels
+from tools.verify.price_model import PriceModel, PriceModels, Slot
 from tools.verify.row_values import BORROWED, ZERO, Row, add, event_id
 from tools.verify.sources import CannotRun, LedgerRows, RawLog, RawRecord, Selection, Span
 from tools.verify.void_rules import against
@@ -99,7 +99,11 @@ class Check:
         async for old in self._ledger.old_keys(partition, span.first, began - MAX_WINDOW):
             keys.add(old.customer, old.key, Known(b"", old.at), old.test)
         await self._inherit(partition, span.first, outcomes)
-        inherited = await self._ledger.inherited(partition, span.first)
+        starts = await self._ledger.scheduled()
+        inherited = [
+            price_model._replace(start=starts.get(price_model.id, 0))
+            for price_model in await self._ledger.inherited(partition, span.first)
+        ]
         self._check_inherited(partition, inherited)
         return ShardModel(partition, keys, outcomes, PriceModels(inherited), configuration, began)
 
@@ -112,10 +116,10 @@ class Check:
                     self._differ(difference)
 
     def _check_inherited(self, partition: int, inherited: list[PriceModel]) -> None:
-        """Check that before the log begins at most one price of a customer and action was in force."""
-        known: dict[tuple[str | None, str], PriceModel] = {}
+        """Check that before the log begins a slot had at most one price for each start: several only if scheduled."""
+        known: dict[tuple[Slot, int], PriceModel] = {}
         for price_model in inherited:
-            other = known.setdefault((price_model.customer, price_model.action), price_model)
+            other = known.setdefault((price_model.slot, price_model.start), price_model)
             if other != price_model:
                 self._differ(
                     Difference(

@@ -105,6 +105,13 @@ class ClickHouseLedger:
         ]
         return sorted(price_models, key=lambda price_model: (price_model.offset, price_model.id))
 
+    async def scheduled(self) -> dict[int, int]:
+        start = "parseDateTime64BestEffort(JSONExtractString(detail, 'effective_at'), 3, 'UTC')"
+        columns = f"toString(JSONExtractUInt(detail, 'id')), toString(toUnixTimestamp64Milli({start}))"
+        where = "customer_id = '_config' AND config_type = 'pricing.updated' AND JSONHas(detail, 'effective_at')"
+        found = await self._all(f"SELECT DISTINCT {columns} FROM rev.entries WHERE {where}")
+        return {int(id): int(start) for id, start in found}
+
     async def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
         columns = "customer_id, idempotency_key, toString(toUnixTimestamp64Milli(recorded_at)), test"
         where = (

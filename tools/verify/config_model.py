@@ -7,14 +7,17 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from schemas.limits import DAY
 from tools.verify.endpoint_model import EndpointModel
 from tools.verify.price_model import Slot, rated, slot_of
-from tools.verify.row_values import Row
+from tools.verify.row_values import Row, iso
 
 CONFIG_KEY = b"_config"
 RATES = {"base": "base_rate_cents", "token": "token_rate_cents", "bonus": "outcome_bonus_cents"}
 MAX_RATE = 10**9
 MAX_NAMES = 64
+MAX_AHEAD = 10 * 366 * DAY
+MAX_SCHEDULED = 24
 RESERVED = ("event", "tokens", "success")
 
 Install = dict[str, Any]
@@ -29,18 +32,21 @@ class Configuration:
         self._complete, self._home = complete, home
         self._endpoints = EndpointModel(home)
         self._seeded = False
+        self._at = 0
         self._keys: dict[int, tuple[str, bool]] = {}
         self._customers: dict[str, dict[str, Any]] = {}
         self._prices: dict[int, Install] = {}
-        self._active: dict[Slot, int] = {}
+        self._plans: dict[Slot, list[tuple[int, int]]] = {}
+        """For each slot: the ids of the prices that hold now or later, with their starts, in order."""
         self._installs: dict[int, Install] = {}
 
     def is_home(self, partition: int) -> bool:
         """True if configuration commands are decided in this partition."""
         return self._home(CONFIG_KEY.decode()) == partition
 
-    def apply(self, command: Mapping[str, Any]) -> list[Row] | None:
-        """Return the rows of a command, without address and time; None if they are unknown."""
+    def apply(self, command: Mapping[str, Any], at: int) -> list[Row] | None:
+        """Return the rows of a command accepted ``at`` (ms), without address and time; None if they are unknown."""
+        self._at = at
         if not self._complete:
             return None
         if command["command"].startswith("webhook."):
@@ -61,7 +67,9 @@ class Configuration:
         if not self._complete:
             return ""
         decided = self._installs.get(command["number"])
-        taken = {"active": True, **command, **_slot(command), "rates": _cents(command["rates"])}
+        absent = {"active": True, "effective_at": None}
+        later = [_following(one) for one in command.get("later", ())]
+        taken = {**absent, **command, **_slot(command), "rates": _cents(command["rates"]), "later": later}
         if decided is None or any(taken[name] != value for name, value in decided.items()):
             return f"price record {command['number']} is not what a configuration command decided"
         for number in range(last + 1, command["number"]):
@@ -76,7 +84,7 @@ class Configuration:
         self._seeded = True
         rows = []
         for seed in command["prices"]:
-            if slot_of(seed) not in self._active:
+            if slot_of(seed) not in self._plans:
                 rows.append(self._new_price(seed, "genesis"))
         return rows
 
@@ -115,17 +123,20 @@ class Configuration:
             return [_refused(command)]
         if action == "outcome_charge" or not all(_is_name(name) for name in (action, model or "-", provider or "-")):
             return [_refused(command)]
-        return [self._new_price(command, _actor(command)) if _is_rates(command["rates"]) else _refused(command)]
+        start = command.get("effective_at")
+        if not _is_rates(command["rates"]) or (start is not None and not self._may_start(slot_of(command), start)):
+            return [_refused(command)]
+        return [self._new_price(command, _actor(command))]
 
     def _delete_price(self, command: Mapping[str, Any]) -> list[Row]:
         price = self._prices.get(command["id"])
         if price is None:
             return [_refused(command)]
         slot = slot_of(price)
-        if self._active.get(slot) != price["id"]:
+        plan = [held for held in self._plan(slot) if held[0] != price["id"]]
+        if len(plan) == len(self._plan(slot)):
             return []
-        del self._active[slot]
-        return [self._install({**price, "active": False}, _actor(command))]
+        return [self._install(slot, plan, {**price, "active": False}, _actor(command))]
 
     def _update_customer(self, command: Mapping[str, Any]) -> list[Row]:
         known = self._customers.get(command["customer_id"])
@@ -148,16 +159,47 @@ class Configuration:
         return [_changed("customer.created", str(command.get("actor", "platform")), shown)]
 
     def _new_price(self, command: Mapping[str, Any], actor: str) -> Row:
-        price = {"id": len(self._prices) + 1, **_slot(command), "rates": _cents(command["rates"])}
-        self._prices[len(self._prices) + 1] = price
-        self._active[slot_of(command)] = len(self._prices)
-        return self._install({**price, "active": True}, actor)
+        id, slot, start = len(self._prices) + 1, slot_of(command), command.get("effective_at")
+        price = {"id": id, **_slot(command), "rates": _cents(command["rates"]), "effective_at": start}
+        self._prices[id] = price
+        plan = self._plan(slot)
+        if start is None:
+            plan = [(id, 0), *(held for held in plan if held[1] > self._at)]
+        else:
+            plan = sorted([*plan, (id, start)], key=lambda held: held[1])
+        return self._install(slot, plan, {**price, "active": True}, actor)
 
-    def _install(self, price: Install, actor: str) -> Row:
-        self._installs[len(self._installs) + 1] = {**price, "number": len(self._installs) + 1}
+    def _plan(self, slot: Slot) -> list[tuple[int, int]]:
+        """Return what holds now, if anything, and what is scheduled."""
+        plan = self._plans.get(slot, [])
+        started = [held for held in plan if held[1] <= self._at]
+        return started[-1:] + plan[len(started) :]
+
+    def _may_start(self, slot: Slot, start: int) -> bool:
+        scheduled = [other for _, other in self._plan(slot) if other > self._at]
+        return self._at < start <= self._at + MAX_AHEAD and start not in scheduled and len(scheduled) < MAX_SCHEDULED
+
+    def _install(self, slot: Slot, plan: list[tuple[int, int]], price: Install, actor: str) -> Row:
+        """Record what the shards must be told of a slot, and return the row of the price that was changed."""
+        number = len(self._installs) + 1
+        first, *others = [self._prices[id] for id, _ in plan] or [price]
+        told = {**first, "active": bool(plan), "number": number, "later": [_following(one) for one in others]}
+        if not plan or plan[0][1] <= self._at:
+            told["effective_at"] = None
+        self._installs[number] = told
+        self._plans[slot] = plan
+        if not plan:
+            del self._plans[slot]
         rates = {shown: price["rates"][part] for part, shown in RATES.items()}
         named = {name: value for name, value in _slot(price).items() if value is not None or name == "customer_id"}
-        return _changed("pricing.updated", actor, {"id": price["id"], **named, **rates, "is_active": price["active"]})
+        dated = {} if price["effective_at"] is None else {"effective_at": iso(price["effective_at"])}
+        detail = {"id": price["id"], **named, **rates, "is_active": price["active"], **dated}
+        return _changed("pricing.updated", actor, detail)
+
+
+def _following(price: Mapping[str, Any]) -> Install:
+    """Return what a price record tells of a scheduled price after its first one."""
+    return {"id": price["id"], "rates": _cents(price["rates"]), "effective_at": price["effective_at"]}
 
 
 def _customer() -> dict[str, Any]:

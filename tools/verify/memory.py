@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
+from schemas.times import parse
 from tools.verify.price_model import PriceModel, price_of
-from tools.verify.row_values import EMPTY, Row
+from tools.verify.row_values import EMPTY, Row, loads
 from tools.verify.sources import KEYED, OUTCOMES, OldKey, RawRecord, Selection, Span
 
 
@@ -61,6 +62,10 @@ class MemoryLedger:
             price_of(r) for r in self._of(partition) if r["raw_offset"] >= first > r["price_offset"] and r["price_id"]
         }
         return sorted(found, key=lambda price_model: (price_model.offset, price_model.id))
+
+    async def scheduled(self) -> dict[int, int]:
+        details = [loads(row["detail"]) for row in self.all if row["config_type"] == "pricing.updated"]
+        return {shown["id"]: parse(shown["effective_at"]) for shown in details if "effective_at" in shown}
 
     async def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
         for row in self._of(partition):

@@ -86,7 +86,7 @@ class ShardModel:
         if name in CONFIGURE:
             if key != CONFIG_KEY or not self._configuration.is_home(self.partition):
                 return self._expected(offset, [self._plain(offset, key, "rejected")])
-            rows = self._configuration.apply(command)
+            rows = self._configuration.apply(command, self._at)
             base = self._plain(offset, key, "config")
             rows = None if rows is None else [{**base, **row, **self._index(offset, i)} for i, row in enumerate(rows)]
             return self._expected(offset, rows)
@@ -175,7 +175,7 @@ class ShardModel:
     def _charge(self, offset: int, index: int, command: Mapping[str, Any], event: Mapping[str, Any]) -> Row | None:
         """Return the row of an event that is charged; None if it is refused."""
         labels = (event.get("model") or "", event.get("provider") or "")
-        price_model = self._price_models.of(command["customer_id"], event["action"], *labels)
+        price_model = self._price_models.of(self._at, command["customer_id"], event["action"], *labels)
         tokens, outcome = event.get("tokens", 0), event.get("outcome")
         if price_model is None or event["action"] == RESERVED or not 0 <= tokens <= MAX_TOKENS:
             return None

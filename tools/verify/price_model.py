@@ -1,4 +1,4 @@
-"""Prices of one shard, set by numbered records of its log; the last one of a slot holds."""
+"""Prices of one shard, set by numbered records of its log; the last record of a slot holds."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -26,6 +26,8 @@ class PriceModel(NamedTuple):
     provider: str = ""
     rates: tuple[Rated, ...] = ()
     ignore_unknown: bool = False
+    start: int = 0
+    """Accepted time (ms) from which it holds."""
 
     @property
     def slot(self) -> Slot:
@@ -33,50 +35,59 @@ class PriceModel(NamedTuple):
 
 
 class PriceModels:
-    """Prices in force. ``inherited``: those set before the log begins, read from the ledger."""
+    """Prices by slot, each with the time from which it holds. ``inherited``: those set before the log begins, read from
+    the ledger; of several in one slot, the first holds from the beginning."""
 
     def __init__(self, inherited: Iterable[PriceModel] = ()) -> None:
-        self._slots: dict[Slot, PriceModel] = {price_model.slot: price_model for price_model in inherited}
+        self._slots: dict[Slot, list[PriceModel]] = {}
+        for price_model in sorted(inherited, key=lambda one: one.start):
+            known = self._slots.setdefault(price_model.slot, [])
+            known.append(price_model if known else price_model._replace(start=0))
         self.number = 0
         """Number of the last record taken; a record whose number is not higher is a repeat."""
 
     def install(self, command: Mapping[str, Any], offset: int) -> bool:
-        """Take a price record. Return False if it is a repeat."""
+        """Take a price record, which states all prices of its slot. Return False if it is a repeat."""
         if command["number"] <= self.number:
             return False
         self.number = command["number"]
         slot = slot_of(command)
+        before = {price_model.id: price_model.offset for price_model in self._slots.pop(slot, [])}
         if command.get("active", True):
-            rates = command["rates"]
-            self._slots[slot] = PriceModel(
-                id=command["id"],
-                customer=slot[0],
-                action=slot[1],
-                base=Decimal(rates["base"]),
-                token=Decimal(rates["token"]),
-                bonus=Decimal(rates["bonus"]),
-                offset=offset,
-                model=slot[2],
-                provider=slot[3],
-                rates=rated(rates),
-                ignore_unknown=rates.get("ignore_unknown", False),
-            )
-        else:
-            self._slots.pop(slot, None)
+            stated = [command, *command.get("later", ())]
+            self._slots[slot] = [_stated(slot, one, before.get(one["id"], offset)) for one in stated]
         return True
 
-    def of(self, customer: str, action: str, model: str, provider: str) -> PriceModel | None:
-        """Return the price in force: of all rows that fit, the one that names the customer; of those, the one that
-        names the action; then the model; then the provider."""
+    def of(self, at: int, customer: str, action: str, model: str, provider: str) -> PriceModel | None:
+        """Return the price in force at an accepted time: of all rows that fit, the one that names the customer; of
+        those, the one that names the action; then the model; then the provider."""
         fits = [
-            price_model
-            for slot, price_model in self._slots.items()
+            [price_model for price_model in versions if price_model.start <= at]
+            for slot, versions in self._slots.items()
             if slot[0] in (customer, None)
             and slot[1] in (action, "*")
             and slot[2] in (model, "")
             and slot[3] in (provider, "")
         ]
-        return max(fits, key=_named, default=None)
+        return max((started[-1] for started in fits if started), key=_named, default=None)
+
+
+def _stated(slot: Slot, stated: Mapping[str, Any], offset: int) -> PriceModel:
+    rates = stated["rates"]
+    return PriceModel(
+        id=stated["id"],
+        customer=slot[0],
+        action=slot[1],
+        base=Decimal(rates["base"]),
+        token=Decimal(rates["token"]),
+        bonus=Decimal(rates["bonus"]),
+        offset=offset,
+        model=slot[2],
+        provider=slot[3],
+        rates=rated(rates),
+        ignore_unknown=rates.get("ignore_unknown", False),
+        start=stated.get("effective_at") or 0,
+    )
 
 
 def slot_of(command: Mapping[str, Any]) -> Slot:

@@ -96,6 +96,10 @@ class LedgerRows(Protocol):
         """Return the prices that rows from a raw offset on were priced with and that were set before it."""
         ...
 
+    async def scheduled(self) -> dict[int, int]:
+        """Return the starts (ms) of all prices that were ever scheduled, by id."""
+        ...
+
     def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
         """Return keys charged below a raw offset and accepted at or after ``since`` (ms)."""
         ...

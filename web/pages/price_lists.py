@@ -8,9 +8,10 @@ API = "/api/admin/pricing"
 
 async def in_force(api: GatewayApi) -> list[PriceRow]:
     """Return all rows in force, the newest first. Raises Refusal."""
-    return [price_row(shown) for shown in await api.whole_list(API, "configs")]
+    return [price_row(shown) for shown in await api.whole_list(API, "configs") if not shown.get("scheduled")]
 
 
 async def with_past(api: GatewayApi) -> list[PriceRow]:
     """Return all rows that are or were in force, the newest first. Raises Refusal."""
-    return [price_row(shown) for shown in await api.whole_list(API, "configs", history="1")]
+    listed = await api.whole_list(API, "configs", history="1")
+    return [price_row(shown) for shown in listed if not shown.get("scheduled")]

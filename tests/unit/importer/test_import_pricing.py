@@ -98,7 +98,7 @@ def estimate(rows: Sequence[Row]) -> Prices:
             provider=slot.provider,
         )
         view.apply(f"price/{id}".encode(), msgspec.json.encode(price), id)
-    listed = [_effective_row(slot, price) for slot, price in view.prices_of("acme")]
+    listed = [_effective_row(slot, price) for slot, price in view.prices_of("acme", 0)]
     return Prices(msgspec.json.decode(encode(EffectivePrices("acme", listed)), type=PricingResponse))
 
 
@@ -109,7 +109,7 @@ def charge(rows: Sequence[Row], made: Prepared) -> str | None:
         price = state.InstalledPrice(id, slot.action, pricer.canonical_rates(rates), id)
         installed[state.price_key(slot)] = state.encode(price)
     event = made.event
-    price = pricer.in_force(installed, "acme", event.action or "", event.model, event.provider)  # type: ignore[arg-type]
+    price = pricer.in_force(installed, 0, "acme", event.action or "", event.model, event.provider)  # type: ignore[arg-type]
     split = event.tokens_input is not None or event.tokens_output is not None
     metered = MeterEvent(
         agent_id="a",

@@ -242,6 +242,12 @@ ADMINS = [
     AdminBad("POST", PRICES, b'{"action_type":"a","base_rate_cents":NaN}', "not valid JSON"),
     AdminBad("POST", PRICES, b'{"action_type":"a","base_rate_cents":"NaN"}', "base_rate_cents"),
     AdminBad("POST", PRICES, b'{"action_type":"a","base_rate_cents":1e400}', "base_rate_cents"),
+    AdminBad("POST", PRICES, {"action_type": "a", "effective_at": "2026-04-26T12:00:00Z"}, "effective_at must be in"),
+    AdminBad("POST", PRICES, {"action_type": "a", "effective_at": "tomorrow"}, "effective_at must be an ISO 8601 time"),
+    AdminBad(
+        "POST", PRICES, {"action_type": "a", "effective_at": "2026-05-01T00:00:00"}, "effective_at must have a time"
+    ),
+    AdminBad("POST", PRICES, {"action_type": "a", "effective_at": 1}, "effective_at"),
     AdminBad("GET", PRICES + "?history=2", None, "history"),
     AdminBad("GET", PRICES + "?limit=0", None, "limit"),
     AdminBad("GET", KEYS + "?limit=1001", None, "limit"),

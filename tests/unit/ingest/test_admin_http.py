@@ -109,6 +109,31 @@ async def test_the_effective_rates_of_a_customer(gateway: Any, key: str) -> None
     }
 
 
+async def test_a_scheduled_price_is_shown_until_it_is_in_force(gateway: Any, key: str) -> None:
+    """The list and the customer's rates show it with its start; at that time it replaces the row before it."""
+    start = "2026-04-26T12:00:01.000Z"
+    made = await gateway.call(
+        "POST", PRICES, {"action_type": "chat", "base_rate_cents": 9, "effective_at": start}, ADMIN
+    )
+    assert (made.status, made.json["effective_at"], made.json["scheduled"]) == (201, start, True)
+    again = await gateway.call("POST", PRICES, {"action_type": "chat", "effective_at": start}, ADMIN)
+    assert (again.status, again.json["code"]) == (409, "price_scheduled")
+    listed = (await gateway.call("GET", PRICES, None, ADMIN)).json["configs"]
+    assert [row["id"] for row in listed if row.get("scheduled")] == [made.json["id"]]
+    shown = (await gateway.call("GET", "/v1/pricing", None, key)).json
+    assert [row["base_rate_cents"] for row in shown["configs"] if row["action_type"] == "chat"] == [Decimal("0.1")]
+    assert [(row["base_rate_cents"], row["effective_at"]) for row in shown["scheduled"]] == [(9, start)]
+    gateway.now += 1000
+    event = (await gateway.call("POST", "/v1/meter", {**EVENT, "action": "chat", "tokens": 0}, key)).json
+    assert event["price"]["total_cents"] == 9
+    history = (await gateway.call("GET", PRICES + "?history=1", None, ADMIN)).json["configs"]
+    chat = [row for row in history if row["action_type"] == "chat"]
+    assert [(row["is_active"], row["ended_at"]) for row in chat] == [(True, None), (False, start)]
+    after = (await gateway.call("GET", "/v1/pricing", None, key)).json
+    assert "scheduled" not in after
+    assert [row["base_rate_cents"] for row in after["configs"] if row["action_type"] == "chat"] == [9]
+
+
 async def test_a_customer_is_listed_and_changed(gateway: Any, key: str) -> None:
     """PATCH changes what is given and nothing else; an unknown customer is 404."""
     changes = {"name": "New", "external_ids": {"stripe": "cus_1"}}

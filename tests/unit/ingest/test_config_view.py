@@ -19,7 +19,7 @@ def view_of(*records: tuple[bytes, bytes | None]) -> ConfigView:
 
 
 def which(view: ConfigView, customer: str, action: str) -> int | None:
-    found = view.price_for(customer, action)
+    found = view.price_for(0, customer, action)
     return found and found.id
 
 
@@ -40,7 +40,7 @@ def test_a_price_that_follows_another_is_in_force_in_either_order_of_the_two_rec
     for order in ([old, ended, new], [old, new, ended], [new, ended]):
         view = view_of(*order)
         assert which(view, "c", "chat") == 2
-        assert [row.id for row in view.active_prices()] == [2]
+        assert [row.id for row in view.active_prices(0)] == [2]
     assert which(view_of(old, ended), "c", "chat") is None
     assert which(view_of(old, (price_key(1), None)), "c", "chat") is None
 

@@ -199,7 +199,7 @@ async def test_a_price_that_another_gateway_answered_for_holds_here(gateway: Any
     for action in ("new", "newer"):
         made = {"action_type": action, "base_rate_cents": 7}
         assert (await gateway.call("POST", "/api/admin/pricing", made, "the-admin-token")).status == 201
-        assert gateway.context.view.price_for("acme", action) is None
+        assert gateway.context.view.price_for(0, "acme", action) is None
     charged = await gateway.call("POST", "/v1/meter", event, key)
     assert (charged.status, charged.json["price"]["total_cents"]) == (201, 7)
     batch = await gateway.call("POST", "/v1/meter/batch", {"events": [{**EVENT, "action": "newer"}]}, key)

@@ -107,7 +107,7 @@ def test_the_most_special_price_applies(present: int) -> None:
         installed = state.InstalledPrice(id, action, Rates("1", "0", "0"), id, customer is None)
         changes[state.price_key(PriceSlot(customer, action))] = state.encode(installed)
     shard.write(changes, [], Checkpoint("e", 0, 0, 0))
-    found = prices.in_force(shard, "acme", "chat")
+    found = prices.in_force(shard, 0, "acme", "chat")
     if not rows:
         assert found is None
     else:

@@ -44,8 +44,8 @@ def test_pricer_and_view_find_the_same_row(first: int) -> None:
         row = config.Price(id, id, slot.action, rates, 0, slot.customer_id, model=slot.model, provider=slot.provider)
         view.apply(config.price_key(id), config.encode(row), id)
     shard.write(changes, [], Checkpoint("e", 0, 0, 0))
-    found = prices.in_force(shard, "acme", "chat", "m", "openai")
-    shown = view.price_for("acme", "chat", "m", "openai")
+    found = prices.in_force(shard, 0, "acme", "chat", "m", "openai")
+    shown = view.price_for(0, "acme", "chat", "m", "openai")
     assert found is not None and shown is not None
     assert (found.ref.id, shown.id) == (16 - first, 16 - first)
     assert (found.ref.model, found.ref.provider) == ORDER[first][2:]

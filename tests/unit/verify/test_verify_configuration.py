@@ -13,8 +13,8 @@ def fresh() -> Configuration:
     return Configuration(True, lambda customer: 2 if customer == "acme" else 0)
 
 
-def applied(configuration: Configuration, command: str, **fields: Any) -> list[tuple[str, Any]]:
-    rows = configuration.apply({"command": command, **fields})
+def applied(configuration: Configuration, command: str, at: int = 0, **fields: Any) -> list[tuple[str, Any]]:
+    rows = configuration.apply({"command": command, **fields}, at)
     assert rows is not None
     return [(str(row.get("config_type", row["kind"])), row.get("detail", {}).get("id")) for row in rows]
 
@@ -42,7 +42,9 @@ def test_a_signup_needs_a_new_customer() -> None:
     """It leaves the key and the sign-up; a customer that is there refuses it."""
     configuration = fresh()
     signup = {"email": "a@example.com", "utm_source": "x"}
-    made = configuration.apply({"command": "key.create", "customer_id": "cus_1", "actor": "signup", "signup": signup})
+    made = configuration.apply(
+        {"command": "key.create", "customer_id": "cus_1", "actor": "signup", "signup": signup}, 0
+    )
     assert made is not None
     assert [(row["config_type"], row["actor"]) for row in made] == [
         ("key.created", "signup"),
@@ -108,5 +110,5 @@ def test_a_shard_must_not_miss_a_price_record() -> None:
 def test_without_the_first_commands_nothing_is_expected() -> None:
     """Once retention has taken the beginning, configuration rows cannot be told."""
     configuration = Configuration(False, lambda customer: 0)
-    assert configuration.apply({"command": "key.create", "customer_id": "acme"}) is None
+    assert configuration.apply({"command": "key.create", "customer_id": "acme"}, 0) is None
     assert configuration.check_install({"number": 5}, 0, 0) == ""

@@ -114,6 +114,7 @@ CONFIGURE = st.one_of(
         st.sampled_from([None, *CUSTOMERS, "_x"]),
         model=LABEL,
         provider=LABEL,
+        effective_at=st.sampled_from([None, None, 95, 150, 300, 301, 600, 10**12]),
     ),
     st.builds(DeletePrice, st.integers(1, 6)),
     st.builds(CreateKey, st.sampled_from([*CUSTOMERS, "*", "_x"]), st.just("h"), st.just("m")),
