@@ -4,6 +4,7 @@ from aiohttp import web
 
 from ingest import admin, metering, openapi, outcomes, probes, webhooks
 from ingest.context import Context
+from ingest.dialects import dialect_handlers, explain
 from ingest.middleware import error_middleware
 from ingest.reads import event_lookup, import_lists
 from ingest.reads import handlers as reads
@@ -17,6 +18,8 @@ def table(context: Context, shedder: Shedder) -> list[Route]:
     """Return every route of the gateway."""
     rows = [
         *metering.routes(context),
+        *explain.routes(context),
+        *dialect_handlers.routes(context),
         *outcomes.routes(context),
         *webhooks.routes(context),
         *reads.routes(context),

@@ -28,6 +28,8 @@ STALE_AFTER = 1.0
 """Seconds without a confirming fetch after which the view might honor a revoked key."""
 STALE = "the gateway's configuration is not up to date; try again"
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
+KEY_HEADER = "Authorization: Bearer rg_…"
+"""How Rev's own requests carry an API key, for messages."""
 
 
 def hash_of(secret: str) -> str:
@@ -45,9 +47,13 @@ def key_of(context: Context, request: web.Request) -> ApiKey:
 
     Raises Unauthorized, or NotRecordedYet while the view is too old to know.
     """
-    secret = _bearer(request)
+    return key_with(context, _bearer(request), KEY_HEADER)
+
+
+def key_with(context: Context, secret: str | None, header: str) -> ApiKey:
+    """Return the active key with this secret; ``header`` says how a request sends it. Raises as :func:`key_of` does."""
     if secret is None or not secret.startswith("rg_"):
-        raise Unauthorized("an API key is required; send it as Authorization: Bearer rg_…", headers=CHALLENGE)
+        raise Unauthorized(f"an API key is required; send it as {header}", headers=CHALLENGE)
     require_view(context)
     key = context.view.keys_by_hash.get(hash_of(secret))
     if key is None or not key.is_active:

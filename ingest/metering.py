@@ -3,24 +3,23 @@
 from aiohttp import hdrs, web
 
 from ingest import render
-from ingest.auth import customer_of, mode_of, require_latest
+from ingest.auth import customer_of, mode_of
 from ingest.bodies import BatchBody, EventBody
 from ingest.context import Context
 from ingest.import_ids import import_id_of
+from ingest.meter_commands import bounds, meter_command, unpriced
 from ingest.middleware import http_response
 from ingest.new_customers import admit, warned
 from ingest.problems import Invalid
 from ingest.responses import AcceptedBatch, AcceptedResponse, BatchResponse
 from ingest.routing import Auth, Operation, Route, bound
-from ingest.validation import TimeBounds, decode_batch, decode_event, event_of, events_of, failed
+from ingest.validation import decode_batch, decode_event, event_of, events_of, failed
 from ingest.write_request import QUERY, REPLAYED, given_key, location, one_key, received, waits
-from schemas.commands import Meter, MeterEvent, Mode, encode
-from schemas.config import ApiKey, Price
+from schemas.commands import encode
 from schemas.ids import event_id
 from schemas.limits import MAX_BATCH_BODY, MAX_BODY
 from schemas.meter_responses import MeterResponse, metered
-from schemas.quantities import no_rate, without_rate
-from schemas.replies import BatchChargedReply, ChargedReply, IndexedError
+from schemas.replies import BatchChargedReply, ChargedReply
 
 
 def routes(context: Context) -> list[Route]:
@@ -59,14 +58,14 @@ async def one(context: Context, request: web.Request) -> web.Response:
     query, sent, key = await received(context, request, MAX_BODY)
     body = decode_event(sent)
     customer_id = customer_of(context, key, body.customer_id, query.get("customer_id"))
-    event = event_of(body, one_key(request, body.idempotency_key), _bounds(context))
-    missing = await _unpriced(context, customer_id, [event])
+    event = event_of(body, one_key(request, body.idempotency_key), bounds(context))
+    missing = await unpriced(context, customer_id, [event])
     if missing:
         raise Invalid(missing[0].error)
     warnings = await admit(context, key, customer_id)
     mode = mode_of(context, key, customer_id)
     test = mode == "test"
-    command = encode(_command(context, key, customer_id, [event], mode, batch=False))
+    command = encode(meter_command(context, key, customer_id, [event], mode, batch=False))
     submitted = await context.submitter.meter(customer_id, command, 1, waits(request))
     reply, appended = submitted.reply, submitted.appended
     if isinstance(reply, ChargedReply):
@@ -87,13 +86,13 @@ async def many(context: Context, request: web.Request) -> web.Response:
     customer_id = customer_of(context, key, batch.customer_id, query.get("customer_id"))
     assert batch.events is not None
     import_id = import_id_of(batch.import_id)
-    events = events_of(batch.events, customer_id, given_key(request), _bounds(context))
-    missing = await _unpriced(context, customer_id, events)
+    events = events_of(batch.events, customer_id, given_key(request), bounds(context))
+    missing = await unpriced(context, customer_id, events)
     if missing:
         raise failed(missing)
     warnings = await admit(context, key, customer_id)
     mode = mode_of(context, key, customer_id)
-    command = encode(_command(context, key, customer_id, events, mode, batch=True, import_id=import_id))
+    command = encode(meter_command(context, key, customer_id, events, mode, batch=True, import_id=import_id))
     submitted = await context.submitter.meter(customer_id, command, len(events), waits(request))
     reply, (partition, offset) = submitted.reply, (submitted.appended.partition, submitted.appended.offset)
     if isinstance(reply, BatchChargedReply):
@@ -105,69 +104,3 @@ async def many(context: Context, request: web.Request) -> web.Response:
     where = location(key, customer_id, "events", str(event_id(partition, offset)))
     shown = render.batch_accepted(partition, offset, events, mode == "test")
     return http_response(warned(shown, warnings), 202, where)
-
-
-def no_price(action: str) -> str:
-    """Return the error message for an action that has no price."""
-    return f"no price for action {action!r}"
-
-
-def _command(
-    context: Context,
-    key: ApiKey,
-    customer_id: str,
-    events: list[MeterEvent],
-    mode: Mode,
-    batch: bool,
-    import_id: str | None = None,
-) -> Meter:
-    settings = context.settings
-    return Meter(
-        customer_id=customer_id,
-        api_key_id=key.id,
-        events=events,
-        idempotency_window=settings.idempotency_window,
-        outcome_ttl=settings.outcome_ttl,
-        batch=batch,
-        test=mode == "test",
-        mode=mode,
-        import_id=import_id,
-    )
-
-
-def _bounds(context: Context) -> TimeBounds:
-    return TimeBounds(context.clock(), context.settings.idempotency_window)
-
-
-async def _unpriced(context: Context, customer_id: str, events: list[MeterEvent]) -> list[IndexedError]:
-    """Return an error for each event without a price, or with a quantity that its price has no rate for.
-
-    Another gateway may have just set one, so the view catches up before an event is reported as
-    unpriced. Raises NotRecordedYet when it cannot.
-    """
-    missing = _missing(context, customer_id, events)
-    if missing:
-        await require_latest(context)
-        missing = _missing(context, customer_id, events)
-    return missing
-
-
-def _missing(context: Context, customer_id: str, events: list[MeterEvent]) -> list[IndexedError]:
-    prices: dict[tuple[str, str | None, str | None], list[Price]] = {}
-    missing, now = [], context.clock()
-    for index, event in enumerate(events):
-        named = (event.action, event.model, event.provider)
-        possible = prices.get(named)
-        if possible is None:
-            possible = prices[named] = context.view.prices_about(now, customer_id, *named)
-        if not possible:
-            missing.append(IndexedError(index, no_price(event.action)))
-        elif event.quantities:
-            unknown = [_without_rate(event, price) for price in possible]
-            if all(unknown):
-                missing.append(IndexedError(index, no_rate(str(unknown[0]), event.action)))
-    return missing
-
-
-def _without_rate(event: MeterEvent, price: Price) -> str | None:
-    return None if price.rates.ignore_unknown else without_rate(event.quantities, price.rates.quantities)

@@ -25,6 +25,11 @@ NOT_LISTED = Counter(
     "rev_ingest_customers_not_listed_total",
     "Requests for a new customer that could not be listed at once; the next request tries again.",
 )
+DIALECT_EVENTS = Counter(
+    "rev_ingest_dialect_events_total",
+    "Events that clients of other products sent, by dialect and by what became of them.",
+    ["dialect", "result"],
+)
 BUGS = Counter(
     "rev_ingest_unexpected_errors_total", "Requests answered 500; each is a bug, and its traceback is in the log."
 )

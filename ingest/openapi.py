@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from ingest.bodies import Customer, EventBody, Label, Name, SignupBody, Time
+from ingest.dialects.catalog import BY_NAME, DIALECTS
 from ingest.middleware import http_response
 from ingest.problems import ErrorBody
 from ingest.reads.params import GROUPS, OUTCOMES, STATUSES
@@ -33,6 +34,7 @@ _REFUSALS = {
 _SCHEMES = {
     Auth.KEY: {"type": "http", "scheme": "bearer", "description": "An API key, rg_…"},
     Auth.ADMIN: {"type": "http", "scheme": "bearer", "description": "The admin token."},
+    Auth.CLIENT: {"type": "http", "scheme": "bearer", "description": "An API key, rg_…, as the client sends it."},
 }
 Json = dict[str, Any]
 
@@ -56,6 +58,8 @@ _PARAMETERS: dict[str, Json] = {
     "cursor": {"type": "string"},
     "import_id": msgspec.json.schema(Label),
     "delivery_id": msgspec.json.schema(Name),
+    "dialect": {"enum": list(BY_NAME)},
+    "path": {"enum": [route.path for dialect in DIALECTS for route in dialect.routes]},
 }
 """Schemas of path and query parameters, by name; a name has one meaning everywhere."""
 
@@ -136,11 +140,9 @@ def _refusals(operation: Operation, schema: Json) -> Json:
     if operation.auth is Auth.NONE:
         return {}
     named = {str(status) for status in operation.responses}
-    return {
-        status: {"description": words, "content": _json(schema)}
-        for status, words in _REFUSALS.items()
-        if status not in named
-    }
+    # the clients of other products get refusals in the shape that they know
+    content = {} if operation.auth is Auth.CLIENT else {"content": _json(schema)}
+    return {status: {"description": words, **content} for status, words in _REFUSALS.items() if status not in named}
 
 
 def _path_parameters(operation: Operation) -> list[Json]:

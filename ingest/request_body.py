@@ -21,20 +21,23 @@ MARK = b"\xef\xbb\xbf"
 """A byte order mark, which some editors and languages put before UTF-8; it is ignored."""
 BODY_TIME = 60.0
 """Seconds within which a body must arrive."""
+JSON_ALONE = ("application/json",)
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
 _GZIP = 16 + zlib.MAX_WBITS
 _SLICE = 4096
 
 
-async def body_of(request: web.Request, limit: int, within: float = BODY_TIME) -> bytes:
+async def body_of(
+    request: web.Request, limit: int, within: float = BODY_TIME, media_types: Collection[str] = JSON_ALONE
+) -> bytes:
     """Return the body, inflated and without a byte order mark, if it arrives ``within`` so many seconds.
 
-    Raises Unsupported, PayloadTooLarge (above ``limit`` bytes before or after inflating) or Invalid (too
-    late, cut off, or said to be gzip and is not).
+    ``media_types`` are the accepted ones, any if there are none. Raises Unsupported, PayloadTooLarge (above
+    ``limit`` bytes before or after inflating) or Invalid (too late, cut off, or said to be gzip and is not).
     """
     content_type = request.headers.get("Content-Type")
-    if content_type and content_type.partition(";")[0].strip().lower() != "application/json":
-        raise Unsupported("Content-Type must be application/json")
+    if media_types and content_type and content_type.partition(";")[0].strip().lower() not in media_types:
+        raise Unsupported(f"Content-Type must be {' or '.join(media_types)}")
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip", ""):
         raise Unsupported("Content-Encoding must be gzip or absent", headers={"Accept-Encoding": "gzip"})

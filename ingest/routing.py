@@ -36,6 +36,8 @@ class Auth(Enum):
     KEY = "key"
     """The API key of a customer or a platform."""
     ADMIN = "admin"
+    CLIENT = "client"
+    """The API key as the client of another product sends it; the bodies are that product's, too."""
 
 
 class Operation(NamedTuple):

@@ -12,12 +12,13 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 from yarl import URL
 
+from ingest.dialects.catalog import PREFIXES
 from ingest.problems import RETRY_AFTER, PayloadTooLarge
 from ingest.request_body import REQUEST_ID
 from schemas.limits import MAX_BODY
 
-OURS = r"(?!(?:v1|api)(?:/|$)|(?:livez|readyz|metrics|openapi\.json)$)"
-"""What the gateway answers itself; of /api it passes on only THEIRS."""
+OURS = rf"(?!(?:v1|api|{'|'.join(PREFIXES)})(?:/|$)|(?:livez|readyz|metrics|openapi\.json)$)"
+"""What the gateway answers itself, dialects included; of /api it passes on only THEIRS."""
 THEIRS = r"api/(?:dashboard/|signup$|admin/pricing/replay$)"
 PATH = rf"/{{path:(?:{THEIRS}|{OURS}).*}}"
 HOP_BY_HOP = frozenset(

@@ -212,6 +212,13 @@ def _webhooks(arguments: argparse.Namespace) -> int:
     return listen.run(arguments)
 
 
+def _dialects(arguments: argparse.Namespace) -> int:
+    from ingest.dialects.catalog import listed
+
+    print(listed(), end="")
+    return 0
+
+
 COMMANDS = {
     "up": Command("start everything on this machine and run it until Ctrl-C", _configure_up, _up),
     "status": Command("show what runs on a data directory", _data, _status),
@@ -222,6 +229,7 @@ COMMANDS = {
     "expirer": Command("run an expirer: close outcomes that are due", _configure_service, _expirer),
     "notifier": Command("run a notifier: deliver signed webhooks and retry them", _configure_service, _notifier),
     "web": Command("run the pages: dashboard, login and dashboard data", _configure_service, _web),
+    "dialects": Command("list the clients of other products that can send to Rev", lambda _: None, _dialects),
     "import": Command("send events from a file", _configure_import, _import),
     "imports": Command("list imports with their totals", _configure_imports, _imports),
     "webhooks": Command("receive this machine's webhooks and print them", _configure_webhooks, _webhooks),

@@ -43,6 +43,14 @@ def test_a_setting_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
         assert not (tmp_path / "data").exists()
 
 
+def test_dialects_are_listed_with_what_to_set(capsys: pytest.CaptureFixture[str]) -> None:
+    """`rev dialects`: each name, the header of the key, and every path."""
+    assert cli.main(["dialects"]) == 0
+    text = capsys.readouterr().out
+    assert "openmeter  OpenMeter" in text and "  POST  /lago/api/v1/events/batch\n" in text
+    assert "{url}" not in text and "http://127.0.0.1:8080/openmeter" in text
+
+
 def test_help_loads_no_service() -> None:
     """`rev` is quick because a command's code is loaded when it runs."""
     heavy = "aiokafka aiohttp rich chdb jgo ingest pricer ledger expirer notifier streams"

@@ -1,0 +1,315 @@
+"""Bodies as the real clients send them, and the events of POST /v1/meter that they become.
+
+Captured in November 2026 from openmeter 1.0.0b236, lago-python-client 1.55.0, lago-agent-sdk 0.3.1, stripe 16.1.0 and
+paid-python 1.12.0. Ids and names are replaced.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+
+class Golden(NamedTuple):
+    """A request of a client, the meter events that it is, and the response that the client reads."""
+
+    name: str
+    path: str
+    body: bytes
+    events: list[dict[str, Any]]
+    status: int
+    response: Any
+    headers: Mapping[str, str] = MappingProxyType({})
+    not_counted: Mapping[str, int] = MappingProxyType({})
+
+
+AT = "2026-04-26T11:59:00.000Z"
+OPENMETER = "/openmeter/api/v1/events"
+CLOUD_EVENT = (
+    b'{"id": "5c10fade-1c9e-4d6c-8275-c52c36731d3c", "source": "app-server", "specversion": "1.0", "type":'
+    b' "completion", "subject": "acme-corp", "time": "2026-04-26T11:59:00Z", "data": {"agent_id": "agent-copilot",'
+    b' "tokens": 2400, "model": "gpt-4o", "path": "/hello"}}'
+)
+CLOUD_EVENTS = (
+    b'[{"id": "1", "source": "https://app.example.com", "specversion": "1.0", "type": "completion", "subject":'
+    b' "acme-corp", "data": {"tokens": "123", "type": "input"}}, {"id": "2", "source": "https://app.example.com",'
+    b' "specversion": "1.0", "type": "completion", "subject": "acme-corp", "data": {"tokens": 7, "type": "other"}}]'
+)
+LAGO_ONE = (
+    b'{"event":{"transaction_id":"tx-1","external_subscription_id":"acme-corp","code":"completion","timestamp":'
+    b'"1777204740","precise_total_amount_cents":null,"properties":{"tokens":2400,"agent_id":"agent-copilot","model":'
+    b'"gpt-4o","seats":3}}}'
+)
+LAGO_MANY = (
+    b'{"events":[{"transaction_id":"tx-1","external_subscription_id":"acme-corp","code":"completion","timestamp":'
+    b'"1777204740","precise_total_amount_cents":null,"properties":{"tokens":2400}},{"transaction_id":"tx-2",'
+    b'"external_subscription_id":"acme-corp","code":"completion","timestamp":"1777204740.123",'
+    b'"precise_total_amount_cents":null,"properties":null}]}'
+)
+LAGO_AGENT = (
+    b'{"events": [{"transaction_id": "6739a296", "external_subscription_id": "acme-corp", "code": "llm_input_tokens",'
+    b' "timestamp": 1777204740, "properties": {"value": "1200", "model": "claude-sonnet-4", "provider": "anthropic",'
+    b' "api": "messages"}}, {"transaction_id": "22abcce5", "external_subscription_id": "acme-corp", "code":'
+    b' "llm_cache_creation_tokens", "timestamp": 1777204740, "properties": {"value": "100", "model": "claude-sonnet-4",'
+    b' "provider": "anthropic", "api": "messages"}}, {"transaction_id": "be94d0a6", "external_subscription_id":'
+    b' "acme-corp", "code": "llm_cache_write_5m_tokens", "timestamp": 1777204740, "properties": {"value": "100",'
+    b' "model": "claude-sonnet-4", "provider": "anthropic", "api": "messages"}}, {"transaction_id": "6b36c96e",'
+    b' "external_subscription_id": "acme-corp", "code": "llm_tool_calls", "timestamp": 1777204740, "properties":'
+    b' {"value": "2", "model": "claude-sonnet-4", "provider": "anthropic", "api": "messages"}}]}'
+)
+STRIPE_V1 = (
+    b"event_name=completion&payload[stripe_customer_id]=acme-corp&payload[value]=25&payload[agent_id]=agent-copilot"
+    b"&identifier=idmp_1&timestamp=1777204740"
+)
+STRIPE_V2 = (
+    b'{"event_name": "completion", "payload": {"stripe_customer_id": "acme-corp", "value": "25"}, "identifier":'
+    b' "idmp_2", "timestamp": "2026-04-26T11:59:00Z"}'
+)
+SIGNALS = (
+    b'{"signals":[{"eventName":"completion","customer":{"externalCustomerId":"acme-corp"},"attribution":'
+    b'{"externalProductId":"agent-copilot"},"timestamp":"2026-04-26T11:59:00Z","data":{"tokens":2400,"model":"gpt-4o"},'
+    b'"idempotencyKey":"sig-1"}]}'
+)
+COSTS = (
+    b'{"costs":[{"type":"usage","timestamp":"2026-04-26T11:59:00Z","customer":{"externalCustomerId":"acme-corp"},'
+    b'"product":{"externalProductId":"agent-copilot"},"metadata":{"k":"v"},"vendor":"openai","model":"gpt-4o","usage":'
+    b'{"inputTokens":1200,"outputTokens":340,"cacheReadInputTokens":800,"reasoningOutputTokens":60}},{"type":"cost",'
+    b'"customer":{"externalCustomerId":"acme-corp"},"amount":0.12,"currency":"USD","vendor":"openai","model":"gpt-4o"}]}'
+)
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+ACME = {"customer_id": "acme-corp"}
+CLAUDE = {"model": "claude-sonnet-4", "provider": "anthropic", "agent_id": "lago", **ACME, "timestamp": AT}
+LAGO_SHOWN = {"external_subscription_id": "acme-corp", "code": "completion"}
+API = {"metadata": {"api": "messages"}}
+
+GOLDEN = [
+    Golden(
+        "openmeter, one",
+        OPENMETER,
+        CLOUD_EVENT,
+        [
+            {
+                "agent_id": "agent-copilot",
+                "action": "completion",
+                **ACME,
+                "tokens": 2400,
+                "model": "gpt-4o",
+                "metadata": {"path": "/hello"},
+                "idempotency_key": "app-server 5c10fade-1c9e-4d6c-8275-c52c36731d3c",
+                "timestamp": "2026-04-26T11:59:00Z",
+            }
+        ],
+        204,
+        None,
+        {"Content-Type": "application/cloudevents+json"},
+    ),
+    Golden(
+        "openmeter, many",
+        OPENMETER,
+        CLOUD_EVENTS,
+        [
+            {
+                "agent_id": "https://app.example.com",
+                "action": "completion",
+                **ACME,
+                "tokens_input": 123,
+                "idempotency_key": "https://app.example.com 1",
+            },
+            {
+                "agent_id": "https://app.example.com",
+                "action": "completion",
+                **ACME,
+                "tokens": 7,
+                "metadata": {"type": "other"},
+                "idempotency_key": "https://app.example.com 2",
+            },
+        ],
+        204,
+        None,
+        {"Content-Type": "application/cloudevents-batch+json"},
+    ),
+    Golden(
+        "lago, one",
+        "/lago/api/v1/events",
+        LAGO_ONE,
+        [
+            {
+                "agent_id": "agent-copilot",
+                "action": "completion",
+                **ACME,
+                "tokens": 2400,
+                "model": "gpt-4o",
+                "metadata": {"seats": 3},
+                "idempotency_key": "tx-1",
+                "timestamp": AT,
+            }
+        ],
+        200,
+        {
+            "event": {
+                **LAGO_SHOWN,
+                "transaction_id": "tx-1",
+                "timestamp": AT,
+                "properties": {"tokens": 2400, "agent_id": "agent-copilot", "model": "gpt-4o", "seats": 3},
+            }
+        },
+    ),
+    Golden(
+        "lago, many",
+        "/lago/api/v1/events/batch",
+        LAGO_MANY,
+        [
+            {
+                "agent_id": "lago",
+                "action": "completion",
+                **ACME,
+                "tokens": 2400,
+                "idempotency_key": "tx-1",
+                "timestamp": AT,
+            },
+            {
+                "agent_id": "lago",
+                "action": "completion",
+                **ACME,
+                "idempotency_key": "tx-2",
+                "timestamp": "2026-04-26T11:59:00.123Z",
+            },
+        ],
+        200,
+        {
+            "events": [
+                {**LAGO_SHOWN, "transaction_id": "tx-1", "timestamp": AT, "properties": {"tokens": 2400}},
+                {
+                    **LAGO_SHOWN,
+                    "transaction_id": "tx-2",
+                    "timestamp": "2026-04-26T11:59:00.123Z",
+                    "properties": None,
+                },
+            ]
+        },
+    ),
+    Golden(
+        "stripe v1",
+        "/stripe/v1/billing/meter_events",
+        STRIPE_V1,
+        [
+            {
+                "agent_id": "agent-copilot",
+                "action": "completion",
+                **ACME,
+                "quantities": {"value": "25"},
+                "idempotency_key": "idmp_1",
+                "timestamp": AT,
+            }
+        ],
+        200,
+        {
+            "object": "billing.meter_event",
+            "created": 1777204800,
+            "event_name": "completion",
+            "identifier": "idmp_1",
+            "livemode": True,
+            "payload": {"stripe_customer_id": "acme-corp", "value": "25", "agent_id": "agent-copilot"},
+            "timestamp": 1777204740,
+        },
+        {**FORM, "Idempotency-Key": "8063e2ca"},
+    ),
+    Golden(
+        "stripe v2",
+        "/stripe/v2/billing/meter_events",
+        STRIPE_V2,
+        [
+            {
+                "agent_id": "stripe",
+                "action": "completion",
+                **ACME,
+                "quantities": {"value": "25"},
+                "idempotency_key": "idmp_2",
+                "timestamp": "2026-04-26T11:59:00Z",
+            }
+        ],
+        200,
+        {
+            "object": "v2.billing.meter_event",
+            "created": "2026-04-26T12:00:00.000Z",
+            "event_name": "completion",
+            "identifier": "idmp_2",
+            "livemode": True,
+            "payload": {"stripe_customer_id": "acme-corp", "value": "25"},
+            "timestamp": "2026-04-26T11:59:00Z",
+        },
+        {"Idempotency-Key": "81b38a0a"},
+    ),
+    Golden(
+        "paid, signals",
+        "/paid/api/v2/signals/bulk",
+        SIGNALS,
+        [
+            {
+                "agent_id": "agent-copilot",
+                "action": "completion",
+                **ACME,
+                "tokens": 2400,
+                "model": "gpt-4o",
+                "idempotency_key": "sig-1",
+                "timestamp": "2026-04-26T11:59:00Z",
+            }
+        ],
+        200,
+        {"ingested": 1, "duplicates": 0, "failed": 0},
+    ),
+    Golden(
+        "paid, costs",
+        "/paid/api/v2/costs/bulk",
+        COSTS,
+        [],
+        200,
+        {"ingested": 2, "duplicates": 0},
+        not_counted={"a cost is what the sender pays, not what a customer owes": 2},
+    ),
+    Golden(
+        "lago-agent-sdk",
+        "/lago/api/v1/events/batch",
+        LAGO_AGENT,
+        [
+            {**CLAUDE, **API, "action": "llm_input_tokens", "tokens_input": 1200, "idempotency_key": "6739a296"},
+            {
+                **CLAUDE,
+                **API,
+                "action": "llm_cache_creation_tokens",
+                "tokens_cache_write": 100,
+                "idempotency_key": "22abcce5",
+            },
+            {
+                **CLAUDE,
+                **API,
+                "action": "llm_tool_calls",
+                "quantities": {"value": "2"},
+                "idempotency_key": "6b36c96e",
+            },
+        ],
+        200,
+        {
+            "events": [
+                {
+                    "transaction_id": id,
+                    "external_subscription_id": "acme-corp",
+                    "code": code,
+                    "timestamp": AT,
+                    "properties": {
+                        "value": value,
+                        "model": "claude-sonnet-4",
+                        "provider": "anthropic",
+                        "api": "messages",
+                    },
+                }
+                for id, code, value in [
+                    ("6739a296", "llm_input_tokens", "1200"),
+                    ("22abcce5", "llm_cache_creation_tokens", "100"),
+                    ("be94d0a6", "llm_cache_write_5m_tokens", "100"),
+                    ("6b36c96e", "llm_tool_calls", "2"),
+                ]
+            ]
+        },
+        not_counted={"llm_cache_creation_tokens includes it": 1},
+    ),
+]
