@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from ingest import admin, metering, openapi, outcomes, probes, webhooks
+from ingest import admin, metering, openapi, outcomes, probes, statements, webhooks
 from ingest.context import Context
 from ingest.dialects import dialect_handlers, explain
 from ingest.middleware import error_middleware
@@ -25,6 +25,7 @@ def table(context: Context, shedder: Shedder) -> list[Route]:
         *reads.routes(context),
         *event_lookup.routes(context),
         *import_lists.routes(context),
+        *statements.routes(context),
         *admin.routes(context),
         *probes.routes(context, shedder),
     ]

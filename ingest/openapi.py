@@ -13,6 +13,7 @@ from ingest.middleware import http_response
 from ingest.problems import ErrorBody
 from ingest.reads.params import GROUPS, OUTCOMES, STATUSES
 from ingest.routing import Auth, Operation, Route
+from ingest.statements.statement_params import FORMATS
 from schemas.limits import MAX_LIST
 from warehouse.time_range import PERIODS
 
@@ -60,6 +61,9 @@ _PARAMETERS: dict[str, Json] = {
     "delivery_id": msgspec.json.schema(Name),
     "dialect": {"enum": list(BY_NAME)},
     "path": {"enum": [route.path for dialect in DIALECTS for route in dialect.routes]},
+    "month": {"type": "string", "pattern": r"^20[0-9]{2}-(0[1-9]|1[0-2])$"},
+    "as_of": msgspec.json.schema(Time),
+    "format": {"enum": list(FORMATS)},
 }
 """Schemas of path and query parameters, by name; a name has one meaning everywhere."""
 
@@ -105,7 +109,7 @@ def _operation(operation: Operation, schemas: Mapping[type, Json]) -> Json:
         "operationId": _name(operation),
         "parameters": [*_path_parameters(operation), *_query_parameters(operation)],
         "responses": {
-            **{str(status): _response(made, schemas) for status, made in operation.responses.items()},
+            **{str(status): _response(made, schemas, operation.also) for status, made in operation.responses.items()},
             **_refusals(operation, schemas[ErrorBody]),
         },
     }
@@ -129,11 +133,12 @@ def _require(schema: Json, names: Sequence[str]) -> None:
             described["type"] = [option for option in described["type"] if option != "null"]
 
 
-def _response(made: type | None, schemas: Mapping[type, Json]) -> Json:
+def _response(made: type | None, schemas: Mapping[type, Json], also: Sequence[str]) -> Json:
     if made is None:
         return {"description": "Success."}
     summary = (made.__doc__ or made.__name__).strip().splitlines()[0]
-    return {"description": summary, "content": _json(schemas[made])}
+    files = {media: {"schema": {"type": "string"}} for media in also}
+    return {"description": summary, "content": {**_json(schemas[made]), **files}}
 
 
 def _refusals(operation: Operation, schema: Json) -> Json:
@@ -152,7 +157,13 @@ def _path_parameters(operation: Operation) -> list[Json]:
 
 def _query_parameters(operation: Operation) -> list[Json]:
     return [
-        {"name": name, "in": "query", "required": False, "description": words, "schema": _PARAMETERS[name]}
+        {
+            "name": name,
+            "in": "query",
+            "required": name in operation.required,
+            "description": words,
+            "schema": _PARAMETERS[name],
+        }
         for name, words in operation.query.items()
     ]
 

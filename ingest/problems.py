@@ -11,6 +11,7 @@
       TooMany         429 + Retry-After
       NotRecordedYet  503 + Retry-After, code not_recorded: nothing was appended
       MaybeRecorded   503 + Retry-After, code unknown: repeat with the same key
+      LedgerBehind    503 + Retry-After, code reads_unavailable: the ledger does not hold everything asked for yet
       Unanswered      503 + Retry-After, code reads_unavailable: a shard did not reply to a read
       Decided         a refusal by the pricer
 
@@ -86,6 +87,10 @@ class NotRecordedYet(_Later):
 
 class MaybeRecorded(_Later):
     status, code = 503, "unknown"
+
+
+class LedgerBehind(_Later):
+    status, code = 503, "reads_unavailable"
 
 
 class Unanswered(_Later):

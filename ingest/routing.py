@@ -5,7 +5,7 @@ description are made from the same rows, so that neither can miss one. No handle
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -44,7 +44,8 @@ class Operation(NamedTuple):
     """The request and responses of a route.
 
     ``responses`` maps a status to a struct type (None: no JSON of ours); refusals need not be listed.
-    ``query`` maps a parameter to its description.
+    ``query`` maps a parameter to its description; those in ``required`` must be given.
+    ``also``: media types other than JSON that a success can have.
     """
 
     method: str
@@ -54,6 +55,8 @@ class Operation(NamedTuple):
     responses: Mapping[int, type | None]
     body: type | None = None
     query: Mapping[str, str] = {}
+    required: Sequence[str] = ()
+    also: Sequence[str] = ()
 
 
 class Route(NamedTuple):

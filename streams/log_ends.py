@@ -1,4 +1,4 @@
-"""The end offsets of a shard's topics. Reads only offsets, never records."""
+"""The end offsets of a shard's topics, and how far the shard has come."""
 
 import asyncio
 from typing import NamedTuple, Protocol
@@ -10,7 +10,10 @@ from aiokafka.errors import KafkaError
 from schemas.topics import ENTRIES, RAW
 from streams.clients import discard_consumer
 from streams.errors import EndsUnknown
+from streams.shard_position import decided_until
 
+MARKER = 1
+"""Offsets above a committed record that hold no record: a transaction ends with a marker."""
 TIMEOUT = 3.0
 """Seconds that the broker has to respond."""
 
@@ -29,6 +32,8 @@ class LogEnds(Protocol):
     """A source of a shard's end offsets. Raises EndsUnknown."""
 
     async def of(self, partition: int) -> PartitionEnds: ...
+
+    async def decided(self, partition: int, at: int) -> bool: ...
 
     async def close(self) -> None: ...
 
@@ -52,6 +57,11 @@ class KafkaLogEnds:
             log.warning("log ends unknown", partition=partition, error=repr(error))
             raise EndsUnknown(repr(error)) from error
         return PartitionEnds(found[raw], found[entries])
+
+    async def decided(self, partition: int, at: int) -> bool:
+        """Return whether the shard has committed its decisions on every command appended until ``at`` (ms UTC).
+        Raises EndsUnknown."""
+        return await decided_until(self._kafka, partition, at)
 
     async def close(self) -> None:
         """Close the connection."""

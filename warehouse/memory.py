@@ -14,6 +14,7 @@ from schemas.ids import address_of
 from schemas.limits import DAY, HOUR
 from schemas.money import format_cents
 from streams.log_ends import PartitionEnds
+from warehouse import memory_statements
 from warehouse.errors import ReadsUnavailable
 from warehouse.ledger_row import LedgerRow as LedgerRow
 from warehouse.rows import (
@@ -33,6 +34,8 @@ from warehouse.rows import (
     UsageQuery,
     UsageSumRow,
 )
+from warehouse.statement_rows import StatementQuery, StatementRows
+from warehouse.time_range import LAST
 
 
 class MemoryReads:
@@ -46,6 +49,8 @@ class MemoryReads:
         self.available = available
         self.arriving: list[LedgerRow] = []
         """Rows of which one is added after each read of the totals."""
+        self.settled_until = LAST
+        """The accepted time, ms, until which every partition is complete."""
 
     async def events(self, query: EventQuery) -> list[EventRow]:
         self._check()
@@ -141,6 +146,14 @@ class MemoryReads:
         found = [row for row in self.attempts.get(webhook, ()) if row.position < before]
         found.sort(key=lambda row: row.position, reverse=True)
         return [row for row in found if delivery in ("", row.delivery_id)][:limit]
+
+    async def statement(self, query: StatementQuery) -> StatementRows:
+        self._check()
+        return memory_statements.statement_rows(self.rows, query)
+
+    async def is_settled(self, partition: int, as_of: int) -> bool:
+        self._check()
+        return as_of <= self.settled_until
 
     async def last_used(self, keys: Sequence[int]) -> dict[int, int]:
         self._check()

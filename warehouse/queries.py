@@ -7,10 +7,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
+from schemas.limits import TIMESTAMP_AHEAD
 from schemas.money import parse_cents
 from schemas.settings import Settings
 from streams.errors import EndsUnknown
-from streams.log_ends import KafkaLogEnds, LogEnds, PartitionEnds
+from streams.log_ends import MARKER, KafkaLogEnds, LogEnds, PartitionEnds
 from warehouse.errors import ReadsUnavailable
 from warehouse.reader import ClickHouseReader, QueryRunner, Value
 from warehouse.rows import (
@@ -34,6 +35,8 @@ from warehouse.rows import (
     UsageSumRow,
     VoidedRow,
 )
+from warehouse.statement_rows import StatementLineRow, StatementQuery, StatementRows, StatementSumRow
+from warehouse.statements import MAX_LINES, MAX_VOIDS
 
 FROM_ROWS_ONLY = ("model",)
 """Keys that the hourly projection does not have."""
@@ -98,6 +101,14 @@ class Reads(Protocol):
 
     async def ends(self, partition: int) -> PartitionEnds:
         """Return the end offsets of a partition of the log."""
+        ...
+
+    async def statement(self, query: StatementQuery) -> StatementRows:
+        """Return the lines of a statement and their sums; more than MAX_LINES lines mean that some are missing."""
+        ...
+
+    async def is_settled(self, partition: int, as_of: int) -> bool:
+        """Return whether the ledger has all entries of a partition accepted until ``as_of``, ms in the past."""
         ...
 
     async def deliveries(
@@ -235,6 +246,38 @@ class LedgerReads:
             limit=limit,
             delivery=delivery,
         )
+
+    async def statement(self, query: StatementQuery) -> StatementRows:
+        time = query.time.clamped()
+        late_after = query.as_of if query.late_after is None else query.late_after
+        scope: dict[str, Value] = {
+            "customer": query.customer,
+            "test": query.test,
+            "start": time.start,
+            "end": time.end,
+            "as_of": query.as_of,
+            "late_after": late_after,
+            "first": query.first,
+            "since": max(min(time.start, late_after) - TIMESTAMP_AHEAD, 0),
+        }
+        sums = await self._runner.fetch("statement_sums", StatementSumRow, **scope)
+        each = sum(row.entries for row in sums if row.kind == "void") <= MAX_VOIDS
+        lines = await self._runner.fetch("statement_lines", StatementLineRow, each=each, limit=MAX_LINES + 1, **scope)
+        return StatementRows(lines, sums)
+
+    async def is_settled(self, partition: int, as_of: int) -> bool:
+        later = await self._runner.fetch("accepted_later", Number, partition=partition, after=as_of)
+        if later[0].number:
+            return True  # rows arrive in the order of their accepted times
+        try:
+            if not await self._ends.decided(partition, as_of):
+                return False
+        except EndsUnknown as error:
+            raise ReadsUnavailable("the position of the shard") from error
+        # the end was read after the decisions were known to be committed, so it lies behind all of them
+        ends = await self.ends(partition)
+        reached = await self.reached(partition)
+        return ends.entries - 1 - reached.entries <= (MARKER if reached.entries >= 0 else 0)
 
     async def last_used(self, keys: Sequence[int]) -> dict[int, int]:
         if not keys:

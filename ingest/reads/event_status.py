@@ -10,9 +10,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from schemas.ids import Address
-
-MARKER = 1
-"""Offsets above a committed record that hold no record: a transaction ends with a marker."""
+from streams.log_ends import MARKER as MARKER
 
 
 class EventStatus(Enum):

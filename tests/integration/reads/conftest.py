@@ -46,8 +46,11 @@ def cell(field: str, value: Any) -> Any:
         return {name: Decimal(number) for name, number in value.items()}
     if value is not None and field in TIMES:
         return EPOCH + timedelta(milliseconds=value)
-    if field == "quantities":
-        return {name: Decimal(text) for name, text in value.items()}
+    if field == "lines":
+        return [
+            (line.component, Decimal(line.quantity), Decimal(line.rate), line.per, Decimal(line.cents))
+            for line in value
+        ]
     return value
 
 
