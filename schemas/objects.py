@@ -6,6 +6,7 @@ milliseconds. No secret appears here: of a key only its mask.
 """
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -194,7 +195,14 @@ class VoidObject(msgspec.Struct, frozen=True, kw_only=True):
 
 def iso(at: int) -> str:
     """Return milliseconds UTC as ``2026-04-26T12:00:00.000Z``."""
-    return (_EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds") + "Z"
+    minute, rest = divmod(at, 60_000)
+    digits = f"{rest:05d}"
+    return f"{_iso_minute(minute)}:{digits[:2]}.{digits[2:]}Z"
+
+
+@lru_cache(maxsize=4096)  # the times of a batch, a page or a file share their minutes
+def _iso_minute(minute: int) -> str:
+    return (_EPOCH + timedelta(minutes=minute)).isoformat(timespec="minutes")
 
 
 def key_shown(key: ApiKey) -> KeyObject:

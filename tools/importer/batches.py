@@ -2,13 +2,14 @@
 batches, whatever other options are given.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from schemas.limits import MAX_EVENTS
 from tools.importer.cells import BadCell
+from tools.importer.columns import CUSTOMER
 from tools.importer.event_maker import EventMaker, Prepared
 from tools.importer.row_keys import OwnIds, row_prefix
 from tools.importer.sources import SourceRow
@@ -31,7 +32,7 @@ class BadRow(NamedTuple):
     key: str = ""
 
 
-class Batch(msgspec.Struct):
+class Batch(msgspec.Struct, omit_defaults=True):
     """Rows that are sent together. ``repeated``: rows equal to an earlier one with the same id; ``lines``:
     lines of rows that take several, with the first such line."""
 
@@ -53,15 +54,16 @@ class BatchOwner(NamedTuple):
     key: str | None = None
     named: str | None = None
 
-    def of(self, row: str | None, column: str) -> str | None:
-        """Return the customer that a request names for a row (None: the key's own). Raises BadCell."""
+    def of(self, row: str | None, used: Mapping[str, str]) -> str | None:
+        """Return the customer that a request names for a row (None: the key's own). ``used``: columns by field.
+        Raises BadCell."""
         only = self.key or self.named
         if row is None:
             if only is None:
-                raise BadCell(column, "is empty: a platform key needs a customer")
+                raise BadCell(used.get(CUSTOMER, CUSTOMER), "is empty: a platform key needs a customer")
         elif only is not None and row != only:
             whose = "the API key belongs to" if self.key else "--customer says"
-            raise BadCell(column, f"is {row!r}, but {whose} {only!r}")
+            raise BadCell(used.get(CUSTOMER, CUSTOMER), f"is {row!r}, but {whose} {only!r}")
         return None if self.key else row or self.named
 
 
@@ -88,7 +90,7 @@ class BatchCutter:
             else:
                 try:
                     made = self._events.of(row)
-                    customer = self._whose.of(made.customer, self._customer_column)
+                    customer = self._whose.of(made.customer, self._events.used)
                     made.customer = customer
                     batch = self._open.get(customer) or self._begin(customer)
                     waiting += self._add(batch, made)
@@ -114,10 +116,6 @@ class BatchCutter:
         self._open.clear()
         if rest.rows:
             yield rest
-
-    @property
-    def _customer_column(self) -> str:
-        return self._events.used.get("customer_id", "customer_id")
 
     def _new(self, customer: str | None) -> Batch:
         self._number += 1

@@ -5,8 +5,8 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import Callable, Collection, Coroutine, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -24,6 +24,7 @@ from tools.importer.event_maker import DEFAULT_AGENT
 from tools.importer.file_reading import FileReading, FileSubject, examined, reading
 from tools.importer.file_warnings import doubts, stops
 from tools.importer.gateway_responses import Import
+from tools.importer.kept_batches import KeptBatches
 from tools.importer.options import Access, Options, UsageError
 from tools.importer.preview import PriceList, preview
 from tools.importer.pricing import Prices
@@ -125,6 +126,7 @@ class _Import:
     ) -> None:
         self._options, self._hashed, self._access, self._client = options, hashed, access, client
         self._id = import_id(hashed.sha256)
+        self._kept = KeptBatches()
         self._console, self._errors = console, errors
         self._tell = _ProgressReporter(errors)
         self._tally = Tally(self._tell)
@@ -167,7 +169,7 @@ class _Import:
         subject = FileSubject(options, self._hashed, BatchOwner(key, named), client.now())
         survey = Survey(*window(subject.now))
         with reading(subject) as read:
-            for bad in survey.read(read.batches):
+            for bad in survey.read(self._kept.keep(read.batches)):
                 self._tally.note_bad(bad.row, bad.line, BadCell(bad.column, bad.reason))
         reason = stops(options.columns, read.events, options.no_tokens)
         if reason is not None:
@@ -232,22 +234,31 @@ class _Import:
         return len(customers) == 1 and bool(await self._client.lookup(customers[0], survey.keys))
 
     async def _compare(self, subject: FileSubject, comparer: Comparer) -> None:
-        with reading(subject) as read:
-            await shared(read.batches, self._options.in_flight, comparer.compare)
+        with self._batches(subject) as batches:
+            await shared(batches, self._options.in_flight, comparer.compare)
         comparer.check_whole()
+
+    @contextmanager
+    def _batches(self, subject: FileSubject) -> Iterator[Iterator[Batch]]:
+        """Return the batches of the first pass once more."""
+        if self._kept.complete:
+            yield iter(self._kept)
+            return
+        with reading(subject) as read:
+            yield read.batches
 
     async def _send(self, seen: Examined) -> None:
         options, tally = self._options, self._tally
         sender = BatchSender(self._client, self._id, tally, seen.there)
         try:
-            with reading(seen.subject) as read, progress(self._errors, tally) as bar:
+            with self._batches(seen.subject) as batches, progress(self._errors, tally) as bar:
                 task = bar.add_task(options.path.name, total=seen.survey.rows)
 
                 async def deliver(batch: Batch) -> None:
                     await sender.deliver(batch)
                     bar.update(task, advance=batch.rows)
 
-                await shared(read.batches, options.in_flight, deliver)
+                await shared(batches, options.in_flight, deliver)
             if digest(options.path) != seen.subject.digest:
                 raise ImportStopped("the file changed while it was read: rows may have been charged with other values")
         except (ImportStopped, FileError, asyncio.CancelledError):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from schemas.labels import LABELS, Labels
+from schemas.labels import Labels
 from schemas.limits import MAX_OBJECT, MAX_TOKENS
 from schemas.objects import iso
 from schemas.quantities import INPUT, MAX_QUANTITIES, OUTPUT, TOKEN_KINDS
@@ -41,7 +41,8 @@ MAX_PLANS = 10_000
 
 
 class ImportEvent(Labels, omit_defaults=True, frozen=False, gc=False):  # type: ignore[misc]  # mypy: a dataclass
-    """Fields of POST /v1/meter that an import sets. ``quantities``: all but input and output, as canonical text."""
+    """Fields of POST /v1/meter that an import sets. ``quantities``: all but input and output, as canonical text;
+    ``metadata``: values that encode to JSON, such as JSON text."""
 
     agent_id: str | None = None
     action: str | None = None
@@ -50,19 +51,16 @@ class ImportEvent(Labels, omit_defaults=True, frozen=False, gc=False):  # type: 
     tokens_output: int | None = None
     quantities: dict[str, str] | None = None
     outcome: str | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: dict[str, msgspec.Raw] | None = None
     idempotency_key: str | None = None
     timestamp: str | None = None
 
 
-NO_LABELS: dict[str, Any] = {}
-OWN = len(ImportEvent.__struct_fields__) - len(LABELS)
-"""Number of fields before the labels."""
 BOTH_PARTS = tuple(zip((INPUT, OUTPUT), PARTS, strict=True))
 """Quantities that are fields of their own."""
 
 
-class Prepared(msgspec.Struct, gc=False):
+class Prepared(msgspec.Struct, omit_defaults=True, gc=False):
     """Row as an event. ``at``: its time in UTC ms, not yet a field of the event; ``customer``: the one that
     it names; ``total``: the tokens that are charged; ``late``: the server would not accept its time as a
     timestamp."""
@@ -234,20 +232,18 @@ class EventMaker:
         if "agent_id" not in self._columns.mapped and ("agent_id" not in plan.sources or self._cells.named):
             template.setdefault("agent_id", DEFAULT_AGENT)  # in JSON, null counts as absent
 
-        values = [template.get(name) for name in ImportEvent.__struct_fields__]
-        labelled = any(name in template or name in plan.sources for name in LABELS)
-        places = [(ImportEvent.__struct_fields__.index(step[0]), step) for step in steps]
+        new: Callable[[], ImportEvent] = ImportEvent(**template).__copy__  # type: ignore[attr-defined]
 
         def make(row: SourceRow) -> Prepared:
-            cells, made = row.cells, values.copy()
+            cells, event = row.cells, new()
             at, whose = fixed.at, fixed.customer
             step: Step | None = None
             try:
-                for number, step in places:
-                    _, place, read, _ = step
+                for step in steps:
+                    field, place, read, _ = step
                     cell = cells[place]
                     if cell is not None:
-                        made[number] = read(cell)
+                        setattr(event, field, read(cell))
                 if time is not None:
                     step = time
                     cell = cells[step[1]]
@@ -258,8 +254,6 @@ class EventMaker:
                     cell = cells[step[1]]
                     if cell is not None:
                         whose = step[2](cell)
-                labels = dict(zip(LABELS, made[OWN:], strict=True)) if labelled else NO_LABELS
-                event = ImportEvent(*made[:OWN], **labels)
                 if counted or fixed.quantities:
                     quantities = dict(fixed.quantities)
                     for step in counted:
@@ -325,9 +319,8 @@ def _checker(plan: ColumnPlan) -> Callable[[ImportEvent], int]:
             raise BadCell(sources.get("outcome", "outcome"), f"must be one of {', '.join(OUTCOMES)}")
         if KEY in sources and event.idempotency_key is None:
             raise BadCell(sources[KEY], "is empty: the row has no id")
-        total, kinds = event.tokens, _token_kinds(event)
-        if kinds:
-            both = sum(kinds)
+        total, both = event.tokens, _sum_of_kinds(event)
+        if both is not None:
             if total is not None and total != both:
                 raise BadCell(sources.get(TOKENS, TOKENS), f"{total} is not the sum of its kinds, {both}")
             if both > MAX_TOKENS:
@@ -345,12 +338,14 @@ def _checker(plan: ColumnPlan) -> Callable[[ImportEvent], int]:
     return check
 
 
-def _token_kinds(event: ImportEvent) -> list[int]:
-    """Return the counts of all token kinds that an event gives."""
-    parts = [count for count in (event.tokens_input, event.tokens_output) if count is not None]
-    if event.quantities is None:
-        return parts
-    return parts + [int(text) for name, text in event.quantities.items() if name in TOKEN_KINDS]
+def _sum_of_kinds(event: ImportEvent) -> int | None:
+    """Return the sum of all token kinds that an event gives; None if it gives none."""
+    part_in, part_out = event.tokens_input, event.tokens_output
+    both = None if part_in is None and part_out is None else (part_in or 0) + (part_out or 0)
+    if event.quantities is not None:
+        others = [int(text) for name, text in event.quantities.items() if name in TOKEN_KINDS]
+        both = sum(others, both or 0) if others else both
+    return both
 
 
 def _check_number(event: ImportEvent) -> None:

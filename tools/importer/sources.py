@@ -179,16 +179,7 @@ def _csv_rows(records: Iterator[Record], header: list[str], nul: bool) -> Iterat
                 problem = BadCell("", "repeats the header")
             elif nul or not text.isascii():
                 problem = _bad_text(cells, header)
-            yield SourceRow(
-                number=number,
-                line=line,
-                cells=cells,
-                size=len(text),
-                columns=None,
-                problem=problem,
-                blank=blank,
-                lines=lines,
-            )
+            yield SourceRow(number, line, cells, len(text), problem=problem, blank=blank, lines=lines)
     except CsvError as error:
         raise FileError(str(error)) from None
 

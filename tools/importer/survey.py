@@ -24,6 +24,19 @@ class Month(NamedTuple):
     outside: int
 
 
+def _equal(one: Prepared, other: Prepared) -> bool:
+    """True if two rows with the same time are equal in everything that an event has but its key."""
+    a, b = one.event, other.event
+    return (
+        one.total == other.total
+        and a.quantities == b.quantities
+        and a.action == b.action
+        and a.agent_id == b.agent_id
+        and labels_of(a) == labels_of(b)
+        and a.metadata == b.metadata
+    )
+
+
 class Survey:
     """Summary of a whole file. ``oldest`` and ``latest``: bounds of the times that the server accepts, UTC ms."""
 
@@ -40,7 +53,7 @@ class Survey:
         self.long_count = 0
         self._days: dict[int | None, list[int]] = {}
         self._times: dict[int | None, None] = {}
-        self._before: tuple[object, ...] = ()
+        self._before: Prepared | None = None
         self.equal = 0
         """Number of rows with a time that are equal to the row before them."""
 
@@ -77,9 +90,8 @@ class Survey:
                 self.no_tokens += 1
             self._note_time(at)
             if at is not None:
-                now = (at, total, event.quantities, event.action, event.agent_id, labels_of(event), event.metadata)
-                self.equal += now == before
-                before = now
+                self.equal += before is not None and before.at == at and _equal(before, made)
+                before = made
         self._before = before
 
     def _note_time(self, at: int | None) -> None:

@@ -26,6 +26,8 @@ MOMENT = re.compile(
 )
 START = datetime(1970, 1, 1, tzinfo=UTC)
 SERIAL_START = datetime(1899, 12, 30)  # noqa: DTZ001 - local, in the zone of --tz
+SHORT = len("2026-01-31 12:00:00Z")
+SECONDS = {f"{second:02d}": second * 1000 for second in range(60)}
 KEPT = 4096
 """Maximum cached minutes with their UTC time: the rows of a file mostly share the same ones."""
 
@@ -37,6 +39,8 @@ class Times:
         self._zone, self._dst, self._serials = zone, dst, serials
         self._last = now + YEAR
         self._minutes: dict[tuple[str, str | None, str | None], int] = {}
+        self._prefixes: dict[str, tuple[int, bool]] = {}
+        """Of short texts less their seconds, such as ``2026-01-31 12:00:Z``: UTC ms, and whether there is no offset."""
         self.bare_dates = 0
         """Number of dates without an hour that were read, as midnight."""
         self.local = 0
@@ -45,6 +49,11 @@ class Times:
     def read(self, text: str) -> int:
         """Return UTC milliseconds; finer fractions are cut off. Raises ValueError with the reason if it is
         not a time."""
+        if len(text) <= SHORT:
+            known, second_ms = self._prefixes.get(text[:17] + text[19:]), SECONDS.get(text[17:19])
+            if known is not None and second_ms is not None:
+                self.local += known[1]
+                return known[0] + second_ms
         found = MOMENT.fullmatch(text)
         if found is None:
             return self._number(text)
@@ -60,6 +69,10 @@ class Times:
         if second is not None:
             if second > "59":
                 raise ValueError(f"{text[:40]!r} is not a time that exists")
+            if len(text) <= SHORT:
+                if len(self._prefixes) >= KEPT:
+                    self._prefixes.clear()
+                self._prefixes[text[:17] + text[19:]] = at, offset is None
             at += int(second) * 1000
         return at + int(fraction.ljust(3, "0")[:3]) if fraction else at
 

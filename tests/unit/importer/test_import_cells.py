@@ -92,6 +92,29 @@ def test_a_time_survives_being_written_and_read(at: int) -> None:
     assert moment((datetime(1970, 1, 1) + timedelta(milliseconds=at)).isoformat(), UTC) == at  # noqa: DTZ001
 
 
+SHAPES = st.from_regex(
+    r"2026-0[1-4]-(01|31)[T ]0[0-4](:[0-6][0-9]){1,2}([.,][0-9]{1,3})?( ?(Z|UTC|[+]02))?", fullmatch=True
+)
+
+
+@given(st.lists(SHAPES, min_size=2, max_size=8))
+def test_a_time_is_read_alike_whatever_was_read_before(texts: list[str]) -> None:
+    """What is remembered of earlier rows changes no time, and no count of local times."""
+    zone = ZoneInfo("Europe/Berlin")
+    shared = Times(NOON + 300 * DAY, zone)
+    for text in [*texts, *texts]:
+        alone, before = Times(NOON + 300 * DAY, zone), shared.local
+        assert _read(shared, text) == _read(alone, text)
+        assert shared.local - before == alone.local
+
+
+def _read(times: Times, text: str) -> int | str:
+    try:
+        return times.read(text)
+    except ValueError as error:
+        return str(error)
+
+
 @pytest.mark.parametrize(
     ("text", "zone"),
     [

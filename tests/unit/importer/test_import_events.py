@@ -13,6 +13,7 @@ from tools.importer.batches import BadRow, Batch, BatchCutter, BatchOwner
 from tools.importer.cells import BadCell
 from tools.importer.columns import Columns, MappingError, pairs
 from tools.importer.event_maker import EventMaker, Prepared
+from tools.importer.kept_batches import KeptBatches
 from tools.importer.sources import FileError, digest, open_source
 from tools.importer.timestamps import Times
 
@@ -43,7 +44,9 @@ def read(
     source = open_source(path, nul=found.nul)
     with closing(source):
         events = EventMaker(source.cells, source.header, columns, Times(NOW), keep)
-        cut = list(BatchCutter(events, BatchOwner("acme"), found.sha256).batches(source.rows))
+        kept = KeptBatches()
+        cut = list(kept.keep(BatchCutter(events, BatchOwner("acme"), found.sha256).batches(source.rows)))
+    assert not kept.complete or list(map(msgspec.json.encode, kept)) == list(map(msgspec.json.encode, cut))
     return Read([made for b in cut for made in b.events], [bad for b in cut for bad in b.bad], cut, events)
 
 
