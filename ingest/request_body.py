@@ -17,6 +17,7 @@ from ingest.problems import Invalid, PayloadTooLarge, Unsupported
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """The key under which a request holds its id."""
+JSON, CSV = "application/json", "text/csv"
 MARK = b"\xef\xbb\xbf"
 """A byte order mark, which some editors and languages put before UTF-8; it is ignored."""
 BODY_TIME = 60.0
@@ -26,15 +27,22 @@ _GZIP = 16 + zlib.MAX_WBITS
 _SLICE = 4096
 
 
-async def body_of(request: web.Request, limit: int, within: float = BODY_TIME) -> bytes:
-    """Return the body, inflated and without a byte order mark, if it arrives ``within`` so many seconds.
+def media_type(request: web.Request) -> str:
+    """Return the Content-Type without parameters, in lower case; JSON without the header."""
+    return request.headers.get("Content-Type", JSON).partition(";")[0].strip().lower()
+
+
+async def body_of(
+    request: web.Request, limit: int, within: float = BODY_TIME, types: Collection[str] = (JSON,)
+) -> bytes:
+    """Return the body, inflated and without a byte order mark, if it has one of the media ``types`` and arrives
+    ``within`` so many seconds.
 
     Raises Unsupported, PayloadTooLarge (above ``limit`` bytes before or after inflating) or Invalid (too
     late, cut off, or said to be gzip and is not).
     """
-    content_type = request.headers.get("Content-Type")
-    if content_type and content_type.partition(";")[0].strip().lower() != "application/json":
-        raise Unsupported("Content-Type must be application/json")
+    if request.headers.get("Content-Type") and media_type(request) not in types:
+        raise Unsupported(f"Content-Type must be {' or '.join(types)}")
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip", ""):
         raise Unsupported("Content-Encoding must be gzip or absent", headers={"Accept-Encoding": "gzip"})
