@@ -15,6 +15,7 @@ from schemas.commands import OnExpiry
 from schemas.labels import ABOUT, LABELS, Labels
 from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
 from schemas.outcome_terms import TERMS, Kind
+from schemas.price_list import MAX_ROWS
 from schemas.quantities import MAX_PER, MAX_QUANTITIES, MAX_QUANTITY, MAX_RATES, NAME
 
 MAX_REASON = 1000
@@ -120,6 +121,12 @@ RateMap = Annotated[
 ]
 
 
+PriceRows = Annotated[
+    list[msgspec.Raw],
+    Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_ROWS, "items": {"$ref": "#/components/schemas/PriceBody"}}),
+]
+
+
 class EventBody(BodyLabels, frozen=True, forbid_unknown_fields=True, gc=False):
     """One thing that an agent did."""
 
@@ -201,6 +208,14 @@ class PriceBody(msgspec.Struct, forbid_unknown_fields=True):
     provider: Name | None = None
     customer_id: Customer | None = None
     effective_at: Time | None = None
+
+
+class PriceListBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A price list: 1 to 1,000 rows, each as POST /api/admin/pricing takes it."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("rows",)
+
+    rows: PriceRows | None = None
 
 
 class RateBody(msgspec.Struct, forbid_unknown_fields=True):

@@ -90,6 +90,10 @@ class ConfigView:
         if others or by:
             self._active[slot] = tuple(sorted((*others, *by), key=by_start))
 
+    def versions(self, slot: PriceSlot) -> tuple[Price, ...]:
+        """Return the prices of a slot that no command has ended, by start."""
+        return self._active.get(slot, ())
+
     def price_for(
         self, at: int, customer_id: str, action: str, model: str | None = None, provider: str | None = None
     ) -> Price | None:

@@ -55,6 +55,7 @@ _PARAMETERS: dict[str, Json] = {
     "period": {"enum": list(PERIODS)},
     "group_by": {"enum": list(GROUPS)},
     "history": {"enum": ["0", "1"]},
+    "preview": {"enum": ["true", "false"]},
     "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIST},
     "cursor": {"type": "string"},
     "import_id": msgspec.json.schema(Label),

@@ -17,14 +17,20 @@ from ingest.problems import Invalid, PayloadTooLarge, Unsupported
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """The key under which a request holds its id."""
+JSON, CSV = "application/json", "text/csv"
 MARK = b"\xef\xbb\xbf"
 """A byte order mark, which some editors and languages put before UTF-8; it is ignored."""
 BODY_TIME = 60.0
 """Seconds within which a body must arrive."""
-JSON_ALONE = ("application/json",)
+JSON_ALONE = (JSON,)
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
 _GZIP = 16 + zlib.MAX_WBITS
 _SLICE = 4096
+
+
+def media_type(request: web.Request) -> str:
+    """Return the Content-Type without parameters, in lower case; JSON without the header."""
+    return request.headers.get("Content-Type", JSON).partition(";")[0].strip().lower()
 
 
 async def body_of(
@@ -35,8 +41,7 @@ async def body_of(
     ``media_types`` are the accepted ones, any if there are none. Raises Unsupported, PayloadTooLarge (above
     ``limit`` bytes before or after inflating) or Invalid (too late, cut off, or said to be gzip and is not).
     """
-    content_type = request.headers.get("Content-Type")
-    if media_types and content_type and content_type.partition(";")[0].strip().lower() not in media_types:
+    if media_types and request.headers.get("Content-Type") and media_type(request) not in media_types:
         raise Unsupported(f"Content-Type must be {' or '.join(media_types)}")
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip", ""):

@@ -9,10 +9,11 @@ from functools import singledispatchmethod
 
 import msgspec
 
-from pricer import prices, webhooks
+from pricer import list_changes, webhooks
+from pricer.config_rules import PLATFORM, check_customer, check_slot, valid_rates
 from pricer.config_transaction import ConfigRefused, ConfigTransaction, kept_at, refused
 from pricer.price_changes import PriceChanges
-from schemas import config, objects
+from schemas import config, objects, price_list
 from schemas.commands import (
     ChangeWebhook,
     Configure,
@@ -20,18 +21,14 @@ from schemas.commands import (
     DeletePrice,
     EnsureCustomer,
     Genesis,
-    Rates,
     RevokeKey,
     SetPrice,
+    SetPriceList,
     UpdateCustomer,
 )
-from schemas.limits import MAX_NAME
-from schemas.money import MoneyError
 from schemas.price_match import PriceSlot
 from streams.types import Decision, InputRecord, StateView
 
-PLATFORM = "*"
-"""Customer of a key that may act for every customer."""
 GENESIS = b"config/genesis"
 SEEDED = msgspec.Raw(b'{"success":true}')
 
@@ -74,7 +71,8 @@ class ConfigChange(ConfigTransaction):
         for seed in command.prices:
             slot = PriceSlot(None, seed.action_type)
             if not changes.of_slot(slot):
-                changes.set(slot, _rates(seed.rates), "genesis")
+                changes.set(slot, valid_rates(seed.rates), "genesis")
+        changes.send()
 
     @make.register
     def _(self, command: CreateKey) -> None:
@@ -83,7 +81,7 @@ class ConfigChange(ConfigTransaction):
         if customer_id == PLATFORM and command.signup is not None:
             raise ConfigRefused(400, "invalid_request", f"customer id {customer_id!r} is reserved")
         if customer_id != PLATFORM:
-            _check_customer(customer_id)
+            check_customer(customer_id)
             customer = self._customer(customer_id)
             if customer is None:
                 new = config.Customer(customer_id, self.record.at, name)
@@ -129,16 +127,18 @@ class ConfigChange(ConfigTransaction):
 
     @make.register
     def _(self, command: SetPrice) -> None:
-        if command.customer_id is not None:
-            _check_customer(command.customer_id)
         slot = PriceSlot(command.customer_id, command.action_type, command.model, command.provider)
-        for field, name in (("action_type", slot.action), ("model", slot.model), ("provider", slot.provider)):
-            if name is not None:
-                _check_name(field, name)
-        if command.action_type == prices.CHARGE_ACTION:
-            raise ConfigRefused(400, "invalid_request", f"action {prices.CHARGE_ACTION!r} is reserved")
-        price = PriceChanges(self).set(slot, _rates(command.rates), command.actor, command.effective_at)
+        check_slot(slot)
+        changes = PriceChanges(self)
+        price = changes.set(slot, valid_rates(command.rates), command.actor, command.effective_at)
+        changes.send()
         self.result = objects.price_object(price)
+
+    @make.register
+    def _(self, command: SetPriceList) -> None:
+        shown = list_changes.apply(command, PriceChanges(self), self.record.at)
+        self.result = msgspec.Raw(price_list.encode(shown))
+        self.status = 201 if shown.added or shown.changed else 200
 
     @make.register
     def _(self, command: DeletePrice) -> None:
@@ -148,6 +148,7 @@ class ConfigChange(ConfigTransaction):
             raise ConfigRefused(404, "not_found", f"no price {command.id}")
         self.result, self.status = objects.deleted(command.id), 200
         changes.end(price, command.actor)
+        changes.send()
 
     @make.register
     def _(self, command: UpdateCustomer) -> None:
@@ -170,7 +171,7 @@ class ConfigChange(ConfigTransaction):
     @make.register
     def _(self, command: EnsureCustomer) -> None:
         """Create a customer; an existing one is left unchanged."""
-        _check_customer(command.customer_id)
+        check_customer(command.customer_id)
         customer = self._customer(command.customer_id)
         if customer is None:
             customer = config.Customer(command.customer_id, self.record.at, metered=True)
@@ -189,23 +190,3 @@ class ConfigChange(ConfigTransaction):
 
     def _put_key(self, key: config.ApiKey) -> None:
         self.put_viewed(config.key_key(key.id), config.encode(key))
-
-
-def _rates(rates: Rates) -> Rates:
-    try:
-        return prices.canonical_rates(rates)
-    except MoneyError as error:
-        raise ConfigRefused(400, "invalid_request", str(error)) from None
-
-
-def _check_name(field: str, name: str) -> None:
-    if not 1 <= len(name) <= MAX_NAME or any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name):
-        raise ConfigRefused(
-            400, "invalid_request", f"{field} must be 1 to {MAX_NAME} characters, no control characters"
-        )
-
-
-def _check_customer(customer_id: str) -> None:
-    _check_name("customer_id", customer_id)
-    if customer_id == PLATFORM or customer_id.startswith("_"):
-        raise ConfigRefused(400, "invalid_request", f"customer id {customer_id!r} is reserved")

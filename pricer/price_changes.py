@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from pricer.config_transaction import ConfigRefused, ConfigTransaction, kept_at
 from schemas import config, objects, state
-from schemas.commands import InstallPrice, Rates, ScheduledPrice
+from schemas.commands import InstallPrice, InstallPrices, Rates, ScheduledPrice
 from schemas.commands import encode as encode_command
 from schemas.limits import DAY
 from schemas.price_match import PriceSlot
@@ -32,6 +32,7 @@ class PriceChanges:
     def __init__(self, change: ConfigTransaction) -> None:
         self._change = change
         self._now = change.record.at
+        self._installs: list[InstallPrice] = []
 
     def of_slot(self, slot: PriceSlot) -> list[config.Price]:
         """Return the prices of a slot that no command ended, by start."""
@@ -43,14 +44,20 @@ class PriceChanges:
         stored = self._change.get(kept_at(config.price_key(id)))
         return None if stored is None else _decode(stored)
 
-    def set(self, slot: PriceSlot, rates: Rates, actor: str, effective_at: int | None = None) -> config.Price:
-        """Put a price into force, now or from a later accepted time on. Raises ConfigRefused."""
+    def set(
+        self, slot: PriceSlot, rates: Rates, actor: str, effective_at: int | None = None, replacing: bool = False
+    ) -> config.Price:
+        """Put a price into force, now or from a later accepted time on. ``replacing``: one that is scheduled for the
+        same time ends. Raises ConfigRefused."""
         change, now = self._change, self._now
-        ended, current, scheduled = self._standing(slot)
+        ended, current, scheduled = self._phases(slot)
         if effective_at is not None:
             check_start(effective_at, now)
             same = next((price for price in scheduled if price.effective_at == effective_at), None)
-            if same is not None:
+            if same is not None and replacing:
+                scheduled.remove(same)
+                ended.append(replace(same, is_active=False, ended_at=now))
+            elif same is not None:
                 what = f"effective_at must differ from that of price {same.id} of the same scope; delete that first"
                 raise ConfigRefused(409, "price_scheduled", what)
             if len(scheduled) == MAX_SCHEDULED:
@@ -86,7 +93,7 @@ class PriceChanges:
         """End a price, in force or scheduled. One that has ended is only written again, so that the reply to a repeat
         also waits for the gateway's view."""
         slot, now = price.slot, self._now
-        ended, current, scheduled = self._standing(slot) if price.is_active else ([], None, [])
+        ended, current, scheduled = self._phases(slot) if price.is_active else ([], None, [])
         left = [one for one in (current, *scheduled) if one is not None and one.id != price.id]
         over = next((one for one in ended if one.id == price.id), None)
         if not price.is_active or over is not None:
@@ -98,7 +105,33 @@ class PriceChanges:
             self._put(one)
         self._change.enter("pricing.updated", actor, objects.price_object(past))
 
-    def _standing(self, slot: PriceSlot) -> tuple[list[config.Price], config.Price | None, list[config.Price]]:
+    def again(self, price: config.Price) -> None:
+        """Write a price again that stays as it is, so that the reply waits for the gateway's view of it."""
+        self._put(price)
+
+    def send(self) -> None:
+        """Send each change to the shards that use it, as a record of its own."""
+        for command in self._installs:
+            where = self._shard_of(command)
+            self._change.outgoing.append(
+                OutgoingRecord(None if where is None else (where,), PRICE_KEY, encode_command(command))
+            )
+
+    def send_together(self) -> None:
+        """Send all changes that a shard uses as one record, so that no event finds only some of them."""
+        shards = [self._shard_of(command) for command in self._installs]
+        for partition in range(self._change.partitions):
+            own = [one for one, shard in zip(self._installs, shards, strict=True) if shard in (None, partition)]
+            if own:
+                value = encode_command(InstallPrices(own))
+                self._change.outgoing.append(OutgoingRecord((partition,), PRICE_KEY, value))
+
+    def _shard_of(self, command: InstallPrice) -> int | None:
+        """Return the partition that uses a price; None is all."""
+        customer = command.customer_id
+        return None if customer is None else partition_of(customer.encode(), self._change.partitions)
+
+    def _phases(self, slot: PriceSlot) -> tuple[list[config.Price], config.Price | None, list[config.Price]]:
         """Return the prices of a slot that another one has replaced since, the one in force, and the scheduled ones."""
         versions, now = self.of_slot(slot), self._now
         started = [price for price in versions if price.effective_at is None or price.effective_at <= now]
@@ -106,7 +139,7 @@ class PriceChanges:
         return ended, started[-1] if started else None, versions[len(started) :]
 
     def _install(self, versions: list[config.Price], past: config.Price | None = None) -> None:
-        """Number the change of a slot and send it to the shards that use it. ``past``: the price that it ends."""
+        """Number the change of a slot, to be sent to the shards that use it. ``past``: the price that it ends."""
         change = self._change
         first, *others = versions or ([] if past is None else [past])
         change.count(number=change.counters.number + 1)
@@ -122,9 +155,7 @@ class PriceChanges:
             effective_at=first.effective_at if first.is_active and first.start > self._now else None,
             later=tuple(ScheduledPrice(one.id, one.rates, one.start) for one in others),
         )
-        customer = first.customer_id
-        where = None if customer is None else (partition_of(customer.encode(), change.partitions),)
-        change.outgoing.append(OutgoingRecord(where, PRICE_KEY, encode_command(command)))
+        self._installs.append(command)
         change.put(_active_key(first.slot), b",".join(b"%d" % one.id for one in versions) or None)
 
     def _known(self, id: int) -> config.Price:

@@ -8,13 +8,24 @@ the accepted time of an event tells which price of the slot applies.
 from msgspec.structs import replace
 
 from schemas import state
-from schemas.commands import InstallPrice, Rates
+from schemas.commands import InstallPrice, InstallPrices, Rates
 from schemas.price_match import PriceSlot
+from streams.overlay import Overlay
 from streams.types import Decision, InputRecord, StateView
 
 
-def apply(command: InstallPrice, record: InputRecord, shard: StateView) -> Decision:
-    """Install or remove the prices of a slot; ignore the record unless its number is above the shard's last."""
+def apply(command: InstallPrice | InstallPrices, record: InputRecord, shard: StateView) -> Decision:
+    """Install or remove the prices of a slot; ignore the record unless its number is above the shard's last. The
+    records of a price list are for different slots, or of one slot in order."""
+    if isinstance(command, InstallPrice):
+        return _apply(command, record, shard)
+    seen = Overlay(shard)
+    for one in command.prices:
+        seen.apply(_apply(one, record, seen))
+    return Decision(changes=tuple(seen.changes.items()))
+
+
+def _apply(command: InstallPrice, record: InputRecord, shard: StateView) -> Decision:
     last = shard.get(state.PRICE_NUMBER)
     if last is not None and command.number <= int(last):
         return Decision()

@@ -19,7 +19,18 @@ from pricer import (
     webhooks,
 )
 from schemas import commands, entries, ids
-from schemas.commands import Command, Expire, InstallPrice, Meter, ReadOutcome, Register, ReplayWebhook, Resolve, Void
+from schemas.commands import (
+    Command,
+    Expire,
+    InstallPrice,
+    InstallPrices,
+    Meter,
+    ReadOutcome,
+    Register,
+    ReplayWebhook,
+    Resolve,
+    Void,
+)
 from schemas.entries import Entry
 from schemas.limits import MAX_EVENTS
 from schemas.replies import RefusedReply, receipt_of
@@ -36,6 +47,7 @@ KiB, again; as many such commands as events would make a transaction many times 
 # Tuples, since a union would be built anew for every command.
 _OF_OUTCOMES = (Register, Resolve, Expire, ReadOutcome)
 _OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, Void)
+_PRICES = (InstallPrice, InstallPrices)
 
 
 VERSION = 1
@@ -67,7 +79,7 @@ class Pricer:
             return outcomes.apply(command, record, state)
         if isinstance(command, Void):
             return voids.apply(command, record, state)
-        if isinstance(command, InstallPrice):
+        if isinstance(command, _PRICES):
             return price_records.apply(command, record, state)
         if isinstance(command, ReplayWebhook) and record.key != CONFIG_KEY:
             return webhooks.meet(command, record)
@@ -108,7 +120,7 @@ class Pricer:
         them."""
         if isinstance(command, _OF_CUSTOMERS):
             right = record.key == command.customer_id.encode()
-        elif isinstance(command, InstallPrice):
+        elif isinstance(command, _PRICES):
             right = record.key == PRICE_KEY
         elif isinstance(command, ReplayWebhook) and record.key != CONFIG_KEY:
             right = record.key == command.customer_id.encode()

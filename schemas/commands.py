@@ -11,6 +11,7 @@ import msgspec
 
 from schemas.labels import Labels
 from schemas.outcome_terms import Terms
+from schemas.price_match import PriceSlot
 from schemas.quantities import Itemized, QuantityRate
 from schemas.raw_json import EMPTY
 
@@ -220,6 +221,29 @@ class SetPrice(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comma
     """The accepted time from which it is in force; None is at once."""
 
 
+class ListedPrice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A row of a price list; its fields are those of SetPrice."""
+
+    action_type: str
+    rates: Rates
+    customer_id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    effective_at: int | None = None
+
+    @property
+    def slot(self) -> PriceSlot:
+        """What the row is for."""
+        return PriceSlot(self.customer_id, self.action_type, self.model, self.provider)
+
+
+class SetPriceList(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="price.list"):
+    """A price list: all of its rows are set or none. A row that says what holds already changes nothing."""
+
+    rows: list[ListedPrice]
+    actor: str = "admin"
+
+
 class DeletePrice(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="price.delete"):
     id: int
     actor: str = "admin"
@@ -340,10 +364,17 @@ class InstallPrice(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="c
     later: tuple[ScheduledPrice, ...] = ()
 
 
+class InstallPrices(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="prices"):
+    """The price records of one price list for one shard, by number: one record, so that no event finds half of it."""
+
+    prices: list[InstallPrice]
+
+
 ChangeWebhook = CreateWebhook | UpdateWebhook | RotateWebhook | DeleteWebhook | ProbeWebhook | ReplayWebhook
-Configure = Genesis | CreateKey | RevokeKey | SetPrice | DeletePrice | UpdateCustomer | EnsureCustomer | ChangeWebhook
+ChangePrice = SetPrice | SetPriceList | DeletePrice
+Configure = Genesis | CreateKey | RevokeKey | ChangePrice | UpdateCustomer | EnsureCustomer | ChangeWebhook
 Outcome = Register | Resolve | Expire | ReadOutcome
-Command = Meter | Outcome | Void | Configure | InstallPrice
+Command = Meter | Outcome | Void | Configure | InstallPrice | InstallPrices
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Command).decode

@@ -5,22 +5,21 @@ from msgspec import UNSET
 from msgspec.json import Decoder
 from msgspec.structs import replace
 
-from ingest import paging, plain_names
+from ingest import paging
 from ingest.admin.configure import ACTOR, admin, admin_body, configure, id_of
-from ingest.auth import check_customer_id, customer_of, key_of
+from ingest.auth import customer_of, key_of
 from ingest.bodies import PriceBody
 from ingest.context import Context
 from ingest.middleware import http_response
+from ingest.price_bodies import price_row
 from ingest.problems import Invalid
-from ingest.rates import rates_of
 from ingest.request_body import query_of
 from ingest.responses import DoneResponse, EffectivePrice, EffectivePrices, PriceList, encode
 from ingest.routing import Auth, Operation, Route, bound
-from ingest.validation import CHARGE_ACTION, time_of
 from schemas.commands import DeletePrice, SetPrice
 from schemas.config import Price
 from schemas.objects import PriceObject, iso, number, price_shown, rates_shown
-from schemas.price_match import ANY, PriceSlot
+from schemas.price_match import PriceSlot
 
 PATH = "/api/admin/pricing"
 LIST_QUERY = {**paging.QUERY, "history": "1 to include past prices."}
@@ -67,22 +66,15 @@ def routes(context: Context) -> list[Route]:
 async def _create(context: Context, request: web.Request) -> web.Response:
     body = await admin_body(context, request, _body)
     query_of(request, ())
-    if body.action_type is None:
-        raise Invalid("action_type is required")
-    plain_names.check("action_type", body.action_type)
-    model, provider = (_label(name, getattr(body, name)) for name in ("model", "provider"))
-    if body.action_type == CHARGE_ACTION:
-        raise Invalid(f"action_type {CHARGE_ACTION!r} is reserved")
-    if body.customer_id is not None:
-        check_customer_id(context, body.customer_id)
+    row = price_row(context, body)
     command = SetPrice(
-        action_type=body.action_type,
-        rates=rates_of(body),
-        customer_id=body.customer_id,
+        action_type=row.action_type,
+        rates=row.rates,
+        customer_id=row.customer_id,
         actor=ACTOR,
-        model=model,
-        provider=provider,
-        effective_at=_start(context, body.effective_at),
+        model=row.model,
+        provider=row.provider,
+        effective_at=row.effective_at,
     )
     decided = await configure(context, command)
     return http_response(bytes(decided.result), 201)
@@ -134,22 +126,3 @@ def _effective_row(slot: PriceSlot, price: Price) -> EffectivePrice:
 
 def _scheduled_row(price: Price) -> EffectivePrice:
     return replace(_effective_row(price.slot, price), effective_at=iso(price.start))
-
-
-def _start(context: Context, text: str | None) -> int | None:
-    """Return the accepted time from which a price is in force. The shard decides by its own time that it is in the
-    future; here it is checked so that nothing is recorded of a mistake. Raises Invalid."""
-    if text is None:
-        return None
-    at = time_of("effective_at", text)
-    if at <= context.clock():
-        raise Invalid("effective_at must be in the future")
-    return at
-
-
-def _label(name: str, text: str | None) -> str | None:
-    """Return the model or provider that a price is for; None for any. Raises Invalid."""
-    if text is None or text == ANY:
-        return None
-    plain_names.check(name, text)
-    return text

@@ -18,6 +18,7 @@ MAX_RATE = 10**9
 MAX_NAMES = 64
 MAX_AHEAD = 10 * 366 * DAY
 MAX_SCHEDULED = 24
+MAX_ROWS = 1000
 RESERVED = ("event", "tokens", "success")
 
 Install = dict[str, Any]
@@ -56,6 +57,7 @@ class Configuration:
             "key.create": self._create_key,
             "key.revoke": self._revoke_key,
             "price.set": self._set_price,
+            "price.list": self._set_prices,
             "price.delete": self._delete_price,
             "customer.update": self._update_customer,
             "customer.ensure": self._ensure_customer,
@@ -118,15 +120,47 @@ class Configuration:
         return [_changed("key.revoked", _actor(command), detail)] if active else []
 
     def _set_price(self, command: Mapping[str, Any]) -> list[Row]:
-        customer, action, model, provider = slot_of(command)
-        if customer is not None and not _is_customer(customer):
-            return [_refused(command)]
-        if action == "outcome_charge" or not all(_is_name(name) for name in (action, model or "-", provider or "-")):
-            return [_refused(command)]
-        start = command.get("effective_at")
-        if not _is_rates(command["rates"]) or (start is not None and not self._may_start(slot_of(command), start)):
+        scheduled = [start for _, start in self._plan(slot_of(command)) if start > self._at]
+        if not self._is_price(command) or not self._fits(command, scheduled):
             return [_refused(command)]
         return [self._new_price(command, _actor(command))]
+
+    def _set_prices(self, command: Mapping[str, Any]) -> list[Row]:
+        rows = command["rows"]
+        starts: dict[Slot, list[int]] = {}
+        valid = 1 <= len(rows) <= MAX_ROWS
+        scopes = {(slot_of(row), row.get("effective_at")) for row in rows}
+        for row in rows:
+            plan = [start for _, start in self._plan(slot_of(row)) if start > self._at]
+            known = starts.setdefault(slot_of(row), plan)
+            valid = valid and self._is_price(row) and (row.get("effective_at") in known or self._fits(row, known))
+            known += [row["effective_at"]] if row.get("effective_at") not in (None, *known) else []
+        if not valid or len(scopes) < len(rows):
+            return [_refused(command)]
+        return [self._new_price(row, _actor(command)) for row in rows if not self._holds(row)]
+
+    def _is_price(self, row: Mapping[str, Any]) -> bool:
+        """True if the scope and the rates of a row are valid."""
+        customer, action, model, provider = slot_of(row)
+        if customer is not None and not _is_customer(customer):
+            return False
+        if action == "outcome_charge" or not all(_is_name(name) for name in (action, model or "-", provider or "-")):
+            return False
+        return _is_rates(row["rates"])
+
+    def _fits(self, row: Mapping[str, Any], scheduled: list[int]) -> bool:
+        """True if a row may start when it says, beside the starts that its slot has."""
+        start = row.get("effective_at")
+        if start is None:
+            return True
+        return self._at < start <= self._at + MAX_AHEAD and start not in scheduled and len(scheduled) < MAX_SCHEDULED
+
+    def _holds(self, row: Mapping[str, Any]) -> bool:
+        """True if a row says what its slot has already, now or from its start on."""
+        start = row.get("effective_at")
+        plan = self._plan(slot_of(row))
+        same = [id for id, begins in plan if (begins <= self._at if start is None else begins == start)]
+        return any(self._prices[id]["rates"] == _cents(row["rates"]) for id in same)
 
     def _delete_price(self, command: Mapping[str, Any]) -> list[Row]:
         price = self._prices.get(command["id"])
@@ -166,7 +200,7 @@ class Configuration:
         if start is None:
             plan = [(id, 0), *(held for held in plan if held[1] > self._at)]
         else:
-            plan = sorted([*plan, (id, start)], key=lambda held: held[1])
+            plan = sorted([*(held for held in plan if held[1] != start), (id, start)], key=lambda held: held[1])
         return self._install(slot, plan, {**price, "active": True}, actor)
 
     def _plan(self, slot: Slot) -> list[tuple[int, int]]:
@@ -174,10 +208,6 @@ class Configuration:
         plan = self._plans.get(slot, [])
         started = [held for held in plan if held[1] <= self._at]
         return started[-1:] + plan[len(started) :]
-
-    def _may_start(self, slot: Slot, start: int) -> bool:
-        scheduled = [other for _, other in self._plan(slot) if other > self._at]
-        return self._at < start <= self._at + MAX_AHEAD and start not in scheduled and len(scheduled) < MAX_SCHEDULED
 
     def _install(self, slot: Slot, plan: list[tuple[int, int]], price: Install, actor: str) -> Row:
         """Record what the shards must be told of a slot, and return the row of the price that was changed."""

@@ -1,8 +1,8 @@
 """In-memory log and ledger for tests of verify. No I/O."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
 
-from schemas.times import parse
 from tools.verify.price_model import PriceModel, price_of
 from tools.verify.row_values import EMPTY, Row, loads
 from tools.verify.sources import KEYED, OUTCOMES, OldKey, RawRecord, Selection, Span
@@ -65,7 +65,7 @@ class MemoryLedger:
 
     async def scheduled(self) -> dict[int, int]:
         details = [loads(row["detail"]) for row in self.all if row["config_type"] == "pricing.updated"]
-        return {shown["id"]: parse(shown["effective_at"]) for shown in details if "effective_at" in shown}
+        return {shown["id"]: _ms(shown["effective_at"]) for shown in details if "effective_at" in shown}
 
     async def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
         for row in self._of(partition):
@@ -76,3 +76,7 @@ class MemoryLedger:
     def _of(self, partition: int) -> list[Row]:
         rows = [row for row in self.all if row["raw_partition"] == partition]
         return sorted(rows, key=lambda row: (row["raw_offset"], row["raw_index"]))
+
+
+def _ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp() * 1000 + 0.5)

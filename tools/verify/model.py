@@ -22,7 +22,8 @@ from tools.verify.row_values import EMPTY, Row, canonical, event_id, loads, quan
 MAX_TOKENS = 10**12
 MAX_EVENTS = 1000
 PRICE_KEY = b"_price"
-CONFIGURE = {"genesis", "key.create", "key.revoke", "price.set", "price.delete", "customer.update", "customer.ensure"}
+CONFIGURE = {"genesis", "key.create", "key.revoke", "price.set", "price.list", "price.delete"}
+CONFIGURE |= {"customer.update", "customer.ensure"}
 CONFIGURE |= {f"webhook.{name}" for name in endpoint_model.COMMANDS}
 
 
@@ -79,8 +80,8 @@ class ShardModel:
             return self._meter(offset, key, command)
         if name in COMMANDS:
             return self._outcome(offset, key, command)
-        if name == "price":
-            return self._install(offset, key, command)
+        if name in ("price", "prices"):
+            return self._install(offset, key, command.get("prices", [command]))
         if name == endpoint_model.REPLAY and key == command["customer_id"].encode():
             return self._expected(offset, [{**self._plain(offset, key, "config"), **endpoint_model.replayed(command)}])
         if name in CONFIGURE:
@@ -104,14 +105,15 @@ class ShardModel:
         rows = tuple(option.rows for option in options)
         return ExpectedRows(offset, self._at, rows, effects=tuple(option.effect for option in options))
 
-    def _install(self, offset: int, key: bytes, command: Mapping[str, Any]) -> ExpectedRows:
+    def _install(self, offset: int, key: bytes, records: list[Mapping[str, Any]]) -> ExpectedRows:
         if key != PRICE_KEY:
             return self._expected(offset, [self._plain(offset, key, "rejected")])
-        last = self._price_models.number
-        problem = ""
-        if self._price_models.install(command, offset):
-            problem = self._configuration.check_install(command, self.partition, last)
-        return ExpectedRows(offset, self._at, ([],), problem=problem)
+        problems = []
+        for record in records:
+            last = self._price_models.number
+            if self._price_models.install(record, offset):
+                problems.append(self._configuration.check_install(record, self.partition, last))
+        return ExpectedRows(offset, self._at, ([],), problem="; ".join(filter(None, problems)))
 
     def _plain(self, offset: int, key: bytes, kind: str) -> Row:
         """Return a row of a command that no customer sent."""

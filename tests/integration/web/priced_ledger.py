@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from pricer.prices import NotPriced, ParsedPrice, amounts, canonical_rates, parsed_price
+from pricer.prices import NotPriced, ParsedPrice, amounts, parsed_price
 from schemas.commands import MeterEvent, Rates
 from schemas.ids import event_id
 from schemas.limits import DAY, MAX_TOKENS
 from schemas.money import parse_cents
 from schemas.price_match import PriceSlot, candidates
 from schemas.quantities import TOKEN_KINDS, QuantityRate, all_quantities
+from schemas.rate_rules import canonical_rates
 from schemas.state import InstalledPrice, encode
 from tests.integration.reads.generated import NOW
 from warehouse.ledger_row import LedgerRow

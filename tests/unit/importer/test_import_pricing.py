@@ -17,6 +17,7 @@ from schemas.commands import MeterEvent, Rates
 from schemas.config import Price
 from schemas.price_match import PriceSlot
 from schemas.quantities import TOKEN_KINDS, QuantityRate, parse_quantity
+from schemas.rate_rules import canonical_rates
 from tools.importer.event_maker import ImportEvent, Prepared
 from tools.importer.pricing import EventSums, NoEstimate, PricedAlike, Prices, PricingResponse, alike
 
@@ -91,7 +92,7 @@ def estimate(rows: Sequence[Row]) -> Prices:
             id=id,
             number=id,
             action_type=slot.action,
-            rates=pricer.canonical_rates(rates),
+            rates=canonical_rates(rates),
             created_at=0,
             customer_id=slot.customer_id,
             model=slot.model,
@@ -106,7 +107,7 @@ def charge(rows: Sequence[Row], made: Prepared) -> str | None:
     """What the pricer charges acme for the event, in cents; None if it refuses it."""
     installed = {}
     for id, (slot, rates) in enumerate(rows):
-        price = state.InstalledPrice(id, slot.action, pricer.canonical_rates(rates), id)
+        price = state.InstalledPrice(id, slot.action, canonical_rates(rates), id)
         installed[state.price_key(slot)] = state.encode(price)
     event = made.event
     price = pricer.in_force(installed, 0, "acme", event.action or "", event.model, event.provider)  # type: ignore[arg-type]

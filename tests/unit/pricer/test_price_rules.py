@@ -13,6 +13,7 @@ from schemas.limits import MAX_TOKENS
 from schemas.money import MAX_RATE, MoneyError, format_cents, parse_cents
 from schemas.price_match import PriceSlot
 from schemas.prices import DEFAULTS
+from schemas.rate_rules import canonical_rates
 from streams.state import Checkpoint, MemoryStore
 
 rate = st.one_of(st.integers(0, MAX_RATE), st.integers(0, 10**14), st.just(0), st.just(MAX_RATE))
@@ -89,7 +90,7 @@ def test_default_prices_charge_what_the_reference_says(
 def test_every_default_price_is_in_the_table() -> None:
     """No default price goes untested, and each is written in its one spelling."""
     assert {row[0] for row in REFERENCE} == {seed.action_type for seed in DEFAULTS}
-    assert all(prices.canonical_rates(seed.rates) == seed.rates for seed in DEFAULTS)
+    assert all(canonical_rates(seed.rates) == seed.rates for seed in DEFAULTS)
 
 
 ROWS: list[tuple[str | None, str]] = [("acme", "chat"), ("acme", "*"), (None, "chat"), (None, "*")]
@@ -126,7 +127,7 @@ def test_rates_are_kept_in_their_one_spelling(pico: int) -> None:
     """Leading and trailing zeros of a rate do not enter the log."""
     text = format_cents(pico)
     padded = "00" + (text if len(text.partition(".")[2]) == 12 else text + ("0" if "." in text else ".0"))
-    assert prices.canonical_rates(Rates(padded, text, padded)) == Rates(text, text, text)
+    assert canonical_rates(Rates(padded, text, padded)) == Rates(text, text, text)
     assert parse_cents(padded) == pico
 
 
@@ -134,4 +135,4 @@ def test_rates_are_kept_in_their_one_spelling(pico: int) -> None:
 def test_a_rate_out_of_bounds_names_itself(text: str) -> None:
     """Rates are from 0 to 10^9 cents with at most 12 decimals."""
     with pytest.raises(MoneyError, match="token_rate_cents"):
-        prices.canonical_rates(Rates("1", text, "1"))
+        canonical_rates(Rates("1", text, "1"))

@@ -11,6 +11,7 @@ from schemas import state
 from schemas.commands import MeterEvent, Rates
 from schemas.money import MoneyError
 from schemas.quantities import TOKEN_KINDS, Line, QuantityRate, format_quantity
+from schemas.rate_rules import canonical_rates
 
 RATES = Rates(
     "0.5",
@@ -27,7 +28,7 @@ RATES = Rates(
 
 
 def price(rates: Rates) -> prices.ParsedPrice:
-    return prices.parsed_price(state.encode(state.InstalledPrice(1, "chat", prices.canonical_rates(rates), 7)))
+    return prices.parsed_price(state.encode(state.InstalledPrice(1, "chat", canonical_rates(rates), 7)))
 
 
 def event(tokens: int = 0, input: int | None = None, output: int | None = None, **others: str) -> MeterEvent:
@@ -107,18 +108,18 @@ def test_a_line_that_needs_more_than_12_decimals_is_refused() -> None:
 def test_a_rate_that_cannot_be_held_exactly_names_itself(rate: QuantityRate, words: str) -> None:
     """Name, bounds, and the division of a rate for many units."""
     with pytest.raises(MoneyError, match=words):
-        prices.canonical_rates(Rates("0", "0", "0", (rate,)))
+        canonical_rates(Rates("0", "0", "0", (rate,)))
 
 
 def test_rates_are_sorted_and_named_once() -> None:
     """Equal lists of rates are one price, whatever their order; a name given twice is refused."""
-    turned = prices.canonical_rates(Rates("0.5", "0.0003", "0.25", RATES.quantities[::-1]))
+    turned = canonical_rates(Rates("0.5", "0.0003", "0.25", RATES.quantities[::-1]))
     assert turned == RATES
     with pytest.raises(MoneyError, match="once"):
-        prices.canonical_rates(Rates("0", "0", "0", (QuantityRate("images", "1"), QuantityRate("images", "1"))))
+        canonical_rates(Rates("0", "0", "0", (QuantityRate("images", "1"), QuantityRate("images", "1"))))
     many = tuple(QuantityRate(f"q{i}", "1") for i in range(65))
     with pytest.raises(MoneyError, match="at most 64"):
-        prices.canonical_rates(Rates("0", "0", "0", many))
+        canonical_rates(Rates("0", "0", "0", many))
 
 
 names = st.sampled_from([*TOKEN_KINDS, "images", "audio_seconds", "rows"])

@@ -17,6 +17,7 @@ from schemas.commands import (
     EnsureCustomer,
     Expire,
     Genesis,
+    ListedPrice,
     Meter,
     MeterEvent,
     Mode,
@@ -30,6 +31,7 @@ from schemas.commands import (
     RotateWebhook,
     SeedPrice,
     SetPrice,
+    SetPriceList,
     UpdateWebhook,
     Void,
 )
@@ -115,6 +117,19 @@ CONFIGURE = st.one_of(
         model=LABEL,
         provider=LABEL,
         effective_at=st.sampled_from([None, None, 95, 150, 300, 301, 600, 10**12]),
+    ),
+    st.builds(
+        SetPriceList,
+        st.lists(
+            st.builds(
+                ListedPrice,
+                st.sampled_from([*ACTIONS, *ACTIONS, "outcome_charge"]),
+                st.one_of(RATES, st.just(Rates("0.5", "0.0003", "0.25"))),
+                st.sampled_from([None, *CUSTOMERS]),
+                effective_at=st.sampled_from([None, None, None, 150, 300, 600, 601]),
+            ),
+            max_size=3,
+        ),
     ),
     st.builds(DeletePrice, st.integers(1, 6)),
     st.builds(CreateKey, st.sampled_from([*CUSTOMERS, "*", "_x"]), st.just("h"), st.just("m")),

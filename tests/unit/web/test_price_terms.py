@@ -16,6 +16,7 @@ from schemas import state
 from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.money import format_cents, parse_cents
 from schemas.quantities import TOKEN_KINDS, QuantityRate, format_quantity
+from schemas.rate_rules import canonical_rates
 from tests.unit.web.activity import priced_entry
 from warehouse.activity_rows import FullEntryRow
 from warehouse.rows import EventRow
@@ -38,7 +39,7 @@ PARTS = ("base", "token", "bonus", "quantity", "total", "lines")
 
 def priced(rates: Rates, event: MeterEvent) -> FullEntryRow:
     """The entry of an event at these rates, by the pricer's own rule."""
-    rates = prices.canonical_rates(rates)
+    rates = canonical_rates(rates)
     installed = state.InstalledPrice(1, "chat", rates, 7)
     cost = prices.amounts(prices.parsed_price(state.encode(installed)), event)
     price = PriceRef(id=1, action_type="chat", rates=rates, offset=7, is_default=True)

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from pricer.prices import canonical_rates
 from schemas.commands import Rates
 from schemas.money import PICO, format_cents, parse_cents
 from schemas.price_match import PriceSlot
 from schemas.quantities import QuantityRate
+from schemas.rate_rules import canonical_rates
 from tests.unit.web.conftest import NOW, Server
 from tests.unit.web.fake_gateway import FakeGateway
 from warehouse.account_rows import PricedQuery, PricedRow
