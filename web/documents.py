@@ -19,7 +19,7 @@ DIRECTORY = Path(__file__).parent.parent / "docs"
 """Beside the packages, in the repository and where Rev is installed."""
 FIRST = "quickstart"
 GROUPS = {
-    "Start": ("quickstart", "sdk"),
+    "Start": ("quickstart", "sdk", "dialects"),
     "Send events": ("api", "import"),
     "Charge for results": ("outcomes", "webhooks"),
     "Query and audit": ("ledger", "statements", "verify"),

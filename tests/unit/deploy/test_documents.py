@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import deploy.kafka
+from ingest.dialects.genai_spans import WANTED
 from schemas import settings
 from schemas.settings import read
 from schemas.topics import topics
@@ -66,10 +67,11 @@ def test_no_other_variable_is_named(path: Path) -> None:
 
 @each
 def test_topics_and_tables_are_there(path: Path) -> None:
-    """``rev.`` names a topic, or a table or view of the ledger."""
+    """``rev.`` names a topic, a table or view of the ledger, or an attribute of a span."""
     schema = (ROOT / "warehouse" / "sql" / "schema.sql").read_text()
     known = {topic.name for topic in topics(4)} | set(re.findall(r"\brev\.\w+", schema))
     known |= {f"rev.{name}" for name in re.findall(r"PROJECTION (\w+)", schema)}
+    known |= {".".join(name.split(".")[:2]) for name in WANTED}
     assert set(re.findall(r"(?<![\w/.])rev\.[a-z_]+\b", path.read_text())) <= known
 
 

@@ -1,10 +1,13 @@
 """Bodies as the real clients send them, and the events of POST /v1/meter that they become.
 
-Captured in November 2026 from openmeter 1.0.0b236, lago-python-client 1.55.0, lago-agent-sdk 0.3.1, stripe 16.1.0 and
-paid-python 1.12.0. Ids and names are replaced.
+Captured in November 2026 from openmeter 1.0.0b236, lago-python-client 1.55.0, lago-agent-sdk 0.3.1, stripe 16.1.0,
+paid-python 1.12.0, and OpenTelemetry's OTLP exporter 1.45.2 behind opentelemetry-instrumentation-genai-openai 1.3b0 and
+openinference-instrumentation-openai 0.1.66. Ids, names and times are replaced. captures/ holds what is no text.
 """
 
+import gzip
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -20,6 +23,11 @@ class Golden(NamedTuple):
     response: Any
     headers: Mapping[str, str] = MappingProxyType({})
     not_counted: Mapping[str, int] = MappingProxyType({})
+
+    @property
+    def inflated(self) -> bytes:
+        """The body as a dialect gets it."""
+        return gzip.decompress(self.body) if "Content-Encoding" in self.headers else self.body
 
 
 AT = "2026-04-26T11:59:00.000Z"
@@ -81,7 +89,80 @@ CLAUDE = {"model": "claude-sonnet-4", "provider": "anthropic", "agent_id": "lago
 LAGO_SHOWN = {"external_subscription_id": "acme-corp", "code": "completion"}
 API = {"metadata": {"api": "messages"}}
 
+CAPTURES = Path(__file__).parent / "captures"
+TRACES = "/otlp/v1/traces"
+PROTOBUF = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
+TRACE = "a0" * 16
+SPAN = {
+    "agent_id": "asst_1",
+    **ACME,
+    "provider": "openai",
+    "trace_id": TRACE,
+    "timestamp": "2026-04-26T11:59:00.500Z",
+}
+CALL = {"tokens_input": 86, "tokens_cache_read": 1920, "tokens_output": 108, "tokens_reasoning": 192}
+GENAI = [
+    {
+        **SPAN,
+        **CALL,
+        "action": "chat",
+        "model": "gpt-4o",
+        "idempotency_key": f"{TRACE}:{'a1' * 8}",
+        "metadata": {"span_id": "a1" * 8, "response_model": "gpt-4o-2024-08-06"},
+    },
+    {
+        **SPAN,
+        "action": "embeddings",
+        "model": "text-embedding-3-small",
+        "tokens_input": 8,
+        "idempotency_key": f"{TRACE}:{'a3' * 8}",
+        "metadata": {"span_id": "a3" * 8, "response_model": "text-embedding-3-small"},
+    },
+    {
+        **{name: value for name, value in SPAN.items() if name != "provider"},
+        "action": "execute_tool",
+        "idempotency_key": f"{TRACE}:{'a4' * 8}",
+        "metadata": {"span_id": "a4" * 8, "tool": "search"},
+    },
+]
+OPENINFERENCE = [
+    {**GENAI[0], "model": "gpt-4o-2024-08-06", "metadata": {"span_id": "a1" * 8}},
+    {**GENAI[1], "metadata": {"span_id": "a3" * 8}},
+    GENAI[2],
+]
+AROUND = {"not a call of a model, an embedding or a tool": 1}
+
 GOLDEN = [
+    Golden(
+        "otlp, GenAI conventions",
+        TRACES,
+        (CAPTURES / "otlp_genai.bin").read_bytes(),
+        GENAI,
+        200,
+        b"",
+        PROTOBUF,
+        AROUND,
+    ),
+    Golden(
+        "otlp, OpenInference",
+        TRACES,
+        (CAPTURES / "otlp_openinference.bin").read_bytes(),
+        OPENINFERENCE,
+        200,
+        b"",
+        PROTOBUF,
+        AROUND,
+    ),
+    Golden(
+        "otlp, JSON",
+        TRACES,
+        (CAPTURES / "otlp_genai.json").read_bytes(),
+        GENAI,
+        200,
+        {},
+        {"Content-Type": "application/json"},
+        AROUND,
+    ),
     Golden(
         "openmeter, one",
         OPENMETER,

@@ -1,0 +1,207 @@
+"""Spans of the GenAI semantic conventions, old and new, and of OpenInference, as meter events. Pure.
+
+Calls of models, embeddings and tools are counted; spans around them (agents, workflows, chains), which repeat the
+tokens of what is within, are not. A failed call without token counts is not counted either.
+"""
+
+from collections import Counter
+from typing import Any
+
+from ingest.dialects.otlp_spans import TraceSpan
+from ingest.plain_names import is_plain
+from schemas.limits import MAX_NAME
+from schemas.objects import iso
+
+AGENT = "otlp"
+"""The agent of a span when neither it, nor its ancestors, nor its resource names one."""
+DEPTH = 64
+"""Ancestors of a span that are looked at."""
+
+OPERATION = "gen_ai.operation.name"
+KIND = "openinference.span.kind"
+TRACELOOP = "traceloop.span.kind"
+REQUEST_TYPE = "llm.request.type"
+ACTION = "rev.action"
+CHAT, EMBEDDINGS, TOOL = "chat", "embeddings", "execute_tool"
+COUNTED = frozenset({CHAT, "text_completion", "generate_content", EMBEDDINGS, TOOL})
+"""Operations that are counted also without tokens; another one is counted if it has any."""
+AROUND = frozenset({"invoke_agent", "create_agent", "invoke_workflow", "create_workflow", "plan"})
+"""Operations that repeat the tokens of the calls within them."""
+KINDS = {"LLM": CHAT, "EMBEDDING": EMBEDDINGS, "TOOL": TOOL}
+"""The operations of OpenInference's span kinds; the other kinds are not counted."""
+REQUEST_TYPES = {"chat": CHAT, "completion": "text_completion", "embedding": EMBEDDINGS}
+
+AGENTS = ("rev.agent.id", "gen_ai.agent.id", "gen_ai.agent.name", "agent.name")
+CUSTOMERS = ("rev.customer.id", "revenium.organization.name", "external_customer_id")
+USERS = ("user.id", "enduser.id")
+MODELS = (
+    "gen_ai.request.model",
+    "gen_ai.response.model",
+    "llm.model_name",
+    "embedding.model_name",
+    "llm.request.model",
+)
+PROVIDERS = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
+INPUT = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens")
+OUTPUT = (
+    "gen_ai.usage.output_tokens",
+    "gen_ai.usage.completion_tokens",
+    "llm.token_count.completion",
+    "llm.usage.completion_tokens",
+)
+CACHE_READ = (
+    "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.cache_read_input_tokens",
+    "llm.token_count.prompt_details.cache_read",
+)
+CACHE_WRITE = (
+    "gen_ai.usage.cache_creation.input_tokens",
+    "gen_ai.usage.cache_creation_input_tokens",
+    "llm.token_count.prompt_details.cache_write",
+)
+REASONING = (
+    "gen_ai.usage.reasoning.output_tokens",
+    "gen_ai.usage.reasoning_tokens",
+    "llm.token_count.completion_details.reasoning",
+)
+KEPT = {
+    "gen_ai.response.model": "response_model",
+    "gen_ai.conversation.id": "conversation_id",
+    "session.id": "session_id",
+    "gen_ai.tool.name": "tool",
+    "tool.name": "tool",
+}
+"""Attributes that are kept as metadata, under these names."""
+SERVICE = "service.name"
+WANTED = frozenset(
+    {
+        *(OPERATION, KIND, TRACELOOP, REQUEST_TYPE, ACTION, SERVICE),
+        *(*AGENTS, *CUSTOMERS, *USERS, *MODELS, *PROVIDERS),
+        *(*INPUT, *OUTPUT, *CACHE_READ, *CACHE_WRITE, *REASONING, *KEPT),
+    }
+)
+"""The attributes that are read; nothing else of a span is."""
+NO_CALL = "not a call of a model, an embedding or a tool"
+FAILED = "failed without token counts"
+
+Found = dict[str, Any]
+
+
+class SpanEvents:
+    """The meter events of the spans of one request.
+
+    ``ignored`` counts the spans that are not counted, by reason. Agent and customer of a span may be named by an
+    ancestor, as long as that is in the same request.
+    """
+
+    def __init__(self, spans: list[TraceSpan]) -> None:
+        self.ignored: Counter[str] = Counter()
+        self._spans = {(span.trace, span.id): span for span in spans}
+
+    def fields(self, span: TraceSpan) -> tuple[Found, str | None] | None:
+        """Return the fields of POST /v1/meter and the user, who may stand in for a customer; None if not counted."""
+        tokens = tokens_of(span)
+        operation = operation_of(span, bool(tokens))
+        if operation is None:
+            self.ignored[NO_CALL] += 1
+            return None
+        if span.failed and not tokens:
+            self.ignored[FAILED] += 1
+            return None
+        fields: Found = {
+            "agent_id": str(self._nearest(span, AGENTS) or span.resource.get(SERVICE) or AGENT),
+            "action": str(span.attributes.get(ACTION) or operation),
+            "idempotency_key": f"{span.trace}:{span.id}",
+            "trace_id": span.trace,
+            "metadata": {"span_id": span.id, **_kept(span)},
+            **tokens,
+        }
+        for name, value in (
+            ("customer_id", self._nearest(span, CUSTOMERS) or _first(span.resource, CUSTOMERS)),
+            ("model", _first(span.attributes, MODELS)),
+            ("provider", _first(span.attributes, PROVIDERS)),
+            ("timestamp", iso(span.ended // 1_000_000) if span.ended else None),
+        ):
+            if value is not None:
+                fields[name] = str(value)
+        user = self._nearest(span, USERS)
+        # some senders have numbers as ids
+        return fields, None if user is None else str(user)
+
+    def _nearest(self, span: TraceSpan, names: tuple[str, ...]) -> str | int | None:
+        """Return the attribute of the span or of its nearest ancestor in the request that has one."""
+        at: TraceSpan | None = span
+        for _ in range(DEPTH):
+            if at is None:
+                break
+            found = _first(at.attributes, names)
+            if found is not None:
+                return found
+            at = self._spans.get((at.trace, at.parent))
+        return None
+
+
+def operation_of(span: TraceSpan, has_tokens: bool) -> str | None:
+    """Return the operation of a span that is counted, in the words of the newest conventions; else None."""
+    attributes = span.attributes
+    kind = attributes.get(KIND)
+    if kind is not None and kind not in KINDS:
+        return None
+    operation = attributes.get(OPERATION) or KINDS.get(str(kind))
+    if operation is None:
+        around = attributes.get(TRACELOOP)
+        if around is not None:
+            return TOOL if around == "tool" else None
+        request_type = attributes.get(REQUEST_TYPE)
+        if request_type is not None:
+            operation = REQUEST_TYPES.get(str(request_type), str(request_type))
+        elif has_tokens and _first(attributes, PROVIDERS) and _first(attributes, MODELS):
+            # before gen_ai.operation.name there was only chat
+            operation = CHAT
+    if operation is None or operation in AROUND or not (operation in COUNTED or has_tokens):
+        return None
+    return str(operation)
+
+
+def tokens_of(span: TraceSpan) -> dict[str, int | str]:
+    """Return the token kinds of a span, disjoint; empty without any count.
+
+    By the conventions input includes what was read from or written to a cache, and output includes reasoning. A part
+    that is larger than its whole shows that the sender counts it beside the whole.
+    """
+    attributes = span.attributes
+    given: dict[str, int | str] = {}
+    for name, keys in (
+        ("tokens_input", INPUT),
+        ("tokens_output", OUTPUT),
+        ("tokens_cache_read", CACHE_READ),
+        ("tokens_cache_write", CACHE_WRITE),
+        ("tokens_reasoning", REASONING),
+    ):
+        value = _first(attributes, keys)
+        if value is not None and (value != 0 or name in ("tokens_input", "tokens_output")):
+            given[name] = value
+    if all(isinstance(value, int) and value >= 0 for value in given.values()):
+        _take_out(given, "tokens_input", ("tokens_cache_read", "tokens_cache_write"))
+        _take_out(given, "tokens_output", ("tokens_reasoning",))
+    return given
+
+
+def _take_out(given: dict[str, Any], whole: str, parts: tuple[str, ...]) -> None:
+    inside = sum(given.get(part, 0) for part in parts)
+    if inside <= given.get(whole, -1):
+        given[whole] -= inside
+
+
+def _first(attributes: dict[str, str | int], names: tuple[str, ...]) -> str | int | None:
+    """Return the first attribute that is there and not empty."""
+    return next((value for name in names if (value := attributes.get(name)) is not None and value != ""), None)
+
+
+def _kept(span: TraceSpan) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, short in KEPT.items():
+        value = span.attributes.get(name)
+        if isinstance(value, str) and 0 < len(value) <= MAX_NAME and is_plain(value):
+            found.setdefault(short, value)
+    return found
