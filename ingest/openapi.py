@@ -56,6 +56,7 @@ _PARAMETERS: dict[str, Json] = {
     "cursor": {"type": "string"},
     "import_id": msgspec.json.schema(Label),
     "delivery_id": msgspec.json.schema(Name),
+    "amount_cents": {"type": "number", "minimum": 0, "maximum": 10**12},
 }
 """Schemas of path and query parameters, by name; a name has one meaning everywhere."""
 

@@ -1,4 +1,4 @@
-"""Parsing of callers' times: ISO 8601 with an offset, to milliseconds since the epoch. Pure.
+"""Parsing of callers' times: ISO 8601 with an offset, to milliseconds since the epoch; and calendar months. Pure.
 
 The inverse is schemas.objects.iso.
 """
@@ -35,3 +35,14 @@ def parse(text: str) -> int:
     except (ValueError, OverflowError) as error:
         raise TimeError(f"is not a time that exists ({error})") from None
     return (moment - EPOCH) // MILLISECOND
+
+
+def month_of(at: int) -> int:
+    """Return the number of the calendar month (UTC) of a time in ms: 0 for January of year 0."""
+    moment = EPOCH + timedelta(milliseconds=at)
+    return moment.year * 12 + moment.month - 1
+
+
+def month_start(number: int) -> int:
+    """Return the first millisecond of a month that :func:`month_of` numbered."""
+    return (datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC) - EPOCH) // MILLISECOND

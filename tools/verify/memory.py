@@ -62,6 +62,10 @@ class MemoryLedger:
         }
         return sorted(found, key=lambda price_model: (price_model.offset, price_model.id))
 
+    async def limited(self, partition: int, first: int, types: Sequence[str]) -> list[str]:
+        rows = self._of(partition)
+        return sorted({r["customer_id"] for r in rows if r["raw_offset"] < first and r["config_type"] in types})
+
     async def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
         for row in self._of(partition):
             old = row["kind"] in KEYED and row["raw_offset"] < first and row["recorded_at"] >= since
