@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ingest.plain_names import BLANK, CONTROL, INVISIBLE
-from schemas.commands import OnExpiry
+from schemas.commands import BudgetPeriod, OnExpiry, Scope
 from schemas.labels import ABOUT, LABELS, Labels
 from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
 from schemas.outcome_terms import TERMS, Kind
@@ -231,6 +231,30 @@ class CustomerBody(msgspec.Struct, forbid_unknown_fields=True):
     name: Name | None = None
     external_ids: dict[Name, Name] | None = None
     test: bool | None = None
+
+
+Amount = Annotated[
+    msgspec.Raw,
+    Meta(
+        description="Cents: a number or a decimal string from 0 to 10^12 with at most 12 decimals.",
+        extra_json_schema={"type": ["number", "string", "null"], "minimum": 0, "maximum": 10**12},
+    ),
+]
+
+
+class BudgetBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A new budget. ``value``: the agent, action, model or id of the key that it is for; absent for scope ``all``."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("customer_id", "scope", "period", "limit_cents", "hard")
+
+    customer_id: Customer | None = None
+    scope: Scope | None = None
+    value: Name | None = None
+    period: BudgetPeriod | None = None
+    limit_cents: Amount | UnsetType = UNSET
+    hard: bool | None = None
+    test: bool | None = None
+    idempotency_key: Name | None = None
 
 
 class _TaskBody(msgspec.Struct, forbid_unknown_fields=True):

@@ -17,10 +17,11 @@ from schemas.limits import MAX_RECORD
 from schemas.objects import decode_standing
 from schemas.replies import ConfiguredReply, OutcomeReply, RefusedReply, Reply
 from schemas.settings import Settings
+from schemas.spending import decode_budget_object
 from schemas.topics import CONFIG_KEY, partition_of
 from streams.errors import AppendUnknown, NotRecorded
 
-NO_ANSWER = "the outcome cannot be read at the moment; try again"
+NO_ANSWER = "the customer's shard cannot be read at the moment; try again"
 shard_of = lru_cache(maxsize=65536)(partition_of)
 
 
@@ -56,14 +57,14 @@ class CommandLog:
         return _accepted(submitted)
 
     async def decide(self, customer_id: str, command: bytes, wait: bool) -> SubmittedCommand:
-        """Append a command that opens or changes an outcome or voids an entry.
+        """Append a command that opens or changes an outcome or a budget, or voids an entry.
 
         Raises the same errors as :meth:`meter`.
         """
         return _accepted(await self._admitted(customer_id, command, 1, wait))
 
     async def read(self, customer_id: str, command: bytes) -> OutcomeReply:
-        """Read an outcome from the customer's shard, in order with everything appended before.
+        """Read an outcome or the budgets from the customer's shard, in order with everything appended before.
 
         Raises Unanswered when the shard does not reply in time, or Decided.
         """
@@ -174,11 +175,12 @@ class CommandLog:
 def decided(reply: RefusedReply) -> Decided:
     """Return the pricer's refusal as an exception for the caller."""
     stands = decode_standing(reply.outcome) if reply.outcome else None
-    return Decided(reply.status, reply.code, reply.error, reply.errors, stands)
+    budget = decode_budget_object(reply.budget) if reply.budget else None
+    return Decided(reply.status, reply.code, reply.error, reply.errors, outcome=stands, budget=budget)
 
 
 def outcome_reply(reply: Reply | None) -> OutcomeReply:
-    """Return a reply that must be about an outcome or a void. Raises TypeError: a bug."""
+    """Return a reply that must be about an outcome, a void or a budget. Raises TypeError: a bug."""
     if not isinstance(reply, OutcomeReply):
         raise TypeError(f"unexpected reply about an outcome: {type(reply).__name__}")
     return reply

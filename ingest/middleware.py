@@ -17,6 +17,7 @@ from ingest.request_body import REQUEST_ID, request_id
 from ingest.routing import Handler
 from schemas.objects import OutcomeStatus
 from schemas.replies import IndexedError
+from schemas.spending import BudgetObject
 from warehouse.errors import Unavailable
 
 JSON = "application/json"
@@ -53,6 +54,7 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
             headers=problem.headers,
             errors=problem.errors,
             outcome=problem.outcome,
+            budget=problem.budget,
         )
     except Unavailable:
         away = "the ledger cannot be read at the moment; try again"
@@ -87,9 +89,18 @@ def refusal(
     headers: Mapping[str, str] = MappingProxyType({}),
     errors: Sequence[IndexedError] = (),
     outcome: OutcomeStatus | None = None,
+    budget: BudgetObject | None = None,
 ) -> web.Response:
     """Return a refusal in the JSON shape that all refusals share; ``id`` is the request's."""
     shown = error.encode("utf-8", "backslashreplace").decode()
-    stands = () if outcome is None else (outcome.outcome_id, outcome.status, outcome)
-    body = ErrorBody(shown, code, id, errors or (), *stands)
+    body = ErrorBody(
+        shown,
+        code,
+        id,
+        errors or (),
+        outcome_id=None if outcome is None else outcome.outcome_id,
+        status=None if outcome is None else outcome.status,
+        outcome=outcome,
+        budget=budget,
+    )
     return http_response(encode(body), status, {**headers, "X-Request-Id": id})

@@ -65,6 +65,7 @@ _PARAMETERS: dict[str, Json] = {
     "month": {"type": "string", "pattern": r"^20[0-9]{2}-(0[1-9]|1[0-2])$"},
     "as_of": msgspec.json.schema(Time),
     "format": {"enum": list(FORMATS)},
+    "amount_cents": {"type": "number", "minimum": 0, "maximum": 10**12},
 }
 """Schemas of path and query parameters, by name; a name has one meaning everywhere."""
 

@@ -24,6 +24,7 @@ import msgspec
 
 from schemas.objects import OutcomeStatus
 from schemas.replies import IndexedError
+from schemas.spending import BudgetObject
 
 RETRY_AFTER = "1"
 """Seconds, as text for the header."""
@@ -36,6 +37,8 @@ class Problem(Exception):
     code: str = "invalid_request"
     outcome: OutcomeStatus | None = None
     """The status of the outcome, if it is the reason for the refusal."""
+    budget: BudgetObject | None = None
+    """The budget, if it is the reason for the refusal."""
 
     def __init__(self, error: str, errors: Sequence[IndexedError] = (), headers: Mapping[str, str] | None = None):
         super().__init__(error)
@@ -107,17 +110,20 @@ class Decided(Problem):
         error: str,
         errors: Sequence[IndexedError] = (),
         outcome: OutcomeStatus | None = None,
+        budget: BudgetObject | None = None,
     ) -> None:
         super().__init__(error, errors)
         self.status = status
         self.code = code
         self.outcome = outcome
+        self.budget = budget
 
 
 class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """The JSON of every refusal.
 
-    ``outcome`` is the outcome whose status is the reason; its id and status are also given separately.
+    ``outcome`` is the outcome whose status is the reason; its id and status are also given separately. ``budget`` is
+    the budget that does not allow the request.
     """
 
     error: str
@@ -127,6 +133,7 @@ class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
     outcome_id: str | None = None
     status: str | None = None
     outcome: OutcomeStatus | None = None
+    budget: BudgetObject | None = None
 
 
 encode = msgspec.json.Encoder().encode

@@ -1,4 +1,4 @@
-"""Conversion of rates as a person or program typed them, a JSON number or decimal text, to exact cents.
+"""Conversion of rates and amounts as a person or program typed them, a JSON number or decimal text, to exact cents.
 
 Pure; uses no floats.
 """
@@ -10,7 +10,7 @@ from ingest.bodies import PriceBody, RateBody
 from ingest.error_messages import DecodeFailure, explain
 from ingest.problems import Invalid
 from schemas.commands import Rates
-from schemas.money import RATE_WANTED, MoneyError, rate_from_text
+from schemas.money import RATE_WANTED, MoneyError, amount_from_text, rate_from_text
 from schemas.quantities import QuantityRate
 
 _decode_rate = msgspec.json.Decoder(RateBody).decode
@@ -49,14 +49,32 @@ def quantity_rate(name: str, raw: msgspec.Raw) -> QuantityRate:
 
 def rate(name: str, raw: msgspec.Raw | UnsetType) -> str:
     """Return a rate's JSON text as canonical cents; "0" when it is absent or null. Raises Invalid."""
-    if raw is UNSET:
-        return "0"
-    text = bytes(raw).decode("utf-8", "replace")
-    if text == "null":
-        return "0"
-    if text.startswith('"') and text.endswith('"'):
-        text = text[1:-1]
+    text = _text(raw)
     try:
-        return rate_from_text(text)
+        return "0" if text is None else rate_from_text(text)
     except MoneyError as error:
         raise Invalid(f"{name} {error}") from None
+
+
+def amount(name: str, raw: msgspec.Raw | UnsetType) -> str:
+    """Return an amount's JSON text as canonical cents. Raises Invalid, also when it is absent or null."""
+    text = _text(raw)
+    if text is None:
+        raise Invalid(f"{name} is required")
+    return amount_of_text(name, text)
+
+
+def amount_of_text(name: str, text: str) -> str:
+    """Return an amount's decimal text as canonical cents. Raises Invalid."""
+    try:
+        return amount_from_text(text)
+    except MoneyError as error:
+        raise Invalid(f"{name} {error}") from None
+
+
+def _text(raw: msgspec.Raw | UnsetType) -> str | None:
+    """Return a number's digits, whether it is a JSON number or text; None when it is absent or null."""
+    text = "null" if raw is UNSET else bytes(raw).decode("utf-8", "replace")
+    if text == "null":
+        return None
+    return text[1:-1] if text.startswith('"') and text.endswith('"') else text

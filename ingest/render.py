@@ -39,7 +39,7 @@ def accepted(customer_id: str, event: MeterEvent, id: int, at: int, test: bool) 
 def batch_metered(partition: int, offset: int, charged: BatchChargedReply, test: bool) -> bytes:
     """Return the 201 body of a batch whose command is at (partition, offset)."""
     first, totals, replayed = event_id(partition, offset), charged.totals, charged.replayed
-    if replayed or charged.outcomes:
+    if replayed or charged.outcomes or charged.exceeded:
         opened, voided = set(charged.outcomes), set(charged.voided)
         results = [
             BatchResult(
@@ -48,6 +48,7 @@ def batch_metered(partition: int, offset: int, charged: BatchChargedReply, test:
                 outcome_id(id) if index in opened else None,
                 index in replayed,
                 "voided" if index in voided else None,
+                charged.exceeded.get(index, ()),
             )
             for index, total in enumerate(totals)
         ]

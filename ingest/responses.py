@@ -35,6 +35,7 @@ class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     outcome_id: str | None = None
     replayed: bool = False
     status: Literal["voided"] | None = None
+    budgets_exceeded: tuple[int, ...] = ()
 
 
 class BatchResponse(msgspec.Struct, frozen=True, gc=False):

@@ -6,18 +6,23 @@ leaves its events as ``rejected`` entries without money, and nothing of it is re
 
 from typing import NamedTuple
 
-from pricer import idempotency, prices
+from msgspec.structs import replace
+
+from pricer import idempotency, prices, spend_transaction
+from pricer.budgets import BUDGET_EXCEEDED, SpendRefusal
 from schemas import entries, ids, state
 from schemas.commands import Meter, MeterEvent, PriceRef
 from schemas.entries import Entry, EntryRecord
 from schemas.labels import labels_of
 from schemas.limits import MAX_EVENTS
+from schemas.raw_json import EMPTY
 from schemas.replies import BatchChargedReply, ChargedReply, IndexedError, Receipt, RefusedReply, receipt_of
+from schemas.spending import Subject
 from streams.types import Decision, InputRecord, RetainedRecord, StateView
 
 INVALID = "invalid_request"
 CONFLICT = "idempotency_conflict"
-STATUS = {INVALID: 400, CONFLICT: 409}
+STATUS = {INVALID: 400, CONFLICT: 409, BUDGET_EXCEEDED: 402}
 
 
 class EventRefusal(NamedTuple):
@@ -73,7 +78,9 @@ class MeterTransaction:
         self.voided: list[int] = []
         self.changes: list[tuple[bytes, bytes | None]] = []
         self.retained: list[RetainedRecord] = []
-        self.refusals: dict[int, EventRefusal] = {}
+        self.refusals: dict[int, EventRefusal | SpendRefusal] = {}
+        self.exceeded: dict[int, tuple[int, ...]] = {}
+        self._spending = spend_transaction.of_customer(shard, command.customer_id, command.test, record.at)
         self._scoped = shard.get(state.PRICE_SCOPED) is not None
         self._matches: dict[str | tuple[str, str | None, str | None], PriceMatch | EventRefusal] = {}
         self._indexes: dict[int, int] = {}
@@ -128,6 +135,12 @@ class MeterTransaction:
             quantity=quantity,
             lines=lines,
         )
+        if self._spending is not None:
+            spent = self._spending.charge(self._subject(event), total)
+            if isinstance(spent, SpendRefusal):
+                self.refusals[index] = spent
+                return
+            entry = self._funded(index, entry, spent)
         self.entries.append(entry)
         self.totals.append(total)
         if expires_at is not None:
@@ -137,19 +150,30 @@ class MeterTransaction:
 
     def charged(self) -> Decision:
         """Return the decision when nothing was refused: all that the command writes, and its reply."""
+        reply = self._answer()
+        if self._spending is not None and self.entries:
+            last = self.first_id + self.entries[-1].index
+            self.entries += self._spending.notices(len(self.command.events), last)
+            self.changes += self._spending.changes()
         written = _encode(self.command, self.record, self.entries, self.prices) if self.entries else None
         return Decision(
             entries=written,
             changes=tuple(self.changes),
             retained=tuple(self.retained),
-            reply=self._answer(),
+            reply=reply,
         )
 
     def refused(self) -> Decision:
-        """Return the decision when any event was refused: all are, with rejected entries and the reasons."""
-        conflict = any(refusal.code == CONFLICT for refusal in self.refusals.values())
-        code = CONFLICT if conflict else INVALID
+        """Return the decision when any event was refused: all are, with rejected entries and the reasons.
+
+        The code is the gravest: a conflict, then an invalid event, then what may not be spent.
+        """
+        codes = {refusal.code for refusal in self.refusals.values()}
+        code = next(code for code in (CONFLICT, INVALID, BUDGET_EXCEEDED) if code in codes)
         first, refusal = next(iter(self.refusals.items()))
+        budget = EMPTY
+        if code == BUDGET_EXCEEDED:
+            budget = next(one.budget for one in self.refusals.values() if isinstance(one, SpendRefusal))
         if self.command.batch:
             error = f"nothing was charged, {len(self.refusals)} of {len(self.command.events)} events were refused"
             other = f"nothing of the batch was charged, since event {first} was refused: {refusal.error}"
@@ -160,8 +184,18 @@ class MeterTransaction:
         reasons = [self.refusals[i].error if i in self.refusals else other for i in range(count)]
         return Decision(
             entries=rejection(self.command, self.record, reasons),
-            reply=RefusedReply(STATUS[code], code, error, errors),
+            reply=RefusedReply(STATUS[code], code, error, errors, budget=budget),
         )
+
+    def _subject(self, event: MeterEvent) -> Subject:
+        return Subject(event.agent_id, event.action, event.model, self.command.api_key_id)
+
+    def _funded(self, index: int, entry: Entry, exceeded: tuple[int, ...]) -> Entry:
+        """Return an entry with what its amount did to the customer's budgets."""
+        if not exceeded:
+            return entry
+        self.exceeded[index] = exceeded
+        return replace(entry, exceeded=exceeded)
 
     def _repeat(self, index: int, key: str, earlier: idempotency.IdempotencyRecord, hashed: str) -> None:
         receipt = earlier.answer
@@ -174,6 +208,8 @@ class MeterTransaction:
         self.totals.append(receipt.total)
         if receipt.outcome_id is not None:
             self.outcomes.append(index)
+        if receipt.exceeded:
+            self.exceeded[index] = receipt.exceeded
 
     def _match(self, event: MeterEvent) -> PriceMatch | EventRefusal:
         """Return the price of an event's action, model and provider."""
@@ -219,7 +255,7 @@ class MeterTransaction:
     def _answer(self) -> ChargedReply | BatchChargedReply:
         if self.command.batch:
             replayed = {index: receipt.event_id for index, receipt in self.replayed.items()}
-            return BatchChargedReply(self.record.at, self.totals, replayed, self.outcomes, self.voided)
+            return BatchChargedReply(self.record.at, self.totals, replayed, self.outcomes, self.voided, self.exceeded)
         if self.replayed:
             return ChargedReply(self.replayed[0], replayed=True, voided=bool(self.voided))
         entry = self.entries[0]

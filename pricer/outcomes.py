@@ -10,7 +10,7 @@ from functools import singledispatchmethod
 
 import msgspec
 
-from pricer import idempotency, machine, refusals, transitions
+from pricer import idempotency, machine, refusals, spend_transaction, transitions
 from pricer.idempotency import OutcomeResponse
 from pricer.machine import Stimulus, TransitionRow
 from pricer.metering import CONFLICT, INVALID
@@ -110,8 +110,12 @@ class OutcomeHandler:
 
     def _close(self, found: FoundOutcome | None, row: TransitionRow, by: Resolver = NOBODY) -> Transition:
         assert found is not None and isinstance(found.stored, OpenOutcome)
-        charge = machine.amount_due(row.charge, found.stored)
-        return transitions.closing(found.stored, machine.ENDED[row.to], charge, self.record, by)
+        opened = found.stored
+        charge = machine.amount_due(row.charge, opened)
+        spent = None
+        if charge != "0":
+            spent = spend_transaction.of_customer(self.shard, opened.customer_id, opened.test, self.record.at)
+        return transitions.closing(opened, machine.ENDED[row.to], charge, self.record, by, spent)
 
     def _done(self, step: Transition, row: TransitionRow) -> Decision:
         """Return the decision for an opened or closed outcome: all that it writes, with the object as reply."""

@@ -14,6 +14,7 @@ from pricer import (
     outcomes,
     price_records,
     refusals,
+    spending_commands,
     transitions,
     voids,
     webhooks,
@@ -21,10 +22,13 @@ from pricer import (
 from schemas import commands, entries, ids
 from schemas.commands import (
     Command,
+    CreateBudget,
+    DeleteBudget,
     Expire,
     InstallPrice,
     InstallPrices,
     Meter,
+    ReadBudgets,
     ReadOutcome,
     Register,
     ReplayWebhook,
@@ -46,7 +50,8 @@ CLOSING_WEIGHT = 10
 KiB, again; as many such commands as events would make a transaction many times its raw bytes."""
 # Tuples, since a union would be built anew for every command.
 _OF_OUTCOMES = (Register, Resolve, Expire, ReadOutcome)
-_OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, Void)
+_OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets)
+_OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, Void, *_OF_SPENDING)
 _PRICES = (InstallPrice, InstallPrices)
 
 
@@ -79,6 +84,8 @@ class Pricer:
             return outcomes.apply(command, record, state)
         if isinstance(command, Void):
             return voids.apply(command, record, state)
+        if isinstance(command, _OF_SPENDING):
+            return spending_commands.apply(command, record, state)
         if isinstance(command, _PRICES):
             return price_records.apply(command, record, state)
         if isinstance(command, ReplayWebhook) and record.key != CONFIG_KEY:
@@ -139,6 +146,8 @@ def _rejected(record: InputRecord, reason: str) -> bytes | None:
         return metering.rejection(command, record, [reason] * len(command.events))
     if isinstance(command, Register | Resolve | Void):
         return refusals.rejection(command, record, reason)
+    if isinstance(command, _OF_SPENDING):
+        return spending_commands.rejection(command, record, reason)
     if isinstance(command, Expire | ReadOutcome):
         return None  # it is a question, so no requested change is lost
     return config_transaction.entry_record(record, [Entry("rejected", reason=reason)])

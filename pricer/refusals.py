@@ -37,12 +37,13 @@ def decision(
     late: Transition | None = None,
 ) -> Decision:
     """Return the decision for a refusal. ``found``: the outcome concerned. ``late``: its expiry, if the same command
-    revealed it; it is then the record's first entry and the refusal its second."""
+    revealed it; its entries then come before the refusal."""
     reply = RefusedReply(refusal.status, refusal.code, refusal.error, outcome=status)
     if late is None:
         return Decision(entries=rejection(command, record, refusal.error, found), reply=reply)
-    entry = _entry(command, refusal.error, found, index=1)
-    written = msgspec.structs.replace(late.written, entries=[late.entry, entry])
+    before = late.written.entries
+    entry = _entry(command, refusal.error, found, index=len(before))
+    written = msgspec.structs.replace(late.written, entries=[*before, entry])
     return Decision(entries=entries.encode(written), changes=late.changes, retained=late.retained, reply=reply)
 
 

@@ -10,6 +10,7 @@ import msgspec
 from pricer import idempotency
 from pricer.idempotency import OutcomeResponse
 from pricer.prices import CHARGE_ACTION
+from pricer.spend_transaction import SpendingTransaction
 from schemas import ids, objects, state
 from schemas.commands import MeterEvent, Register
 from schemas.entries import Entry, EntryRecord, Verdict
@@ -17,6 +18,7 @@ from schemas.labels import labels_of
 from schemas.limits import DAY
 from schemas.outcome_terms import ledger_terms_of, terms_of
 from schemas.raw_json import EMPTY
+from schemas.spending import Subject
 from schemas.state import ClosedOutcome, OpenOutcome
 from streams.types import InputRecord, RetainedRecord, StateView
 
@@ -47,7 +49,7 @@ class Transition(NamedTuple):
     changes: Changes
     retained: tuple[RetainedRecord, ...]
     written: EntryRecord
-    """The record of this entry alone."""
+    """The record of this entry, and of notices of the budgets that it counts in."""
 
 
 def opening(command: Register, record: InputRecord, body_hash: str | None, displaced: Changes = ()) -> Transition:
@@ -94,9 +96,15 @@ def opening(command: Register, record: InputRecord, body_hash: str | None, displ
 
 
 def closing(
-    opened: OpenOutcome, verdict: Verdict, charge: str, record: InputRecord, by: Resolver = NOBODY
+    opened: OpenOutcome,
+    verdict: Verdict,
+    charge: str,
+    record: InputRecord,
+    by: Resolver = NOBODY,
+    spent: SpendingTransaction | None = None,
 ) -> Transition:
-    """Return the transition of an outcome that ends. ``charge`` is decimal text in cents."""
+    """Return the transition of an outcome that ends. ``charge`` is decimal text in cents; ``spent``: what the customer
+    may spend, if anything counts it."""
     id = ids.outcome_id(opened.event_id)
     registered = opened.price is None
     event = MeterEvent(
@@ -130,7 +138,20 @@ def closing(
         test=opened.test,
     )
     changes: Changes = ((state.outcome_key(id), state.encode(closed)),)
-    return _step(opened, closed, entry, changes, record, by.api_key_id)
+    step = _step(opened, closed, entry, changes, record, by.api_key_id)
+    return step if spent is None or charge == "0" else _spent(step, spent, closed.closed_by)
+
+
+def _spent(step: Transition, spent: SpendingTransaction, event_id: int) -> Transition:
+    """Return a transition whose charge counts as spent."""
+    written, event = step.written, step.entry.event
+    assert event is not None
+    spent.settle(Subject(event.agent_id, event.action, event.model, written.api_key_id), step.entry.total)
+    notices = spent.notices(len(written.entries), event_id)
+    return step._replace(
+        changes=(*step.changes, *spent.changes()),
+        written=msgspec.structs.replace(written, entries=[*written.entries, *notices]),
+    )
 
 
 def retained_records(customer_id: str, recorded_at: int, entry: Entry, test: bool) -> list[RetainedRecord]:

@@ -8,7 +8,8 @@ kept.
 import msgspec
 from msgspec.structs import replace
 
-from pricer import outcome_lookup, refusals
+from pricer import outcome_lookup, refusals, spend_transaction
+from pricer.budgets import Change
 from pricer.metering import INVALID
 from pricer.outcome_lookup import FoundOutcome
 from pricer.refusals import OutcomeRefusal
@@ -17,6 +18,7 @@ from schemas.commands import Void
 from schemas.entries import Entry, EntryRecord
 from schemas.money import MAX_EVENT, MoneyError, format_cents, parse_cents
 from schemas.replies import OutcomeReply
+from schemas.spending import Subject
 from schemas.state import ClosedOutcome, OpenOutcome
 from streams.types import Decision, InputRecord, StateView
 
@@ -47,10 +49,24 @@ def apply(command: Void, record: InputRecord, shard: StateView) -> Decision:
             voided = _open_outcome(command, shard)
     except VoidRefused as refused:
         return refusals.decision(command, record, refused.refusal)
-    return _decision(command, record, amounts, voided)
+    given_back = _give_back(command, record, shard, amounts[-1])
+    return _decision(command, record, amounts, voided, given_back)
 
 
-def _decision(command: Void, record: InputRecord, amounts: Amounts, voided: OpenOutcome | None) -> Decision:
+def _give_back(command: Void, record: InputRecord, shard: StateView, total: int) -> tuple[Change, ...]:
+    """Return the state of the budgets after the amount is given back. A command from before budgets gives none back."""
+    spent = spend_transaction.of_customer(shard, command.customer_id, command.test, record.at)
+    if spent is None:
+        return ()
+    event = command.event
+    subject = Subject(event.agent_id, event.action, event.model, command.key_id)
+    spent.give_back(subject, command.event_id, command.recorded_at, total)
+    return spent.changes()
+
+
+def _decision(
+    command: Void, record: InputRecord, amounts: Amounts, voided: OpenOutcome | None, given_back: tuple[Change, ...]
+) -> Decision:
     """Return the decision for a valid void. ``voided``: the open outcome of the event that is taken back."""
     base, token, bonus, quantity, total = (format_cents(-amount) for amount in amounts)
     event_id = ids.event_id(record.partition, record.offset)
@@ -82,7 +98,7 @@ def _decision(command: Void, record: InputRecord, amounts: Amounts, voided: Open
         test=command.test,
         import_id=command.import_id,
     )
-    changes = [(state.void_key(command.event_id), bytes(memoryview(shown)))]
+    changes = [(state.void_key(command.event_id), bytes(memoryview(shown))), *given_back]
     if voided is not None:
         changed = replace(voided, voided=True)
         changes.append((state.outcome_key(ids.outcome_id(voided.event_id)), state.encode(changed)))

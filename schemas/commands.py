@@ -17,6 +17,10 @@ from schemas.raw_json import EMPTY
 
 EventOutcome = Literal["success", "failure", "pending"]
 OnExpiry = Literal["failure", "success"]
+Scope = Literal["agent", "action", "model", "key", "all"]
+"""What a budget counts: the charges of one agent, action, model or API key, or all charges."""
+BudgetPeriod = Literal["day", "month", "total"]
+"""How long a budget counts before it begins again: a calendar day or month (UTC), or for ever."""
 Mode = Literal["live", "test"]
 """A separate namespace for each customer: idempotency keys, task ids, outcomes, events, endpoints and
 totals of one mode do not exist in the other.
@@ -163,6 +167,10 @@ class Void(Itemized, frozen=True, omit_defaults=True, tag_field="command", tag="
     actor: str = "admin"
     import_id: str | None = None
     """The import of the voided entry."""
+    recorded_at: int = 0
+    """Accepted time of the voided entry; 0 in a command from before budgets."""
+    key_id: int = 0
+    """Id of the API key of the voided entry."""
 
 
 class SeedPrice(msgspec.Struct, frozen=True, gc=False):
@@ -370,11 +378,58 @@ class InstallPrices(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
     prices: list[InstallPrice]
 
 
+class CreateBudget(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="budget.create"):
+    """A new budget of a customer in one mode; its id is the event id of this command.
+
+    ``value``: the agent, action, model or key id that it is for, empty for scope ``all``. A ``hard`` one refuses what
+    would exceed it.
+    """
+
+    customer_id: str
+    scope: Scope
+    period: BudgetPeriod
+    limit: str
+    hard: bool
+    value: str = ""
+    test: bool = False
+    idempotency_key: str | None = None
+    actor: str = "admin"
+
+
+class DeleteBudget(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="budget.delete"):
+    customer_id: str
+    id: int
+    actor: str = "admin"
+
+
+class EventLabels(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The labels of an event by which budgets count it; None: not known yet."""
+
+    agent_id: str | None = None
+    action: str | None = None
+    model: str | None = None
+
+
+class ReadBudgets(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="budget.read"):
+    """A read of a customer's budgets, in order with all commands that change them.
+
+    ``mode``: None for both. ``amount``: decimal text in cents of what may be spent. With ``event``, only the budgets
+    that would count such an event of this API key.
+    """
+
+    customer_id: str
+    mode: Mode | None = None
+    amount: str | None = None
+    event: EventLabels | None = None
+    api_key_id: int = 0
+
+
 ChangeWebhook = CreateWebhook | UpdateWebhook | RotateWebhook | DeleteWebhook | ProbeWebhook | ReplayWebhook
 ChangePrice = SetPrice | SetPriceList | DeletePrice
 Configure = Genesis | CreateKey | RevokeKey | ChangePrice | UpdateCustomer | EnsureCustomer | ChangeWebhook
 Outcome = Register | Resolve | Expire | ReadOutcome
-Command = Meter | Outcome | Void | Configure | InstallPrice | InstallPrices
+Spend = CreateBudget | DeleteBudget | ReadBudgets
+Command = Meter | Outcome | Void | Spend | Configure | InstallPrice | InstallPrices
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Command).decode

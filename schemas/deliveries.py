@@ -20,6 +20,8 @@ TYPES = (
     "outcome.failed",
     "outcome.expired",
     "event.rejected",
+    "budget.threshold",
+    "budget.exceeded",
     "webhook.disabled",
     "webhook.test",
 )

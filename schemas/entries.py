@@ -80,6 +80,8 @@ class Entry(EntryTerms, frozen=True, omit_defaults=True, gc=False):
     """
     verdict: Verdict | None = None
     """For an entry that closed an outcome (charge, waived)."""
+    exceeded: tuple[int, ...] = ()
+    """For an event: the ids of the budgets whose limit it exceeded."""
 
 
 class EntryRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -96,6 +96,8 @@ class MeterResponse(msgspec.Struct, frozen=True, gc=False):
     test: bool = False
     status: Literal["priced", "voided"] = "priced"
     warnings: list[str] | UnsetType = UNSET
+    budgets_exceeded: tuple[int, ...] | UnsetType = UNSET
+    """Ids of the budgets whose limit the event exceeded; absent without any."""
 
 
 encode = msgspec.json.Encoder().encode
@@ -130,6 +132,7 @@ def priced(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = F
         event=subject(customer_id, event),
         created_at=iso(receipt.recorded_at),
         test=test,
+        budgets_exceeded=receipt.exceeded or UNSET,
     )
 
 

@@ -20,6 +20,8 @@ MAX_EVENT: int = 10**12 * PICO
 
 RATE_WANTED = "must be a number of cents from 0 to 1000000000 with at most 12 decimals"
 """What a rate must be, for error messages."""
+AMOUNT_WANTED = "must be a number of cents from 0 to 1000000000000 with at most 12 decimals"
+"""What an amount must be, such as a budget's limit, for error messages."""
 MAX_RATE_TEXT = 100
 """Maximum characters of a rate; 10^9 with 12 decimals has 23."""
 _RATE = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,9})?", re.ASCII)
@@ -65,24 +67,31 @@ def rate_from_text(text: str) -> str:
     return format_cents(rate_from_decimal(Decimal(text)))
 
 
-def rate_from_decimal(value: Decimal) -> int:
+def amount_from_text(text: str) -> str:
+    """Return canonical cents of an amount up to that of one entry, as :func:`rate_from_text` does for a rate."""
+    if len(text) > MAX_RATE_TEXT or not _RATE.fullmatch(text):
+        raise MoneyError(AMOUNT_WANTED)
+    return format_cents(rate_from_decimal(Decimal(text), MAX_EVENT // PICO))
+
+
+def rate_from_decimal(value: Decimal, most: int = MAX_RATE // PICO) -> int:
     """Return the pico-cents of a rate or price that a person or program typed.
 
-    Raises MoneyError when it is not finite, negative, above 10^9 cents, or would need more
+    Raises MoneyError when it is not finite, negative, above ``most`` cents, or would need more
     than 12 decimals (Rev refuses rather than rounds).
     """
     if not value.is_finite():
         raise MoneyError("must be a finite number")
     if value < 0:
         raise MoneyError("must not be negative")
-    if value > 10**9:
-        raise MoneyError("must be at most 1000000000 cents")
+    if value > most:
+        raise MoneyError(f"must be at most {most} cents")
     _, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int)
     shift = exponent + DECIMALS
     number: int = int("".join(map(str, digits)))
     if shift >= 0:
-        # value <= 10^9 bounds the shift of any non-zero number
+        # the bound on value bounds the shift of any non-zero number
         scale: int = 10**shift if number else 0
         return number * scale
     divisor: int = 10 ** min(-shift, len(digits) + 1)

@@ -26,6 +26,8 @@ class Receipt(Itemized, frozen=True, omit_defaults=True, gc=False):
     bonus: str
     total: str
     outcome_id: str | None = None
+    exceeded: tuple[int, ...] = ()
+    """Ids of the budgets whose limit the event exceeded."""
 
 
 def receipt_of(entry: Entry, price: PriceRef, event_id: int, recorded_at: int) -> Receipt:
@@ -41,6 +43,7 @@ def receipt_of(entry: Entry, price: PriceRef, event_id: int, recorded_at: int) -
         total=entry.total,
         lines=entry.lines,
         outcome_id=entry.outcome_id,
+        exceeded=entry.exceeded,
     )
 
 
@@ -72,6 +75,8 @@ class BatchChargedReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag
     replayed: dict[int, int] = {}
     outcomes: list[int] = []
     voided: list[int] = []
+    exceeded: dict[int, tuple[int, ...]] = {}
+    """By index, the ids of the budgets whose limit an event exceeded."""
 
 
 class IndexedError(msgspec.Struct, frozen=True, gc=False):
@@ -88,6 +93,8 @@ class RefusedReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_fiel
     errors: list[IndexedError] = []
     outcome: msgspec.Raw = EMPTY
     """If the status of an outcome is the reason: its schemas.objects.OutcomeStatus, JSON."""
+    budget: msgspec.Raw = EMPTY
+    """If a budget is the reason: the first one, a schemas.spending.BudgetObject, JSON."""
 
 
 class ConfiguredReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="configured"):
@@ -102,7 +109,7 @@ class ConfiguredReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_f
 
 
 class OutcomeReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="told"):
-    """The reply about an outcome or a void: the object as the API shows it (JSON) and the status.
+    """The reply about an outcome, a void or a budget: the object as the API shows it (JSON) and the status.
 
     ``elsewhere``: event id of the ledger row whose ``detail`` is the object, if the shard no longer
     has it (then ``result`` is an OutcomeStatus).

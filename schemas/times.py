@@ -1,4 +1,4 @@
-"""Parsing of callers' times: ISO 8601 with an offset, to milliseconds since the epoch. Pure.
+"""Parsing of callers' times: ISO 8601 with an offset, to milliseconds since the epoch; and calendar months. Pure.
 
 The inverse is schemas.objects.iso.
 """

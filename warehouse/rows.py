@@ -71,6 +71,7 @@ class EntryRow(_Row, frozen=True, gc=False):
     """An entry of any kind with all its fields."""
 
     kind: EntryKind
+    api_key_id: int
     on_expiry: str
     detail: str
 

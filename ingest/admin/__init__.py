@@ -1,14 +1,20 @@
-"""The admin API: keys, prices, customers.
+"""The admin API: keys, prices, customers, budgets.
 
-Every change is a configuration command in the log, answered when this gateway's own view holds it.
-Every list is read from that view.
+Every change of keys, prices and customers is a configuration command in the log, answered when this gateway's own view
+holds it; their lists are read from that view. Budgets are in the customer's shard, which answers for them.
 """
 
-from ingest.admin import bulk_prices, customers, keys, prices
+from ingest.admin import budget_handlers, bulk_prices, customers, keys, prices
 from ingest.context import Context
 from ingest.routing import Route
 
 
 def routes(context: Context) -> list[Route]:
     """Return the routes of this module."""
-    return [*keys.routes(context), *prices.routes(context), *bulk_prices.routes(context), *customers.routes(context)]
+    return [
+        *keys.routes(context),
+        *prices.routes(context),
+        *bulk_prices.routes(context),
+        *customers.routes(context),
+        *budget_handlers.routes(context),
+    ]

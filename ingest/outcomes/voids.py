@@ -147,4 +147,6 @@ def void_of(entry: EntryRow, reason: str) -> Void:
         test=entry.test,
         actor=ACTOR,
         import_id=entry.import_id or None,
+        recorded_at=entry.recorded_at,
+        key_id=entry.api_key_id,
     )

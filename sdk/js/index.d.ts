@@ -169,6 +169,8 @@ export interface MeterResponse {
   warnings?: string[];
   /** The answer to an earlier request with the same key. */
   replayed: boolean;
+  /** Ids of the budgets whose limit the event exceeded. */
+  budgets_exceeded?: number[];
 }
 
 export interface BatchResult {
@@ -177,6 +179,7 @@ export interface BatchResult {
   status?: 'accepted' | 'voided';
   outcome_id?: string;
   replayed?: boolean;
+  budgets_exceeded?: number[];
 }
 
 export interface BatchResponse {
@@ -307,6 +310,34 @@ export interface Usage {
   test: boolean;
 }
 
+/** A limit to what is charged, and what is spent of it. */
+export interface Budget {
+  id: number;
+  customer_id: string;
+  scope: 'agent' | 'action' | 'model' | 'key' | 'all';
+  /** The agent, action, model or id of the key; empty for `all`. */
+  value: string;
+  period: 'day' | 'month' | 'total';
+  limit_cents: number;
+  /** It refuses what would exceed it. */
+  hard: boolean;
+  spent_cents: number;
+  left_cents: number;
+  period_start: string | null;
+  period_end: string | null;
+  created_at: string;
+  test: boolean;
+  /** The amount that was asked about would stay within the limit. */
+  fits?: boolean;
+}
+
+export interface BudgetList {
+  customer_id: string;
+  budgets: Budget[];
+  /** Every hard one would let the amount pass that was asked about. */
+  fits?: boolean;
+}
+
 export interface Webhook {
   id: number;
   customer_id: string;
@@ -336,6 +367,9 @@ export class Rev {
   event(id: number, query?: OfCustomer): Promise<EventState>;
   usage(query?: UsageQuery): Promise<Usage>;
   pricing(query?: OfCustomer): Promise<Pricing>;
+  budgets(
+    query?: OfCustomer & { amount_cents?: Cents; agent_id?: string; action?: string; model?: string },
+  ): Promise<BudgetList>;
   createWebhook(webhook: { url: string; events: string[]; customer_id?: string }): Promise<Webhook & { secret: string }>;
   webhooks(query?: OfCustomer): Promise<{ webhooks: Webhook[]; next_cursor: string | null }>;
   deleteWebhook(id: number, query?: OfCustomer): Promise<{ success: boolean; deleted_id: number }>;
@@ -356,6 +390,7 @@ export class RefusedError extends RevError {
   readonly requestId: string | null;
   readonly errors: Array<{ index: number; error: string }>;
   readonly outcome: Outcome | null;
+  readonly budget: Budget | null;
 }
 
 export const VERSION: string;

@@ -34,7 +34,7 @@ export class NoAnswerError extends RevError {}
 export class SignatureError extends RevError {}
 
 /** Rev, or a proxy on the way, said no, or answered what is no JSON object. `outcome`: where the
- * outcome stands that is the reason; `errors`: what is wrong with which event of a batch. */
+ * outcome stands that is the reason; `budget`: the budget that is; `errors`: what is wrong with which event of a batch. */
 export class RefusedError extends RevError {
   constructor(status, body, text, idempotencyKey) {
     super(`${status}${body.code ? ` ${body.code}` : ''}: ${body.error ?? text.slice(0, 200)}`, { idempotencyKey });
@@ -43,6 +43,7 @@ export class RefusedError extends RevError {
     this.requestId = body.request_id ?? null;
     this.errors = body.errors ?? [];
     this.outcome = body.outcome ?? null;
+    this.budget = body.budget ?? null;
   }
 }
 
@@ -108,6 +109,11 @@ export class Rev {
   /** What each action costs now. */
   async pricing(query) {
     return this.#call('GET', withQuery('/v1/pricing', query));
+  }
+
+  /** The budgets, with what is spent and left of each; `amount_cents`: whether so much more would fit. */
+  async budgets(query) {
+    return this.#call('GET', withQuery('/v1/budgets', query));
   }
 
   /** Make an endpoint; its `secret` is told by this answer alone. */

@@ -19,6 +19,7 @@ from tools.verify.outcome_model import OutcomeModels
 from tools.verify.price_model import PriceModel, PriceModels, Slot
 from tools.verify.row_values import BORROWED, ZERO, Row, add, event_id
 from tools.verify.sources import CannotRun, LedgerRows, RawLog, RawRecord, Selection, Span
+from tools.verify.spending_model import HISTORY, SpendingModels
 from tools.verify.void_rules import against
 
 CHUNK = 20_000
@@ -105,7 +106,10 @@ class Check:
             for price_model in await self._ledger.inherited(partition, span.first)
         ]
         self._check_inherited(partition, inherited)
-        return ShardModel(partition, keys, outcomes, PriceModels(inherited), configuration, began)
+        spending = await self._inherit_spending(partition, span.first)
+        return ShardModel(
+            partition, keys, outcomes, PriceModels(inherited), configuration, began=began, spending=spending
+        )
 
     async def _inherit(self, partition: int, first: int, outcomes: OutcomeModels) -> None:
         """Take in outcomes from before the log, whatever times are selected: a later verdict may close one."""
@@ -114,6 +118,16 @@ class Check:
             for difference in inherit(outcomes, row):
                 if self._selection.holds(row):
                     self._differ(difference)
+
+    async def _inherit_spending(self, partition: int, first: int) -> SpendingModels:
+        """Return what customers had set and spent before the log begins, as the ledger's rows say."""
+        spending = SpendingModels(partition, cut=True)
+        for customer in await self._ledger.limited(partition, first, HISTORY):
+            if self._selection.customer in (None, customer):
+                async for row in self._ledger.rows(partition, Span(0, first), Selection(customer)):
+                    originals = await self._ledger.originals([row]) if row["kind"] == "void" else {}
+                    spending.inherit(row, originals.get(row["original"]))
+        return spending
 
     def _check_inherited(self, partition: int, inherited: list[PriceModel]) -> None:
         """Check that before the log begins a slot had at most one price for each start: several only if scheduled."""

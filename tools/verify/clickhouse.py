@@ -112,6 +112,11 @@ class ClickHouseLedger:
         found = await self._all(f"SELECT DISTINCT {columns} FROM rev.entries WHERE {where}")
         return {int(id): int(start) for id, start in found}
 
+    async def limited(self, partition: int, first: int, types: Sequence[str]) -> list[str]:
+        where = f"raw_partition = {partition} AND raw_offset < {first} AND config_type IN {tuple(types)}"
+        found = await self._all(f"SELECT DISTINCT customer_id FROM rev.entries WHERE {where} ORDER BY customer_id")
+        return [customer for (customer,) in found]
+
     async def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
         columns = "customer_id, idempotency_key, toString(toUnixTimestamp64Milli(recorded_at)), test"
         where = (

@@ -8,7 +8,6 @@ money and is never remembered.
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from functools import partial
 from typing import Any, NamedTuple
 
 from schemas.limits import DAY
@@ -16,6 +15,7 @@ from schemas.outcome_terms import LEDGER_TERMS, PRICES, TERMS, Kind
 from tools.verify.key_model import Keys, Known, body_of
 from tools.verify.outcome_model import OutcomeModel, OutcomeModels, closing_price, opened_by
 from tools.verify.row_values import BORROWED, EMPTY, Row, canonical, event_id, iso, loads
+from tools.verify.spending_model import SpendingModels
 from tools.verify.void_rules import VoidAddress, void_row, void_shown, voidable
 
 RESERVED = "outcome_charge"
@@ -57,8 +57,8 @@ def nothing() -> None:
 class Lifecycle:
     """Outcomes of one partition. ``keys``: the namespaces shared with meter events."""
 
-    def __init__(self, partition: int, keys: Keys, outcomes: OutcomeModels) -> None:
-        self._partition, self._keys, self._outcomes = partition, keys, outcomes
+    def __init__(self, partition: int, keys: Keys, outcomes: OutcomeModels, spending: SpendingModels) -> None:
+        self._partition, self._keys, self._outcomes, self._spending = partition, keys, outcomes, spending
 
     def apply(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Option]:
         """Return what a command accepted ``at`` (ms) may have left; more than one option only if the body
@@ -115,11 +115,14 @@ class Lifecycle:
         if outcome is not None and not outcome.verdict and at < outcome.expires_at:
             row = self._closing(offset, at, outcome, verdict, command)
 
+            rows, spend = self._spent(row)
+
             def effect() -> None:
+                spend()
                 self._outcomes.put(outcome._replace(verdict=verdict, closed_by=row["event_id"]))
                 self._add_key(at, command, row["test"])
 
-            return Option([row], effect)
+            return Option(rows, effect)
         if outcome is not None and outcome.verdict == verdict:
             return Option([], nothing)
         closing = self._expiry(offset, at, outcome, command)
@@ -139,7 +142,21 @@ class Lifecycle:
             return Option([], nothing)
         row = self._closing(offset, at, outcome, "expired", command)
         closed = outcome._replace(verdict="expired", closed_by=row["event_id"])
-        return Option([row], partial(self._outcomes.put, closed))
+        rows, spend = self._spent(row)
+
+        def effect() -> None:
+            spend()
+            self._outcomes.put(closed)
+
+        return Option(rows, effect)
+
+    def _spent(self, row: Row) -> tuple[list[Row], Effect]:
+        """Return the rows that close an outcome, with notices of what its charge does to budgets, and that effect."""
+        if row["kind"] != "charge":
+            return [row], nothing
+        trial = self._spending.trial(row["customer_id"], row["test"])
+        trial.settle(row)
+        return [row, *trial.notices(row, 1)], trial.keep
 
     def _void(self, offset: int, at: int, command: Mapping[str, Any]) -> Option:
         whose = self._outcomes.voided(command["event_id"])
@@ -150,7 +167,11 @@ class Lifecycle:
             return Option([self._refusal(offset, at, 0, command)], nothing)
         row = {**self._plain(offset, at, 0, command), **void_row(command)}
         charge = command.get("charge", False)
-        effect = partial(self._outcomes.void, command["event_id"], command["customer_id"], charge=charge)
+
+        def effect() -> None:
+            self._outcomes.void(command["event_id"], command["customer_id"], charge=charge)
+            self._spending.void(command)
+
         return Option([{**row, "detail": void_shown(row)}], effect)
 
     def _find(self, command: Mapping[str, Any], target: str) -> OutcomeModel | None:

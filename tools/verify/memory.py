@@ -67,6 +67,10 @@ class MemoryLedger:
         details = [loads(row["detail"]) for row in self.all if row["config_type"] == "pricing.updated"]
         return {shown["id"]: _ms(shown["effective_at"]) for shown in details if "effective_at" in shown}
 
+    async def limited(self, partition: int, first: int, types: Sequence[str]) -> list[str]:
+        rows = self._of(partition)
+        return sorted({r["customer_id"] for r in rows if r["raw_offset"] < first and r["config_type"] in types})
+
     async def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
         for row in self._of(partition):
             old = row["kind"] in KEYED and row["raw_offset"] < first and row["recorded_at"] >= since

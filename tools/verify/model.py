@@ -18,6 +18,8 @@ from tools.verify.lifecycle import COMMANDS, RESERVED, Effect, Lifecycle, nothin
 from tools.verify.outcome_model import OutcomeModels
 from tools.verify.price_model import PriceModel, PriceModels
 from tools.verify.row_values import EMPTY, Row, canonical, event_id, loads, quantities_of
+from tools.verify.spending_model import COMMANDS as SPENDING_COMMANDS
+from tools.verify.spending_model import SpendingModels, SpendingTrial
 
 MAX_TOKENS = 10**12
 MAX_EVENTS = 1000
@@ -58,6 +60,7 @@ class ShardModel:
         price_models: PriceModels,
         configuration: Configuration,
         began: int = 0,
+        spending: SpendingModels | None = None,
     ) -> None:
         self.partition, self._keys, self._price_models, self._configuration = (
             partition,
@@ -65,7 +68,8 @@ class ShardModel:
             price_models,
             configuration,
         )
-        self._lifecycle = Lifecycle(partition, keys, outcomes)
+        self._spending = SpendingModels(partition) if spending is None else spending
+        self._lifecycle = Lifecycle(partition, keys, outcomes, self._spending)
         self._at = began
 
     def apply(self, offset: int, timestamp: int, key: bytes, value: bytes) -> ExpectedRows:
@@ -78,7 +82,7 @@ class ShardModel:
             return ExpectedRows(offset, self._at, ([],), problem="no command")
         if name == "meter":
             return self._meter(offset, key, command)
-        if name in COMMANDS:
+        if name in COMMANDS or name in SPENDING_COMMANDS:
             return self._outcome(offset, key, command)
         if name in ("price", "prices"):
             return self._install(offset, key, command.get("prices", [command]))
@@ -97,9 +101,10 @@ class ShardModel:
         return ExpectedRows(offset, self._at, None if rows is None else (rows,), events)
 
     def _outcome(self, offset: int, key: bytes, command: Mapping[str, Any]) -> ExpectedRows:
+        model = self._spending if command["command"] in SPENDING_COMMANDS else self._lifecycle
         if key != command["customer_id"].encode():
-            return self._expected(offset, self._lifecycle.misplaced(offset, self._at, command))
-        options = self._lifecycle.apply(offset, self._at, command)
+            return self._expected(offset, model.misplaced(offset, self._at, command))
+        options = model.apply(offset, self._at, command)
         if len(options) == 1:
             options[0].effect()
         rows = tuple(option.rows for option in options)
@@ -136,6 +141,7 @@ class ShardModel:
         charges: list[_Charge] = []
         within: dict[str, bytes] = {}
         refused, unsure = False, False
+        trial = self._spending.trial(command["customer_id"], command.get("test", False))
         for index, event in enumerate(events):
             name, body = event.get("idempotency_key"), b""
             if name is not None:
@@ -146,7 +152,7 @@ class ShardModel:
                     refused = refused or known not in (b"", body)
                     continue
             charge = self._charge(offset, index, command, event)
-            if charge is None:
+            if charge is None or not trial.charge(charge):
                 refused = True
                 continue
             charges.append(_Charge(charge, name, body))
@@ -155,7 +161,9 @@ class ShardModel:
         if refused:
             return self._expected(offset, self._refused(offset, command), len(events))
         rows = [charge.row for charge in charges]
-        charged = partial(self._add_key, self._at, command, charges)
+        if rows:
+            rows += trial.notices(rows[-1], len(events))
+        charged = partial(self._charged, self._at, command, charges, trial)
         if unsure:
             options = (rows, self._refused(offset, command))
             return ExpectedRows(offset, self._at, options, len(events), effects=(charged, nothing))
@@ -166,7 +174,8 @@ class ShardModel:
         known = self._keys.find(command["customer_id"], name, command.get("mode"))
         return known.body if known is not None and self._at - known.at < command["idempotency_window"] else None
 
-    def _add_key(self, at: int, command: Mapping[str, Any], charges: list[_Charge]) -> None:
+    def _charged(self, at: int, command: Mapping[str, Any], charges: list[_Charge], trial: SpendingTrial) -> None:
+        trial.keep()
         for charge in charges:
             if charge.key is not None:
                 known = Known(charge.body, at)

@@ -100,6 +100,10 @@ class LedgerRows(Protocol):
         """Return the starts (ms) of all prices that were ever scheduled, by id."""
         ...
 
+    async def limited(self, partition: int, first: int, types: Sequence[str]) -> list[str]:
+        """Return the customers with a row below a raw offset whose config type is one of ``types``."""
+        ...
+
     def old_keys(self, partition: int, first: int, since: int) -> AsyncIterator[OldKey]:
         """Return keys charged below a raw offset and accepted at or after ``since`` (ms)."""
         ...

@@ -13,7 +13,18 @@ from decimal import Decimal
 from typing import Any, Generic, TypeVar, Union
 from urllib.parse import quote, urlencode
 
-from .models import BatchResponse, Deleted, Event, MeterResponse, Outcome, Pricing, Usage, Webhook, WebhookList
+from .models import (
+    BatchResponse,
+    BudgetList,
+    Deleted,
+    Event,
+    MeterResponse,
+    Outcome,
+    Pricing,
+    Usage,
+    Webhook,
+    WebhookList,
+)
 from .writing import finite, instant, to_json
 
 T = TypeVar("T")
@@ -173,6 +184,30 @@ def usage(
 def pricing(*, customer_id: str | None = None) -> Call[Pricing]:
     """Return what each action costs now."""
     return _get("/v1/pricing", Pricing, {"customer_id": customer_id})
+
+
+def budgets(
+    *,
+    amount_cents: Cents | None = None,
+    agent_id: str | None = None,
+    action: str | None = None,
+    model: str | None = None,
+    customer_id: str | None = None,
+) -> Call[BudgetList]:
+    """Return the budgets, with what is spent and left of each.
+
+    ``amount_cents``: ask whether so much more would fit. ``agent_id``, ``action``, ``model``: only the budgets that
+    count an event with these labels, sent with this key.
+    """
+    amount = None if amount_cents is None else _cents("amount_cents", amount_cents)
+    query = {
+        "amount_cents": None if amount is None else str(amount),
+        "agent_id": agent_id,
+        "action": action,
+        "model": model,
+        "customer_id": customer_id,
+    }
+    return _get("/v1/budgets", BudgetList, query)
 
 
 def register_outcome(

@@ -6,6 +6,7 @@
     ├── RefusedError             Rev refused; also every status without a class of its own
     │   ├── InvalidRequestError  400, 405, 413, 415, 417
     │   ├── UnauthorizedError    401
+    │   ├── PaymentRequiredError 402
     │   ├── ForbiddenError       403
     │   ├── NotFoundError        404
     │   ├── ConflictError        409
@@ -21,7 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .models import BatchError, Outcome
+    from .models import BatchError, Budget, Outcome
 
 
 class RevError(Exception):
@@ -67,6 +68,7 @@ class RefusedError(RevError):
         request_id: str | None = None,
         errors: tuple[BatchError, ...] = (),
         outcome: Outcome | None = None,
+        budget: Budget | None = None,
         idempotency_key: str | None = None,
     ) -> None:
         super().__init__(message, idempotency_key=idempotency_key)
@@ -75,6 +77,7 @@ class RefusedError(RevError):
         self.request_id = request_id
         self.errors = errors
         self.outcome = outcome
+        self.budget = budget
 
     def __str__(self) -> str:
         name = f"{self.status} {self.code}" if self.code else str(self.status)
@@ -88,6 +91,10 @@ class InvalidRequestError(RefusedError):
 
 class UnauthorizedError(RefusedError):
     """The API key is missing, unknown or revoked."""
+
+
+class PaymentRequiredError(RefusedError):
+    """The event may not be charged: a hard budget has no room for it. ``budget`` is that budget."""
 
 
 class ForbiddenError(RefusedError):
@@ -119,6 +126,7 @@ class SignatureError(RevError, ValueError):
 _BY_STATUS = {
     400: InvalidRequestError,
     401: UnauthorizedError,
+    402: PaymentRequiredError,
     403: ForbiddenError,
     404: NotFoundError,
     405: InvalidRequestError,

@@ -117,6 +117,8 @@ class MeterResponse:
     replayed: bool = False
     test: bool = False
     warnings: tuple[str, ...] = ()
+    budgets_exceeded: tuple[int, ...] = ()
+    """Ids of the budgets whose limit the event exceeded."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ class BatchResult:
     outcome_id: Optional[str] = None
     status: str = "priced"
     replayed: bool = False
+    budgets_exceeded: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -286,6 +289,39 @@ class Outcome:
     test: bool = False
     warnings: tuple[str, ...] = ()
     replayed: bool = False
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A limit to what is charged, and what is spent of it.
+
+    ``scope``: ``agent``, ``action``, ``model`` or ``key``, with its ``value``, or ``all``. ``period``: ``day``,
+    ``month`` or ``total``. ``fits``: the amount that was asked about would stay within the limit.
+    """
+
+    id: int
+    customer_id: str
+    scope: str
+    value: str
+    period: str
+    limit_cents: Decimal
+    hard: bool
+    spent_cents: Decimal
+    left_cents: Decimal
+    created_at: datetime
+    period_start: Optional[datetime] = None
+    period_end: Optional[datetime] = None
+    test: bool = False
+    fits: Optional[bool] = None
+
+
+@dataclass(frozen=True)
+class BudgetList:
+    """The budgets, oldest first. ``fits``: every hard one would let the amount pass that was asked about."""
+
+    customer_id: str
+    budgets: tuple[Budget, ...]
+    fits: Optional[bool] = None
 
 
 @dataclass(frozen=True)

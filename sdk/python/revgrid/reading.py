@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .errors import InvalidAnswerError, RefusedError, class_of
-from .models import BatchError, Outcome
+from .models import BatchError, Budget, Outcome
 
 T = TypeVar("T")
 REPLAYED = "idempotent-replayed"
@@ -52,9 +52,10 @@ def refusal(answer: Answer, key: str | None = None) -> RefusedError:
         fields = _object(answer.body)
         errors = _value(tuple[BatchError, ...], fields.get("errors", []))
         outcome = _value(Outcome, fields["outcome"]) if fields.get("outcome") else None
+        budget = _value(Budget, fields["budget"]) if fields.get("budget") else None
         code, asked, message = (fields.get(name) for name in ("code", "request_id", "error"))
     except (ValueError, TypeError):  # not Rev's, such as a proxy's page; the status still counts
-        errors, outcome, code, asked, message = (), None, None, None, None
+        errors, outcome, budget, code, asked, message = (), None, None, None, None, None
     return class_of(answer.status)(
         str(message or answer.body[:SHOWN].decode("utf-8", "replace") or "the response gives no reason"),
         status=answer.status,
@@ -62,6 +63,7 @@ def refusal(answer: Answer, key: str | None = None) -> RefusedError:
         request_id=asked or answer.headers.get("x-request-id"),
         errors=errors,
         outcome=outcome,
+        budget=budget,
         idempotency_key=key,
     )
 

@@ -47,7 +47,7 @@ class Api:
 
     def __init__(self, session: aiohttp.ClientSession, run: dict[str, Any]) -> None:
         self.session, self.url, self.admin = session, str(run["http"]), str(run["admin_token"])
-        self.clickhouse, self.analyst = str(run["clickhouse"]), run["analyst"]
+        self.clickhouse, self.analyst, self.data = str(run["clickhouse"]), run["analyst"], str(run["data"])
 
     async def call(self, method: str, path: str, key: str, body: Any = None) -> tuple[int, Any]:
         """Status and answer."""

@@ -13,7 +13,7 @@ from tests.unit.deploy.tree import PACKAGES, ROOT, modules
 
 NAMED = (*PACKAGES, "bench")
 METAPHORS = """
-alarm alarms boundary budget bury carry condemned convoy desk dog draft feeding flight flights fly giving heart hungry
+alarm alarms boundary bury carry condemned convoy desk dog draft feeding flight flights fly giving heart hungry
 intake journal judge judgement keeping landed lane lanes letters lifeline memories misfit owe owed pace parcel recall
 recollect remember remembered rooms seat seats shelf standing starved stretch stretches tariff tariffs team tell telling
 told travel trouble troubles

@@ -160,6 +160,7 @@ ERRORS: list[tuple[int, type[revgrid.RefusedError]]] = [
     (403, revgrid.ForbiddenError),
     (404, revgrid.NotFoundError),
     (405, revgrid.InvalidRequestError),
+    (402, revgrid.PaymentRequiredError),
     (409, revgrid.ConflictError),
     (413, revgrid.InvalidRequestError),
     (415, revgrid.InvalidRequestError),
@@ -185,6 +186,15 @@ def test_each_status_has_its_error(status: int, kind: type[revgrid.RefusedError]
 def test_every_status_has_an_error(status: int) -> None:
     """5xx are UnavailableErrors, whatever a proxy makes up."""
     assert issubclass(class_of(status), revgrid.UnavailableError) == (status >= 500)
+
+
+def test_a_refusal_by_a_budget_has_the_budget() -> None:
+    fields = ("customer_id", "scope", "value", "period", "created_at")
+    budget = {"id": 7, **dict.fromkeys(fields, "2026-04-26T12:00:00.000Z"), "limit_cents": 10, "hard": True}
+    body = {"error": "e", "code": "budget_exceeded", "budget": {**budget, "spent_cents": 9, "left_cents": 1}}
+    error = refusal(answer(402, body))
+    assert isinstance(error, revgrid.PaymentRequiredError) and error.budget is not None
+    assert (error.budget.id, error.budget.left_cents) == (7, 1)
 
 
 def test_a_conflict_carries_the_current_state() -> None:

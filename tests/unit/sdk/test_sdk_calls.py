@@ -171,5 +171,9 @@ def test_queries_name_the_gateways_parameters() -> None:
         "events": ["*"],
         "customer_id": "c",
     }
+    asked = calls.budgets(amount_cents=Decimal("0.50"), agent_id="a")
+    assert (asked.path, asked.safe) == ("/v1/budgets?amount_cents=0.50&agent_id=a", True)
+    with pytest.raises(TypeError, match="amount_cents"):
+        calls.budgets(amount_cents=0.5)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="list"):
         calls.create_webhook(url="u", events="*")

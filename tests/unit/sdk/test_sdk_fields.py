@@ -13,7 +13,7 @@ from ingest.bodies import EventBody
 from ingest.reads import usage_responses as reads
 from ingest.reads.eventviews import EventShown
 from revgrid import models
-from schemas import meter_responses, objects, webhooks
+from schemas import meter_responses, objects, spending, webhooks
 
 TYPES = (Path(__file__).parents[3] / "sdk" / "js" / "index.d.ts").read_text()
 
@@ -39,6 +39,8 @@ SAME = [
     (posted.EffectivePrice, models.EffectivePrice, "EffectivePrice"),
     (posted.EffectivePrices, models.Pricing, "Pricing"),
     (objects.OutcomeObject, models.Outcome, "Outcome"),
+    (spending.BudgetObject, models.Budget, "Budget"),
+    (spending.BudgetList, models.BudgetList, "BudgetList"),
     (webhooks.WebhookObject, models.Webhook, "Webhook"),
 ]
 

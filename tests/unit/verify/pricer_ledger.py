@@ -152,6 +152,8 @@ def void_of(row: Row, wrong: str | None = None) -> Void:
         charge=closing != (wrong == "charge"),
         test=row["test"],
         import_id=row["import_id"] or None,
+        recorded_at=row["recorded_at"],
+        key_id=row["api_key_id"],
     )
 
 

@@ -1,6 +1,7 @@
 """The real pricer's ledger, on random logs, agrees with the model that knows nothing of it."""
 
 import json
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 from pricer import memory
 from schemas import commands
 from schemas.commands import (
+    CreateBudget,
     CreateKey,
     CreateWebhook,
+    DeleteBudget,
     DeletePrice,
     DeleteWebhook,
     EnsureCustomer,
@@ -23,6 +26,7 @@ from schemas.commands import (
     Mode,
     ProbeWebhook,
     Rates,
+    ReadBudgets,
     ReadOutcome,
     Register,
     ReplayWebhook,
@@ -254,7 +258,7 @@ STEPS = st.lists(
 @given(STEPS)
 async def test_the_pricer_and_the_model_agree_on_any_log(steps: list[tuple[Step, int]]) -> None:
     """Every row, amount, id, refusal and audit entry of a random log is what the model says."""
-    log = _written(steps)
+    log = written(steps)
     found, _ = await check(log, list(rows_of(log)))
     assert found == []
 
@@ -263,25 +267,31 @@ async def test_the_pricer_and_the_model_agree_on_any_log(steps: list[tuple[Step,
 @given(STEPS, st.integers(0, 30))
 async def test_they_agree_when_retention_has_taken_the_beginning(steps: list[tuple[Step, int]], gone: int) -> None:
     """What the model takes from the ledger instead is enough, wherever the log now begins."""
-    log = _written(steps)
+    log = written(steps)
     firsts = {partition: min(gone, len(shard)) for partition, shard in enumerate(log.raw)}
     found, _ = await check(log, list(rows_of(log)), firsts)
     assert found == []
 
 
-def _written(steps: list[tuple[Step, int]]) -> memory.MemoryShard:
+def written(
+    steps: Sequence[tuple[Any, int]],
+    other: Callable[[Any, memory.MemoryShard], commands.Command] | None = None,
+) -> memory.MemoryShard:
+    """The log that the steps leave; ``other`` makes the command of a step that is of no kind known here."""
     log = memory.MemoryShard()
     first = SetPrice("chat", Rates("0.5", "0.0003", "0.25"))
     for step, later in [(first, 1), *steps]:
         log.now += later
         command = _command(step, log)
+        if other is not None and command is not None and not isinstance(command, msgspec.Struct):
+            command = other(command, log)
         if command is not None:
             key = getattr(command, "customer_id", "") if isinstance(command, BY_CUSTOMER) else "_config"
             log.append(key.encode(), command)
     return log
 
 
-BY_CUSTOMER = (Meter, Register, Resolve, Expire, ReadOutcome, Void)
+BY_CUSTOMER = (Meter, Register, Resolve, Expire, ReadOutcome, Void, CreateBudget, DeleteBudget, ReadBudgets)
 
 
 def _command(step: Step, log: memory.MemoryShard) -> commands.Command | None:

@@ -1,0 +1,195 @@
+"""Commands about what a customer may spend: create, delete and read budgets.
+
+Pure. They go to the customer's shard, so that a budget holds from its record on. The gateway has checked the customer
+and the fields; the shard checks what it knows: its budgets and the request's idempotency key. That key is kept for
+ever, in the state: such requests are few, and one that is repeated years later must not be a new one.
+"""
+
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from pricer import budgets, idempotency
+from pricer.budgets import Change, RunningBudget
+from pricer.metering import CONFLICT, INVALID
+from schemas import entries, ids, objects, spending
+from schemas.commands import CreateBudget, DeleteBudget, EventLabels, ReadBudgets, Scope, Spend
+from schemas.entries import Entry, EntryRecord
+from schemas.money import MAX_EVENT, MoneyError, format_cents, parse_cents
+from schemas.replies import OutcomeReply, RefusedReply
+from schemas.spending import Budget, BudgetList, BudgetSlot, SpendingIndex
+from streams.types import Decision, InputRecord, StateView
+
+TOO_MANY = "too_many"
+CREATED, DELETED = "budget.created", "budget.deleted"
+
+
+class FirstReply(msgspec.Struct, frozen=True):
+    """What a request with an idempotency key was answered."""
+
+    body_hash: str
+    result: msgspec.Raw
+
+
+_decode_first = msgspec.json.Decoder(FirstReply).decode
+
+
+class SpendingRefused(Exception):
+    """The refusal of a command; only its entry is kept."""
+
+    def __init__(self, status: int, code: str, error: str) -> None:
+        super().__init__(error)
+        self.status, self.code, self.error = status, code, error
+
+
+class _Made(NamedTuple):
+    """What a command makes: its config entry and the state."""
+
+    type: str
+    result: msgspec.Raw
+    changes: list[Change]
+    test: bool
+
+
+def apply(command: Spend, record: InputRecord, shard: StateView) -> Decision:
+    """Decide one command."""
+    if isinstance(command, ReadBudgets):
+        return Decision(reply=OutcomeReply(_read(command, record, shard)))
+    try:
+        if isinstance(command, DeleteBudget):
+            made = _delete(command, record, shard)
+            return _decision(command, record, made, objects.deleted(command.id), 200)
+        key, hashed = command.idempotency_key, _hash(command)
+        if key is not None:
+            first = shard.get(spending.request_key(command.customer_id, command.test, key))
+            if first is not None:
+                return _repeat(first, key, hashed)
+        made = _create(command, record, shard)
+    except SpendingRefused as refused:
+        reply = RefusedReply(refused.status, refused.code, refused.error)
+        return Decision(entries=rejection(command, record, refused.error), reply=reply)
+    if key is not None:
+        stored = spending.encode(FirstReply(hashed, made.result))
+        made.changes.append((spending.request_key(command.customer_id, command.test, key), stored))
+    return _decision(command, record, made, made.result, 201)
+
+
+def rejection(command: Spend, record: InputRecord, reason: str) -> bytes | None:
+    """Return the entry record of a refused command; None for a read, which changes nothing."""
+    if isinstance(command, ReadBudgets):
+        return None
+    test = isinstance(command, CreateBudget) and command.test
+    tag = str(command.__struct_config__.tag)
+    entry = Entry("rejected", reason=reason, type=tag, actor=command.actor)
+    return entries.encode(EntryRecord(command.customer_id, record.offset, record.at, [entry], test=test))
+
+
+def _create(command: CreateBudget, record: InputRecord, shard: StateView) -> _Made:
+    customer_id, test = command.customer_id, command.test
+    _check_limit(command.limit)
+    index = _index(shard, customer_id, test)
+    slot = BudgetSlot(customer_id, test, command.scope, command.value)
+    stored = shard.get(slot.key())
+    there = () if stored is None else spending.decode_budgets(stored)
+    if sum(index.budgets.values()) >= spending.MAX_BUDGETS:
+        raise SpendingRefused(409, TOO_MANY, f"a customer may have at most {spending.MAX_BUDGETS} budgets; delete one")
+    if len(there) >= spending.MAX_SLOT:
+        error = f"a scope and value may have at most {spending.MAX_SLOT} budgets; delete one"
+        raise SpendingRefused(409, TOO_MANY, error)
+    id = ids.event_id(record.partition, record.offset)
+    budget = Budget(id, command.period, command.limit, command.hard, record.at)
+    counts = {**index.budgets, command.scope: index.budgets.get(command.scope, 0) + 1}
+    changes: list[Change] = [
+        (slot.key(), spending.encode([*there, budget])),
+        (spending.index_key(customer_id, test), spending.encode(replace(index, budgets=counts))),
+    ]
+    return _Made(CREATED, _shown(RunningBudget(slot, budget, record.at), record.at), changes, test)
+
+
+def _delete(command: DeleteBudget, record: InputRecord, shard: StateView) -> _Made:
+    found = budgets.all_budgets(shard, command.customer_id, None, record.at)
+    gone = next((one for one in found if one.budget.id == command.id), None)
+    if gone is None:
+        raise SpendingRefused(404, "not_found", f"no budget {command.id}")
+    slot = gone.slot
+    stored = shard.get(slot.key())
+    assert stored is not None
+    rest = [one for one in spending.decode_budgets(stored) if one.id != command.id]
+    index = _index(shard, slot.customer_id, slot.test)
+    counts = {**index.budgets, slot.scope: index.budgets[slot.scope] - 1}
+    left = replace(index, budgets={scope: count for scope, count in counts.items() if count})
+    changes: list[Change] = [
+        (slot.key(), spending.encode(rest) if rest else None),
+        (
+            spending.index_key(slot.customer_id, slot.test),
+            None if left == SpendingIndex() else spending.encode(left),
+        ),
+    ]
+    return _Made(DELETED, _shown(gone, record.at), changes, slot.test)
+
+
+def _read(command: ReadBudgets, record: InputRecord, shard: StateView) -> msgspec.Raw:
+    test = None if command.mode is None else command.mode == "test"
+    found = budgets.all_budgets(shard, command.customer_id, test, record.at)
+    if command.event is not None:
+        found = budgets.applying(found, _values(command.event, command.api_key_id))
+    amount = None if command.amount is None else parse_cents(command.amount)
+    listed = BudgetList(command.customer_id, [one.shown(record.at, amount) for one in found])
+    if amount is not None:
+        fits = all(one.fits(amount) for one in found if one.budget.hard)
+        listed = replace(listed, fits=fits)
+    return msgspec.Raw(spending.encode(listed))
+
+
+def _values(event: EventLabels, api_key_id: int) -> dict[Scope, str | None]:
+    return {
+        "agent": event.agent_id,
+        "action": event.action,
+        "model": event.model,
+        "key": str(api_key_id),
+        "all": "",
+    }
+
+
+def _decision(
+    command: CreateBudget | DeleteBudget, record: InputRecord, made: _Made, reply: msgspec.Raw, status: int
+) -> Decision:
+    entry = Entry("config", type=made.type, actor=command.actor, detail=made.result)
+    written = EntryRecord(command.customer_id, record.offset, record.at, [entry], test=made.test)
+    return Decision(
+        entries=entries.encode(written), changes=tuple(made.changes), reply=OutcomeReply(reply, status=status)
+    )
+
+
+def _repeat(stored: bytes, key: str, hashed: str) -> Decision:
+    first = _decode_first(stored)
+    if first.body_hash != hashed:
+        raise SpendingRefused(409, CONFLICT, idempotency.conflict(key))
+    return Decision(reply=OutcomeReply(first.result, status=201, replayed=True))
+
+
+def _hash(command: CreateBudget) -> str:
+    """Return a hash of everything but the key and who asks."""
+    body = msgspec.json.encode(replace(command, idempotency_key=None, actor=""))
+    return blake2b(body, digest_size=16).hexdigest()
+
+
+def _check_limit(text: str) -> None:
+    """Check what only a gateway writes."""
+    try:
+        pico = parse_cents(text)
+    except MoneyError as error:
+        raise SpendingRefused(400, INVALID, f"limit_cents: {error}") from None
+    if not 0 <= pico <= MAX_EVENT or format_cents(pico) != text:
+        raise SpendingRefused(400, INVALID, f"limit_cents must be canonical text of 0 to {format_cents(MAX_EVENT)}")
+
+
+def _index(shard: StateView, customer_id: str, test: bool) -> SpendingIndex:
+    stored = shard.get(spending.index_key(customer_id, test))
+    return SpendingIndex() if stored is None else spending.decode_index(stored)
+
+
+def _shown(budget: RunningBudget, at: int) -> msgspec.Raw:
+    return msgspec.Raw(spending.encode(budget.shown(at)))

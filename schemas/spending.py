@@ -1,0 +1,187 @@
+"""Budgets of a customer: their state in the customer's shard, and as the API shows them. Pure.
+
+Money in the state is decimal text in cents, times are milliseconds UTC. Test and live each have their own budgets.
+"""
+
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from schemas.commands import BudgetPeriod, Scope
+from schemas.limits import DAY
+from schemas.money import format_cents, parse_cents
+from schemas.months import month_of, month_range
+from schemas.objects import Number, iso, number
+from schemas.state import SEPARATOR, namespace
+
+MAX_BUDGETS = 1000
+"""Budgets of one customer and mode."""
+MAX_SLOT = 10
+"""Budgets of one customer and mode with the same scope and value."""
+
+
+class Subject(NamedTuple):
+    """What an amount is spent on, as the budgets see it: the labels of an entry."""
+
+    agent_id: str
+    action: str
+    model: str | None
+    api_key_id: int
+
+    def value(self, scope: Scope) -> str | None:
+        """Return the value that a budget of this scope must have to count the amount; None if none can."""
+        match scope:
+            case "agent":
+                return self.agent_id
+            case "action":
+                return self.action
+            case "model":
+                return self.model
+            case "key":
+                return str(self.api_key_id)
+            case _:
+                return ""
+
+
+class SpendingIndex(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a customer has in one mode, so that an event of one without budgets reads nothing else.
+
+    ``budgets``: how many of each scope.
+    """
+
+    budgets: dict[Scope, int] = {}
+
+
+class Budget(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A budget and what was spent in its latest period with an amount."""
+
+    id: int
+    """The event id of the command that made it."""
+    period: BudgetPeriod
+    limit: str
+    hard: bool
+    created_at: int
+    start: int = 0
+    """Start of the period that ``spent`` is of; 0 for ``total``."""
+    spent: str = "0"
+    notified: int = 0
+    """The highest percentage of the limit that a notice of this period gave; OVER beyond the limit."""
+
+
+class BudgetObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A budget.
+
+    ``value``: the agent, action, model or key id that it is for, empty for ``all``. ``fits``: a given amount would fit.
+    """
+
+    id: int
+    customer_id: str
+    scope: Scope
+    value: str
+    period: BudgetPeriod
+    limit_cents: Number
+    hard: bool
+    spent_cents: Number
+    left_cents: Number
+    """0 when more than the limit is spent."""
+    period_start: str | None
+    """None for ``total``, as period_end."""
+    period_end: str | None
+    created_at: str
+    test: bool
+    fits: bool | UnsetType = UNSET
+
+
+class BudgetNotice(BudgetObject, frozen=True, kw_only=True):
+    """A budget that reached a threshold with the entry ``event_id``."""
+
+    threshold_percent: int
+    event_id: int
+
+
+class BudgetList(msgspec.Struct, frozen=True):
+    """The budgets of a customer, by id. ``fits``: every hard one of them would let a given amount pass."""
+
+    customer_id: str
+    budgets: list[BudgetObject]
+    fits: Annotated[bool | UnsetType, Meta(description="Present with amount_cents.")] = UNSET
+
+
+class BudgetSlot(NamedTuple):
+    """The budgets of one scope and value."""
+
+    customer_id: str
+    test: bool
+    scope: Scope
+    value: str
+
+    def key(self) -> bytes:
+        """Return the key of their list in the shard's state."""
+        return budget_prefix(self.customer_id, self.test) + self.scope.encode() + SEPARATOR + self.value.encode()
+
+
+def index_key(customer_id: str, test: bool) -> bytes:
+    """Return the key of a customer's SpendingIndex."""
+    return b"spending/" + namespace(customer_id, test)
+
+
+def request_key(customer_id: str, test: bool, key: str) -> bytes:
+    """Return the key of the first reply to an administrator's request with this idempotency key."""
+    return b"spending-request/" + namespace(customer_id, test) + key.encode()
+
+
+def budget_prefix(customer_id: str, test: bool) -> bytes:
+    """Return the prefix of the budgets of one mode. That of live is also one of test."""
+    return b"budget/" + namespace(customer_id, test)
+
+
+def slot_of(customer_id: str, key: bytes) -> BudgetSlot:
+    """Return the slot of a key of a customer's budgets."""
+    rest = key.removeprefix(budget_prefix(customer_id, False))
+    test = rest.startswith(SEPARATOR)
+    scope, _, value = rest.removeprefix(SEPARATOR).partition(SEPARATOR)
+    return BudgetSlot(customer_id, test, msgspec.convert(scope.decode(), Scope), value.decode())
+
+
+def period_start(period: BudgetPeriod, at: int) -> int:
+    """Return the start of the calendar day or month (UTC) of a time in ms; 0 for ``total``."""
+    if period == "day":
+        return at - at % DAY
+    return month_range(month_of(at)).start if period == "month" else 0
+
+
+def period_end(period: BudgetPeriod, start: int) -> int | None:
+    """Return the start of the next period; None for ``total``."""
+    if period == "day":
+        return start + DAY
+    return month_range(month_of(start)).end if period == "month" else None
+
+
+def budget_shown(slot: BudgetSlot, budget: Budget, at: int, spent: int, amount: int | None = None) -> BudgetObject:
+    """Return a budget at the accepted time ``at`` with ``spent`` pico-cents in its period; ``amount``: would it fit."""
+    start = period_start(budget.period, at)
+    end = period_end(budget.period, start)
+    limit = parse_cents(budget.limit)
+    return BudgetObject(
+        id=budget.id,
+        customer_id=slot.customer_id,
+        scope=slot.scope,
+        value=slot.value,
+        period=budget.period,
+        limit_cents=number(budget.limit),
+        hard=budget.hard,
+        spent_cents=number(format_cents(spent)),
+        left_cents=number(format_cents(max(limit - spent, 0))),
+        period_start=None if end is None else iso(start),
+        period_end=None if end is None else iso(end),
+        created_at=iso(budget.created_at),
+        test=slot.test,
+        fits=UNSET if amount is None else amount == 0 or spent + amount <= limit,
+    )
+
+
+encode = msgspec.json.Encoder().encode
+decode_index = msgspec.json.Decoder(SpendingIndex).decode
+decode_budgets = msgspec.json.Decoder(tuple[Budget, ...]).decode
+decode_budget_object = msgspec.json.Decoder(BudgetObject).decode

@@ -1,0 +1,218 @@
+"""Model of what customers may spend: the commands that set it, and what charges and voids do to it. Pure."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from typing import Any, NamedTuple
+
+from tools.verify.budget_model import MAX_LIMIT, NOTICES, BudgetModel, BudgetModels, begin_of
+from tools.verify.row_values import EMPTY, Row, canonical, event_id, loads
+
+COMMANDS = ("budget.create", "budget.delete", "budget.read")
+HISTORY = ("budget.created", "budget.deleted")
+"""Types of the config rows from which a model without the log's beginning takes what was set."""
+Owner = tuple[str, bool]
+"""Customer and whether it is test mode."""
+
+
+class SpendingOption(NamedTuple):
+    """Rows that a command may have left, and their effect on later commands."""
+
+    rows: list[Row]
+    effect: Callable[[], None]
+
+
+class SpendingTrial:
+    """One command tried on what a customer may spend; ``keep`` makes it true."""
+
+    def __init__(self, models: "SpendingModels", owner: Owner) -> None:
+        self._models, self._owner = models, owner
+        self._budgets = models.budgets(owner).copy()
+
+    def charge(self, row: Row) -> bool:
+        """Charge an event's row; False if it must be refused."""
+        allowed = self._budgets.allow(row)
+        if allowed:
+            self._budgets.spend(row)
+        return allowed
+
+    def settle(self, row: Row) -> None:
+        """Charge the row of an outcome's end, whatever is left."""
+        self._budgets.spend(row)
+
+    def notices(self, last: Row, index: int) -> list[Row]:
+        """Return the rows that follow the last charged one, from an index on."""
+        same = ("customer_id", "api_key_id", "test", "import_id", "recorded_at", "raw_partition", "raw_offset")
+        made = []
+        for place, own in enumerate(self._budgets.notices(last, index), index):
+            address = {"event_id": event_id(last["raw_partition"], last["raw_offset"], place), "raw_index": place}
+            base = {name: last[name] for name in same}
+            made.append({**EMPTY, **base, **address, "event_time": last["recorded_at"], **own})
+        return made
+
+    def keep(self) -> None:
+        self._models.put(self._owner, self._budgets)
+
+
+class SpendingModels:
+    """What the customers of one partition may spend. ``cut``: the log's beginning is gone, and with it which requests
+    were made with which idempotency keys."""
+
+    def __init__(self, partition: int, cut: bool = False) -> None:
+        self._partition, self._cut = partition, cut
+        self._budgets: dict[Owner, BudgetModels] = defaultdict(BudgetModels)
+        self._requests: dict[tuple[Owner, str], str] = {}
+
+    def budgets(self, owner: Owner) -> BudgetModels:
+        return self._budgets[owner] if owner in self._budgets else BudgetModels()
+
+    def put(self, owner: Owner, budgets: BudgetModels) -> None:
+        self._budgets[owner] = budgets
+
+    def trial(self, customer: str, test: bool) -> SpendingTrial:
+        """Return a trial of one command of a customer and mode."""
+        return SpendingTrial(self, (customer, test))
+
+    def apply(self, offset: int, at: int, command: Mapping[str, Any]) -> list[SpendingOption]:
+        """Return what a command accepted ``at`` (ms) may have left; two options only if its key may be older than the
+        log."""
+        if command["command"] == "budget.read":
+            return [SpendingOption([], _nothing)]
+        if command["command"] == "budget.delete":
+            return [self._delete(offset, at, command)]
+        owner, key = (command["customer_id"], command.get("test", False)), command.get("idempotency_key")
+        body = canonical({name: command[name] for name in command if name not in ("idempotency_key", "actor")})
+        known = None if key is None else self._requests.get((owner, key))
+        if known is not None:
+            return [SpendingOption([], _nothing)] if known == body else [self._refused(offset, at, command, owner[1])]
+        made = self._create(offset, at, command, owner)
+        if key is None or made.effect is _nothing:
+            return [made]
+
+        def effect() -> None:
+            made.effect()
+            self._requests[owner, key] = body
+
+        options = [SpendingOption(made.rows, effect)]
+        return [*options, SpendingOption([], _nothing)] if self._cut else options
+
+    def void(self, command: Mapping[str, Any]) -> None:
+        """Give back what an entry spent that a void takes back."""
+        event = command["event"]
+        self._give_back(
+            {
+                "customer_id": command["customer_id"],
+                "test": command.get("test", False),
+                "agent_id": event["agent_id"],
+                "action": event["action"],
+                "model": event.get("model") or "",
+                "api_key_id": command.get("key_id", 0),
+                "event_id": command["event_id"],
+                "recorded_at": command.get("recorded_at", 0),
+                "total_cents": Decimal(command["total"]),
+            }
+        )
+
+    def inherit(self, row: Row, original: Row | None) -> None:
+        """Take in the next row from before the log begins; ``original``: what a void's row takes back."""
+        owner = row["customer_id"], row["test"]
+        if row["kind"] == "void" and original is not None:
+            self._give_back(original)
+        elif row["kind"] in ("event", "charge") and owner in self._budgets:
+            self._budgets[owner].spend(row)
+        elif row["config_type"] in NOTICES and owner in self._budgets:
+            self._budgets[owner].noticed(row)
+        elif row["config_type"] == "budget.created":
+            made = loads(row["detail"])
+            limit = Decimal(str(made["limit_cents"]).removeprefix("\0"))
+            self._add(owner, _budget(owner, made["id"], made, limit, row["recorded_at"]))
+        elif row["config_type"] == "budget.deleted" and owner in self._budgets:
+            self._budgets[owner].remove(loads(row["detail"])["id"])
+
+    def misplaced(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Row]:
+        """Return the rows of a command that has another key than its customer's."""
+        if command["command"] == "budget.read":
+            return []
+        return self._refused(offset, at, command, command.get("test", False)).rows
+
+    def _create(self, offset: int, at: int, command: Mapping[str, Any], owner: Owner) -> SpendingOption:
+        limit = _amount(command["limit"])
+        value = command.get("value", "")
+        if limit is None or self.budgets(owner).is_full(command["scope"], value):
+            return self._refused(offset, at, command, owner[1])
+        id = event_id(self._partition, offset, 0)
+        made = _budget(owner, id, {**command, "value": value}, limit, at)
+        row = self._config(offset, at, command, owner[1], "budget.created", made.shown())
+        return SpendingOption([row], partial(self._add, owner, made))
+
+    def _add(self, owner: Owner, budget: BudgetModel) -> None:
+        self._budgets[owner].known[budget.id] = budget
+
+    def _delete(self, offset: int, at: int, command: Mapping[str, Any]) -> SpendingOption:
+        for test in (False, True):
+            owner = command["customer_id"], test
+            found = self.budgets(owner).known.get(command["id"])
+            if found is not None:
+                row = self._config(offset, at, command, test, "budget.deleted", found.at(at).shown())
+                return SpendingOption([row], partial(self._budgets[owner].remove, command["id"]))
+        return self._refused(offset, at, command, False)
+
+    def _give_back(self, row: Row) -> None:
+        owner = row["customer_id"], row["test"]
+        if owner in self._budgets:
+            self._budgets[owner].give_back(row)
+
+    def _config(
+        self, offset: int, at: int, command: Mapping[str, Any], test: bool, type: str, detail: Mapping[str, Any]
+    ) -> Row:
+        row = self._plain(offset, at, command, test)
+        return {**row, "kind": "config", "config_type": type, "detail": detail}
+
+    def _refused(self, offset: int, at: int, command: Mapping[str, Any], test: bool) -> SpendingOption:
+        row = {**self._plain(offset, at, command, test), "kind": "rejected", "config_type": command["command"]}
+        return SpendingOption([row], _nothing)
+
+    def _plain(self, offset: int, at: int, command: Mapping[str, Any], test: bool) -> Row:
+        return {
+            **EMPTY,
+            "event_id": event_id(self._partition, offset, 0),
+            "raw_partition": self._partition,
+            "raw_offset": offset,
+            "customer_id": command["customer_id"],
+            "test": test,
+            "actor": command.get("actor", "admin"),
+            "event_time": at,
+            "recorded_at": at,
+        }
+
+
+def _budget(owner: Owner, id: int, made: Mapping[str, Any], limit: Decimal, at: int) -> BudgetModel:
+    return BudgetModel(
+        id=id,
+        customer=owner[0],
+        test=owner[1],
+        scope=made["scope"],
+        value=made["value"],
+        period=made["period"],
+        limit=limit,
+        hard=made["hard"],
+        created=at,
+        begin=begin_of(made["period"], at),
+    )
+
+
+def _nothing() -> None:
+    """Do nothing: the effect of a repeat, a read or a refusal."""
+
+
+def _amount(text: str) -> Decimal | None:
+    """Return an amount in the one way in which it may be written, from 0 to MAX_LIMIT; None for another text."""
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        return None
+    plain = f"{amount:f}"
+    canonical_text = plain.rstrip("0").rstrip(".") if "." in plain else plain
+    decimals = len(plain.partition(".")[2])
+    return amount if 0 <= amount <= MAX_LIMIT and decimals <= 12 and text == canonical_text else None
