@@ -5,7 +5,7 @@ from aiohttp import web
 from ingest import admin, metering, openapi, outcomes, probes, webhooks
 from ingest.context import Context
 from ingest.middleware import error_middleware
-from ingest.reads import event_lookup, import_lists
+from ingest.reads import event_lookup, import_lists, own_key
 from ingest.reads import handlers as reads
 from ingest.routing import Route
 from ingest.shedding import Shedder
@@ -22,6 +22,7 @@ def table(context: Context, shedder: Shedder) -> list[Route]:
         *reads.routes(context),
         *event_lookup.routes(context),
         *import_lists.routes(context),
+        *own_key.routes(context),
         *admin.routes(context),
         *probes.routes(context, shedder),
     ]

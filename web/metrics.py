@@ -13,6 +13,9 @@ REQUESTS = Histogram(
 BUGS = Counter("rev_web_unexpected_errors_total", "Requests answered 500; each is a bug, its traceback is in the log.")
 SIGNUPS = Counter("rev_web_signups_total", "Sign-up attempts that were not refused as invalid, by result.", ["result"])
 LOGINS = Counter("rev_web_logins_total", "Login attempts, by result.", ["result"])
+PORTAL_LOGINS = Counter(
+    "rev_web_portal_logins_total", "Attempts to sign in to the customer portal, by result.", ["result"]
+)
 
 
 @cache

@@ -22,6 +22,7 @@ from warehouse.activity import open_activity
 from warehouse.dashboard import open_dashboard
 from warehouse.queries import open_reads
 from warehouse.replay import open_replay
+from warehouse.webhook_health import open_webhook_health
 from web.application import application
 from web.attempt_limits import LOGINS, SIGNUPS, AttemptLimits
 from web.default_prices import DefaultPrices
@@ -70,7 +71,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
-        parts = (site.reads, site.ledger, site.accounts, site.activity, site.replay, site.api)
+        parts = (site.reads, site.ledger, site.accounts, site.activity, site.replay, site.webhooks, site.api)
         await asyncio.gather(*(part.close() for part in parts))
 
 
@@ -92,8 +93,10 @@ def make_site(settings: Settings) -> WebSite:
         api=api,
         prices=DefaultPrices(api, clock),
         replay=open_replay(settings),
+        webhooks=open_webhook_health(settings),
         signer=SessionSigner(key, clock, secrets.token_hex),
         limits=AttemptLimits(LOGINS, time.monotonic),
+        portal_limits=AttemptLimits(LOGINS, time.monotonic),
         signups=AttemptLimits(SIGNUPS, time.monotonic),
         files=files,
         templates=Templates(files),

@@ -10,6 +10,7 @@ from warehouse.activity import ActivityReads
 from warehouse.dashboard import DashboardReads
 from warehouse.queries import Reads
 from warehouse.replay import ReplayReads
+from warehouse.webhook_health import WebhookHealthReads
 from web.attempt_limits import AttemptLimits
 from web.default_prices import DefaultPrices
 from web.documents import Documents
@@ -29,11 +30,14 @@ class WebSite:
     accounts: AccountReads
     activity: ActivityReads
     replay: ReplayReads
+    webhooks: WebhookHealthReads
     api: GatewayApi
     prices: DefaultPrices
     signer: SessionSigner
     limits: AttemptLimits
-    """Of logins."""
+    """Of the owner's logins."""
+    portal_limits: AttemptLimits
+    """Of logins to the portal, so that these lock no owner out."""
     signups: AttemptLimits
     files: StaticFiles
     templates: Templates

@@ -27,6 +27,8 @@ INFORMATIVE = {
     "rev_ingest_events_total",
     "rev_ingest_request_seconds",
     "rev_web_request_seconds",
+    # a key is 160 random bits, so nobody guesses one
+    "rev_web_portal_logins_total",
     "rev_shard_records_total",
     "rev_transaction_seconds",
     "rev_ledger_rows_total",

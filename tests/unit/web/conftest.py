@@ -28,6 +28,7 @@ from warehouse.memory import MemoryReads
 from warehouse.replay import RegisteredRow, Replayed, ReplayQuery
 from warehouse.rows import EventRow
 from warehouse.time_range import TimeRange
+from warehouse.webhook_health import HealthRow
 from web.application import application
 from web.attempt_limits import LOGINS, SIGNUPS, AttemptLimits
 from web.default_prices import DefaultPrices
@@ -181,7 +182,7 @@ class FakeGateway(GatewayApi):
         self.refusal: Refusal | None = None
         self.asked: list[tuple[str, str, Any]] = []
 
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
+    async def call(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
         self.asked.append((method, path, body))
         if method == "POST":
             if self.refusal is not None:
@@ -216,6 +217,19 @@ class FakeReplay:
         self.error = ReadsUnavailable("replay")
 
 
+class FakeWebhooks:
+    """WebhookHealthReads over rows that a test sets."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, HealthRow] = {}
+
+    async def health(self, webhooks: Collection[int], since: int) -> dict[int, HealthRow]:
+        return {id: row for id, row in self.rows.items() if id in webhooks}
+
+    async def close(self) -> None:
+        self.rows = {}
+
+
 class Server:
     """A running `rev web` and a browser without cookies of its own."""
 
@@ -228,6 +242,7 @@ class Server:
         self.accounts = FakeAccounts()
         self.activity = FakeActivity()
         self.replay = FakeReplay()
+        self.webhooks = FakeWebhooks()
         self._tokens = 0
         files = StaticFiles()
         self.signer = SessionSigner(b"key", lambda: self.now, self._token)
@@ -242,8 +257,10 @@ class Server:
             api=real if "REV_GATEWAY_URL" in env else self.gateway,
             prices=DefaultPrices(self.gateway, lambda: self.now),
             replay=self.replay,
+            webhooks=self.webhooks,
             signer=self.signer,
             limits=AttemptLimits(LOGINS, lambda: self.monotonic),
+            portal_limits=AttemptLimits(LOGINS, lambda: self.monotonic),
             signups=AttemptLimits(SIGNUPS, lambda: self.monotonic),
             files=files,
             templates=Templates(files),
