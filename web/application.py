@@ -36,6 +36,7 @@ from web.pages import (
     replay_page,
     signup_page,
     static_routes,
+    system_page,
     webhooks_page,
 )
 from web.portal_access import portal_user
@@ -87,6 +88,7 @@ def table() -> list[WebRoute]:
         *events_page.routes(),
         *outcomes_page.routes(),
         *webhooks_page.routes(),
+        *system_page.routes(),
         *replay_page.routes(),
         *login_page.routes(),
         *portal_login_page.routes(),

@@ -23,6 +23,7 @@ DESTINATIONS = (
     Destination("Replay", "/replay", "replay"),
     Destination("API keys", "/keys", "key"),
     Destination("Audit", "/audit", "audit"),
+    Destination("System", "/system", "system"),
 )
 REFERENCES = (Destination("Docs", "/docs", "docs"), Destination("API description", "/openapi.json", "code"))
 """Links below the others."""

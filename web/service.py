@@ -28,6 +28,7 @@ from web.attempt_limits import LOGINS, SIGNUPS, AttemptLimits
 from web.default_prices import DefaultPrices
 from web.documents import Documents
 from web.gateway_api import GatewayApi
+from web.service_probes import ServiceProbes
 from web.session_cookie import SessionSigner, signing_key
 from web.site import WebSite
 from web.static_files import StaticFiles
@@ -71,7 +72,8 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
-        parts = (site.reads, site.ledger, site.accounts, site.activity, site.replay, site.webhooks, site.api)
+        reads = (site.reads, site.ledger, site.accounts, site.activity, site.replay, site.webhooks)
+        parts = (*reads, site.probes, site.api)
         await asyncio.gather(*(part.close() for part in parts))
 
 
@@ -94,6 +96,8 @@ def make_site(settings: Settings) -> WebSite:
         prices=DefaultPrices(api, clock),
         replay=open_replay(settings),
         webhooks=open_webhook_health(settings),
+        probes=ServiceProbes(),
+        observations={},
         signer=SessionSigner(key, clock, secrets.token_hex),
         limits=AttemptLimits(LOGINS, time.monotonic),
         portal_limits=AttemptLimits(LOGINS, time.monotonic),

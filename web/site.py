@@ -15,9 +15,11 @@ from web.attempt_limits import AttemptLimits
 from web.default_prices import DefaultPrices
 from web.documents import Documents
 from web.gateway_api import GatewayApi
+from web.service_probes import ServiceAddress, ServiceProbes
 from web.session_cookie import SessionSigner
 from web.static_files import StaticFiles
 from web.templating import Templates
+from web.views.system_view import Observation
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class WebSite:
     activity: ActivityReads
     replay: ReplayReads
     webhooks: WebhookHealthReads
+    probes: ServiceProbes
+    observations: dict[ServiceAddress, Observation]
+    """What the services' counters were at the last look at the system page."""
     api: GatewayApi
     prices: DefaultPrices
     signer: SessionSigner

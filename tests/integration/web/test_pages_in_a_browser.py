@@ -39,6 +39,7 @@ PAGES = {
     "outcome": "/outcomes/{outcome}",
     "webhooks": "/webhooks",
     "webhook": "/webhooks/{webhook}",
+    "system": "/system",
 }
 PORTAL_PAGES = {
     "portal": "/portal",

@@ -34,6 +34,7 @@ from web.attempt_limits import LOGINS, SIGNUPS, AttemptLimits
 from web.default_prices import DefaultPrices
 from web.documents import Documents
 from web.gateway_api import GatewayApi
+from web.service_probes import Probed, ServiceAddress, ServiceProbes
 from web.session_cookie import SessionSigner
 from web.site import WebSite
 from web.static_files import StaticFiles
@@ -230,6 +231,18 @@ class FakeWebhooks:
         self.rows = {}
 
 
+class FakeProbes(ServiceProbes):
+    """What each service says, as a test sets it; away until then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.says: dict[str, tuple[bool, list[str], str]] = {}
+
+    async def probe(self, instances: list[ServiceAddress]) -> list[Probed]:
+        away = (None, ["refused"], "")
+        return [Probed(one, *self.says.get(one.service, away)) for one in instances]
+
+
 class Server:
     """A running `rev web` and a browser without cookies of its own."""
 
@@ -243,6 +256,7 @@ class Server:
         self.activity = FakeActivity()
         self.replay = FakeReplay()
         self.webhooks = FakeWebhooks()
+        self.probes = FakeProbes()
         self._tokens = 0
         files = StaticFiles()
         self.signer = SessionSigner(b"key", lambda: self.now, self._token)
@@ -258,6 +272,8 @@ class Server:
             prices=DefaultPrices(self.gateway, lambda: self.now),
             replay=self.replay,
             webhooks=self.webhooks,
+            probes=self.probes,
+            observations={},
             signer=self.signer,
             limits=AttemptLimits(LOGINS, lambda: self.monotonic),
             portal_limits=AttemptLimits(LOGINS, lambda: self.monotonic),
