@@ -5,6 +5,7 @@ or JSON, and sets the security headers. A handler cannot forget any of it.
 """
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -24,6 +25,7 @@ from web.pages import (
     events_page,
     keys_page,
     landing_page,
+    live_page,
     login_page,
     outcomes_page,
     overview_page,
@@ -79,6 +81,7 @@ def table() -> list[WebRoute]:
         *docs_pages.routes(),
         *signup_page.routes(),
         *overview_page.routes(),
+        *live_page.routes(),
         *customers_page.routes(),
         *portal_link_page.routes(),
         *prices_page.routes(),
@@ -104,9 +107,17 @@ def application(site: WebSite) -> web.Application:
     """Return `rev web` as an aiohttp application."""
     app = web.Application(middlewares=[_middleware(site)], client_max_size=MAX_FORM)
     app.on_response_prepare.append(_set_headers)
+    app.on_shutdown.append(_ending_streams(site))
     for route in table():
         app.router.add_route(route.method, route.path, _admitting(site, route))
     return app
+
+
+def _ending_streams(site: WebSite) -> Callable[[web.Application], Awaitable[None]]:
+    async def end(_: web.Application) -> None:
+        await site.feed.close()
+
+    return end
 
 
 def _admitting(site: WebSite, route: WebRoute) -> Handler:

@@ -15,6 +15,7 @@ from web.attempt_limits import AttemptLimits
 from web.default_prices import DefaultPrices
 from web.documents import Documents
 from web.gateway_api import GatewayApi
+from web.live_feed import LiveFeed
 from web.service_probes import ServiceAddress, ServiceProbes
 from web.session_cookie import SessionSigner
 from web.static_files import StaticFiles
@@ -33,6 +34,7 @@ class WebSite:
     activity: ActivityReads
     replay: ReplayReads
     webhooks: WebhookHealthReads
+    feed: LiveFeed
     probes: ServiceProbes
     observations: dict[ServiceAddress, Observation]
     """What the services' counters were at the last look at the system page."""

@@ -68,6 +68,7 @@ async def show(visit: Visit, given: filters.Given, search: EventSearch, known: S
         chosen=len(chosen),
         times={key: filters.field_value(filters.moment(given, key)) for key in ("from", "to")},
         is_later=filters.CURSOR in given,
+        is_live=not chosen and filters.CURSOR not in given and visit.user is None,
         next_query=filters.query_string(chosen, **{filters.CURSOR: last}) if last else "",
         query=filters.query_string(chosen),
         most=event_export.MOST,

@@ -2,6 +2,7 @@
 import { showLocalTimes } from "./times.js";
 import { explainCharts } from "./charts.js";
 import { offerCopies } from "./copying.js";
+import { followLive } from "./live.js";
 import { refreshParts } from "./refreshing.js";
 import { runSimulators } from "./simulator.js";
 
@@ -10,3 +11,4 @@ explainCharts(document);
 offerCopies(document);
 runSimulators(document);
 refreshParts(document);
+followLive(document);

@@ -231,6 +231,30 @@ async def test_the_chart_explains_itself(owner: Owner, open_tab: Callable[..., A
     tab.check()
 
 
+async def test_an_event_arrives_live(owner: Owner, open_tab: Callable[..., Any]) -> None:
+    """On the overview and in the list, without a reload; the table keeps its length, and nothing is in it twice."""
+    key = await owner.key("browser-live")
+    tab = await open_tab(1280, "light")
+    await sign_in(tab, owner)
+    for path in ("/dashboard", "/events"):
+        await tab.page.goto(owner.url + path)
+        await tab.page.locator("[data-live-state=live]").wait_for()
+        before = await tab.page.locator("tr[data-event]").count()
+        await tab.page.evaluate("window.stayed = true")
+        body = {"agent_id": "<b>live</b>", "action": "completion", "tokens": 7}
+        status, made = await owner.call("POST", "/v1/meter", body, key)
+        assert status == 201
+        row = tab.page.locator(f'tr[data-event="{made["event_id"]}"]')
+        await row.wait_for()
+        assert "<b>live</b>" in await row.inner_text()
+        assert await tab.page.evaluate("window.stayed") is True and await row.count() == 1
+        most = {"/dashboard": 10, "/events": 50}[path]
+        assert await tab.page.locator("tr[data-event]").count() == min(before + 1, most)
+        await tab.page.get_by_text("in the last minute").wait_for()
+        await keep(tab, f"live{path.replace('/', '-')}")
+    tab.check()
+
+
 async def test_a_page_is_light(owner: Owner, open_tab: Callable[..., Any]) -> None:
     tab = await open_tab(1280, "light")
     await sign_in(tab, owner)

@@ -1,6 +1,8 @@
 """`rev web` on a port of this process, before reads that a test fills."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -8,11 +10,13 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
+from schemas.money import format_cents, parse_cents
 from schemas.settings import Settings, read
 from tests.unit.web.activity import FakeActivity
 from warehouse.account_rows import CustomerQuery, CustomerRow, PricedQuery, PricedRow
 from warehouse.dashboard_rows import (
     CountsRow,
+    LatelyRow,
     OutcomeCountRow,
     PendingRow,
     RankedRow,
@@ -34,6 +38,8 @@ from web.attempt_limits import LOGINS, SIGNUPS, AttemptLimits
 from web.default_prices import DefaultPrices
 from web.documents import Documents
 from web.gateway_api import GatewayApi
+from web.live_feed import LiveFeed
+from web.pages.live_page import drawn
 from web.service_probes import Probed, ServiceAddress, ServiceProbes
 from web.session_cookie import SessionSigner
 from web.site import WebSite
@@ -122,6 +128,11 @@ class FakeDashboard:
     async def recent(self, since: int, limit: int) -> list[EventRow]:
         await self.ready()
         return [row for row in self.events if row.recorded_at >= since][:limit]
+
+    async def lately(self, since: int) -> LatelyRow:
+        await self.ready()
+        rows = [row for row in self.events if row.recorded_at >= since]
+        return LatelyRow(len(rows), format_cents(sum(parse_cents(row.total) for row in rows)))
 
     async def verdicts(self, time: TimeRange) -> VerdictsRow:
         return VerdictsRow(9, 1, 0)
@@ -231,6 +242,21 @@ class FakeWebhooks:
         self.rows = {}
 
 
+class Turnstile:
+    """Lets the live feed poll once for each turn that a test gives."""
+
+    def __init__(self) -> None:
+        self.polled = 0
+        self._turns = asyncio.Semaphore(0)
+
+    async def wait(self) -> None:
+        self.polled += 1
+        await self._turns.acquire()
+
+    def turn(self) -> None:
+        self._turns.release()
+
+
 class FakeProbes(ServiceProbes):
     """What each service says, as a test sets it; away until then."""
 
@@ -257,8 +283,11 @@ class Server:
         self.replay = FakeReplay()
         self.webhooks = FakeWebhooks()
         self.probes = FakeProbes()
+        self.polls = Turnstile()
         self._tokens = 0
         files = StaticFiles()
+        templates = Templates(files)
+        self.feed = LiveFeed(self.reads, partial(drawn, templates), lambda: self.now, self.polls.wait)
         self.signer = SessionSigner(b"key", lambda: self.now, self._token)
         self.gateway = FakeGateway()
         real = GatewayApi(self.settings.gateway_url, ADMIN)
@@ -272,6 +301,7 @@ class Server:
             prices=DefaultPrices(self.gateway, lambda: self.now),
             replay=self.replay,
             webhooks=self.webhooks,
+            feed=self.feed,
             probes=self.probes,
             observations={},
             signer=self.signer,
@@ -279,7 +309,7 @@ class Server:
             portal_limits=AttemptLimits(LOGINS, lambda: self.monotonic),
             signups=AttemptLimits(SIGNUPS, lambda: self.monotonic),
             files=files,
-            templates=Templates(files),
+            templates=templates,
             documents=DOCUMENTS,
             clock=lambda: self.now,
         )
