@@ -6,7 +6,7 @@ from ingest import admin, metering, openapi, outcomes, probes, statements, webho
 from ingest.context import Context
 from ingest.dialects import dialect_handlers, explain
 from ingest.middleware import error_middleware
-from ingest.reads import event_lookup, import_lists, spending_reads
+from ingest.reads import event_lookup, import_lists, own_key, spending_reads
 from ingest.reads import handlers as reads
 from ingest.routing import Route
 from ingest.shedding import Shedder
@@ -27,6 +27,7 @@ def table(context: Context, shedder: Shedder) -> list[Route]:
         *import_lists.routes(context),
         *statements.routes(context),
         *spending_reads.routes(context),
+        *own_key.routes(context),
         *admin.routes(context),
         *probes.routes(context, shedder),
     ]

@@ -79,6 +79,17 @@ def http_url(name: str, text: str) -> str:
     return text
 
 
+def service_urls(name: str, text: str) -> tuple[tuple[str, str], ...]:
+    """Return services and their addresses from ``pricer=http://HOST:PORT,ledger=…``; a service may have several.
+
+    Raises SettingError naming the variable.
+    """
+    pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
+    if any(not service or not sign for service, sign, _ in pairs):
+        raise SettingError(f"{name} must be of the form SERVICE=http://HOST:PORT,…, not {text!r}")
+    return tuple((service, http_url(name, url).rstrip("/")) for service, _, url in pairs)
+
+
 def secret_key(name: str, text: str) -> str:
     """Return a text that is empty or that :func:`schemas.secrets.read_key` can read.
 
@@ -127,6 +138,8 @@ class Settings(NamedTuple):
     """REV_WEB_URL: where the gateway finds `rev web`; empty: the gateway has no pages."""
     gateway_url: str
     """REV_GATEWAY_URL: where `rev web` finds the API."""
+    service_urls: tuple[tuple[str, str], ...]
+    """REV_SERVICE_URLS: services and where their /readyz and /metrics are, for the system page of `rev web`."""
     ordinal: int
     """REV_ORDINAL: number of this instance of its service (static membership)."""
     admin_token: str
@@ -176,6 +189,7 @@ def read(env: Mapping[str, str]) -> Settings:
         web_port=whole("REV_WEB_PORT", of("REV_WEB_PORT", "8081"), 0, 65535),
         web_url=http_url("REV_WEB_URL", env["REV_WEB_URL"]) if env.get("REV_WEB_URL") else "",
         gateway_url=http_url("REV_GATEWAY_URL", of("REV_GATEWAY_URL", "http://127.0.0.1:8080")),
+        service_urls=service_urls("REV_SERVICE_URLS", of("REV_SERVICE_URLS", "")),
         ordinal=whole("REV_ORDINAL", of("REV_ORDINAL", "0"), 0, 9999),
         admin_token=of("REV_ADMIN_TOKEN", ""),
         open_admin=flag("REV_OPEN_ADMIN", of("REV_OPEN_ADMIN", "0")),

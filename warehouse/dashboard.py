@@ -10,6 +10,7 @@ from schemas.limits import HOUR
 from schemas.settings import Settings
 from warehouse.dashboard_rows import (
     CountsRow,
+    LatelyRow,
     NameRow,
     OutcomeCountRow,
     PendingRow,
@@ -46,6 +47,10 @@ class DashboardReads(Protocol):
 
     async def recent(self, since: int, limit: int) -> list[EventRow]:
         """Return the last priced events that were accepted at or after ``since`` (ms), newest first."""
+        ...
+
+    async def lately(self, since: int) -> LatelyRow:
+        """Return the sums of what was accepted at or after ``since`` (ms)."""
         ...
 
     async def verdicts(self, time: TimeRange) -> VerdictsRow:
@@ -111,6 +116,9 @@ class LedgerDashboard:
 
     async def recent(self, since: int, limit: int) -> list[EventRow]:
         return await self._runner.fetch("dashboard_recent", EventRow, since=since, limit=limit)
+
+    async def lately(self, since: int) -> LatelyRow:
+        return (await self._runner.fetch("dashboard_lately", LatelyRow, since=max(since, 0)))[0]
 
     async def verdicts(self, time: TimeRange) -> VerdictsRow:
         time = time.clamped()

@@ -45,6 +45,13 @@ class SeriesRow(msgspec.Struct, frozen=True, gc=False):
     total: str
 
 
+class LatelyRow(msgspec.Struct, frozen=True, gc=False):
+    """What was accepted since a moment: events less voided ones, and what was charged, less voids."""
+
+    events: int
+    total: str
+
+
 class VerdictsRow(msgspec.Struct, frozen=True, gc=False):
     """How much work ended in which way."""
 

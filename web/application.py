@@ -5,6 +5,7 @@ or JSON, and sets the security headers. A handler cannot forget any of it.
 """
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -24,23 +25,31 @@ from web.pages import (
     events_page,
     keys_page,
     landing_page,
+    live_page,
     login_page,
     outcomes_page,
     overview_page,
+    portal_link_page,
+    portal_login_page,
+    portal_pages,
     prices_page,
     probe_routes,
     ranked_pages,
     replay_page,
     signup_page,
     static_routes,
+    system_page,
+    webhooks_page,
 )
+from web.portal_access import portal_user
 from web.routes import Audience, WebRoute
-from web.session_cookie import OwnerSession
+from web.session_cookie import OwnerSession, PortalSession
 from web.site import WebSite
-from web.visits import FORM_FIELD, FORM_HEADER, Visit, form_of
+from web.visits import FORM_FIELD, FORM_HEADER, PORTAL, Visit, form_of
 from web.web_refusals import Refusal, RefusalBody, away
 
 COOKIE = login_page.COOKIE
+PORTAL_COOKIE = portal_login_page.COOKIE
 MAX_FORM = 1 << 20
 """Bytes of a request's body."""
 COMPRESSED_FROM = 1024
@@ -72,15 +81,21 @@ def table() -> list[WebRoute]:
         *docs_pages.routes(),
         *signup_page.routes(),
         *overview_page.routes(),
+        *live_page.routes(),
         *customers_page.routes(),
+        *portal_link_page.routes(),
         *prices_page.routes(),
         *keys_page.routes(),
         *audit_page.routes(),
         *ranked_pages.routes(),
         *events_page.routes(),
         *outcomes_page.routes(),
+        *webhooks_page.routes(),
+        *system_page.routes(),
         *replay_page.routes(),
         *login_page.routes(),
+        *portal_login_page.routes(),
+        *portal_pages.routes(),
         *dashboard_api.routes(),
         *replay_api.routes(),
         *static_routes.routes(),
@@ -92,15 +107,25 @@ def application(site: WebSite) -> web.Application:
     """Return `rev web` as an aiohttp application."""
     app = web.Application(middlewares=[_middleware(site)], client_max_size=MAX_FORM)
     app.on_response_prepare.append(_set_headers)
+    app.on_shutdown.append(_ending_streams(site))
     for route in table():
         app.router.add_route(route.method, route.path, _admitting(site, route))
     return app
+
+
+def _ending_streams(site: WebSite) -> Callable[[web.Application], Awaitable[None]]:
+    async def end(_: web.Application) -> None:
+        await site.feed.close()
+
+    return end
 
 
 def _admitting(site: WebSite, route: WebRoute) -> Handler:
     """Return a handler that serves the route's audience alone."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        if route.audience is Audience.PORTAL:
+            return await _in_portal(site, route, request)
         session = site.signer.session_of(request.cookies.get(COOKIE, ""))
         if not await _is_admitted(site, request, route, session):
             if route.audience is Audience.OWNER:
@@ -120,11 +145,26 @@ async def _is_admitted(site: WebSite, request: web.Request, route: WebRoute, ses
         return True
     if session is None:
         return False
+    await _check_form(site, request, session)
+    return True
+
+
+async def _in_portal(site: WebSite, route: WebRoute, request: web.Request) -> web.StreamResponse:
+    """Serve a page of the portal to its user; an owner's session is worth nothing there."""
+    user = await portal_user(site, request.cookies.get(PORTAL_COOKIE, ""))
+    if user is None:
+        back = request.path_qs if request.method in _SAFE else PORTAL
+        return Visit(site, request, None).see(f"{PORTAL}/login?next={quote(back, safe='/')}")
+    await _check_form(site, request, user.session)
+    return await route.handler(Visit(site, request, None, user))
+
+
+async def _check_form(site: WebSite, request: web.Request, session: OwnerSession | PortalSession) -> None:
+    """Raise Refusal for a change of state without a token of this session's forms."""
     if request.method not in _SAFE:
         given = request.headers.get(FORM_HEADER) or (await form_of(request)).get(FORM_FIELD, "")
         if not site.signer.is_form_token(session.id, given):
             raise Refusal(403, "forbidden", "This form is out of date. Go back, reload the page and send it again.")
-    return True
 
 
 def _has_admin_token(site: WebSite, request: web.Request) -> bool:

@@ -21,14 +21,15 @@ class GatewayApi:
         self._token = admin_token
         self._session: aiohttp.ClientSession | None = None
 
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
+    async def call(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
         """Return the answer, its numbers exact (Decimal).
 
-        ``path`` is already encoded. Raises Refusal: the gateway's own, or 503 if it does not answer.
+        ``path`` is already encoded. ``key``: an API key, to ask as its holder instead of as the administrator. Raises
+        Refusal: the gateway's own, or 503 if it does not answer.
         """
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=TIMEOUT, cookie_jar=aiohttp.DummyCookieJar())
-        headers = {"Authorization": f"Bearer {self._token}"}
+        headers = {"Authorization": f"Bearer {key or self._token}"}
         try:
             async with self._session.request(
                 method, self._url + path, json=body, headers=headers, allow_redirects=False

@@ -1,4 +1,4 @@
-"""The side navigation: where a signed-in owner can go."""
+"""The side navigations: where a signed-in owner, and a customer in its portal, can go."""
 
 from typing import NamedTuple
 
@@ -18,10 +18,19 @@ DESTINATIONS = (
     Destination("Actions", "/actions", "actions"),
     Destination("Events", "/events", "events"),
     Destination("Outcomes", "/outcomes", "outcomes"),
+    Destination("Webhooks", "/webhooks", "webhooks"),
     Destination("Prices", "/prices", "prices"),
     Destination("Replay", "/replay", "replay"),
     Destination("API keys", "/keys", "key"),
     Destination("Audit", "/audit", "audit"),
+    Destination("System", "/system", "system"),
 )
 REFERENCES = (Destination("Docs", "/docs", "docs"), Destination("API description", "/openapi.json", "code"))
 """Links below the others."""
+PORTAL_DESTINATIONS = (
+    Destination("Usage", "/portal", "overview"),
+    Destination("Events", "/portal/events", "events"),
+    Destination("Outcomes", "/portal/outcomes", "outcomes"),
+    Destination("Webhooks", "/portal/webhooks", "webhooks"),
+    Destination("Prices", "/portal/prices", "prices"),
+)

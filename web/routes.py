@@ -19,6 +19,8 @@ class Audience(Enum):
     """The admin token, a signed-in owner, or everyone with REV_PUBLIC_DASHBOARD=1."""
     OWNER = "owner"
     """A signed-in owner; anyone else is sent to the login page."""
+    PORTAL = "portal"
+    """A customer, signed in with an API key or a link; anyone else is sent to the portal's login page."""
 
 
 class WebRoute(NamedTuple):

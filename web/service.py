@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 import uvloop
@@ -22,16 +23,22 @@ from warehouse.activity import open_activity
 from warehouse.dashboard import open_dashboard
 from warehouse.queries import open_reads
 from warehouse.replay import open_replay
+from warehouse.webhook_health import open_webhook_health
 from web.application import application
 from web.attempt_limits import LOGINS, SIGNUPS, AttemptLimits
 from web.default_prices import DefaultPrices
 from web.documents import Documents
 from web.gateway_api import GatewayApi
+from web.live_feed import LiveFeed
+from web.pages.live_page import drawn
+from web.service_probes import ServiceProbes
 from web.session_cookie import SessionSigner, signing_key
 from web.site import WebSite
 from web.static_files import StaticFiles
 from web.templating import Templates
 
+POLL = 1.0
+"""Seconds between two looks at what was just metered, while somebody looks at it."""
 CLOSING = 1.0
 """Seconds that requests in progress have after SIGTERM."""
 _log = structlog.get_logger("web")
@@ -70,7 +77,8 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
-        parts = (site.reads, site.ledger, site.accounts, site.activity, site.replay, site.api)
+        reads = (site.reads, site.ledger, site.accounts, site.activity, site.replay, site.webhooks)
+        parts = (*reads, site.probes, site.api)
         await asyncio.gather(*(part.close() for part in parts))
 
 
@@ -83,20 +91,26 @@ def make_site(settings: Settings) -> WebSite:
 
     key = signing_key(settings.secret_key, settings.admin_token, secrets.token_bytes)
     api = GatewayApi(settings.gateway_url, settings.admin_token)
+    reads, templates = open_dashboard(settings), Templates(files)
     return WebSite(
         settings=settings,
-        reads=open_dashboard(settings),
+        reads=reads,
         ledger=open_reads(settings),
         accounts=open_accounts(settings),
         activity=open_activity(settings),
         api=api,
         prices=DefaultPrices(api, clock),
         replay=open_replay(settings),
+        webhooks=open_webhook_health(settings),
+        feed=LiveFeed(reads, partial(drawn, templates), clock, partial(asyncio.sleep, POLL)),
+        probes=ServiceProbes(),
+        observations={},
         signer=SessionSigner(key, clock, secrets.token_hex),
         limits=AttemptLimits(LOGINS, time.monotonic),
+        portal_limits=AttemptLimits(LOGINS, time.monotonic),
         signups=AttemptLimits(SIGNUPS, time.monotonic),
         files=files,
-        templates=Templates(files),
+        templates=templates,
         documents=Documents(),
         clock=clock,
     )

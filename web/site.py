@@ -10,13 +10,17 @@ from warehouse.activity import ActivityReads
 from warehouse.dashboard import DashboardReads
 from warehouse.queries import Reads
 from warehouse.replay import ReplayReads
+from warehouse.webhook_health import WebhookHealthReads
 from web.attempt_limits import AttemptLimits
 from web.default_prices import DefaultPrices
 from web.documents import Documents
 from web.gateway_api import GatewayApi
+from web.live_feed import LiveFeed
+from web.service_probes import ServiceAddress, ServiceProbes
 from web.session_cookie import SessionSigner
 from web.static_files import StaticFiles
 from web.templating import Templates
+from web.views.system_view import Observation
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,18 @@ class WebSite:
     accounts: AccountReads
     activity: ActivityReads
     replay: ReplayReads
+    webhooks: WebhookHealthReads
+    feed: LiveFeed
+    probes: ServiceProbes
+    observations: dict[ServiceAddress, Observation]
+    """What the services' counters were at the last look at the system page."""
     api: GatewayApi
     prices: DefaultPrices
     signer: SessionSigner
     limits: AttemptLimits
-    """Of logins."""
+    """Of the owner's logins."""
+    portal_limits: AttemptLimits
+    """Of logins to the portal, so that these lock no owner out."""
     signups: AttemptLimits
     files: StaticFiles
     templates: Templates

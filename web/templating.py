@@ -39,6 +39,7 @@ class Templates:
             "static": files.url,
             "destinations": navigation.DESTINATIONS,
             "references": navigation.REFERENCES,
+            "portal_destinations": navigation.PORTAL_DESTINATIONS,
         }
 
     def render(self, name: str, **values: Any) -> str:

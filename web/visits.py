@@ -8,6 +8,7 @@ import msgspec
 import structlog
 from aiohttp import hdrs, web
 
+from web.portal_access import PortalUser
 from web.session_cookie import OwnerSession
 from web.site import WebSite
 from web.web_refusals import Refusal, invalid
@@ -16,6 +17,8 @@ FORM_FIELD = "form_token"
 """The field of every form that carries its token against forged requests."""
 FORM_HEADER = "X-Form-Token"
 """The same, for requests that a script makes."""
+PORTAL = "/portal"
+"""What the addresses of the portal's pages begin with."""
 MAX_DIGITS = 18
 """Digits of a number in a path; an id has fewer."""
 _encode = msgspec.json.Encoder().encode
@@ -24,11 +27,21 @@ _log = structlog.get_logger("web")
 
 @dataclass(frozen=True)
 class Visit:
-    """A request that its audience allows. ``session`` is the signed-in owner's, None for everyone else."""
+    """A request that its audience allows.
+
+    ``session`` is the signed-in owner's, None for everyone else; ``user`` is set on the portal's pages alone.
+    """
 
     site: WebSite
     request: web.Request
     session: OwnerSession | None
+    user: PortalUser | None = None
+
+    @property
+    def portal(self) -> PortalUser:
+        """The customer that a page of the portal is for; only its data may be shown."""
+        assert self.user is not None
+        return self.user
 
     @property
     def address(self) -> str:
@@ -36,9 +49,20 @@ class Visit:
         return f"{'https' if is_https(self.request) else 'http'}://{self.request.host}"
 
     def page(self, template: str, status: int = 200, **values: Any) -> web.Response:
-        """Return a page. Its template knows ``path``, ``form_token`` (made anew for each page) and the values."""
-        token = self.site.signer.form_token(self.session.id) if self.session else ""
-        text = self.site.templates.render(template, path=self.request.path, **{"form_token": token, **values})
+        """Return a page.
+
+        Its template knows ``path``, ``form_token`` (made anew for each page), ``root`` (what the addresses of pages
+        begin with: nothing, or that of the portal), ``shell`` (the template around it), ``user`` and the values.
+        """
+        session = self.session or (self.user.session if self.user else None)
+        known = {
+            "path": self.request.path,
+            "form_token": self.site.signer.form_token(session.id) if session else "",
+            "root": PORTAL if self.user else "",
+            "shell": "portal.html" if self.user else "app.html",
+            "user": self.user,
+        }
+        text = self.site.templates.render(template, **{**known, **values})
         return web.Response(text=text, content_type="text/html", status=status)
 
     def json(self, answer: msgspec.Struct) -> web.Response:

@@ -110,27 +110,35 @@ def _service(name: str, chosen: Mapping[str, int], host: str, signup: bool) -> S
         "gateway": {
             "REV_HTTP_PORT": str(port),
             "REV_REPLY_HOST": ports.LOOPBACK,
-            "REV_WEB_URL": f"http://{ports.LOOPBACK}:{chosen['web']}",
+            "REV_WEB_URL": _url("web", chosen, host),
         },
         # on loopback whatever REV_HTTP_HOST is: people reach the pages through the gateway. So whether they may sign
         # up is decided here, by the address that they reach.
         "web": {
             "REV_HTTP_HOST": ports.LOOPBACK,
             "REV_WEB_PORT": str(port),
-            "REV_GATEWAY_URL": f"http://{host}:{chosen['http']}",
+            "REV_GATEWAY_URL": _url("gateway", chosen, host),
             "REV_SIGNUP": "on" if signup else "off",
+            "REV_SERVICE_URLS": ",".join(
+                f"{other}={_url(other, chosen, host)}" for other in SERVICES if other != "web"
+            ),
         },
     }
     return Spec(
         name=name,
         command=_always(rev(name, "--held")),
         ready=partial(probes.http_ok, where, port, "/readyz"),
-        address=f"http://{where}:{port}",
+        address=_url(name, chosen, host),
         env=known.get(name, {"REV_METRICS_PORT": str(port)}),
         held=True,
         within=READERS.get(name, START_LIMIT),
         beside=name == "web",  # it only reads
     )
+
+
+def _url(name: str, chosen: Mapping[str, int], host: str) -> str:
+    is_gateway = name == "gateway"
+    return f"http://{host if is_gateway else ports.LOOPBACK}:{chosen['http' if is_gateway else name]}"
 
 
 def _clickhouse(data: Path, port: int) -> Spec:

@@ -11,7 +11,7 @@ from ingest.auth import PLATFORM, check_customer_id, hash_of, mask_of
 from ingest.bodies import KeyBody, SignupBody
 from ingest.context import Context
 from ingest.middleware import http_response
-from ingest.problems import Invalid
+from ingest.problems import Invalid, NotFound
 from ingest.request_body import query_of
 from ingest.responses import DoneResponse, KeyCreated, KeyList, KeyShown, encode
 from ingest.routing import Auth, Operation, Route, bound
@@ -33,7 +33,7 @@ def routes(context: Context) -> list[Route]:
     """Return the routes of this module."""
 
     admins, listed = Auth.ADMIN, {200: KeyList}
-    create, show, revoke = (bound(context, one) for one in (_create, _list, _revoke))
+    create, show, one, revoke = (bound(context, handler) for handler in (_create, _list, _one, _revoke))
     return [
         Route(Operation(hdrs.METH_POST, PATH, "Create an API key.", admins, {201: KeyCreated}, KeyBody), create),
         Route(
@@ -48,6 +48,7 @@ def routes(context: Context) -> list[Route]:
             ),
             show,
         ),
+        Route(Operation(hdrs.METH_GET, PATH + "/{id}", "Get an API key, masked.", admins, {200: KeyShown}), one),
         Route(Operation(hdrs.METH_DELETE, PATH + "/{id}", "Revoke an API key.", admins, {200: DoneResponse}), revoke),
     ]
 
@@ -99,6 +100,17 @@ async def _list(context: Context, request: web.Request) -> web.Response:
     keys, cursor = paging.page(context.view.keys.values(), lambda key: (key.id, ""), query)
     used = await _last_used(context, keys)
     return http_response(encode(KeyList([_shown(key, used.get(key.id)) for key in keys], cursor)))
+
+
+async def _one(context: Context, request: web.Request) -> web.Response:
+    admin(context, request)
+    query_of(request, ())
+    id = id_of(request, "API key")
+    key = context.view.keys.get(id)
+    if key is None:
+        raise NotFound(f"there is no API key {id}")
+    used = await _last_used(context, [key])
+    return http_response(encode(_shown(key, used.get(id))))
 
 
 async def _last_used(context: Context, keys: list[ApiKey]) -> dict[int, int]:

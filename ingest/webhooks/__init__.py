@@ -7,10 +7,11 @@ to an endpoint.
 
 from ingest.context import Context
 from ingest.routing import Route
+from ingest.webhooks.admin_handlers import routes as for_admins
 from ingest.webhooks.delivery_handlers import routes as of_deliveries
 from ingest.webhooks.endpoint_handlers import routes as of_endpoints
 
 
 def routes(context: Context) -> list[Route]:
     """Return the routes of this module."""
-    return [*of_endpoints(context), *of_deliveries(context)]
+    return [*of_endpoints(context), *of_deliveries(context), *for_admins(context)]

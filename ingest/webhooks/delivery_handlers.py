@@ -16,6 +16,7 @@ from ingest.webhooks.endpoint_handlers import ACTOR, ONE, NotActive, asked, webh
 from ingest.webhooks.webhook_requests import ReplayBody, since_of
 from ingest.write_request import QUERY
 from schemas.commands import ReplayWebhook
+from schemas.config import Webhook
 from schemas.deliveries import KEPT
 from schemas.objects import iso
 from schemas.webhooks import WebhookObject
@@ -111,23 +112,29 @@ async def _list(context: Context, request: web.Request) -> web.Response:
 async def _replay(context: Context, request: web.Request) -> web.Response:
     body, customer_id, mode = await asked(context, request, ReplayBody)
     webhook = webhook_of(context, request, customer_id, mode)
+    return http_response(await replayed(context, webhook, body, ACTOR), 202)
+
+
+async def replayed(context: Context, webhook: Webhook, body: ReplayBody, actor: str) -> bytes:
+    """Deliver again what the body names, and return the endpoint as JSON. Raises Problem."""
+    if body.customer_id not in (None, webhook.customer_id):
+        raise Invalid("customer_id must be the customer of this webhook")
     if (body.delivery_id is None) == (body.since is None):
         raise Invalid("either delivery_id or since is required, not both")
     if not webhook.active:
         raise NotActive("the webhook is not active; set active to true, then replay")
+    id, customer_id = webhook.id, webhook.customer_id
     if body.since is not None:
         since = since_of(body.since, context.clock(), KEPT)
-        command = ReplayWebhook(webhook.id, customer_id, since, actor=ACTOR)
+        command = ReplayWebhook(id, customer_id, since, actor=actor)
     else:
         assert body.delivery_id is not None
-        rows = await context.ledger().deliveries(webhook.id, NEWEST, 1, body.delivery_id)
+        rows = await context.ledger().deliveries(id, NEWEST, 1, body.delivery_id)
         if not rows or not body.delivery_id:
-            raise NotFound(f"webhook {webhook.id} has no delivery {body.delivery_id[:50]!r}")
+            raise NotFound(f"webhook {id} has no delivery {body.delivery_id[:50]!r}")
         position = rows[0]
-        command = ReplayWebhook(
-            webhook.id, customer_id, None, position.partition, position.offset, position.index, actor=ACTOR
-        )
-    return http_response(bytes((await configure(context, command)).result), 202)
+        command = ReplayWebhook(id, customer_id, None, position.partition, position.offset, position.index, actor=actor)
+    return bytes((await configure(context, command)).result)
 
 
 def shown(row: DeliveryRow, test: bool) -> DeliveryShown:

@@ -6,23 +6,18 @@ from urllib.parse import quote, urlencode
 from aiohttp import hdrs, web
 
 from warehouse.account_rows import CustomerQuery
-from warehouse.dashboard_rows import SeriesQuery
-from warehouse.rows import EventQuery, OutcomeQuery, UsageQuery
-from warehouse.time_range import DEFAULT_PERIOD, EVER, TimeRange, named
-from web import periods
-from web.pages import keys_page, price_lists
+from warehouse.time_range import DEFAULT_PERIOD, named
+from web import customer_readings, periods
+from web.pages import keys_page, portal_link_page, price_lists
 from web.routes import Audience, WebRoute
 from web.views import customers_view
-from web.views.customers_view import COLOURED, CustomerRows, Profile
+from web.views.customers_view import Profile
 from web.visits import Visit
 from web.web_refusals import Refusal, invalid
 
 PATH = "/customers"
 API = "/api/admin/customers"
 LIST = 50
-RANKED = 8
-OUTCOMES = 20
-EVENTS = 20
 LONGEST_SEARCH = 256
 LAST_PAGE = 20_000
 MODES = {"live": "Live", "test": "Test"}
@@ -98,55 +93,27 @@ async def _profile(visit: Visit) -> Profile:
 async def _show(
     visit: Visit, shown: Profile, period: str, mode: str, *, problem: str = "", done: str = ""
 ) -> web.Response:
-    now = visit.site.clock()
+    site, now = visit.site, visit.site.clock()
     time = named(period, now)
-    rows = await _read(visit, shown.id, mode == "test", period, time)
+    rows, keys, prices = await asyncio.gather(
+        customer_readings.usage(site, shown.id, mode == "test", period, now),
+        keys_page.every_key(site.api),
+        price_lists.in_force(site.api),
+    )
     return visit.page(
         "customer.html",
         400 if problem else 200,
         shown=shown,
         view=customers_view.assemble(period, time, rows),
+        keys=[key for key in keys if key.customer_id == shown.id],
+        prices=[row for row in prices if row.slot.customer_id == shown.id],
+        lifetimes=portal_link_page.LIFETIMES,
         here=path_of(shown.id),
         mode=mode,
         modes=MODES,
         periods=periods.PERIODS,
         problem=problem,
         done=done,
-    )
-
-
-async def _read(visit: Visit, id: str, test: bool, period: str, time: TimeRange) -> CustomerRows:
-    site, now = visit.site, visit.site.clock()
-    usage = UsageQuery(id, test, time, top=RANKED)
-    before = UsageQuery(id, test, periods.before(time, now))
-    ever = UsageQuery(id, test, EVER)
-    series = SeriesQuery(time.start, time.end, periods.bucket(period), "action", COLOURED, customer=id, test=test)
-    sums = asyncio.gather(
-        site.ledger.usage(usage, "action"),
-        site.ledger.usage(usage, "agent_id"),
-        site.ledger.usage(before, "action"),
-        site.reads.series(series),
-        site.ledger.pending(ever, now),
-    )
-    lists = asyncio.gather(
-        site.ledger.outcomes(OutcomeQuery(id, now, test, status="pending", limit=OUTCOMES)),
-        site.ledger.events(EventQuery(id, test, limit=EVENTS)),
-    )
-    settings = asyncio.gather(keys_page.every_key(site.api), price_lists.in_force(site.api))
-    (actions, agents, then, buckets, pending), (outcomes, events), (keys, prices) = await asyncio.gather(
-        sums, lists, settings
-    )
-    return CustomerRows(
-        actions=actions,
-        agents=agents,
-        before=then,
-        series=buckets,
-        pending=pending,
-        outcomes=outcomes,
-        events=events,
-        voided=await site.ledger.voided(id, [row.event_id for row in events]),
-        keys=[key for key in keys if key.customer_id == id],
-        prices=[row for row in prices if row.slot.customer_id == id],
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 
 from aiohttp import hdrs, web
 
@@ -12,8 +13,10 @@ from warehouse.activity_rows import BOTH, EventSearch, FullEntryRow, OutcomeSear
 from warehouse.rows import EventRow
 from web import event_export, filters, readings
 from web.routes import Audience, WebRoute
+from web.site import WebSite
 from web.views import event_view
 from web.views.event_lines import event_lines
+from web.views.event_view import EventView
 from web.visits import Visit
 from web.void_forms import void
 from web.web_refusals import Refusal
@@ -44,7 +47,11 @@ async def found(reads: ActivityReads, search: EventSearch, now: int) -> list[Eve
 
 async def _list(visit: Visit) -> web.Response:
     given = visit.query((*filters.EVENT_FILTERS, filters.CURSOR))
-    search = filters.event_search(given, PAGE + 1)
+    return await show(visit, given, filters.event_search(given, PAGE + 1), filters.EVENT_FILTERS)
+
+
+async def show(visit: Visit, given: filters.Given, search: EventSearch, known: Sequence[str]) -> web.Response:
+    """Return a page of a list; ``known``: its filters, ``given``: what the URL has."""
     reads = visit.site.activity
     rows = await found(reads, search, visit.site.clock())
     here = rows[:PAGE]
@@ -57,10 +64,11 @@ async def _list(visit: Visit) -> web.Response:
     return visit.page(
         "events.html",
         lines=event_lines(here, names, voided),
-        given={key: chosen.get(key, "") for key in filters.EVENT_FILTERS},
+        given={key: chosen.get(key, "") for key in known},
         chosen=len(chosen),
         times={key: filters.field_value(filters.moment(given, key)) for key in ("from", "to")},
         is_later=filters.CURSOR in given,
+        is_live=not chosen and filters.CURSOR not in given and visit.user is None,
         next_query=filters.query_string(chosen, **{filters.CURSOR: last}) if last else "",
         query=filters.query_string(chosen),
         most=event_export.MOST,
@@ -84,14 +92,18 @@ async def _one(visit: Visit) -> web.Response:
         return visit.see(f"{PATH}/{row.original}")
     if row.kind in OPENS_OUTCOME:
         return visit.see(f"/outcomes/{row.outcome_id}")
+    return visit.page("event.html", view=await read(site, row), is_voided_now="voided" in given)
+
+
+async def read(site: WebSite, row: FullEntryRow) -> EventView:
+    """Return the view of a priced or rejected event. Raises ReadsUnavailable."""
     related, price_set, outcomes, names = await asyncio.gather(
         site.activity.related(row),
         _price_set(site.activity, row),
         _outcome(site.activity, row, site.clock()),
         readings.names(site.reads, [row.customer_id]),
     )
-    view = event_view.assemble(row, related, price_set, outcomes, names)
-    return visit.page("event.html", view=view, is_voided_now="voided" in given)
+    return event_view.assemble(row, related, price_set, outcomes, names)
 
 
 async def _void(visit: Visit) -> web.Response:

@@ -1,5 +1,8 @@
 """/login and /logout: the admin token makes a session, a cookie carries it."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from aiohttp import hdrs, web
 
 from web import metrics
@@ -38,7 +41,7 @@ async def _show(visit: Visit) -> web.Response:
 async def _sign_in(visit: Visit) -> web.Response:
     site, form = visit.site, await visit.form()
     next_path = local_path(form.get("next", HOME))
-    if not site.signer.is_form_token(visit.request.cookies.get(BEFORE, ""), form.get(FORM_FIELD, "")):
+    if not is_fresh_form(visit, form):
         metrics.LOGINS.labels("forged").inc()
         return _form(visit, next_path, 403, "This page was open for too long. Please try again.")
     if not site.settings.admin_token:
@@ -47,11 +50,7 @@ async def _sign_in(visit: Visit) -> web.Response:
     wait = site.limits.attempt(client)
     if wait > 0:
         metrics.LOGINS.labels("limited").inc()
-        minutes = int(wait) // MINUTES + 1
-        sentence = f"Too many attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
-        response = _form(visit, next_path, 429, sentence)
-        response.headers[hdrs.RETRY_AFTER] = str(int(wait) + 1)
-        return response
+        return waited(wait, lambda status, problem: _form(visit, next_path, status, problem))
     if not site.is_admin_token(form.get("token", "").strip()):
         metrics.LOGINS.labels("wrong").inc()
         return _form(visit, next_path, 401, "This is not the admin token.")
@@ -59,7 +58,7 @@ async def _sign_in(visit: Visit) -> web.Response:
     site.limits.forget(client)
     _, cookie = site.signer.begin()
     response = visit.see(next_path)
-    _set_cookie(visit, response, COOKIE, cookie, LIFETIME // 1000)
+    held_cookie(visit, response, COOKIE, cookie, LIFETIME // 1000)
     response.del_cookie(BEFORE, path="/login")
     return response
 
@@ -73,16 +72,34 @@ async def _sign_out(visit: Visit) -> web.Response:
 
 
 def _form(visit: Visit, next_path: str, status: int = 200, problem: str = "") -> web.Response:
+    return login_form(visit, "login.html", status, path="/login", next_path=next_path, problem=problem)
+
+
+def login_form(visit: Visit, template: str, status: int = 200, *, path: str, **values: Any) -> web.Response:
+    """Return a page with a form that is sent to ``path``; its token belongs to a cookie of its own."""
     id = visit.site.signer.new_id()
-    token = visit.site.signer.form_token(id)
-    response = visit.page("login.html", status, form_token=token, next_path=next_path, problem=problem)
-    _set_cookie(visit, response, BEFORE, id, None, path="/login")
+    response = visit.page(template, status, form_token=visit.site.signer.form_token(id), **values)
+    held_cookie(visit, response, BEFORE, id, None, path=path)
     return response
 
 
-def _set_cookie(
+def is_fresh_form(visit: Visit, form: Mapping[str, str]) -> bool:
+    """True if the form is one that ``login_form`` made for this browser."""
+    return visit.site.signer.is_form_token(visit.request.cookies.get(BEFORE, ""), form.get(FORM_FIELD, ""))
+
+
+def waited(wait: float, form: Callable[[int, str], web.Response]) -> web.Response:
+    """Return the form for someone who must wait so many seconds until the next attempt."""
+    minutes = int(wait) // MINUTES + 1
+    response = form(429, f"Too many attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}.")
+    response.headers[hdrs.RETRY_AFTER] = str(int(wait) + 1)
+    return response
+
+
+def held_cookie(
     visit: Visit, response: web.Response, name: str, value: str, seconds: int | None, path: str = "/"
 ) -> None:
+    """Set a cookie that no script reads and no other site sends; ``seconds``: None until the browser ends."""
     response.set_cookie(
         name,
         value,

@@ -2,9 +2,13 @@
 import { showLocalTimes } from "./times.js";
 import { explainCharts } from "./charts.js";
 import { offerCopies } from "./copying.js";
+import { followLive } from "./live.js";
+import { refreshParts } from "./refreshing.js";
 import { runSimulators } from "./simulator.js";
 
 showLocalTimes(document);
 explainCharts(document);
 offerCopies(document);
 runSimulators(document);
+refreshParts(document);
+followLive(document);

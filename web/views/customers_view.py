@@ -12,9 +12,7 @@ from warehouse.time_range import TimeRange
 from web import formats, periods
 from web.exact_json import ms_of, parsed, pico_of
 from web.views import series_chart
-from web.views.keys_view import KeyLine
 from web.views.overview_view import Figure, RankedLine
-from web.views.price_rows import PriceRow
 
 COLOURED = 6
 """Actions with a colour of their own in the chart."""
@@ -80,8 +78,6 @@ class CustomerRows(NamedTuple):
     outcomes: Sequence[OutcomeRow]
     events: Sequence[EventRow]
     voided: Mapping[int, str]
-    keys: Sequence[KeyLine]
-    prices: Sequence[PriceRow]
 
 
 class CustomerView(NamedTuple):
@@ -93,8 +89,6 @@ class CustomerView(NamedTuple):
     agents: list[RankedLine]
     outcomes: list[OpenOutcomeLine]
     events: list[CustomerEvent]
-    keys: Sequence[KeyLine]
-    prices: Sequence[PriceRow]
 
 
 def customer_lines(rows: Sequence[CustomerRow], last: Mapping[str, int]) -> list[CustomerLine]:
@@ -130,29 +124,27 @@ def profile(shown: Mapping[str, Any]) -> Profile:
     )
 
 
-def assemble(period: str, time: TimeRange, rows: CustomerRows) -> CustomerView:
-    """Return the page of one customer."""
+def assemble(period: str, time: TimeRange, rows: CustomerRows, total: str = "Revenue") -> CustomerView:
+    """Return the page of one customer; ``total``: what its charges are called."""
     return CustomerView(
         period=period,
         period_name=periods.PERIODS[period],
-        figures=_figures(rows),
+        figures=_figures(rows, total),
         chart=series_chart.draw(rows.series, periods.buckets(period, time), periods.bucket(period)),
         actions=_ranked(rows.actions),
         agents=_ranked(rows.agents),
         outcomes=[_outcome(row) for row in rows.outcomes],
         events=[_event(row, rows.voided) for row in rows.events],
-        keys=rows.keys,
-        prices=rows.prices,
     )
 
 
-def _figures(rows: CustomerRows) -> list[Figure]:
+def _figures(rows: CustomerRows, label: str) -> list[Figure]:
     total, before = _total(rows.actions), _total(rows.before)
     events, events_before = (sum(row.events for row in some) for some in (rows.actions, rows.before))
     tokens, tokens_before = (sum(int(row.tokens) for row in some) for some in (rows.actions, rows.before))
     change, direction = formats.change(total, before)
     return [
-        Figure("Revenue", formats.dollars(total), formats.cents(total), change, direction),
+        Figure(label, formats.dollars(total), formats.cents(total), change, direction),
         Figure("Events", formats.grouped(events), "", *formats.change(events, events_before)),
         Figure("Tokens", formats.short(tokens), formats.grouped(tokens), *formats.change(tokens, tokens_before)),
         Figure("Pending outcomes", formats.dollars(rows.pending), formats.cents(rows.pending), note="if all succeed"),

@@ -97,6 +97,15 @@ def assemble(
     )
 
 
+def for_customer(view: EventView) -> EventView:
+    """Return the view without what is the owner's alone: who set the price and who made a void."""
+    return view._replace(
+        price=view.price._replace(actor="") if view.price else None,
+        history=[one._replace(actor="") for one in view.history],
+        void=view.void._replace(actor="") if view.void else None,
+    )
+
+
 def entry_line(row: FullEntryRow) -> HistoryLine:
     """Return an entry as a line of a history."""
     return HistoryLine(

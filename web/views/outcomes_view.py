@@ -87,3 +87,12 @@ def assemble(row: OutcomeStateRow, related: Sequence[FullEntryRow], names: Mappi
         charge=entry_line(charged[0]) if charged else None,
         void=entry_line(voids[0]) if voids else None,
     )
+
+
+def for_customer(view: OutcomeView) -> OutcomeView:
+    """Return the view without what is the owner's alone: who made a void."""
+    return view._replace(
+        history=[one._replace(actor="") for one in view.history],
+        charge=view.charge._replace(actor="") if view.charge else None,
+        void=view.void._replace(actor="") if view.void else None,
+    )

@@ -91,6 +91,8 @@ def places(running: RunningStack, secrets: dict[Auth, str]) -> dict[str, str]:
         **dict.fromkeys((f"/v1/webhooks/{{id}}{end}" for end in ("", "/rotate", "/test", "/replay")), str(hooks[0])),
         "DELETE /v1/webhooks/{id}": str(hooks[1]),
         "PATCH /v1/webhooks/{id}": str(hooks[2]),  # which may switch it off
+        **dict.fromkeys((f"/api/admin/webhooks/{{id}}{end}" for end in ("", "/replay")), str(hooks[0])),
+        "GET /api/admin/api-keys/{id}": str(running.call("GET", "/v1/key", None, key)[1]["id"]),
         "/api/admin/customers/{customer_id}": CUSTOMER,
     }
 
@@ -172,7 +174,7 @@ def beyond_the_schema(case: schemathesis.Case) -> bool:
     path = case.operation.path
     if (
         path == "/v1/explain"
-        or path.startswith("/v1/webhooks")
+        or path.startswith(("/v1/webhooks", "/api/admin/webhooks"))
         or path.endswith("/resolve")
         or str(body.get("task_id", "")).startswith("oc_")
     ):

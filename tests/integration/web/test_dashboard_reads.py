@@ -70,6 +70,14 @@ async def test_totals_are_exact_for_whole_and_partial_hours(reads: LedgerDashboa
         assert row.agents == sum(sums(group)[0] > 0 for group in grouped(rows, lambda one: one.agent_id).values())
 
 
+async def test_what_was_accepted_lately_is_exact(reads: LedgerDashboard) -> None:
+    accepted = sorted(row.recorded_at for row in ROWS)
+    for since in (0, accepted[len(ROWS) // 2], accepted[-30], accepted[-1] + 1):
+        row = await reads.lately(since)
+        events, _, _, total = sums([row for row in counted(EVER) if row.recorded_at >= since])
+        assert (row.events, parse_cents(row.total)) == (events, total)
+
+
 @pytest.mark.parametrize("key", KEYS)
 async def test_rankings_are_exact_and_add_up(reads: LedgerDashboard, key: RankKey) -> None:
     peer = "agent_id" if key == "customer_id" else "customer_id"

@@ -37,8 +37,21 @@ PAGES = {
     "event": "/events/{event}",
     "outcomes": "/outcomes",
     "outcome": "/outcomes/{outcome}",
+    "webhooks": "/webhooks",
+    "webhook": "/webhooks/{webhook}",
+    "system": "/system",
 }
-"""``{event}`` and ``{outcome}``: ids of those that the test made. Agents and actions have the same templates."""
+PORTAL_PAGES = {
+    "portal": "/portal",
+    "portal-events": "/portal/events",
+    "portal-event": "/portal/events/{event}",
+    "portal-outcomes": "/portal/outcomes",
+    "portal-outcome": "/portal/outcomes/{outcome}",
+    "portal-prices": "/portal/prices",
+    "portal-webhooks": "/portal/webhooks",
+    "portal-webhook": "/portal/webhooks/{webhook}",
+}
+"""``{event}``, ``{outcome}``, ``{webhook}``: ids that the test made. Agents and actions share templates."""
 WIDTHS = {1280: 900, 390: 844}
 SCHEMES = ("light", "dark")
 MOST_BYTES = 250_000
@@ -108,6 +121,15 @@ async def sign_in(tab: Watched, owner: Owner) -> None:
     await tab.page.wait_for_url("**/dashboard")
 
 
+async def sign_in_to_portal(tab: Watched, owner: Owner, key: str) -> None:
+    await tab.page.goto(owner.url + "/portal")
+    assert re.search(r"/portal/login\?next=", tab.page.url)
+    await keep(tab, "portal-login")
+    await tab.page.get_by_label("API key").fill(key)
+    await tab.page.get_by_role("button", name="Sign in").click()
+    await tab.page.wait_for_url("**/portal")
+
+
 async def keep(tab: Watched, name: str) -> None:
     """Keep a screenshot if they are wanted."""
     directory = os.environ.get("REV_SCREENSHOTS")
@@ -127,7 +149,11 @@ async def test_every_page_is_whole_at_this_width(
     body = {"agent_id": "<script>alert(1)</script>", "action": "completion", "tokens": 9, "outcome": "success"}
     status, made = await owner.call("POST", "/v1/meter", {**body, "metadata": {"<b>": 1}, "model": "gpt-4o"}, key)
     assert status == 201
-    ids = {"event": made["event_id"], "outcome": await _outcome(owner, key, f"{width}-{scheme}")}
+    hook = {"url": "https://hook.invalid/" + 80 * "a", "events": ["meter.created", "outcome.succeeded"]}
+    status, hooked = await owner.call("POST", "/v1/webhooks", hook, key)
+    assert status == 201
+    outcome = await _outcome(owner, key, f"{width}-{scheme}")
+    ids = {"event": made["event_id"], "outcome": outcome, "webhook": hooked["id"]}
 
     async def there() -> bool:
         (row,) = await owner.sql(f"SELECT count() AS n FROM rev.entries WHERE event_id = {made['event_id']}"
@@ -137,8 +163,17 @@ async def test_every_page_is_whole_at_this_width(
     await eventually(there)
     tab = await open_tab(width, scheme)
     await sign_in(tab, owner)
-    for name, path in PAGES.items():
-        answer = await tab.page.goto(owner.url + path.format(**ids), wait_until="load")
+    await look_at(tab, PAGES, ids)
+    await sign_in_to_portal(tab, owner, key)
+    await look_at(tab, PORTAL_PAGES, ids)
+    tab.check()
+
+
+async def look_at(tab: Watched, pages: dict[str, str], ids: dict[str, Any]) -> None:
+    """Open each page, and check what holds for all."""
+    width = tab.page.viewport_size["width"]
+    for name, path in pages.items():
+        answer = await tab.page.goto(tab.url + path.format(**ids), wait_until="load")
         assert answer.status == 200, name
         assert await tab.page.evaluate("document.documentElement.scrollWidth") == width
         assert await tab.page.evaluate("window.shift") < 0.01
@@ -146,7 +181,6 @@ async def test_every_page_is_whole_at_this_width(
         wide = "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth).length"
         assert await tab.page.evaluate(wide) == 0, name
         await keep(tab, name)
-    tab.check()
 
 
 async def _outcome(owner: Owner, key: str, name: str) -> str:
@@ -194,6 +228,30 @@ async def test_the_chart_explains_itself(owner: Owner, open_tab: Callable[..., A
     told = await tab.page.locator(".tip .whole").inner_text()
     day, total = await row.locator("th").text_content(), await row.locator("td").last.text_content()
     assert told.split("\n") == [day, total]
+    tab.check()
+
+
+async def test_an_event_arrives_live(owner: Owner, open_tab: Callable[..., Any]) -> None:
+    """On the overview and in the list, without a reload; the table keeps its length, and nothing is in it twice."""
+    key = await owner.key("browser-live")
+    tab = await open_tab(1280, "light")
+    await sign_in(tab, owner)
+    for path in ("/dashboard", "/events"):
+        await tab.page.goto(owner.url + path)
+        await tab.page.locator("[data-live-state=live]").wait_for()
+        before = await tab.page.locator("tr[data-event]").count()
+        await tab.page.evaluate("window.stayed = true")
+        body = {"agent_id": "<b>live</b>", "action": "completion", "tokens": 7}
+        status, made = await owner.call("POST", "/v1/meter", body, key)
+        assert status == 201
+        row = tab.page.locator(f'tr[data-event="{made["event_id"]}"]')
+        await row.wait_for()
+        assert "<b>live</b>" in await row.inner_text()
+        assert await tab.page.evaluate("window.stayed") is True and await row.count() == 1
+        most = {"/dashboard": 10, "/events": 50}[path]
+        assert await tab.page.locator("tr[data-event]").count() == min(before + 1, most)
+        await tab.page.get_by_text("in the last minute").wait_for()
+        await keep(tab, f"live{path.replace('/', '-')}")
     tab.check()
 
 

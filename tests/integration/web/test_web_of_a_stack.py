@@ -1,6 +1,7 @@
 """Pages and dashboard data of a whole `rev up`: the figures are those of the ledger, behind one address."""
 
 import os
+import re
 import signal
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
@@ -106,6 +107,14 @@ async def test_the_gateway_keeps_what_is_its_own(owner: Owner) -> None:
     answer = await owner.page("GET", "/nothing", Accept="text/html")
     assert answer.status == 404 and "Nothing here" in await answer.text()
     assert (await owner.page("GET", "//evil.example/dashboard")).status == 404
+
+
+async def test_the_system_page_names_every_service(owner: Owner) -> None:
+    """Each is up, and what the ledger says that it wrote is a time."""
+    text = await (await owner.page("GET", "/system", Cookie=await owner.sign_in())).text()
+    for service in ("gateway", "pricer", "ledger", "expirer", "notifier", "web", "clickhouse", "kafka"):
+        assert re.search(rf">{service}\n", text), service
+    assert text.count(">up<") == 8 and "Everything is up." in text and "REV_SERVICE_URLS" not in text
 
 
 async def test_a_killed_web_is_one_sentence_and_comes_back(owner: Owner, eventually: Eventually) -> None:

@@ -27,6 +27,11 @@ INFORMATIVE = {
     "rev_ingest_events_total",
     "rev_ingest_request_seconds",
     "rev_web_request_seconds",
+    # a key is 160 random bits, so nobody guesses one
+    "rev_web_portal_logins_total",
+    # who looks, and who was too slow to; a browser connects again by itself
+    "rev_web_live_listeners",
+    "rev_web_live_dropped_total",
     "rev_shard_records_total",
     "rev_transaction_seconds",
     "rev_ledger_rows_total",

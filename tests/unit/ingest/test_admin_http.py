@@ -53,6 +53,26 @@ async def test_revoking_again_answers_the_same_and_an_unknown_id_is_404(gateway:
         assert (await gateway.call("DELETE", f"{KEYS}/{unknown}", None, ADMIN)).status == 404
 
 
+async def test_one_key_is_shown_by_its_id_and_to_its_holder(gateway: Any, key: str) -> None:
+    """Masked, with the mode of its requests; a revoked key is shown to the administrator alone."""
+    (listed,) = (await gateway.call("GET", KEYS, None, ADMIN)).json["keys"]
+    assert (await gateway.call("GET", f"{KEYS}/1", None, ADMIN)).json == listed
+    assert (await gateway.call("GET", f"{KEYS}/1", None, key)).status == 401
+    for unknown in ("2", "abc", "-1"):
+        assert (await gateway.call("GET", f"{KEYS}/{unknown}", None, ADMIN)).status == 404
+    del listed["last_used_at"]
+    assert (await gateway.call("GET", "/v1/key", None, key)).json == listed
+    assert (await gateway.call("GET", "/v1/key?customer_id=x", None, key)).status == 400
+    await gateway.call("PATCH", f"{CUSTOMERS}/{listed['customer_id']}", {"test": True}, ADMIN)
+    assert (await gateway.call("GET", "/v1/key", None, key)).json == {**listed, "test": True}
+    platform = await gateway.make_key("*")
+    shown = (await gateway.call("GET", "/v1/key", None, platform)).json
+    assert (shown["customer_id"], shown["test"]) == ("*", False)
+    await gateway.call("DELETE", f"{KEYS}/1", None, ADMIN)
+    assert (await gateway.call("GET", "/v1/key", None, key)).status == 401
+    assert (await gateway.call("GET", f"{KEYS}/1", None, ADMIN)).json["is_active"] is False
+
+
 async def test_a_price_holds_for_every_event_after_its_answer(gateway: Any, key: str) -> None:
     """An override of one customer, then its end: numbers exact in the answer and in the price."""
     body = b'{"action_type":"completion","base_rate_cents":0.75,"token_rate_cents":"0.0004","customer_id":"acme-corp"}'

@@ -205,3 +205,33 @@ async def test_webhooks_need_a_key_and_no_admin(gateway: Gateway) -> None:
     """The admin token is no API key."""
     for key in (None, ADMIN, "rg_unknown"):
         assert (await gateway.call("GET", "/v1/webhooks", key=key)).status == 401
+
+
+async def test_an_administrator_sees_and_replays_for_every_customer(gateway: Gateway) -> None:
+    """All endpoints or those of one customer, never with a secret; a replay is on the administrator's account."""
+    one, two = [await make(gateway, await gateway.make_key(name)) for name in ("acme", "other")]
+    path = "/api/admin/webhooks"
+    shown = [{name: value for name, value in made.items() if name != "secret"} for made in (two, one)]
+    listed = await gateway.call("GET", path, key=ADMIN)
+    assert listed.json == {"webhooks": shown, "next_cursor": None}
+    first = (await gateway.call("GET", f"{path}?limit=1", key=ADMIN)).json
+    assert first["webhooks"] == shown[:1] and first["next_cursor"]
+    assert (await gateway.call("GET", f"{path}?customer_id=acme", key=ADMIN)).json["webhooks"] == shown[1:]
+    assert (await gateway.call("GET", f"{path}/{one['id']}", key=ADMIN)).json == shown[1]
+    gateway.ledger.attempts[one["id"]] = [attempt("dead", partition=0)]
+    replay = f"{path}/{one['id']}/replay"
+    answer = await gateway.call("POST", replay, {"delivery_id": "d"}, ADMIN)
+    assert (answer.status, answer.json) == (202, shown[1])
+    for body, status in (
+        ({}, 400),
+        ({"delivery_id": "e"}, 404),
+        ({"delivery_id": "d", "customer_id": "other"}, 400),
+        ({"delivery_id": "d", "customer_id": "acme"}, 202),
+    ):
+        assert (await gateway.call("POST", replay, body, ADMIN)).status == status, body
+    for method, wrong in (("GET", f"{path}/99"), ("GET", f"{path}/x"), ("POST", f"{path}/99/replay")):
+        body = {"delivery_id": "d"} if method == "POST" else None
+        assert (await gateway.call(method, wrong, body, ADMIN)).status == 404
+    key = await gateway.make_key("acme")
+    assert (await gateway.call("GET", path, key=key)).status == 401
+    assert (await gateway.call("POST", replay, {"delivery_id": "d"}, key)).status == 401

@@ -1,6 +1,8 @@
 """`rev web` on a port of this process, before reads that a test fills."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -8,11 +10,13 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
+from schemas.money import format_cents, parse_cents
 from schemas.settings import Settings, read
 from tests.unit.web.activity import FakeActivity
 from warehouse.account_rows import CustomerQuery, CustomerRow, PricedQuery, PricedRow
 from warehouse.dashboard_rows import (
     CountsRow,
+    LatelyRow,
     OutcomeCountRow,
     PendingRow,
     RankedRow,
@@ -28,11 +32,15 @@ from warehouse.memory import MemoryReads
 from warehouse.replay import RegisteredRow, Replayed, ReplayQuery
 from warehouse.rows import EventRow
 from warehouse.time_range import TimeRange
+from warehouse.webhook_health import HealthRow
 from web.application import application
 from web.attempt_limits import LOGINS, SIGNUPS, AttemptLimits
 from web.default_prices import DefaultPrices
 from web.documents import Documents
 from web.gateway_api import GatewayApi
+from web.live_feed import LiveFeed
+from web.pages.live_page import drawn
+from web.service_probes import Probed, ServiceAddress, ServiceProbes
 from web.session_cookie import SessionSigner
 from web.site import WebSite
 from web.static_files import StaticFiles
@@ -121,6 +129,11 @@ class FakeDashboard:
         await self.ready()
         return [row for row in self.events if row.recorded_at >= since][:limit]
 
+    async def lately(self, since: int) -> LatelyRow:
+        await self.ready()
+        rows = [row for row in self.events if row.recorded_at >= since]
+        return LatelyRow(len(rows), format_cents(sum(parse_cents(row.total) for row in rows)))
+
     async def verdicts(self, time: TimeRange) -> VerdictsRow:
         return VerdictsRow(9, 1, 0)
 
@@ -181,7 +194,7 @@ class FakeGateway(GatewayApi):
         self.refusal: Refusal | None = None
         self.asked: list[tuple[str, str, Any]] = []
 
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
+    async def call(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
         self.asked.append((method, path, body))
         if method == "POST":
             if self.refusal is not None:
@@ -216,6 +229,46 @@ class FakeReplay:
         self.error = ReadsUnavailable("replay")
 
 
+class FakeWebhooks:
+    """WebhookHealthReads over rows that a test sets."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, HealthRow] = {}
+
+    async def health(self, webhooks: Collection[int], since: int) -> dict[int, HealthRow]:
+        return {id: row for id, row in self.rows.items() if id in webhooks}
+
+    async def close(self) -> None:
+        self.rows = {}
+
+
+class Turnstile:
+    """Lets the live feed poll once for each turn that a test gives."""
+
+    def __init__(self) -> None:
+        self.polled = 0
+        self._turns = asyncio.Semaphore(0)
+
+    async def wait(self) -> None:
+        self.polled += 1
+        await self._turns.acquire()
+
+    def turn(self) -> None:
+        self._turns.release()
+
+
+class FakeProbes(ServiceProbes):
+    """What each service says, as a test sets it; away until then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.says: dict[str, tuple[bool, list[str], str]] = {}
+
+    async def probe(self, instances: list[ServiceAddress]) -> list[Probed]:
+        away = (None, ["refused"], "")
+        return [Probed(one, *self.says.get(one.service, away)) for one in instances]
+
+
 class Server:
     """A running `rev web` and a browser without cookies of its own."""
 
@@ -228,8 +281,13 @@ class Server:
         self.accounts = FakeAccounts()
         self.activity = FakeActivity()
         self.replay = FakeReplay()
+        self.webhooks = FakeWebhooks()
+        self.probes = FakeProbes()
+        self.polls = Turnstile()
         self._tokens = 0
         files = StaticFiles()
+        templates = Templates(files)
+        self.feed = LiveFeed(self.reads, partial(drawn, templates), lambda: self.now, self.polls.wait)
         self.signer = SessionSigner(b"key", lambda: self.now, self._token)
         self.gateway = FakeGateway()
         real = GatewayApi(self.settings.gateway_url, ADMIN)
@@ -242,11 +300,16 @@ class Server:
             api=real if "REV_GATEWAY_URL" in env else self.gateway,
             prices=DefaultPrices(self.gateway, lambda: self.now),
             replay=self.replay,
+            webhooks=self.webhooks,
+            feed=self.feed,
+            probes=self.probes,
+            observations={},
             signer=self.signer,
             limits=AttemptLimits(LOGINS, lambda: self.monotonic),
+            portal_limits=AttemptLimits(LOGINS, lambda: self.monotonic),
             signups=AttemptLimits(SIGNUPS, lambda: self.monotonic),
             files=files,
-            templates=Templates(files),
+            templates=templates,
             documents=DOCUMENTS,
             clock=lambda: self.now,
         )

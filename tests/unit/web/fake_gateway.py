@@ -16,7 +16,7 @@ class FakeGateway:
         self.calls: list[tuple[str, Any]] = []
         monkeypatch.setattr(server.site.api, "call", self._call)
 
-    async def _call(self, method: str, path: str, body: Any = None) -> Any:
+    async def _call(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
         self.calls.append((f"{method} {path}", body))
         answer = self.answers[f"{method} {path}"]
         if isinstance(answer, Refusal):

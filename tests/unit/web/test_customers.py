@@ -122,7 +122,7 @@ async def test_one_customer_in_full(server: Server, gateway: FakeGateway) -> Non
     # revenue: 1 + 1.47 + 1 - 1 cents; the period before had 1 cent
     assert 'title="2.47 cents">$0.02' in text and "+147 %" in text
     assert 'title="2,000"' in text, "tokens of two events"
-    for words in ("task&lt;5&gt;", "$49.00", "oc_4", "$0.0025", 'href="/events/5"', 'href="/events/3"'):
+    for words in ("task&lt;5&gt;", "$49.00", "oc_4", "$0.0025", 'href="/outcomes/oc_5"', 'href="/events/3"'):
         assert words in text
     assert 'title="goodwill"' in text and ">voided<" in text and ">rejected<" in text
     assert "rg_0001...f6g7" in text and "rg_0002" not in text and "not-its-own" not in text

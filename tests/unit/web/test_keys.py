@@ -77,6 +77,9 @@ async def test_a_refused_key_keeps_what_was_typed(server: Server, gateway: FakeG
 
 
 async def test_revoking_asks_first(server: Server, gateway: FakeGateway) -> None:
+    gateway.answers["GET /api/admin/api-keys/1"] = key(1)
+    gateway.answers["GET /api/admin/api-keys/2"] = key(2, is_active=False)
+    gateway.answers["GET /api/admin/api-keys/77"] = Refusal(404, "not_found", "there is no API key 77")
     status, _, text = await server.get("/keys/1/revoke", **server.signed_in())
     assert status == 200 and "Revoke this key?" in text and "rg_0001...f6g7" in text
     assert all(call.startswith("GET ") for call, _ in gateway.calls)

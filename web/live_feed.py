@@ -1,0 +1,177 @@
+"""What was just metered, for everybody who listens: one poll of the ledger for all, each frame made once.
+
+A listener has a short queue. One that does not read as fast as things happen is dropped, and its browser connects
+again; so memory is bounded, and nobody waits for it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+
+import structlog
+
+from schemas.limits import HOUR
+from warehouse.dashboard import DashboardReads
+from warehouse.dashboard_rows import LatelyRow
+from warehouse.errors import ReadsUnavailable
+from warehouse.rows import EventRow
+from web import metrics, readings
+from web.web_refusals import Refusal
+
+MINUTE = HOUR // 60
+OVERLAP = 10_000
+"""ms that a poll looks back before the newest event: a partition may be written later than another."""
+SHOWN = 10
+"""Events of one poll, and of what a new listener gets first."""
+REMEMBERED = 1000
+"""Ids of events that were sent, so that the overlap sends none twice."""
+QUEUED = 16
+"""Frames that wait for a listener at most."""
+MOST_LISTENERS = 1000
+QUIET = 10
+"""Polls without news after which a comment shows that the stream lives, and finds out who has left."""
+BEAT = b": \n\n"
+Drawing = Callable[[Sequence[EventRow], Mapping[str, str], LatelyRow], bytes]
+_log = structlog.get_logger("web")
+
+
+def frame(event: str, text: str) -> bytes:
+    """Return a server-sent event."""
+    lines = "".join(f"data: {line}\n" for line in text.splitlines())
+    return f"event: {event}\n{lines}\n".encode()
+
+
+AWAY = frame("away", "The ledger cannot be read at the moment.")
+
+
+class Listener:
+    """One stream. ``drop`` breaks its connection off."""
+
+    def __init__(self, drop: Callable[[], None]) -> None:
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._drop = drop
+
+    def offer(self, frame: bytes) -> bool:
+        """Queue a frame and return True; or drop the listener if it has not taken those before."""
+        if self._queue.qsize() >= QUEUED:
+            self.end()
+            self._drop()
+            return False
+        self._queue.put_nowait(frame)
+        return True
+
+    def end(self) -> None:
+        """End the stream; what waits for it is forgotten."""
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._queue.put_nowait(None)
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """Yield frames until the stream ends."""
+        while (frame := await self._queue.get()) is not None:
+            yield frame
+
+
+class LiveFeed:
+    """``draw`` makes frames of events (newest first), the names of their customers, and the last minute's sums.
+
+    ``clock`` returns ms; ``pause`` waits until the next poll. It polls while somebody listens.
+    """
+
+    def __init__(
+        self, reads: DashboardReads, draw: Drawing, clock: Callable[[], int], pause: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._reads = reads
+        self._draw = draw
+        self._clock = clock
+        self._pause = pause
+        self._listeners: set[Listener] = set()
+        self._polling: asyncio.Task[None] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._sent: deque[int] = deque(maxlen=REMEMBERED)
+        self._newest = self._clock() - MINUTE
+        self._shown: list[EventRow] = []
+        self._lately: LatelyRow | None = None
+        self._latest = b""
+        self._quiet = 0
+        self._is_away = False
+
+    @property
+    def listeners(self) -> int:
+        """How many listen now."""
+        return len(self._listeners)
+
+    @property
+    def is_polling(self) -> bool:
+        """True while the ledger is asked."""
+        return self._polling is not None and not self._polling.done()
+
+    def listen(self, drop: Callable[[], None]) -> Listener:
+        """Return a new listener, who must ``leave``. Raises Refusal if there are too many."""
+        if len(self._listeners) >= MOST_LISTENERS:
+            raise Refusal(503, "too_many", "Too many people look at live pages. The page works without.")
+        listener = Listener(drop)
+        self._listeners.add(listener)
+        metrics.LIVE_LISTENERS.set(len(self._listeners))
+        if not self.is_polling:
+            self._begin()
+            self._polling = asyncio.create_task(self._poll())
+        else:
+            listener.offer(AWAY if self._is_away else self._latest)
+        return listener
+
+    def leave(self, listener: Listener) -> None:
+        """Forget a listener."""
+        self._listeners.discard(listener)
+        metrics.LIVE_LISTENERS.set(len(self._listeners))
+
+    async def close(self) -> None:
+        """End every stream and the polling."""
+        for listener in self._listeners:
+            listener.end()
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.gather(self._polling, return_exceptions=True)
+
+    async def _poll(self) -> None:
+        while self._listeners:
+            try:
+                news = await self._news()
+            except ReadsUnavailable:
+                news, self._is_away = b"" if self._is_away else AWAY, True
+            except Exception as error:  # a bug must not end everybody's streams
+                metrics.BUGS.inc()
+                _log.exception("unexpected error", path="/dashboard/live", error=repr(error))
+                news = b""
+            self._send(news)
+            await self._pause()
+
+    async def _news(self) -> bytes:
+        """Return what changed since the last poll, b'' if nothing did. Raises ReadsUnavailable."""
+        rows, lately = await asyncio.gather(
+            self._reads.recent(self._newest - OVERLAP, SHOWN), self._reads.lately(self._clock() - MINUTE)
+        )
+        new = [row for row in rows if row.event_id not in self._sent]
+        if not new and not self._is_away and lately == self._lately:
+            return b""
+        shown = [*new, *self._shown][:SHOWN]
+        names = await readings.names(self._reads, [row.customer_id for row in shown])
+        news = self._draw(new, names, lately)
+        self._latest = self._draw(shown, names, lately)
+        self._sent.extend(row.event_id for row in new)
+        self._newest = max([self._newest, *(row.recorded_at for row in new)])
+        self._shown, self._lately, self._is_away = shown, lately, False
+        return news
+
+    def _send(self, news: bytes) -> None:
+        self._quiet = 0 if news else self._quiet + 1
+        if self._quiet >= QUIET:
+            news, self._quiet = BEAT, 0
+        if not news:
+            return
+        for listener in list(self._listeners):
+            if not listener.offer(news):
+                metrics.LIVE_DROPPED.inc()
+                self.leave(listener)
