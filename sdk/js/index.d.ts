@@ -128,6 +128,8 @@ export interface EffectivePrice extends Rates {
   is_custom: boolean;
   /** A quantity without a rate costs nothing, and is not refused. */
   ignore_unknown?: boolean;
+  /** Of a scheduled price: when it comes into force. */
+  effective_at?: string;
 }
 
 export interface DollarBreakdown {
@@ -354,6 +356,8 @@ export interface Webhook {
 export interface Pricing {
   customer_id: string;
   configs: EffectivePrice[];
+  /** Prices that will be in force. */
+  scheduled?: EffectivePrice[];
 }
 
 export class Rev {

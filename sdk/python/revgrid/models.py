@@ -252,12 +252,16 @@ class EffectivePrice:
     provider: Optional[str] = None
     rates: Optional[dict[str, QuantityRate]] = None
     ignore_unknown: bool = False
+    effective_at: Optional[datetime] = None
 
 
 @dataclass(frozen=True)
 class Pricing:
+    """The prices in force; ``scheduled``: those that will be, each from its ``effective_at`` on, None without any."""
+
     customer_id: str
     configs: tuple[EffectivePrice, ...]
+    scheduled: Optional[tuple[EffectivePrice, ...]] = None
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class Stage:
 
     async def settled(self) -> None:
         """Return when the poll is over and everybody has heard of it."""
-        while self.polls.polled == self.seen and self.feed.is_polling:
+        while self.polls.polled == self.seen and self.feed.is_polling:  # noqa: ASYNC110 - each step of the loop counts
             await asyncio.sleep(0)
         self.seen = self.polls.polled
         for _ in range(3):
