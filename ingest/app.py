@@ -5,10 +5,11 @@ from aiohttp import web
 from ingest import admin, metering, openapi, outcomes, probes, statements, webhooks
 from ingest.context import Context
 from ingest.dialects import dialect_handlers, explain
-from ingest.middleware import error_middleware
+from ingest.middleware import direct, error_middleware
 from ingest.reads import event_lookup, import_lists, own_key, spending_reads
 from ingest.reads import handlers as reads
 from ingest.routing import Route
+from ingest.serving import DIRECT
 from ingest.shedding import Shedder
 from ingest.web_proxy import WebProxy
 from schemas.limits import MAX_BATCH_BODY
@@ -38,6 +39,8 @@ def application(context: Context, shedder: Shedder, pages: WebProxy | None = Non
     """Return the gateway as an aiohttp application, to be run by ingest.serving; ``pages``: where `rev web` is."""
     app = web.Application(middlewares=[error_middleware], client_max_size=MAX_BATCH_BODY)
     app.add_routes([row.definition() for row in table(context, shedder)])
+    busiest = [(row.operation, row.handler) for row in metering.routes(context)]
+    app[DIRECT] = {(asked.method, asked.path): direct(handler, asked.path) for asked, handler in busiest}
     if pages is not None:
         app.add_routes([pages.route()])
     return app

@@ -39,7 +39,21 @@ def http_response(body: bytes, status: int = 200, headers: Mapping[str, str] | N
 
 @web.middleware
 async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Wrap every handler of the gateway."""
+    """Wrap every handler that the application finds."""
+    return await _answered(request, handler, None)
+
+
+def direct(handler: Handler, route: str) -> Handler:
+    """Return the handler of a route, wrapped likewise, to be called without the application."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await _answered(request, handler, route)
+
+    return handle
+
+
+async def _answered(request: web.Request, handler: Handler, route: str | None) -> web.StreamResponse:
+    """Return the handler's response or a refusal. ``route``: None if the application found the handler."""
     began = time.perf_counter()
     id = request_id(request.headers.get("X-Request-Id")) or uuid4().hex
     request[REQUEST_ID] = id
@@ -67,9 +81,11 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
         response = refusal(500, "internal", "internal server error; the log names its cause under this request_id", id)
     if not response.prepared:
         response.headers["X-Request-Id"] = id
-    resource = request.match_info.route.resource
-    route = resource.canonical if resource is not None else "none"
-    method = request.method if resource is not None else "any"
+    method = request.method
+    if route is None:
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource is not None else "none"
+        method = method if resource is not None else "any"
     metrics.request_seconds(method, route, response.status).observe(time.perf_counter() - began)
     return response
 

@@ -62,6 +62,30 @@ async def test_an_unknown_expectation_is_refused_in_the_one_shape(gateway: Any) 
     assert answer.status == 417 and "Expect" in answer.json["error"] and answer.json["request_id"]
 
 
+@pytest.mark.parametrize("path", ["/v1/meter", "/v1/meter/batch"])
+@pytest.mark.parametrize("good", [True, False])
+async def test_the_busiest_routes_answer_alike_with_and_without_the_application(
+    gateway: Any, key: str, path: str, good: bool
+) -> None:
+    """A target with a query takes the long way: same status, headers and fields, same labels of the metric."""
+    event = {"agent_id": "a", "action": "chat", "tokens": 5 if good else -5}
+    body = {"events": [event]} if path.endswith("batch") else event
+    counted = (
+        rf'rev_ingest_request_seconds_count\{{method="POST",route="{path}",status="{201 if good else 400}"\}} (\S+)'
+    )
+
+    async def count() -> float:
+        return sum(map(float, re.findall(counted, (await gateway.call("GET", "/metrics")).text)))
+
+    before, seen = await count(), []
+    for target in (path, f"{path}?customer_id=acme-corp"):
+        answer = await gateway.call("POST", target, body, key, X_Request_Id="mine")
+        assert answer.headers["X-Request-Id"] == "mine"
+        seen.append((answer.status, list(answer.headers), list(answer.json)))
+    assert seen[0] == seen[1] and seen[0][0] == (201 if good else 400)
+    assert await count() == before + 2
+
+
 @pytest.mark.parametrize("framing", [b"Content-Length: 100\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\nff\r\n"])
 async def test_a_body_that_is_cut_off_is_the_callers_fault(
     gateway: Any, key: str, framing: bytes, eventually: Any

@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 
+import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageBatch
 from aiokafka.structs import RecordMetadata, TopicPartition
 
 from streams.appends import Appender, placed
+from streams.errors import AppendUnknown
 
 
 async def acknowledged(offset: int, timestamp: int, log_start: int) -> list[RecordMetadata]:
@@ -28,6 +30,40 @@ async def test_no_record_of_a_forgotten_repeat_is_placed() -> None:
     """After DuplicateSequenceNumber aiokafka reports offsets for all but the first record; none is one."""
     found = await acknowledged(-1, -1, -1)
     assert [one.offset for one in found] == [-1, 0, 1] and not any(map(placed, found))
+
+
+class Silent(AIOKafkaProducer):
+    """A producer whose broker takes a batch and never answers."""
+
+    batch: MessageBatch
+
+    async def start(self) -> None:
+        self.batch = MessageBatch(TopicPartition("t", 0), BatchBuilder(1 << 16, 0), 10.0, 0.0)
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        return {0}
+
+    async def send(self, *_: object, **__: object) -> object:
+        return self.batch.append(b"k", b"v", None)
+
+
+async def test_an_append_that_is_not_acknowledged_in_time_is_unknown(
+    eventually: Callable[..., Awaitable[None]],
+) -> None:
+    """Its producer is replaced, and an acknowledgement that comes later is nobody's."""
+    made: list[Silent] = []
+
+    def make(kafka: str) -> Silent:
+        made.append(Silent(bootstrap_servers=kafka))
+        return made[-1]
+
+    appender = Appender("127.0.0.1:1", append_timeout=20, make=make)
+    await appender.start()
+    with pytest.raises(AppendUnknown):
+        await appender.append(b"k", b"v")
+    made[0].batch.done(0, -1, 0)
+    await eventually(lambda: len(made) == 2 and appender.ready)
+    await appender.stop()
 
 
 class Alone(AIOKafkaProducer):
