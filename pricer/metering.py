@@ -4,9 +4,11 @@ Pure: the command, its accepted time and the shard's state decide everything. A 
 leaves its events as ``rejected`` entries without money, and nothing of it is retained.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from pricer import idempotency, prices
+from pricer.month_counts import MonthCounts
 from schemas import entries, ids, state
 from schemas.commands import Meter, MeterEvent, PriceRef
 from schemas.entries import Entry, EntryRecord
@@ -32,7 +34,7 @@ class PriceMatch(NamedTuple):
 
     price: prices.ParsedPrice
     price_index: int
-    """Index in the entry record's ``prices``."""
+    """Index in the entry record's ``prices``; -1 if each event finds its own, by the month's count."""
 
 
 def apply(command: Meter, record: InputRecord, shard: StateView) -> Decision:
@@ -76,7 +78,8 @@ class MeterTransaction:
         self.refusals: dict[int, EventRefusal] = {}
         self._scoped = shard.get(state.PRICE_SCOPED) is not None
         self._matches: dict[str | tuple[str, str | None, str | None], PriceMatch | EventRefusal] = {}
-        self._indexes: dict[int, int] = {}
+        self._indexes: dict[tuple[int, str], int] = {}
+        self._counts: MonthCounts | None = None
         self._keys: dict[str, idempotency.IdempotencyRecord] = {}
 
     def add(self, index: int, event: MeterEvent) -> None:
@@ -104,8 +107,14 @@ class MeterTransaction:
             elif expires_at <= self.record.at:
                 self.refusals[index] = EventRefusal(INVALID, "expires_at must be in the future")
                 return
+        price, price_index = match
+        used: Mapping[str, int] = prices.NOTHING_USED
+        if price_index < 0:
+            used = self._month_counts.used(price)
+            price = prices.at_count(price, used)
+            price_index = self._index_of(price.ref)
         try:
-            base, token, bonus, quantity, total, lines = prices.amounts(match.price, event)
+            base, token, bonus, quantity, total, lines = prices.amounts(price, event, used)
         except prices.NotPriced as error:
             self.refusals[index] = EventRefusal(INVALID, str(error))
             return
@@ -114,7 +123,7 @@ class MeterTransaction:
             kind="event",
             index=index,
             event=event,
-            price=match.price_index,
+            price=price_index,
             base=base,
             token=token,
             bonus=bonus,
@@ -128,8 +137,10 @@ class MeterTransaction:
         )
         self.entries.append(entry)
         self.totals.append(total)
+        if match.price_index < 0:
+            self._month_counts.add(match.price, event)
         if expires_at is not None:
-            self._open(index, event, match.price, expires_at)
+            self._open(index, event, price, expires_at)
         if key is not None and hashed is not None:
             self._retain(index, key, hashed, entry)
 
@@ -138,7 +149,7 @@ class MeterTransaction:
         written = _encode(self.command, self.record, self.entries, self.prices) if self.entries else None
         return Decision(
             entries=written,
-            changes=tuple(self.changes),
+            changes=(*self.changes, *self._month_counts.changes()) if self._counts else tuple(self.changes),
             retained=tuple(self.retained),
             reply=self._answer(),
         )
@@ -187,10 +198,21 @@ class MeterTransaction:
             return EventRefusal(INVALID, f"action {action!r} is reserved")
         if price is None:
             return EventRefusal(INVALID, f"no price for action {action!r}")
-        index = self._indexes.setdefault(price.ref.id, len(self.prices))
+        return PriceMatch(price, -1 if price.steps or price.event_steps else self._index_of(price.ref))
+
+    def _index_of(self, ref: PriceRef) -> int:
+        """Return the index of a price in the entry record; each step of its events is a price of its own."""
+        index = self._indexes.setdefault((ref.id, ref.rates.base), len(self.prices))
         if index == len(self.prices):
-            self.prices.append(price.ref)
-        return PriceMatch(price, index)
+            self.prices.append(ref)
+        return index
+
+    @property
+    def _month_counts(self) -> MonthCounts:
+        if self._counts is None:
+            command = self.command
+            self._counts = MonthCounts(self.shard, command.customer_id, command.test, self.record.at)
+        return self._counts
 
     def _open(self, index: int, event: MeterEvent, price: prices.ParsedPrice, expires_at: int) -> None:
         """Open the outcome of a pending event: on success it charges the action's current bonus."""
