@@ -34,7 +34,15 @@ class PriceMatch(NamedTuple):
 
     price: prices.ParsedPrice
     price_index: int
-    """Index in the entry record's ``prices``; -1 if each event finds its own, by the month's count."""
+    """Index in the entry record's ``prices``."""
+    used: Mapping[str, int] = prices.NOTHING_USED
+    """What the month has counted, for a price with steps."""
+
+
+class SteppedMatch(NamedTuple):
+    """A price with steps; the month's count tells the rates of each event."""
+
+    price: prices.ParsedPrice
 
 
 def apply(command: Meter, record: InputRecord, shard: StateView) -> Decision:
@@ -77,8 +85,8 @@ class MeterTransaction:
         self.retained: list[RetainedRecord] = []
         self.refusals: dict[int, EventRefusal] = {}
         self._scoped = shard.get(state.PRICE_SCOPED) is not None
-        self._matches: dict[str | tuple[str, str | None, str | None], PriceMatch | EventRefusal] = {}
-        self._indexes: dict[tuple[int, str], int] = {}
+        self._matches: dict[str | tuple[str, str | None, str | None], PriceMatch | SteppedMatch | EventRefusal] = {}
+        self._indexes: dict[int | tuple[int, str], int] = {}
         self._counts: MonthCounts | None = None
         self._keys: dict[str, idempotency.IdempotencyRecord] = {}
 
@@ -96,9 +104,12 @@ class MeterTransaction:
         match = self._matches.get(name)
         if match is None:
             match = self._matches[name] = self._match(event)
-        if isinstance(match, EventRefusal):
-            self.refusals[index] = match
-            return
+        stepped: SteppedMatch | None = None
+        if not isinstance(match, PriceMatch):
+            if isinstance(match, EventRefusal):
+                self.refusals[index] = match
+                return
+            stepped, match = match, self._at_count(match)
         expires_at = None
         if event.outcome == "pending":
             expires_at = event.expires_at
@@ -107,14 +118,8 @@ class MeterTransaction:
             elif expires_at <= self.record.at:
                 self.refusals[index] = EventRefusal(INVALID, "expires_at must be in the future")
                 return
-        price, price_index = match
-        used: Mapping[str, int] = prices.NOTHING_USED
-        if price_index < 0:
-            used = self._month_counts.used(price)
-            price = prices.at_count(price, used)
-            price_index = self._index_of(price.ref)
         try:
-            base, token, bonus, quantity, total, lines = prices.amounts(price, event, used)
+            base, token, bonus, quantity, total, lines = prices.amounts(match.price, event, match.used)
         except prices.NotPriced as error:
             self.refusals[index] = EventRefusal(INVALID, str(error))
             return
@@ -123,7 +128,7 @@ class MeterTransaction:
             kind="event",
             index=index,
             event=event,
-            price=price_index,
+            price=match.price_index,
             base=base,
             token=token,
             bonus=bonus,
@@ -137,10 +142,10 @@ class MeterTransaction:
         )
         self.entries.append(entry)
         self.totals.append(total)
-        if match.price_index < 0:
-            self._month_counts.add(match.price, event)
+        if stepped is not None:
+            self._month_counts.add(stepped.price, event)
         if expires_at is not None:
-            self._open(index, event, price, expires_at)
+            self._open(index, event, match.price, expires_at)
         if key is not None and hashed is not None:
             self._retain(index, key, hashed, entry)
 
@@ -189,7 +194,7 @@ class MeterTransaction:
         if receipt.outcome_id is not None:
             self.outcomes.append(index)
 
-    def _match(self, event: MeterEvent) -> PriceMatch | EventRefusal:
+    def _match(self, event: MeterEvent) -> PriceMatch | SteppedMatch | EventRefusal:
         """Return the price of an event's action, model and provider."""
         action = event.action
         labels = (event.model, event.provider) if self._scoped else (None, None)
@@ -198,14 +203,21 @@ class MeterTransaction:
             return EventRefusal(INVALID, f"action {action!r} is reserved")
         if price is None:
             return EventRefusal(INVALID, f"no price for action {action!r}")
-        return PriceMatch(price, -1 if price.steps or price.event_steps else self._index_of(price.ref))
-
-    def _index_of(self, ref: PriceRef) -> int:
-        """Return the index of a price in the entry record; each step of its events is a price of its own."""
-        index = self._indexes.setdefault((ref.id, ref.rates.base), len(self.prices))
+        if price.stepped:
+            return SteppedMatch(price)
+        index = self._indexes.setdefault(price.ref.id, len(self.prices))
         if index == len(self.prices):
-            self.prices.append(ref)
-        return index
+            self.prices.append(price.ref)
+        return PriceMatch(price, index)
+
+    def _at_count(self, match: SteppedMatch) -> PriceMatch:
+        """Return the price of the next event; each step of the count of events is a price of the entry record."""
+        used = self._month_counts.used(match.price)
+        price = prices.at_count(match.price, used)
+        index = self._indexes.setdefault((price.ref.id, price.base_text), len(self.prices))
+        if index == len(self.prices):
+            self.prices.append(price.ref)
+        return PriceMatch(price, index, used)
 
     @property
     def _month_counts(self) -> MonthCounts:

@@ -79,6 +79,8 @@ class ParsedPrice(NamedTuple):
     """The price at each step of the count of events, which differs in its base; empty without such steps."""
     itemized: bool
     """True if any quantity has a rate or steps."""
+    stepped: bool
+    """True if any quantity or the count of events has steps."""
 
 
 class NotPriced(ValueError):
@@ -119,6 +121,7 @@ def _parsed(price: InstalledPrice) -> ParsedPrice:
         steps=steps,
         event_steps=(),
         itemized=bool(rates.quantities or steps),
+        stepped=price.rates.tiers != (),
     )
     return parsed._replace(event_steps=tuple((step.up_to, _at_step(parsed, step)) for step in events))
 
