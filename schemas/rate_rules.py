@@ -85,7 +85,7 @@ def _up_to(where: str, text: str | None, below: int, whole: bool) -> int:
     if micro <= below:
         raise MoneyError(f"{where}.up_to must be above {format_quantity(below)}")
     if whole and micro % MICRO:
-        raise MoneyError(f"{where}.up_to must be a whole number")
+        raise MoneyError(f"{where}.up_to must be an integer")
     return micro
 
 
