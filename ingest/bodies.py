@@ -17,6 +17,7 @@ from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
 from schemas.outcome_terms import TERMS, Kind
 from schemas.price_list import MAX_ROWS
 from schemas.quantities import MAX_PER, MAX_QUANTITIES, MAX_QUANTITY, MAX_RATES, NAME
+from schemas.tiers import MAX_STEPS
 
 MAX_REASON = 1000
 """Maximum characters in the reason of a void."""
@@ -121,6 +122,30 @@ RateMap = Annotated[
 ]
 
 
+TierMap = Annotated[
+    dict[str, list[msgspec.Raw]],
+    Meta(
+        description="Steps by quantity, or of event: each a rate until the customer's month has counted up_to.",
+        extra_json_schema={
+            "propertyNames": {"pattern": f"^{NAME.pattern}$"},
+            "additionalProperties": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": MAX_STEPS,
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "up_to": {"type": ["number", "string", "null"], "maximum": MAX_QUANTITY},
+                        "rate": {"type": ["number", "string"], "minimum": 0, "maximum": 10**9},
+                        "per": {"type": "integer", "minimum": 1, "maximum": MAX_PER},
+                    },
+                    "required": ["up_to", "rate"],
+                    "additionalProperties": False,
+                },
+            },
+        },
+    ),
+]
 PriceRows = Annotated[
     list[msgspec.Raw],
     Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_ROWS, "items": {"$ref": "#/components/schemas/PriceBody"}}),
@@ -208,6 +233,8 @@ class PriceBody(msgspec.Struct, forbid_unknown_fields=True):
     provider: Name | None = None
     customer_id: Customer | None = None
     effective_at: Time | None = None
+    tiers: TierMap | None = None
+    tier_mode: Literal["graduated"] | None = None
 
 
 class PriceListBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -216,6 +243,14 @@ class PriceListBody(msgspec.Struct, forbid_unknown_fields=True):
     REQUIRED: ClassVar[tuple[str, ...]] = ("rows",)
 
     rows: PriceRows | None = None
+
+
+class StepBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A step of a quantity. ``up_to`` is null for the last one."""
+
+    up_to: msgspec.Raw | UnsetType = UNSET
+    rate: Rate | UnsetType = UNSET
+    per: Annotated[int, Meta(ge=1, le=MAX_PER)] | None = None
 
 
 class RateBody(msgspec.Struct, forbid_unknown_fields=True):

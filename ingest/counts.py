@@ -112,6 +112,11 @@ def quantity(name: str, raw: msgspec.Raw) -> int:
         raise Invalid(f"{field} must have a name of 1 to 64 characters: a-z, 0-9, _ and .")
     if name in COMPONENTS:
         raise Invalid(f"{field} has a reserved name; choose another one")
+    return micro_units(field, raw)
+
+
+def micro_units(field: str, raw: msgspec.Raw) -> int:
+    """Return a count's JSON text, a number or decimal text, in micro-units. Raises Invalid naming the field."""
     text = bytes(raw).decode("utf-8", "replace")
     if text.startswith('"') and text.endswith('"'):
         text = text[1:-1]

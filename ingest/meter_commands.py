@@ -74,4 +74,5 @@ def _missing(context: Context, customer_id: str, events: list[MeterEvent]) -> li
 
 
 def _without_rate(event: MeterEvent, price: Price) -> str | None:
-    return None if price.rates.ignore_unknown else without_rate(event.quantities, price.rates.quantities)
+    rates = price.rates
+    return None if rates.ignore_unknown else without_rate(event.quantities, (*rates.quantities, *rates.tiers))

@@ -6,13 +6,16 @@ Pure; uses no floats.
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ingest.bodies import PriceBody, RateBody
+from ingest.bodies import PriceBody, RateBody, StepBody
+from ingest.counts import micro_units
 from ingest.error_messages import DecodeFailure, explain
 from ingest.problems import Invalid
 from schemas.commands import Rates
 from schemas.money import RATE_WANTED, MoneyError, amount_from_text, rate_from_text
-from schemas.quantities import QuantityRate
+from schemas.quantities import QuantityRate, format_quantity
+from schemas.tiers import Step, Tiers
 
+_decode_step = msgspec.json.Decoder(StepBody).decode
 _decode_rate = msgspec.json.Decoder(RateBody).decode
 
 
@@ -24,7 +27,32 @@ def rates_of(body: PriceBody) -> Rates:
         bonus=rate("outcome_bonus_cents", body.outcome_bonus_cents),
         quantities=tuple(quantity_rate(name, raw) for name, raw in sorted((body.rates or {}).items())),
         ignore_unknown=bool(body.ignore_unknown),
+        tiers=tuple(tiers(name, steps) for name, steps in sorted((body.tiers or {}).items())),
     )
+
+
+def tiers(name: str, steps: list[msgspec.Raw]) -> Tiers:
+    """Return the steps of a quantity. Raises Invalid naming the step and the field; schemas.rate_rules checks their
+    order."""
+    return Tiers(name, tuple(_step(f"tiers.{name[:80]}[{number}]", raw) for number, raw in enumerate(steps)))
+
+
+def _step(field: str, raw: msgspec.Raw) -> Step:
+    try:
+        given = _decode_step(raw)
+    except DecodeFailure as error:
+        raise Invalid(f"{field}: {explain(error, bytes(raw), StepBody).replace('the body', 'it')}") from None
+    for name in ("up_to", "rate"):
+        if getattr(given, name) is UNSET or (name == "rate" and bytes(given.rate) == b"null"):  # type: ignore[arg-type]
+            raise Invalid(f"{field}.{name} is required")
+    return Step(_up_to(f"{field}.up_to", given.up_to), rate(f"{field}.rate", given.rate), given.per or 1)
+
+
+def _up_to(field: str, raw: msgspec.Raw | UnsetType) -> str | None:
+    """Return the canonical text of a count, or None for the last step's null. Raises Invalid."""
+    if raw is UNSET or bytes(raw) == b"null":
+        return None
+    return format_quantity(micro_units(field, raw))
 
 
 def quantity_rate(name: str, raw: msgspec.Raw) -> QuantityRate:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from schemas.meter_responses import EventResponse
-from schemas.objects import CustomerObject, Json, KeyObject, Number, PriceObject, RateObject
+from schemas.objects import CustomerObject, Json, KeyObject, Number, PriceObject, RateObject, StepObject
 
 
 class AcceptedResponse(msgspec.Struct, frozen=True, gc=False):
@@ -113,6 +113,7 @@ class EffectivePrice(msgspec.Struct, frozen=True):
     provider: str | UnsetType = UNSET
     rates: dict[str, RateObject] | UnsetType = UNSET
     ignore_unknown: bool | UnsetType = UNSET
+    tiers: dict[str, list[StepObject]] | UnsetType = UNSET
     effective_at: str | UnsetType = UNSET
     """Of a scheduled price: when it comes into force."""
 

@@ -4,12 +4,14 @@ Pure: the command, its accepted time and the shard's state decide everything. A 
 leaves its events as ``rejected`` entries without money, and nothing of it is retained.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from pricer import idempotency, prices, spend_transaction
 from pricer.budgets import BUDGET_EXCEEDED, SpendRefusal
+from pricer.month_counts import MonthCounts
 from schemas import entries, ids, state
 from schemas.commands import Meter, MeterEvent, PriceRef
 from schemas.entries import Entry, EntryRecord
@@ -38,6 +40,14 @@ class PriceMatch(NamedTuple):
     price: prices.ParsedPrice
     price_index: int
     """Index in the entry record's ``prices``."""
+    used: Mapping[str, int] = prices.NOTHING_USED
+    """What the month has counted, for a price with steps."""
+
+
+class SteppedMatch(NamedTuple):
+    """A price with steps; the month's count tells the rates of each event."""
+
+    price: prices.ParsedPrice
 
 
 def apply(command: Meter, record: InputRecord, shard: StateView) -> Decision:
@@ -82,8 +92,9 @@ class MeterTransaction:
         self.exceeded: dict[int, tuple[int, ...]] = {}
         self._spending = spend_transaction.of_customer(shard, command.customer_id, command.test, record.at)
         self._scoped = shard.get(state.PRICE_SCOPED) is not None
-        self._matches: dict[str | tuple[str, str | None, str | None], PriceMatch | EventRefusal] = {}
-        self._indexes: dict[int, int] = {}
+        self._matches: dict[str | tuple[str, str | None, str | None], PriceMatch | SteppedMatch | EventRefusal] = {}
+        self._indexes: dict[int | tuple[int, str], int] = {}
+        self._counts: MonthCounts | None = None
         self._keys: dict[str, idempotency.IdempotencyRecord] = {}
         self._find_record = idempotency.KeyRecords(
             shard, command.customer_id, record.at, command.idempotency_window, command.mode
@@ -103,9 +114,12 @@ class MeterTransaction:
         match = self._matches.get(name)
         if match is None:
             match = self._matches[name] = self._match(event)
-        if isinstance(match, EventRefusal):
-            self.refusals[index] = match
-            return
+        stepped: SteppedMatch | None = None
+        if not isinstance(match, PriceMatch):
+            if isinstance(match, EventRefusal):
+                self.refusals[index] = match
+                return
+            stepped, match = match, self._at_count(match)
         expires_at = None
         if event.outcome == "pending":
             expires_at = event.expires_at
@@ -115,7 +129,7 @@ class MeterTransaction:
                 self.refusals[index] = EventRefusal(INVALID, "expires_at must be in the future")
                 return
         try:
-            base, token, bonus, quantity, total, lines = prices.amounts(match.price, event)
+            base, token, bonus, quantity, total, lines = prices.amounts(match.price, event, match.used)
         except prices.NotPriced as error:
             self.refusals[index] = EventRefusal(INVALID, str(error))
             return
@@ -143,6 +157,8 @@ class MeterTransaction:
             entry = self._funded(index, entry, spent)
         self.entries.append(entry)
         self.totals.append(total)
+        if stepped is not None:
+            self._month_counts.add(stepped.price, event)
         if expires_at is not None:
             self._open(index, event, match.price, expires_at)
         if key is not None and hashed is not None:
@@ -158,7 +174,7 @@ class MeterTransaction:
         written = _encode(self.command, self.record, self.entries, self.prices) if self.entries else None
         return Decision(
             entries=written,
-            changes=tuple(self.changes),
+            changes=(*self.changes, *self._month_counts.changes()) if self._counts else tuple(self.changes),
             retained=tuple(self.retained),
             reply=reply,
         )
@@ -211,7 +227,7 @@ class MeterTransaction:
         if receipt.exceeded:
             self.exceeded[index] = receipt.exceeded
 
-    def _match(self, event: MeterEvent) -> PriceMatch | EventRefusal:
+    def _match(self, event: MeterEvent) -> PriceMatch | SteppedMatch | EventRefusal:
         """Return the price of an event's action, model and provider."""
         action = event.action
         labels = (event.model, event.provider) if self._scoped else (None, None)
@@ -220,10 +236,28 @@ class MeterTransaction:
             return EventRefusal(INVALID, f"action {action!r} is reserved")
         if price is None:
             return EventRefusal(INVALID, f"no price for action {action!r}")
+        if price.stepped:
+            return SteppedMatch(price)
         index = self._indexes.setdefault(price.ref.id, len(self.prices))
         if index == len(self.prices):
             self.prices.append(price.ref)
         return PriceMatch(price, index)
+
+    def _at_count(self, match: SteppedMatch) -> PriceMatch:
+        """Return the price of the next event; each step of the count of events is a price of the entry record."""
+        used = self._month_counts.used(match.price)
+        price = prices.at_count(match.price, used)
+        index = self._indexes.setdefault((price.ref.id, price.base_text), len(self.prices))
+        if index == len(self.prices):
+            self.prices.append(price.ref)
+        return PriceMatch(price, index, used)
+
+    @property
+    def _month_counts(self) -> MonthCounts:
+        if self._counts is None:
+            command = self.command
+            self._counts = MonthCounts(self.shard, command.customer_id, command.test, self.record.at)
+        return self._counts
 
     def _open(self, index: int, event: MeterEvent, price: prices.ParsedPrice, expires_at: int) -> None:
         """Open the outcome of a pending event: on success it charges the action's current bonus."""

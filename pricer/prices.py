@@ -1,27 +1,35 @@
 """The price in force for an event, and the amount it yields. Integer pico-cents, no float.
 
 ``price = base + Σ quantity * rate + (outcome == success) * bonus``; tokens without a rate of their kind have the token
-rate. Apart from arithmetic, this module only reads the shard's state; it uses no configuration and no clock.
+rate. A quantity with steps has the rates of the steps that it reaches in its month (schemas.tiers). Apart from
+arithmetic, this module only reads the shard's state; it uses no configuration and no clock.
 """
 
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from schemas.commands import MeterEvent, PriceRef
 from schemas.limits import MAX_TOKENS
 from schemas.money import MAX_EVENT, format_cents, parse_cents
 from schemas.price_match import candidates
 from schemas.quantities import (
+    EVENT,
     MICRO,
     TOKEN_KINDS,
     TOKENS,
     Line,
     QuantityRate,
     all_quantities,
+    format_quantity,
     no_rate,
     parse_quantity,
 )
 from schemas.state import InstalledPrice, decode_price, price_key
+from schemas.tiers import Step
 from streams.types import StateView
 
 CHARGE_ACTION = "outcome_charge"
@@ -30,6 +38,7 @@ CHARGE_ACTION = "outcome_charge"
 
 Amounts = tuple[str, str, str, str, str, tuple[Line, ...]]
 """The cost of one event in cents, as decimal text: base, token, bonus and quantity part, their sum, and the lines."""
+NOTHING_USED: Mapping[str, int] = MappingProxyType({})
 
 
 class UnitRate(NamedTuple):
@@ -37,6 +46,13 @@ class UnitRate(NamedTuple):
 
     pico: int
     rate: QuantityRate
+
+
+class ParsedStep(NamedTuple):
+    """A step of a quantity: the month's count in micro-units up to which its rate holds, or None."""
+
+    up_to: int | None
+    rate: UnitRate
 
 
 class ParsedPrice(NamedTuple):
@@ -57,6 +73,14 @@ class ParsedPrice(NamedTuple):
     """The prices that follow it, by start."""
     dated: bool
     """True if the accepted time decides which of all these applies."""
+    steps: dict[str, tuple[ParsedStep, ...]]
+    """The steps of quantities that have no other rate."""
+    event_steps: tuple[tuple[int | None, "ParsedPrice"], ...]
+    """The price at each step of the count of events, which differs in its base; empty without such steps."""
+    itemized: bool
+    """True if any quantity has a rate or steps."""
+    stepped: bool
+    """True if any quantity or the count of events has steps."""
 
 
 class NotPriced(ValueError):
@@ -70,8 +94,10 @@ def parsed_price(installed: bytes) -> ParsedPrice:
 
 
 def _parsed(price: InstalledPrice) -> ParsedPrice:
-    rates = price.rates
-    return ParsedPrice(
+    steps = {tiers.name: tuple(map(_parsed_step, tiers.steps)) for tiers in price.rates.tiers}
+    events = steps.pop(EVENT, ())
+    rates = replace(price.rates, tiers=())
+    parsed = ParsedPrice(
         ref=PriceRef(
             id=price.id,
             action_type=price.action_type,
@@ -87,12 +113,32 @@ def _parsed(price: InstalledPrice) -> ParsedPrice:
         base_text=rates.base,
         token_text=rates.token,
         bonus_text=rates.bonus,
-        quantities={rate.name: UnitRate(parse_cents(rate.rate) // rate.per, rate) for rate in rates.quantities},
+        quantities={rate.name: _unit_rate(rate) for rate in rates.quantities},
         ignore_unknown=rates.ignore_unknown,
         start=price.effective_at or 0,
         later=tuple(map(_parsed, price.later)),
         dated=price.effective_at is not None or price.later != (),
+        steps=steps,
+        event_steps=(),
+        itemized=bool(rates.quantities or steps),
+        stepped=price.rates.tiers != (),
     )
+    return parsed._replace(event_steps=tuple((step.up_to, _at_step(parsed, step)) for step in events))
+
+
+def _unit_rate(rate: QuantityRate) -> UnitRate:
+    return UnitRate(parse_cents(rate.rate) // rate.per, rate)
+
+
+def _parsed_step(step: Step) -> ParsedStep:
+    up_to = None if step.up_to is None else parse_quantity(step.up_to)
+    return ParsedStep(up_to, _unit_rate(QuantityRate("", step.rate, step.per)))
+
+
+def _at_step(price: ParsedPrice, step: ParsedStep) -> ParsedPrice:
+    base = format_cents(step.rate.pico)
+    ref = replace(price.ref, rates=replace(price.ref.rates, base=base))
+    return price._replace(ref=ref, base=step.rate.pico, base_text=base)
 
 
 def in_force(
@@ -122,8 +168,15 @@ def _keys(customer_id: str, action: str, model: str | None, provider: str | None
     return tuple(map(price_key, candidates(customer_id, action, model, provider)))
 
 
-def amounts(price: ParsedPrice, event: MeterEvent) -> Amounts:
-    """Return what an event costs; the bonus is charged only on success.
+def at_count(price: ParsedPrice, used: Mapping[str, int]) -> ParsedPrice:
+    """Return a price at the step that the next event of the month is on; ``used``: the month's count."""
+    count = used.get(EVENT, 0)
+    return next((stepped for up_to, stepped in price.event_steps if up_to is None or count < up_to), price)
+
+
+def amounts(price: ParsedPrice, event: MeterEvent, used: Mapping[str, int] = NOTHING_USED) -> Amounts:
+    """Return what an event costs; the bonus is charged only on success. ``used``: what the month has counted, for
+    quantities with steps.
 
     Raises NotPriced above 10^12 cents, for a token count outside of 0 to 10^12, for a quantity without a rate, and
     where a line would need more than 12 decimals.
@@ -131,8 +184,8 @@ def amounts(price: ParsedPrice, event: MeterEvent) -> Amounts:
     tokens, success = event.tokens, event.outcome == "success"
     if not 0 <= tokens <= MAX_TOKENS:
         raise NotPriced(f"tokens must be from 0 to {MAX_TOKENS}")
-    if price.quantities or event.quantities:
-        return _itemized(price, event, success)
+    if price.itemized or event.quantities:
+        return _itemized(price, event, success, used)
     token = tokens * price.token
     total = price.base + token
     if success:
@@ -142,27 +195,32 @@ def amounts(price: ParsedPrice, event: MeterEvent) -> Amounts:
     return price.base_text, format_cents(token) if token else "0", bonus_text, "0", format_cents(total), ()
 
 
-def _itemized(price: ParsedPrice, event: MeterEvent, success: bool) -> Amounts:
+def _itemized(price: ParsedPrice, event: MeterEvent, success: bool, used: Mapping[str, int]) -> Amounts:
     lines = []
     token = quantity = 0
     rest = event.tokens  # less those with a rate of their kind
     for name, text in all_quantities(event).items():
         its = price.quantities.get(name)
         is_token = name in TOKEN_KINDS
-        if its is None:
+        steps = price.steps.get(name) if its is None else None
+        if its is None and steps is None:
             if not is_token and not price.ignore_unknown:
                 raise NotPriced(no_rate(name, event.action))
             continue
         micro = parse_quantity(text)
-        pico, part = divmod(micro * its.pico, MICRO)
-        if part:
-            raise NotPriced(f"quantities.{name} must cost at most 12 decimals of a cent; its rate has too many")
-        lines.append(Line(name, text, its.rate.rate, its.rate.per, format_cents(pico)))
+        parts = [(micro, its)] if its is not None else _split(steps or (), used.get(name, 0), micro)
+        for units, rate in parts:
+            pico, part = divmod(units * rate.pico, MICRO)
+            if part:
+                raise NotPriced(f"quantities.{name} must cost at most 12 decimals of a cent; its rate has too many")
+            shown = text if units == micro else format_quantity(units)
+            lines.append(Line(name, shown, rate.rate.rate, rate.rate.per, format_cents(pico)))
+            if is_token:
+                token += pico
+            else:
+                quantity += pico
         if is_token:
-            token += pico
             rest -= micro // MICRO
-        else:
-            quantity += pico
     if lines and rest:
         at_token_rate = rest * price.token
         lines.insert(0, Line(TOKENS, str(rest), price.token_text, 1, format_cents(at_token_rate)))
@@ -173,6 +231,21 @@ def _itemized(price: ParsedPrice, event: MeterEvent, success: bool) -> Amounts:
     _check_total(total)
     bonus_text = price.bonus_text if success else "0"
     return price.base_text, format_cents(token), bonus_text, format_cents(quantity), format_cents(total), tuple(lines)
+
+
+def _split(steps: Iterable[ParsedStep], used: int, micro: int) -> list[tuple[int, UnitRate]]:
+    """Return the parts of a quantity on each step that it reaches; ``used`` and the parts are micro-units."""
+    parts = []
+    for up_to, rate in steps:
+        if up_to is not None and used >= up_to:
+            continue
+        units = micro if up_to is None else min(micro, up_to - used)
+        parts.append((units, rate))
+        used += units
+        micro -= units
+        if not micro:
+            break
+    return parts
 
 
 def _check_total(total: int) -> None:

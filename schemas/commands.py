@@ -14,6 +14,7 @@ from schemas.outcome_terms import Terms
 from schemas.price_match import PriceSlot
 from schemas.quantities import Itemized, QuantityRate
 from schemas.raw_json import EMPTY
+from schemas.tiers import Tiers
 
 EventOutcome = Literal["success", "failure", "pending"]
 OnExpiry = Literal["failure", "success"]
@@ -74,6 +75,9 @@ class Rates(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What a price charges: cents per event, cents per token, cents on success, and the rates of quantities.
 
     ``quantities`` is sorted by name. A quantity without a rate refuses the event, unless ``ignore_unknown``.
+    ``tiers``, sorted by name, has the steps of quantities that have no rate here, and of ``event`` in place of the
+    base. The price record of an entry is without them: its lines say at which rates they were charged, and its base is
+    that of the event's step.
     """
 
     base: str
@@ -81,6 +85,7 @@ class Rates(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     bonus: str
     quantities: tuple[QuantityRate, ...] = ()
     ignore_unknown: bool = False
+    tiers: tuple[Tiers, ...] = ()
 
 
 class PriceRef(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -57,6 +57,14 @@ class RateObject(msgspec.Struct, frozen=True):
     per: int
 
 
+class StepObject(msgspec.Struct, frozen=True):
+    """A step: ``rate`` cents for every ``per`` units until the month's count is ``up_to``; null is without end."""
+
+    up_to: NumberOrNull
+    rate: Number
+    per: int
+
+
 class PriceObject(msgspec.Struct, frozen=True, kw_only=True):
     """A price. ``model`` and ``provider`` are absent for any, ``rates`` (by quantity) without any.
 
@@ -76,6 +84,7 @@ class PriceObject(msgspec.Struct, frozen=True, kw_only=True):
     provider: str | UnsetType = UNSET
     rates: dict[str, RateObject] | UnsetType = UNSET
     ignore_unknown: bool | UnsetType = UNSET
+    tiers: dict[str, list[StepObject]] | UnsetType = UNSET
     effective_at: str | UnsetType = UNSET
     scheduled: bool | UnsetType = UNSET
 
@@ -235,6 +244,7 @@ def price_shown(price: Price, at: int | None = None) -> PriceObject:
         provider=price.provider or UNSET,
         rates=rates_shown(rates) or UNSET,
         ignore_unknown=rates.ignore_unknown or UNSET,
+        tiers=tiers_shown(rates) or UNSET,
         effective_at=UNSET if price.effective_at is None else iso(price.effective_at),
         scheduled=scheduled or UNSET,
     )
@@ -243,6 +253,17 @@ def price_shown(price: Price, at: int | None = None) -> PriceObject:
 def rates_shown(rates: Rates) -> dict[str, RateObject]:
     """Return the rates of quantities by name, as they were set."""
     return {rate.name: RateObject(number(rate.rate), rate.per) for rate in rates.quantities}
+
+
+def tiers_shown(rates: Rates) -> dict[str, list[StepObject]]:
+    """Return the steps of quantities by name, as they were set."""
+    return {
+        tiers.name: [
+            StepObject(NULL if step.up_to is None else number(step.up_to), number(step.rate), step.per)
+            for step in tiers.steps
+        ]
+        for tiers in rates.tiers
+    }
 
 
 def customer_shown(customer: Customer) -> CustomerObject:

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from schemas.commands import ListedPrice, Rates
 from schemas.config import Price
-from schemas.objects import Number, RateObject, iso, number, rates_shown
+from schemas.objects import Number, RateObject, StepObject, iso, number, rates_shown, tiers_shown
 from schemas.price_schedule import in_force
 
 MAX_ROWS = 1000
@@ -36,6 +36,7 @@ class PriceTerms(msgspec.Struct, frozen=True, kw_only=True):
     outcome_bonus_cents: Number
     rates: dict[str, RateObject] | UnsetType = UNSET
     ignore_unknown: bool | UnsetType = UNSET
+    tiers: dict[str, list[StepObject]] | UnsetType = UNSET
     effective_at: str | UnsetType = UNSET
 
 
@@ -109,5 +110,6 @@ def _terms(of: ListedPrice | Price, rates: Rates) -> PriceTerms:
         outcome_bonus_cents=number(rates.bonus),
         rates=rates_shown(rates) or UNSET,
         ignore_unknown=rates.ignore_unknown or UNSET,
+        tiers=tiers_shown(rates) or UNSET,
         effective_at=UNSET if of.effective_at is None else iso(of.effective_at),
     )

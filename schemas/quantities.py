@@ -76,6 +76,13 @@ class _Counted(Protocol):
     def quantities(self) -> Mapping[str, str]: ...
 
 
+class Named(Protocol):
+    """What is for one quantity."""
+
+    @property
+    def name(self) -> str: ...
+
+
 def all_quantities(event: _Counted) -> dict[str, str]:
     """Return every quantity of an event by name: input and output, which have fields of their own, and the others."""
     found = {} if event.tokens_input is None else {INPUT: str(event.tokens_input)}
@@ -84,8 +91,8 @@ def all_quantities(event: _Counted) -> dict[str, str]:
     return {**found, **event.quantities} if event.quantities else found
 
 
-def without_rate(names: Iterable[str], rates: Iterable[QuantityRate]) -> str | None:
-    """Return the first name that a price has no rate for, or None. Token kinds always have the token rate."""
+def without_rate(names: Iterable[str], rates: Iterable[Named]) -> str | None:
+    """Return the first name that a price has no rate or steps for, or None. Token kinds always have the token rate."""
     known = {rate.name for rate in rates}
     return next((name for name in names if name not in known and name not in TOKEN_KINDS), None)
 

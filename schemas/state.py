@@ -23,6 +23,7 @@ PRICE_SCOPED = b"price-scoped"
 OUTCOME_PREFIX = b"outcome/"
 TASK_PREFIX = b"task/"
 VOID_PREFIX = b"void/"
+COUNT_PREFIX = b"count/"
 
 
 class InstalledPrice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -102,6 +103,14 @@ class ClosedOutcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, t
 Outcome = OpenOutcome | ClosedOutcome
 
 
+class MonthCount(msgspec.Struct, frozen=True, gc=False):
+    """What a customer used in a calendar month (schemas.tiers.month_of) of a price with steps: micro-units by quantity,
+    as decimal text, since they may exceed 64 bits; ``event`` counts events."""
+
+    month: int
+    used: dict[str, str]
+
+
 class Counters(msgspec.Struct, frozen=True):
     """The last id given to a key, a price and a webhook, and the last number of a price change."""
 
@@ -117,6 +126,11 @@ def price_key(slot: PriceSlot) -> bytes:
     if not slot.scoped:
         return key
     return key + SEPARATOR + (slot.model or "").encode() + SEPARATOR + (slot.provider or "").encode()
+
+
+def count_key(customer_id: str, test: bool, slot: PriceSlot) -> bytes:
+    """Return the key of the month's count of one customer and mode for the prices of a slot."""
+    return COUNT_PREFIX + namespace(customer_id, test) + price_key(slot)
 
 
 def outcome_key(outcome_id: str) -> bytes:
@@ -147,5 +161,6 @@ def void_key(event_id: int) -> bytes:
 
 encode = msgspec.json.Encoder().encode
 decode_price = msgspec.json.Decoder(InstalledPrice).decode
+decode_count = msgspec.json.Decoder(MonthCount).decode
 decode_outcome = msgspec.json.Decoder(Outcome).decode
 """Decode an outcome. Raises msgspec.ValidationError or DecodeError."""

@@ -128,8 +128,17 @@ export interface EffectivePrice extends Rates {
   is_custom: boolean;
   /** A quantity without a rate costs nothing, and is not refused. */
   ignore_unknown?: boolean;
-  /** Of a scheduled price: when it comes into force. */
+  /** Steps of the month by quantity; absent without any. */
+  tiers?: Record<string, PriceStep[]>;
+  /** When a scheduled price comes into force. */
   effective_at?: string;
+}
+
+/** `rate` cents for every `per` units until the month's count is `up_to`; null is without end. */
+export interface PriceStep {
+  up_to: number | null;
+  rate: number;
+  per: number;
 }
 
 export interface DollarBreakdown {
@@ -356,7 +365,7 @@ export interface Webhook {
 export interface Pricing {
   customer_id: string;
   configs: EffectivePrice[];
-  /** Prices that will be in force. */
+  /** Prices that will apply later. */
   scheduled?: EffectivePrice[];
 }
 

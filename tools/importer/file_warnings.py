@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from schemas.quantities import REASONING
 from tools.importer.columns import CUSTOMER, KEY, KINDS, OF_KIND, PARTS, TOKENS, Columns, counts, likely_kind, plain
 from tools.importer.event_maker import EventMaker
-from tools.importer.pricing import NoEstimate, Prices
+from tools.importer.pricing import NoEstimate, NotCounted, Prices
 from tools.importer.survey import Survey
 from tools.importer.timestamps import Times
 
@@ -60,6 +60,8 @@ def _of_money(survey: Survey, prices: Mapping[str | None, Prices | None]) -> Ite
             continue
         try:
             known.total(events, sums)
+        except NotCounted as error:
+            general[f"{error}: what its rows cost is not estimated."] = None
         except NoEstimate as error:
             refused[f"{error}: such rows will be refused."] = None
         else:

@@ -10,7 +10,7 @@ from schemas.money import format_cents
 from schemas.quantities import format_quantity
 from tools.importer.columns import METADATA, QUANTITY, Columns
 from tools.importer.event_maker import DEFAULT_AGENT, EventMaker, Prepared
-from tools.importer.pricing import NoEstimate, Prices
+from tools.importer.pricing import NoEstimate, NotCounted, Prices
 from tools.importer.recorded_rows import RecordedRows
 from tools.importer.survey import Survey
 from tools.importer.tally import dollars
@@ -68,6 +68,8 @@ def _price(made: Prepared, prices: PriceList) -> str:
         return "price unknown"
     try:
         return f"{format_cents(known.of_event(made))} cents"
+    except NotCounted as error:
+        return f"{error}: no estimate"
     except NoEstimate as error:
         return f"error: {error}; it will be refused"
 

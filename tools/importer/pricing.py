@@ -31,6 +31,7 @@ class PricingConfig(msgspec.Struct):
     provider: str | None = None
     rates: dict[str, RateConfig] = {}
     ignore_unknown: bool = False
+    tiers: dict[str, msgspec.Raw] = {}
 
 
 class PricingResponse(msgspec.Struct):
@@ -48,6 +49,8 @@ class UnitRates(NamedTuple):
     bonus: int
     quantities: dict[str, int]
     ignore_unknown: bool
+    in_steps: bool
+    """What an event costs depends on the month's count, which is not known here."""
 
 
 class PricedAlike(NamedTuple):
@@ -101,6 +104,10 @@ class NoEstimate(ValueError):
     """Error: events that their price cannot charge, so that the server refuses them."""
 
 
+class NotCounted(NoEstimate):
+    """Error: events that their price charges in steps, so that their cost depends on what the month has counted."""
+
+
 class Prices:
     """Prices of one customer."""
 
@@ -139,6 +146,8 @@ class Prices:
         price = self._first(candidates(self._customer, events.action, events.model, events.provider))
         if price is None:
             raise NoEstimate(f"The action {events.action!r} has no price")
+        if price.in_steps:
+            raise NotCounted(f"The price of action {events.action!r} has steps")
         counted = {INPUT: sums.input * MICRO, OUTPUT: sums.output * MICRO} if events.split else {}
         rest, pico = sums.tokens, sums.events * price.base
         for name, micro in (counted | sums.quantities).items():
@@ -174,6 +183,7 @@ def _price(config: PricingConfig) -> UnitRates:
         bonus=_pico(config.outcome_bonus_cents),
         quantities={name: _pico(rate.rate) // rate.per for name, rate in config.rates.items()},
         ignore_unknown=config.ignore_unknown,
+        in_steps=bool(config.tiers),
     )
 
 

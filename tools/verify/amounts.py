@@ -4,32 +4,38 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from tools.verify.price_model import PriceModel
+from tools.verify.price_model import PriceModel, price_of
 from tools.verify.row_values import EXACT, ZERO, Row, add, quantities_of
+from tools.verify.tier_model import Parts, parts_of
 
 TOKENS = ("input", "output", "cache_read", "cache_write", "reasoning")
 """Quantities that are tokens."""
 MAX_CENTS = 10**12
 FINEST = Decimal("1e-12")
+NO_PARTS: Parts = {}
 
 
-def amounts(price_model: PriceModel, event: Mapping[str, Any]) -> Row | None:
-    """Return the columns of an event's cost; None if the price cannot charge it."""
-    named = {rate[0]: rate for rate in price_model.rates}
+def amounts(price_model: PriceModel, event: Mapping[str, Any], parts: Parts = NO_PARTS) -> Row | None:
+    """Return the columns of an event's cost; None if the price cannot charge it. ``parts``: the quantities that are
+    charged in steps, as they are cut."""
+    named = {name: (rate, per) for name, rate, per in price_model.rates}
     given = [(kind, Decimal(event[f"tokens_{kind}"])) for kind in ("input", "output") if f"tokens_{kind}" in event]
     given += [(name, Decimal(text)) for name, text in event.get("quantities", {}).items()]
     left = Decimal(event.get("tokens", 0))
     lines = []
     for name, quantity in given:
-        if name not in named:
+        if name not in named and name not in parts:
             if name not in TOKENS and not price_model.ignore_unknown:
                 return None
             continue
-        _, rate, per = named[name]
-        cents = EXACT.divide(EXACT.multiply(quantity, rate), Decimal(per))
-        if cents != cents.quantize(FINEST, context=_ROUGH):
+        own = parts[name] if name in parts else [(quantity, *named[name])]
+        if sum((part for part, _, _ in own), ZERO) != quantity:
             return None
-        lines.append((name, quantity, rate, per, cents))
+        for part, rate, per in own:
+            cents = EXACT.divide(EXACT.multiply(part, rate), Decimal(per))
+            if cents != cents.quantize(FINEST, context=_ROUGH):
+                return None
+            lines.append((name, part, rate, per, cents))
         if name in TOKENS:
             left = EXACT.subtract(left, quantity)
     rest = EXACT.multiply(left, price_model.token)
@@ -56,6 +62,14 @@ def amounts(price_model: PriceModel, event: Mapping[str, Any]) -> Row | None:
         "lines": tuple(lines),
         "quantities": quantities_of(event),
     }
+
+
+def amounts_of_row(row: Row) -> Row | None:
+    """Return what a row of an event must cost by its own quantities, rates and steps; None if it cannot cost that."""
+    quantities = {name: f"{quantity:f}" for name, quantity in row["quantities"]}
+    halves = {name: row[name] for name in ("tokens_input", "tokens_output") if row[name] is not None}
+    event = {**halves, "tokens": row["tokens"], "quantities": quantities, "outcome": row["outcome"]}
+    return amounts(price_of(row), event, parts_of(row))
 
 
 _ROUGH = EXACT.copy()

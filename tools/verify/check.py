@@ -18,7 +18,7 @@ from tools.verify.model import ExpectedRows, ShardModel
 from tools.verify.outcome_model import OutcomeModels
 from tools.verify.price_model import PriceModel, PriceModels, Slot
 from tools.verify.row_values import BORROWED, ZERO, Row, add, event_id
-from tools.verify.sources import CannotRun, LedgerRows, RawLog, RawRecord, Selection, Span
+from tools.verify.sources import CannotRun, LedgerRows, RawLog, RawRecord, Selection, Span, Terms
 from tools.verify.spending_model import HISTORY, SpendingModels
 from tools.verify.void_rules import against
 
@@ -100,11 +100,9 @@ class Check:
         async for old in self._ledger.old_keys(partition, span.first, began - MAX_WINDOW):
             keys.add(old.customer, old.key, Known(b"", old.at), old.test)
         await self._inherit(partition, span.first, outcomes)
-        starts = await self._ledger.scheduled()
-        inherited = [
-            price_model._replace(start=starts.get(price_model.id, 0))
-            for price_model in await self._ledger.inherited(partition, span.first)
-        ]
+        terms = await self._ledger.terms()
+        rows = await self._ledger.inherited(partition, span.first)
+        inherited = list(dict.fromkeys(_with_terms(price_model, terms.get(price_model.id)) for price_model in rows))
         self._check_inherited(partition, inherited)
         spending = await self._inherit_spending(partition, span.first)
         return ShardModel(
@@ -258,3 +256,11 @@ class Check:
     def _differ(self, difference: Difference) -> None:
         self.totals.differences += 1
         self._tell(difference)
+
+
+def _with_terms(price_model: PriceModel, terms: Terms | None) -> PriceModel:
+    """Return a price as it was set. Rows charged by the count of events differ in their base, which is a step's."""
+    if terms is None:
+        return price_model
+    base = ZERO if any(name == "event" for name, _ in terms.tiers) else price_model.base
+    return price_model._replace(base=base, start=terms.start, tiers=terms.tiers)

@@ -11,6 +11,7 @@ from schemas.limits import DAY
 from tools.verify.endpoint_model import EndpointModel
 from tools.verify.price_model import Slot, rated, slot_of
 from tools.verify.row_values import Row, iso
+from tools.verify.tier_model import are_steps, tiered
 
 CONFIG_KEY = b"_config"
 RATES = {"base": "base_rate_cents", "token": "token_rate_cents", "bonus": "outcome_bonus_cents"}
@@ -246,14 +247,17 @@ def _cents(rates: Mapping[str, Any]) -> dict[str, Any]:
         return dict(rates)
     named = {name: (rate, per) for name, rate, per in rated(rates)}
     parts = {part: Decimal(rates[part]) for part in RATES}
-    return {**parts, "names": named, "ignore_unknown": rates.get("ignore_unknown", False)}
+    return {**parts, "names": named, "tiers": tiered(rates), "ignore_unknown": rates.get("ignore_unknown", False)}
 
 
 def _is_rates(rates: Mapping[str, Any]) -> bool:
     """True if the amounts are within bounds and exact, and each quantity that may have a rate has one."""
     quantities = rated(rates)
     names = [name for name, _, _ in quantities]
-    if len(names) > MAX_NAMES or len(set(names)) < len(names) or any(name in RESERVED for name in names):
+    tiers = tiered(rates)
+    if len(names) + len(tiers) > MAX_NAMES or not are_steps(tiers, names, Decimal(rates["base"])):
+        return False
+    if len(set(names)) < len(names) or any(name in RESERVED for name in names):
         return False
     if not all(re.fullmatch("[a-z0-9_.]{1,64}", name) and 1 <= per <= 10**9 for name, _, per in quantities):
         return False

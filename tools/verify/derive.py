@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from functools import reduce
 from typing import Any
 
-from tools.verify.amounts import TOKENS, amounts
+from tools.verify.amounts import TOKENS, amounts_of_row
 from tools.verify.compare import Difference
-from tools.verify.price_model import price_of
 from tools.verify.row_values import ZERO, Row, add, event_id
 
 PARTS = ("base_cents", "token_cents", "bonus_cents", "quantity_cents", "total_cents")
@@ -36,15 +35,13 @@ def _wanted(row: Row) -> Iterator[tuple[str, Any]]:
 
 
 def _of_event(row: Row) -> dict[str, Any]:
-    quantities = {name: f"{quantity:f}" for name, quantity in row["quantities"]}
-    halves = {name: row[name] for name in ("tokens_input", "tokens_output") if row[name] is not None}
-    event = {**halves, "tokens": row["tokens"], "quantities": quantities, "outcome": row["outcome"]}
-    wanted: dict[str, Any] = dict(amounts(price_of(row), event) or {"kind": "rejected"})
+    wanted: dict[str, Any] = dict(amounts_of_row(row) or {"kind": "rejected"})
     pending = row["outcome"] == "pending"
     wanted["outcome_id"] = (
         f"oc_{event_id(row['raw_partition'], row['raw_offset'], row['raw_index'])}" if pending else ""
     )
-    kinds = [*halves.values(), *(int(text) for name, text in quantities.items() if name in TOKENS)]
+    halves = [row[name] for name in ("tokens_input", "tokens_output") if row[name] is not None]
+    kinds = [*halves, *(int(quantity) for name, quantity in row["quantities"] if name in TOKENS)]
     if kinds:
         wanted["tokens"] = sum(kinds)
     return wanted

@@ -6,6 +6,7 @@ the command; nothing of a refusal is remembered.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,9 +18,10 @@ from tools.verify.key_model import Keys, Known, body_of
 from tools.verify.lifecycle import COMMANDS, RESERVED, Effect, Lifecycle, nothing
 from tools.verify.outcome_model import OutcomeModels
 from tools.verify.price_model import PriceModel, PriceModels
-from tools.verify.row_values import EMPTY, Row, canonical, event_id, loads, quantities_of
+from tools.verify.row_values import EMPTY, EXACT, STEPPED, ZERO, Row, add, canonical, event_id, loads, quantities_of
 from tools.verify.spending_model import COMMANDS as SPENDING_COMMANDS
 from tools.verify.spending_model import SpendingModels, SpendingTrial
+from tools.verify.tier_model import CountKey, MonthModel, Part, cut
 
 MAX_TOKENS = 10**12
 MAX_EVENTS = 1000
@@ -70,6 +72,9 @@ class ShardModel:
         )
         self._spending = SpendingModels(partition) if spending is None else spending
         self._lifecycle = Lifecycle(partition, keys, outcomes, self._spending)
+        self._months = MonthModel(began)
+        self._counted: dict[CountKey, Decimal] = {}
+        """What the events of the current command have added to the month's counts."""
         self._at = began
 
     def apply(self, offset: int, timestamp: int, key: bytes, value: bytes) -> ExpectedRows:
@@ -139,6 +144,7 @@ class ShardModel:
         if not sane or key != command["customer_id"].encode():
             return self._expected(offset, self._refused(offset, command), len(events))
         charges: list[_Charge] = []
+        self._counted = {}
         within: dict[str, bytes] = {}
         refused, unsure = False, False
         trial = self._spending.trial(command["customer_id"], command.get("test", False))
@@ -163,7 +169,7 @@ class ShardModel:
         rows = [charge.row for charge in charges]
         if rows:
             rows += trial.notices(rows[-1], len(events))
-        charged = partial(self._charged, self._at, command, charges, trial)
+        charged = partial(self._charged, self._at, command, charges, trial=trial, counted=self._counted)
         if unsure:
             options = (rows, self._refused(offset, command))
             return ExpectedRows(offset, self._at, options, len(events), effects=(charged, nothing))
@@ -174,8 +180,16 @@ class ShardModel:
         known = self._keys.find(command["customer_id"], name, command.get("mode"))
         return known.body if known is not None and self._at - known.at < command["idempotency_window"] else None
 
-    def _charged(self, at: int, command: Mapping[str, Any], charges: list[_Charge], trial: SpendingTrial) -> None:
+    def _charged(
+        self,
+        at: int,
+        command: Mapping[str, Any],
+        charges: list[_Charge],
+        trial: SpendingTrial,
+        counted: Mapping[CountKey, Decimal],
+    ) -> None:
         trial.keep()
+        self._months.add(at, counted)
         for charge in charges:
             if charge.key is not None:
                 known = Known(charge.body, at)
@@ -190,10 +204,17 @@ class ShardModel:
         tokens, outcome = event.get("tokens", 0), event.get("outcome")
         if price_model is None or event["action"] == RESERVED or not 0 <= tokens <= MAX_TOKENS:
             return None
-        cost = amounts(price_model, event)
+        known = not price_model.tiers or self._months.is_known(self._at)
+        counted, parts = self._cut(price_model, command, event)
+        if "event" in parts:
+            ((_, rate, per),) = parts.pop("event")
+            price_model = price_model._replace(base=EXACT.divide(rate, Decimal(per)))
+        cost = amounts(price_model, event, parts)
         if cost is None:
             return None
         row = self._event_row("event", offset, index, command, event)
+        if not known:
+            row[STEPPED] = True
         if outcome == "pending":
             row["expires_at"] = event.get("expires_at")
             if row["expires_at"] is None:
@@ -203,7 +224,25 @@ class ShardModel:
             row["outcome_id"] = f"oc_{row['event_id']}"
         row.update(cost)
         row.update(_priced_by(price_model))
+        for key, quantity in counted.items():
+            self._counted[key] = add(self._counted.get(key, ZERO), quantity)
         return row
+
+    def _cut(
+        self, price_model: PriceModel, command: Mapping[str, Any], event: Mapping[str, Any]
+    ) -> tuple[dict[CountKey, Decimal], dict[str, list[Part]]]:
+        """Return what an event adds to the month's counts, and the parts in which its quantities are charged."""
+        counted: dict[CountKey, Decimal] = {}
+        parts: dict[str, list[Part]] = {}
+        if price_model.tiers:
+            own = {"event": Decimal(1), **{name: Decimal(text) for name, text in event.get("quantities", {}).items()}}
+            own |= {kind: Decimal(event[f"tokens_{kind}"]) for kind in ("input", "output") if f"tokens_{kind}" in event}
+            for name, steps in price_model.tiers:
+                if name in own:
+                    key = (command["customer_id"], command.get("test", False), price_model.slot, name)
+                    counted[key] = own[name]
+                    parts[name] = cut(steps, self._months.used(key, self._counted), own[name])
+        return counted, parts
 
     def _refused(self, offset: int, command: Mapping[str, Any]) -> list[Row]:
         return [self._event_row("rejected", offset, i, command, event) for i, event in enumerate(command["events"])]

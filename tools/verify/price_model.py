@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tools.verify.row_values import Row
+from tools.verify.tier_model import Tiered, tiered
 
 Slot = tuple[str | None, str, str, str]
 """Customer (None: everybody), action (``*``: any), model and provider (empty: any)."""
@@ -28,6 +29,7 @@ class PriceModel(NamedTuple):
     ignore_unknown: bool = False
     start: int = 0
     """Accepted time (ms) from which it holds."""
+    tiers: Tiered = ()
 
     @property
     def slot(self) -> Slot:
@@ -87,6 +89,7 @@ def _stated(slot: Slot, stated: Mapping[str, Any], offset: int) -> PriceModel:
         rates=rated(rates),
         ignore_unknown=rates.get("ignore_unknown", False),
         start=stated.get("effective_at") or 0,
+        tiers=tiered(rates),
     )
 
 

@@ -56,6 +56,10 @@ BORROWED = "borrowed"
 """Key set in an expected row whose terms are older than the log: they come from the ledger itself."""
 
 
+STEPPED = "stepped"
+"""Key set in an expected row whose steps depend on counts that are older than the log."""
+
+
 def whole(text: str) -> int | str:
     """Return an integer of JSON. One too long to be read keeps its digits, since it can only be metadata."""
     return int(text) if len(text) < 400 else "\0" + text

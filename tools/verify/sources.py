@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from tools.verify.price_model import PriceModel
 from tools.verify.row_values import Row
+from tools.verify.tier_model import Tiered
 
 KEYED = ("event", "registered", "charge", "waived")
 """Kinds of rows whose keys are remembered."""
@@ -68,6 +69,13 @@ class RawLog(Protocol):
         ...
 
 
+class Terms(NamedTuple):
+    """What rows do not tell of their price: its start (ms; 0: at once) and its steps."""
+
+    start: int
+    tiers: Tiered
+
+
 class LedgerRows(Protocol):
     """Ledger, rev.entries in ClickHouse."""
 
@@ -96,8 +104,8 @@ class LedgerRows(Protocol):
         """Return the prices that rows from a raw offset on were priced with and that were set before it."""
         ...
 
-    async def scheduled(self) -> dict[int, int]:
-        """Return the starts (ms) of all prices that were ever scheduled, by id."""
+    async def terms(self) -> dict[int, Terms]:
+        """Return the starts and steps of all prices that ever had any, by id."""
         ...
 
     async def limited(self, partition: int, first: int, types: Sequence[str]) -> list[str]:

@@ -65,7 +65,12 @@ async def _list(visit: Visit) -> web.Response:
 async def _new(visit: Visit) -> web.Response:
     query = visit.query(("like", "customer_id", "action_type"))
     like = query.pop("like", None)
-    return _form(visit, query if like is None else price_form.fields_of(await _row(visit, like)))
+    if like is None:
+        return _form(visit, query)
+    row = await _row(visit, like)
+    if row.tiers:
+        raise Refusal(400, "invalid_request", f"Price {row.id} has steps; change it by the API.")
+    return _form(visit, price_form.fields_of(row))
 
 
 async def _preview(visit: Visit) -> web.Response:

@@ -40,6 +40,8 @@ class PriceRow(NamedTuple):
     is_active: bool
     created_at: int
     ended_at: int | None
+    tiers: tuple[str, ...] = ()
+    """The quantities that it charges in steps."""
 
     @property
     def action(self) -> str:
@@ -59,6 +61,7 @@ class PriceRow(NamedTuple):
             f"{dollars_in_full(self.token_million)} per million tokens" if self.token else "",
             f"{dollars_in_full(self.bonus)} on success" if self.bonus else "",
             *(f"{one.name} {one.words}" for one in self.rates),
+            *(f"{name} in steps" for name in self.tiers),
         ]
         return ", ".join(filter(None, parts)) or "free"
 
@@ -77,4 +80,5 @@ def price_row(shown: Mapping[str, Any]) -> PriceRow:
         is_active=shown["is_active"],
         created_at=ms_of(shown["created_at"]),
         ended_at=ms_or_none(shown["ended_at"]),
+        tiers=tuple(shown.get("tiers") or ()),
     )

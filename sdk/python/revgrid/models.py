@@ -236,11 +236,20 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class PriceStep:
+    """``rate`` cents for every ``per`` units until the month's count is ``up_to``; None is without end."""
+
+    up_to: Optional[Decimal]
+    rate: Decimal
+    per: int
+
+
+@dataclass(frozen=True)
 class EffectivePrice:
     """Price of an action now, for one model or provider or any (None); ``is_custom``: it is the customer's own.
 
     ``rates``: by quantity, None without any. ``ignore_unknown``: a quantity without a rate costs nothing, and is not
-    refused.
+    refused. ``tiers``: steps of the month by quantity. ``effective_at``: when a scheduled price comes into force.
     """
 
     action_type: str
@@ -252,16 +261,17 @@ class EffectivePrice:
     provider: Optional[str] = None
     rates: Optional[dict[str, QuantityRate]] = None
     ignore_unknown: bool = False
+    tiers: Optional[dict[str, tuple[PriceStep, ...]]] = None
     effective_at: Optional[datetime] = None
 
 
 @dataclass(frozen=True)
 class Pricing:
-    """The prices in force; ``scheduled``: those that will be, each from its ``effective_at`` on, None without any."""
+    """Prices of a customer now, and those that are ``scheduled``."""
 
     customer_id: str
     configs: tuple[EffectivePrice, ...]
-    scheduled: Optional[tuple[EffectivePrice, ...]] = None
+    scheduled: tuple[EffectivePrice, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -248,6 +248,41 @@ ADMINS = [
         "POST", PRICES, {"action_type": "a", "effective_at": "2026-05-01T00:00:00"}, "effective_at must have a time"
     ),
     AdminBad("POST", PRICES, {"action_type": "a", "effective_at": 1}, "effective_at"),
+    AdminBad("POST", PRICES, {"action_type": "a", "tiers": {"x": []}}, "tiers.x must have 1 to 32 steps"),
+    AdminBad("POST", PRICES, {"action_type": "a", "tiers": {"x": [{"rate": 1}]}}, "tiers.x[0].up_to is required"),
+    AdminBad("POST", PRICES, {"action_type": "a", "tiers": {"x": [{"up_to": None}]}}, "tiers.x[0].rate is required"),
+    AdminBad(
+        "POST", PRICES, {"action_type": "a", "tiers": {"x": [{"up_to": 5, "rate": 1}]}}, "tiers.x must end with a step"
+    ),
+    AdminBad(
+        "POST", PRICES, {"action_type": "a", "tiers": {"x": [{"up_to": "1e9999", "rate": 1}]}}, "tiers.x[0].up_to must"
+    ),
+    AdminBad(
+        "POST",
+        PRICES,
+        {"action_type": "a", "tiers": {"x": [{"up_to": 5, "rate": 1}, {"up_to": 5, "rate": 1}]}},
+        "tiers.x must end",
+    ),
+    AdminBad(
+        "POST",
+        PRICES,
+        {
+            "action_type": "a",
+            "tiers": {"x": [{"up_to": 5, "rate": 1}, {"up_to": 4, "rate": 1}, {"up_to": None, "rate": 1}]},
+        },
+        "tiers.x[1].up_to must be above 5",
+    ),
+    AdminBad(
+        "POST",
+        PRICES,
+        b'{"action_type":"a","tiers":{"x":[{"up_to":null,"rate":0.1234567890123}]}}',
+        "tiers.x[0].rate must",
+    ),
+    AdminBad(
+        "POST", PRICES, {"action_type": "a", "tiers": {"x": [{"up_to": None, "rate": 1, "to": 2}]}}, "tiers.x[0]: "
+    ),
+    AdminBad("POST", PRICES, {"action_type": "a", "tier_mode": "volume"}, "tier_mode must be one of graduated"),
+    AdminBad("POST", PRICES, {"action_type": "a", "tiers": 5}, "tiers must be a JSON object"),
     AdminBad("GET", PRICES + "?history=2", None, "history"),
     AdminBad("GET", PRICES + "?limit=0", None, "limit"),
     AdminBad("GET", KEYS + "?limit=1001", None, "limit"),

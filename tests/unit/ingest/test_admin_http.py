@@ -154,6 +154,26 @@ async def test_a_scheduled_price_is_shown_until_it_is_in_force(gateway: Any, key
     assert [row["base_rate_cents"] for row in after["configs"] if row["action_type"] == "chat"] == [9]
 
 
+async def test_steps_are_set_shown_and_charged(gateway: Any, key: str) -> None:
+    """An event that crosses a step has a line for each part; the lists show the steps as they were set."""
+    steps = [{"up_to": 1000, "rate": 0}, {"up_to": None, "rate": "250", "per": 1000000}]
+    body = {"action_type": "chat", "tiers": {"input": steps}, "tier_mode": "graduated"}
+    made = await gateway.call("POST", PRICES, body, ADMIN)
+    shown = {"input": [{"up_to": 1000, "rate": 0, "per": 1}, {"up_to": None, "rate": 250, "per": 1000000}]}
+    assert (made.status, made.json["tiers"]) == (201, shown)
+    rows = (await gateway.call("GET", "/v1/pricing", None, key)).json["configs"]
+    assert [row.get("tiers") for row in rows if row["action_type"] == "chat"] == [shown]
+    event = {"agent_id": "a", "action": "chat", "tokens_input": 1500}
+    price = (await gateway.call("POST", "/v1/meter", event, key)).json["price"]
+    assert [(line["component"], line["quantity"], line["rate_cents"], line["cents"]) for line in price["lines"]] == [
+        ("input", 1000, 0, 0),
+        ("input", 500, 250, Decimal("0.125")),
+    ]
+    assert price["total_cents"] == Decimal("0.125") and "tiers" not in price["config"]
+    missing = await gateway.call("POST", "/v1/meter", {**event, "quantities": {"images": 1}}, key)
+    assert missing.json["error"].startswith("quantities.images must have a rate")
+
+
 async def test_a_customer_is_listed_and_changed(gateway: Any, key: str) -> None:
     """PATCH changes what is given and nothing else; an unknown customer is 404."""
     changes = {"name": "New", "external_ids": {"stripe": "cus_1"}}

@@ -24,6 +24,7 @@ SAME = [
     (meter_responses.PriceResponse, models.Price, "Price"),
     (meter_responses.LineResponse, models.PriceLine, "PriceLine"),
     (objects.RateObject, models.QuantityRate, "QuantityRate"),
+    (objects.StepObject, models.PriceStep, "PriceStep"),
     (meter_responses.AppliedPrice, models.PriceConfig, "PriceConfig"),
     (meter_responses.Breakdown, models.PriceBreakdown, "Breakdown"),
     (meter_responses.DollarBreakdown, models.DollarBreakdown, "DollarBreakdown"),

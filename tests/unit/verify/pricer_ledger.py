@@ -108,6 +108,8 @@ def void_of(row: Row, wrong: str | None = None) -> Void:
         row.get("agent_id", "?"),
         row.get("action", "?"),
         row.get("tokens", 0),
+        row.get("tokens_input"),
+        row.get("tokens_output"),
         event_time=row["event_time"],
         idempotency_key=row.get("idempotency_key"),
         model=row.get("model"),

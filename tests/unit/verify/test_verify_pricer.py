@@ -41,6 +41,7 @@ from schemas.commands import (
 )
 from schemas.commands import UpdateCustomer as Update
 from schemas.quantities import TOKEN_KINDS, QuantityRate
+from schemas.tiers import Step, Tiers
 from tests.unit.verify.pricer_ledger import check, rows_of, void_of
 
 CUSTOMERS = ("acme", "globex", "hooli")
@@ -48,8 +49,25 @@ ACTIONS = ("chat", "search", "*", "none")
 AMOUNT = st.sampled_from(["0", "0.5", "0.000000000001", "999999999.999999999999", "1000000000", "0.0003"])
 QUANTITY = st.sampled_from(["input", "output", "cache_read", "reasoning", "images", "audio_seconds", "rows"])
 UNIT_RATE = st.builds(QuantityRate, QUANTITY, AMOUNT, st.sampled_from([1, 1, 1000, 10**6, 3]))
+STEPS = st.sampled_from(
+    [
+        (Step(None, "2"),),
+        (Step("1", "0"), Step("2401", "0.0003"), Step(None, "250", 10**6)),
+        (Step("25", "0.5"), Step(None, "0")),
+        (Step("2", "1"), Step("2", "1"), Step(None, "0")),
+        (Step("12.5", "0.5"), Step(None, "0.25")),
+        (Step("3", "5"),),
+    ]
+)
+TIERS = st.builds(Tiers, st.one_of(QUANTITY, st.just("event"), st.just("event")), STEPS)
 RATES = st.builds(
-    Rates, AMOUNT, AMOUNT, AMOUNT, st.lists(UNIT_RATE, max_size=3).map(tuple), st.sampled_from([False, True])
+    Rates,
+    AMOUNT | st.just("0"),
+    AMOUNT,
+    AMOUNT,
+    st.lists(UNIT_RATE, max_size=3).map(tuple),
+    st.sampled_from([False, True]),
+    st.one_of(st.just(()), st.lists(TIERS, max_size=3).map(tuple)),
 )
 PLAIN_RATES = st.builds(Rates, AMOUNT, AMOUNT, AMOUNT)
 COUNTS = st.dictionaries(QUANTITY, st.sampled_from(["0", "1", "2400", "30000"]), max_size=3)
@@ -248,14 +266,16 @@ LABELLED = st.builds(
 )
 """Of imports."""
 Step = commands.Command | Aimed | TakeBack
-STEPS = st.lists(
-    st.tuples(st.one_of(METER, LABELLED, CONFIGURE, OUTCOME, OUTCOME), st.sampled_from([0, 0, 0, 1, 90, 400])),
+LATER = [*[0, 0, 0, 1, 90, 400] * 3, 31 * 86_400_000]
+"""How many ms one step is after another; a month now and then."""
+LOGS = st.lists(
+    st.tuples(st.one_of(METER, LABELLED, CONFIGURE, OUTCOME, OUTCOME), st.sampled_from(LATER)),
     max_size=40,
 )
 
 
 @settings(deadline=None, max_examples=150)
-@given(STEPS)
+@given(LOGS)
 async def test_the_pricer_and_the_model_agree_on_any_log(steps: list[tuple[Step, int]]) -> None:
     """Every row, amount, id, refusal and audit entry of a random log is what the model says."""
     log = written(steps)
@@ -264,7 +284,7 @@ async def test_the_pricer_and_the_model_agree_on_any_log(steps: list[tuple[Step,
 
 
 @settings(deadline=None, max_examples=150)
-@given(STEPS, st.integers(0, 30))
+@given(LOGS, st.integers(0, 30))
 async def test_they_agree_when_retention_has_taken_the_beginning(steps: list[tuple[Step, int]], gone: int) -> None:
     """What the model takes from the ledger instead is enough, wherever the log now begins."""
     log = written(steps)

@@ -227,3 +227,13 @@ async def test_ending_a_price_asks_first(server: Server, gateway: FakeGateway) -
     assert (status, headers["Location"]) == (303, "/prices?done=ended")
     assert gateway.calls[-1][0] == "DELETE /api/admin/pricing/1"
     assert (await server.get("/prices/77/end", **server.signed_in()))[0] == 404
+
+
+async def test_a_price_with_steps_is_named_and_not_edited(server: Server, gateway: FakeGateway) -> None:
+    """The form would drop the steps; a scheduled price is not shown as in force."""
+    steps = {"input": [{"up_to": None, "rate": 1, "per": 1}]}
+    rows = [shown(1, tiers=steps), shown(2, action_type="later", scheduled=True)]
+    gateway.answers[ALL] = {"configs": rows, "next_cursor": None}
+    _, _, text = await server.get("/prices", **server.signed_in())
+    assert "<code>input</code> in steps" in text and ">later<" not in text
+    assert (await server.get("/prices/new?like=1", **server.signed_in()))[0] == 400

@@ -1,0 +1,37 @@
+"""Graduated prices: the steps that a price has for a quantity, or for the count of events, in a month. Pure.
+
+A step holds up to a count of the customer's calendar month (UTC, by accepted time); the last one has no end. What an
+event uses beyond a step is charged at the next one.
+"""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+MAX_STEPS = 32
+"""Maximum steps of one quantity."""
+
+
+class Step(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """``rate`` cents for every ``per`` units, up to a count of the month (canonical text; None is without end)."""
+
+    up_to: str | None
+    rate: str
+    per: int = 1
+
+
+class Tiers(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """The steps of one quantity, or of ``event``, by ``up_to``."""
+
+    name: str
+    steps: tuple[Step, ...]
+
+
+def month_of(at: int) -> int:
+    """Return the calendar month of a time in ms, in UTC.
+
+    >>> month_of(1_777_204_800_000)
+    202604
+    """
+    moment = datetime.fromtimestamp(at // 1000, UTC)
+    return moment.year * 100 + moment.month
