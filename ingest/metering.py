@@ -132,6 +132,7 @@ def _command(
         test=mode == "test",
         mode=mode,
         import_id=import_id,
+        on_empty=context.view.on_empty(customer_id),
     )
 
 

@@ -25,8 +25,10 @@ from schemas.commands import (
     CreateBudget,
     DeleteBudget,
     Expire,
+    GrantCredit,
     InstallPrice,
     Meter,
+    ReadBalance,
     ReadBudgets,
     ReadOutcome,
     Register,
@@ -49,7 +51,7 @@ CLOSING_WEIGHT = 10
 KiB, again; as many such commands as events would make a transaction many times its raw bytes."""
 # Tuples, since a union would be built anew for every command.
 _OF_OUTCOMES = (Register, Resolve, Expire, ReadOutcome)
-_OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets)
+_OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets, GrantCredit, ReadBalance)
 _OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, Void, *_OF_SPENDING)
 
 

@@ -161,7 +161,7 @@ class Configuration:
 
 
 def _customer() -> dict[str, Any]:
-    return {"name": None, "external_ids": {}, "test": False, "metered": False}
+    return {"name": None, "external_ids": {}, "test": False, "metered": False, "on_empty": "charge"}
 
 
 def _slot(command: Mapping[str, Any]) -> dict[str, Any]:

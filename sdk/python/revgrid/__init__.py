@@ -23,6 +23,7 @@ from .errors import (
     UnavailableError,
 )
 from .models import (
+    Balance,
     BatchError,
     BatchResponse,
     BatchResult,
@@ -33,6 +34,7 @@ from .models import (
     EffectivePrice,
     Event,
     EventSubject,
+    Grant,
     MeterResponse,
     Outcome,
     Price,
@@ -52,6 +54,7 @@ from .webhooks import WebhookVerifier
 
 __all__ = [
     "AsyncRev",
+    "Balance",
     "BatchError",
     "BatchResponse",
     "BatchResult",
@@ -64,6 +67,7 @@ __all__ = [
     "Event",
     "EventSubject",
     "ForbiddenError",
+    "Grant",
     "InvalidAnswerError",
     "InvalidRequestError",
     "MeterResponse",
