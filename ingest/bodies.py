@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ingest.plain_names import BLANK, CONTROL, INVISIBLE
-from schemas.commands import BudgetPeriod, OnExpiry, Scope
+from schemas.commands import BudgetPeriod, OnEmpty, OnExpiry, Scope
 from schemas.labels import ABOUT, LABELS, Labels
 from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
 from schemas.outcome_terms import TERMS, Kind
@@ -261,11 +261,15 @@ class RateBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CustomerBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Changes to a customer. ``external_ids`` maps a system to an id."""
+    """Changes to a customer. ``external_ids`` maps a system to an id.
+
+    ``on_empty``: what prepaid credit does not cover is due (``charge``) or refused (``refuse``).
+    """
 
     name: Name | None = None
     external_ids: dict[Name, Name] | None = None
     test: bool | None = None
+    on_empty: OnEmpty | None = None
 
 
 Amount = Annotated[
@@ -288,6 +292,20 @@ class BudgetBody(msgspec.Struct, forbid_unknown_fields=True):
     period: BudgetPeriod | None = None
     limit_cents: Amount | UnsetType = UNSET
     hard: bool | None = None
+    test: bool | None = None
+    idempotency_key: Name | None = None
+
+
+class GrantBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Prepaid credit. ``priority``: of grants that expire together, the lower one is drawn first."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("customer_id", "amount_cents", "reason")
+
+    customer_id: Customer | None = None
+    amount_cents: Amount | UnsetType = UNSET
+    reason: Reason | None = None
+    expires_at: Time | None = None
+    priority: Annotated[int, Meta(ge=0, le=100)] | None = None
     test: bool | None = None
     idempotency_key: Name | None = None
 

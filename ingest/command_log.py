@@ -8,13 +8,15 @@ import asyncio
 from functools import lru_cache
 from typing import NamedTuple
 
+from msgspec import UNSET
+
 from ingest import metrics
 from ingest.disk_reserve import DiskReserve
 from ingest.ports import AppendedAt, CommandAppender, Follower, ReplyPort
 from ingest.problems import Decided, MaybeRecorded, NotRecordedYet, PayloadTooLarge, TooMany, Unanswered
 from ingest.shedding import ShardLoad, Shedder
 from schemas.limits import MAX_RECORD
-from schemas.objects import decode_standing
+from schemas.objects import decode_standing, number
 from schemas.replies import ConfiguredReply, OutcomeReply, RefusedReply, Reply
 from schemas.settings import Settings
 from schemas.spending import decode_budget_object
@@ -176,7 +178,10 @@ def decided(reply: RefusedReply) -> Decided:
     """Return the pricer's refusal as an exception for the caller."""
     stands = decode_standing(reply.outcome) if reply.outcome else None
     budget = decode_budget_object(reply.budget) if reply.budget else None
-    return Decided(reply.status, reply.code, reply.error, reply.errors, outcome=stands, budget=budget)
+    balance = UNSET if reply.balance is None else number(reply.balance)
+    return Decided(
+        reply.status, reply.code, reply.error, reply.errors, outcome=stands, budget=budget, balance_cents=balance
+    )
 
 
 def outcome_reply(reply: Reply | None) -> OutcomeReply:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from ingest.lookalikes import skeleton
+from schemas.commands import OnEmpty
 from schemas.config import EPOCH, ApiKey, Customer, Price, Webhook
 from schemas.limits import MINUTE
 from schemas.price_match import PriceSlot, candidates
@@ -159,6 +160,11 @@ class ConfigView:
     def alike(self, customer_id: str) -> list[str]:
         """Return the other customers whose ids look like this one."""
         return [other for other in self._alike.get(skeleton(customer_id), ()) if other != customer_id]
+
+    def on_empty(self, customer_id: str) -> OnEmpty:
+        """Return what happens to an event of this customer that prepaid credit does not cover."""
+        customer = self.customers.get(customer_id)
+        return "charge" if customer is None else customer.on_empty
 
     def is_test(self, customer_id: str) -> bool:
         """True if the customer's events are kept out of the totals."""

@@ -35,6 +35,7 @@ def meter_command(
         test=mode == "test",
         mode=mode,
         import_id=import_id,
+        on_empty=context.view.on_empty(customer_id),
     )
 
 

@@ -10,12 +10,13 @@ from uuid import uuid4
 
 import structlog
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
 from ingest import metrics
 from ingest.problems import RETRY_AFTER, ErrorBody, Problem, encode
 from ingest.request_body import REQUEST_ID, request_id
 from ingest.routing import Handler
-from schemas.objects import OutcomeStatus
+from schemas.objects import Number, OutcomeStatus
 from schemas.replies import IndexedError
 from schemas.spending import BudgetObject
 from warehouse.errors import Unavailable
@@ -69,6 +70,7 @@ async def _answered(request: web.Request, handler: Handler, route: str | None) -
             errors=problem.errors,
             outcome=problem.outcome,
             budget=problem.budget,
+            balance_cents=problem.balance_cents,
         )
     except Unavailable:
         away = "the ledger cannot be read at the moment; try again"
@@ -106,6 +108,7 @@ def refusal(
     errors: Sequence[IndexedError] = (),
     outcome: OutcomeStatus | None = None,
     budget: BudgetObject | None = None,
+    balance_cents: Number | UnsetType = UNSET,
 ) -> web.Response:
     """Return a refusal in the JSON shape that all refusals share; ``id`` is the request's."""
     shown = error.encode("utf-8", "backslashreplace").decode()
@@ -118,5 +121,6 @@ def refusal(
         status=None if outcome is None else outcome.status,
         outcome=outcome,
         budget=budget,
+        balance_cents=balance_cents,
     )
     return http_response(encode(body), status, {**headers, "X-Request-Id": id})

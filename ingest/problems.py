@@ -21,8 +21,9 @@ Handlers raise these; ingest.middleware turns them into responses. No HTTP libra
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from schemas.objects import OutcomeStatus
+from schemas.objects import Number, OutcomeStatus
 from schemas.replies import IndexedError
 from schemas.spending import BudgetObject
 
@@ -39,6 +40,8 @@ class Problem(Exception):
     """The status of the outcome, if it is the reason for the refusal."""
     budget: BudgetObject | None = None
     """The budget, if it is the reason for the refusal."""
+    balance_cents: Number | UnsetType = UNSET
+    """What is left of prepaid credit, if that is the reason."""
 
     def __init__(self, error: str, errors: Sequence[IndexedError] = (), headers: Mapping[str, str] | None = None):
         super().__init__(error)
@@ -111,19 +114,21 @@ class Decided(Problem):
         errors: Sequence[IndexedError] = (),
         outcome: OutcomeStatus | None = None,
         budget: BudgetObject | None = None,
+        balance_cents: Number | UnsetType = UNSET,
     ) -> None:
         super().__init__(error, errors)
         self.status = status
         self.code = code
         self.outcome = outcome
         self.budget = budget
+        self.balance_cents = balance_cents
 
 
 class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """The JSON of every refusal.
 
     ``outcome`` is the outcome whose status is the reason; its id and status are also given separately. ``budget`` is
-    the budget that does not allow the request.
+    the budget that does not allow the request, ``balance_cents`` the prepaid credit that does not cover it.
     """
 
     error: str
@@ -134,6 +139,7 @@ class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
     status: str | None = None
     outcome: OutcomeStatus | None = None
     budget: BudgetObject | None = None
+    balance_cents: Number | UnsetType = UNSET
 
 
 encode = msgspec.json.Encoder().encode

@@ -36,6 +36,8 @@ class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     replayed: bool = False
     status: Literal["voided"] | None = None
     budgets_exceeded: tuple[int, ...] = ()
+    credit_cents: Number | UnsetType = UNSET
+    due_cents: Number | UnsetType = UNSET
 
 
 class BatchResponse(msgspec.Struct, frozen=True, gc=False):

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from msgspec.structs import force_setattr
 
 from ingest import plain_names
-from ingest.bodies import BatchBody, EventBody, LooseBatchBody
+from ingest.bodies import MAX_REASON, BatchBody, EventBody, LooseBatchBody
 from ingest.counts import counted
 from ingest.error_messages import DecodeFailure, explain
 from ingest.json_objects import json_object
@@ -185,6 +185,16 @@ def no_control(name: str, text: str | None) -> None:
     """Raise Invalid, naming the field, for text with control characters."""
     if text is not None and not text.isprintable():
         _no_control(name, text)
+
+
+def checked_reason(given: str | None) -> str:
+    """Return a reason as it is written. Raises Invalid."""
+    if given is None:
+        raise Invalid("reason is required")
+    if not 1 <= len(given) <= MAX_REASON:
+        raise Invalid(f"reason must have 1 to {MAX_REASON} characters")
+    no_control("reason", given)
+    return given
 
 
 def _no_control(name: str, text: str) -> None:

@@ -29,11 +29,13 @@ Change = tuple[bytes, bytes | None]
 
 
 class SpendRefusal(NamedTuple):
-    """Why an amount may not be spent. ``budget``: the one that it would exceed, as the API shows it."""
+    """Why an amount may not be spent. ``budget``: the one that it would exceed, as the API shows it; ``balance``: the
+    prepaid credit that does not cover it, in cents."""
 
     code: str
     error: str
     budget: msgspec.Raw = EMPTY
+    balance: str | None = None
 
 
 class RunningBudget:

@@ -162,6 +162,7 @@ class ConfigChange(ConfigTransaction):
             before.external_ids if command.external_ids is None else command.external_ids,
             before.test if command.test is None else command.test,
             metered=False,
+            on_empty=before.on_empty if command.on_empty is None else command.on_empty,
         )
         self.result, self.status = objects.customer_object(after), 200
         if after != before:

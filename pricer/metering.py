@@ -11,7 +11,9 @@ from msgspec.structs import replace
 
 from pricer import idempotency, prices, spend_transaction
 from pricer.budgets import BUDGET_EXCEEDED, SpendRefusal
+from pricer.credits import INSUFFICIENT
 from pricer.month_counts import MonthCounts
+from pricer.spend_transaction import NOTHING, Spent
 from schemas import entries, ids, state
 from schemas.commands import Meter, MeterEvent, PriceRef
 from schemas.entries import Entry, EntryRecord
@@ -24,7 +26,7 @@ from streams.types import Decision, InputRecord, RetainedRecord, StateView
 
 INVALID = "invalid_request"
 CONFLICT = "idempotency_conflict"
-STATUS = {INVALID: 400, CONFLICT: 409, BUDGET_EXCEEDED: 402}
+STATUS = {INVALID: 400, CONFLICT: 409, BUDGET_EXCEEDED: 402, INSUFFICIENT: 402}
 
 
 class EventRefusal(NamedTuple):
@@ -90,7 +92,10 @@ class MeterTransaction:
         self.retained: list[RetainedRecord] = []
         self.refusals: dict[int, EventRefusal | SpendRefusal] = {}
         self.exceeded: dict[int, tuple[int, ...]] = {}
-        self._spending = spend_transaction.of_customer(shard, command.customer_id, command.test, record.at)
+        self.credits: dict[int, str] = {}
+        self._spending = spend_transaction.of_customer(
+            shard, command.customer_id, command.test, record.at, command.on_empty
+        )
         self._scoped = shard.get(state.PRICE_SCOPED) is not None
         self._matches: dict[str | tuple[str, str | None, str | None], PriceMatch | SteppedMatch | EventRefusal] = {}
         self._indexes: dict[int | tuple[int, str], int] = {}
@@ -184,12 +189,12 @@ class MeterTransaction:
 
         The code is the gravest: a conflict, then an invalid event, then what may not be spent.
         """
-        codes = {refusal.code for refusal in self.refusals.values()}
-        code = next(code for code in (CONFLICT, INVALID, BUDGET_EXCEEDED) if code in codes)
         first, refusal = next(iter(self.refusals.items()))
-        budget = EMPTY
-        if code == BUDGET_EXCEEDED:
-            budget = next(one.budget for one in self.refusals.values() if isinstance(one, SpendRefusal))
+        codes = {one.code for one in self.refusals.values()}
+        code = next((code for code in (CONFLICT, INVALID) if code in codes), refusal.code)
+        budget, balance = EMPTY, None
+        if isinstance(refusal, SpendRefusal) and code == refusal.code:
+            budget, balance = refusal.budget, refusal.balance
         if self.command.batch:
             error = f"nothing was charged, {len(self.refusals)} of {len(self.command.events)} events were refused"
             other = f"nothing of the batch was charged, since event {first} was refused: {refusal.error}"
@@ -200,18 +205,25 @@ class MeterTransaction:
         reasons = [self.refusals[i].error if i in self.refusals else other for i in range(count)]
         return Decision(
             entries=rejection(self.command, self.record, reasons),
-            reply=RefusedReply(STATUS[code], code, error, errors, budget=budget),
+            reply=RefusedReply(STATUS[code], code, error, errors, budget=budget, balance=balance),
         )
 
     def _subject(self, event: MeterEvent) -> Subject:
         return Subject(event.agent_id, event.action, event.model, self.command.api_key_id)
 
-    def _funded(self, index: int, entry: Entry, exceeded: tuple[int, ...]) -> Entry:
-        """Return an entry with what its amount did to the customer's budgets."""
-        if not exceeded:
+    def _funded(self, index: int, entry: Entry, spent: Spent) -> Entry:
+        """Return an entry with what its amount did to the customer's budgets and credit."""
+        if spent == NOTHING:
             return entry
-        self.exceeded[index] = exceeded
-        return replace(entry, exceeded=exceeded)
+        self._show(index, spent.exceeded, spent.credit)
+        return replace(entry, exceeded=spent.exceeded, credit=spent.credit, draws=spent.draws)
+
+    def _show(self, index: int, exceeded: tuple[int, ...], credit: str | None) -> None:
+        """Add what a batch's reply shows of an event."""
+        if exceeded:
+            self.exceeded[index] = exceeded
+        if credit is not None:
+            self.credits[index] = credit
 
     def _repeat(self, index: int, key: str, earlier: idempotency.IdempotencyRecord, hashed: str) -> None:
         receipt = earlier.answer
@@ -224,8 +236,7 @@ class MeterTransaction:
         self.totals.append(receipt.total)
         if receipt.outcome_id is not None:
             self.outcomes.append(index)
-        if receipt.exceeded:
-            self.exceeded[index] = receipt.exceeded
+        self._show(index, receipt.exceeded, receipt.credit)
 
     def _match(self, event: MeterEvent) -> PriceMatch | SteppedMatch | EventRefusal:
         """Return the price of an event's action, model and provider."""
@@ -289,7 +300,15 @@ class MeterTransaction:
     def _answer(self) -> ChargedReply | BatchChargedReply:
         if self.command.batch:
             replayed = {index: receipt.event_id for index, receipt in self.replayed.items()}
-            return BatchChargedReply(self.record.at, self.totals, replayed, self.outcomes, self.voided, self.exceeded)
+            return BatchChargedReply(
+                self.record.at,
+                self.totals,
+                replayed,
+                outcomes=self.outcomes,
+                voided=self.voided,
+                exceeded=self.exceeded,
+                credits=self.credits,
+            )
         if self.replayed:
             return ChargedReply(self.replayed[0], replayed=True, voided=bool(self.voided))
         entry = self.entries[0]

@@ -25,9 +25,11 @@ from schemas.commands import (
     CreateBudget,
     DeleteBudget,
     Expire,
+    GrantCredit,
     InstallPrice,
     InstallPrices,
     Meter,
+    ReadBalance,
     ReadBudgets,
     ReadOutcome,
     Register,
@@ -50,7 +52,7 @@ CLOSING_WEIGHT = 10
 KiB, again; as many such commands as events would make a transaction many times its raw bytes."""
 # Tuples, since a union would be built anew for every command.
 _OF_OUTCOMES = (Register, Resolve, Expire, ReadOutcome)
-_OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets)
+_OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets, GrantCredit, ReadBalance)
 _OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, Void, *_OF_SPENDING)
 _PRICES = (InstallPrice, InstallPrices)
 

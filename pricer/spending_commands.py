@@ -1,8 +1,8 @@
-"""Commands about what a customer may spend: create, delete and read budgets.
+"""Commands about what a customer may spend: create, delete and read budgets, grant and read prepaid credit.
 
-Pure. They go to the customer's shard, so that a budget holds from its record on. The gateway has checked the customer
-and the fields; the shard checks what it knows: its budgets and the request's idempotency key. That key is kept for
-ever, in the state: such requests are few, and one that is repeated years later must not be a new one.
+Pure. They go to the customer's shard, so that a budget or grant holds from its record on. The gateway has checked the
+customer and the fields; the shard checks what it knows: its budgets, its grants and the request's idempotency key. That
+key is kept for ever, in the state: such requests are few, and one repeated years later must not be a new one.
 """
 
 from hashlib import blake2b
@@ -13,17 +13,27 @@ from msgspec.structs import replace
 
 from pricer import budgets, idempotency
 from pricer.budgets import Change, RunningBudget
+from pricer.credits import CreditTransaction
 from pricer.metering import CONFLICT, INVALID
 from schemas import entries, ids, objects, spending
-from schemas.commands import CreateBudget, DeleteBudget, EventLabels, ReadBudgets, Scope, Spend
+from schemas.commands import (
+    CreateBudget,
+    DeleteBudget,
+    EventLabels,
+    GrantCredit,
+    ReadBalance,
+    ReadBudgets,
+    Scope,
+    Spend,
+)
 from schemas.entries import Entry, EntryRecord
 from schemas.money import MAX_EVENT, MoneyError, format_cents, parse_cents
 from schemas.replies import OutcomeReply, RefusedReply
-from schemas.spending import Budget, BudgetList, BudgetSlot, SpendingIndex
+from schemas.spending import BalanceObject, Budget, BudgetList, BudgetSlot, Grant, SpendingIndex
 from streams.types import Decision, InputRecord, StateView
 
 TOO_MANY = "too_many"
-CREATED, DELETED = "budget.created", "budget.deleted"
+CREATED, DELETED, GRANTED = "budget.created", "budget.deleted", "credit.granted"
 
 
 class FirstReply(msgspec.Struct, frozen=True):
@@ -57,6 +67,8 @@ def apply(command: Spend, record: InputRecord, shard: StateView) -> Decision:
     """Decide one command."""
     if isinstance(command, ReadBudgets):
         return Decision(reply=OutcomeReply(_read(command, record, shard)))
+    if isinstance(command, ReadBalance):
+        return Decision(reply=OutcomeReply(_balance(command, record, shard)))
     try:
         if isinstance(command, DeleteBudget):
             made = _delete(command, record, shard)
@@ -66,7 +78,8 @@ def apply(command: Spend, record: InputRecord, shard: StateView) -> Decision:
             first = shard.get(spending.request_key(command.customer_id, command.test, key))
             if first is not None:
                 return _repeat(first, key, hashed)
-        made = _create(command, record, shard)
+        make = _grant if isinstance(command, GrantCredit) else _create
+        made = make(command, record, shard)  # type: ignore[arg-type]
     except SpendingRefused as refused:
         reply = RefusedReply(refused.status, refused.code, refused.error)
         return Decision(entries=rejection(command, record, refused.error), reply=reply)
@@ -78,9 +91,9 @@ def apply(command: Spend, record: InputRecord, shard: StateView) -> Decision:
 
 def rejection(command: Spend, record: InputRecord, reason: str) -> bytes | None:
     """Return the entry record of a refused command; None for a read, which changes nothing."""
-    if isinstance(command, ReadBudgets):
+    if isinstance(command, ReadBudgets | ReadBalance):
         return None
-    test = isinstance(command, CreateBudget) and command.test
+    test = isinstance(command, CreateBudget | GrantCredit) and command.test
     tag = str(command.__struct_config__.tag)
     entry = Entry("rejected", reason=reason, type=tag, actor=command.actor)
     return entries.encode(EntryRecord(command.customer_id, record.offset, record.at, [entry], test=test))
@@ -88,7 +101,7 @@ def rejection(command: Spend, record: InputRecord, reason: str) -> bytes | None:
 
 def _create(command: CreateBudget, record: InputRecord, shard: StateView) -> _Made:
     customer_id, test = command.customer_id, command.test
-    _check_limit(command.limit)
+    _check_amount("limit_cents", command.limit)
     index = _index(shard, customer_id, test)
     slot = BudgetSlot(customer_id, test, command.scope, command.value)
     stored = shard.get(slot.key())
@@ -106,6 +119,43 @@ def _create(command: CreateBudget, record: InputRecord, shard: StateView) -> _Ma
         (spending.index_key(customer_id, test), spending.encode(replace(index, budgets=counts))),
     ]
     return _Made(CREATED, _shown(RunningBudget(slot, budget, record.at), record.at), changes, test)
+
+
+def _grant(command: GrantCredit, record: InputRecord, shard: StateView) -> _Made:
+    customer_id, test = command.customer_id, command.test
+    _check_amount("amount_cents", command.amount)
+    if command.amount == "0":
+        raise SpendingRefused(400, INVALID, "amount_cents must be more than 0")
+    if command.expires_at is not None and command.expires_at <= record.at:
+        raise SpendingRefused(400, INVALID, "expires_at must be in the future")
+    credit = CreditTransaction(shard, customer_id, test, record.at)
+    if len(credit.drawable()) >= spending.MAX_GRANTS:
+        error = f"a customer may have at most {spending.MAX_GRANTS} grants with credit left"
+        raise SpendingRefused(409, TOO_MANY, error)
+    grant = Grant(
+        id=ids.event_id(record.partition, record.offset),
+        amount=command.amount,
+        left=command.amount,
+        created_at=record.at,
+        reason=command.reason,
+        priority=command.priority,
+        expires_at=command.expires_at,
+    )
+    credit.add(grant)
+    changes = list(credit.changes())
+    index = _index(shard, customer_id, test)
+    if not index.granted:
+        changes.append((spending.index_key(customer_id, test), spending.encode(replace(index, granted=True))))
+    shown = msgspec.Raw(spending.encode(spending.grant_shown(customer_id, test, grant)))
+    return _Made(GRANTED, shown, changes, test)
+
+
+def _balance(command: ReadBalance, record: InputRecord, shard: StateView) -> msgspec.Raw:
+    customer_id, test = command.customer_id, command.mode == "test"
+    credit = CreditTransaction(shard, customer_id, test, record.at)
+    grants = [spending.grant_shown(customer_id, test, grant) for grant in credit.drawable()]
+    balance = objects.number(format_cents(credit.balance))
+    return msgspec.Raw(spending.encode(BalanceObject(customer_id, balance, grants, test)))
 
 
 def _delete(command: DeleteBudget, record: InputRecord, shard: StateView) -> _Made:
@@ -154,7 +204,11 @@ def _values(event: EventLabels, api_key_id: int) -> dict[Scope, str | None]:
 
 
 def _decision(
-    command: CreateBudget | DeleteBudget, record: InputRecord, made: _Made, reply: msgspec.Raw, status: int
+    command: CreateBudget | DeleteBudget | GrantCredit,
+    record: InputRecord,
+    made: _Made,
+    reply: msgspec.Raw,
+    status: int,
 ) -> Decision:
     entry = Entry("config", type=made.type, actor=command.actor, detail=made.result)
     written = EntryRecord(command.customer_id, record.offset, record.at, [entry], test=made.test)
@@ -170,20 +224,20 @@ def _repeat(stored: bytes, key: str, hashed: str) -> Decision:
     return Decision(reply=OutcomeReply(first.result, status=201, replayed=True))
 
 
-def _hash(command: CreateBudget) -> str:
+def _hash(command: CreateBudget | GrantCredit) -> str:
     """Return a hash of everything but the key and who asks."""
     body = msgspec.json.encode(replace(command, idempotency_key=None, actor=""))
     return blake2b(body, digest_size=16).hexdigest()
 
 
-def _check_limit(text: str) -> None:
+def _check_amount(name: str, text: str) -> None:
     """Check what only a gateway writes."""
     try:
         pico = parse_cents(text)
     except MoneyError as error:
-        raise SpendingRefused(400, INVALID, f"limit_cents: {error}") from None
+        raise SpendingRefused(400, INVALID, f"{name}: {error}") from None
     if not 0 <= pico <= MAX_EVENT or format_cents(pico) != text:
-        raise SpendingRefused(400, INVALID, f"limit_cents must be canonical text of 0 to {format_cents(MAX_EVENT)}")
+        raise SpendingRefused(400, INVALID, f"{name} must be canonical text of 0 to {format_cents(MAX_EVENT)}")
 
 
 def _index(shard: StateView, customer_id: str, test: bool) -> SpendingIndex:

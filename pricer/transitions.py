@@ -10,7 +10,7 @@ import msgspec
 from pricer import idempotency
 from pricer.idempotency import OutcomeResponse
 from pricer.prices import CHARGE_ACTION
-from pricer.spend_transaction import SpendingTransaction
+from pricer.spend_transaction import NOTHING, SpendingTransaction
 from schemas import ids, objects, state
 from schemas.commands import MeterEvent, Register
 from schemas.entries import Entry, EntryRecord, Verdict
@@ -113,6 +113,9 @@ def closing(
         idempotency_key=by.idempotency_key,
         **labels_of(opened),
     )
+    funded = NOTHING
+    if spent is not None and charge != "0":
+        funded = spent.settle(Subject(event.agent_id, event.action, event.model, by.api_key_id), charge)
     entry = Entry(
         "waived" if charge == "0" else "charge",
         event=event,
@@ -123,8 +126,11 @@ def closing(
         expires_at=opened.expires_at,
         original=opened.event_id,
         body_hash=by.body_hash,
-        detail=objects.as_json(objects.closed_object(opened, verdict, charge, by.evidence, record.at)),
+        detail=objects.as_json(objects.closed_object(opened, verdict, charge, by.evidence, record.at, funded.credit)),
         verdict=verdict,
+        exceeded=funded.exceeded,
+        credit=funded.credit,
+        draws=funded.draws,
         **(ledger_terms_of(opened) if registered else {}),
     )
     closed = ClosedOutcome(
@@ -143,10 +149,8 @@ def closing(
 
 
 def _spent(step: Transition, spent: SpendingTransaction, event_id: int) -> Transition:
-    """Return a transition whose charge counts as spent."""
-    written, event = step.written, step.entry.event
-    assert event is not None
-    spent.settle(Subject(event.agent_id, event.action, event.model, written.api_key_id), step.entry.total)
+    """Return a transition with the state and the notices of a charge that was spent."""
+    written = step.written
     notices = spent.notices(len(written.entries), event_id)
     return step._replace(
         changes=(*step.changes, *spent.changes()),

@@ -10,12 +10,14 @@ from msgspec.structs import replace
 
 from pricer import outcome_lookup, refusals, spend_transaction
 from pricer.budgets import Change
+from pricer.credits import UnknownGrant
 from pricer.metering import INVALID
 from pricer.outcome_lookup import FoundOutcome
 from pricer.refusals import OutcomeRefusal
 from schemas import entries, ids, objects, state
 from schemas.commands import Void
 from schemas.entries import Entry, EntryRecord
+from schemas.funding import Draw
 from schemas.money import MAX_EVENT, MoneyError, format_cents, parse_cents
 from schemas.replies import OutcomeReply
 from schemas.spending import Subject
@@ -47,20 +49,24 @@ def apply(command: Void, record: InputRecord, shard: StateView) -> Decision:
             _check_charge(command, shard, amounts[-1])
         else:
             voided = _open_outcome(command, shard)
+        given_back = _give_back(command, record, shard, amounts[-1])
     except VoidRefused as refused:
         return refusals.decision(command, record, refused.refusal)
-    given_back = _give_back(command, record, shard, amounts[-1])
     return _decision(command, record, amounts, voided, given_back)
 
 
 def _give_back(command: Void, record: InputRecord, shard: StateView, total: int) -> tuple[Change, ...]:
-    """Return the state of the budgets after the amount is given back. A command from before budgets gives none back."""
+    """Return the state of budgets and credit after the amount is given back. A command from before budgets gives none
+    back."""
     spent = spend_transaction.of_customer(shard, command.customer_id, command.test, record.at)
     if spent is None:
         return ()
     event = command.event
     subject = Subject(event.agent_id, event.action, event.model, command.key_id)
-    spent.give_back(subject, command.event_id, command.recorded_at, total)
+    try:
+        spent.give_back(subject, command.event_id, command.recorded_at, total, command.draws)
+    except UnknownGrant as error:
+        raise VoidRefused(400, INVALID, f"draws must be of this customer's grants, unlike {error}") from None
     return spent.changes()
 
 
@@ -86,6 +92,8 @@ def _decision(
         actor=command.actor,
         detail=shown,
         quantity=quantity,
+        credit=None if command.credit is None else format_cents(-parse_cents(command.credit)),
+        draws=tuple(Draw(draw.grant, format_cents(-parse_cents(draw.cents))) for draw in command.draws),
         lines=tuple(replace(line, cents=format_cents(-parse_cents(line.cents))) for line in command.lines),
     )
     prices = [] if command.price is None else [command.price]
@@ -135,6 +143,9 @@ def _amounts(command: Void) -> Amounts:
     lines = [_amount("lines", line.cents) for line in command.lines]
     if lines and sum(lines) != token + quantity:
         raise VoidRefused(400, INVALID, "the lines do not add up to what tokens and quantities cost")
+    drawn = sum(_amount("draws", draw.cents) for draw in command.draws)
+    if drawn != _amount("credit", command.credit or "0") or drawn > total:
+        raise VoidRefused(400, INVALID, "credit must be the sum of the draws, and no more than the total")
     return base, token, bonus, quantity, total
 
 

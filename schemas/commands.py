@@ -9,10 +9,11 @@ from typing import Literal
 
 import msgspec
 
+from schemas.funding import Funded
 from schemas.labels import Labels
 from schemas.outcome_terms import Terms
 from schemas.price_match import PriceSlot
-from schemas.quantities import Itemized, QuantityRate
+from schemas.quantities import QuantityRate
 from schemas.raw_json import EMPTY
 from schemas.tiers import Tiers
 
@@ -22,6 +23,8 @@ Scope = Literal["agent", "action", "model", "key", "all"]
 """What a budget counts: the charges of one agent, action, model or API key, or all charges."""
 BudgetPeriod = Literal["day", "month", "total"]
 """How long a budget counts before it begins again: a calendar day or month (UTC), or for ever."""
+OnEmpty = Literal["charge", "refuse"]
+"""What happens to an event that prepaid credit does not cover: the rest is due, or it is refused."""
 Mode = Literal["live", "test"]
 """A separate namespace for each customer: idempotency keys, task ids, outcomes, events, endpoints and
 totals of one mode do not exist in the other.
@@ -69,6 +72,7 @@ class Meter(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field
     mode: Mode | None = None
     import_id: str | None = None
     """The label of the file that the events came from; no decision depends on it."""
+    on_empty: OnEmpty = "charge"
 
 
 class Rates(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -150,7 +154,7 @@ class ReadOutcome(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="co
     mode: Mode | None = None
 
 
-class Void(Itemized, frozen=True, omit_defaults=True, tag_field="command", tag="void"):
+class Void(Funded, frozen=True, omit_defaults=True, tag_field="command", tag="void"):
     """A void of an entry, once. The gateway copies all fields of the entry from the ledger.
 
     ``event_id`` is the entry's own; ``event`` and the amounts are those of its row, with the event time
@@ -270,6 +274,7 @@ class UpdateCustomer(msgspec.Struct, frozen=True, omit_defaults=True, tag_field=
     external_ids: dict[str, str] | None = None
     test: bool | None = None
     actor: str = "admin"
+    on_empty: OnEmpty | None = None
 
 
 class EnsureCustomer(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="customer.ensure"):
@@ -429,11 +434,34 @@ class ReadBudgets(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="co
     api_key_id: int = 0
 
 
+class GrantCredit(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="credit.grant"):
+    """Prepaid credit for a customer in one mode; the grant's id is the event id of this command.
+
+    ``amount``: decimal text in cents. Grants are drawn by expires_at (ms, None: never), then ``priority``, then id.
+    """
+
+    customer_id: str
+    amount: str
+    reason: str
+    expires_at: int | None = None
+    priority: int = 50
+    test: bool = False
+    idempotency_key: str | None = None
+    actor: str = "admin"
+
+
+class ReadBalance(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="credit.read"):
+    """A read of a customer's prepaid credit, in order with all commands that change it."""
+
+    customer_id: str
+    mode: Mode
+
+
 ChangeWebhook = CreateWebhook | UpdateWebhook | RotateWebhook | DeleteWebhook | ProbeWebhook | ReplayWebhook
 ChangePrice = SetPrice | SetPriceList | DeletePrice
 Configure = Genesis | CreateKey | RevokeKey | ChangePrice | UpdateCustomer | EnsureCustomer | ChangeWebhook
 Outcome = Register | Resolve | Expire | ReadOutcome
-Spend = CreateBudget | DeleteBudget | ReadBudgets
+Spend = CreateBudget | DeleteBudget | ReadBudgets | GrantCredit | ReadBalance
 Command = Meter | Outcome | Void | Spend | Configure | InstallPrice | InstallPrices
 
 encode = msgspec.json.Encoder().encode

@@ -6,7 +6,7 @@ The configuration shard writes them, every gateway reads them. Keys: ``epoch``, 
 
 import msgspec
 
-from schemas.commands import Rates
+from schemas.commands import OnEmpty, Rates
 from schemas.price_match import PriceSlot
 
 EPOCH = b"epoch"
@@ -32,6 +32,7 @@ class Customer(msgspec.Struct, frozen=True, omit_defaults=True):
     test: bool = False
     metered: bool = False
     """True if a platform's key named the customer first and no admin has changed it since."""
+    on_empty: OnEmpty = "charge"
 
 
 class Price(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from schemas.commands import MeterEvent, PriceRef
+from schemas.funding import Funded
 from schemas.outcome_terms import LEDGER_TERMS
-from schemas.quantities import Itemized
 from schemas.raw_json import EMPTY
 
 EntryKind = Literal["event", "registered", "charge", "waived", "void", "rejected", "config"]
@@ -21,13 +21,13 @@ Verdict = Literal["succeeded", "failed", "expired"]
 
 if TYPE_CHECKING:
 
-    class EntryTerms(Itemized, frozen=True): ...
+    class EntryTerms(Funded, frozen=True): ...
 
 else:
     EntryTerms = msgspec.defstruct(
         "EntryTerms",
         [(term.name, str | None, None) for term in LEDGER_TERMS],
-        bases=(Itemized,),
+        bases=(Funded,),
         rename={term.name: term.in_entry for term in LEDGER_TERMS if term.in_entry},
         frozen=True,
         omit_defaults=True,
@@ -81,7 +81,7 @@ class Entry(EntryTerms, frozen=True, omit_defaults=True, gc=False):
     verdict: Verdict | None = None
     """For an entry that closed an outcome (charge, waived)."""
     exceeded: tuple[int, ...] = ()
-    """For an event: the ids of the budgets whose limit it exceeded."""
+    """For an event or charge: the ids of the budgets whose limit it exceeded."""
 
 
 class EntryRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from schemas.commands import MeterEvent, PriceRef
+from schemas.funding import due
 from schemas.money import dollars_exact, format_cents, parse_cents
 from schemas.objects import Number, RateObject, iso, rates_shown
 from schemas.quantities import Line, all_quantities
@@ -98,6 +99,9 @@ class MeterResponse(msgspec.Struct, frozen=True, gc=False):
     warnings: list[str] | UnsetType = UNSET
     budgets_exceeded: tuple[int, ...] | UnsetType = UNSET
     """Ids of the budgets whose limit the event exceeded; absent without any."""
+    credit_cents: Number | UnsetType = UNSET
+    """What prepaid credit paid; absent for a customer without any grant until then, as due_cents."""
+    due_cents: Number | UnsetType = UNSET
 
 
 encode = msgspec.json.Encoder().encode
@@ -122,6 +126,7 @@ def priced(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = F
         breakdown = Breakdown(base, token, bonus, cents(receipt.quantity))
         price = PriceResponse(cents(total), breakdown, applied, [_line(line) for line in receipt.lines])
         dollars = msgspec.structs.replace(dollars, quantities=_dollars(receipt.quantity))
+    credit = receipt.credit
     return MeterResponse(
         event_id=receipt.event_id,
         price=price,
@@ -133,6 +138,8 @@ def priced(customer_id: str, event: MeterEvent, receipt: Receipt, test: bool = F
         created_at=iso(receipt.recorded_at),
         test=test,
         budgets_exceeded=receipt.exceeded or UNSET,
+        credit_cents=UNSET if credit is None else cents(credit),
+        due_cents=UNSET if credit is None else cents(due(total, credit)),
     )
 
 

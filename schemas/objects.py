@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
-from schemas.commands import OnExpiry, Rates, Signup, Void
+from schemas.commands import OnEmpty, OnExpiry, Rates, Signup, Void
 from schemas.compiled import dict_of
 from schemas.config import ApiKey, Customer, Price
 from schemas.entries import Verdict
+from schemas.funding import due
 from schemas.ids import outcome_id
 from schemas.outcome_terms import ADDED_TERMS, TERMS, Kind, Term
 from schemas.raw_json import NULL
@@ -108,6 +109,8 @@ class CustomerObject(msgspec.Struct, frozen=True):
     test: bool
     created_at: str
     metered: bool = False
+    on_empty: OnEmpty | UnsetType = UNSET
+    """Absent for ``charge``."""
 
 
 class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,6 +171,9 @@ class OutcomeObject(_OutcomeTerms, frozen=True, kw_only=True):
     test: bool = False
     warnings: list[str] | UnsetType = UNSET
     """Given only in the response to a registration."""
+    credit_cents: Number | UnsetType = UNSET
+    """What prepaid credit paid of the charge; absent for a customer without any grant until then, as due_cents."""
+    due_cents: Number | UnsetType = UNSET
 
 
 class OutcomeStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -274,6 +280,7 @@ def customer_shown(customer: Customer) -> CustomerObject:
         test=customer.test,
         created_at=iso(customer.created_at),
         metered=customer.metered,
+        on_empty=UNSET if customer.on_empty == "charge" else customer.on_empty,
     )
 
 
@@ -329,8 +336,11 @@ def outcome_object(opened: OpenOutcome) -> OutcomeObject:
     )
 
 
-def closed_object(opened: OpenOutcome, verdict: Verdict, charge: str, evidence: msgspec.Raw, at: int) -> OutcomeObject:
-    """Return the same outcome as it ended; ``at``: accepted time of what closed it."""
+def closed_object(
+    opened: OpenOutcome, verdict: Verdict, charge: str, evidence: msgspec.Raw, at: int, credit: str | None = None
+) -> OutcomeObject:
+    """Return the same outcome as it ended; ``at``: accepted time of what closed it, ``credit``: what prepaid credit
+    paid of the charge."""
     return msgspec.structs.replace(
         outcome_object(opened),
         status=verdict,
@@ -338,6 +348,8 @@ def closed_object(opened: OpenOutcome, verdict: Verdict, charge: str, evidence: 
         charge_cents=number(charge),
         evidence=evidence or NULL,
         resolved_at=iso(at),
+        credit_cents=UNSET if credit is None else number(credit),
+        due_cents=UNSET if credit is None else number(due(charge, credit)),
     )
 
 

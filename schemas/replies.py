@@ -28,6 +28,8 @@ class Receipt(Itemized, frozen=True, omit_defaults=True, gc=False):
     outcome_id: str | None = None
     exceeded: tuple[int, ...] = ()
     """Ids of the budgets whose limit the event exceeded."""
+    credit: str | None = None
+    """What prepaid credit paid, in cents; None for a customer without any grant until then."""
 
 
 def receipt_of(entry: Entry, price: PriceRef, event_id: int, recorded_at: int) -> Receipt:
@@ -44,6 +46,7 @@ def receipt_of(entry: Entry, price: PriceRef, event_id: int, recorded_at: int) -
         lines=entry.lines,
         outcome_id=entry.outcome_id,
         exceeded=entry.exceeded,
+        credit=entry.credit,
     )
 
 
@@ -77,6 +80,8 @@ class BatchChargedReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag
     voided: list[int] = []
     exceeded: dict[int, tuple[int, ...]] = {}
     """By index, the ids of the budgets whose limit an event exceeded."""
+    credits: dict[int, str] = {}
+    """By index, what prepaid credit paid of an event, in cents."""
 
 
 class IndexedError(msgspec.Struct, frozen=True, gc=False):
@@ -95,6 +100,8 @@ class RefusedReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_fiel
     """If the status of an outcome is the reason: its schemas.objects.OutcomeStatus, JSON."""
     budget: msgspec.Raw = EMPTY
     """If a budget is the reason: the first one, a schemas.spending.BudgetObject, JSON."""
+    balance: str | None = None
+    """If prepaid credit is the reason: what is left of it, in cents."""
 
 
 class ConfiguredReply(Numbered, frozen=True, omit_defaults=True, gc=False, tag_field="reply", tag="configured"):

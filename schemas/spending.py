@@ -1,6 +1,6 @@
-"""Budgets of a customer: their state in the customer's shard, and as the API shows them. Pure.
+"""Budgets and prepaid credit of a customer: their state in the customer's shard, and as the API shows them. Pure.
 
-Money in the state is decimal text in cents, times are milliseconds UTC. Test and live each have their own budgets.
+Money in the state is decimal text in cents, times are milliseconds UTC. Test and live each have their own.
 """
 
 from typing import Annotated, NamedTuple
@@ -17,6 +17,8 @@ from schemas.state import SEPARATOR, namespace
 
 MAX_BUDGETS = 1000
 """Budgets of one customer and mode."""
+MAX_GRANTS = 100
+"""Grants of one customer and mode that have credit left."""
 MAX_SLOT = 10
 """Budgets of one customer and mode with the same scope and value."""
 
@@ -45,12 +47,13 @@ class Subject(NamedTuple):
 
 
 class SpendingIndex(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a customer has in one mode, so that an event of one without budgets reads nothing else.
+    """What a customer has in one mode, so that an event of one without budgets and credit reads nothing else.
 
-    ``budgets``: how many of each scope.
+    ``budgets``: how many of each scope. ``granted``: the customer has ever had a grant.
     """
 
     budgets: dict[Scope, int] = {}
+    granted: bool = False
 
 
 class Budget(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -67,6 +70,51 @@ class Budget(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     spent: str = "0"
     notified: int = 0
     """The highest percentage of the limit that a notice of this period gave; OVER beyond the limit."""
+
+
+class Grant(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Prepaid credit: ``amount`` cents, of which ``left`` are not drawn."""
+
+    id: int
+    """The event id of the command that granted it."""
+    amount: str
+    left: str
+    created_at: int
+    reason: str
+    priority: int
+    expires_at: int | None = None
+
+    @property
+    def order(self) -> tuple[bool, int, int, int]:
+        """What grants are drawn in the order of."""
+        return self.expires_at is None, self.expires_at or 0, self.priority, self.id
+
+    def expired(self, at: int) -> bool:
+        """True if nothing may be drawn any more at an accepted time."""
+        return self.expires_at is not None and self.expires_at <= at
+
+
+class GrantObject(msgspec.Struct, frozen=True, kw_only=True):
+    """Prepaid credit. Grants are drawn by ``expires_at``, those that never expire last, then ``priority``, then id."""
+
+    id: int
+    customer_id: str
+    amount_cents: Number
+    left_cents: Number
+    expires_at: str | None
+    priority: int
+    reason: str
+    created_at: str
+    test: bool
+
+
+class BalanceObject(msgspec.Struct, frozen=True):
+    """The prepaid credit that can be drawn now, and the grants that hold it, in the order in which they are drawn."""
+
+    customer_id: str
+    balance_cents: Number
+    grants: list[GrantObject]
+    test: bool
 
 
 class BudgetObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +179,16 @@ def request_key(customer_id: str, test: bool, key: str) -> bytes:
     return b"spending-request/" + namespace(customer_id, test) + key.encode()
 
 
+def grants_key(customer_id: str, test: bool) -> bytes:
+    """Return the key of the grants that may be drawn, in order."""
+    return b"grants/" + namespace(customer_id, test)
+
+
+def grant_key(customer_id: str, test: bool, id: int) -> bytes:
+    """Return the key of a grant that is used up or expired."""
+    return b"grant/" + namespace(customer_id, test) + b"%d" % id
+
+
 def budget_prefix(customer_id: str, test: bool) -> bytes:
     """Return the prefix of the budgets of one mode. That of live is also one of test."""
     return b"budget/" + namespace(customer_id, test)
@@ -181,7 +239,24 @@ def budget_shown(slot: BudgetSlot, budget: Budget, at: int, spent: int, amount: 
     )
 
 
+def grant_shown(customer_id: str, test: bool, grant: Grant) -> GrantObject:
+    """Return a grant."""
+    return GrantObject(
+        id=grant.id,
+        customer_id=customer_id,
+        amount_cents=number(grant.amount),
+        left_cents=number(grant.left),
+        expires_at=None if grant.expires_at is None else iso(grant.expires_at),
+        priority=grant.priority,
+        reason=grant.reason,
+        created_at=iso(grant.created_at),
+        test=test,
+    )
+
+
 encode = msgspec.json.Encoder().encode
 decode_index = msgspec.json.Decoder(SpendingIndex).decode
 decode_budgets = msgspec.json.Decoder(tuple[Budget, ...]).decode
+decode_grant = msgspec.json.Decoder(Grant).decode
+decode_grants = msgspec.json.Decoder(tuple[Grant, ...]).decode
 decode_budget_object = msgspec.json.Decoder(BudgetObject).decode

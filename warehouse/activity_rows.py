@@ -22,7 +22,6 @@ CLOSED: tuple[OutcomeState, ...] = ("succeeded", "failed", "expired")
 class FullEntryRow(EntryRow, frozen=True, gc=False):
     """An entry with what only its page shows. ``original``: the event id of the entry that it refers to."""
 
-    api_key_id: int
     verdict: Verdict | Literal[""]
     price_on_success: str
     price_on_failure: str

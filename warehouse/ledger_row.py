@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from schemas.commands import MeterEvent, PriceRef
 from schemas.entries import Entry, EntryKind, EntryRecord
+from schemas.funding import Draw
 from schemas.ids import event_id
 from schemas.labels import RowLabels, row_labels_of
 from schemas.money import parse_cents
@@ -59,6 +60,9 @@ class LedgerRow(_TermsRow, frozen=True):
     quantity_cents: int = 0
     total_cents: int = 0
     lines: tuple[Line, ...] = ()
+    credit_cents: int | None = None
+    draws: tuple[Draw, ...] = ()
+    budgets_exceeded: tuple[int, ...] = ()
     price_id: int = 0
     price_action: str = ""
     price_model: str = ""
@@ -117,6 +121,9 @@ def _row(record: EntryRecord, entry: Entry, partition: int) -> LedgerRow:
         bonus_cents=parse_cents(entry.bonus),
         quantity_cents=parse_cents(entry.quantity),
         lines=entry.lines,
+        credit_cents=None if entry.credit is None else parse_cents(entry.credit),
+        draws=entry.draws,
+        budgets_exceeded=entry.exceeded,
         total_cents=parse_cents(entry.total),
         outcome_id=entry.outcome_id or "",
         verdict=entry.verdict or "",

@@ -327,4 +327,5 @@ def _cells(row: LedgerRow) -> dict[str, Any]:
         "price_token": row.price_token,
         "price_bonus": row.price_bonus,
     }
-    return asdict(row) | {name: format_cents(value) for name, value in money.items()}
+    credit = None if row.credit_cents is None else format_cents(row.credit_cents)
+    return asdict(row) | {name: format_cents(value) for name, value in money.items()} | {"credit": credit}

@@ -3,6 +3,7 @@
 import msgspec
 
 from schemas.commands import EventOutcome, MeterEvent, OnExpiry, PriceRef, Rates
+from schemas.funding import Draw
 from schemas.labels import labels_of_row
 from schemas.money import format_cents, parse_cents
 from schemas.quantities import Line, QuantityRate, format_quantity, parse_quantity
@@ -62,6 +63,11 @@ def lines_of_row(row: EntryRow | EventRow) -> tuple[Line, ...]:
         Line(one.component, _quantity(one.quantity), canonical(one.rate), one.per, canonical(one.cents))
         for one in row.lines
     )
+
+
+def draws_of_row(row: EntryRow) -> tuple[Draw, ...]:
+    """Return what an entry draws out of each grant."""
+    return tuple(Draw(one.grant, canonical(one.cents)) for one in row.draws)
 
 
 def _quantity(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from schemas.entries import EntryKind
+from schemas.funding import Draw
 from schemas.ids import MAX_OFFSET
 from schemas.labels import RowLabels
 from schemas.limits import MAX_LIST
@@ -39,6 +40,8 @@ class _Row(RowLabels, frozen=True, gc=False):
     quantity: str
     total: str
     lines: list[Line]
+    credit: str | None
+    budgets_exceeded: list[int]
     price_id: int
     price_action: str
     price_model: str
@@ -72,6 +75,7 @@ class EntryRow(_Row, frozen=True, gc=False):
 
     kind: EntryKind
     api_key_id: int
+    draws: list[Draw]
     on_expiry: str
     detail: str
 

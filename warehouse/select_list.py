@@ -14,9 +14,11 @@ _LINE = "Tuple(component String, quantity String, rate String, per UInt64, cents
 EXPRESSIONS: dict[str, str] = {
     **{name: f"toString({column})" for name, column in _AMOUNTS.items()},
     **{name: f"toString(entries.{name})" for name in _RATES},
+    "credit": "toString(credit_cents)",
     "quantities": "mapApply((name, quantity) -> (name, toString(quantity)), entries.quantities)",
     "lines": "CAST(arrayMap(l -> (l.1, toString(l.2), toString(l.3), l.4, toString(l.5)), entries.lines), "
     f"'Array({_LINE})')",
+    "draws": "CAST(arrayMap(d -> (d.1, toString(d.2)), entries.draws), 'Array(Tuple(grant UInt64, cents String))')",
     "price_rates": "arrayMap(r -> tuple(r.1, toString(r.2), r.3), entries.price_rates)",
     **{name: f"toUnixTimestamp64Milli(entries.{name})" for name in _TIMES},
 }

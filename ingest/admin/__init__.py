@@ -1,10 +1,11 @@
-"""The admin API: keys, prices, customers, budgets.
+"""The admin API: keys, prices, customers, budgets, prepaid credit.
 
 Every change of keys, prices and customers is a configuration command in the log, answered when this gateway's own view
-holds it; their lists are read from that view. Budgets are in the customer's shard, which answers for them.
+holds it; their lists are read from that view. Budgets and credit are in the customer's shard, which answers
+for them.
 """
 
-from ingest.admin import budget_handlers, bulk_prices, customers, keys, prices
+from ingest.admin import budget_handlers, bulk_prices, credit_handlers, customers, keys, prices
 from ingest.context import Context
 from ingest.routing import Route
 
@@ -17,4 +18,5 @@ def routes(context: Context) -> list[Route]:
         *bulk_prices.routes(context),
         *customers.routes(context),
         *budget_handlers.routes(context),
+        *credit_handlers.routes(context),
     ]

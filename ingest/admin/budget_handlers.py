@@ -28,7 +28,7 @@ def routes(context: Context) -> list[Route]:
     """Return the routes of this module."""
 
     admins = Auth.ADMIN
-    made = {200: BudgetObject, 201: BudgetObject}
+    made = {201: BudgetObject}
     return [
         Route(
             Operation(hdrs.METH_POST, PATH, "Create a budget.", admins, made, BudgetBody),

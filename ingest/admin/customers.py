@@ -74,5 +74,5 @@ async def _change(context: Context, request: web.Request) -> web.Response:
         for system, id in body.external_ids.items():
             plain_names.check("external_ids", system)
             plain_names.check("external_ids", id)
-    command = UpdateCustomer(customer_id, body.name, body.external_ids, body.test, ACTOR)
+    command = UpdateCustomer(customer_id, body.name, body.external_ids, body.test, ACTOR, body.on_empty)
     return http_response(bytes((await configure(context, command)).result))

@@ -8,11 +8,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from ingest import plain_names
-from ingest.bodies import MAX_REASON, OutcomeBody, ResolveBody, VoidBody, VoidsBody
+from ingest.bodies import OutcomeBody, ResolveBody, VoidBody, VoidsBody
 from ingest.json_objects import json_object
 from ingest.problems import Invalid
 from ingest.rates import rate
-from ingest.validation import decode, expiry, has_control, no_control
+from ingest.validation import checked_reason, decode, expiry, has_control
 from schemas.commands import OnExpiry
 from schemas.limits import MAX_EVENTS, MAX_NAME
 from schemas.outcome_terms import PRICES, TERMS, Kind, Term, Terms
@@ -60,7 +60,7 @@ def resolve_body(body: bytes) -> ResolveBody:
 def reason_of(body: bytes) -> str:
     """Return the reason of a void. Raises Invalid."""
     made: VoidBody = decode(body, _void, VoidBody)
-    return _reason(made.reason)
+    return checked_reason(made.reason)
 
 
 def voids_body(body: bytes) -> tuple[list[int], str]:
@@ -69,7 +69,7 @@ def voids_body(body: bytes) -> tuple[list[int], str]:
     ids = made.event_ids or []
     if not 1 <= len(ids) <= MAX_EVENTS:
         raise Invalid(f"event_ids is required: a list of 1 to {MAX_EVENTS} ids")
-    return list(dict.fromkeys(ids)), _reason(made.reason)
+    return list(dict.fromkeys(ids)), checked_reason(made.reason)
 
 
 def task_of(body: OutcomeBody, now: int, repeats: int = 0) -> Task:
@@ -123,15 +123,6 @@ def opened_by(outcome_id: str) -> int | None:
     """Return the event id of what opened the outcome, or None if the text is not an outcome id."""
     match = _event(outcome_id)
     return int(match[1]) if match else None
-
-
-def _reason(given: str | None) -> str:
-    if given is None:
-        raise Invalid("reason is required")
-    if not 1 <= len(given) <= MAX_REASON:
-        raise Invalid(f"reason must have 1 to {MAX_REASON} characters")
-    no_control("reason", given)
-    return given
 
 
 def _check_task(task_id: str) -> None:

@@ -23,7 +23,7 @@ from schemas.ids import address_of
 from schemas.limits import MAX_BODY
 from schemas.objects import VoidObject, decode_standing
 from schemas.replies import OutcomeReply
-from warehouse.row_events import canonical, event_of_row, lines_of_row, price_of_row
+from warehouse.row_events import canonical, draws_of_row, event_of_row, lines_of_row, price_of_row
 from warehouse.rows import EntryRow
 
 EVENTS, OUTCOMES = "/api/admin/events/{event_id}/void", "/api/admin/outcomes/{outcome_id}/void"
@@ -140,6 +140,8 @@ def void_of(entry: EntryRow, reason: str) -> Void:
         quantity=canonical(entry.quantity),
         total=canonical(entry.total),
         lines=lines_of_row(entry),
+        credit=None if entry.credit is None else canonical(entry.credit),
+        draws=draws_of_row(entry),
         reason=reason,
         price=price_of_row(entry),
         outcome_id=entry.outcome_id or None,

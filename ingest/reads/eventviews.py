@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from ingest.reads import cursors
 from ingest.reads.params import EVENTS
@@ -17,7 +18,7 @@ from schemas.meter_responses import (
     priced,
     subject,
 )
-from schemas.objects import Json, NumberOrNull, iso
+from schemas.objects import Json, Number, NumberOrNull, iso
 from schemas.raw_json import NULL
 from schemas.replies import Receipt
 from warehouse.row_events import canonical, event_of_row, lines_of_row, price_of_row
@@ -48,6 +49,9 @@ class EventShown(Labels, frozen=True, omit_defaults=False, kw_only=True):
     idempotency_key: str | None = None
     import_id: str | None = None
     test: bool = False
+    budgets_exceeded: tuple[int, ...] | UnsetType = UNSET
+    credit_cents: Number | UnsetType = UNSET
+    due_cents: Number | UnsetType = UNSET
 
 
 class EventList(msgspec.Struct, frozen=True):
@@ -82,6 +86,9 @@ def shown(row: EventRow, voided: bool) -> EventShown:
         idempotency_key=row.idempotency_key or None,
         import_id=row.import_id or None,
         test=row.test,
+        budgets_exceeded=charged.budgets_exceeded if charged else UNSET,
+        credit_cents=charged.credit_cents if charged else UNSET,
+        due_cents=charged.due_cents if charged else UNSET,
         **labels_of_row(row),
     )
 
@@ -109,5 +116,7 @@ def _answer(row: EventRow) -> MeterResponse:
         total=canonical(row.total),
         lines=lines_of_row(row),
         outcome_id=row.outcome_id or None,
+        exceeded=tuple(row.budgets_exceeded),
+        credit=None if row.credit is None else canonical(row.credit),
     )
     return priced(row.customer_id, event_of_row(row), receipt, row.test)

@@ -1,4 +1,4 @@
-"""GET /v1/budgets: what a customer may still spend, answered by the customer's shard."""
+"""GET /v1/budgets and /v1/balance: what a customer may still spend, answered by the customer's shard."""
 
 from aiohttp import hdrs, web
 
@@ -11,9 +11,9 @@ from ingest.rates import amount_of_text
 from ingest.request_body import query_of
 from ingest.routing import Auth, Operation, Route, bound
 from ingest.write_request import QUERY
-from schemas.commands import EventLabels, ReadBudgets, encode
+from schemas.commands import EventLabels, ReadBalance, ReadBudgets, encode
 from schemas.limits import MAX_NAME
-from schemas.spending import BudgetList
+from schemas.spending import BalanceObject, BudgetList
 
 LABELS = ("agent_id", "action", "model")
 BUDGETS_QUERY = {
@@ -38,7 +38,28 @@ def routes(context: Context) -> list[Route]:
             ),
             bound(context, budgets),
         ),
+        Route(
+            Operation(
+                hdrs.METH_GET,
+                "/v1/balance",
+                "Get your prepaid credit.",
+                auth=Auth.KEY,
+                responses={200: BalanceObject},
+                body=None,
+                query=QUERY,
+            ),
+            bound(context, balance),
+        ),
     ]
+
+
+async def balance(context: Context, request: web.Request) -> web.Response:
+    """Handle GET /v1/balance."""
+    key = key_of(context, request)
+    customer_id = customer_of(context, key, query_of(request, QUERY).get("customer_id"))
+    command = ReadBalance(customer_id, mode_of(context, key, customer_id))
+    reply = await context.submitter.read(customer_id, encode(command))
+    return http_response(bytes(reply.result))
 
 
 async def budgets(context: Context, request: web.Request) -> web.Response:

@@ -182,6 +182,9 @@ export interface MeterResponse {
   replayed: boolean;
   /** Ids of the budgets whose limit the event exceeded. */
   budgets_exceeded?: number[];
+  /** What prepaid credit paid; absent for a customer without any grant until then, as due_cents. */
+  credit_cents?: number;
+  due_cents?: number;
 }
 
 export interface BatchResult {
@@ -191,6 +194,8 @@ export interface BatchResult {
   outcome_id?: string;
   replayed?: boolean;
   budgets_exceeded?: number[];
+  credit_cents?: number;
+  due_cents?: number;
 }
 
 export interface BatchResponse {
@@ -217,6 +222,9 @@ export interface EventState extends Omit<MeterResponse, 'status' | 'event' | 'cr
   provider: string | null;
   trace_id: string | null;
   import_id: string | null;
+  budgets_exceeded?: number[];
+  credit_cents?: number;
+  due_cents?: number;
 }
 
 export interface NewOutcome {
@@ -264,6 +272,8 @@ export interface Outcome {
   test?: boolean;
   warnings?: string[];
   replayed?: boolean;
+  credit_cents?: number;
+  due_cents?: number;
 }
 
 export interface OfCustomer {
@@ -318,6 +328,26 @@ export interface Usage {
   by_agent: UsageRow[];
   group_by: string | null;
   groups: UsageRow[];
+  test: boolean;
+}
+
+/** Prepaid credit; grants are drawn by expires_at (null: never, last), then priority, then id. */
+export interface Grant {
+  id: number;
+  customer_id: string;
+  amount_cents: number;
+  left_cents: number;
+  expires_at: string | null;
+  priority: number;
+  reason: string;
+  created_at: string;
+  test: boolean;
+}
+
+export interface Balance {
+  customer_id: string;
+  balance_cents: number;
+  grants: Grant[];
   test: boolean;
 }
 
@@ -380,6 +410,7 @@ export class Rev {
   event(id: number, query?: OfCustomer): Promise<EventState>;
   usage(query?: UsageQuery): Promise<Usage>;
   pricing(query?: OfCustomer): Promise<Pricing>;
+  balance(query?: OfCustomer): Promise<Balance>;
   budgets(
     query?: OfCustomer & { amount_cents?: Cents; agent_id?: string; action?: string; model?: string },
   ): Promise<BudgetList>;
@@ -404,6 +435,7 @@ export class RefusedError extends RevError {
   readonly errors: Array<{ index: number; error: string }>;
   readonly outcome: Outcome | null;
   readonly budget: Budget | null;
+  readonly balanceCents: number | null;
 }
 
 export const VERSION: string;

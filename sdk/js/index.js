@@ -34,7 +34,8 @@ export class NoAnswerError extends RevError {}
 export class SignatureError extends RevError {}
 
 /** Rev, or a proxy on the way, said no, or answered what is no JSON object. `outcome`: where the
- * outcome stands that is the reason; `budget`: the budget that is; `errors`: what is wrong with which event of a batch. */
+ * outcome stands that is the reason; `budget`: the budget that is; `balanceCents`: the prepaid
+ * credit that does not suffice; `errors`: what is wrong with which event of a batch. */
 export class RefusedError extends RevError {
   constructor(status, body, text, idempotencyKey) {
     super(`${status}${body.code ? ` ${body.code}` : ''}: ${body.error ?? text.slice(0, 200)}`, { idempotencyKey });
@@ -44,6 +45,7 @@ export class RefusedError extends RevError {
     this.errors = body.errors ?? [];
     this.outcome = body.outcome ?? null;
     this.budget = body.budget ?? null;
+    this.balanceCents = body.balance_cents ?? null;
   }
 }
 
@@ -109,6 +111,11 @@ export class Rev {
   /** What each action costs now. */
   async pricing(query) {
     return this.#call('GET', withQuery('/v1/pricing', query));
+  }
+
+  /** The prepaid credit that can be drawn now. */
+  async balance(query) {
+    return this.#call('GET', withQuery('/v1/balance', query));
   }
 
   /** The budgets, with what is spent and left of each; `amount_cents`: whether so much more would fit. */

@@ -101,11 +101,14 @@ class BudgetModels:
         return all(one.has_room(row["total_cents"]) for one in self._of(row) if one.hard)
 
     def spend(self, row: Row) -> None:
-        """Count a charged row."""
+        """Count a charged row, and say in it which limits it exceeds."""
+        beyond = []
         for one in self._of(row):
             if row["total_cents"]:
-                self.known[one.id] = one._replace(spent=add(one.spent, row["total_cents"]))
+                self.known[one.id] = spent = one._replace(spent=add(one.spent, row["total_cents"]))
                 self._spent_on.add(one.id)
+                beyond += [(one.id,)] if spent.spent > one.limit else []
+        row["budgets_exceeded"] = tuple(sorted(beyond))
 
     def give_back(self, row: Row) -> None:
         """Take a voided row out again, in the periods that it was spent in; ``row`` has its accepted time."""

@@ -185,6 +185,8 @@ def _time(column: str) -> str:
 def _list(column: str) -> str:
     """Return a column of tuples as arrays of text; a map as its pairs, sorted by name."""
     pairs = f"arraySort(arrayZip(mapKeys({column}), mapValues({column})))" if column == "quantities" else column
+    if column == "budgets_exceeded":
+        return f"arrayMap(id -> [toString(id)], {column})"
     texts = ", ".join(f"toString(t.{place})" for place in range(1, len(LISTS[column]) + 1))
     return f"arrayMap(t -> [{texts}], {pairs})"
 

@@ -234,7 +234,7 @@ def _following(price: Mapping[str, Any]) -> Install:
 
 
 def _customer() -> dict[str, Any]:
-    return {"name": None, "external_ids": {}, "test": False, "metered": False}
+    return {"name": None, "external_ids": {}, "test": False, "metered": False, "on_empty": "charge"}
 
 
 def _slot(command: Mapping[str, Any]) -> dict[str, Any]:

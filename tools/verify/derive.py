@@ -31,6 +31,8 @@ def _wanted(row: Row) -> Iterator[tuple[str, Any]]:
         wanted |= {**nothing, "total_cents": row["bonus_cents"]}
     else:
         wanted["total_cents"] = reduce(add, (row[part] for part in PARTS[:-1]))
+    if row["credit_cents"] is not None:
+        wanted["credit_cents"] = reduce(add, (cents for _, cents in row["draws"]), ZERO)
     yield from ((column, value) for column, value in wanted.items() if row[column] != value)
 
 

@@ -14,7 +14,7 @@ from schemas.limits import DAY
 from schemas.outcome_terms import LEDGER_TERMS, PRICES, TERMS, Kind
 from tools.verify.key_model import Keys, Known, body_of
 from tools.verify.outcome_model import OutcomeModel, OutcomeModels, closing_price, opened_by
-from tools.verify.row_values import BORROWED, EMPTY, Row, canonical, event_id, iso, loads
+from tools.verify.row_values import BORROWED, EMPTY, EXACT, Row, canonical, event_id, iso, loads
 from tools.verify.spending_model import SpendingModels
 from tools.verify.void_rules import VoidAddress, void_row, void_shown, voidable
 
@@ -156,6 +156,9 @@ class Lifecycle:
             return [row], nothing
         trial = self._spending.trial(row["customer_id"], row["test"])
         trial.settle(row)
+        if row["credit_cents"] is not None:
+            due = EXACT.subtract(row["total_cents"], row["credit_cents"])
+            row["detail"] |= {"credit_cents": row["credit_cents"], "due_cents": due}
         return [row, *trial.notices(row, 1)], trial.keep
 
     def _void(self, offset: int, at: int, command: Mapping[str, Any]) -> Option:
@@ -163,7 +166,7 @@ class Lifecycle:
         if whose == command["customer_id"]:
             return Option([], nothing)
         place = VoidAddress(self._partition, offset)
-        if whose is not None or not voidable(command, place, self._outcomes):
+        if whose is not None or not (voidable(command, place, self._outcomes) and self._spending.funded(command)):
             return Option([self._refusal(offset, at, 0, command)], nothing)
         row = {**self._plain(offset, at, 0, command), **void_row(command)}
         charge = command.get("charge", False)

@@ -158,7 +158,7 @@ class ShardModel:
                     refused = refused or known not in (b"", body)
                     continue
             charge = self._charge(offset, index, command, event)
-            if charge is None or not trial.charge(charge):
+            if charge is None or not trial.charge(charge, command.get("on_empty", "charge")):
                 refused = True
                 continue
             charges.append(_Charge(charge, name, body))

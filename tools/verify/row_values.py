@@ -19,8 +19,8 @@ EXACT = Context(prec=100, traps=[Inexact, Rounded, InvalidOperation, Overflow])
 ZERO = Decimal(0)
 
 MONEY = (
-    "base_cents", "token_cents", "bonus_cents", "quantity_cents", "total_cents", "price_base", "price_token",
-    "price_bonus", *(term.name for term in LEDGER_TERMS if term.kind == "price"),
+    "base_cents", "token_cents", "bonus_cents", "quantity_cents", "total_cents", "credit_cents", "price_base",
+    "price_token", "price_bonus", *(term.name for term in LEDGER_TERMS if term.kind == "price"),
 )  # fmt: skip
 TEXTS = (
     "kind", "customer_id", "agent_id", "action", "outcome", "price_action", "price_model", "price_provider", *LABELS,
@@ -38,6 +38,8 @@ LISTS = {
     "quantities": (str, Decimal),
     "lines": (str, Decimal, Decimal, int, Decimal),
     "price_rates": (str, Decimal, int),
+    "draws": (int, Decimal),
+    "budgets_exceeded": (int,),
 }
 """Columns with tuples, and the types of a tuple's elements."""
 COLUMNS = (*MONEY, *TEXTS, *WHOLES, *TIMES, *FLAGS, *LISTS)
@@ -48,7 +50,7 @@ EMPTY: Row = {
     **dict.fromkeys(WHOLES, 0),
     **dict.fromkeys(FLAGS, False),
     **dict.fromkeys(LISTS, ()),
-    **dict.fromkeys(("tokens_input", "tokens_output", "original", "expires_at")),
+    **dict.fromkeys(("tokens_input", "tokens_output", "original", "expires_at", "credit_cents")),
 }
 """Row with the value that the ledger fills in for every unset column."""
 

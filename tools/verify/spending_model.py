@@ -7,11 +7,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from tools.verify.budget_model import MAX_LIMIT, NOTICES, BudgetModel, BudgetModels, begin_of
+from tools.verify.credit_model import MAX_GRANTS, CreditModel, GrantModel, grant_shown, inherited
 from tools.verify.row_values import EMPTY, Row, canonical, event_id, loads
 
-COMMANDS = ("budget.create", "budget.delete", "budget.read")
-HISTORY = ("budget.created", "budget.deleted")
+COMMANDS = ("budget.create", "budget.delete", "budget.read", "credit.grant", "credit.read")
+HISTORY = ("budget.created", "budget.deleted", "credit.granted")
 """Types of the config rows from which a model without the log's beginning takes what was set."""
+READS = ("budget.read", "credit.read")
 Owner = tuple[str, bool]
 """Customer and whether it is test mode."""
 
@@ -29,17 +31,21 @@ class SpendingTrial:
     def __init__(self, models: "SpendingModels", owner: Owner) -> None:
         self._models, self._owner = models, owner
         self._budgets = models.budgets(owner).copy()
+        self._credit = models.credit(owner).copy()
 
-    def charge(self, row: Row) -> bool:
+    def charge(self, row: Row, on_empty: str) -> bool:
         """Charge an event's row; False if it must be refused."""
-        allowed = self._budgets.allow(row)
+        amount = row["total_cents"]
+        covered = on_empty == "charge" or amount == 0 or self._credit.covers(amount, row["recorded_at"])
+        allowed = covered and self._budgets.allow(row)
         if allowed:
-            self._budgets.spend(row)
+            self.settle(row)
         return allowed
 
     def settle(self, row: Row) -> None:
         """Charge the row of an outcome's end, whatever is left."""
         self._budgets.spend(row)
+        self._credit.pay(row)
 
     def notices(self, last: Row, index: int) -> list[Row]:
         """Return the rows that follow the last charged one, from an index on."""
@@ -52,7 +58,7 @@ class SpendingTrial:
         return made
 
     def keep(self) -> None:
-        self._models.put(self._owner, self._budgets)
+        self._models.put(self._owner, self._budgets, self._credit)
 
 
 class SpendingModels:
@@ -62,13 +68,25 @@ class SpendingModels:
     def __init__(self, partition: int, cut: bool = False) -> None:
         self._partition, self._cut = partition, cut
         self._budgets: dict[Owner, BudgetModels] = defaultdict(BudgetModels)
+        self._credit: dict[Owner, CreditModel] = defaultdict(CreditModel)
         self._requests: dict[tuple[Owner, str], str] = {}
 
     def budgets(self, owner: Owner) -> BudgetModels:
         return self._budgets[owner] if owner in self._budgets else BudgetModels()
 
-    def put(self, owner: Owner, budgets: BudgetModels) -> None:
-        self._budgets[owner] = budgets
+    def credit(self, owner: Owner) -> CreditModel:
+        return self._credit[owner] if owner in self._credit else CreditModel()
+
+    def put(self, owner: Owner, budgets: BudgetModels, credit: CreditModel) -> None:
+        if budgets.known:
+            self._budgets[owner] = budgets
+        if credit.known:
+            self._credit[owner] = credit
+
+    def funded(self, command: Mapping[str, Any]) -> bool:
+        """True if what a void gives back came from grants of its customer."""
+        known = self.credit((command["customer_id"], command.get("test", False))).known
+        return not known or all(draw["grant"] in known for draw in command.get("draws", ()))
 
     def trial(self, customer: str, test: bool) -> SpendingTrial:
         """Return a trial of one command of a customer and mode."""
@@ -77,7 +95,7 @@ class SpendingModels:
     def apply(self, offset: int, at: int, command: Mapping[str, Any]) -> list[SpendingOption]:
         """Return what a command accepted ``at`` (ms) may have left; two options only if its key may be older than the
         log."""
-        if command["command"] == "budget.read":
+        if command["command"] in READS:
             return [SpendingOption([], _nothing)]
         if command["command"] == "budget.delete":
             return [self._delete(offset, at, command)]
@@ -86,7 +104,8 @@ class SpendingModels:
         known = None if key is None else self._requests.get((owner, key))
         if known is not None:
             return [SpendingOption([], _nothing)] if known == body else [self._refused(offset, at, command, owner[1])]
-        made = self._create(offset, at, command, owner)
+        make = self._grant if command["command"] == "credit.grant" else self._create
+        made = make(offset, at, command, owner)
         if key is None or made.effect is _nothing:
             return [made]
 
@@ -113,10 +132,15 @@ class SpendingModels:
                 "total_cents": Decimal(command["total"]),
             }
         )
+        back = [(draw["grant"], -Decimal(draw["cents"])) for draw in command.get("draws", ())]
+        self.credit((command["customer_id"], command.get("test", False))).take(back)
 
     def inherit(self, row: Row, original: Row | None) -> None:
         """Take in the next row from before the log begins; ``original``: what a void's row takes back."""
         owner = row["customer_id"], row["test"]
+        self.credit(owner).take(row["draws"])
+        if row["config_type"] == "credit.granted":
+            self._add_grant(owner, inherited(row))
         if row["kind"] == "void" and original is not None:
             self._give_back(original)
         elif row["kind"] in ("event", "charge") and owner in self._budgets:
@@ -132,7 +156,7 @@ class SpendingModels:
 
     def misplaced(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Row]:
         """Return the rows of a command that has another key than its customer's."""
-        if command["command"] == "budget.read":
+        if command["command"] in READS:
             return []
         return self._refused(offset, at, command, command.get("test", False)).rows
 
@@ -145,6 +169,19 @@ class SpendingModels:
         made = _budget(owner, id, {**command, "value": value}, limit, at)
         row = self._config(offset, at, command, owner[1], "budget.created", made.shown())
         return SpendingOption([row], partial(self._add, owner, made))
+
+    def _grant(self, offset: int, at: int, command: Mapping[str, Any], owner: Owner) -> SpendingOption:
+        amount, expires = _amount(command["amount"]), command.get("expires_at")
+        past = expires is not None and expires <= at
+        if not amount or past or len(self.credit(owner).drawable(at)) >= MAX_GRANTS:
+            return self._refused(offset, at, command, owner[1])
+        id = event_id(self._partition, offset, 0)
+        row = self._config(offset, at, command, owner[1], "credit.granted", grant_shown(id, command, at))
+        made = GrantModel(id, expires, command.get("priority", 50), amount)
+        return SpendingOption([row], partial(self._add_grant, owner, made))
+
+    def _add_grant(self, owner: Owner, grant: GrantModel) -> None:
+        self._credit[owner].known[grant.id] = grant
 
     def _add(self, owner: Owner, budget: BudgetModel) -> None:
         self._budgets[owner].known[budget.id] = budget

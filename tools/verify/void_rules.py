@@ -44,6 +44,10 @@ def voidable(command: Mapping[str, Any], place: VoidAddress, outcomes: OutcomeMo
     cents = [line[-1] for line in lines]
     if cents and (min(cents) < 0 or reduce(add, cents) != add(parts[1], parts[3])):
         return False
+    drawn = [cents for _, cents in draws_of(command)]
+    credit = reduce(add, drawn, Decimal(0))
+    if min(drawn, default=Decimal(0)) < 0 or credit != Decimal(command.get("credit", "0")) or credit > total:
+        return False
     if command.get("charge", False):
         closed = outcomes.find(command["customer_id"], outcome_id or "", None)
         if closed is None or not closed.verdict or closed.closed_by != event_id:
@@ -64,6 +68,8 @@ def void_row(command: Mapping[str, Any]) -> Row:
     row |= {column: negated(part) for part, column in zip(_parts(command), PARTS.values(), strict=True)}
     row |= {
         "lines": opposite(lines_of(command)),
+        "credit_cents": None if "credit" not in command else negated(Decimal(command["credit"])),
+        "draws": tuple((grant, negated(cents)) for grant, cents in draws_of(command)),
         "quantities": quantities_of(event),
         "kind": "void",
         "config_type": "charge" if charge else "",
@@ -103,6 +109,9 @@ def against(void: Row, original: Row | None) -> Iterator[tuple[str, Any, Any]]:
     wanted: Row = {column: original[column] for column in REPEATED}
     wanted |= {column: negated(original[column]) for column in PARTS.values()}
     wanted["lines"] = opposite(original["lines"])
+    credit = original["credit_cents"]
+    wanted["credit_cents"] = None if credit is None else negated(credit)
+    wanted["draws"] = tuple((grant, negated(cents)) for grant, cents in original["draws"])
     wanted["config_type"] = "charge" if original["kind"] == "charge" else ""
     yield from ((column, value, void[column]) for column, value in wanted.items() if void[column] != value)
 
@@ -123,6 +132,11 @@ def lines_of(command: Mapping[str, Any]) -> Lines:
         (one["component"], Decimal(one["quantity"]), Decimal(one["rate"]), one["per"], Decimal(one["cents"]))
         for one in command.get("lines", ())
     )
+
+
+def draws_of(command: Mapping[str, Any]) -> tuple[tuple[int, Decimal], ...]:
+    """Return what a void gives back to which grant."""
+    return tuple((draw["grant"], Decimal(draw["cents"])) for draw in command.get("draws", ()))
 
 
 def _parts(command: Mapping[str, Any]) -> list[Decimal]:

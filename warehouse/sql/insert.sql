@@ -55,6 +55,9 @@ WHERE throwIf(
             AND arraySum(tupleElement(`entry.lines`, 'cents')) != `entry.token` + `entry.quantity`,
         'an entry whose lines are not what its tokens and quantities cost') = 0
     AND throwIf(
+        ifNull(`entry.credit`, 0) != arraySum(tupleElement(`entry.draws`, 'cents')),
+        'an entry whose draws are not its credit') = 0
+    AND throwIf(
         `entry.kind` IN ('charge', 'waived', 'registered') AND `entry.outcome_id` = ''
             OR `entry.kind` IN ('charge', 'waived') AND `entry.verdict` = '',
         'an outcome without its id or its verdict') = 0

@@ -83,6 +83,11 @@ CREATE TABLE rev.entries
         rate Decimal(38, 12),
         per UInt64,
         cents Decimal(38, 12))) COMMENT 'quantity units at rate cents for every per of them cost cents',
+    `credit_cents` Nullable(Decimal(38, 12)) COMMENT 'cents that prepaid credit paid; NULL for a customer without any grant until then',
+    `draws` Array(Tuple(
+        grant UInt64,
+        cents Decimal(38, 12))) COMMENT 'cents drawn from each grant, by the event_id of its entry; negative where a void gives back',
+    `budgets_exceeded` Array(UInt64) COMMENT 'budgets whose limit the amount exceeded, by the event_id of their entry',
     `price_id` UInt64 COMMENT '0: no price',
     `price_action` LowCardinality(String) COMMENT 'action of the price that matched, * for any',
     `price_model` LowCardinality(String) COMMENT 'model of the price that matched, empty for any',

@@ -23,6 +23,7 @@ from .errors import (
     UnavailableError,
 )
 from .models import (
+    Balance,
     BatchError,
     BatchResponse,
     BatchResult,
@@ -33,6 +34,7 @@ from .models import (
     EffectivePrice,
     Event,
     EventSubject,
+    Grant,
     MeterResponse,
     Outcome,
     Price,
@@ -53,6 +55,7 @@ from .webhooks import WebhookVerifier
 
 __all__ = [
     "AsyncRev",
+    "Balance",
     "BatchError",
     "BatchResponse",
     "BatchResult",
@@ -65,6 +68,7 @@ __all__ = [
     "Event",
     "EventSubject",
     "ForbiddenError",
+    "Grant",
     "InvalidAnswerError",
     "InvalidRequestError",
     "MeterResponse",

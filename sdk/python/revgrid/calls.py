@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar, Union
 from urllib.parse import quote, urlencode
 
 from .models import (
+    Balance,
     BatchResponse,
     BudgetList,
     Deleted,
@@ -208,6 +209,11 @@ def budgets(
         "customer_id": customer_id,
     }
     return _get("/v1/budgets", BudgetList, query)
+
+
+def balance(*, customer_id: str | None = None) -> Call[Balance]:
+    """Return the prepaid credit that can be drawn now."""
+    return _get("/v1/balance", Balance, {"customer_id": customer_id})
 
 
 def register_outcome(

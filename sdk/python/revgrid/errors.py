@@ -22,6 +22,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from .models import BatchError, Budget, Outcome
 
 
@@ -69,6 +71,7 @@ class RefusedError(RevError):
         errors: tuple[BatchError, ...] = (),
         outcome: Outcome | None = None,
         budget: Budget | None = None,
+        balance_cents: Decimal | None = None,
         idempotency_key: str | None = None,
     ) -> None:
         super().__init__(message, idempotency_key=idempotency_key)
@@ -78,6 +81,7 @@ class RefusedError(RevError):
         self.errors = errors
         self.outcome = outcome
         self.budget = budget
+        self.balance_cents = balance_cents
 
     def __str__(self) -> str:
         name = f"{self.status} {self.code}" if self.code else str(self.status)
@@ -94,7 +98,9 @@ class UnauthorizedError(RefusedError):
 
 
 class PaymentRequiredError(RefusedError):
-    """The event may not be charged: a hard budget has no room for it. ``budget`` is that budget."""
+    """The event may not be charged: a hard ``budget`` has no room for it, or the prepaid credit of ``balance_cents``
+    does not cover it.
+    """
 
 
 class ForbiddenError(RefusedError):

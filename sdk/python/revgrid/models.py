@@ -119,6 +119,9 @@ class MeterResponse:
     warnings: tuple[str, ...] = ()
     budgets_exceeded: tuple[int, ...] = ()
     """Ids of the budgets whose limit the event exceeded."""
+    credit_cents: Optional[Decimal] = None
+    """What prepaid credit paid; None for a customer without any grant until then, as due_cents."""
+    due_cents: Optional[Decimal] = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,8 @@ class BatchResult:
     status: str = "priced"
     replayed: bool = False
     budgets_exceeded: tuple[int, ...] = ()
+    credit_cents: Optional[Decimal] = None
+    due_cents: Optional[Decimal] = None
 
 
 @dataclass(frozen=True)
@@ -185,6 +190,9 @@ class Event:
     trace_id: Optional[str] = None
     import_id: Optional[str] = None
     test: bool = False
+    budgets_exceeded: tuple[int, ...] = ()
+    credit_cents: Optional[Decimal] = None
+    due_cents: Optional[Decimal] = None
 
 
 @dataclass(frozen=True)
@@ -303,6 +311,34 @@ class Outcome:
     test: bool = False
     warnings: tuple[str, ...] = ()
     replayed: bool = False
+    credit_cents: Optional[Decimal] = None
+    """What prepaid credit paid of the charge; None for a customer without any grant until then, as due_cents."""
+    due_cents: Optional[Decimal] = None
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Prepaid credit. Grants are drawn by ``expires_at`` (None: never, last), then ``priority``, then id."""
+
+    id: int
+    customer_id: str
+    amount_cents: Decimal
+    left_cents: Decimal
+    priority: int
+    reason: str
+    created_at: datetime
+    expires_at: Optional[datetime] = None
+    test: bool = False
+
+
+@dataclass(frozen=True)
+class Balance:
+    """The prepaid credit that can be drawn now, and the grants that hold it, in the order in which they are drawn."""
+
+    customer_id: str
+    balance_cents: Decimal
+    grants: tuple[Grant, ...]
+    test: bool = False
 
 
 @dataclass(frozen=True)

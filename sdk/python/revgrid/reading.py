@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, Optional, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .errors import InvalidAnswerError, RefusedError, class_of
 from .models import BatchError, Budget, Outcome
@@ -53,9 +53,10 @@ def refusal(answer: Answer, key: str | None = None) -> RefusedError:
         errors = _value(tuple[BatchError, ...], fields.get("errors", []))
         outcome = _value(Outcome, fields["outcome"]) if fields.get("outcome") else None
         budget = _value(Budget, fields["budget"]) if fields.get("budget") else None
+        balance = _value(Optional[Decimal], fields.get("balance_cents"))
         code, asked, message = (fields.get(name) for name in ("code", "request_id", "error"))
     except (ValueError, TypeError):  # not Rev's, such as a proxy's page; the status still counts
-        errors, outcome, budget, code, asked, message = (), None, None, None, None, None
+        errors, outcome, budget, balance, code, asked, message = (), None, None, None, None, None, None
     return class_of(answer.status)(
         str(message or answer.body[:SHOWN].decode("utf-8", "replace") or "the response gives no reason"),
         status=answer.status,
@@ -64,6 +65,7 @@ def refusal(answer: Answer, key: str | None = None) -> RefusedError:
         errors=errors,
         outcome=outcome,
         budget=budget,
+        balance_cents=balance,
         idempotency_key=key,
     )
 

@@ -1,4 +1,4 @@
-"""Budgets on a running `rev up`: many agents at once, and the ledger agrees to the last cent."""
+"""Budgets and credit on a running `rev up`: many agents at once, and the ledger agrees to the last cent."""
 
 import asyncio
 import sys
@@ -81,3 +81,43 @@ async def verified(api: Api, customer: str) -> bool:
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     out, _ = await asyncio.wait_for(process.communicate(), 120)
     return process.returncode == 0 and b"Log and ledger agree" in out
+
+
+async def test_credit_is_drawn_voided_and_read_from_the_ledger(api: Api, eventually: Eventually) -> None:
+    """The response, the read event, the ledger, the balance and verify agree, also after a void of the charge."""
+    key = await api.key("credit-acme")
+    ids = []
+    for cents in ("1", "5"):
+        body = {"customer_id": "credit-acme", "amount_cents": cents, "reason": "prepaid"}
+        status, made = await api.call("POST", "/api/admin/credits", api.admin, body)
+        assert status == 201, made
+        ids.append(made["id"])
+    event = {"agent_id": "a", "action": "completion", "tokens": 2400, "outcome": "success"}
+    status, first = await api.call("POST", "/v1/meter", key, event)
+    assert (status, first["credit_cents"], first["due_cents"]) == (201, COST, 0)
+    where = f"/v1/events/{first['event_id']}"
+
+    async def priced() -> bool:
+        return bool((await api.call("GET", where, key))[1]["status"] == "priced")
+
+    await eventually(priced, 30)
+    shown = (await api.call("GET", where, key))[1]
+    assert (shown["credit_cents"], shown["due_cents"]) == (COST, 0)
+    _, balance = await api.call("GET", "/v1/balance", key)
+    assert [(one["id"], one["left_cents"]) for one in balance["grants"]] == [(ids[1], Decimal("4.53"))]
+    status, _ = await api.call(
+        "POST", f"/api/admin/events/{first['event_id']}/void", api.admin, {"reason": "a mistake"}
+    )
+    assert status == 201
+    _, balance = await api.call("GET", "/v1/balance", key)
+    assert (balance["balance_cents"], [one["id"] for one in balance["grants"]]) == (6, ids)
+    rows = "SELECT kind, credit_cents, draws FROM rev.entries WHERE customer_id = 'credit-acme' AND kind != 'config'"
+
+    async def recorded() -> bool:
+        return sorted(await api.sql(rows)) == [
+            ["event", "1.47", f"[({ids[0]},1),({ids[1]},0.47)]"],
+            ["void", "-1.47", f"[({ids[0]},-1),({ids[1]},-0.47)]"],
+        ]
+
+    await eventually(recorded, 30)
+    assert await verified(api, "credit-acme")

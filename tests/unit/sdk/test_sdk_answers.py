@@ -194,7 +194,9 @@ def test_a_refusal_by_a_budget_has_the_budget() -> None:
     body = {"error": "e", "code": "budget_exceeded", "budget": {**budget, "spent_cents": 9, "left_cents": 1}}
     error = refusal(answer(402, body))
     assert isinstance(error, revgrid.PaymentRequiredError) and error.budget is not None
-    assert (error.budget.id, error.budget.left_cents) == (7, 1)
+    assert (error.budget.id, error.budget.left_cents, error.balance_cents) == (7, 1, None)
+    short = refusal(answer(402, b'{"error": "e", "code": "insufficient_credit", "balance_cents": 0.2}'))
+    assert isinstance(short, revgrid.PaymentRequiredError) and short.balance_cents == Decimal("0.2")
 
 
 def test_a_conflict_carries_the_current_state() -> None:

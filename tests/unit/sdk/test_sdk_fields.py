@@ -40,6 +40,8 @@ SAME = [
     (posted.EffectivePrice, models.EffectivePrice, "EffectivePrice"),
     (posted.EffectivePrices, models.Pricing, "Pricing"),
     (objects.OutcomeObject, models.Outcome, "Outcome"),
+    (spending.GrantObject, models.Grant, "Grant"),
+    (spending.BalanceObject, models.Balance, "Balance"),
     (spending.BudgetObject, models.Budget, "Budget"),
     (spending.BudgetList, models.BudgetList, "BudgetList"),
     (webhooks.WebhookObject, models.Webhook, "Webhook"),

@@ -9,6 +9,7 @@ import msgspec
 from pricer import memory
 from schemas import entries
 from schemas.commands import MeterEvent, PriceRef, Rates, Void
+from schemas.funding import Draw
 from schemas.quantities import Line, QuantityRate
 from tools.verify.check import Check, Totals
 from tools.verify.compare import Difference
@@ -48,6 +49,9 @@ def rows_of_record(partition: int, entries_offset: int, written: entries.EntryRe
                 for line in entry.lines
             ),
             "quantities": tuple(sorted((name, Decimal(text)) for name, text in event.get("quantities", {}).items())),
+            "credit_cents": None if entry.credit is None else Decimal(entry.credit),
+            "draws": tuple((draw.grant, Decimal(draw.cents)) for draw in entry.draws),
+            "budgets_exceeded": tuple((id,) for id in entry.exceeded),
             "outcome_id": entry.outcome_id or "",
             "price_on_success": Decimal(entry.price_on_success or "0"),
             "price_on_failure": Decimal(entry.price_on_failure or "0"),
@@ -148,6 +152,8 @@ def void_of(row: Row, wrong: str | None = None) -> Void:
             Line(component, _text(quantity), _text(rate), per, _text(cents))
             for component, quantity, rate, per, cents in row["lines"]
         ),
+        credit=None if row["credit_cents"] is None else _text(row["credit_cents"]),
+        draws=tuple(Draw(grant, _text(cents)) for grant, cents in row["draws"]),
         reason="mistake",
         price=price,
         outcome_id=row.get("outcome_id") or None,

@@ -20,12 +20,14 @@ from schemas.commands import (
     EnsureCustomer,
     Expire,
     Genesis,
+    GrantCredit,
     ListedPrice,
     Meter,
     MeterEvent,
     Mode,
     ProbeWebhook,
     Rates,
+    ReadBalance,
     ReadBudgets,
     ReadOutcome,
     Register,
@@ -157,7 +159,13 @@ CONFIGURE = st.one_of(
     st.builds(CreateKey, st.sampled_from([*CUSTOMERS, "*", "_x"]), st.just("h"), st.just("m")),
     st.builds(RevokeKey, st.integers(1, 4)),
     st.builds(EnsureCustomer, st.sampled_from([*CUSTOMERS, "_x"]), st.just("key 1")),
-    st.builds(Update, st.sampled_from(CUSTOMERS), st.sampled_from([None, "n"]), test=st.sampled_from([None, True])),
+    st.builds(
+        Update,
+        st.sampled_from(CUSTOMERS),
+        st.sampled_from([None, "n"]),
+        test=st.sampled_from([None, True]),
+        on_empty=st.sampled_from([None, None, "charge", "refuse"]),
+    ),
     st.builds(
         CreateWebhook,
         st.sampled_from(CUSTOMERS),
@@ -311,7 +319,8 @@ def written(
     return log
 
 
-BY_CUSTOMER = (Meter, Register, Resolve, Expire, ReadOutcome, Void, CreateBudget, DeleteBudget, ReadBudgets)
+OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets, GrantCredit, ReadBalance)
+BY_CUSTOMER = (Meter, Register, Resolve, Expire, ReadOutcome, Void, *OF_SPENDING)
 
 
 def _command(step: Step, log: memory.MemoryShard) -> commands.Command | None:

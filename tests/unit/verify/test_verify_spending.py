@@ -1,13 +1,14 @@
-"""Budgets on random logs: the real pricer's ledger agrees with the model that knows nothing of it."""
+"""Budgets and prepaid credit on random logs: the real pricer's ledger agrees with a model that knows nothing of it."""
 
 from typing import NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pricer import memory
 from schemas import commands
-from schemas.commands import CreateBudget, DeleteBudget, ReadBudgets, Scope
+from schemas.commands import CreateBudget, DeleteBudget, GrantCredit, ReadBalance, ReadBudgets, Scope
 from schemas.limits import DAY
 from tests.unit.verify.pricer_ledger import check, rows_of
 from tests.unit.verify.test_verify_pricer import METER, OUTCOME, PENDING, Step, written
@@ -36,6 +37,18 @@ BUDGET = st.builds(
 )
 
 
+GRANT = st.builds(
+    GrantCredit,
+    CUSTOMER,
+    st.sampled_from(["0.5", "0.72", "3", "1000", "0", "01", "1000000000001"]),
+    st.just("a gift"),
+    st.sampled_from([None, None, DAY, 3 * DAY, 40 * DAY]),
+    st.sampled_from([50, 50, 1]),
+    st.sampled_from([False, False, True]),
+    st.sampled_from([None, None, "b1", "b3"]),
+)
+
+
 class Removal(NamedTuple):
     """The deletion of a budget that was made before, or of none."""
 
@@ -44,13 +57,19 @@ class Removal(NamedTuple):
 
 SPENDING = st.one_of(
     BUDGET,
+    GRANT,
+    GRANT,
     BUDGET,
+    st.builds(ReadBalance, CUSTOMER, st.sampled_from(["live", "test"])),
     st.builds(Removal, st.integers(0, 12)),
     st.builds(ReadBudgets, CUSTOMER, amount=st.sampled_from([None, "1"])),
 )
+COVERED = st.builds(lambda command: replace(command, on_empty="refuse"), METER)
+"""Events of a customer whose credit must cover them."""
 STEPS = st.lists(
     st.tuples(
-        st.one_of(SPENDING, METER, PENDING, OUTCOME), st.sampled_from([0, 0, 0, 1, 400, DAY // 2, DAY, 20 * DAY])
+        st.one_of(SPENDING, METER, COVERED, PENDING, OUTCOME),
+        st.sampled_from([0, 0, 0, 1, 400, DAY // 2, DAY, 20 * DAY]),
     ),
     max_size=40,
 )

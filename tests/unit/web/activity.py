@@ -84,10 +84,13 @@ class FakeActivity:
 def entry_of(row: LedgerRow) -> FullEntryRow:
     """The entry as the page reads it."""
     found = asdict(row)
+    found["credit"] = None if row.credit_cents is None else format_cents(row.credit_cents)
     values = {name: found[AMOUNTS.get(name, name)] for name in FullEntryRow.__struct_fields__}
     for name in (*AMOUNTS, *RATES):
         values[name] = format_cents(values[name])
     values["lines"] = list(values["lines"])
+    for name in ("draws", "budgets_exceeded"):
+        values[name] = list(values[name])
     values["price_rates"] = list(values["price_rates"])
     return FullEntryRow(**values)
 

@@ -1,0 +1,56 @@
+"""POST /api/admin/credits: prepaid credit for a customer. The customer's shard holds it, and draws it down."""
+
+from aiohttp import hdrs, web
+from msgspec.json import Decoder
+
+from ingest.admin.budget_handlers import decide, known_customer
+from ingest.admin.configure import ACTOR, admin_body
+from ingest.bodies import GrantBody
+from ingest.context import Context
+from ingest.problems import Invalid
+from ingest.rates import amount
+from ingest.request_body import query_of
+from ingest.routing import Auth, Operation, Route, bound
+from ingest.validation import checked_reason, expiry
+from ingest.write_request import one_key
+from schemas.commands import GrantCredit
+from schemas.spending import GrantObject
+
+PRIORITY = 50
+
+
+def routes(context: Context) -> list[Route]:
+    """Return the routes of this module."""
+    made = {201: GrantObject}
+    return [
+        Route(
+            Operation(hdrs.METH_POST, "/api/admin/credits", "Grant prepaid credit.", Auth.ADMIN, made, GrantBody),
+            bound(context, _grant),
+        ),
+    ]
+
+
+_body = Decoder(GrantBody)
+
+
+async def _grant(context: Context, request: web.Request) -> web.Response:
+    body = await admin_body(context, request, _body)
+    query_of(request, ())
+    customer_id = await known_customer(context, body.customer_id)
+    granted = amount("amount_cents", body.amount_cents)
+    if granted == "0":
+        raise Invalid("amount_cents must be more than 0")
+    now, own_key = context.clock(), one_key(request, body.idempotency_key)
+    # the key is kept for ever: only the shard knows whether a time in the past is in the repeat of a request
+    expires_at = None if body.expires_at is None else expiry(body.expires_at, now, 0 if own_key is None else now)
+    command = GrantCredit(
+        customer_id=customer_id,
+        amount=granted,
+        reason=checked_reason(body.reason),
+        expires_at=expires_at,
+        priority=PRIORITY if body.priority is None else body.priority,
+        test=bool(body.test) or context.view.is_test(customer_id),
+        idempotency_key=own_key,
+        actor=ACTOR,
+    )
+    return await decide(context, command)

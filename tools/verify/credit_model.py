@@ -1,0 +1,98 @@
+"""Model of prepaid credit: what each grant has left, and what a charge takes out of which. Pure.
+
+Rules (docs/verify.md): by expiry, then priority, then id; nothing out of a grant that has expired by accepted time; a
+void gives back to the grants that it came from.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from tools.verify.row_values import EXACT, ZERO, Row, add, iso, loads
+
+MAX_GRANTS = 100
+MAX_AMOUNT = Decimal(10**12)
+Draws = tuple[tuple[int, Decimal], ...]
+
+
+class GrantModel(NamedTuple):
+    """A grant; ``expires``: ms, None for never."""
+
+    id: int
+    expires: int | None
+    priority: int
+    left: Decimal
+
+
+class CreditModel:
+    """The grants of one customer and mode, by id."""
+
+    def __init__(self, known: Mapping[int, GrantModel] | None = None) -> None:
+        self.known = dict(known or {})
+
+    def copy(self) -> "CreditModel":
+        """Return credit to try a command on."""
+        return CreditModel(self.known)
+
+    def drawable(self, at: int) -> list[GrantModel]:
+        """Return the grants that can be drawn at an accepted time, in order."""
+        found = [one for one in self.known.values() if one.left and (one.expires is None or one.expires > at)]
+        never = float("inf")
+        return sorted(found, key=lambda one: (never if one.expires is None else one.expires, one.priority, one.id))
+
+    def covers(self, amount: Decimal, at: int) -> bool:
+        """True if there is credit for the whole amount."""
+        have = ZERO
+        for one in self.drawable(at):
+            have = add(have, one.left)
+        return amount <= have
+
+    def pay(self, row: Row) -> None:
+        """Draw a charged row's total as far as there is credit, and say so in the row; nothing without a grant ever."""
+        if not self.known:
+            return
+        due, draws = row["total_cents"], []
+        for one in self.drawable(row["recorded_at"]):
+            part = min(due, one.left)
+            if part:
+                due = EXACT.subtract(due, part)
+                self.known[one.id] = one._replace(left=EXACT.subtract(one.left, part))
+                draws.append((one.id, part))
+        row |= {"credit_cents": EXACT.subtract(row["total_cents"], due), "draws": tuple(draws)}
+
+    def take(self, draws: Iterable[tuple[int, Decimal]]) -> None:
+        """Take draws out of their grants; negative ones give back."""
+        for id, cents in draws:
+            if id in self.known:
+                one = self.known[id]
+                self.known[id] = one._replace(left=EXACT.subtract(one.left, cents))
+
+
+def inherited(row: Row) -> GrantModel:
+    """Return the grant of a config row from before the log begins."""
+    made = loads(row["detail"])
+    expires = made["expires_at"]
+    amount = Decimal(str(made["amount_cents"]).removeprefix("\0"))
+    return GrantModel(made["id"], None if expires is None else _ms(expires), made["priority"], amount)
+
+
+def grant_shown(id: int, command: Mapping[str, Any], at: int) -> dict[str, Any]:
+    """Return a new grant as the API shows it."""
+    expires, amount = command.get("expires_at"), Decimal(command["amount"])
+    return {
+        "id": id,
+        "customer_id": command["customer_id"],
+        "amount_cents": amount,
+        "left_cents": amount,
+        "expires_at": None if expires is None else iso(expires),
+        "priority": command.get("priority", 50),
+        "reason": command["reason"],
+        "created_at": iso(at),
+        "test": command.get("test", False),
+    }
+
+
+def _ms(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    return int(moment.timestamp()) * 1000 + moment.microsecond // 1000
