@@ -243,7 +243,7 @@ async def test_times_of_every_unit_are_the_same_time(gateway: Any, key: str, giv
 async def test_an_unknown_dialect_or_path_is_named(gateway: Any, key: str) -> None:
     for query, status, says in [
         ("", 400, "dialect is required"),
-        ("?dialect=cobol", 404, "dialect must be one of otlp, openmeter, lago"),
+        ("?dialect=cobol", 404, "dialect must be one of revenium, otlp, openmeter"),
         ("?dialect=lago&path=/lago", 404, "path must be one of /lago/api/v1/events, /lago"),
         ("?dialect=lago&colour=red", 400, "unknown query parameter 'colour'"),
     ]:
