@@ -1,9 +1,9 @@
 """Bodies as the real clients send them, and the events of POST /v1/meter that they become.
 
-Captured in November 2026 from revenium-python-sdk 0.12.0, openmeter 1.0.0b236, lago-python-client 1.55.0, lago-agent-sdk
-0.3.1, stripe 16.1.0, paid-python 1.12.0, and OpenTelemetry's OTLP exporter 1.45.2 behind
-opentelemetry-instrumentation-genai-openai 1.3b0 and openinference-instrumentation-openai 0.1.66. Ids, names and times are
-replaced. captures/ holds what is no text.
+Captured in November 2026 from revenium-python-sdk 0.12.0, openmeter 1.0.0b236, lago-python-client 1.55.0,
+lago-agent-sdk 0.3.1, stripe 16.1.0, paid-python 1.12.0, and OpenTelemetry's OTLP exporter 1.45.2 behind
+opentelemetry-instrumentation-genai-openai 1.3b0 and openinference-instrumentation-openai 0.1.66. Ids, names and times
+are replaced. captures/ holds what is no text.
 """
 
 import gzip
