@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
+from prometheus_client import REGISTRY
 
 from ingest.dialects.recording import MAX_MAPPED
 from schemas.commands import Meter, decode
@@ -274,6 +275,26 @@ async def test_an_unknown_dialect_or_path_is_named(gateway: Any, key: str) -> No
     ]:
         answer = await gateway.call("POST", "/v1/explain" + query, b"{}", key)
         assert (answer.status, says in answer.json["error"]) == (status, True), answer.text
+
+
+async def test_refused_events_are_counted_and_named_in_the_log(
+    gateway: Any, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a request that is refused as a whole, and of one that is recorded in part; not what comes again."""
+    before = refused_so_far("openmeter"), refused_so_far("paid")
+    await gateway.call("POST", OPENMETER, [cloud(), cloud(id="2", type="dance")], key)
+    await gateway.call("POST", OPENMETER, cloud(), "rg_nobody")
+    signal = {"eventName": "dance", "customer": {"externalCustomerId": "acme-corp"}}
+    await gateway.call("POST", PAID, {"signals": [signal, signal]}, key)
+    assert (refused_so_far("openmeter"), refused_so_far("paid")) == (before[0] + 1, before[1] + 2)
+    said = capsys.readouterr().out
+    assert said.count("events of a client refused") == 2 and said.count("no price for action 'dance'") == 3
+
+
+def refused_so_far(dialect: str) -> float:
+    return (
+        REGISTRY.get_sample_value("rev_ingest_dialect_events_total", {"dialect": dialect, "result": "refused"}) or 0.0
+    )
 
 
 async def test_explain_says_what_would_be_refused(gateway: Any, key: str) -> None:
