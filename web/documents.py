@@ -19,8 +19,8 @@ DIRECTORY = Path(__file__).parent.parent / "docs"
 """Beside the packages, in the repository and where Rev is installed."""
 FIRST = "quickstart"
 GROUPS = {
-    "Start": ("quickstart", "sdk", "dialects"),
-    "Send events": ("api", "import"),
+    "Start": ("quickstart", "sdk"),
+    "Send events": ("api", "dialects", "import"),
     "Charge for results": ("outcomes", "webhooks"),
     "Query and audit": ("ledger", "statements", "verify"),
     "Run": ("operations", "figures"),

@@ -5,9 +5,10 @@ from ingest.dialects.lago import LAGO
 from ingest.dialects.openmeter import OPENMETER
 from ingest.dialects.otlp import OTLP
 from ingest.dialects.paid import PAID
+from ingest.dialects.revenium import REVENIUM
 from ingest.dialects.stripe import STRIPE
 
-DIALECTS: tuple[Dialect, ...] = (OTLP, OPENMETER, LAGO, PAID, STRIPE)
+DIALECTS: tuple[Dialect, ...] = (REVENIUM, OTLP, OPENMETER, LAGO, PAID, STRIPE)
 PREFIXES = tuple(dict.fromkeys(route.path.split("/")[1] for dialect in DIALECTS for route in dialect.routes))
 """The first parts of the paths of all dialects."""
 URL = "http://127.0.0.1:8080"

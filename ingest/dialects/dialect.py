@@ -5,6 +5,7 @@ sees no gateway: keys, customers, validation, prices and the log are those of ev
 (ingest.dialects.recording).
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from ingest.problems import Invalid, Problem
 from schemas.replies import IndexedError
 
 JSON = "application/json"
+_FIELD = re.compile(r"(?:(?<=^)|(?<=\]: ))[a-z_]+(?= )")
+"""The field that a message begins with, perhaps after the event that it is about."""
 Headers = Mapping[str, str]
 """The request's headers; names are looked up without case."""
 
@@ -127,5 +130,4 @@ def decoded(body: bytes | msgspec.Raw, decode: Callable[[Any], Any], struct: typ
 
 def renamed(error: str, names: Mapping[str, str]) -> str:
     """Return an error message with the dialect's own name for the field that it begins with."""
-    field, space, rest = error.partition(" ")
-    return f"{names.get(field, field)}{space}{rest}"
+    return _FIELD.sub(lambda found: names.get(found[0], found[0]), error, count=1)

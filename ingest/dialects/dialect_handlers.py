@@ -1,5 +1,7 @@
 """The HTTP part that all dialects share: the key, the body, the response in the dialect's own shape."""
 
+from collections.abc import Sequence
+
 import structlog
 from aiohttp import hdrs, web
 
@@ -17,6 +19,8 @@ from schemas.config import ApiKey
 from schemas.limits import MAX_BATCH_BODY
 from schemas.replies import IndexedError
 
+REPEATED = frozenset({401, 429, 503})
+"""Statuses of refusals that are no decision about the events: they come again, with a key, or later."""
 SHOWN = 5
 """Refused events that a log line names."""
 _log = structlog.get_logger("ingest")
@@ -47,6 +51,8 @@ def _handler(context: Context, dialect: Dialect, route: DialectRoute) -> Handler
         except Problem as problem:
             problem.error = renamed(problem.error, dialect.names)
             problem.errors = [IndexedError(one.index, renamed(one.error, dialect.names)) for one in problem.errors]
+            if problem.status not in REPEATED:
+                _refused(dialect, request, problem.errors or [IndexedError(0, problem.error)])
             shown = dialect.refusal(problem, request.headers)
             return _response(shown._replace(headers={**problem.headers, **shown.headers}))
 
@@ -73,25 +79,30 @@ async def read(
     return key_with(context, dialect.secret(request.headers), dialect.key_header), mapped
 
 
+def _refused(dialect: Dialect, request: web.Request, errors: Sequence[IndexedError]) -> None:
+    """Count and log refused events: many clients drop them without a word."""
+    metrics.DIALECT_EVENTS.labels(dialect.name, "refused").inc(len(errors))
+    _log.warning(
+        "events of a client refused",
+        dialect=dialect.name,
+        request_id=request[REQUEST_ID],
+        refused=len(errors),
+        errors=[[one.index, one.error[:200]] for one in errors[:SHOWN]],
+    )
+
+
 def _count(dialect: Dialect, request: web.Request, mapped: MappedBody, recorded: Recorded) -> None:
-    """Count what became of the events, and log those that were refused while others were recorded."""
+    """Count what became of the events."""
     counts = {
         "recorded": recorded.charged,
         "replayed": recorded.replayed,
-        "refused": len(recorded.refused),
         "not_counted": sum(mapped.ignored.values()),
     }
     for result, count in counts.items():
         if count:
             metrics.DIALECT_EVENTS.labels(dialect.name, result).inc(count)
     if recorded.refused:
-        _log.warning(
-            "events of a client refused",
-            dialect=dialect.name,
-            request_id=request[REQUEST_ID],
-            refused=len(recorded.refused),
-            errors=[[one.index, one.error[:200]] for one in recorded.refused[:SHOWN]],
-        )
+        _refused(dialect, request, recorded.refused)
 
 
 def _response(shown: ClientResponse) -> web.Response:

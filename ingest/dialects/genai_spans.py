@@ -105,7 +105,7 @@ class SpanEvents:
         if operation is None:
             self.ignored[NO_CALL] += 1
             return None
-        if span.failed and not tokens:
+        if span.failed and not any(tokens.values()):
             self.ignored[FAILED] += 1
             return None
         fields: Found = {
@@ -195,7 +195,11 @@ def _take_out(given: dict[str, Any], whole: str, parts: tuple[str, ...]) -> None
 
 def _first(attributes: dict[str, str | int], names: tuple[str, ...]) -> str | int | None:
     """Return the first attribute that is there and not empty."""
-    return next((value for name in names if (value := attributes.get(name)) is not None and value != ""), None)
+    for name in names:
+        value = attributes.get(name)
+        if value is not None and value != "":
+            return value
+    return None
 
 
 def _kept(span: TraceSpan) -> dict[str, str]:

@@ -27,6 +27,8 @@ from schemas.replies import BatchChargedReply, IndexedError
 
 MAX_MAPPED = 10_000
 """Maximum events of one request of a client."""
+UNINTERRUPTED = 256
+"""Events that are checked before other requests get a turn."""
 AT_ONCE = 8
 """Customers of one request whose events are appended at the same time."""
 _encode = msgspec.json.Encoder().encode
@@ -54,7 +56,7 @@ async def record(context: Context, key: ApiKey, mapped: list[MappedEvent], refus
     Raises Problem: with Refusals.ALL for the first event that is refused, and always when the log does not take the
     events (then the request is to be repeated).
     """
-    checked = await check(context, key, mapped)
+    checked = await _admitted(context, key, await check(context, key, mapped))
     if checked.refused and refusals is Refusals.ALL:
         raise _refusal(checked, len(mapped))
     limit = asyncio.Semaphore(AT_ONCE)
@@ -66,7 +68,7 @@ async def record(context: Context, key: ApiKey, mapped: list[MappedEvent], refus
     parts = await asyncio.gather(*(of_customer(*item) for item in checked.customers.items()), return_exceptions=True)
     raised = [part for part in parts if isinstance(part, BaseException)]
     if raised:
-        raise _worst(raised)
+        raise _explained(_worst(raised), len(mapped))
     done = [part for part in parts if isinstance(part, Recorded)]
     refused = [*checked.refused, *(error for part in done for error in part.refused)]
     return Recorded(
@@ -90,6 +92,8 @@ async def check(context: Context, key: ApiKey, mapped: list[MappedEvent]) -> Che
     refused: list[IndexedError] = []
     forbidden: str | None = None
     for index, one in enumerate(mapped):
+        if index % UNINTERRUPTED == UNINTERRUPTED - 1:
+            await asyncio.sleep(0)
         try:
             customer_id, event = checked_event(context, key, one, limits)
             customers.setdefault(customer_id, []).append(PlacedEvent(index, event))
@@ -116,6 +120,19 @@ def checked_event(context: Context, key: ApiKey, one: MappedEvent, limits: TimeB
     return customer_of(context, key, named), event_of(body, None, limits)
 
 
+async def _admitted(context: Context, key: ApiKey, checked: CheckedEvents) -> CheckedEvents:
+    """Admit every customer before the first append. The events of one who is not let in are refused."""
+    customers = {}
+    refused = list(checked.refused)
+    for customer_id, events in checked.customers.items():
+        try:
+            await admit(context, key, customer_id)
+            customers[customer_id] = events
+        except Invalid as error:
+            refused += [IndexedError(one.place, error.error) for one in events]
+    return CheckedEvents(customers, sorted(refused, key=lambda error: error.index), checked.forbidden)
+
+
 def _refusal(checked: CheckedEvents, count: int) -> Problem:
     """Return the refusal of a whole request, by the errors of its events."""
     refused = checked.refused
@@ -127,7 +144,6 @@ def _refusal(checked: CheckedEvents, count: int) -> Problem:
 async def _record_customer(
     context: Context, key: ApiKey, customer_id: str, events: list[PlacedEvent], refusals: Refusals, wait: bool
 ) -> Recorded:
-    await admit(context, key, customer_id)
     test = mode_of(context, key, customer_id) == "test"
     charged = replayed = 0
     refused: list[IndexedError] = []
@@ -161,6 +177,14 @@ async def _append(
     if reply is not None and not isinstance(reply, BatchChargedReply):
         raise TypeError(f"unexpected reply to a batch: {type(reply).__name__}")
     return reply
+
+
+def _explained(raised: BaseException, count: int) -> BaseException:
+    """Return a refusal by the pricer with the reason that it gives for the first refused event as its message."""
+    if isinstance(raised, Decided) and raised.errors:
+        first = raised.errors[0]
+        raised.error = first.error if count == 1 else f"events[{first.index}]: {first.error}"
+    return raised
 
 
 def _worst(raised: Iterable[BaseException]) -> BaseException:

@@ -1,8 +1,9 @@
 """Bodies as the real clients send them, and the events of POST /v1/meter that they become.
 
-Captured in November 2026 from openmeter 1.0.0b236, lago-python-client 1.55.0, lago-agent-sdk 0.3.1, stripe 16.1.0,
-paid-python 1.12.0, and OpenTelemetry's OTLP exporter 1.45.2 behind opentelemetry-instrumentation-genai-openai 1.3b0 and
-openinference-instrumentation-openai 0.1.66. Ids, names and times are replaced. captures/ holds what is no text.
+Captured in November 2026 from revenium-python-sdk 0.12.0, openmeter 1.0.0b236, lago-python-client 1.55.0,
+lago-agent-sdk 0.3.1, stripe 16.1.0, paid-python 1.12.0, and OpenTelemetry's OTLP exporter 1.45.2 behind
+opentelemetry-instrumentation-genai-openai 1.3b0 and openinference-instrumentation-openai 0.1.66. Ids, names and times
+are replaced. captures/ holds what is no text.
 """
 
 import gzip
@@ -132,7 +133,150 @@ OPENINFERENCE = [
 ]
 AROUND = {"not a call of a model, an embedding or a tool": 1}
 
+COMPLETION = (
+    b'{"completionStartTime":"2026-04-26T11:59:00Z","costType":"AI","inputTokenCount":2006,"isStreamed":false,"model":'
+    b'"gpt-4o-2024-08-06","outputTokenCount":300,"provider":"OPENAI","requestDuration":63,"requestTime":'
+    b'"2026-04-26T11:59:00Z","responseTime":"2026-04-26T11:59:00Z","stopReason":"END","totalTokenCount":2306,'
+    b'"transactionId":"chatcmpl-AAA111","agent":"agent-copilot","cacheCreationTokenCount":0,"cacheReadTokenCount":1920,'
+    b'"middlewareSource":"PYTHON","modelSource":"OPENAI","operationType":"CHAT","organizationName":"acme-corp",'
+    b'"productName":"copilot","reasoningTokenCount":192,"subscriber":{"id":"u1","email":"u1@example.com"},"taskType":'
+    b'"completion","timeToFirstToken":62,"traceId":"tr-1","retryNumber":0,"transactionName":"completion","agenticJobId":'
+    b'"job-1","systemPrompt":"SECRET","inputMessages":"SECRET","outputResponse":"SECRET"}'
+)
+IMAGES = (
+    b'{"model":"dall-e-3","provider":"OPENAI","requestDuration":2000,"requestTime":"2026-04-26T11:59:00Z","responseTime":'
+    b'"2026-04-26T11:59:02Z","transactionId":"img-1","requestedImageCount":3,"actualImageCount":2}'
+)
+AUDIO = (
+    b'{"model":"whisper-1","provider":"OPENAI","requestDuration":2000,"requestTime":"2026-04-26T11:59:00Z",'
+    b'"responseTime":"2026-04-26T11:59:02Z","transactionId":"aud-1","durationSeconds":12.5}'
+)
+TOOL = (
+    b'{"transactionId":"tool-1","toolId":"web-search","operation":"search","durationMs":12,"success":true,"timestamp":'
+    b'"2026-04-26T11:59:00Z","usageMetadata":{"value":3,"pages":4},"agent":"agent-copilot","organizationName":'
+    b'"acme-corp","productName":"copilot","traceId":"tr-1","agenticJobId":"job-1"}'
+)
+
+
+def created(id: str) -> dict[str, Any]:
+    """What Revenium's client reads."""
+    at = "2026-04-26T12:00:00.000Z"
+    return {"id": id, "label": id, "resourceType": "metering", "signature": "", "created": at}
+
+
+REVENIUM_MEDIA = {"agent_id": "revenium", "provider": "openai", "timestamp": "2026-04-26T11:59:00Z", "metadata": {}}
+
 GOLDEN = [
+    Golden(
+        "revenium, completion",
+        "/meter/v2/ai/completions",
+        COMPLETION,
+        [
+            {
+                "agent_id": "agent-copilot",
+                "action": "completion",
+                **ACME,
+                **CALL,
+                "model": "gpt-4o-2024-08-06",
+                "provider": "openai",
+                "trace_id": "tr-1",
+                "task_id": "job-1",
+                "idempotency_key": "fcb94d84",
+                "timestamp": "2026-04-26T11:59:00Z",
+                "metadata": {"product_name": "copilot", "operation_type": "CHAT", "stop_reason": "END"},
+            }
+        ],
+        201,
+        created("chatcmpl-AAA111"),
+        {"Idempotency-Key": "fcb94d84"},
+    ),
+    Golden(
+        "revenium, images",
+        "/meter/v2/ai/images",
+        IMAGES,
+        [
+            {
+                **REVENIUM_MEDIA,
+                "action": "IMAGE",
+                "model": "dall-e-3",
+                "quantities": {"images": 2},
+                "idempotency_key": "img-1",
+            }
+        ],
+        201,
+        created("img-1"),
+    ),
+    Golden(
+        "revenium, audio",
+        "/meter/v2/ai/audio",
+        AUDIO,
+        [
+            {
+                **REVENIUM_MEDIA,
+                "action": "AUDIO",
+                "model": "whisper-1",
+                "quantities": {"audio_seconds": 12.5},
+                "idempotency_key": "aud-1",
+            }
+        ],
+        201,
+        created("aud-1"),
+    ),
+    Golden(
+        "revenium, tool",
+        "/meter/v2/tool/events",
+        TOOL,
+        [
+            {
+                "agent_id": "agent-copilot",
+                "action": "web-search",
+                **ACME,
+                "outcome": "success",
+                "quantities": {"value": 3},
+                "trace_id": "tr-1",
+                "task_id": "job-1",
+                "idempotency_key": "tool-1",
+                "timestamp": "2026-04-26T11:59:00Z",
+                "metadata": {"product_name": "copilot", "operation": "search"},
+            }
+        ],
+        201,
+        created("tool-1"),
+    ),
+    Golden(
+        "revenium, event",
+        "/meter/v2/events",
+        b'{"transactionId":"ev-1","payload":{"tokens":"7","note":"x"},"sourceType":"AI","organizationName":"acme-corp"}',
+        [
+            {
+                "agent_id": "revenium",
+                "action": "AI",
+                **ACME,
+                "tokens": 7,
+                "metadata": {"note": "x"},
+                "idempotency_key": "ev-1",
+            }
+        ],
+        201,
+        created("ev-1"),
+    ),
+    Golden(
+        "revenium, API request",
+        "/meter/v2/apis/requests",
+        b'{"transactionId":"api-1","method":"GET","resource":"/v1/x","sourceId":"shop","sourceType":"SDK_PYTHON"}',
+        [{"agent_id": "shop", "action": "api.request", "idempotency_key": "api-1"}],
+        201,
+        created("api-1"),
+    ),
+    Golden(
+        "revenium, API response",
+        "/meter/v2/apis/responses",
+        b'{"transactionId":"api-1","responseCode":200}',
+        [],
+        201,
+        created("api-1"),
+        not_counted={"the request of the same transaction is counted": 1},
+    ),
     Golden(
         "otlp, GenAI conventions",
         TRACES,

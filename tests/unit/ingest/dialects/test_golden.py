@@ -14,6 +14,7 @@ from schemas.money import parse_cents
 from tests.unit.ingest.dialects.golden import GOLDEN, Golden
 
 ADMIN = "the-admin-token"
+RATES = {"value": "0.5", "images": 4, "audio_seconds": "0.25"}
 each = pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.name)
 
 
@@ -33,9 +34,9 @@ def committed(gateway: Any) -> list[Any]:
 
 
 async def priced(gateway: Any) -> None:
-    """Every action has a price, and the quantity ``value`` a rate."""
+    """Every action has a price, and every quantity a rate."""
     for action in ("*", "completion"):
-        row = {"action_type": action, "base_rate_cents": 1, "token_rate_cents": "0.001", "rates": {"value": "0.5"}}
+        row = {"action_type": action, "base_rate_cents": 1, "token_rate_cents": "0.001", "rates": RATES}
         answer = await gateway.call("POST", "/api/admin/pricing", row, ADMIN)
         assert answer.status == 201
 
@@ -52,7 +53,7 @@ def test_a_body_becomes_these_events(golden: Golden) -> None:
 async def test_a_body_is_recorded_once_and_answered_as_the_client_expects(gateway: Any, golden: Golden) -> None:
     """Sent twice: the same response but for counts, and every event is charged once."""
     await priced(gateway)
-    key = await gateway.make_key("*")
+    key = await gateway.make_key("acme-corp")
     for again in (False, True):
         answer = await gateway.call("POST", golden.path, golden.body, key, **golden.headers)
         assert answer.status == golden.status
@@ -75,8 +76,8 @@ async def test_a_body_is_recorded_once_and_answered_as_the_client_expects(gatewa
 async def test_explain_shows_the_events_and_what_they_cost(gateway: Any, golden: Golden) -> None:
     """Nothing is recorded, and the amounts are those that recording charges."""
     await priced(gateway)
-    key = await gateway.make_key("*")
-    dialect = golden.path.split("/")[1]
+    key = await gateway.make_key("acme-corp")
+    dialect = next(one.name for one in DIALECTS if route_at(golden.path) in one.routes)
     url = f"/v1/explain?dialect={dialect}&path={golden.path}"
     answer = await gateway.call("POST", url, golden.body, key, **golden.headers)
     assert answer.status == 200, answer.text

@@ -165,9 +165,10 @@ def test_calls_are_counted_and_what_is_around_them_is_not(attributes: dict[str, 
 
 
 def test_a_failed_call_is_counted_only_with_tokens() -> None:
-    mapped = read(export({**CHAT, "error": True}, {**CHAT, "error": True, USAGE + "input_tokens": 5}))
+    none = {**CHAT, "error": True, USAGE + "input_tokens": 0}
+    mapped = read(export({**CHAT, "error": True}, none, {**CHAT, "error": True, USAGE + "input_tokens": 5}))
     assert [event.fields["tokens_input"] for event in mapped.events] == [5]
-    assert mapped.ignored == {FAILED: 1}
+    assert mapped.ignored == {FAILED: 2}
 
 
 def test_agent_and_customer_come_from_the_span_or_the_nearest_around_it() -> None:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
+from prometheus_client import REGISTRY
 
 from ingest.dialects.recording import MAX_MAPPED
 from schemas.commands import Meter, decode
@@ -137,6 +138,30 @@ async def test_a_body_of_several_customers_is_recorded_for_each(gateway: Any) ->
     assert {"customer-0", "customer-1", "customer-2"} <= gateway.context.view.customers.keys()
 
 
+async def test_a_request_that_is_recorded_in_part_is_repeated_and_charged_once(
+    gateway: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log takes one customer's events and not the other's: the whole request fails, and its repeat is safe."""
+    platform = await gateway.make_key("*")
+    many = [cloud(id=str(number), subject=f"customer-{number % 2}") for number in range(10)]
+    append = gateway.log.append
+
+    async def fails(key: bytes, *rest: Any, **more: Any) -> Any:
+        if key == b"customer-1":
+            raise NotRecorded("down")
+        return await append(key, *rest, **more)
+
+    monkeypatch.setattr(gateway.log, "append", fails)
+    answer = await gateway.call("POST", OPENMETER, many, platform)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    assert len(metered(gateway)) == 5
+    monkeypatch.setattr(gateway.log, "append", append)
+    assert (await gateway.call("POST", OPENMETER, many, platform)).status == 204
+    gateway.settle()
+    charged = [(row.customer_id, row.idempotency_key) for row in gateway.ledger.rows if row.kind == "event"]
+    assert sorted(charged) == [(f"customer-{number % 2}", f"app {number}") for number in (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)]
+
+
 async def test_what_the_log_does_not_take_is_to_be_repeated(gateway: Any, key: str) -> None:
     """A 503 with Retry-After, whose shape says that nothing was decided; the repeat is recorded."""
     gateway.log.error = NotRecorded("down")
@@ -165,7 +190,8 @@ async def test_a_key_with_another_event_is_a_conflict_that_is_not_repeated(
     gateway: Any, key: str, path: str, first: Any, second: Any, status: int
 ) -> None:
     assert (await gateway.call("POST", path, first, key)).status in (200, 204)
-    assert (await gateway.call("POST", path, second, key)).status == status
+    answer = await gateway.call("POST", path, second, key)
+    assert answer.status == status and "was used with a different body" in answer.text
 
 
 async def test_stripes_conflict_is_no_409_which_its_clients_repeat(gateway: Any, key: str) -> None:
@@ -243,12 +269,32 @@ async def test_times_of_every_unit_are_the_same_time(gateway: Any, key: str, giv
 async def test_an_unknown_dialect_or_path_is_named(gateway: Any, key: str) -> None:
     for query, status, says in [
         ("", 400, "dialect is required"),
-        ("?dialect=cobol", 404, "dialect must be one of otlp, openmeter, lago"),
+        ("?dialect=cobol", 404, "dialect must be one of revenium, otlp, openmeter"),
         ("?dialect=lago&path=/lago", 404, "path must be one of /lago/api/v1/events, /lago"),
         ("?dialect=lago&colour=red", 400, "unknown query parameter 'colour'"),
     ]:
         answer = await gateway.call("POST", "/v1/explain" + query, b"{}", key)
         assert (answer.status, says in answer.json["error"]) == (status, True), answer.text
+
+
+async def test_refused_events_are_counted_and_named_in_the_log(
+    gateway: Any, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a request that is refused as a whole, and of one that is recorded in part; not what comes again."""
+    before = refused_so_far("openmeter"), refused_so_far("paid")
+    await gateway.call("POST", OPENMETER, [cloud(), cloud(id="2", type="dance")], key)
+    await gateway.call("POST", OPENMETER, cloud(), "rg_nobody")
+    signal = {"eventName": "dance", "customer": {"externalCustomerId": "acme-corp"}}
+    await gateway.call("POST", PAID, {"signals": [signal, signal]}, key)
+    assert (refused_so_far("openmeter"), refused_so_far("paid")) == (before[0] + 1, before[1] + 2)
+    said = capsys.readouterr().out
+    assert said.count("events of a client refused") == 2 and said.count("no price for action 'dance'") == 3
+
+
+def refused_so_far(dialect: str) -> float:
+    return (
+        REGISTRY.get_sample_value("rev_ingest_dialect_events_total", {"dialect": dialect, "result": "refused"}) or 0.0
+    )
 
 
 async def test_explain_says_what_would_be_refused(gateway: Any, key: str) -> None:
