@@ -40,6 +40,7 @@ PAGES = {
     "webhooks": "/webhooks",
     "webhook": "/webhooks/{webhook}",
     "system": "/system",
+    "signups": "/signups?campaign=2",
 }
 PORTAL_PAGES = {
     "portal": "/portal",
