@@ -41,6 +41,7 @@ PAGES = {
     "webhook": "/webhooks/{webhook}",
     "system": "/system",
     "signups": "/signups?campaign=2",
+    "search": "/search?q=browser",
 }
 PORTAL_PAGES = {
     "portal": "/portal",
