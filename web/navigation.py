@@ -22,6 +22,7 @@ DESTINATIONS = (
     Destination("Prices", "/prices", "prices"),
     Destination("Replay", "/replay", "replay"),
     Destination("API keys", "/keys", "key"),
+    Destination("Sign-ups", "/signups", "signups"),
     Destination("Audit", "/audit", "audit"),
     Destination("System", "/system", "system"),
 )

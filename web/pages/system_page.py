@@ -39,7 +39,10 @@ async def _system(visit: Visit) -> web.Response:
     lines.append(system_view.part("clickhouse", settings.clickhouse_url, clickhouse))
     lines.append(system_view.part("kafka", settings.kafka, kafka))
     return visit.page(
-        "system.html", lines=lines, summary=system_view.worst(lines), is_complete=bool(settings.service_urls)
+        "system.html",
+        lines=system_view.ordered(lines),
+        summary=system_view.worst(lines),
+        is_complete=bool(settings.service_urls),
     )
 
 

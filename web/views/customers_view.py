@@ -12,6 +12,7 @@ from warehouse.time_range import TimeRange
 from web import formats, periods
 from web.exact_json import ms_of, parsed, pico_of
 from web.views import series_chart
+from web.views.event_lines import EventLine, event_lines
 from web.views.overview_view import Figure, RankedLine
 
 COLOURED = 6
@@ -54,19 +55,6 @@ class OpenOutcomeLine(NamedTuple):
     expires: int
 
 
-class CustomerEvent(NamedTuple):
-    """A recent event. ``state``: rejected or voided, else its outcome; ``price``: None if nothing was charged."""
-
-    id: int
-    agent: str
-    action: str
-    tokens: int
-    state: str
-    reason: str
-    price: int | None
-    at: int
-
-
 class CustomerRows(NamedTuple):
     """The rows that a customer's page is made of. ``voided``: reasons by event; ``pending`` in pico-cents."""
 
@@ -88,7 +76,7 @@ class CustomerView(NamedTuple):
     actions: list[RankedLine]
     agents: list[RankedLine]
     outcomes: list[OpenOutcomeLine]
-    events: list[CustomerEvent]
+    events: list[EventLine]
 
 
 def customer_lines(rows: Sequence[CustomerRow], last: Mapping[str, int]) -> list[CustomerLine]:
@@ -134,7 +122,7 @@ def assemble(period: str, time: TimeRange, rows: CustomerRows, total: str = "Rev
         actions=_ranked(rows.actions),
         agents=_ranked(rows.agents),
         outcomes=[_outcome(row) for row in rows.outcomes],
-        events=[_event(row, rows.voided) for row in rows.events],
+        events=event_lines(rows.events, {}, rows.voided),
     )
 
 
@@ -173,21 +161,3 @@ def _outcome(row: OutcomeRow) -> OpenOutcomeLine:
         price = parse_cents(row.price_bonus)
     id = outcome_id(row.event_id)
     return OpenOutcomeLine(id, row.event_id, row.task_id or id, row.agent_id, price, row.expires_at)
-
-
-def _event(row: EventRow, voided: Mapping[int, str]) -> CustomerEvent:
-    state, reason = row.outcome, ""
-    if row.kind == "rejected":
-        state, reason = "rejected", row.reason
-    elif row.event_id in voided:
-        state, reason = "voided", voided[row.event_id]
-    return CustomerEvent(
-        id=row.event_id,
-        agent=row.agent_id,
-        action=row.action,
-        tokens=row.tokens,
-        state=state,
-        reason=reason,
-        price=None if row.kind == "rejected" else parse_cents(row.total),
-        at=row.recorded_at,
-    )

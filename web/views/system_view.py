@@ -16,10 +16,11 @@ Metrics = Mapping[str, list[float]]
 
 
 class Gauge(NamedTuple):
-    """What of a service's metrics is shown. ``of``: one number out of all partitions."""
+    """How far a service is behind: the sum over its partitions, or the ``largest``. ``much``: marked from there on."""
 
     sample: str
     unit: str
+    much: float
     largest: bool = False
 
 
@@ -33,19 +34,21 @@ class ServiceKind(NamedTuple):
 
 
 KINDS = {
-    "gateway": ServiceKind("rev_ingest_events_total", "events", Gauge("rev_ingest_shard_lag_seconds", "s", True)),
-    "pricer": ServiceKind("rev_shard_records_total", "records", Gauge("rev_shard_lag_records", "records")),
+    "gateway": ServiceKind(
+        "rev_ingest_events_total", "events", Gauge("rev_ingest_shard_lag_seconds", "s", 1, largest=True)
+    ),
+    "pricer": ServiceKind("rev_shard_records_total", "records", Gauge("rev_shard_lag_records", "records", 10_000)),
     "ledger": ServiceKind(
         "rev_ledger_rows_total",
         "rows",
-        Gauge("rev_ledger_lag_records", "records"),
+        Gauge("rev_ledger_lag_records", "records", 10_000),
         "rev_ledger_last_insert_timestamp_seconds",
     ),
     "expirer": ServiceKind(
-        "rev_expirer_closed_total", "outcomes", Gauge("rev_expirer_oldest_overdue_seconds", "s", True)
+        "rev_expirer_closed_total", "outcomes", Gauge("rev_expirer_oldest_overdue_seconds", "s", 5, largest=True)
     ),
     "notifier": ServiceKind(
-        "rev_notifier_attempts_total", "attempts", Gauge("rev_notifier_tail_lag_records", "records")
+        "rev_notifier_attempts_total", "attempts", Gauge("rev_notifier_tail_lag_records", "records", 10_000)
     ),
     "web": ServiceKind("rev_web_request_seconds_count", "requests"),
 }
@@ -110,8 +113,8 @@ def line(probed: Probed, before: Observation | None, after: Observation | None) 
         reasons=probed.reasons,
         since=int(began * 1000) if began else None,
         memory=f"{int(sum(metrics.get('process_resident_memory_bytes', []))) >> 20} MiB" if metrics else "",
-        lag=f"{_number(lag)} {kind.lag.unit}" if kind and kind.lag and metrics else "",
-        is_behind=lag >= 1,
+        lag=f"{_number(lag)} {_unit(kind.lag.unit, lag)}" if kind and kind.lag and metrics else "",
+        is_behind=bool(kind and kind.lag and lag >= kind.lag.much),
         rate=f"{_rate(before, after)} {kind.unit}/s" if kind and _rate(before, after) else "",
         last=int(last * 1000) if last else after.moved if after else None,
     )
@@ -132,6 +135,10 @@ def _state(probed: Probed) -> str:
     return "degraded" if probed.reasons else "up"
 
 
+def _unit(unit: str, number: float) -> str:
+    return unit.removesuffix("s") if number == 1 and len(unit) > 1 else unit
+
+
 def _began(metrics: Metrics) -> float:
     return max(metrics.get("process_start_time_seconds", [0.0]))
 
@@ -149,7 +156,15 @@ def _rate(before: Observation | None, after: Observation | None) -> str:
 
 
 def _number(value: float) -> str:
-    return formats.grouped(round(value)) if value >= 10 or value == int(value) else f"{value:.1f}"
+    if value >= 10 or value == int(value):
+        return formats.grouped(round(value))
+    return f"{value:.1f}" if value >= 0.1 else "<0.1"
+
+
+def ordered(lines: Sequence[ServiceLine]) -> list[ServiceLine]:
+    """Return the lines in the order in which an event meets the services; others come last."""
+    places = {service: place for place, service in enumerate(KINDS)}
+    return sorted(lines, key=lambda one: places.get(one.service, len(places)))
 
 
 def worst(lines: Sequence[ServiceLine]) -> str:

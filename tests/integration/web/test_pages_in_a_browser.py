@@ -40,6 +40,8 @@ PAGES = {
     "webhooks": "/webhooks",
     "webhook": "/webhooks/{webhook}",
     "system": "/system",
+    "signups": "/signups?campaign=2",
+    "search": "/search?q=browser",
 }
 PORTAL_PAGES = {
     "portal": "/portal",

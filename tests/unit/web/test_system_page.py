@@ -33,8 +33,9 @@ def test_a_rate_is_from_one_look_to_the_next() -> None:
     assert first is not None and line(pricer(100), None, first).rate == ""
     second = observed(pricer(160), first, NOW + 4000)
     shown = line(pricer(160), first, second)
-    assert (shown.rate, shown.lag, shown.is_behind, shown.last) == ("15 records/s", "3 records", True, NOW + 4000)
+    assert (shown.rate, shown.lag, shown.is_behind, shown.last) == ("15 records/s", "3 records", False, NOW + 4000)
     assert (shown.memory, shown.since, shown.state) == ("100 MiB", 1_777_200_000_000, "up")
+    assert line(pricer(160, lag="20000"), first, second).is_behind
     third = observed(pricer(160), second, NOW + 8000)
     idle = line(pricer(160, lag="0"), second, third)
     assert (idle.rate, idle.last) == ("0 records/s", NOW + 4000), "the last progress stays known"
