@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from ingest import admin, metering, openapi, outcomes, probes, statements, webhooks
+from ingest import admin, invoices, metering, openapi, outcomes, probes, statements, webhooks
 from ingest.context import Context
 from ingest.middleware import error_middleware
 from ingest.reads import event_lookup, import_lists
@@ -23,6 +23,7 @@ def table(context: Context, shedder: Shedder) -> list[Route]:
         *event_lookup.routes(context),
         *import_lists.routes(context),
         *statements.routes(context),
+        *invoices.routes(context),
         *admin.routes(context),
         *probes.routes(context, shedder),
     ]
