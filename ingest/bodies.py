@@ -56,6 +56,10 @@ Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
 Time = Annotated[
     str, Meta(description="An ISO 8601 time with Z or an offset.", extra_json_schema={"format": "date-time"})
 ]
+Month = Annotated[
+    str,
+    Meta(description="A calendar month, UTC.", extra_json_schema={"pattern": r"^20[0-9]{2}-(0[1-9]|1[0-2])$"}),
+]
 Object = Annotated[
     msgspec.Raw, Meta(description="A JSON object, at most 16 KiB.", extra_json_schema={"type": ["object", "null"]})
 ]
@@ -364,6 +368,24 @@ class LookupBody(msgspec.Struct, forbid_unknown_fields=True):
 
     idempotency_keys: Annotated[list[Name], MANY] | None = None
     customer_id: Customer | None = None
+
+
+class PaymentBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A payment of an invoice; ``reference`` names it, so that a repeat is not another one."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("reference", "amount_cents")
+
+    reference: Name | None = None
+    amount_cents: Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": 10**15})] | None = None
+
+
+class RunBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The month to make invoices of; with ``dry_run``, only show them."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("month",)
+
+    month: Month | None = None
+    dry_run: bool | None = None
 
 
 class VoidsBody(msgspec.Struct, forbid_unknown_fields=True):

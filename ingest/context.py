@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ingest.collector_client import Collector
 from ingest.command_log import CommandLog
 from ingest.config_view import ConfigView
 from ingest.disk_reserve import DiskReserve
@@ -24,7 +25,8 @@ class Context:
 
     ``clock`` returns ms UTC of this process; it decides no charge. ``token`` returns the hex text of
     that many random bytes, for the secrets of keys. ``random_bytes`` is for the secrets of webhooks,
-    which ``box`` encrypts (None: webhooks are off). ``clickhouse`` reads the ledger; None without one.
+    which ``box`` encrypts (None: webhooks are off). ``clickhouse`` reads the ledger, ``collector`` has the
+    invoices; None without one.
     """
 
     settings: Settings
@@ -39,6 +41,7 @@ class Context:
     random_bytes: RandomBytes
     box: SecretBox | None = None
     clickhouse: Reads | None = None
+    collector: Collector | None = None
     newcomers: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
     """Customers that are being listed, so that only one request at a time lists each."""
 

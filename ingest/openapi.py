@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from aiohttp import hdrs, web
@@ -14,6 +14,7 @@ from ingest.problems import ErrorBody
 from ingest.reads.params import GROUPS, OUTCOMES, STATUSES
 from ingest.routing import Auth, Operation, Route
 from ingest.statements.statement_params import FORMATS
+from schemas.invoices import State
 from schemas.limits import MAX_LIST
 from warehouse.time_range import PERIODS
 
@@ -51,6 +52,8 @@ _PARAMETERS: dict[str, Json] = {
         "description": "The id of an outcome (oc_ and an event id), or its task_id.",
     },
     "status": {"enum": list(STATUSES)},
+    "state": {"enum": list(get_args(State))},
+    "number": {"type": "string", "pattern": r"^INV-[0-9]{6,12}$"},
     "outcome": {"enum": list(OUTCOMES)},
     "period": {"enum": list(PERIODS)},
     "group_by": {"enum": list(GROUPS)},

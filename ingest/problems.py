@@ -12,6 +12,7 @@
       NotRecordedYet  503 + Retry-After, code not_recorded: nothing was appended
       MaybeRecorded   503 + Retry-After, code unknown: repeat with the same key
       LedgerBehind    503 + Retry-After, code reads_unavailable: the ledger does not hold everything asked for yet
+      InvoicesAway    503 + Retry-After, code invoices_unavailable or the collector's own
       Unanswered      503 + Retry-After, code reads_unavailable: a shard did not reply to a read
       Decided         a refusal by the pricer
 
@@ -97,6 +98,14 @@ class MaybeRecorded(_Later):
 
 class LedgerBehind(_Later):
     status, code = 503, "reads_unavailable"
+
+
+class InvoicesAway(Problem):
+    status, code = 503, "invoices_unavailable"
+
+    def __init__(self, error: str = "the collector does not answer; try again", code: str = code) -> None:
+        super().__init__(error, headers={"Retry-After": RETRY_AFTER})
+        self.code = code
 
 
 class Unanswered(_Later):

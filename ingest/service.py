@@ -12,6 +12,7 @@ import structlog
 import uvloop
 
 from ingest.app import application
+from ingest.collector_client import CollectorClient
 from ingest.command_log import CommandLog
 from ingest.config_view import ConfigView
 from ingest.context import Context
@@ -77,6 +78,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
     reserve = DiskReserve(str(settings.data), settings.disk_reserve)
     submitter = CommandLog(settings, appender, replies, shedder, reserve)
     reads = open_reads(settings)
+    collector = CollectorClient(settings.collector_url, settings.admin_token) if settings.collector_url else None
     context = Context(
         settings=settings,
         appender=appender,
@@ -90,6 +92,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         random_bytes=secrets.token_bytes,
         box=SecretBox(read_key(settings.secret_key)) if settings.secret_key else None,
         clickhouse=reads,
+        collector=collector,
     )
     reserve.check()
     looking = asyncio.create_task(reserve.watch())
@@ -109,8 +112,9 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         connecting.cancel()
         await asyncio.wait([looking, connecting])
         await asyncio.gather(appender.stop(), replies.stop(), follower.stop(), reads.close())
-        if pages is not None:
-            await pages.close()
+        for client in (pages, collector):
+            if client is not None:
+                await client.close()
 
 
 async def _connect(follower: CompactedView, appender: Appender, replies: ReplyReceiver) -> None:

@@ -17,6 +17,8 @@ LOOPBACK = "127.0.0.1"
 MAX_WINDOW = 35 * DAY
 MAX_TTL = 100 * 365 * DAY
 """Maximum time until an event's own expires_at; far inside ClickHouse's DateTime64."""
+MAX_GRACE = 20 * DAY
+"""Less than a month: the months are closed in their order."""
 UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY}
 
 
@@ -167,6 +169,10 @@ class Settings(NamedTuple):
     """REV_WEBHOOK_DISABLE_AFTER: the time without one success after which a failing endpoint is given up."""
     webhook_backlog: int
     """REV_WEBHOOK_BACKLOG: records of rev.entries that an endpoint may lag behind before it is given up."""
+    invoice_grace: int
+    """REV_INVOICE_GRACE: ms from the end of a month to its final invoices, for events that come late."""
+    collector_url: str
+    """REV_COLLECTOR_URL: where the gateway finds `rev collector`; empty: the gateway has no invoices."""
     disk_reserve: int
     """REV_DISK_RESERVE: bytes that must stay free under REV_DATA, or intake stops; 0 = no check."""
 
@@ -208,5 +214,7 @@ def read(env: Mapping[str, str]) -> Settings:
         secret_key=secret_key("REV_SECRET_KEY", of("REV_SECRET_KEY", "")),
         webhook_disable_after=duration("REV_WEBHOOK_DISABLE_AFTER", of("REV_WEBHOOK_DISABLE_AFTER", "5d"), MAX_WINDOW),
         webhook_backlog=whole("REV_WEBHOOK_BACKLOG", of("REV_WEBHOOK_BACKLOG", "10000000"), 1, 10**12),
+        invoice_grace=duration("REV_INVOICE_GRACE", of("REV_INVOICE_GRACE", "1h"), MAX_GRACE),
+        collector_url=http_url("REV_COLLECTOR_URL", env["REV_COLLECTOR_URL"]) if env.get("REV_COLLECTOR_URL") else "",
         disk_reserve=whole("REV_DISK_RESERVE", of("REV_DISK_RESERVE", str(256 << 20)), 0, 10**12),
     )

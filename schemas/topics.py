@@ -13,6 +13,8 @@ DELIVERIES = "rev.deliveries"
 DEAD = "rev.dead"
 BACKLOGS = "rev.backlogs"
 """The endpoint queues of the notifier: references into rev.entries, by endpoint."""
+INVOICES = "rev.invoices"
+"""Invoices, credit notes and what they derive from (schemas.invoices). One partition: numbers have no gaps."""
 CLOCK = "rev.clock"
 """Heartbeats only: a timer reads the broker's time from their append times."""
 
@@ -51,6 +53,7 @@ def topics(partitions: int, reply_partitions: int = 8, delivery_partitions: int 
         # Small segments: an open one is not compacted, and a start reads everything that is there. Not
         # flushed: a power cut leaves an older state, so what was delivered since is delivered again.
         Topic(BACKLOGS, partitions, {**compacted, "segment.bytes": str(8 << 20), "flush.messages": NEVER}),
+        Topic(INVOICES, 1, compacted),
         # replies are hints: where the broker flushes every record by default, they are exempt
         Topic(REPLIES, reply_partitions, {**_kept(10 * 60_000), **big, "segment.ms": "60000", "flush.messages": NEVER}),
         Topic(DELIVERIES, delivery_partitions, {**_kept(36 * DAY), **big}),

@@ -1,9 +1,9 @@
 """/livez, /readyz and /metrics for every service but the gateway.
 
-Contains nothing specific to a service: a callback supplies the reasons why it is not ready.
+Contains nothing specific to a service: a callback supplies the reasons why it is not ready, and routes may be added.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -13,9 +13,16 @@ from streams.listening import listen
 
 class HealthServer:
     """An HTTP server on loopback, or on ``host``. ``ready`` returns the reasons why the service is not ready: 503 if
-    there are any. ``port`` 0 starts no server; None uses any free port."""
+    there are any. ``port`` 0 starts no server; None uses any free port. ``routes``: what else it serves."""
 
-    def __init__(self, port: int | None, ready: Callable[[], list[str]], host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        port: int | None,
+        ready: Callable[[], list[str]],
+        host: str = "127.0.0.1",
+        routes: Sequence[web.RouteDef] = (),
+    ) -> None:
+        self._routes = routes
         self.port = port or 0
         self._wanted = port != 0
         self._ready = ready
@@ -28,7 +35,12 @@ class HealthServer:
             return
         app = web.Application()
         app.add_routes(
-            [web.get("/livez", self._livez), web.get("/readyz", self._readyz), web.get("/metrics", self._metrics)]
+            [
+                web.get("/livez", self._livez),
+                web.get("/readyz", self._readyz),
+                web.get("/metrics", self._metrics),
+                *self._routes,
+            ]
         )
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()

@@ -157,6 +157,13 @@ def _notifier(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _collector(arguments: argparse.Namespace) -> int:
+    from collector import service
+
+    service.main(_settings(arguments))
+    return 0
+
+
 def _web(arguments: argparse.Namespace) -> int:
     from web import service
 
@@ -186,6 +193,18 @@ def _imports(arguments: argparse.Namespace) -> int:
     from tools import importer
 
     return importer.run_list(arguments)
+
+
+def _configure_invoices(parser: argparse.ArgumentParser) -> None:
+    from tools import invoice_command
+
+    invoice_command.configure(parser)
+
+
+def _invoices(arguments: argparse.Namespace) -> int:
+    from tools import invoice_command
+
+    return invoice_command.run(arguments)
 
 
 def _configure_verify(parser: argparse.ArgumentParser) -> None:
@@ -228,10 +247,12 @@ COMMANDS = {
     "ledger": Command("run a ledger writer: write every entry to ClickHouse exactly once", _configure_service, _ledger),
     "expirer": Command("run an expirer: close outcomes that are due", _configure_service, _expirer),
     "notifier": Command("run a notifier: deliver signed webhooks and retry them", _configure_service, _notifier),
+    "collector": Command("run a collector: make invoices from the ledger", _configure_service, _collector),
     "web": Command("run the pages: dashboard, login and dashboard data", _configure_service, _web),
     "dialects": Command("list the clients of other products that can send to Rev", lambda _: None, _dialects),
     "import": Command("send events from a file", _configure_import, _import),
     "imports": Command("list imports with their totals", _configure_imports, _imports),
+    "invoices": Command("make the invoices of a month, or show them", _configure_invoices, _invoices),
     "webhooks": Command("receive this machine's webhooks and print them", _configure_webhooks, _webhooks),
     "verify": Command("price the log again and compare it with the ledger", _configure_verify, _verify),
 }

@@ -22,7 +22,7 @@ GROUPS = {
     "Start": ("quickstart", "sdk"),
     "Send events": ("api", "dialects", "import"),
     "Charge for results": ("outcomes", "webhooks"),
-    "Query and audit": ("ledger", "statements", "verify"),
+    "Query and audit": ("ledger", "statements", "invoices", "verify"),
     "Run": ("operations", "figures"),
     "Inside": ("architecture", "glossary"),
 }

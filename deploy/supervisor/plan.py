@@ -14,7 +14,7 @@ from deploy.supervisor import directory, probes
 from deploy.supervisor.spec import START_LIMIT, Spec
 from schemas.settings import SettingError, Settings
 
-SERVICES = ("gateway", "web", "notifier", "expirer", "pricer", "ledger")
+SERVICES = ("gateway", "web", "collector", "notifier", "expirer", "pricer", "ledger")
 """Services in the order in which they stop."""
 MOST_SHARDS = 4
 READERS = {"expirer": 600.0}
@@ -111,6 +111,7 @@ def _service(name: str, chosen: Mapping[str, int], host: str, signup: bool) -> S
             "REV_HTTP_PORT": str(port),
             "REV_REPLY_HOST": ports.LOOPBACK,
             "REV_WEB_URL": _url("web", chosen, host),
+            "REV_COLLECTOR_URL": _url("collector", chosen, host),
         },
         # on loopback whatever REV_HTTP_HOST is: people reach the pages through the gateway. So whether they may sign
         # up is decided here, by the address that they reach.
@@ -123,6 +124,8 @@ def _service(name: str, chosen: Mapping[str, int], host: str, signup: bool) -> S
                 f"{other}={_url(other, chosen, host)}" for other in SERVICES if other != "web"
             ),
         },
+        # the gateway finds it here; its API is not for others
+        "collector": {"REV_HTTP_HOST": ports.LOOPBACK, "REV_METRICS_PORT": str(port)},
     }
     return Spec(
         name=name,

@@ -89,7 +89,18 @@ async def test_children_are_stopped_in_order(tmp_path: Path, eventually: Eventua
         "signal.signal(signal.SIGTERM, stop); print('up', flush=True)\n"
         "while True: signal.pause()\n"
     )
-    names = ["gateway", "web", "notifier", "expirer", "pricer", "ledger", "clickhouse", "kafka", "controller"]
+    names = [
+        "gateway",
+        "web",
+        "collector",
+        "notifier",
+        "expirer",
+        "pricer",
+        "ledger",
+        "clickhouse",
+        "kafka",
+        "controller",
+    ]
     async with _running([_spec(name, script, str(journal), name) for name in names], tmp_path) as group:
         await eventually(lambda: len(group.pids) == len(names))
         await eventually(lambda: all("up" in child.log.read_text() for child in group.children.values()))

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from prometheus_client import Counter, Gauge, Histogram
 
+import collector.metrics
 import expirer.metrics
 import ingest.metrics
 import ledger.metrics
@@ -19,7 +20,15 @@ import web.metrics
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "deploy" / "alerts.yaml"
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
-ROOMS = (streams.metrics, ingest.metrics, ledger.metrics, expirer.metrics, notifier.metrics, web.metrics)
+ROOMS = (
+    streams.metrics,
+    ingest.metrics,
+    ledger.metrics,
+    expirer.metrics,
+    notifier.metrics,
+    collector.metrics,
+    web.metrics,
+)
 PARTS = ("", "_bucket", "_sum", "_count")
 INFORMATIVE = {
     # how much is done, and how quickly: what is too slow or too little shows in a lag
@@ -44,6 +53,7 @@ INFORMATIVE = {
     "rev_expirer_reminders_total",
     "rev_expirer_closed_total",
     "rev_expirer_heartbeat_seconds",
+    "rev_collector_records_total",
     "rev_notifier_attempts_total",
     "rev_notifier_attempt_seconds",
     "rev_notifier_delay_seconds",

@@ -53,7 +53,7 @@ def test_dialects_are_listed_with_what_to_set(capsys: pytest.CaptureFixture[str]
 
 def test_help_loads_no_service() -> None:
     """`rev` is quick because a command's code is loaded when it runs."""
-    heavy = "aiokafka aiohttp rich chdb jgo ingest pricer ledger expirer notifier streams"
+    heavy = "aiokafka aiohttp rich chdb jgo ingest pricer ledger expirer notifier collector streams"
     script = f"import sys, tools.cli; print([m for m in '{heavy}'.split() if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -94,7 +94,7 @@ MISTAKES: list[tuple[list[str], dict[str, str], str]] = [
     (["gateway"], {"REV_SECRET_KEY": "short"}, "REV_SECRET_KEY must be base64 of 32 bytes"),
     *[
         ([name], {"REV_METRICS_PORT": TAKEN}, "(Address already in use); set REV_METRICS_PORT to a free port")
-        for name in ("pricer", "ledger", "expirer", "notifier")
+        for name in ("pricer", "ledger", "expirer", "notifier", "collector")
     ],
     (["web"], {"REV_WEB_PORT": TAKEN}, "(Address already in use); set REV_WEB_PORT to a free port"),
     (

@@ -16,7 +16,9 @@ from tools import cli
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("sdk/*/README.md")])
-PACKAGES = "bench|deploy|docs|expirer|ingest|ledger|notifier|pricer|schemas|sdk|streams|tests|tools|warehouse|web"
+PACKAGES = (
+    "bench|collector|deploy|docs|expirer|ingest|ledger|notifier|pricer|schemas|sdk|streams|tests|tools|warehouse|web"
+)
 OTHERS = {
     "REV_JAVA": "of the embedded Kafka alone",
     "REV_URL": "of the clients' command lines",

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-SERVICES = ("ingest", "pricer", "ledger", "expirer", "notifier", "web")
-READERS = ("ingest", "ledger", "web")
+SERVICES = ("ingest", "pricer", "ledger", "expirer", "notifier", "collector", "web")
+READERS = ("ingest", "ledger", "collector", "web")
 """Services that read or write ClickHouse."""
 MAY = {
     "schemas": set[str](),

@@ -18,7 +18,7 @@ from schemas import settings
 ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "docker-compose.yml"
 MANIFESTS = sorted((ROOT / "deploy" / "k8s").glob("*.yaml"))
-CONSUMERS = ("gateway", "pricer", "ledger", "expirer", "notifier", "web")
+CONSUMERS = ("gateway", "pricer", "ledger", "expirer", "notifier", "collector", "web")
 KUBERNETES = kubernetes_validate.latest_version()
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = (
-    *("schemas", "streams", "warehouse", "ingest", "pricer", "ledger", "expirer", "notifier", "web"),
+    *("schemas", "streams", "warehouse", "ingest", "pricer", "ledger", "expirer", "notifier", "collector", "web"),
     *("deploy", "tools"),
 )
 

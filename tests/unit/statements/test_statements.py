@@ -6,7 +6,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -33,6 +33,7 @@ def statement_of(rows: list[LedgerRow], query: StatementQuery) -> Statement:
     return statement(query, statement_rows(rows, query))
 
 
+@settings(deadline=None)
 @given(SEEDS, st.sampled_from(MONTHS), st.integers(0, 100), st.sampled_from(CUSTOMERS), st.booleans())
 def test_the_lines_are_the_entries(seed: int, month: str, days: int, customer: str, test: bool) -> None:
     """Lines, subtotal and due add up to the entries; a line of a charge is its quantity times its rate."""
@@ -63,6 +64,7 @@ def test_the_lines_are_the_entries(seed: int, month: str, days: int, customer: s
     assert not any(value.startswith(("=", "+", "@")) for line in table for value in line.values())
 
 
+@settings(deadline=None)
 @given(SEEDS, st.sampled_from(MONTHS), st.integers(1, 59))
 def test_the_same_time_gives_the_same_bytes(seed: int, month: str, kept: int) -> None:
     """Whatever is accepted later, voids and late events among it, and in whatever order the rows are read."""
@@ -74,6 +76,7 @@ def test_the_same_time_gives_the_same_bytes(seed: int, month: str, kept: int) ->
     assert as_csv(before) == as_csv(after)
 
 
+@settings(deadline=None)
 @given(SEEDS, st.integers(0, 3 * DAY))
 def test_months_with_late_entries_divide_the_ledger(seed: int, grace: int) -> None:
     """Each entry is in one month's scope, or is the void of an entry in an earlier one."""

@@ -1,0 +1,121 @@
+"""The owner of rev.invoices: closes months when they are due, and changes invoices when it is asked to."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from collector import metrics
+from collector.book import Book, Change
+from collector.closer import Closer, NotSettled
+from collector.invoice_log import InvoiceLog
+from schemas.invoices import Invoice, invoice_key
+from warehouse.errors import ReadsUnavailable
+from warehouse.invoice_sums import InvoicingReads
+
+TICK = 1.0
+"""Seconds between checks of what is due."""
+log = structlog.get_logger("collector.worker")
+
+
+class NotOwner(Exception):
+    """This process does not own rev.invoices now."""
+
+
+class InvoiceWorker:
+    """The streams.partition_workers.Worker of rev.invoices. ``now`` returns ms UTC; ``grace`` is in ms."""
+
+    def __init__(self, invoice_log: InvoiceLog, reads: InvoicingReads, grace: int, now: Callable[[], int]) -> None:
+        self.partition = 0
+        self._log = invoice_log
+        self._reads = reads
+        self._grace = grace
+        self._now = now
+        self._closer: Closer | None = None
+        self._lock = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._broken: BaseException | None = None
+        self._waiting = ""
+
+    @property
+    def not_ready_reason(self) -> str | None:
+        """Why it does not do all of its work now, or None."""
+        return "rev.invoices is being read" if self._closer is None else None
+
+    @property
+    def book(self) -> Book:
+        """What rev.invoices holds. Raises NotOwner."""
+        if self._closer is None or self._broken is not None:
+            raise NotOwner
+        return self._closer.book
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Run until stopped. Raises what a transaction raised: then only a new owner knows what stands."""
+        try:
+            book = Book()
+            book.load(await self._log.open())
+            self._closer = Closer(book, self._reads, self._commit, self._grace)
+            log.info("invoices_read", invoices=len(book.invoices), months=len(book.closed()))
+            while not self._stopping:
+                more = await self._step(self._closer)
+                if self._broken is not None:
+                    raise self._broken
+                if not more:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(TICK):
+                            await self._wake.wait()
+        finally:
+            self._closer = None
+            await self._log.close()
+
+    async def change(self, number: str, change: Callable[[Invoice], Invoice]) -> Invoice | None:
+        """Change one invoice and return it; None if there is no such number. Raises Refused or NotOwner."""
+        async with self._lock:
+            invoice = self.book.numbered(number)
+            if invoice is None:
+                return None
+            changed = change(invoice)
+            if changed != invoice:
+                changes = [Change(invoice_key(changed.period.month, changed.customer_id), changed)]
+                await self._commit(changes)
+                self.book.apply(changes)
+            return changed
+
+    async def run_month(self, month: str, dry_run: bool) -> list[Invoice]:
+        """Close a month, or return its invoices as they would be.
+
+        Raises Refused, NotSettled, ReadsUnavailable or NotOwner.
+        """
+        async with self._lock:
+            closer = self._closer
+            if closer is None or self._broken is not None:
+                raise NotOwner
+            return await (closer.preview if dry_run else closer.close)(month, self._now())
+
+    async def _step(self, closer: Closer) -> bool:
+        try:
+            async with self._lock:
+                more = await closer.step(self._now())
+        except (NotSettled, ReadsUnavailable) as error:
+            if str(error) != self._waiting:
+                log.warning("month_waits", error=str(error))
+            self._waiting = str(error)
+            metrics.WAITING.set(1)
+            return False
+        self._waiting = ""
+        metrics.WAITING.set(0)
+        return more
+
+    async def _commit(self, changes: Sequence[Change]) -> None:
+        try:
+            await self._log.commit(changes, self._now())
+        except BaseException as error:
+            self._broken = error
+            self._wake.set()
+            raise

@@ -1,0 +1,132 @@
+"""Invoices and credit notes: the values of rev.invoices, by key. One process writes them, in transactions.
+
+Exact amounts are canonical decimal text in cents; what is billed is a whole number of cents. Times are ms UTC.
+"""
+
+from typing import Literal
+
+import msgspec
+
+State = Literal["draft", "final", "paid", "void", "uncollectible"]
+PeriodState = Literal["draft", "closing", "closed"]
+ISSUER_KEY = b"issuer"
+
+
+class Issuer(msgspec.Struct, frozen=True):
+    """The issuer's counters, and the first month that is invoiced."""
+
+    first_month: str
+    next_invoice: int = 1
+    next_note: int = 1
+
+
+class Period(msgspec.Struct, frozen=True):
+    """A month and the entries that its invoices are of.
+
+    They are those of before ``end`` that were accepted until ``as_of`` and are on no earlier invoice: of from
+    ``start`` on, or accepted after ``late_after``, the earlier month's ``as_of``. What happened and was accepted
+    before ``first`` is on no invoice.
+    """
+
+    month: str
+    start: int
+    end: int
+    first: int
+    late_after: int
+    as_of: int
+    state: PeriodState
+
+
+class Account(msgspec.Struct, frozen=True):
+    """How far a customer is invoiced, and the exact cents that the next invoice carries on."""
+
+    through: str
+    carried: str
+
+
+class Payment(msgspec.Struct, frozen=True):
+    """A payment; ``reference`` names it within its invoice, so that a repeat is not another one."""
+
+    reference: str
+    cents: int
+    at: int
+
+
+class Invoice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An invoice. ``lines`` + ``carried_in`` = ``total`` + ``carried_out``, exactly.
+
+    ``number`` is empty in a draft. ``credited``: cents of its credit notes.
+    """
+
+    customer_id: str
+    period: Period
+    state: State
+    number: str
+    currency: str
+    entries: int
+    lines: str
+    carried_in: str
+    total: int
+    carried_out: str
+    created_at: int
+    credited: int = 0
+    payments: tuple[Payment, ...] = ()
+    finalized_at: int | None = None
+
+    @property
+    def paid(self) -> int:
+        """The cents that were paid."""
+        return sum(payment.cents for payment in self.payments)
+
+    @property
+    def balance(self) -> int:
+        """The cents that are still due; negative: to be paid back."""
+        return self.total - self.credited - self.paid
+
+
+class CreditNote(msgspec.Struct, frozen=True):
+    """What was voided of an invoice after it was final, in the months up to ``period``.
+
+    ``voided`` is exact, ``total`` what is credited; the next invoice carries the difference on.
+    """
+
+    customer_id: str
+    number: str
+    invoice: str
+    period: Period
+    currency: str
+    entries: int
+    voided: str
+    total: int
+    created_at: int
+
+
+encode = msgspec.json.Encoder().encode
+_DECODERS: dict[bytes, msgspec.json.Decoder[Issuer | Period | Account | Invoice | CreditNote]] = {
+    b"issuer": msgspec.json.Decoder(Issuer),
+    b"period": msgspec.json.Decoder(Period),
+    b"account": msgspec.json.Decoder(Account),
+    b"invoice": msgspec.json.Decoder(Invoice),
+    b"note": msgspec.json.Decoder(CreditNote),
+}
+
+
+def period_key(month: str) -> bytes:
+    return f"period/{month}".encode()
+
+
+def account_key(customer: str) -> bytes:
+    return f"account/{customer}".encode()
+
+
+def invoice_key(month: str, customer: str) -> bytes:
+    return f"invoice/{month}/{customer}".encode()
+
+
+def note_key(number: str) -> bytes:
+    return f"note/{number}".encode()
+
+
+def decode(key: bytes, value: bytes) -> Issuer | Period | Account | Invoice | CreditNote:
+    """Return the value of a record. Raises KeyError for an unknown kind of key, msgspec.DecodeError."""
+    return _DECODERS[key.partition(b"/")[0]].decode(value)

@@ -1,0 +1,56 @@
+"""The SQL of invoices on the real engine equals plain Python on the same ledger."""
+
+import pytest
+
+from collector.closer import SETTLING
+from schemas.invoices import Period
+from schemas.limits import DAY, HOUR
+from schemas.money import parse_cents
+from schemas.months import month_after, month_range
+from streams.log_ends import KafkaLogEnds
+from tests.integration.reads.conftest import Ledger, filled
+from tests.unit.collector.memory_invoicing import sum_rows
+from tests.unit.statements.random_ledger import made
+from warehouse.invoice_sums import InvoiceSumRow, LedgerInvoicing, PeriodSums, period_sums
+from warehouse.queries import LedgerReads
+from warehouse.statement_rows import StatementQuery
+from warehouse.statements import statement
+from warehouse.time_range import TimeRange
+
+pytestmark = pytest.mark.integration
+__all__ = ["filled"]
+
+
+def plain(sums: PeriodSums) -> object:
+    """Sums without the trailing zeros that an engine may write."""
+
+    def one(row: InvoiceSumRow) -> tuple[int, int]:
+        return row.entries, parse_cents(row.cents)
+
+    lines = {name: one(row) for name, row in sums.lines.items()}
+    return lines, {name: {month: one(row) for month, row in rows.items()} for name, rows in sums.voided.items()}
+
+
+async def test_sums_and_lines_equal_the_reference(filled: Ledger) -> None:
+    """Month after month: what each invoice adds up to, what is credited of which, and the lines."""
+    rows = made(11, 600)
+    filled.insert(rows)
+    reads = LedgerInvoicing(filled.engine, LedgerReads(filled.engine, KafkaLogEnds("")), 4)
+    closed: list[Period] = []
+    month, credits = "2026-11", 0
+    for _ in range(4):
+        start, end = month_range(month)
+        first = closed[0].first if closed else start
+        late_after = closed[-1].as_of if closed else first
+        as_of = end + HOUR - SETTLING + len(closed) * 2 * DAY
+        period = Period(month, start, end, first=first, late_after=late_after, as_of=as_of, state="closing")
+        found = await reads.sums(period, closed)
+        assert plain(found) == plain(period_sums(sum_rows(rows, period, closed), closed)), month
+        for name, row in found.lines.items():
+            query = StatementQuery(name, False, TimeRange(start, end), as_of, late_after, first)
+            lines = statement(query, await filled.reads.statement(query))
+            assert lines.due == parse_cents(row.cents)
+        credits += sum(len(of) for of in found.voided.values())
+        closed.append(period)
+        month = month_after(month)
+    assert credits > 1

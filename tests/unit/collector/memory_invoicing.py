@@ -1,0 +1,98 @@
+"""The collector's reads over ledger rows in memory, in plain Python, and a journal that can fail at any commit."""
+
+from collections.abc import Iterable, Sequence
+
+from collector.book import Book, Change
+from collector.closer import Closer
+from schemas import invoices
+from schemas.invoices import Period
+from schemas.money import format_cents
+from warehouse.invoice_sums import InvoiceSumRow, PeriodSums, period_sums
+from warehouse.ledger_row import LedgerRow
+from warehouse.memory_statements import scope
+from warehouse.statement_rows import StatementQuery
+from warehouse.time_range import LAST, TimeRange
+
+
+class MemoryInvoicing:
+    """:class:`warehouse.invoice_sums.InvoicingReads` over ``rows``."""
+
+    def __init__(self, rows: Sequence[LedgerRow]) -> None:
+        self.rows = rows
+        self.settled_until = LAST
+
+    async def sums(self, period: Period, closed: Sequence[Period]) -> PeriodSums:
+        return period_sums(sum_rows(self.rows, period, closed), closed)
+
+    async def is_settled(self, as_of: int) -> bool:
+        return as_of <= self.settled_until
+
+    async def close(self) -> None: ...
+
+
+def sum_rows(rows: Sequence[LedgerRow], period: Period, closed: Sequence[Period]) -> list[InvoiceSumRow]:
+    """What sql/queries/invoice_sums.sql returns."""
+    costly = [row for row in rows if row.total_cents and not row.test]
+    found = []
+    for customer in sorted({row.customer_id for row in costly}):
+        groups = {0: of_invoice(costly, period, customer)}
+        for row in costly:
+            if row.kind == "void" and row.customer_id == customer and is_late(row, period):
+                number = invoiced_in(costly, row.original, closed)
+                if number:
+                    groups.setdefault(number, []).append(row)
+        found += [
+            InvoiceSumRow(customer, number, len(some), format_cents(sum(row.total_cents for row in some)))
+            for number, some in sorted(groups.items())
+            if some
+        ]
+    return found
+
+
+def of_invoice(rows: Sequence[LedgerRow], period: Period, customer: str) -> list[LedgerRow]:
+    """The entries that a customer's invoice is of."""
+    time = TimeRange(period.start, period.end)
+    return scope(rows, StatementQuery(customer, False, time, period.as_of, period.late_after, period.first))
+
+
+def is_late(row: LedgerRow, period: Period) -> bool:
+    return row.event_time < period.start and period.late_after < row.recorded_at <= period.as_of
+
+
+def invoiced_in(rows: Iterable[LedgerRow], event_id: int | None, closed: Sequence[Period]) -> int:
+    """The number of the first closed period that holds an entry; 0 if none does."""
+    for row in rows:
+        if row.event_id == event_id:
+            for number, one in enumerate(closed, 1):
+                before = row.event_time < one.first and row.recorded_at <= one.first
+                if not before and row.event_time < one.end and row.recorded_at <= one.as_of:
+                    return number
+    return 0
+
+
+class Killed(Exception):
+    """The process is gone."""
+
+
+class Journal:
+    """rev.invoices in memory: committed records by key. ``deaths``: for each commit to come, when it dies."""
+
+    def __init__(self, deaths: Iterable[str] = ()) -> None:
+        self.held: dict[bytes, bytes] = {}
+        self.commits = 0
+        self._deaths = iter(deaths)
+
+    async def commit(self, changes: Sequence[Change], now: int = 0) -> None:
+        death = next(self._deaths, "")
+        if death == "before":
+            raise Killed
+        self.held |= {key: invoices.encode(value) for key, value in changes}
+        self.commits += 1
+        if death == "after":
+            raise Killed
+
+    def closer(self, reads: MemoryInvoicing, grace: int) -> Closer:
+        """A new owner, with what is committed."""
+        book = Book()
+        book.load(self.held.items())
+        return Closer(book, reads, self.commit, grace)

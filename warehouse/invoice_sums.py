@@ -1,0 +1,97 @@
+"""What the collector reads of the ledger: sums of a period by customer, and whether a time is settled."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from schemas.invoices import Period
+from schemas.limits import TIMESTAMP_AHEAD
+from schemas.settings import Settings
+from streams.log_ends import KafkaLogEnds
+from warehouse.queries import LedgerReads
+from warehouse.reader import ClickHouseReader, QueryRunner
+
+
+class InvoiceSumRow(msgspec.Struct, frozen=True, gc=False):
+    """A customer's sum in a period, decimal text in cents.
+
+    ``month`` 0: of the entries that its invoice is of; else of voids of what the ``month``-th closed period's is of.
+    """
+
+    customer: str
+    month: int
+    entries: int
+    cents: str
+
+
+class PeriodSums(NamedTuple):
+    """``lines``: the sum of each customer's entries. ``voided``: by customer, and by the month of the invoice."""
+
+    lines: dict[str, InvoiceSumRow]
+    voided: dict[str, dict[str, InvoiceSumRow]]
+
+
+class InvoicingReads(Protocol):
+    """The reads of the collector. Each may raise ReadsUnavailable."""
+
+    async def sums(self, period: Period, closed: Sequence[Period]) -> PeriodSums:
+        """Return the sums of a period; ``closed``: the periods before it, in order."""
+        ...
+
+    async def is_settled(self, as_of: int) -> bool:
+        """Return whether the ledger has every entry that was accepted until ``as_of``, ms in the past."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class LedgerInvoicing:
+    """Implementation of :class:`InvoicingReads` from ClickHouse and the log."""
+
+    def __init__(self, runner: QueryRunner, reads: LedgerReads, partitions: int) -> None:
+        self._runner = runner
+        self._reads = reads
+        self._partitions = partitions
+
+    async def sums(self, period: Period, closed: Sequence[Period]) -> PeriodSums:
+        rows = await self._runner.fetch(
+            "invoice_sums",
+            InvoiceSumRow,
+            start=period.start,
+            end=period.end,
+            first=period.first,
+            late_after=period.late_after,
+            as_of=period.as_of,
+            since=max(period.start - TIMESTAMP_AHEAD, 0),
+            ends=[one.end for one in closed],
+            closes=[one.as_of for one in closed],
+        )
+        return period_sums(rows, closed)
+
+    async def is_settled(self, as_of: int) -> bool:
+        found = await asyncio.gather(*(self._reads.is_settled(number, as_of) for number in range(self._partitions)))
+        return all(found)
+
+    async def close(self) -> None:
+        await self._reads.close()
+
+
+def period_sums(rows: Sequence[InvoiceSumRow], closed: Sequence[Period]) -> PeriodSums:
+    """Return the rows of a period by customer and month."""
+    sums = PeriodSums({}, {})
+    for row in rows:
+        if row.month == 0:
+            sums.lines[row.customer] = row
+        else:
+            sums.voided.setdefault(row.customer, {})[closed[row.month - 1].month] = row
+    return sums
+
+
+def open_invoicing(settings: Settings) -> LedgerInvoicing:
+    """Return the reads of the collector. It connects only at the first one."""
+    engine = ClickHouseReader(settings.clickhouse_url, settings.clickhouse_user, settings.clickhouse_password)
+    return LedgerInvoicing(engine, LedgerReads(engine, KafkaLogEnds(settings.kafka)), settings.partitions)
