@@ -46,6 +46,8 @@ class Survey:
         self.first: list[Prepared] = []
         self.sums: dict[tuple[str | None, PricedAlike], EventSums] = {}
         """Sums by customer and what the price depends on."""
+        self._sums: dict[tuple[object, ...], EventSums] = {}
+        """The same sums by the fields that decide which is an event's."""
         self.keys: list[str] = []
         """Sample of row keys from all over the file."""
         self.long: list[int] = []
@@ -81,12 +83,15 @@ class Survey:
             event, at = made.event, made.at
             total = made.total
             self.tokens += total
-            whose = batch.customer, alike(event)
-            sums = self.sums.get(whose)
+            no_in, no_out, others = event.tokens_input is None, event.tokens_output is None, event.quantities
+            names = None if others is None else tuple(others)
+            seen = batch.customer, event.action, event.outcome, event.model, event.provider, no_in, no_out, names
+            sums = self._sums.get(seen)
             if sums is None:
-                sums = self.sums[whose] = EventSums()
+                whose = batch.customer, alike(event)
+                sums = self._sums[seen] = self.sums.setdefault(whose, EventSums())
             sums.add(made)
-            if not total and event.tokens is None and not whose[1].split and event.quantities is None:
+            if not total and event.tokens is None and no_in and no_out and others is None:
                 self.no_tokens += 1
             self._note_time(at)
             if at is not None:
