@@ -76,7 +76,7 @@ class _Counted(Protocol):
     def quantities(self) -> Mapping[str, str]: ...
 
 
-class Named(Protocol):
+class ForQuantity(Protocol):
     """What is for one quantity."""
 
     @property
@@ -91,7 +91,7 @@ def all_quantities(event: _Counted) -> dict[str, str]:
     return {**found, **event.quantities} if event.quantities else found
 
 
-def without_rate(names: Iterable[str], rates: Iterable[Named]) -> str | None:
+def without_rate(names: Iterable[str], rates: Iterable[ForQuantity]) -> str | None:
     """Return the first name that a price has no rate or steps for, or None. Token kinds always have the token rate."""
     known = {rate.name for rate in rates}
     return next((name for name in names if name not in known and name not in TOKEN_KINDS), None)

@@ -18,7 +18,7 @@ from tools.verify.model import ExpectedRows, ShardModel
 from tools.verify.outcome_model import OutcomeModels
 from tools.verify.price_model import PriceModel, PriceModels, Slot
 from tools.verify.row_values import BORROWED, ZERO, Row, add, event_id
-from tools.verify.sources import CannotRun, LedgerRows, RawLog, RawRecord, Selection, Span, Terms
+from tools.verify.sources import CannotRun, LedgerRows, PriceAsSet, RawLog, RawRecord, Selection, Span
 from tools.verify.spending_model import HISTORY, SpendingModels
 from tools.verify.void_rules import against
 
@@ -258,7 +258,7 @@ class Check:
         self._tell(difference)
 
 
-def _with_terms(price_model: PriceModel, terms: Terms | None) -> PriceModel:
+def _with_terms(price_model: PriceModel, terms: PriceAsSet | None) -> PriceModel:
     """Return a price as it was set. Rows charged by the count of events differ in their base, which is a step's."""
     if terms is None:
         return price_model

@@ -13,7 +13,7 @@ import aiohttp
 
 from tools.verify.price_model import PriceModel
 from tools.verify.row_values import COLUMNS, FLAGS, LISTS, MONEY, TIMES, WHOLES, Row, loads
-from tools.verify.sources import KEYED, OUTCOMES, CannotRun, OldKey, Selection, Span, Terms
+from tools.verify.sources import KEYED, OUTCOMES, CannotRun, OldKey, PriceAsSet, Selection, Span
 from tools.verify.tier_model import tiers_shown
 
 PAGE = 20_000
@@ -106,14 +106,14 @@ class ClickHouseLedger:
         ]
         return sorted(price_models, key=lambda price_model: (price_model.offset, price_model.id))
 
-    async def terms(self) -> dict[int, Terms]:
+    async def terms(self) -> dict[int, PriceAsSet]:
         start = "parseDateTime64BestEffortOrZero(JSONExtractString(detail, 'effective_at'), 3, 'UTC')"
         columns = f"toString(JSONExtractUInt(detail, 'id')), toString(toUnixTimestamp64Milli({start}))"
         columns += ", JSONExtractRaw(detail, 'tiers')"
         where = "customer_id = '_config' AND config_type = 'pricing.updated'"
         where += " AND (JSONHas(detail, 'effective_at') OR JSONHas(detail, 'tiers'))"
         found = await self._all(f"SELECT DISTINCT {columns} FROM rev.entries WHERE {where}")
-        return {int(id): Terms(int(start), tiers_shown(loads(tiers or "null"))) for id, start, tiers in found}
+        return {int(id): PriceAsSet(int(start), tiers_shown(loads(tiers or "null"))) for id, start, tiers in found}
 
     async def limited(self, partition: int, first: int, types: Sequence[str]) -> list[str]:
         where = f"raw_partition = {partition} AND raw_offset < {first} AND config_type IN {tuple(types)}"

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from tools.verify.price_model import PriceModel, price_of
 from tools.verify.row_values import EMPTY, Row, loads
-from tools.verify.sources import KEYED, OUTCOMES, OldKey, RawRecord, Selection, Span, Terms
+from tools.verify.sources import KEYED, OUTCOMES, OldKey, PriceAsSet, RawRecord, Selection, Span
 from tools.verify.tier_model import tiers_shown
 
 
@@ -64,13 +64,13 @@ class MemoryLedger:
         }
         return sorted(found, key=lambda price_model: (price_model.offset, price_model.id))
 
-    async def terms(self) -> dict[int, Terms]:
+    async def terms(self) -> dict[int, PriceAsSet]:
         found = {}
         for row in self.all:
             if row["config_type"] == "pricing.updated":
                 shown = loads(row["detail"])
                 start = _ms(shown["effective_at"]) if "effective_at" in shown else 0
-                found[shown["id"]] = Terms(start, tiers_shown(shown.get("tiers")))
+                found[shown["id"]] = PriceAsSet(start, tiers_shown(shown.get("tiers")))
         return found
 
     async def limited(self, partition: int, first: int, types: Sequence[str]) -> list[str]:

@@ -69,7 +69,7 @@ class RawLog(Protocol):
         ...
 
 
-class Terms(NamedTuple):
+class PriceAsSet(NamedTuple):
     """What rows do not tell of their price: its start (ms; 0: at once) and its steps."""
 
     start: int
@@ -104,7 +104,7 @@ class LedgerRows(Protocol):
         """Return the prices that rows from a raw offset on were priced with and that were set before it."""
         ...
 
-    async def terms(self) -> dict[int, Terms]:
+    async def terms(self) -> dict[int, PriceAsSet]:
         """Return the starts and steps of all prices that ever had any, by id."""
         ...
 

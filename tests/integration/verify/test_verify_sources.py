@@ -45,6 +45,12 @@ def row(offset: int, index: int = 0, **more: Any) -> Row:
     return {**EMPTY, **own, **more}
 
 
+DETAILS = (
+    '{"id":1,"base_rate_cents":0.5}',
+    '{"id":2,"effective_at":"2026-12-01T00:00:00.250Z"}',
+    '{"id":3,"tiers":{"input":[{"up_to":1000,"rate":0.000000000001,"per":1},{"up_to":null,"rate":250,"per":1000000}],'
+    '"event":[{"up_to":null,"rate":0.5,"per":1}]},"effective_at":"2027-01-01T00:00:00.000Z"}',
+)
 ROWS = [
     row(1),
     row(2, customer_id="other", price_is_default=True, price_offset=0),
@@ -56,6 +62,10 @@ ROWS = [
     row(6002, outcome="pending"),
     row(6003, kind="void", original=6001 << 16, total_cents=-LARGEST),
     row(6004, kind="void", original=2 << 16),
+    *(
+        row(7000 + n, kind="config", config_type="pricing.updated", customer_id="_config", price_id=0, detail=detail)
+        for n, detail in enumerate(DETAILS)
+    ),
     row(2**37 - 1, kind="rejected", price_id=0, price_offset=0),
 ]
 WHOLE = Span(0, 2**37)
@@ -140,6 +150,13 @@ async def test_what_is_older_than_the_log_comes_back(ledgers: tuple[ClickHouseLe
         for since in (0, T0 + 2):
             asked = (PARTITION, first, since)
             assert sorted(await everything(real.old_keys(*asked))) == sorted(await everything(fake.old_keys(*asked)))
+    terms = await real.terms()
+    assert terms == await fake.terms()
+    assert terms.keys() == {2, 3} and terms[2].start == 1_796_083_200_250
+    assert terms[3].tiers[1] == (
+        "input",
+        ((Decimal(1000), Decimal("0.000000000001"), 1), (None, Decimal(250), 1_000_000)),
+    )
     assert await real.reached(PARTITION) == await fake.reached(PARTITION) == 2**37 - 1
     assert await real.reached(PARTITION + 1) == await fake.reached(PARTITION + 1) == -1
     assert len(await real.beyond(PARTITION)) == len(await fake.beyond(PARTITION)) == len(ROWS)
