@@ -30,4 +30,7 @@ def apply(command: InstallPrice, record: InputRecord, shard: StateView) -> Decis
             )
         )
     changes = ((state.PRICE_NUMBER, b"%d" % command.number), (state.price_key(slot), value))
-    return Decision(changes=(*changes, (state.PRICE_SCOPED, b"1")) if slot.scoped else changes)
+    if not slot.scoped:
+        return Decision(changes=changes)
+    marks = state.with_mark(shard.get(state.PRICE_SCOPED), state.SCOPED)
+    return Decision(changes=(*changes, (state.PRICE_SCOPED, marks)))
