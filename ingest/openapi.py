@@ -25,6 +25,7 @@ _PARAMETER = re.compile(r"{(\w+)}")
 _REFUSALS = {
     "400": "The request is invalid; error names the field.",
     "401": "The credentials are missing or invalid.",
+    "402": "A budget or prepaid credit does not allow it; nothing was charged.",
     "403": "The credentials belong to another customer.",
     "404": "Not found.",
     "409": "The request conflicts with what is recorded.",

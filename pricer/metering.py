@@ -13,7 +13,7 @@ from pricer import idempotency, prices, spend_transaction
 from pricer.budgets import BUDGET_EXCEEDED, SpendRefusal
 from pricer.credits import INSUFFICIENT
 from pricer.month_counts import MonthCounts
-from pricer.spend_transaction import NOTHING, Spent
+from pricer.spend_transaction import NOTHING, SpendingTransaction, Spent
 from schemas import entries, ids, state
 from schemas.commands import Meter, MeterEvent, PriceRef
 from schemas.entries import Entry, EntryRecord
@@ -93,10 +93,13 @@ class MeterTransaction:
         self.refusals: dict[int, EventRefusal | SpendRefusal] = {}
         self.exceeded: dict[int, tuple[int, ...]] = {}
         self.credits: dict[int, str] = {}
-        self._spending = spend_transaction.of_customer(
-            shard, command.customer_id, command.test, record.at, command.on_empty
-        )
-        self._scoped = shard.get(state.PRICE_SCOPED) is not None
+        marks = shard.get(state.PRICE_SCOPED)
+        self._scoped = marks is not None and state.SCOPED in marks
+        self._spending: SpendingTransaction | None = None
+        if (marks is not None and state.LIMITED in marks) or command.on_empty != "charge":
+            self._spending = spend_transaction.of_customer(
+                shard, command.customer_id, command.test, record.at, command.on_empty
+            )
         self._matches: dict[str | tuple[str, str | None, str | None], PriceMatch | SteppedMatch | EventRefusal] = {}
         self._indexes: dict[int | tuple[int, str], int] = {}
         self._counts: MonthCounts | None = None

@@ -32,7 +32,10 @@ def _apply(command: InstallPrice, record: InputRecord, shard: StateView) -> Deci
     slot = PriceSlot(command.customer_id, command.action_type, command.model, command.provider)
     key = state.price_key(slot)
     changes = ((state.PRICE_NUMBER, b"%d" % command.number), (key, _installed(command, record, shard.get(key))))
-    return Decision(changes=(*changes, (state.PRICE_SCOPED, b"1")) if slot.scoped else changes)
+    if not slot.scoped:
+        return Decision(changes=changes)
+    marks = state.with_mark(shard.get(state.PRICE_SCOPED), state.SCOPED)
+    return Decision(changes=(*changes, (state.PRICE_SCOPED, marks)))
 
 
 def _installed(command: InstallPrice, record: InputRecord, before: bytes | None) -> bytes | None:

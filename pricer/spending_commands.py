@@ -15,7 +15,7 @@ from pricer import budgets, idempotency
 from pricer.budgets import Change, RunningBudget
 from pricer.credits import CreditTransaction
 from pricer.metering import CONFLICT, INVALID
-from schemas import entries, ids, objects, spending
+from schemas import entries, ids, objects, spending, state
 from schemas.commands import (
     CreateBudget,
     DeleteBudget,
@@ -117,6 +117,7 @@ def _create(command: CreateBudget, record: InputRecord, shard: StateView) -> _Ma
     changes: list[Change] = [
         (slot.key(), spending.encode([*there, budget])),
         (spending.index_key(customer_id, test), spending.encode(replace(index, budgets=counts))),
+        _marked(shard),
     ]
     return _Made(CREATED, _shown(RunningBudget(slot, budget, record.at), record.at), changes, test)
 
@@ -142,7 +143,7 @@ def _grant(command: GrantCredit, record: InputRecord, shard: StateView) -> _Made
         expires_at=command.expires_at,
     )
     credit.add(grant)
-    changes = list(credit.changes())
+    changes = [*credit.changes(), _marked(shard)]
     index = _index(shard, customer_id, test)
     if not index.granted:
         changes.append((spending.index_key(customer_id, test), spending.encode(replace(index, granted=True))))
@@ -238,6 +239,11 @@ def _check_amount(name: str, text: str) -> None:
         raise SpendingRefused(400, INVALID, f"{name}: {error}") from None
     if not 0 <= pico <= MAX_EVENT or format_cents(pico) != text:
         raise SpendingRefused(400, INVALID, f"{name} must be canonical text of 0 to {format_cents(MAX_EVENT)}")
+
+
+def _marked(shard: StateView) -> Change:
+    """Return the change after which events look for budgets and credit in this shard."""
+    return state.PRICE_SCOPED, state.with_mark(shard.get(state.PRICE_SCOPED), state.LIMITED)
 
 
 def _index(shard: StateView, customer_id: str, test: bool) -> SpendingIndex:

@@ -3,6 +3,7 @@
 Money in the state is decimal text in cents, times are milliseconds UTC. Test and live each have their own.
 """
 
+from functools import lru_cache
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -169,6 +170,7 @@ class BudgetSlot(NamedTuple):
         return budget_prefix(self.customer_id, self.test) + self.scope.encode() + SEPARATOR + self.value.encode()
 
 
+@lru_cache(maxsize=16384)
 def index_key(customer_id: str, test: bool) -> bytes:
     """Return the key of a customer's SpendingIndex."""
     return b"spending/" + namespace(customer_id, test)

@@ -19,7 +19,10 @@ SEPARATOR = b"\x1f"
 PRICE_NUMBER = b"price-number"
 """Key of the number of the last InstallPrice that the shard applied, as decimal text."""
 PRICE_SCOPED = b"price-scoped"
-"""Key that is set once a price for one model or provider was installed; before that, no event looks for one."""
+"""Key of what the shard has ever had, one letter each; before that, no event looks for it. The name is older than all
+letters but the first."""
+SCOPED, LIMITED = b"1", b"s"
+"""A price for one model or provider; a customer with a budget or prepaid credit."""
 OUTCOME_PREFIX = b"outcome/"
 TASK_PREFIX = b"task/"
 VOID_PREFIX = b"void/"
@@ -131,6 +134,11 @@ def price_key(slot: PriceSlot) -> bytes:
 def count_key(customer_id: str, test: bool, slot: PriceSlot) -> bytes:
     """Return the key of the month's count of one customer and mode for the prices of a slot."""
     return COUNT_PREFIX + namespace(customer_id, test) + price_key(slot)
+
+
+def with_mark(stored: bytes | None, mark: bytes) -> bytes:
+    """Return the value of PRICE_SCOPED with one more letter."""
+    return mark if stored is None else stored if mark in stored else stored + mark
 
 
 def outcome_key(outcome_id: str) -> bytes:
