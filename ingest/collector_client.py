@@ -9,7 +9,7 @@ import structlog
 
 from ingest.problems import Decided, InvoicesAway
 
-TIMEOUT = aiohttp.ClientTimeout(total=600, connect=2)
+QUICK, LONG = aiohttp.ClientTimeout(total=10, connect=2), aiohttp.ClientTimeout(total=600, connect=2)
 """Seconds; closing a month of many customers takes a while."""
 log = structlog.get_logger("ingest.invoices")
 
@@ -25,7 +25,14 @@ _decode = msgspec.json.Decoder(_Refusal).decode
 class Collector(Protocol):
     """A collector."""
 
-    async def call(self, method: str, path: str, query: Mapping[str, str] = {}, body: bytes | None = None) -> bytes:
+    async def call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] = {},
+        body: bytes | None = None,
+        timeout: aiohttp.ClientTimeout = QUICK,
+    ) -> bytes:
         """Return the JSON of a success. Raises Decided for a refusal, InvoicesAway if no collector answers."""
         ...
 
@@ -42,12 +49,19 @@ class CollectorClient:
         self._headers = {"Authorization": f"Bearer {admin_token}"}
         self._session: aiohttp.ClientSession | None = None
 
-    async def call(self, method: str, path: str, query: Mapping[str, str] = {}, body: bytes | None = None) -> bytes:
+    async def call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] = {},
+        body: bytes | None = None,
+        timeout: aiohttp.ClientTimeout = QUICK,
+    ) -> bytes:
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=TIMEOUT, cookie_jar=aiohttp.DummyCookieJar())
-        asked: dict[str, Any] = {"params": query, "data": body, "headers": self._headers, "allow_redirects": False}
+            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        asked: dict[str, Any] = {"params": query, "data": body, "headers": self._headers, "timeout": timeout}
         try:
-            async with self._session.request(method, self._url + path, **asked) as response:
+            async with self._session.request(method, self._url + path, allow_redirects=False, **asked) as response:
                 text = await response.read()
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

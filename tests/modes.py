@@ -119,6 +119,7 @@ async def settled(rev: Rev, mode: str, customer: str, key: str, names_customer: 
         "outcome_id": (*(one.json["outcome_id"] for one in (pending, both, unique)), f"task-{mode}"),
         "id": (str(hook.json["id"]),),
         "import_id": (f"imp-{mode}",),
+        "number": (),  # no month is closed while it runs, so there are no invoices
     }
     return world._replace(ids=ids)
 

@@ -13,7 +13,7 @@ from schemas.settings import SettingError, http_url
 
 TIMEOUT = 600
 """Seconds; a month of many customers takes a while."""
-REFUSED, AWAY = 1, 3
+FAILED = 1
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run it; return 0, REFUSED, or AWAY when nobody answers. Raises SettingError."""
+    """Run it; return 0, or FAILED if the gateway refuses or does not answer. Raises SettingError."""
     url = http_url("--url", arguments.url or os.environ.get("REV_URL") or "http://127.0.0.1:8080")
     token = arguments.token or os.environ.get("REV_ADMIN_TOKEN")
     if not token:
@@ -42,10 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
             print_result(json.loads(response.read(), parse_float=Decimal))
     except urllib.error.HTTPError as error:
         print(f"rev invoices: {_why(error)}", file=sys.stderr)
-        return REFUSED
+        return FAILED
     except OSError as error:
         print(f"rev invoices: no gateway answers at {url}: {error}", file=sys.stderr)
-        return AWAY
+        return FAILED
     return 0
 
 

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from ingest.admin.configure import admin, admin_body
 from ingest.auth import check_customer_id, customer_of, key_of, mode_of
 from ingest.bodies import PaymentBody, RunBody
-from ingest.collector_client import Collector
+from ingest.collector_client import LONG, Collector
 from ingest.context import Context
 from ingest.middleware import http_response
 from ingest.problems import Invalid, InvoicesAway, NotFound, PayloadTooLarge
@@ -129,7 +129,7 @@ async def run_month(context: Context, request: web.Request) -> web.Response:
         raise Invalid("month is required, such as 2026-11")
     _month(body.month)
     asked = encode(RunRequest(body.month, bool(body.dry_run)))
-    return http_response(await _collector(context).call(hdrs.METH_POST, "/invoices/run", body=asked))
+    return http_response(await _collector(context).call(hdrs.METH_POST, "/invoices/run", body=asked, timeout=LONG))
 
 
 async def pay(context: Context, request: web.Request) -> web.Response:

@@ -5,6 +5,7 @@ import re
 from ingest.problems import Invalid
 from ingest.reads import params
 from ingest.reads.params import Given
+from schemas.limits import TIMESTAMP_AHEAD
 from schemas.months import MonthError, month_of, month_range
 from warehouse.time_range import TimeRange
 
@@ -33,10 +34,10 @@ def as_of(given: Given, time: TimeRange, now: int) -> int:
     latest = now - SETTLING
     found = params.time(given, "as_of")
     if found is None:
-        return max(latest, time.start)
+        return latest
     if found > latest:
         raise Invalid(f"as_of must be at least {SETTLING // 1000} s in the past")
-    if found < time.start:
+    if found < time.start - TIMESTAMP_AHEAD:  # an event may be ahead of its accepted time by that much
         raise Invalid("as_of must not be before the month")
     return found
 

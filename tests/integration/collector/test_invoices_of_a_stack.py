@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from schemas.limits import HOUR
 from schemas.months import month_of, month_range
 from schemas.objects import iso
+from tests.integration.collector.closed_months import closed_month
 from tests.integration.reads.test_reads_of_a_stack import Api
 
 pytestmark = pytest.mark.integration
@@ -26,12 +26,6 @@ ALL = "/api/admin/invoices"
 async def api(stack: dict[str, Any]) -> AsyncIterator[Api]:
     async with aiohttp.ClientSession() as session:
         yield Api(session, stack)
-
-
-def closed_month() -> str:
-    """The last month whose grace period is over."""
-    now = time.time_ns() // 1_000_000 - 2 * HOUR
-    return month_of(month_range(month_of(now)).start - 1)
 
 
 async def test_a_month_is_invoiced_once(api: Api, stack: dict[str, Any], eventually: Eventually) -> None:

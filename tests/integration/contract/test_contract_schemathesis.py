@@ -6,8 +6,8 @@ checks are in. What is given way to, and why:
 - Valid data must be accepted, except where a rule cannot be said in JSON Schema
   (`beyond_the_schema`): a cursor is opaque, times are measured against the clock and each
   other, totals against their parts, rates by their decimals, a customer named twice is one,
-  a task's name is no outcome's id, a verdict has one of two forms, a URL must be public, an
-  event id is written without a point.
+  a task's name is no outcome's id, a payment is at most what is due, a verdict has one of two
+  forms, a URL must be public, an event id is written without a point.
 - What only fits by chance is made to fit in valid requests (`made_to_fit`): the outcome, event
   and endpoint that a path names, a time that fits, a URL that may be sent to, the key's
   own customer.
@@ -38,7 +38,9 @@ from ingest.dialects.catalog import PREFIXES
 from ingest.openapi import document
 from ingest.routing import Auth
 from schemas.limits import HOUR
+from schemas.months import month_range
 from schemas.objects import iso
+from tests.integration.collector.closed_months import closed_month
 
 pytestmark = pytest.mark.integration
 
@@ -48,6 +50,7 @@ SPLIT = {"tokens", "tokens_input", "tokens_output", "tokens_in", "tokens_out"}
 TIMED = {"expires_at", "on_expiry", "timestamp"}
 RATES = {"base_rate_cents", "token_rate_cents", "outcome_bonus_cents", "price_on_success", "price_on_failure"}
 CUSTOMER = "contract"
+MONTH = closed_month()
 LATER, HOOK = "2090-01-01T00:00:00Z", "https://example.com/hook"
 
 
@@ -81,6 +84,7 @@ def places(running: RunningStack, secrets: dict[Auth, str]) -> dict[str, str]:
     charged = _made(running, "/v1/outcomes", {**task, "task_id": "charged"}, key)["outcome_id"]
     assert running.call("POST", f"/v1/outcomes/{charged}/resolve", {"success": True}, key)[0] == 200
     event = _made(running, "/v1/meter", {"agent_id": "a", "action": "chat"}, key)["event_id"]
+    invoices = _invoices(running, key)
     hooks = [_made(running, "/v1/webhooks", {"url": HOOK, "events": ["meter.created"]}, key)["id"] for _ in range(3)]
     wait_until(lambda: running.call("GET", f"/v1/events/{event}", None, key)[0] == 200, "the ledger has the event")
     return {
@@ -94,7 +98,25 @@ def places(running: RunningStack, secrets: dict[Auth, str]) -> dict[str, str]:
         **dict.fromkeys((f"/api/admin/webhooks/{{id}}{end}" for end in ("", "/replay")), str(hooks[0])),
         "GET /api/admin/api-keys/{id}": str(running.call("GET", "/v1/key", None, key)[1]["id"]),
         "/api/admin/customers/{customer_id}": CUSTOMER,
+        **dict.fromkeys(("/v1/invoices/{number}", "/api/admin/invoices/{number}"), invoices[0]),
+        **{
+            f"/api/admin/invoices/{{number}}/{end}": number
+            for end, number in zip(("payments", "void", "uncollectible"), invoices, strict=True)
+        },
     }
+
+
+def _invoices(running: RunningStack, key: str) -> list[str]:
+    """The numbers of three invoices, the first of the customer's own."""
+    late = {"agent_id": "a", "action": "chat", "timestamp": iso(month_range(MONTH).end - 1000)}
+    for secret in (key, *(running.make_key(f"{CUSTOMER} {number}") for number in (2, 3))):
+        _made(running, "/v1/meter/batch", {"events": [late] * 100}, secret)
+
+    def made(dry_run: bool) -> Any:
+        return running.call("POST", "/api/admin/invoices/run", {"month": MONTH, "dry_run": dry_run})[1]
+
+    wait_until(lambda: made(dry_run=True).get("total_cents") == 300, "the ledger has the events of the month")
+    return sorted(one["number"] for one in made(dry_run=False)["largest"])
 
 
 def _made(running: RunningStack, path: str, body: Any, key: str) -> Any:
@@ -147,6 +169,8 @@ def made_to_fit(case: schemathesis.Case, places: dict[str, str]) -> None:
         for name, fitting in (("expires_at", LATER), ("url", HOOK), ("customer_id", CUSTOMER)):
             if isinstance(case.body.get(name), str):
                 case.body = {**case.body, name: fitting}
+        if isinstance(case.body.get("month"), str):
+            case.body = {**case.body, "month": MONTH}
         if isinstance(case.body.get("since"), str):
             case.body = {"since": iso(time.time_ns() // 1_000_000 - HOUR)}
     if "customer_id" in (case.query or {}):
@@ -172,6 +196,8 @@ def beyond_the_schema(case: schemathesis.Case) -> bool:
         return True
     events = _list(body, "events") or [body]
     path = case.operation.path
+    if path.endswith("/payments"):
+        return True  # at most what is due, and a reference is of one payment
     if (
         path == "/v1/explain"
         or path.startswith(("/v1/webhooks", "/api/admin/webhooks"))

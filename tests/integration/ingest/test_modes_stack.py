@@ -27,7 +27,7 @@ class Answer(NamedTuple):
 class Running:
     """The session's stack as the table asks it; routes are those of its /openapi.json."""
 
-    unsteady = ("/deliveries",)
+    unsteady = ("/deliveries", "/v1/statement")
 
     def __init__(self, stack: dict[str, Any], session: aiohttp.ClientSession, eventually: Any) -> None:
         self._stack, self._session, self._eventually = stack, session, eventually

@@ -102,6 +102,8 @@ MISTAKES: list[tuple[list[str], dict[str, str], str]] = [
         {"REV_CLICKHOUSE_URL": "clickhouse"},
         "REV_CLICKHOUSE_URL must be of the form http://HOST:PORT, not 'clickhouse'",
     ),
+    (["invoices", "run", "--month", "2026-11"], {}, "--token is required: the admin token (or REV_ADMIN_TOKEN)"),
+    (["invoices", "run", "--month", "2026-11", "--token", "t"], {}, "no gateway answers at http://127.0.0.1:1"),
     (["import", "absent.csv"], {}, "absent.csv cannot be read: No such file or directory"),
     (["import", "empty.csv"], {}, "empty.csv: it has no header line"),
     (["import", "usage.csv", "--url", "somewhere"], {}, "--url must be of the form http://HOST:PORT, not 'somewhere'"),
