@@ -18,7 +18,7 @@ from schemas.limits import MAX_BODY
 
 OURS = r"(?!(?:v1|api)(?:/|$)|(?:livez|readyz|metrics|openapi\.json)$)"
 """What the gateway answers itself; of /api it passes on only THEIRS."""
-THEIRS = r"api/(?:dashboard/|signup$|admin/pricing/replay$)"
+THEIRS = r"api/(?:dashboard/|demo/|signup$|admin/pricing/replay$)"
 PATH = rf"/{{path:(?:{THEIRS}|{OURS}).*}}"
 HOP_BY_HOP = frozenset(
     {

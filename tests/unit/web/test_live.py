@@ -11,8 +11,9 @@ import pytest
 from tests.unit.web.conftest import NOW, FakeDashboard, Server, Turnstile, event
 from warehouse.dashboard_rows import LatelyRow
 from warehouse.rows import EventRow
-from web import live_feed
-from web.live_feed import AWAY, BEAT, MOST_LISTENERS, QUEUED, QUIET, Listener, LiveFeed, frame
+from web import broadcast
+from web.broadcast import BEAT, MOST_LISTENERS, QUEUED, Listener, frame
+from web.live_feed import AWAY, QUIET, LiveFeed
 from web.web_refusals import Refusal
 
 
@@ -167,7 +168,7 @@ async def test_a_quiet_stream_shows_that_it_lives(stage: Stage) -> None:
 
 async def test_there_is_a_most(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MOST_LISTENERS >= 500
-    monkeypatch.setattr(live_feed, "MOST_LISTENERS", 1)
+    monkeypatch.setattr(broadcast, "MOST_LISTENERS", 1)
     stage.ear()
     with pytest.raises(Refusal, match="Too many people"):
         stage.ear()
