@@ -248,11 +248,11 @@ class Turnstile:
     """Lets the live feed poll once for each turn that a test gives."""
 
     def __init__(self) -> None:
-        self.polled = 0
+        self.reached = asyncio.Event()
         self._turns = asyncio.Semaphore(0)
 
     async def wait(self) -> None:
-        self.polled += 1
+        self.reached.set()
         await self._turns.acquire()
 
     def turn(self) -> None:

@@ -45,7 +45,6 @@ class Stage:
         self.reads = Watched()
         self.polls = Turnstile()
         self.feed = LiveFeed(self.reads, draw, lambda: self.now, self.polls.wait)
-        self.seen = 0
         self.heard: dict[Listener, bytearray] = {}
         self.dropped: list[int] = []
         self.tasks: list[asyncio.Task[None]] = []
@@ -63,13 +62,15 @@ class Stage:
 
     async def settled(self) -> None:
         """Return when the poll is over and everybody has heard of it."""
-        while self.polls.polled == self.seen and self.feed.is_polling:
-            await asyncio.sleep(0)
-        self.seen = self.polls.polled
+        assert self.feed._polling is not None
+        reached = asyncio.create_task(self.polls.reached.wait())
+        await asyncio.wait([reached, self.feed._polling], return_when=asyncio.FIRST_COMPLETED)
+        reached.cancel()
         for _ in range(3):
             await asyncio.sleep(0)
 
     async def poll(self) -> None:
+        self.polls.reached.clear()
         self.polls.turn()
         await self.settled()
 
