@@ -7,7 +7,6 @@ from typing import Any
 
 import aiohttp
 
-
 STREAM = "text/event-stream"
 
 
