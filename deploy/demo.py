@@ -161,7 +161,8 @@ def stack(data: Path) -> Iterator[dict[str, Any]]:
         return
     wanted = {name: port if ports.is_free(port) else 0 for name, port in DEFAULT_PORTS.items()}
     chosen = [word for name, port in wanted.items() for word in (f"--{name}", str(port))]
-    process = children.spawn(plan.rev("up", "--data", str(data), *chosen), stdout=sys.stdout.buffer)
+    command, env = plan.rev("up", "--data", str(data), *chosen), {"REV_DEMO": "1", **os.environ}
+    process = children.spawn(command, env=env, stdout=sys.stdout.buffer)
     try:
         yield _ready(data, process)
     finally:

@@ -19,7 +19,7 @@ from schemas.limits import MAX_BODY
 
 OURS = rf"(?!(?:v1|api|{'|'.join(PREFIXES)})(?:/|$)|(?:livez|readyz|metrics|openapi\.json)$)"
 """What the gateway answers itself, dialects included; of /api it passes on only THEIRS."""
-THEIRS = r"api/(?:dashboard/|signup$|admin/pricing/replay$)"
+THEIRS = r"api/(?:dashboard/|demo/|signup$|admin/pricing/replay$)"
 PATH = rf"/{{path:(?:{THEIRS}|{OURS}).*}}"
 HOP_BY_HOP = frozenset(
     {

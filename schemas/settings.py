@@ -140,6 +140,8 @@ class Settings(NamedTuple):
     """REV_WEB_URL: where the gateway finds `rev web`; empty: the gateway has no pages."""
     gateway_url: str
     """REV_GATEWAY_URL: where `rev web` finds the API."""
+    demo: bool
+    """REV_DEMO: whether the landing page shows a demo agent that calls this server."""
     service_urls: tuple[tuple[str, str], ...]
     """REV_SERVICE_URLS: services and where their /readyz and /metrics are, for the system page of `rev web`."""
     ordinal: int
@@ -195,6 +197,7 @@ def read(env: Mapping[str, str]) -> Settings:
         web_port=whole("REV_WEB_PORT", of("REV_WEB_PORT", "8081"), 0, 65535),
         web_url=http_url("REV_WEB_URL", env["REV_WEB_URL"]) if env.get("REV_WEB_URL") else "",
         gateway_url=http_url("REV_GATEWAY_URL", of("REV_GATEWAY_URL", "http://127.0.0.1:8080")),
+        demo=flag("REV_DEMO", of("REV_DEMO", "0")),
         service_urls=service_urls("REV_SERVICE_URLS", of("REV_SERVICE_URLS", "")),
         ordinal=whole("REV_ORDINAL", of("REV_ORDINAL", "0"), 0, 9999),
         admin_token=of("REV_ADMIN_TOKEN", ""),

@@ -4,6 +4,7 @@ The middleware admits only the audience of a route, checks the token of what cha
 or JSON, and sets the security headers. A handler cannot forget any of it.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,7 +18,7 @@ from aiohttp.typedefs import Handler
 
 from warehouse.errors import ReadsUnavailable
 from web import metrics
-from web.data import dashboard_api, replay_api
+from web.data import dashboard_api, demo_api, replay_api
 from web.pages import (
     audit_page,
     customers_page,
@@ -101,6 +102,7 @@ def table() -> list[WebRoute]:
         *portal_login_page.routes(),
         *portal_pages.routes(),
         *dashboard_api.routes(),
+        *demo_api.routes(),
         *replay_api.routes(),
         *static_routes.routes(),
         *probe_routes.routes(),
@@ -119,7 +121,7 @@ def application(site: WebSite) -> web.Application:
 
 def _ending_streams(site: WebSite) -> Callable[[web.Application], Awaitable[None]]:
     async def end(_: web.Application) -> None:
-        await site.feed.close()
+        await asyncio.gather(site.feed.close(), site.demo.close())
 
     return end
 

@@ -27,6 +27,10 @@ class GatewayApi:
         ``path`` is already encoded. ``key``: an API key, to ask as its holder instead of as the administrator. Raises
         Refusal: the gateway's own, or 503 if it does not answer.
         """
+        return (await self.answered(method, path, body, key))[1]
+
+    async def answered(self, method: str, path: str, body: Any = None, key: str | None = None) -> tuple[int, Any]:
+        """Return the status and the answer of a call that is not refused, as ``call`` does. Raises Refusal."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=TIMEOUT, cookie_jar=aiohttp.DummyCookieJar())
         headers = {"Authorization": f"Bearer {key or self._token}"}
@@ -44,7 +48,7 @@ class GatewayApi:
             raise away("the API does not answer in JSON") from error
         if status >= 400:
             raise Refusal(status, answer.get("code", "refused"), answer.get("error", "the API refuses this"))
-        return answer
+        return status, answer
 
     async def whole_list(self, path: str, member: str, **query: str) -> list[Any]:
         """Return all pages of a list. Raises Refusal."""

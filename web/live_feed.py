@@ -1,12 +1,8 @@
-"""What was just metered, for everybody who listens: one poll of the ledger for all, each frame made once.
-
-A listener has a short queue. One that does not read as fast as things happen is dropped, and its browser connects
-again; so memory is bounded, and nobody waits for it.
-"""
+"""What was just metered, for everybody who listens: one poll of the ledger for all of them."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 
@@ -16,7 +12,7 @@ from warehouse.dashboard_rows import LatelyRow
 from warehouse.errors import ReadsUnavailable
 from warehouse.rows import EventRow
 from web import metrics, readings
-from web.web_refusals import Refusal
+from web.broadcast import BEAT, Broadcast, Listener, frame
 
 MINUTE = HOUR // 60
 OVERLAP = 10_000
@@ -25,51 +21,13 @@ SHOWN = 10
 """Events of one poll, and of what a new listener gets first."""
 REMEMBERED = 1000
 """Ids of events that were sent, so that the overlap sends none twice."""
-QUEUED = 16
-"""Frames that wait for a listener at most."""
-MOST_LISTENERS = 1000
 QUIET = 10
-"""Polls without news after which a comment shows that the stream lives, and finds out who has left."""
-BEAT = b": \n\n"
+"""Polls without news after which everybody gets a comment."""
 Drawing = Callable[[Sequence[EventRow], Mapping[str, str], LatelyRow], bytes]
 _log = structlog.get_logger("web")
 
 
-def frame(event: str, text: str) -> bytes:
-    """Return a server-sent event."""
-    lines = "".join(f"data: {line}\n" for line in text.splitlines())
-    return f"event: {event}\n{lines}\n".encode()
-
-
 AWAY = frame("away", "The ledger cannot be read at the moment.")
-
-
-class Listener:
-    """One stream. ``drop`` breaks its connection off."""
-
-    def __init__(self, drop: Callable[[], None]) -> None:
-        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._drop = drop
-
-    def offer(self, frame: bytes) -> bool:
-        """Queue a frame and return True; or drop the listener if it has not taken those before."""
-        if self._queue.qsize() >= QUEUED:
-            self.end()
-            self._drop()
-            return False
-        self._queue.put_nowait(frame)
-        return True
-
-    def end(self) -> None:
-        """End the stream; what waits for it is forgotten."""
-        while not self._queue.empty():
-            self._queue.get_nowait()
-        self._queue.put_nowait(None)
-
-    async def frames(self) -> AsyncIterator[bytes]:
-        """Yield frames until the stream ends."""
-        while (frame := await self._queue.get()) is not None:
-            yield frame
 
 
 class LiveFeed:
@@ -85,7 +43,7 @@ class LiveFeed:
         self._draw = draw
         self._clock = clock
         self._pause = pause
-        self._listeners: set[Listener] = set()
+        self._everybody = Broadcast()
         self._polling: asyncio.Task[None] | None = None
         self._begin()
 
@@ -101,7 +59,7 @@ class LiveFeed:
     @property
     def listeners(self) -> int:
         """How many listen now."""
-        return len(self._listeners)
+        return len(self._everybody)
 
     @property
     def is_polling(self) -> bool:
@@ -110,33 +68,27 @@ class LiveFeed:
 
     def listen(self, drop: Callable[[], None]) -> Listener:
         """Return a new listener, who must ``leave``. Raises Refusal if there are too many."""
-        if len(self._listeners) >= MOST_LISTENERS:
-            raise Refusal(503, "too_many", "Too many people look at live pages. The page works without.")
-        listener = Listener(drop)
-        self._listeners.add(listener)
-        metrics.LIVE_LISTENERS.set(len(self._listeners))
+        listener = self._everybody.listen(drop)
         if not self.is_polling:
             self._begin()
             self._polling = asyncio.create_task(self._poll())
-        else:
+        elif self._is_away or self._latest:
             listener.offer(AWAY if self._is_away else self._latest)
         return listener
 
     def leave(self, listener: Listener) -> None:
         """Forget a listener."""
-        self._listeners.discard(listener)
-        metrics.LIVE_LISTENERS.set(len(self._listeners))
+        self._everybody.leave(listener)
 
     async def close(self) -> None:
         """End every stream and the polling."""
-        for listener in self._listeners:
-            listener.end()
+        self._everybody.end()
         if self._polling is not None:
             self._polling.cancel()
             await asyncio.gather(self._polling, return_exceptions=True)
 
     async def _poll(self) -> None:
-        while self._listeners:
+        while self._everybody:
             try:
                 news = await self._news()
             except ReadsUnavailable:
@@ -169,9 +121,5 @@ class LiveFeed:
         self._quiet = 0 if news else self._quiet + 1
         if self._quiet >= QUIET:
             news, self._quiet = BEAT, 0
-        if not news:
-            return
-        for listener in list(self._listeners):
-            if not listener.offer(news):
-                metrics.LIVE_DROPPED.inc()
-                self.leave(listener)
+        if news:
+            self._everybody.send(news)

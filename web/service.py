@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from random import Random
 
 import structlog
 import uvloop
@@ -27,6 +28,7 @@ from warehouse.webhook_health import open_webhook_health
 from web.application import application
 from web.attempt_limits import LOGINS, SIGNUPS, AttemptLimits
 from web.default_prices import DefaultPrices
+from web.demo_agent import DemoAgent
 from web.documents import Documents
 from web.gateway_api import GatewayApi
 from web.live_feed import LiveFeed
@@ -39,6 +41,8 @@ from web.templating import Templates
 
 POLL = 1.0
 """Seconds between two looks at what was just metered, while somebody looks at it."""
+CALLS = 1.5
+"""Seconds between two calls of the demo agent, while somebody watches it."""
 CLOSING = 1.0
 """Seconds that requests in progress have after SIGTERM."""
 _log = structlog.get_logger("web")
@@ -103,6 +107,8 @@ def make_site(settings: Settings) -> WebSite:
         replay=open_replay(settings),
         webhooks=open_webhook_health(settings),
         feed=LiveFeed(reads, partial(drawn, templates), clock, partial(asyncio.sleep, POLL)),
+        demo=DemoAgent(api, Random(), clock, time.monotonic, partial(asyncio.sleep, CALLS)),
+        demo_stats={},
         probes=ServiceProbes(),
         observations={},
         signer=SessionSigner(key, clock, secrets.token_hex),

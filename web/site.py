@@ -13,6 +13,7 @@ from warehouse.replay import ReplayReads
 from warehouse.webhook_health import WebhookHealthReads
 from web.attempt_limits import AttemptLimits
 from web.default_prices import DefaultPrices
+from web.demo_agent import DemoAgent, DemoStats
 from web.documents import Documents
 from web.gateway_api import GatewayApi
 from web.live_feed import LiveFeed
@@ -35,6 +36,9 @@ class WebSite:
     replay: ReplayReads
     webhooks: WebhookHealthReads
     feed: LiveFeed
+    demo: DemoAgent
+    demo_stats: dict[str, tuple[int, DemoStats]]
+    """What the demo earned in ``24h``, and until when (ms) that is shown."""
     probes: ServiceProbes
     observations: dict[ServiceAddress, Observation]
     """What the services' counters were at the last look at the system page."""

@@ -1,6 +1,7 @@
 """One request, as a handler sees it: the site, the session, and the ways to answer."""
 
-from collections.abc import AsyncIterator, Collection
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 import structlog
 from aiohttp import hdrs, web
 
+from web.broadcast import Listener
 from web.portal_access import PortalUser
 from web.session_cookie import OwnerSession
 from web.site import WebSite
@@ -21,6 +23,11 @@ PORTAL = "/portal"
 """What the addresses of the portal's pages begin with."""
 MAX_DIGITS = 18
 """Digits of a number in a path; an id has fewer."""
+STREAM = {hdrs.CONTENT_TYPE: "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
+STREAM_LASTS = 600.0
+"""Seconds after which a stream ends, so that the browser connects again and shows that its session still holds."""
+AGAIN = b"retry: 2000\n\n"
+"""After how many ms a browser connects again."""
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger("web")
 
@@ -90,6 +97,29 @@ class Visit:
             _log.exception("a file was broken off", path=self.request.path, error=repr(error))
             if self.request.transport is not None:
                 self.request.transport.abort()
+        return response
+
+    async def stream(
+        self, listen: Callable[[Callable[[], None]], Listener], leave: Callable[[Listener], None]
+    ) -> web.StreamResponse:
+        """Send a listener's frames as server-sent events until either side ends. Raises what ``listen`` raises."""
+
+        def drop() -> None:
+            if self.request.transport is not None:
+                self.request.transport.abort()
+
+        listener = listen(drop)
+        response = web.StreamResponse(headers=STREAM)
+        try:
+            async with asyncio.timeout(STREAM_LASTS):
+                await response.prepare(self.request)
+                await response.write(AGAIN)
+                async for frame in listener.frames():
+                    await response.write(frame)
+        except (ConnectionError, TimeoutError):
+            pass  # the browser went away, or connects again
+        finally:
+            leave(listener)
         return response
 
     def see(self, path: str) -> web.Response:

@@ -3,7 +3,10 @@
 from aiohttp import hdrs, web
 
 from schemas.money import format_cents
+from warehouse.errors import ReadsUnavailable
+from web.data import demo_api
 from web.default_prices import PriceLine
+from web.demo_agent import DemoStats
 from web.pages.public_frame import public_page
 from web.routes import Audience, WebRoute
 from web.views import estimate, landing_view
@@ -32,6 +35,7 @@ async def _landing(visit: Visit) -> web.Response:
         line=line,
         flat_rate=rates.flat,
         simulator=_simulator(estimate.Workload(), rates),
+        demo=await _demo(visit),
     )
 
 
@@ -41,6 +45,14 @@ async def _pricing(visit: Visit) -> web.Response:
     known = landing_view.model_rates(landing_view.line_of(lines or []))
     simulator = _simulator(estimate.workload(query), estimate.rates(query, known))
     return public_page(visit, "pricing.html", lines=lines, simulator=simulator)
+
+
+async def _demo(visit: Visit) -> DemoStats | None:
+    """Return what the demo agent earned; None where it is off, or while the ledger cannot be read."""
+    try:
+        return await demo_api.stats(visit)
+    except (Refusal, ReadsUnavailable):
+        return None
 
 
 def _simulator(work: estimate.Workload, rates: estimate.ModelRates) -> dict[str, object]:

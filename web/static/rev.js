@@ -1,5 +1,6 @@
 // What every page runs. Pages work without it: it adds local times, tooltips, copying and sliders.
 import { showLocalTimes } from "./times.js";
+import { watchDemo } from "./demo.js";
 import { explainCharts } from "./charts.js";
 import { offerJump } from "./jump.js";
 import { offerCopies } from "./copying.js";
@@ -14,3 +15,4 @@ offerJump(document);
 runSimulators(document);
 refreshParts(document);
 followLive(document);
+watchDemo(document);

@@ -62,7 +62,9 @@ def assemble(period: str, rows: Sequence[SignupsRow], before: Sequence[SignupsRo
     return SignupsView(
         figures=[
             Figure("Sign-ups", formats.grouped(now.total), "", *formats.change(now.total, then)),
-            Figure("From a tagged link", formats.percent(tagged, now.total), note=formats.grouped(tagged)),
+            Figure(
+                "From a tagged link", formats.percent(tagged, now.total), note=formats.grouped(tagged) if tagged else ""
+            ),
             Figure("Sources", formats.grouped(sum(one.name is not None for one in now.by_source))),
             Figure("Campaigns", formats.grouped(sum(one.name is not None for one in now.by_campaign))),
         ],

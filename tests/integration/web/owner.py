@@ -7,6 +7,8 @@ from typing import Any
 
 import aiohttp
 
+STREAM = "text/event-stream"
+
 
 class Owner:
     """Calls to the one address of a stack. Numbers with a point are Decimal; redirects are not followed."""
@@ -36,12 +38,13 @@ class Owner:
         return str(made["api_key"])
 
     async def page(self, method: str, path: str, form: dict[str, str] | None = None, **headers: str) -> Any:
-        """The response of a page, its text read; without the admin token."""
+        """The response of a page, its text read unless it is a stream; without the admin token."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         async with self.session.request(
             method, self.url + path, data=form, headers=sent, allow_redirects=False
         ) as answer:
-            await answer.read()
+            if answer.content_type != STREAM:
+                await answer.read()
             return answer
 
     async def sign_in(self) -> str:

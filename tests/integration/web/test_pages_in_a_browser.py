@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -147,6 +148,17 @@ async def test_every_page_is_whole_at_this_width(
     owner: Owner, open_tab: Callable[..., Any], eventually: Any, width: int, scheme: str
 ) -> None:
     """No error, no other host, nothing wider than the window, nothing that moves after it was drawn."""
+    key, ids = await made_things(owner, eventually, f"{width}-{scheme}")
+    tab = await open_tab(width, scheme)
+    await sign_in(tab, owner)
+    await look_at(tab, PAGES, ids)
+    await sign_in_to_portal(tab, owner, key)
+    await look_at(tab, PORTAL_PAGES, ids)
+    tab.check()
+
+
+async def made_things(owner: Owner, eventually: Any, name: str) -> tuple[str, dict[str, Any]]:
+    """A key of a customer with markup in every name, and the ids of what it has; ``name`` makes its tasks unique."""
     key = await owner.key("browser-corp", customer_name="<img src=x onerror=alert(1)>")
     body = {"agent_id": "<script>alert(1)</script>", "action": "completion", "tokens": 9, "outcome": "success"}
     status, made = await owner.call("POST", "/v1/meter", {**body, "metadata": {"<b>": 1}, "model": "gpt-4o"}, key)
@@ -154,7 +166,7 @@ async def test_every_page_is_whole_at_this_width(
     hook = {"url": "https://hook.invalid/" + 80 * "a", "events": ["meter.created", "outcome.succeeded"]}
     status, hooked = await owner.call("POST", "/v1/webhooks", hook, key)
     assert status == 201
-    outcome = await _outcome(owner, key, f"{width}-{scheme}")
+    outcome = await _outcome(owner, key, name)
     ids = {"event": made["event_id"], "outcome": outcome, "webhook": hooked["id"]}
 
     async def there() -> bool:
@@ -163,12 +175,7 @@ async def test_every_page_is_whole_at_this_width(
         return bool(row["n"] == "3")
 
     await eventually(there)
-    tab = await open_tab(width, scheme)
-    await sign_in(tab, owner)
-    await look_at(tab, PAGES, ids)
-    await sign_in_to_portal(tab, owner, key)
-    await look_at(tab, PORTAL_PAGES, ids)
-    tab.check()
+    return key, ids
 
 
 async def look_at(tab: Watched, pages: dict[str, str], ids: dict[str, Any]) -> None:
@@ -195,6 +202,38 @@ async def _outcome(owner: Owner, key: str, name: str) -> str:
     status, _ = await owner.call("POST", f"/v1/outcomes/{task}/resolve", {"success": True, "evidence": {"a": 1}}, key)
     assert status == 200
     return str(made["outcome_id"])
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+async def test_everybody_can_use_the_pages(
+    owner: Owner, open_tab: Callable[..., Any], eventually: Any, width: int, scheme: str
+) -> None:
+    """axe-core finds nothing serious, on any page."""
+    axe = files("axe_playwright_python").joinpath("axe.min.js").read_text()
+    key, ids = await made_things(owner, eventually, f"axe-{width}")
+    tab = await open_tab(width, scheme)
+    await tab.page.goto(owner.url + "/login")
+    wrong = {"login": await serious(tab, axe)}
+    await sign_in(tab, owner)
+    for pages in (PAGES, PORTAL_PAGES):
+        for name, path in pages.items():
+            await tab.page.goto(owner.url + path.format(**ids), wait_until="load")
+            wrong[name] = await serious(tab, axe)
+        if pages is PAGES:
+            await sign_in_to_portal(tab, owner, key)
+    assert {name: found for name, found in wrong.items() if found} == {}
+
+
+async def serious(tab: Watched, axe: str) -> list[str]:
+    """What axe-core calls serious or critical: the rule and where."""
+    await tab.page.evaluate(axe)
+    found = await tab.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{one['id']}: {node['target'][0]}"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"][:3]
+    ]
 
 
 async def test_a_person_looks_around(owner: Owner, open_tab: Callable[..., Any]) -> None:

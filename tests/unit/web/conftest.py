@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from functools import partial
+from random import Random
 from typing import Any
 
 import aiohttp
@@ -36,6 +37,7 @@ from warehouse.webhook_health import HealthRow
 from web.application import application
 from web.attempt_limits import LOGINS, SIGNUPS, AttemptLimits
 from web.default_prices import DefaultPrices
+from web.demo_agent import DemoAgent
 from web.documents import Documents
 from web.gateway_api import GatewayApi
 from web.live_feed import LiveFeed
@@ -248,11 +250,11 @@ class Turnstile:
     """Lets the live feed poll once for each turn that a test gives."""
 
     def __init__(self) -> None:
-        self.polled = 0
+        self.reached = asyncio.Event()
         self._turns = asyncio.Semaphore(0)
 
     async def wait(self) -> None:
-        self.polled += 1
+        self.reached.set()
         await self._turns.acquire()
 
     def turn(self) -> None:
@@ -280,6 +282,7 @@ class Server:
         self.monotonic = 1000.0
         self.reads = FakeDashboard()
         self.ledger = MemoryReads()
+        self.calls = Turnstile()
         self.accounts = FakeAccounts()
         self.activity = FakeActivity()
         self.replay = FakeReplay()
@@ -292,6 +295,7 @@ class Server:
         self.feed = LiveFeed(self.reads, partial(drawn, templates), lambda: self.now, self.polls.wait)
         self.signer = SessionSigner(b"key", lambda: self.now, self._token)
         self.gateway = FakeGateway()
+        self.demo = DemoAgent(self.gateway, Random(1), lambda: self.now, lambda: self.monotonic, self.calls.wait)
         real = GatewayApi(self.settings.gateway_url, ADMIN)
         self.site = WebSite(
             settings=self.settings,
@@ -304,6 +308,8 @@ class Server:
             replay=self.replay,
             webhooks=self.webhooks,
             feed=self.feed,
+            demo=self.demo,
+            demo_stats={},
             probes=self.probes,
             observations={},
             signer=self.signer,

@@ -11,8 +11,9 @@ import pytest
 from tests.unit.web.conftest import NOW, FakeDashboard, Server, Turnstile, event
 from warehouse.dashboard_rows import LatelyRow
 from warehouse.rows import EventRow
-from web import live_feed
-from web.live_feed import AWAY, BEAT, MOST_LISTENERS, QUEUED, QUIET, Listener, LiveFeed, frame
+from web import broadcast
+from web.broadcast import BEAT, MOST_LISTENERS, QUEUED, Listener, frame
+from web.live_feed import AWAY, QUIET, LiveFeed
 from web.web_refusals import Refusal
 
 
@@ -44,7 +45,6 @@ class Stage:
         self.reads = Watched()
         self.polls = Turnstile()
         self.feed = LiveFeed(self.reads, draw, lambda: self.now, self.polls.wait)
-        self.seen = 0
         self.heard: dict[Listener, bytearray] = {}
         self.dropped: list[int] = []
         self.tasks: list[asyncio.Task[None]] = []
@@ -62,13 +62,15 @@ class Stage:
 
     async def settled(self) -> None:
         """Return when the poll is over and everybody has heard of it."""
-        while self.polls.polled == self.seen and self.feed.is_polling:  # noqa: ASYNC110 - each step of the loop counts
-            await asyncio.sleep(0)
-        self.seen = self.polls.polled
+        assert self.feed._polling is not None
+        reached = asyncio.create_task(self.polls.reached.wait())
+        await asyncio.wait([reached, self.feed._polling], return_when=asyncio.FIRST_COMPLETED)
+        reached.cancel()
         for _ in range(3):
             await asyncio.sleep(0)
 
     async def poll(self) -> None:
+        self.polls.reached.clear()
         self.polls.turn()
         await self.settled()
 
@@ -167,7 +169,7 @@ async def test_a_quiet_stream_shows_that_it_lives(stage: Stage) -> None:
 
 async def test_there_is_a_most(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MOST_LISTENERS >= 500
-    monkeypatch.setattr(live_feed, "MOST_LISTENERS", 1)
+    monkeypatch.setattr(broadcast, "MOST_LISTENERS", 1)
     stage.ear()
     with pytest.raises(Refusal, match="Too many people"):
         stage.ear()
