@@ -133,7 +133,7 @@ async def test_an_honest_ledger_agrees(chunk: int) -> None:
 
 def _flipped(column: str, value: Any) -> Any:
     if column in MONEY:
-        return value + Decimal("0.000000000001")
+        return (value or Decimal(0)) + Decimal("0.000000000001")
     if column in FLAGS:
         return not value
     if isinstance(value, int):
