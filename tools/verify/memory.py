@@ -60,7 +60,9 @@ class MemoryLedger:
 
     async def inherited(self, partition: int, first: int) -> list[PriceModel]:
         found = {
-            price_of(r) for r in self._of(partition) if r["raw_offset"] >= first > r["price_offset"] and r["price_id"]
+            price_of(r)
+            for r in self._of(partition)
+            if r["raw_offset"] >= first > r["price_offset"] and r["price_id"] and r["kind"] == "event"
         }
         return sorted(found, key=lambda price_model: (price_model.offset, price_model.id))
 

@@ -38,13 +38,12 @@ class PriceModel(NamedTuple):
 
 class PriceModels:
     """Prices by slot, each with the time from which it holds. ``inherited``: those set before the log begins, read from
-    the ledger; of several in one slot, the first holds from the beginning."""
+    the ledger."""
 
     def __init__(self, inherited: Iterable[PriceModel] = ()) -> None:
         self._slots: dict[Slot, list[PriceModel]] = {}
         for price_model in sorted(inherited, key=lambda one: one.start):
-            known = self._slots.setdefault(price_model.slot, [])
-            known.append(price_model if known else price_model._replace(start=0))
+            self._slots.setdefault(price_model.slot, []).append(price_model)
         self.number = 0
         """Number of the last record taken; a record whose number is not higher is a repeat."""
 

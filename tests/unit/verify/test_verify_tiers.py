@@ -65,6 +65,7 @@ LOGS = st.lists(
 def written(steps: list[Used]) -> MemoryShard:
     """The log of these steps, after a price with steps for everyone."""
     log = MemoryShard(2, retention=10**12)
+    log.now = DAY
     log.append(b"_config", SetPrice("chat", Rates("0", "0.0001", "1", tiers=TIERS)))
     for step in steps:
         log.now += step.after
