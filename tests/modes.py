@@ -86,6 +86,7 @@ def batch(mark: str, *keys: str) -> dict[str, Any]:
 BODIES: dict[tuple[str, str], Callable[[World], dict[str, Any]]] = {
     (POST, "/v1/meter"): lambda mine: event(mine.mark, "k"),
     (POST, "/v1/meter/batch"): lambda mine: batch(mine.mark, "k", "b#0"),
+    (POST, "/v1/explain"): lambda mine: event(mine.mark, "k"),
     (POST, "/v1/events/lookup"): lambda mine: {"idempotency_keys": ["k", "b#0", "p", "only-live", "only-test"]},
     (POST, "/v1/outcomes"): lambda mine: task(mine.mark, "both"),
     (POST, "/v1/outcomes/{outcome_id}/resolve"): lambda mine: {"success": False},
