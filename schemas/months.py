@@ -23,7 +23,12 @@ def month_range(month: str) -> MonthRange:
     match = _MONTH.fullmatch(month)
     if match is None:
         raise MonthError("must be a month from 2000-01 to 2099-12, such as 2026-11")
-    return MonthRange(_begin(month), _begin(month_after(month)))
+    return _range(month)
+
+
+def month_around(at: int) -> MonthRange:
+    """Return the time of the month that a time, ms since the epoch, is in."""
+    return _range(month_of(at))
 
 
 def month_of(at: int) -> str:
@@ -35,6 +40,10 @@ def month_after(month: str) -> str:
     """Return the next month."""
     year, number = int(month[:4]), int(month[5:])
     return f"{year + number // 12}-{number % 12 + 1:02d}"
+
+
+def _range(month: str) -> MonthRange:
+    return MonthRange(_begin(month), _begin(month_after(month)))
 
 
 def _begin(month: str) -> int:

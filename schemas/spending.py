@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from schemas.commands import BudgetPeriod, Scope
 from schemas.limits import DAY
 from schemas.money import format_cents, parse_cents
-from schemas.months import month_of, month_range
+from schemas.months import month_around
 from schemas.objects import Number, iso, number
 from schemas.state import SEPARATOR, namespace
 
@@ -208,14 +208,14 @@ def period_start(period: BudgetPeriod, at: int) -> int:
     """Return the start of the calendar day or month (UTC) of a time in ms; 0 for ``total``."""
     if period == "day":
         return at - at % DAY
-    return month_range(month_of(at)).start if period == "month" else 0
+    return month_around(at).start if period == "month" else 0
 
 
 def period_end(period: BudgetPeriod, start: int) -> int | None:
     """Return the start of the next period; None for ``total``."""
     if period == "day":
         return start + DAY
-    return month_range(month_of(start)).end if period == "month" else None
+    return month_around(start).end if period == "month" else None
 
 
 def budget_shown(slot: BudgetSlot, budget: Budget, at: int, spent: int, amount: int | None = None) -> BudgetObject:

@@ -38,7 +38,7 @@ class ExplainedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str | None = None
 
 
-class NotCounted(msgspec.Struct, frozen=True):
+class IgnoredPart(msgspec.Struct, frozen=True):
     reason: str
     count: int
 
@@ -49,7 +49,7 @@ class ExplainResponse(msgspec.Struct, frozen=True):
     dialect: str
     path: str
     events: list[ExplainedEvent]
-    not_counted: list[NotCounted]
+    not_counted: list[IgnoredPart]
     total_cents: Number
     currency: str
 
@@ -100,7 +100,7 @@ async def explain(context: Context, request: web.Request) -> web.Response:
         dialect=dialect.name,
         path=route.path,
         events=[events[index] for index in sorted(events)],
-        not_counted=[NotCounted(reason, count) for reason, count in mapped.ignored.items()],
+        not_counted=[IgnoredPart(reason, count) for reason, count in mapped.ignored.items()],
         total_cents=msgspec.Raw(format_cents(total).encode()),
         currency=CURRENCY,
     )

@@ -108,7 +108,7 @@ def places(running: RunningStack, secrets: dict[Auth, str]) -> dict[str, str]:
 
 def _invoices(running: RunningStack, key: str) -> list[str]:
     """The numbers of three invoices, the first of the customer's own."""
-    late = {"agent_id": "a", "action": "chat", "timestamp": iso(month_range(MONTH).end - 1000)}
+    late = {"agent_id": "a", "action": "invoiced", "timestamp": iso(month_range(MONTH).end - 1000)}
     for secret in (key, *(running.make_key(f"{CUSTOMER} {number}") for number in (2, 3))):
         _made(running, "/v1/meter/batch", {"events": [late] * 100}, secret)
 
