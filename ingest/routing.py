@@ -15,7 +15,9 @@ from ingest.context import Context
 
 _PARAMETER = re.compile(r"{(\w+)}")
 _ANY = r"[^/]+"
-_OTHER = {"event_id": rf"(?!lookup(?:/|$)){_ANY}"}
+_OTHER = {
+    name: rf"(?!{word}(?:/|$)){_ANY}" for name, word in (("event_id", "lookup"), ("number", "run"), ("id", "bulk"))
+}
 """Patterns of parameters that share their place in the path with a fixed word."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -13,6 +13,7 @@ TESTS = Path(__file__).parent
 FIRST = (
     "unit",
     "integration/clickhouse",
+    "integration/collector",
     "integration/expirer",
     "integration/ledger",
     "integration/pricer",

@@ -20,7 +20,7 @@ from schemas.commands import CreateBudget, DeleteBudget, ReadBudgets, Scope, Spe
 from schemas.spending import BudgetList, BudgetObject
 
 PATH = "/api/admin/budgets"
-QUERY = {"customer_id": "The customer; required."}
+QUERY = {"customer_id": "The customer."}
 _body = Decoder(BudgetBody)
 
 
@@ -43,6 +43,7 @@ def routes(context: Context) -> list[Route]:
                 responses={200: BudgetList},
                 body=None,
                 query=QUERY,
+                required=("customer_id",),
             ),
             bound(context, _list),
         ),
@@ -55,6 +56,7 @@ def routes(context: Context) -> list[Route]:
                 responses={200: DoneResponse},
                 body=None,
                 query=QUERY,
+                required=("customer_id",),
             ),
             bound(context, _delete),
         ),

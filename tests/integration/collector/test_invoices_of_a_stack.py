@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,19 @@ from schemas.limits import HOUR
 from schemas.months import month_of, month_range
 from schemas.objects import iso
 from tests.integration.collector.closed_months import closed_month
+from tests.integration.own_stack import own_stack
 from tests.integration.reads.test_reads_of_a_stack import Api
 
 pytestmark = pytest.mark.integration
 Eventually = Callable[..., Awaitable[None]]
 ALL = "/api/admin/invoices"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A `rev up` for this test alone: it kills the collector, and other tests look at the processes of theirs."""
+    with own_stack(tmp_path_factory.mktemp("invoices")) as run:
+        yield run
 
 
 @pytest.fixture

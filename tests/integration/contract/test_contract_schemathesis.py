@@ -46,11 +46,18 @@ pytestmark = pytest.mark.integration
 
 EXAMPLES = 15
 """Random requests of each operation, beside those that cover its schema systematically."""
-SPLIT = {"tokens", "tokens_input", "tokens_output", "tokens_in", "tokens_out"}
+SPLIT = {
+    *("tokens", "tokens_input", "tokens_output", "tokens_in", "tokens_out"),
+    *("tokens_cache_read", "tokens_cache_write", "tokens_reasoning"),
+}
 TIMED = {"expires_at", "on_expiry", "timestamp"}
-RATES = {"base_rate_cents", "token_rate_cents", "outcome_bonus_cents", "price_on_success", "price_on_failure"}
+RATES = {
+    *("base_rate_cents", "token_rate_cents", "outcome_bonus_cents", "price_on_success", "price_on_failure"),
+    *("rates", "tiers", "rows", "limit_cents", "amount_cents"),
+}
 CUSTOMER = "contract"
 MONTH = closed_month()
+LISTED = {"action_type": "listed", "base_rate_cents": 1}
 LATER, HOOK = "2090-01-01T00:00:00Z", "https://example.com/hook"
 
 
@@ -166,11 +173,16 @@ def made_to_fit(case: schemathesis.Case, places: dict[str, str]) -> None:
     if place is not None:
         case.path_parameters = dict.fromkeys(case.path_parameters, place)
     if isinstance(case.body, dict):
-        for name, fitting in (("expires_at", LATER), ("url", HOOK), ("customer_id", CUSTOMER)):
+        for name, fitting in (
+            *(("expires_at", LATER), ("url", HOOK), ("customer_id", CUSTOMER)),
+            *(("limit_cents", "5"), ("amount_cents", "5")),
+        ):
             if isinstance(case.body.get(name), str):
                 case.body = {**case.body, name: fitting}
         if isinstance(case.body.get("month"), str):
             case.body = {**case.body, "month": MONTH}
+        if "rows" in case.body:
+            case.body = {"rows": [LISTED]}
         if isinstance(case.body.get("since"), str):
             case.body = {"since": iso(time.time_ns() // 1_000_000 - HOUR)}
     if "customer_id" in (case.query or {}):

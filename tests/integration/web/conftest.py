@@ -6,19 +6,15 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bench.running_stack import RunningStack
+from tests.integration.own_stack import own_stack
 from tests.integration.web.owner import Owner
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A `rev up` for these tests alone: figures of whole pages are compared with the whole ledger."""
-    made = RunningStack(tmp_path_factory.mktemp("web") / "data")
-    try:
-        made.wait_ready()
-        yield {**made.run, "data": made.data, "admin_token": made.admin_token}
-    finally:
-        made.stop()
+    with own_stack(tmp_path_factory.mktemp("web")) as run:
+        yield run
 
 
 @pytest.fixture
