@@ -12,6 +12,7 @@ from ledger.memory import MemoryRows, MemoryTable
 from ledger.store import LedgerStore, LedgerTable
 from schemas.commands import MeterEvent, PriceRef, Rates
 from schemas.entries import Entry, EntryRecord, encode
+from schemas.funding import Draw
 from schemas.ids import event_id
 from schemas.quantities import Line, QuantityRate
 from warehouse.client import ClickHouse
@@ -202,6 +203,9 @@ async def test_every_column_of_a_row(db: ClickHouse, partition: int) -> None:
         quantity="8",
         total="8.500000000001",
         lines=(Line("tokens", "1", "0.000000000001", 1, "0.000000000001"), Line("images", "2", "40", 10, "8")),
+        credit="3.000000000001",
+        draws=(Draw(2**60, "3"), Draw(9, "0.000000000001")),
+        exceeded=(11, 12),
         outcome_id="oc_5",
         expires_at=AT + 2000,
         original=77,
@@ -227,6 +231,7 @@ async def test_every_column_of_a_row(db: ClickHouse, partition: int) -> None:
         *("999999999999", "1", "1000000000000", "{'images':2,'audio_seconds':12.000001}", "pending"),
         *("0.5", "0.000000000001", "0", "8", "8.500000000001"),
         "[('tokens',1,0.000000000001,1,0.000000000001),('images',2,40,10,8)]",
+        *("3.000000000001", f"[({2**60},3),(9,0.000000000001)]", "[11,12]"),
         *("7", "completion", "m-1", "p-1", "0.5", "0.0003", "0.25", "[('images',40,10)]", "true", "true", "12"),
         *("m", "p", "trace", "task", "oc_5", "success"),
         *(
