@@ -8,13 +8,14 @@ from itertools import product
 import pytest
 from msgspec.structs import replace
 
-from pricer.prices import NotPriced, ParsedPrice, UnitRate, amounts
-from schemas.commands import MeterEvent, PriceRef, Rates
+from pricer.prices import NotPriced, ParsedPrice, amounts, parsed_price
+from schemas.commands import MeterEvent, Rates
 from schemas.ids import event_id
 from schemas.limits import DAY, HOUR
 from schemas.money import format_cents, parse_cents
 from schemas.price_match import PriceSlot, candidates
 from schemas.quantities import QuantityRate
+from schemas.state import InstalledPrice, encode
 from tests.integration.reads.conftest import Ledger, filled
 from tests.integration.reads.generated import NOW, generated
 from warehouse.account_rows import CustomerQuery, PricedQuery
@@ -199,19 +200,9 @@ def reference(new: PriceRow, time: TimeRange) -> tuple[int, int, int, int, int, 
 def parsed(new: PriceRow) -> ParsedPrice:
     rates = tuple(QuantityRate(one.name, format_cents(one.pico), one.per) for one in new.rates)
     texts = [format_cents(pico) for pico in (new.base, new.token, new.bonus)]
-    ref = PriceRef(id=1, action_type=new.slot.action, rates=Rates(*texts, rates), offset=0, is_default=True)
-    units = {rate.name: UnitRate(one.pico // one.per, rate) for one, rate in zip(new.rates, rates, strict=True)}
-    return ParsedPrice(
-        ref=ref,
-        base=new.base,
-        token=new.token,
-        bonus=new.bonus,
-        base_text=texts[0],
-        token_text=texts[1],
-        bonus_text=texts[2],
-        quantities=units,
-        ignore_unknown=new.ignore_unknown,
-    )
+    all_rates = Rates(*texts, rates, ignore_unknown=new.ignore_unknown)
+    installed = InstalledPrice(id=1, action_type=new.slot.action, rates=all_rates, offset=0, is_default=True)
+    return parsed_price(encode(installed))
 
 
 async def test_sums_of_customers_are_answered_by_the_projection(filled: Ledger) -> None:

@@ -9,9 +9,12 @@ from decimal import Decimal
 import pytest
 
 from deploy.supervisor.directory import read_json
+from deploy.supervisor.plan import SERVICES
 from tests.integration.web.owner import Owner
 
 pytestmark = pytest.mark.integration
+NAMED = (*SERVICES, "clickhouse", "kafka")
+"""What the system page shows."""
 Eventually = Callable[..., Awaitable[None]]
 COUNTED = "NOT test AND kind IN ('event', 'charge', 'void')"
 EVENTS = "sum(multiIf(kind = 'event', 1, kind = 'void' AND config_type != 'charge', -1, 0))"
@@ -112,9 +115,9 @@ async def test_the_gateway_keeps_what_is_its_own(owner: Owner) -> None:
 async def test_the_system_page_names_every_service(owner: Owner) -> None:
     """Each is up, and what the ledger says that it wrote is a time."""
     text = await (await owner.page("GET", "/system", Cookie=await owner.sign_in())).text()
-    for service in ("gateway", "pricer", "ledger", "expirer", "notifier", "web", "clickhouse", "kafka"):
+    for service in NAMED:
         assert re.search(rf">{service}\n", text), service
-    assert text.count(">up<") == 8 and "Everything is up." in text and "REV_SERVICE_URLS" not in text
+    assert text.count(">up<") == len(NAMED) and "Everything is up." in text and "REV_SERVICE_URLS" not in text
 
 
 async def test_a_killed_web_is_one_sentence_and_comes_back(owner: Owner, eventually: Eventually) -> None:
