@@ -22,9 +22,23 @@ def is_free(port: int) -> bool:
 
 
 def choose(rng: random.Random, taken: set[int]) -> int:
-    """Choose a free port that is not in ``taken``. Raises OSError if none seems to be free."""
+    """Choose a free port that is not in ``taken``, and reserve it. Raises OSError if none seems to be free."""
     for _ in range(1000):
         port = rng.randrange(LOW, HIGH)
-        if port not in taken and is_free(port):
+        if port not in taken and _reserved(port):
             return port
     raise OSError("no free TCP port on the loopback address")
+
+
+def _reserved(port: int) -> bool:
+    """Bind the port until this process ends, if nobody else has. Its server may take long to start, and others choose
+    ports meanwhile; a server that sets SO_REUSEADDR, as all of ours do, can listen beside this socket."""
+    held = socket.socket()
+    try:
+        held.bind((LOOPBACK, port))
+    except OSError:
+        held.close()
+        return False
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.detach()
+    return True
