@@ -44,7 +44,7 @@ from tests.integration.collector.closed_months import closed_month
 
 pytestmark = pytest.mark.integration
 
-EXAMPLES = 15
+EXAMPLES = 10
 """Random requests of each operation, beside those that cover its schema systematically."""
 SPLIT = {
     *("tokens", "tokens_input", "tokens_output", "tokens_in", "tokens_out"),
