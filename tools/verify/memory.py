@@ -68,9 +68,8 @@ class MemoryLedger:
 
     async def terms(self) -> dict[int, PriceAsSet]:
         found = {}
-        for row in self.all:
-            if row["config_type"] == "pricing.updated":
-                shown = loads(row["detail"])
+        for shown in (loads(row["detail"]) for row in self.all if row["config_type"] == "pricing.updated"):
+            if "effective_at" in shown or "tiers" in shown:
                 start = _ms(shown["effective_at"]) if "effective_at" in shown else 0
                 found[shown["id"]] = PriceAsSet(start, tiers_shown(shown.get("tiers")))
         return found
