@@ -135,7 +135,7 @@ def _service(name: str, chosen: Mapping[str, int], host: str, signup: bool) -> S
         env=known.get(name, {"REV_METRICS_PORT": str(port)}),
         held=True,
         within=READERS.get(name, START_LIMIT),
-        beside=name == "web",  # it only reads
+        beside=name in ("web", "collector"),  # nobody after the gateway needs them
     )
 
 

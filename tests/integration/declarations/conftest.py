@@ -40,12 +40,12 @@ JSON = Addition(
 ADDITIONS = {"label": LABEL, "text": TEXT, "price": PRICE, "json": JSON}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> ProductCopy:
     return ProductCopy(tmp_path_factory.mktemp("declarations"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def by_hand(copy: ProductCopy) -> dict[str, set[str]]:
     """The copy has the additions; for each the files that were touched by hand."""
     touched = {name: copy.add(addition) for name, addition in ADDITIONS.items()}
@@ -53,7 +53,7 @@ def by_hand(copy: ProductCopy) -> dict[str, set[str]]:
     return touched
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product(
     copy: ProductCopy, by_hand: dict[str, set[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningStack]:

@@ -9,7 +9,7 @@ from bench.running_stack import RunningStack
 from tests.integration.reference.open_admin import OpenAdmin
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def open_admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAdmin]:
     where: Path = tmp_path_factory.mktemp("reference")
     running = RunningStack(where / "data", {"REV_OPEN_ADMIN": "1"})
