@@ -6,8 +6,9 @@ decoded.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
+
+from schemas.months import month_around
 
 MAX_ROWS = 20_000
 MAX_BYTES = 8 << 20
@@ -43,14 +44,6 @@ class Block(NamedTuple):
         return first, Block(first.last, self.records[middle:])
 
 
-def month_of(timestamp: int) -> tuple[int, int]:
-    """Return the calendar month (UTC) of a time in ms, as ms: [first instant, first instant of the next)."""
-    day = datetime.fromtimestamp(timestamp // 1000, UTC)
-    first = datetime(day.year, day.month, 1, tzinfo=UTC)
-    following = datetime(day.year + day.month // 12, day.month % 12 + 1, 1, tzinfo=UTC)
-    return int(first.timestamp()) * 1000, int(following.timestamp()) * 1000
-
-
 class Builder:
     """A builder that collects records in offset order into the next block."""
 
@@ -75,7 +68,7 @@ class Builder:
         if record.offset <= self.last:
             raise ValueError(f"offset {record.offset} does not follow {self.last}")
         if not self._records:
-            self._month = month_of(record.timestamp)
+            self._month = month_around(record.timestamp)
         elif self.full or not self._month[0] <= record.timestamp < self._month[1]:
             return False
         self._records.append(record)

@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from ledger.blocks import ROW_MARK, Block, month_of
+from ledger.blocks import ROW_MARK, Block
+from schemas.months import month_around
 from warehouse.errors import InsertRefused, InsertTooLarge, LedgerFenced
 
 MAX_ROWS = 200_000
@@ -27,7 +28,7 @@ class PendingInsert(NamedTuple):
 
     @property
     def month(self) -> tuple[int, int]:
-        return month_of(self.block.records[0].timestamp)
+        return month_around(self.block.records[0].timestamp)
 
     @property
     def size(self) -> tuple[int, int]:

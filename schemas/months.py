@@ -23,12 +23,16 @@ def month_range(month: str) -> MonthRange:
     match = _MONTH.fullmatch(month)
     if match is None:
         raise MonthError("must be a month from 2000-01 to 2099-12, such as 2026-11")
-    return _range(month)
+    first = datetime(int(match[1]), int(match[2]), 1, tzinfo=UTC)
+    return month_around(int(first.timestamp()) * 1000)
 
 
 def month_around(at: int) -> MonthRange:
     """Return the time of the month that a time, ms since the epoch, is in."""
-    return _range(month_of(at))
+    day = datetime.fromtimestamp(at // 1000, UTC)
+    first = datetime(day.year, day.month, 1, tzinfo=UTC)
+    following = datetime(day.year + day.month // 12, day.month % 12 + 1, 1, tzinfo=UTC)
+    return MonthRange(int(first.timestamp()) * 1000, int(following.timestamp()) * 1000)
 
 
 def month_of(at: int) -> str:
@@ -40,11 +44,3 @@ def month_after(month: str) -> str:
     """Return the next month."""
     year, number = int(month[:4]), int(month[5:])
     return f"{year + number // 12}-{number % 12 + 1:02d}"
-
-
-def _range(month: str) -> MonthRange:
-    return MonthRange(_begin(month), _begin(month_after(month)))
-
-
-def _begin(month: str) -> int:
-    return int(datetime(int(month[:4]), int(month[5:]), 1, tzinfo=UTC).timestamp()) * 1000

@@ -6,25 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.blocks import Block, Builder, LogRecord, fill, month_of
+from ledger.blocks import Block, Builder, LogRecord, fill
 from schemas.entries import Entry, EntryRecord, encode
+from schemas.months import month_around
 
 
 def ms(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1000
 
 
-def test_month_of_holds_the_time() -> None:
+def test_month_around_holds_the_time() -> None:
     """A month is a half-open range of UTC milliseconds, also over the end of a year."""
-    assert month_of(ms("2026-12-31T23:59:59")) == (ms("2026-12-01"), ms("2027-01-01"))
-    assert month_of(ms("2027-01-01")) == (ms("2027-01-01"), ms("2027-02-01"))
-    assert month_of(ms("2028-02-29T12:00:00") + 999) == (ms("2028-02-01"), ms("2028-03-01"))
+    assert month_around(ms("2026-12-31T23:59:59")) == (ms("2026-12-01"), ms("2027-01-01"))
+    assert month_around(ms("2027-01-01")) == (ms("2027-01-01"), ms("2027-02-01"))
+    assert month_around(ms("2028-02-29T12:00:00") + 999) == (ms("2028-02-01"), ms("2028-03-01"))
 
 
 @given(st.integers(0, 4_000_000_000_000))
-def test_month_of_is_the_calendar_month(timestamp: int) -> None:
+def test_month_around_is_the_calendar_month(timestamp: int) -> None:
     """Every time lies in its own month, whose first instant has the same year and month."""
-    first, following = month_of(timestamp)
+    first, following = month_around(timestamp)
     assert first <= timestamp < following
     day = datetime.fromtimestamp(first // 1000, UTC)
     when = datetime.fromtimestamp(timestamp // 1000, UTC)
@@ -51,7 +52,7 @@ def test_blocks_cover_the_log_in_order(steps: list[tuple[int, int, int]], max_ro
         blocks.append(builder.take())
     assert [record for block in blocks for record in block.records] == records
     assert [block.after for block in blocks] == [-1, *(block.last for block in blocks)][: len(blocks)]
-    assert all(len({month_of(record.timestamp) for record in block.records}) == 1 for block in blocks)
+    assert all(len({month_around(record.timestamp) for record in block.records}) == 1 for block in blocks)
     assert all(len(block.records) <= max_rows for block in blocks)
 
 
