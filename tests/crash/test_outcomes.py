@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bench.running_stack import RunningStack
-from tests.crash.outcome_load import Size, skewed, trial, verified
+from tests.crash.decided_again import differences
+from tests.crash.outcome_load import SHARDS, Size, skewed, trial, verified
 
 pytestmark = pytest.mark.crash
 
@@ -27,6 +28,7 @@ def test_every_outcome_ends_once_whatever_dies(tmp_path: Path) -> None:
         assert judged.errors == []
         assert {"succeeded", "failed", "expired"} <= judged.verdicts.keys()
         assert verified(running) == 0, "rev verify agrees"
+        assert differences(running, SHARDS, SIZE.seed) == [], "a second reading of the log decides the same"
     finally:
         assert running.stop() == 0, "rev up stops cleanly after all of it"
 

@@ -14,6 +14,7 @@ import pytest
 
 from bench.running_stack import RunningStack, wait_until
 from tests.crash.clients import STEP, Agent, Book, raise_price, set_list
+from tests.crash.decided_again import differences
 from tests.crash.faults import SERVICES as ALL
 from tests.crash.faults import Faults
 
@@ -90,6 +91,7 @@ def test_faults_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -> No
         assert {row.event_id: row.at for row in rows if row.event_id in book.times} == book.times
         verify = subprocess.run([sys.executable, "-m", "tools.cli", "verify", "--data", str(running.data)], check=False)
         assert verify.returncode == 0, "rev verify agrees"
+        assert differences(running, int(PARTITIONS), SEED) == [], "a second reading of the log decides the same"
     finally:
         assert running.stop() == 0, "rev up stops cleanly after all of it"
 
