@@ -6,6 +6,7 @@ sending until every row has its price.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -41,26 +42,37 @@ def seconds(running: RunningStack, key: str, path: Path, *options: str) -> float
     return time.perf_counter() - began
 
 
-def measure(running: RunningStack, where: Path, rows: int) -> Figures:
-    """Return medians of TURNS, each with a customer and a file of its own."""
-    first, again, own = [], [], []
-    before = processes.cpu(running)
-    for turn in range(TURNS):
-        path, key = usage(where / "usage.csv", rows, turn), running.make_key(f"import-{turn}")
-        first.append(seconds(running, key, path))
-        _settle(running, f"import-{turn}", rows)
-        again.append(seconds(running, key, path))
-        key = running.make_key(f"import-ids-{turn}")
-        own.append(seconds(running, key, path, "--map", "idempotency_key=request_id"))
-        _settle(running, f"import-ids-{turn}", rows)
-    used = {name: value - before[name] for name, value in processes.cpu(running).items() if name in before}
-    return {
-        "rows": rows,
-        "first_rows_per_s": round(rows / median(first)),
-        "own_ids_rows_per_s": round(rows / median(own)),
-        "repeated_rows_per_s": round(rows / median(again)),
-        "server_cpu_us_per_row": round(sum(used.values()) / (2 * TURNS * rows) * 1e6, 1),
-    }
+def measure(running: RunningStack, where: Path, rows: int, turns: int) -> Figures:
+    """Return medians of ``turns``, each with a customer and a file of its own, and the CPU of each process."""
+    spent: dict[str, list[float]] = {"first": [], "repeated": [], "own_ids": []}
+    used: dict[str, list[dict[str, float]]] = {kind: [] for kind in spent}
+
+    def once(kind: str, customer: str, key: str, path: Path, *options: str) -> None:
+        before, own = processes.cpu(running), _children()
+        spent[kind].append(seconds(running, key, path, *options))
+        _settle(running, customer, rows)
+        after = {name: value - before[name] for name, value in processes.cpu(running).items() if name in before}
+        used[kind].append({"rev import": _children() - own, **after})
+
+    for turn in range(turns):
+        path, customer = usage(where / "usage.csv", rows, turn), f"import-{turn}"
+        key = running.make_key(customer)
+        once("first", customer, key, path)
+        once("repeated", customer, key, path)
+        customer = f"import-ids-{turn}"
+        once("own_ids", customer, running.make_key(customer), path, "--map", "idempotency_key=request_id")
+    figures: Figures = {"rows": rows}
+    for kind, times in spent.items():
+        figures[f"{kind}_rows_per_s"] = round(rows / median(times))
+        for name in used[kind][0]:
+            figures[f"{kind}_{name}_cpu_us_per_row"] = round(median(u[name] for u in used[kind]) / rows * 1e6, 1)
+    return figures
+
+
+def _children() -> float:
+    """Return the CPU seconds of the commands that ended so far."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _settle(running: RunningStack, customer: str, rows: int) -> None:
@@ -71,13 +83,14 @@ def _settle(running: RunningStack, customer: str, rows: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.imports", description=__doc__)
     parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--turns", type=int, default=TURNS)
     parser.add_argument("--keep", action="store_true", help="write the figures to bench/results")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rev-bench-") as where:
         running = RunningStack(Path(where) / "data")
         try:
             running.wait_ready()
-            figures = measure(running, Path(where), args.rows)
+            figures = measure(running, Path(where), args.rows, args.turns)
         finally:
             running.stop()
     show("imports", figures)
