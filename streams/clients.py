@@ -32,7 +32,7 @@ TRANSACTION_TIMEOUT = 10_000
 REQUEST_TIMEOUT = 10_000
 HEARTBEAT = 500
 GATHERED = 64 << 10
-IDLE_FETCH = 200
+IDLE_FETCH = 500
 """ms that the broker holds a fetch that finds nothing. After an outage, a view is confirmed that much later."""
 CLOSING = 2.0
 """Seconds that a client has to close by itself."""
@@ -104,8 +104,7 @@ def partition_consumer(
 ) -> AIOKafkaConsumer:
     """Create a consumer without a group, to be assigned and positioned by hand. An offset that the log does not have
     raises an error; it is never reset silently. ``fetch`` is the maximum bytes per partition and fetch; a larger batch
-    is still returned whole. ``gather`` is the ms that the broker may wait for GATHERED bytes, for readers that can
-    wait: a fetch for every transaction costs both sides more than the data in it."""
+    is still returned whole. ``gather``: see :func:`hold_fetches`."""
     return AIOKafkaConsumer(
         bootstrap_servers=kafka,
         group_id=None,
@@ -119,6 +118,15 @@ def partition_consumer(
         request_timeout_ms=REQUEST_TIMEOUT,
         check_crcs=True,
     )
+
+
+def hold_fetches(consumer: AIOKafkaConsumer, gather: int) -> None:
+    """Set how long the broker holds a started consumer's fetches from the next one on. ``gather`` is the ms that it may
+    wait for GATHERED bytes, for readers that can wait: a fetch for every transaction costs both sides more than the
+    data in it. With 0, which suits an idle log, a fetch is answered as soon as there is anything."""
+    fetcher = consumer._fetcher
+    fetcher._fetch_min_bytes = GATHERED if gather else 1
+    fetcher._fetch_max_wait_ms = gather or IDLE_FETCH
 
 
 def group_consumer(kafka: str, group: str, instance: str, session_timeout: int) -> AIOKafkaConsumer:
