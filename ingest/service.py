@@ -21,9 +21,9 @@ from ingest.serving import GatewayRunner
 from ingest.shedding import Shedder
 from ingest.web_proxy import WebProxy
 from schemas.secrets import SecretBox, read_key
-from schemas.settings import Settings
+from schemas.settings import LOOPBACK, Settings
 from schemas.topics import CONFIG
-from streams import descriptors, log
+from streams import descriptors, garbage, log
 from streams.appends import Appender
 from streams.listening import listen
 from streams.reply_receiver import ReplyReceiver
@@ -49,6 +49,7 @@ def main(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     log.setup("ingest")
     descriptors.raise_limit()
+    garbage.scan_less()
     uvloop.run(_serve(settings))
 
 
@@ -102,7 +103,10 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
     runner = GatewayRunner(application(context, shedder, pages), GRACE + CLOSING)
     await runner.setup()
     try:
-        await listen(runner, settings.http_host, settings.http_port, "REV_HTTP_PORT")
+        shared = settings.gateways > 1
+        await listen(runner, settings.http_host, settings.http_port, "REV_HTTP_PORT", shared=shared)
+        if shared and settings.metrics_port:
+            await listen(runner, LOOPBACK, settings.metrics_port, "REV_METRICS_PORT")
         yield Gateway(context, runner.addresses[0][1])
     finally:
         timer = asyncio.get_running_loop().call_later(GRACE, submitter.stop_waiting)

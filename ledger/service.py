@@ -25,6 +25,7 @@ from ledger.store import LedgerTable
 from ledger.writer import BACKOFF, Halted, LedgerWorker
 from schemas.settings import Settings
 from schemas.topics import DEAD, DELIVERIES, ENTRIES
+from streams import garbage
 from streams.appends import Appender
 from streams.errors import StreamError
 from streams.health import HealthServer
@@ -45,6 +46,7 @@ log = structlog.get_logger("ledger.service")
 def main(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Exits with STANDS_STILL (78) if the ledger does not belong to this log."""
     setup(SERVICE)
+    garbage.scan_less()
     code = uvloop.run(Ledger(settings).run())
     if code:
         sys.exit(code)

@@ -24,7 +24,7 @@ from notifier.worker import DeliveryWorker, NotifierFenced, WorkerConfig
 from schemas.secrets import SecretBox, SecretError, read_key
 from schemas.settings import Settings
 from schemas.topics import CONFIG, ENTRIES
-from streams import descriptors
+from streams import descriptors, garbage
 from streams.appends import Appender
 from streams.errors import ShardHalted
 from streams.health import HealthServer
@@ -44,6 +44,7 @@ def main(settings: Settings) -> None:
     """Run the notifier until SIGTERM or SIGINT."""
     setup(SERVICE)
     descriptors.raise_limit()
+    garbage.scan_less()
     uvloop.run(_until_signalled(settings))
 
 

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from pricer.processor import Pricer
 from schemas.settings import Settings
 from schemas.topics import RAW
-from streams import clients
+from streams import clients, garbage
 from streams.errors import InstanceTaken
 from streams.health import HealthServer
 from streams.log import setup
@@ -39,6 +39,7 @@ class WrongPartitions(Exception):
 def main(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Exits with TAKEN (1) or STANDS_STILL (78) if it must not work."""
     setup(SERVICE)
+    garbage.scan_less()
     code = uvloop.run(_run(settings))
     if code:
         sys.exit(code)

@@ -132,8 +132,11 @@ class Settings(NamedTuple):
     """REV_DATA: the directory of this machine's state directories."""
     http_host: str
     http_port: int
+    gateways: int
+    """REV_GATEWAYS: gateway processes of this machine that share the port."""
     metrics_port: int
-    """REV_METRICS_PORT: /metrics and /readyz of a service that is neither gateway nor web; 0 = none."""
+    """REV_METRICS_PORT: /metrics and /readyz of a service that is neither web nor a gateway alone on its port;
+    0 = none."""
     web_port: int
     """REV_WEB_PORT: where `rev web` listens, on REV_HTTP_HOST."""
     web_url: str
@@ -193,6 +196,7 @@ def read(env: Mapping[str, str]) -> Settings:
         data=Path(of("REV_DATA", "rev-data")),
         http_host=of("REV_HTTP_HOST", LOOPBACK),
         http_port=whole("REV_HTTP_PORT", of("REV_HTTP_PORT", "8080"), 0, 65535),
+        gateways=whole("REV_GATEWAYS", of("REV_GATEWAYS", "1"), 1, 64),
         metrics_port=whole("REV_METRICS_PORT", of("REV_METRICS_PORT", "0"), 0, 65535),
         web_port=whole("REV_WEB_PORT", of("REV_WEB_PORT", "8081"), 0, 65535),
         web_url=http_url("REV_WEB_URL", env["REV_WEB_URL"]) if env.get("REV_WEB_URL") else "",

@@ -8,9 +8,10 @@ from aiohttp import web
 from schemas.settings import SettingError
 
 
-async def listen(runner: web.BaseRunner, host: str, port: int, variable: str) -> web.TCPSite:
-    """Serve on this address. Raises SettingError naming ``variable``, the setting of the port, if that fails."""
-    site = web.TCPSite(runner, host, port)
+async def listen(runner: web.BaseRunner, host: str, port: int, variable: str, *, shared: bool = False) -> web.TCPSite:
+    """Serve on this address. ``shared``: other processes may serve there too, and the system divides the connections.
+    Raises SettingError naming ``variable``, the setting of the port, if that fails."""
+    site = web.TCPSite(runner, host, port, reuse_port=shared or None)
     try:
         await site.start()
     except OSError as error:

@@ -178,8 +178,10 @@ def _configure_import(parser: argparse.ArgumentParser) -> None:
 
 
 def _import(arguments: argparse.Namespace) -> int:
+    from streams import garbage
     from tools import importer
 
+    garbage.scan_less()
     return importer.run(arguments, importer.on_terminal())
 
 

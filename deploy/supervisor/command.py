@@ -19,7 +19,7 @@ from schemas.settings import Settings
 def up(settings: Settings, wanted: Mapping[str, int]) -> int:
     """Run until stopped; return the exit code. ``wanted``: ports of http, kafka, clickhouse."""
     screen = Screen(Console())
-    ours = {"http": wanted["http"], **{name: 0 for name in plan.SERVICES if name != "gateway"}}
+    ours = {"http": wanted["http"], **dict.fromkeys(plan.own_ports(settings.gateways), 0)}
     try:
         if plan.is_embedded(os.environ):
             ours |= {name: wanted[name] for name in ("kafka", "clickhouse")}

@@ -16,6 +16,7 @@ from schemas.settings import SettingError, Settings
 
 SERVICES = ("gateway", "web", "collector", "notifier", "expirer", "pricer", "ledger")
 """Services in the order in which they stop."""
+GATEWAY = "gateway"
 MOST_SHARDS = 4
 READERS = {"expirer": 600.0}
 """Seconds to get ready, for a service that first reads everything the log has kept for it."""
@@ -33,6 +34,16 @@ class ProcessPlan(NamedTuple):
     clickhouse: str
     embedded: bool
     specs: list[Spec]
+
+
+def gateways(count: int) -> list[str]:
+    """Return the names of this many gateways. If there are several, each has a port of its own for its probes."""
+    return [GATEWAY, *(f"{GATEWAY}-{number}" for number in range(2, count + 1))]
+
+
+def own_ports(count: int) -> list[str]:
+    """Return whatever needs a port that only the supervisor and the other services know, with ``count`` gateways."""
+    return [*(gateways(count) if count > 1 else []), *SERVICES[1:]]
 
 
 def is_embedded(env: Mapping[str, str]) -> bool:
@@ -82,7 +93,8 @@ def make(settings: Settings, chosen: Mapping[str, int], env: Mapping[str, str], 
     """
     embedded = is_embedded(env)
     host = ports.LOOPBACK if settings.http_host in ("0.0.0.0", "::", "") else settings.http_host
-    specs = [_service(name, chosen, host, settings.signup) for name in SERVICES]
+    names = [*gateways(settings.gateways), *SERVICES[1:]]
+    specs = [_service(name, names, chosen, host, settings.signup) for name in names]
     if embedded:
         specs += [
             _clickhouse(settings.data / "clickhouse", chosen["clickhouse"]),
@@ -103,12 +115,13 @@ def rev(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "tools.cli", *arguments]
 
 
-def _service(name: str, chosen: Mapping[str, int], host: str, signup: bool) -> Spec:
-    port = chosen["http"] if name == "gateway" else chosen[name]
-    where = host if name == "gateway" else ports.LOOPBACK
+def _service(name: str, names: Sequence[str], chosen: Mapping[str, int], host: str, signup: bool) -> Spec:
+    service = name.partition("-")[0]
+    where, port = _place(name, chosen, host)
     known = {
-        "gateway": {
-            "REV_HTTP_PORT": str(port),
+        GATEWAY: {
+            "REV_HTTP_PORT": str(chosen["http"]),
+            "REV_METRICS_PORT": str(chosen.get(name, 0)),
             "REV_REPLY_HOST": ports.LOOPBACK,
             "REV_WEB_URL": _url("web", chosen, host),
             "REV_COLLECTOR_URL": _url("collector", chosen, host),
@@ -118,30 +131,35 @@ def _service(name: str, chosen: Mapping[str, int], host: str, signup: bool) -> S
         "web": {
             "REV_HTTP_HOST": ports.LOOPBACK,
             "REV_WEB_PORT": str(port),
-            "REV_GATEWAY_URL": _url("gateway", chosen, host),
+            "REV_GATEWAY_URL": f"http://{host}:{chosen['http']}",
             "REV_SIGNUP": "on" if signup else "off",
             "REV_SERVICE_URLS": ",".join(
-                f"{other}={_url(other, chosen, host)}" for other in SERVICES if other != "web"
+                f"{other.partition('-')[0]}={_url(other, chosen, host)}" for other in names if other != "web"
             ),
         },
-        # the gateway finds it here; its API is not for others
-        "collector": {"REV_HTTP_HOST": ports.LOOPBACK, "REV_METRICS_PORT": str(port)},
     }
     return Spec(
         name=name,
-        command=_always(rev(name, "--held")),
+        command=_always(rev(service, "--held")),
         ready=partial(probes.http_ok, where, port, "/readyz"),
         address=_url(name, chosen, host),
-        env=known.get(name, {"REV_METRICS_PORT": str(port)}),
+        # what is not for others is on loopback whatever REV_HTTP_HOST is
+        env=known.get(service, {"REV_HTTP_HOST": ports.LOOPBACK, "REV_METRICS_PORT": str(port)}),
         held=True,
         within=READERS.get(name, START_LIMIT),
-        beside=name in ("web", "collector"),  # nobody after the gateway needs them
+        # nobody after the gateway needs them
+        beside=name in ("web", "collector") or (service == GATEWAY and name != GATEWAY),
     )
 
 
+def _place(name: str, chosen: Mapping[str, int], host: str) -> tuple[str, int]:
+    """Return the address at which this very process answers."""
+    return (ports.LOOPBACK, chosen[name]) if name in chosen else (host, chosen["http"])
+
+
 def _url(name: str, chosen: Mapping[str, int], host: str) -> str:
-    is_gateway = name == "gateway"
-    return f"http://{host if is_gateway else ports.LOOPBACK}:{chosen['http' if is_gateway else name]}"
+    where, port = _place(name, chosen, host)
+    return f"http://{where}:{port}"
 
 
 def _clickhouse(data: Path, port: int) -> Spec:

@@ -75,10 +75,11 @@ def table(rows: list[StatusRow]) -> Table:
 
 
 def _answer(name: str, address: str) -> str:
-    if name not in PATHS:
+    path = PATHS.get(name.partition("-")[0])
+    if path is None:
         return READY if broker.answers(int(address.rpartition(":")[2]), probes.PATIENCE) else "not ready"
     url = urlsplit(address)
-    status, body = probes.get(url.hostname or "", url.port or 80, PATHS[name])
+    status, body = probes.get(url.hostname or "", url.port or 80, path)
     if status != 200:
         return f"not ready: {state_of(body, 'reasons') or body[:MOST]}"
     lacking = state_of(body, DEGRADED)

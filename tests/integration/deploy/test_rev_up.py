@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -94,21 +95,52 @@ def test_a_second_instance_is_refused(stack: dict[str, Any]) -> None:
     assert directory.read_json(stack["data"] / "run.json")["pids"] == stack["pids"]
 
 
+def _met(running: RunningStack, body: dict[str, Any], key: str) -> bool:
+    """True if an event, over a connection of its own, is charged."""
+    return running.call("POST", "/v1/meter", body, key)[0] == 201
+
+
+def _served(running: RunningStack) -> dict[str, float]:
+    """Return how many requests each gateway says that it served; -1 for one that does not answer."""
+    found = {}
+    for name in ("gateway", "gateway-2"):
+        try:
+            with urllib.request.urlopen(f"{running.run['addresses'][name]}/metrics", timeout=30) as answer:
+                text = answer.read().decode()
+        except OSError:
+            text = ""
+        counts = re.findall(r"^rev_ingest_request_seconds_count\{.*\} (\S+)$", text, re.M)
+        found[name] = sum(map(float, counts)) if text else -1
+    return found
+
+
 def test_the_same_command_runs_against_a_cluster(own_kafka: str, serve: Serve, tmp_path: Path) -> None:
-    """With REV_KAFKA and REV_CLICKHOUSE_URL set, only the services are started, and they price."""
+    """With REV_KAFKA and REV_CLICKHOUSE_URL set, only the services are started, and they price. There may be several
+    gateways: both serve one address, and it goes on serving while one of them is killed and started again."""
     with serve("deploy.clickhouse", tmp_path / "clickhouse") as (ready, _):
         user = directory.read_json(tmp_path / "clickhouse" / "users.json")["rev"]
         env = {
             "REV_KAFKA": own_kafka,
             "REV_CLICKHOUSE_URL": f"http://127.0.0.1:{ready['port']}",
             "REV_CLICKHOUSE_PASSWORD": user["password"],
+            "REV_GATEWAYS": "2",
         }
         running = RunningStack(tmp_path / "data", env)
         try:
             running.wait_ready()
-            assert set(running.run["pids"]) == set(SERVICES)
+            assert set(running.run["pids"]) == {*SERVICES, "gateway-2"}
             assert running.run["kafka"] == own_kafka
             body = {"agent_id": "a", "action": "completion", "tokens": 2400, "outcome": "success"}
-            assert running.call("POST", "/v1/meter", body, running.make_key("cluster"))[0] == 201
+            key = running.make_key("cluster")
+            before = _served(running)
+            wait_until(
+                lambda: _met(running, body, key) and all(_served(running)[name] > before[name] for name in before),
+                "both serve",
+            )
+            killed = running.pid("gateway-2")
+            os.kill(killed, signal.SIGKILL)
+            running.wait_pid("gateway-2", killed)
+            wait_until(lambda: _met(running, body, key) and _served(running)["gateway-2"] > 0, "both serve again")
+            assert all(_met(running, body, key) for _ in range(8))
         finally:
             assert running.stop() == 0
