@@ -61,7 +61,7 @@ def _handler(context: Context, dialect: Dialect, route: DialectRoute) -> Handler
 
 async def _recorded(context: Context, dialect: Dialect, route: DialectRoute, request: web.Request) -> ClientResponse:
     key, mapped = await read(context, dialect, route, request)
-    recorded = await record(context, key, mapped.events, route.refusals, waits(request))
+    recorded = await record(context, key, mapped.events, route.refusals, dialect.name, waits(request))
     _count(dialect, request, mapped, recorded)
     return mapped.respond(recorded)
 
