@@ -2,13 +2,15 @@
 
 from ingest.dialects.dialect import Dialect, DialectRoute
 from ingest.dialects.lago import LAGO
+from ingest.dialects.langfuse import LANGFUSE
+from ingest.dialects.litellm import LITELLM
 from ingest.dialects.openmeter import OPENMETER
 from ingest.dialects.otlp import OTLP
 from ingest.dialects.paid import PAID
 from ingest.dialects.revenium import REVENIUM
 from ingest.dialects.stripe import STRIPE
 
-DIALECTS: tuple[Dialect, ...] = (REVENIUM, OTLP, OPENMETER, LAGO, PAID, STRIPE)
+DIALECTS: tuple[Dialect, ...] = (REVENIUM, OTLP, OPENMETER, LAGO, PAID, STRIPE, LITELLM, LANGFUSE)
 PREFIXES = (
     *dict.fromkeys(route.path.split("/")[1] for dialect in DIALECTS for route in dialect.routes),
     *("profitstream", "v2"),

@@ -7,6 +7,8 @@ tokens of what is within, are not. A failed call without token counts is not cou
 from collections import Counter
 from typing import Any
 
+import msgspec
+
 from ingest.dialects.otlp_spans import Attributes, TraceSpan
 from ingest.plain_names import is_plain
 from schemas.limits import MAX_NAME
@@ -21,6 +23,9 @@ OPERATION = "gen_ai.operation.name"
 KIND = "openinference.span.kind"
 TRACELOOP = "traceloop.span.kind"
 REQUEST_TYPE = "llm.request.type"
+LANGFUSE = "langfuse.observation.type"
+USAGE = "langfuse.observation.usage_details"
+"""Counts by kind as a JSON object; kinds that are not named in it are not in the others."""
 ACTION = "rev.action"
 CHAT, EMBEDDINGS, TOOL = "chat", "embeddings", "execute_tool"
 COUNTED = frozenset({CHAT, "text_completion", "generate_content", EMBEDDINGS, TOOL})
@@ -29,10 +34,22 @@ AROUND = frozenset({"invoke_agent", "create_agent", "invoke_workflow", "create_w
 """Operations that repeat the tokens of the calls within them."""
 KINDS = {"LLM": CHAT, "EMBEDDING": EMBEDDINGS, "TOOL": TOOL}
 """The operations of OpenInference's span kinds; the other kinds are not counted."""
+OBSERVATIONS = {"generation": CHAT, "embedding": EMBEDDINGS, "tool": TOOL}
+"""The operations of Langfuse's types of observations; the other types are not counted."""
+DETAILS = {
+    "tokens_input": ("input", "input_tokens", "prompt_tokens"),
+    "tokens_output": ("output", "output_tokens", "completion_tokens"),
+    "tokens_cache_read": ("input_cached_tokens", "cache_read_input_tokens", "input_cache_read"),
+    "tokens_cache_write": ("cache_creation_input_tokens", "input_cache_creation"),
+    "tokens_reasoning": ("output_reasoning_tokens", "reasoning_tokens", "output_reasoning"),
+}
+"""Langfuse's kinds of usage."""
 REQUEST_TYPES = {"chat": CHAT, "completion": "text_completion", "embedding": EMBEDDINGS}
 
-AGENTS = ("rev.agent.id", "gen_ai.agent.id", "gen_ai.agent.name", "agent.name")
-CUSTOMERS = ("rev.customer.id", "revenium.organization.name", "external_customer_id")
+OF_TRACE = "langfuse.trace.metadata."
+"""Attributes that begin so are JSON."""
+AGENTS = ("rev.agent.id", "gen_ai.agent.id", "gen_ai.agent.name", "agent.name", f"{OF_TRACE}agent_id")
+CUSTOMERS = ("rev.customer.id", "revenium.organization.name", "external_customer_id", f"{OF_TRACE}customer_id")
 USERS = ("user.id", "enduser.id")
 MODELS = (
     "gen_ai.request.model",
@@ -40,6 +57,7 @@ MODELS = (
     "llm.model_name",
     "embedding.model_name",
     "llm.request.model",
+    "langfuse.observation.model.name",
 )
 PROVIDERS = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
 INPUT = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens")
@@ -75,7 +93,7 @@ KEPT = {
 SERVICE = "service.name"
 WANTED = frozenset(
     {
-        *(OPERATION, KIND, TRACELOOP, REQUEST_TYPE, ACTION, SERVICE),
+        *(OPERATION, KIND, TRACELOOP, REQUEST_TYPE, ACTION, SERVICE, LANGFUSE, USAGE),
         *(*AGENTS, *CUSTOMERS, *USERS, *MODELS, *PROVIDERS),
         *(*INPUT, *OUTPUT, *CACHE_READ, *CACHE_WRITE, *REASONING, *KEPT),
     }
@@ -102,6 +120,7 @@ NO_CALL = "not a call of a model, an embedding or a tool"
 FAILED = "failed without token counts"
 
 Found = dict[str, Any]
+_decode_counts = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class SpanEvents:
@@ -118,7 +137,7 @@ class SpanEvents:
     def fields(self, span: TraceSpan) -> tuple[Found, str | None] | None:
         """Return the fields of POST /v1/meter and the user, who may stand in for a customer; None if not counted."""
         said = _said(span.attributes)
-        tokens = _tokens(said)
+        tokens = _tokens(said) or _details(span.attributes.get(USAGE))
         operation = operation_of(span, said, bool(tokens))
         if operation is None:
             self.ignored[NO_CALL] += 1
@@ -127,8 +146,7 @@ class SpanEvents:
             self.ignored[FAILED] += 1
             return None
         agent, customer, user = (
-            said[slot] if slot in said else self._around(span, SLOTS[slot])
-            for slot in ("agent_id", "customer_id", "user")
+            said[slot] if slot in said else self._around(span, slot) for slot in ("agent_id", "customer_id", "user")
         )
         if customer is None:
             customer = _first(span.resource, CUSTOMERS)
@@ -151,15 +169,16 @@ class SpanEvents:
         # some senders have numbers as ids
         return fields, None if user is None else str(user)
 
-    def _around(self, span: TraceSpan, names: tuple[str, ...]) -> str | int | None:
-        """Return the attribute of the span's nearest ancestor in the request that has one."""
+    def _around(self, span: TraceSpan, slot: str) -> str | int | None:
+        """Return what the span's nearest ancestor in the request says that says it."""
         at = span
         for _ in range(DEPTH):
             above = self._spans.get((at.trace, at.parent))
             if above is None:
                 return None
-            found = _first(above.attributes, names)
-            if found is not None:
+            said = _said(above.attributes)
+            if slot in said:
+                found: str | int = said[slot]
                 return found
             at = above
         return None
@@ -172,6 +191,9 @@ def operation_of(span: TraceSpan, said: Found, has_tokens: bool) -> str | None:
     if kind is not None and kind not in KINDS:
         return None
     operation = attributes.get(OPERATION) or KINDS.get(str(kind))
+    observation = attributes.get(LANGFUSE) if operation is None else None
+    if observation is not None:
+        return OBSERVATIONS.get(str(observation))
     if operation is None:
         around = attributes.get(TRACELOOP)
         if around is not None:
@@ -195,6 +217,8 @@ def _said(attributes: Attributes) -> Found:
         place = _PLACES.get(name)
         if place is not None and value != "":
             slot, rank = place
+            if name.startswith(OF_TRACE):
+                value = _plain(value)
             if rank <= ranks.get(slot, rank):
                 said[slot], ranks[slot] = value, rank
     return said
@@ -215,6 +239,35 @@ def _tokens(said: Found) -> dict[str, int | str]:
     _take_out(given, "tokens_input", ("tokens_cache_read", "tokens_cache_write"))
     _take_out(given, "tokens_output", ("tokens_reasoning",))
     return given
+
+
+def _details(text: str | int | None) -> dict[str, int | str]:
+    """Return the token kinds of Langfuse's usage details, disjoint; empty without any.
+
+    They are disjoint as they are given, unless ``total`` is input and output alone: then these include the others.
+    """
+    try:
+        found = _decode_counts(str(text or "{}").encode())
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return {}
+    given: dict[str, int | str] = {}
+    for slot, names in DETAILS.items():
+        count = next((found[name] for name in names if isinstance(found.get(name), int)), None)
+        if count is not None and count >= 0:
+            given[slot] = count
+    whole = found.get("total", found.get("total_tokens"))
+    if whole == sum(int(given.get(name, 0)) for name in _ALWAYS):
+        _take_out(given, "tokens_input", ("tokens_cache_read", "tokens_cache_write"))
+        _take_out(given, "tokens_output", ("tokens_reasoning",))
+    return given
+
+
+def _plain(value: str | int) -> str | int:
+    """Return the text that a JSON string is; anything else as it is."""
+    try:
+        return msgspec.json.decode(str(value).encode(), type=str)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return value
 
 
 def _take_out(given: dict[str, Any], whole: str, parts: tuple[str, ...]) -> None:
