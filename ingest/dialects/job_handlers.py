@@ -26,7 +26,7 @@ from ingest.new_customers import admit
 from ingest.outcomes.outcome_handlers import outcome_shown
 from ingest.outcomes.outcome_requests import check_task
 from ingest.outcomes.voids import ON_ITS_WAY, closing_of, void_entry
-from ingest.problems import Decided, MaybeRecorded, NotFound, Problem, Unanswered
+from ingest.problems import Decided, Invalid, MaybeRecorded, NotFound, Problem, Unanswered
 from ingest.request_body import body_of
 from ingest.routing import Auth, Operation, Route
 from schemas.commands import ReadBudgets, ReadOutcome, Register, Resolve, encode
@@ -76,9 +76,28 @@ def routes(context: Context) -> list[Route]:
 def _handler(context: Context, respond: Respond) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def run(request: web.Request) -> ClientResponse:
         key = key_with(context, REVENIUM.secret(request.headers), REVENIUM.key_header)
-        return await respond(CustomerJobs(context, key, request.query.get("customer_id")), request)
+        named = request.query.get("customer_id") or await _customer_of_job(context, key, request)
+        return await respond(CustomerJobs(context, key, named), request)
 
     return answering(REVENIUM, run)
+
+
+async def _customer_of_job(context: Context, key: ApiKey, request: web.Request) -> str | None:
+    """Return the customer of the calls that named the job in the path, for a platform key.
+
+    Raises NotFound while the ledger has none; clients ask again, since jobs also come late in the product that they
+    were made for. Raises Invalid if the job is of several customers.
+    """
+    job = request.match_info.get("job_id")
+    if key.customer_id != PLATFORM or job is None:
+        return None
+    since = context.clock() - context.settings.idempotency_window
+    found = await context.ledger().task_customers(job, True if key.test else None, since)
+    if not found:
+        raise NotFound(f"no call with agenticJobId {job!r} is in the ledger yet")
+    if len(found) > 1:
+        raise Invalid("job_id must be of one customer; add ?customer_id= to the path")
+    return found[0]
 
 
 class CustomerJobs:

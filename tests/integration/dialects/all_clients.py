@@ -60,7 +60,7 @@ async def send_and_check(url: str, admin: str, times: int, eventually: Callable[
             first = tasks.create_task(_run(times, key, urls, "lago_agent", "paid", "stripe"))
             second = tasks.create_task(_run(times, key, urls, "genai", "revenium"))
     assert (first.result()["paid"], first.result()["stripe"]) == ([0, drivers.BATCH], "v2")
-    assert second.result()["revenium"] == [0, 2, 1]
+    assert second.result()["revenium"] == [0, True, 2, 1]
     model = expected(times)
     async with aiohttp.ClientSession(url, headers={"Authorization": f"Bearer {key}"}) as session:
 
@@ -93,6 +93,9 @@ async def _priced(url: str, admin: str) -> str:
             row = {"customer_id": drivers.CUSTOMER, "action_type": action, **price}
             async with session.post("/api/admin/pricing", json=row) as response:
                 assert response.status == 201, await response.text()
+        budget = {"customer_id": drivers.CUSTOMER, "scope": "agent", "value": drivers.STOPPED, "period": "total"}
+        async with session.post("/api/admin/budgets", json={**budget, "limit_cents": 0, "hard": True}) as response:
+            assert response.status == 201, await response.text()
         async with session.post("/api/admin/api-keys", json={"customer_id": drivers.CUSTOMER}) as response:
             made: str = (await response.json())["api_key"]
             return made

@@ -21,6 +21,8 @@ CUSTOMER = "acme-corp"
 CALLS, LAGO_CALLS, SIGNALS, METERS, BATCH = 50, 250, 1000, 50, 100
 """Calls of the model through each middleware; calls that lago-agent-sdk meters, four events each; Paid's signals;
 Stripe's meter events."""
+STOPPED = "stopped"
+"""An agent with a hard budget of nothing."""
 PROMPT, CACHED, ANSWER, REASONING = 2006, 1920, 300, 192
 """What the provider says that a call used: cached is part of the prompt, reasoning of the answer."""
 _numbers = count(1)
@@ -90,18 +92,20 @@ def stripe(url: str, key: str, times: int) -> Any:
 
 
 def revenium(url: str, key: str, times: int) -> Any:
-    """OpenAI's client behind Revenium's middleware, its metering client, and a job whose outcome changes."""
+    """OpenAI's client behind Revenium's middleware, also of an agent whose budget is used up, which does not get
+    through; the metering client; a job whose outcome changes."""
     os.environ.update(
         REVENIUM_METERING_BASE_URL=url,
         REVENIUM_METERING_API_KEY=f"rev_{key}",
         REVENIUM_WRITE_API_KEY=f"rev_sk_{key}",
         REVENIUM_TEAM_ID="team",
+        REVENIUM_CIRCUIT_BREAKER_ENABLED="true",
         REVENIUM_LOG_LEVEL="CRITICAL",
     )
     import openai
     import revenium_middleware.openai  # noqa: F401 - patches openai
     from revenium_middleware import JobContext
-    from revenium_middleware._core import flush_metering
+    from revenium_middleware._core import BudgetExceededError, flush_metering, stop_polling
     from revenium_middleware._metering import ReveniumMetering
 
     usage: Any = {"organization_name": CUSTOMER, "agent": "copilot", "task_type": "reply", "agentic_job_id": "job-1"}
@@ -110,6 +114,12 @@ def revenium(url: str, key: str, times: int) -> Any:
         for _ in range(CALLS * times):
             client.chat.completions.create(**_question(), usage_metadata=usage)
         left = flush_metering(60)
+        blocked = False
+        try:
+            client.chat.completions.create(**_question(), usage_metadata={**usage, "agent": STOPPED})
+        except BudgetExceededError:
+            blocked = True
+        stop_polling()
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     direct = ReveniumMetering(api_key=f"rev_{key}", base_url=url)
     image: Any = {"model": "dall-e-3", "provider": "OPENAI", "request_time": now, "response_time": now}
@@ -119,7 +129,7 @@ def revenium(url: str, key: str, times: int) -> Any:
     job = JobContext.attach("job-1", profitstream_base_url=url, retry_initial_seconds=0.1)
     job.report_outcome("SUCCESS", outcome_type="CONVERTED", outcome_value=49.9, outcome_currency="USD")
     amended = job.amend_outcome(outcome_value=60, reason="upsell")
-    return [left, job.entity_version, amended["outcomeUpdateCount"]]
+    return [left, blocked, job.entity_version, amended["outcomeUpdateCount"]]
 
 
 def genai(url: str, key: str, times: int) -> Any:

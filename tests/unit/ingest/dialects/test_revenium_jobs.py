@@ -215,10 +215,23 @@ async def test_bad_reports_record_nothing(jobs: Jobs, changes: dict[str, Any], e
     assert len(jobs.gateway.log.entries) == before
 
 
-async def test_a_platform_key_names_the_customer(gateway: Gateway) -> None:
+async def test_a_platform_key_finds_the_customer_of_the_job(gateway: Gateway) -> None:
+    """By the calls that named the job; by the query if these are of several customers or of none."""
     jobs = Jobs(gateway, await gateway.make_key("*"))
-    assert (await jobs.report("job-1")).json["message"] == "organizationName is required with a platform key"
-    assert (await jobs.call("POST", f"{JOBS}/job-1/outcome?customer_id=acme-corp", SALE)).status == 201
+    early = await jobs.report("job-1")
+    assert (early.status, early.json["message"]) == (404, "no call with agenticJobId 'job-1' is in the ledger yet")
+    assert (await jobs.call("POST", f"{JOBS}/job-9/outcome?customer_id=acme-corp", SALE)).status == 201
+    call = {"model": "m", "provider": "OPENAI", "taskType": "completion", "inputTokenCount": 0}
+    for number, customer in enumerate(("acme-corp", "acme-corp", "zeta"), 1):
+        sent = {**call, "transactionId": f"t{number}", "organizationName": customer, "agenticJobId": "job-1"}
+        assert (await jobs.call("POST", "/meter/v2/ai/completions", sent)).status == 201
+        gateway.settle()
+        if number == 2:
+            assert (await jobs.report("job-1")).status == 201
+            assert {row.customer_id for row in gateway.ledger.rows if row.kind == "charge"} <= {"acme-corp"}
+    several = await jobs.call("GET", f"{JOBS}/job-1")
+    assert several.json["message"] == "job_id must be of one customer; add ?customer_id= to the path"
+    assert (await jobs.call("GET", f"{JOBS}/job-1?customer_id=acme-corp")).json["hasOutcome"] is True
     assert (await jobs.call("GET", "/v2/api/ai/enforcement-rules/t")).json == {"rules": []}
     teams = (await jobs.call("GET", "/profitstream/v2/api/teams?tenantId=x")).json
     assert teams["_embedded"]["teamResourceList"][0]["id"] == "rev"
