@@ -93,12 +93,12 @@ async def _priced(url: str, admin: str) -> str:
             row = {"customer_id": drivers.CUSTOMER, "action_type": action, **price}
             async with session.post("/api/admin/pricing", json=row) as response:
                 assert response.status == 201, await response.text()
+        async with session.post("/api/admin/api-keys", json={"customer_id": drivers.CUSTOMER}) as response:
+            made: str = (await response.json())["api_key"]
         budget = {"customer_id": drivers.CUSTOMER, "scope": "agent", "value": drivers.STOPPED, "period": "total"}
         async with session.post("/api/admin/budgets", json={**budget, "limit_cents": 0, "hard": True}) as response:
             assert response.status == 201, await response.text()
-        async with session.post("/api/admin/api-keys", json={"customer_id": drivers.CUSTOMER}) as response:
-            made: str = (await response.json())["api_key"]
-            return made
+    return made
 
 
 async def _run(times: int, key: str, urls: dict[str, str], *names: str) -> Any:

@@ -17,7 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import Any
 
-CUSTOMER = "acme-corp"
+CUSTOMER = "all-clients"
+"""A customer that no other test of the same stack has."""
 CALLS, LAGO_CALLS, SIGNALS, METERS, BATCH = 50, 250, 1000, 50, 100
 """Calls of the model through each middleware; calls that lago-agent-sdk meters, four events each; Paid's signals;
 Stripe's meter events."""
