@@ -4,7 +4,7 @@ from aiohttp import web
 
 from ingest import admin, invoices, metering, openapi, outcomes, probes, statements, webhooks
 from ingest.context import Context
-from ingest.dialects import dialect_handlers, explain
+from ingest.dialects import dialect_handlers, explain, job_handlers
 from ingest.middleware import direct, error_middleware
 from ingest.reads import event_lookup, import_lists, own_key, spending_reads
 from ingest.reads import handlers as reads
@@ -21,6 +21,7 @@ def table(context: Context, shedder: Shedder) -> list[Route]:
         *metering.routes(context),
         *explain.routes(context),
         *dialect_handlers.routes(context),
+        *job_handlers.routes(context),
         *outcomes.routes(context),
         *webhooks.routes(context),
         *reads.routes(context),

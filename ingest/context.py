@@ -13,6 +13,7 @@ from ingest.command_log import CommandLog
 from ingest.config_view import ConfigView
 from ingest.disk_reserve import DiskReserve
 from ingest.ports import CommandAppender, Follower, ReplyPort
+from ingest.unpriced_actions import UnpricedActions
 from schemas.secrets import RandomBytes, SecretBox
 from schemas.settings import Settings
 from warehouse.errors import ReadsUnavailable
@@ -44,6 +45,8 @@ class Context:
     collector: Collector | None = None
     newcomers: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
     """Customers that are being listed, so that only one request at a time lists each."""
+    unpriced: UnpricedActions = field(default_factory=UnpricedActions)
+    """The actions that came in without a price."""
 
     def ledger(self) -> Reads:
         """Return the reader of the ledger. Raises ReadsUnavailable without one."""

@@ -49,23 +49,22 @@ Counted = tuple[int, int | None, int | None, dict[str, str]]
 
 def counted(body: EventBody) -> Counted:
     """Return the tokens and quantities of a body. Raises Invalid naming the field."""
-    part_in, part_out, given = body.tokens_input, body.tokens_output, body.tokens
-    if (
-        body.quantities is None
-        and body.tokens_in is None
-        and body.tokens_out is None
-        and body.tokens_cache_read is None
-        and body.tokens_cache_write is None
-        and body.tokens_reasoning is None
-        and body.usage is UNSET
-    ):
+    if body.quantities is None and body.tokens_in is None and body.tokens_out is None and body.usage is UNSET:
         # the fields of most events
-        if part_in is None and part_out is None:
+        part_in, part_out, given = body.tokens_input, body.tokens_output, body.tokens
+        read, written, reasoning = body.tokens_cache_read, body.tokens_cache_write, body.tokens_reasoning
+        tokens, others = 0, NOTHING
+        if read is not None or written is not None or reasoning is not None:
+            parts = ((CACHE_READ, read), (CACHE_WRITE, written), (REASONING, reasoning))
+            others = {kind: str(count) for kind, count in parts if count is not None}
+            tokens = (read or 0) + (written or 0) + (reasoning or 0)
+        if part_in is not None or part_out is not None:
+            part_in, part_out = part_in or 0, part_out or 0
+            tokens += part_in + part_out
+        elif not others:
             return given or 0, None, None, NOTHING
-        part_in, part_out = part_in or 0, part_out or 0
-        tokens = part_in + part_out
         if tokens <= MAX_TOKENS and (given is None or given == tokens):
-            return tokens, part_in, part_out, NOTHING
+            return tokens, part_in, part_out, others
     return _counted(body)
 
 

@@ -1,12 +1,18 @@
 """What every request that meters events does: bounds of times, prices looked up before the append, the command."""
 
-from ingest.auth import require_latest
+from collections.abc import Iterable
+
+from ingest.auth import mode_of, require_latest
 from ingest.context import Context
+from ingest.unpriced_actions import UnpricedKey
 from ingest.validation import TimeBounds
 from schemas.commands import Meter, MeterEvent, Mode
 from schemas.config import ApiKey, Price
 from schemas.quantities import no_rate, without_rate
 from schemas.replies import IndexedError
+
+ActionName = tuple[str, str | None, str | None]
+"""Action, model and provider."""
 
 
 def no_price(action: str) -> str:
@@ -57,8 +63,29 @@ async def unpriced(context: Context, customer_id: str, events: list[MeterEvent])
     return missing
 
 
+def note_unpriced(
+    context: Context, key: ApiKey, customer_id: str, events: list[MeterEvent], missing: list[IndexedError], dialect: str
+) -> None:
+    """Put the events that :func:`unpriced` has refused on the list of GET /api/admin/unpriced."""
+    mode, now = mode_of(context, key, customer_id), context.clock()
+    for error in missing:
+        event = events[error.index]
+        named = (event.action, event.model, event.provider)
+        quantity = lacking(context, customer_id, named, event.quantities)
+        context.unpriced.note(UnpricedKey(customer_id, mode, *named, dialect, quantity or None), now)
+
+
+def lacking(context: Context, customer_id: str, named: ActionName, quantities: Iterable[str]) -> str | None:
+    """Return the quantity that no price of the action has a rate for, "" without a price at all, or None if an event
+    with these quantities can be charged."""
+    possible = context.view.prices_about(context.clock(), customer_id, *named)
+    if not possible:
+        return ""
+    return _without_rate(quantities, possible)
+
+
 def _missing(context: Context, customer_id: str, events: list[MeterEvent]) -> list[IndexedError]:
-    prices: dict[tuple[str, str | None, str | None], list[Price]] = {}
+    prices: dict[ActionName, list[Price]] = {}
     missing, now = [], context.clock()
     for index, event in enumerate(events):
         named = (event.action, event.model, event.provider)
@@ -67,13 +94,20 @@ def _missing(context: Context, customer_id: str, events: list[MeterEvent]) -> li
             possible = prices[named] = context.view.prices_about(now, customer_id, *named)
         if not possible:
             missing.append(IndexedError(index, no_price(event.action)))
-        elif event.quantities:
-            unknown = [_without_rate(event, price) for price in possible]
-            if all(unknown):
-                missing.append(IndexedError(index, no_rate(str(unknown[0]), event.action)))
+        elif event.quantities and (unknown := _without_rate(event.quantities, possible)) is not None:
+            missing.append(IndexedError(index, no_rate(unknown, event.action)))
     return missing
 
 
-def _without_rate(event: MeterEvent, price: Price) -> str | None:
-    rates = price.rates
-    return None if rates.ignore_unknown else without_rate(event.quantities, (*rates.quantities, *rates.tiers))
+def _without_rate(quantities: Iterable[str], possible: list[Price]) -> str | None:
+    """Return the first quantity without a rate if that is so in every price, by the first of them; else None."""
+    first: str | None = None
+    for price in possible:
+        rates = price.rates
+        if rates.ignore_unknown:
+            return None
+        unknown = without_rate(quantities, (*rates.quantities, *rates.tiers))
+        if unknown is None:
+            return None
+        first = first or unknown
+    return first

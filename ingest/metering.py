@@ -7,12 +7,13 @@ from ingest.auth import customer_of, mode_of
 from ingest.bodies import BatchBody, EventBody
 from ingest.context import Context
 from ingest.import_ids import import_id_of
-from ingest.meter_commands import bounds, meter_command, unpriced
+from ingest.meter_commands import bounds, meter_command, note_unpriced, unpriced
 from ingest.middleware import http_response
 from ingest.new_customers import admit, warned
 from ingest.problems import Invalid
 from ingest.responses import AcceptedBatch, AcceptedResponse, BatchResponse
 from ingest.routing import Auth, Operation, Route, bound
+from ingest.unpriced_actions import OWN
 from ingest.validation import decode_batch, decode_event, event_of, events_of, failed
 from ingest.write_request import QUERY, REPLAYED, given_key, location, one_key, received, waits
 from schemas.commands import encode
@@ -61,6 +62,7 @@ async def one(context: Context, request: web.Request) -> web.Response:
     event = event_of(body, one_key(request, body.idempotency_key), bounds(context))
     missing = await unpriced(context, customer_id, [event])
     if missing:
+        note_unpriced(context, key, customer_id, [event], missing, OWN)
         raise Invalid(missing[0].error)
     warnings = await admit(context, key, customer_id)
     mode = mode_of(context, key, customer_id)
@@ -89,6 +91,7 @@ async def many(context: Context, request: web.Request) -> web.Response:
     events = events_of(batch.events, customer_id, given_key(request), bounds(context))
     missing = await unpriced(context, customer_id, events)
     if missing:
+        note_unpriced(context, key, customer_id, events, missing, OWN)
         raise failed(missing)
     warnings = await admit(context, key, customer_id)
     mode = mode_of(context, key, customer_id)

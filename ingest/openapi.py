@@ -63,7 +63,7 @@ _PARAMETERS: dict[str, Json] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIST},
     "cursor": {"type": "string"},
     "import_id": msgspec.json.schema(Label),
-    "delivery_id": msgspec.json.schema(Name),
+    **dict.fromkeys(("delivery_id", "job_id", "team_id"), msgspec.json.schema(Name)),
     "dialect": {"enum": list(BY_NAME)},
     "path": {"enum": [route.path for dialect in DIALECTS for route in dialect.routes]},
     "month": {"type": "string", "pattern": r"^20[0-9]{2}-(0[1-9]|1[0-2])$"},

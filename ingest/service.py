@@ -95,6 +95,9 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         clickhouse=reads,
         collector=collector,
     )
+    listed = settings.data / "gateway" / f"unpriced-{settings.ordinal}.json"
+    context.unpriced.load(listed)
+    keeping = asyncio.create_task(context.unpriced.keep(listed))
     reserve.check()
     looking = asyncio.create_task(reserve.watch())
     # connects while it serves, so that /readyz can name what is missing and intake answers 503
@@ -112,9 +115,10 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         timer = asyncio.get_running_loop().call_later(GRACE, submitter.stop_waiting)
         await runner.cleanup()
         timer.cancel()
-        looking.cancel()
-        connecting.cancel()
-        await asyncio.wait([looking, connecting])
+        background = (looking, connecting, keeping)
+        for task in background:
+            task.cancel()
+        await asyncio.wait(background)
         await asyncio.gather(appender.stop(), replies.stop(), follower.stop(), reads.close())
         for client in (pages, collector):
             if client is not None:

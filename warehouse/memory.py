@@ -106,6 +106,11 @@ class MemoryReads:
         found = [msgspec.convert(asdict(row), ClosingRow) for row in mine if row.original in events]
         return {row.original: row for row in found}
 
+    async def task_customers(self, task: str, test: bool | None, since: int) -> list[str]:
+        self._check()
+        named = [row for row in self.rows if row.task_id == task and row.kind in ("event", "registered")]
+        return sorted({row.customer_id for row in named if test in (None, row.test) and row.event_time >= since})[:2]
+
     async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageSumRow]:
         self._check()
         groups: dict[str, list[LedgerRow]] = {}

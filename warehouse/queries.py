@@ -30,6 +30,7 @@ from warehouse.rows import (
     OutcomeQuery,
     OutcomeRow,
     Reached,
+    TaskCustomer,
     UsageKey,
     UsageQuery,
     UsageSumRow,
@@ -77,6 +78,11 @@ class Reads(Protocol):
 
     async def closings(self, customer: str, events: Sequence[int]) -> dict[int, ClosingRow]:
         """Return what closed outcomes of a customer, by the event id of what opened them."""
+        ...
+
+    async def task_customers(self, task: str, test: bool | None, since: int) -> list[str]:
+        """Return up to two customers that metered or registered something for a task since a time in ms; of either mode
+        if ``test`` is None."""
         ...
 
     async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageSumRow]:
@@ -218,6 +224,11 @@ class LedgerReads:
         given = sorted(events)
         rows = await self._runner.fetch("closings", ClosingRow, customer=customer, least=given[0], events=given)
         return {row.original: row for row in rows}
+
+    async def task_customers(self, task: str, test: bool | None, since: int) -> list[str]:
+        tests = [0, 1] if test is None else [int(test)]
+        rows = await self._runner.fetch("task_customers", TaskCustomer, task=task, tests=tests, since=since)
+        return [row.customer_id for row in rows]
 
     async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageSumRow]:
         parameters = {**_usage_parameters(query), "most": query.ranks(key)}

@@ -110,6 +110,10 @@ class ClosingRow(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
+class TaskCustomer(msgspec.Struct, frozen=True, gc=False):
+    customer_id: str
+
+
 class EventQuery(NamedTuple):
     """A query for events of one customer, newest first; '' and None mean any."""
 

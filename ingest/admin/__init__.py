@@ -5,7 +5,7 @@ holds it; their lists are read from that view. Budgets and credit are in the cus
 for them.
 """
 
-from ingest.admin import budget_handlers, bulk_prices, credit_handlers, customers, keys, prices
+from ingest.admin import budget_handlers, bulk_prices, credit_handlers, customers, keys, prices, unpriced_list
 from ingest.context import Context
 from ingest.routing import Route
 
@@ -19,4 +19,5 @@ def routes(context: Context) -> list[Route]:
         *customers.routes(context),
         *budget_handlers.routes(context),
         *credit_handlers.routes(context),
+        *unpriced_list.routes(context),
     ]

@@ -2,15 +2,20 @@
 
 from ingest.dialects.dialect import Dialect, DialectRoute
 from ingest.dialects.lago import LAGO
+from ingest.dialects.langfuse import LANGFUSE
+from ingest.dialects.litellm import LITELLM
 from ingest.dialects.openmeter import OPENMETER
 from ingest.dialects.otlp import OTLP
 from ingest.dialects.paid import PAID
 from ingest.dialects.revenium import REVENIUM
 from ingest.dialects.stripe import STRIPE
 
-DIALECTS: tuple[Dialect, ...] = (REVENIUM, OTLP, OPENMETER, LAGO, PAID, STRIPE)
-PREFIXES = tuple(dict.fromkeys(route.path.split("/")[1] for dialect in DIALECTS for route in dialect.routes))
-"""The first parts of the paths of all dialects."""
+DIALECTS: tuple[Dialect, ...] = (REVENIUM, OTLP, OPENMETER, LAGO, PAID, STRIPE, LITELLM, LANGFUSE)
+PREFIXES = (
+    *dict.fromkeys(route.path.split("/")[1] for dialect in DIALECTS for route in dialect.routes),
+    *("profitstream", "v2"),
+)
+"""The first parts of the paths of all dialects; the last two are Revenium's jobs and budget rules."""
 URL = "http://127.0.0.1:8080"
 """Where `rev up` serves, for the list."""
 BY_NAME = {dialect.name: dialect for dialect in DIALECTS}

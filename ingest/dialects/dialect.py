@@ -5,8 +5,10 @@ sees no gateway: keys, customers, validation, prices and the log are those of ev
 (ingest.dialects.recording).
 """
 
+import base64
+import binascii
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -112,6 +114,18 @@ def bearer(headers: Headers) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
+def basic_user(headers: Headers) -> tuple[str, str] | None:
+    """Return user and password of a Basic Authorization header, or None."""
+    scheme, _, rest = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user, _, password = base64.b64decode(rest.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    return user, password
+
+
 def without_prefix(secret: str | None) -> str | None:
     """Return the part of a key from ``rg_`` on: some clients send only keys that begin as their product's do."""
     if secret is None or secret.startswith("rg_"):
@@ -126,6 +140,32 @@ def decoded(body: bytes | msgspec.Raw, decode: Callable[[Any], Any], struct: typ
         return decode(body)
     except DecodeFailure as error:
         raise Invalid(explain(error, memoryview(body), struct)) from None
+
+
+def listed(body: bytes, decode: Callable[[Any], Any], struct: type, name: str) -> list[msgspec.Raw]:
+    """Return the raw events that a body holds under a name. Raises Invalid."""
+    found: list[msgspec.Raw] | None = getattr(decoded(body, decode, struct), name)
+    if found is None:
+        raise Invalid(f"{name} is required")
+    return found
+
+
+def each_of(
+    raws: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], MappedEvent | None], noun: str = "event"
+) -> list[MappedEvent]:
+    """Return what each raw event is, without those that are not counted; one that is none has its error.
+
+    ``noun``: what the product calls an event, for errors.
+    """
+    events = []
+    for raw in raws:
+        try:
+            event = read(raw)
+        except Invalid as error:
+            event = MappedEvent({}, error=error.error.replace("the body", f"the {noun}"))
+        if event is not None:
+            events.append(event)
+    return events
 
 
 def renamed(error: str, names: Mapping[str, str]) -> str:

@@ -1,6 +1,6 @@
 """The HTTP part that all dialects share: the key, the body, the response in the dialect's own shape."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from aiohttp import hdrs, web
@@ -45,13 +45,19 @@ def routes(context: Context) -> list[Route]:
 
 
 def _handler(context: Context, dialect: Dialect, route: DialectRoute) -> Handler:
+    return answering(dialect, lambda request: _recorded(context, dialect, route, request))
+
+
+def answering(dialect: Dialect, respond: Callable[[web.Request], Awaitable[ClientResponse]]) -> Handler:
+    """Return a handler that answers as the dialect does, refusals included."""
+
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
-            return _response(await _recorded(context, dialect, route, request))
+            return _response(await respond(request))
         except Problem as problem:
             problem.error = renamed(problem.error, dialect.names)
             problem.errors = [IndexedError(one.index, renamed(one.error, dialect.names)) for one in problem.errors]
-            if problem.status not in REPEATED:
+            if problem.status not in REPEATED and request.method != hdrs.METH_GET:
                 _refused(dialect, request, problem.errors or [IndexedError(0, problem.error)])
             shown = dialect.refusal(problem, request.headers)
             return _response(shown._replace(headers={**problem.headers, **shown.headers}))
@@ -61,7 +67,7 @@ def _handler(context: Context, dialect: Dialect, route: DialectRoute) -> Handler
 
 async def _recorded(context: Context, dialect: Dialect, route: DialectRoute, request: web.Request) -> ClientResponse:
     key, mapped = await read(context, dialect, route, request)
-    recorded = await record(context, key, mapped.events, route.refusals, waits(request))
+    recorded = await record(context, key, mapped.events, route.refusals, dialect.name, waits(request))
     _count(dialect, request, mapped, recorded)
     return mapped.respond(recorded)
 

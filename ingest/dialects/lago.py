@@ -20,6 +20,8 @@ from ingest.dialects.dialect import (
     Recorded,
     bearer,
     decoded,
+    each_of,
+    listed,
     renamed,
 )
 from ingest.dialects.moments import iso_text
@@ -76,31 +78,25 @@ def read_one(headers: Headers, body: bytes) -> MappedBody:
 
 def read_many(headers: Headers, body: bytes) -> MappedBody:
     """Return the events of POST /events/batch."""
-    raws = decoded(body, _decode_many, ManyBody).events
-    if raws is None:
-        raise Invalid("events is required")
-    return _mapped(raws, "events", single=False)
+    return _mapped(listed(body, _decode_many, ManyBody, "events"), "events", single=False)
 
 
 def _mapped(raws: list[msgspec.Raw], name: str, single: bool) -> MappedBody:
-    events: list[MappedEvent] = []
     shown: list[dict[str, Any]] = []
     ignored: Counter[str] = Counter()
-    for raw in raws:
-        try:
-            event: LagoEvent = decoded(raw, _decode_event, LagoEvent)
-            if event.code in BREAKDOWNS:
-                ignored[NOT_COUNTED] += 1
-            else:
-                events.append(MappedEvent(_fields(event)))
-            shown.append(_shown(event))
-        except Invalid as error:
-            events.append(MappedEvent({}, error=error.error.replace("the body", "the event")))
+
+    def read(raw: msgspec.Raw) -> MappedEvent | None:
+        event: LagoEvent = decoded(raw, _decode_event, LagoEvent)
+        counted = event.code not in BREAKDOWNS
+        mapped = MappedEvent(_fields(event)) if counted else None
+        ignored[NOT_COUNTED] += not counted
+        shown.append(_shown(event))
+        return mapped
 
     def respond(recorded: Recorded) -> ClientResponse:
         return ClientResponse(200, _encode({name: shown[0] if single else shown}))
 
-    return MappedBody(events, respond, ignored)
+    return MappedBody(each_of(raws, read), respond, +ignored)
 
 
 def _fields(event: LagoEvent) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ingest.dialects.dialect import (
     Recorded,
     bearer,
     decoded,
+    each_of,
 )
 from ingest.dialects.properties import fields_of, object_of
 from ingest.plain_names import is_plain
@@ -48,8 +49,8 @@ _encode = msgspec.json.Encoder().encode
 def read(headers: Headers, body: bytes) -> MappedBody:
     """Return the events of a body: one CloudEvent, or a list of them."""
     if body.lstrip()[:1] == b"[":
-        return MappedBody([_mapped(raw) for raw in decoded(body, _decode_many, list)], _no_content)
-    return MappedBody([MappedEvent(_fields(decoded(body, _decode_one, CloudEvent)))], _no_content)
+        return MappedBody(each_of(decoded(body, _decode_many, list), _mapped), _no_content)
+    return MappedBody([_mapped(body)], _no_content)
 
 
 def key_of(source: str, id: str) -> str:
@@ -63,11 +64,8 @@ def key_of(source: str, id: str) -> str:
     return "sha256:" + sha256(_encode([source, id])).hexdigest()
 
 
-def _mapped(raw: msgspec.Raw) -> MappedEvent:
-    try:
-        return MappedEvent(_fields(decoded(raw, _decode_one, CloudEvent)))
-    except Invalid as error:
-        return MappedEvent({}, error=error.error.replace("the body", "the event"))
+def _mapped(raw: msgspec.Raw | bytes) -> MappedEvent:
+    return MappedEvent(_fields(decoded(raw, _decode_one, CloudEvent)))
 
 
 def _fields(event: CloudEvent) -> dict[str, Any]:

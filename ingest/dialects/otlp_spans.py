@@ -3,14 +3,15 @@
 An attribute that is not asked for is never copied: prompts, answers and tool arguments do not leave the request's body.
 """
 
-from collections.abc import Collection, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
 
 import msgspec
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from ingest.dialects.dialect import decoded
+from ingest.dialects.otlp_wire import TraceRequest
 from ingest.problems import Invalid
 
 Attributes = dict[str, str | int]
@@ -18,6 +19,8 @@ ERROR = 2
 """The status code of a span whose operation failed."""
 _TEXT, _INT, _DOUBLE = "string_value", "int_value", "double_value"
 _WHOLE_BELOW = 2**53
+_SHORT_TEXT, _SHORT = 0x0A, 0x80
+"""The first byte of an AnyValue that is a text, and the least length that takes two bytes."""
 
 
 class TraceSpan(NamedTuple):
@@ -37,26 +40,25 @@ class TraceSpan(NamedTuple):
 
 def spans_of_protobuf(body: bytes, wanted: Collection[str]) -> list[TraceSpan]:
     """Return the spans of an ExportTraceServiceRequest. Raises Invalid for bytes that are none."""
-    request = ExportTraceServiceRequest()
     try:
-        request.ParseFromString(body)
+        request = TraceRequest.FromString(body)
+        return [
+            TraceSpan(
+                trace=span.trace_id.hex(),
+                id=span.span_id.hex(),
+                parent=span.parent_span_id.hex(),
+                ended=span.end_time_unix_nano,
+                failed=span.status.code == ERROR,
+                attributes=_known(span.attributes, wanted),
+                resource=resource,
+            )
+            for part in request.resource_spans
+            for resource in (_known(part.resource.attributes, wanted),)
+            for scope in part.scope_spans
+            for span in scope.spans
+        ]
     except DecodeError:
         raise Invalid("the body must be an ExportTraceServiceRequest in protobuf") from None
-    return [
-        TraceSpan(
-            trace=span.trace_id.hex(),
-            id=span.span_id.hex(),
-            parent=span.parent_span_id.hex(),
-            ended=span.end_time_unix_nano,
-            failed=span.status.code == ERROR,
-            attributes=dict(_known(span.attributes, wanted)),
-            resource=resource,
-        )
-        for part in request.resource_spans
-        for resource in (dict(_known(part.resource.attributes, wanted)),)
-        for scope in part.scope_spans
-        for span in scope.spans
-    ]
 
 
 def spans_of_json(body: bytes, wanted: Collection[str]) -> list[TraceSpan]:
@@ -79,17 +81,28 @@ def spans_of_json(body: bytes, wanted: Collection[str]) -> list[TraceSpan]:
     ]
 
 
-def _known(attributes: Any, wanted: Collection[str]) -> Iterator[tuple[str, str | int]]:
-    for attribute in attributes:
-        if attribute.key in wanted:
-            value = attribute.value
-            kind = value.WhichOneof("value")
-            if kind == _TEXT:
-                yield attribute.key, value.string_value
-            elif kind == _INT:
-                yield attribute.key, value.int_value
-            elif kind == _DOUBLE and _is_whole(value.double_value):
-                yield attribute.key, int(value.double_value)
+def _known(attributes: Mapping[str, bytes], wanted: Collection[str]) -> Attributes:
+    """Return the wanted attributes, each the bytes of an AnyValue. Raises DecodeError."""
+    found: Attributes = {}
+    for key, raw in attributes.items():
+        if key not in wanted:
+            continue
+        # most values: a text of less than 128 bytes, that is field 1, its length, and nothing after it
+        if len(raw) > 1 and raw[0] == _SHORT_TEXT and raw[1] == len(raw) - 2 < _SHORT:
+            try:
+                found[key] = raw[2:].decode()
+                continue
+            except UnicodeDecodeError:
+                pass
+        value = AnyValue.FromString(raw)
+        kind = value.WhichOneof("value")
+        if kind == _TEXT:
+            found[key] = value.string_value
+        elif kind == _INT:
+            found[key] = value.int_value
+        elif kind == _DOUBLE and _is_whole(value.double_value):
+            found[key] = int(value.double_value)
+    return found
 
 
 def _is_whole(value: float) -> bool:

@@ -19,6 +19,8 @@ from ingest.dialects.dialect import (
     Refusals,
     bearer,
     decoded,
+    each_of,
+    listed,
     renamed,
 )
 from ingest.dialects.properties import fields_of, object_of
@@ -65,28 +67,22 @@ _encode = msgspec.json.Encoder().encode
 
 def read_signals(headers: Headers, body: bytes) -> MappedBody:
     """Return the signals of POST /signals/bulk."""
-    raws = decoded(body, _decode_signals, SignalsBody).signals
-    if raws is None:
-        raise Invalid("signals is required")
-    events = []
-    for raw in raws:
-        try:
-            events.append(MappedEvent(_fields(decoded(raw, _decode_signal, Signal))))
-        except Invalid as error:
-            events.append(MappedEvent({}, error=error.error.replace("the body", "the signal")))
-    return MappedBody(events, _counts)
+    raws = listed(body, _decode_signals, SignalsBody, "signals")
+    return MappedBody(each_of(raws, _signal, "signal"), _counts)
 
 
 def read_costs(headers: Headers, body: bytes) -> MappedBody:
     """Return no event: the costs of POST /costs/bulk are not counted."""
-    raws = decoded(body, _decode_costs, CostsBody).costs
-    if raws is None:
-        raise Invalid("costs is required")
+    raws = listed(body, _decode_costs, CostsBody, "costs")
 
     def respond(recorded: Recorded) -> ClientResponse:
         return ClientResponse(200, _encode({"ingested": len(raws), "duplicates": 0}))
 
     return MappedBody([], respond, {COSTS: len(raws)})
+
+
+def _signal(raw: msgspec.Raw) -> MappedEvent:
+    return MappedEvent(_fields(decoded(raw, _decode_signal, Signal)))
 
 
 def _fields(signal: Signal) -> dict[str, Any]:

@@ -7,7 +7,7 @@ repeats it: what is recorded already has its idempotency key and is not charged 
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from ingest.auth import PLATFORM, customer_of, mode_of
 from ingest.context import Context
 from ingest.dialects.dialect import MappedEvent, Recorded, Refusals
-from ingest.meter_commands import bounds, meter_command, unpriced
+from ingest.meter_commands import bounds, meter_command, note_unpriced, unpriced
 from ingest.new_customers import admit
 from ingest.problems import Decided, Forbidden, Invalid, PayloadTooLarge, Problem
 from ingest.validation import TimeBounds, decode_event, event_of, failed
@@ -48,15 +48,22 @@ class CheckedEvents(NamedTuple):
     refused: list[IndexedError]
     forbidden: str | None
     """The first refusal for the reason that the key belongs to another customer."""
+    unpriced: Sequence[tuple[str, MeterEvent, str]] = ()
+    """Of the refused, those without a price: customer, event, error."""
 
 
-async def record(context: Context, key: ApiKey, mapped: list[MappedEvent], refusals: Refusals, wait: bool) -> Recorded:
+async def record(
+    context: Context, key: ApiKey, mapped: list[MappedEvent], refusals: Refusals, dialect: str, wait: bool
+) -> Recorded:
     """Record the events and return what became of them. ``wait``: await the pricer's decisions.
 
     Raises Problem: with Refusals.ALL for the first event that is refused, and always when the log does not take the
     events (then the request is to be repeated).
     """
-    checked = await _admitted(context, key, await check(context, key, mapped))
+    found = await check(context, key, mapped)
+    for customer_id, event, error in found.unpriced:
+        note_unpriced(context, key, customer_id, [event], [IndexedError(0, error)], dialect)
+    checked = await _admitted(context, key, found)
     if checked.refused and refusals is Refusals.ALL:
         raise _refusal(checked, len(mapped))
     limit = asyncio.Semaphore(AT_ONCE)
@@ -91,6 +98,7 @@ async def check(context: Context, key: ApiKey, mapped: list[MappedEvent]) -> Che
     customers: dict[str, list[PlacedEvent]] = {}
     refused: list[IndexedError] = []
     forbidden: str | None = None
+    without_price: list[tuple[str, MeterEvent, str]] = []
     for index, one in enumerate(mapped):
         if index % UNINTERRUPTED == UNINTERRUPTED - 1:
             await asyncio.sleep(0)
@@ -105,10 +113,11 @@ async def check(context: Context, key: ApiKey, mapped: list[MappedEvent]) -> Che
         missing = await unpriced(context, customer_id, [one.event for one in events])
         if missing:
             refused += [IndexedError(events[error.index].place, error.error) for error in missing]
+            without_price += [(customer_id, events[error.index].event, error.error) for error in missing]
             without = {error.index for error in missing}
             customers[customer_id] = [one for place, one in enumerate(events) if place not in without]
     kept = {customer_id: events for customer_id, events in customers.items() if events}
-    return CheckedEvents(kept, sorted(refused, key=lambda error: error.index), forbidden)
+    return CheckedEvents(kept, sorted(refused, key=lambda error: error.index), forbidden, without_price)
 
 
 def checked_event(context: Context, key: ApiKey, one: MappedEvent, limits: TimeBounds) -> tuple[str, MeterEvent]:

@@ -4,8 +4,6 @@ The ``identifier`` is the idempotency key; without one, the Idempotency-Key head
 each call and keep when they repeat it.
 """
 
-import base64
-import binascii
 import re
 from typing import Any
 from urllib.parse import parse_qsl
@@ -20,6 +18,7 @@ from ingest.dialects.dialect import (
     MappedBody,
     MappedEvent,
     Recorded,
+    basic_user,
     bearer,
     decoded,
     without_prefix,
@@ -111,14 +110,8 @@ def _seconds(given: int | str | None, now: int) -> int:
 
 def _secret(headers: Headers) -> str | None:
     """Return the key of a Bearer header, or a Basic one as in Stripe's curl examples; sk_test_ may precede it."""
-    scheme, _, rest = headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return without_prefix(bearer(headers))
-    try:
-        user, _, _ = base64.b64decode(rest.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, ValueError):
-        return None
-    return without_prefix(user)
+    given = basic_user(headers)
+    return without_prefix(bearer(headers) if given is None else given[0])
 
 
 def _refusal(problem: Problem, headers: Headers) -> ClientResponse:

@@ -173,13 +173,22 @@ async def forwarded(
 
     Raises ReadsUnavailable when the rest of the outcome is in the ledger and the ledger cannot be read.
     """
-    body = bytes(reply.result)
-    if reply.elsewhere is not None:
-        entry = await context.ledger().entry(reply.elsewhere, customer_id)
-        if entry is None:
-            raise ReadsUnavailable("the ledger does not have the outcome yet; try again")
-        body = with_status(entry.detail, body)
+    body = await outcome_shown(context, customer_id, reply)
     return http_response(warned(body, warnings), reply.status, REPLAYED if reply.replayed else None)
+
+
+async def outcome_shown(context: Context, customer_id: str, reply: OutcomeReply) -> bytes:
+    """Return the object of the shard's reply as JSON.
+
+    Raises ReadsUnavailable when the rest of the outcome is in the ledger and the ledger cannot be read.
+    """
+    body = bytes(reply.result)
+    if reply.elsewhere is None:
+        return body
+    entry = await context.ledger().entry(reply.elsewhere, customer_id)
+    if entry is None:
+        raise ReadsUnavailable("the ledger does not have the outcome yet; try again")
+    return with_status(entry.detail, body)
 
 
 def _target(request: web.Request) -> str:

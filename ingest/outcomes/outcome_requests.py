@@ -79,7 +79,7 @@ def task_of(body: OutcomeBody, now: int, repeats: int = 0) -> Task:
     """
     if body.task_id is None:
         raise Invalid("task_id is required")
-    _check_task(body.task_id)
+    check_task(body.task_id)
     if body.agent_id is None:
         raise Invalid("agent_id is required")
     plain_names.check("agent_id", body.agent_id)
@@ -125,7 +125,8 @@ def opened_by(outcome_id: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _check_task(task_id: str) -> None:
+def check_task(task_id: str) -> None:
+    """Raise Invalid for a task_id that no outcome can have."""
     plain_names.check("task_id", task_id)
     if task_id.startswith(OUTCOME_PREFIX):
         raise Invalid(f"task_id must not begin with {OUTCOME_PREFIX}; ids of outcomes do")

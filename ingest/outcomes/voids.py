@@ -80,11 +80,16 @@ async def void_outcome(context: Context, request: web.Request) -> web.Response:
         problem = NothingCharged(f"outcome {id} is {stands.status} and charged nothing, so there is nothing to void")
         problem.outcome = stands
         raise problem
-    closing = (await context.ledger().closings(customer, [event])).get(event)
-    entry = None if closing is None else await context.ledger().entry(closing.event_id, customer)
+    entry = await closing_of(context, customer, event)
     if entry is None:
         raise Unanswered(ON_ITS_WAY)
     return await _void(context, entry, reason)
+
+
+async def closing_of(context: Context, customer_id: str, event_id: int) -> EntryRow | None:
+    """Return the entry that closed the outcome that an entry opened, or None if the ledger does not have it yet."""
+    closing = (await context.ledger().closings(customer_id, [event_id])).get(event_id)
+    return None if closing is None else await context.ledger().entry(closing.event_id, customer_id)
 
 
 async def _reason(context: Context, request: web.Request) -> str:
@@ -116,19 +121,19 @@ async def _void(context: Context, entry: EntryRow, reason: str) -> web.Response:
     return await forwarded(context, entry.customer_id, await void_entry(context, entry, reason))
 
 
-async def void_entry(context: Context, entry: EntryRow, reason: str) -> OutcomeReply:
+async def void_entry(context: Context, entry: EntryRow, reason: str, actor: str = ACTOR) -> OutcomeReply:
     """Return the shard's reply: the void, with 201 the first time and 200 after that.
 
     Raises MaybeRecorded when no reply came in time, and as CommandLog.decide does.
     """
-    command = void_of(entry, reason)
+    command = void_of(entry, reason, actor)
     submitted = await context.submitter.decide(entry.customer_id, encode_command(command), True)
     if submitted.reply is None:
         raise MaybeRecorded("the void is recorded but not confirmed yet; retry, an entry is voided only once")
     return outcome_reply(submitted.reply)
 
 
-def void_of(entry: EntryRow, reason: str) -> Void:
+def void_of(entry: EntryRow, reason: str, actor: str = ACTOR) -> Void:
     """Return the command that voids an entry, with all its fields and amounts. Pure."""
     return Void(
         customer_id=entry.customer_id,
@@ -147,7 +152,7 @@ def void_of(entry: EntryRow, reason: str) -> Void:
         outcome_id=entry.outcome_id or None,
         charge=entry.kind == "charge",
         test=entry.test,
-        actor=ACTOR,
+        actor=actor,
         import_id=entry.import_id or None,
         recorded_at=entry.recorded_at,
         key_id=entry.api_key_id,

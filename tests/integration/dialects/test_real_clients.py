@@ -20,6 +20,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from tests.integration.dialects.all_clients import send_and_check
 from tests.integration.sdk.flaky import flaky
 
 pytestmark = pytest.mark.integration
@@ -126,3 +127,8 @@ async def test_otlp_spans(stack: dict[str, Any], key: str, usage: Any) -> None:
         await asyncio.to_thread(provider.shutdown)
     assert proxy.forwarded > 2 * SPANS // 100
     await usage(key, SPANS, sum(range(SPANS)))
+
+
+async def test_the_other_clients(stack: dict[str, Any], eventually: Eventually) -> None:
+    """lago-agent-sdk, paid, stripe; a GenAI instrumentation and revenium. tests/crash sends more."""
+    await send_and_check(stack["http"], stack["admin_token"], 1, eventually)

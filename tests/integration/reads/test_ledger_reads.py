@@ -174,6 +174,10 @@ async def test_outcomes_equal_the_reference(filled: Any) -> None:
     closings = await filled.reads.closings("acme", opened)
     assert closings == await memory.closings("acme", opened) and closings
     assert await filled.reads.closings("other", opened) == await filled.reads.closings("acme", []) == {}
+    for task in sorted({row.task_id for row in memory.rows}):
+        for test in (None, False, True):
+            customers = await filled.reads.task_customers(task, test, 0)
+            assert customers == await memory.task_customers(task, test, 0)
 
 
 async def test_an_entry_of_any_kind_is_found_by_its_id(filled: Any) -> None:

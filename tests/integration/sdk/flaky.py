@@ -9,7 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
 
-Fault = Literal["unknown", "hang up", "bad gateway", "not forwarded"]
+Fault = Literal["unknown", "hang up", "bad gateway", "not forwarded", "twice"]
+HEADERS = ("Content-Type", "Retry-After", "x-should-retry", "Stripe-Should-Retry")
+"""What is passed on of an answer's headers where they are given; Idempotent-Replayed always is."""
 UNKNOWN = b'{"error": "may have been recorded", "code": "unknown", "request_id": "flaky"}'
 
 
@@ -30,8 +32,9 @@ class Flaky:
                 flaky.keys.append(self.headers.get("Idempotency-Key"))
                 if fault == "not forwarded":
                     return self._say(429, b"", {"Retry-After": "0"})
-                status, found, headers = self._forward(body)
-                flaky.forwarded += 1
+                for _ in range(2 if fault == "twice" else 1):
+                    status, found, headers = self._forward(body)
+                    flaky.forwarded += 1
                 if fault == "hang up":
                     self.close_connection = True
                 elif fault == "unknown":
@@ -42,7 +45,7 @@ class Flaky:
                     self._say(status, found, headers)
                 return None
 
-            do_GET = do_POST
+            do_GET = do_PATCH = do_POST
 
             def _forward(self, body: bytes) -> tuple[int, bytes, dict[str, str]]:
                 connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=60)
@@ -51,11 +54,9 @@ class Flaky:
                 }
                 connection.request(self.command, self.path, body or None, sent)
                 answer = connection.getresponse()
-                found = (
-                    answer.status,
-                    answer.read(),
-                    {"Idempotent-Replayed": answer.headers["Idempotent-Replayed"] or ""},
-                )
+                passed = {name: answer.headers[name] for name in HEADERS if name in answer.headers}
+                passed["Idempotent-Replayed"] = answer.headers["Idempotent-Replayed"] or ""
+                found = (answer.status, answer.read(), passed)
                 connection.close()
                 return found
 

@@ -2,8 +2,8 @@
 
 Captured in November 2026 from revenium-python-sdk 0.12.0, openmeter 1.0.0b236, lago-python-client 1.55.0,
 lago-agent-sdk 0.3.1, stripe 16.1.0, paid-python 1.12.0, and OpenTelemetry's OTLP exporter 1.45.2 behind
-opentelemetry-instrumentation-genai-openai 1.3b0 and openinference-instrumentation-openai 0.1.66. Ids, names and times
-are replaced. captures/ holds what is no text.
+opentelemetry-instrumentation-genai-openai 1.3b0 and openinference-instrumentation-openai 0.1.66; litellm 1.110.2 (its
+table of models left out) and langfuse 5.0.4. Ids, names and times are replaced. captures/ holds what is long or binary.
 """
 
 import gzip
@@ -94,6 +94,8 @@ CAPTURES = Path(__file__).parent / "captures"
 TRACES = "/otlp/v1/traces"
 PROTOBUF = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
 TRACE = "a0" * 16
+SPLIT = {"tokens_input": 86, "tokens_output": 108, "tokens_cache_read": 1920, "tokens_reasoning": 192}
+"""2006 tokens with 1920 cached, and 300 with 192 of reasoning."""
 SPAN = {
     "agent_id": "asst_1",
     **ACME,
@@ -536,5 +538,54 @@ GOLDEN = [
             ]
         },
         not_counted={"llm_cache_creation_tokens includes it": 1},
+    ),
+    Golden(
+        "litellm",
+        "/litellm/events",
+        (CAPTURES / "litellm.json").read_bytes(),
+        [
+            {
+                "agent_id": "copilot",
+                "action": "completion",
+                **ACME,
+                **SPLIT,
+                "idempotency_key": "call-0",
+                "model": "gpt-4o",
+                "provider": "openai",
+                "trace_id": "tr-1",
+                "timestamp": "2026-04-26T11:59:00.044Z",
+                "metadata": {"id": "chatcmpl-AAA111"},
+            }
+        ],
+        200,
+        {"ingested": 1, "duplicates": 0},
+        {"Content-Type": "application/json"},
+        not_counted={"failed without token counts": 1},
+    ),
+    Golden(
+        "langfuse",
+        "/langfuse/api/public/otel/v1/traces",
+        (CAPTURES / "langfuse.bin").read_bytes(),
+        [
+            {
+                "agent_id": "support-bot",
+                "action": action,
+                **ACME,
+                **more,
+                "idempotency_key": f"{TRACE}:{span * 8}",
+                "trace_id": TRACE,
+                "timestamp": AT,
+                "metadata": {"span_id": span * 8, "session_id": "s1"},
+            }
+            for action, span, more in (
+                ("chat", "b0", {**SPLIT, "model": "gpt-4o"}),
+                ("execute_tool", "b1", {}),
+                ("embeddings", "b2", {"tokens_input": 8, "model": "text-embedding-3-small"}),
+            )
+        ],
+        200,
+        b"",
+        PROTOBUF,
+        not_counted={"not a call of a model, an embedding or a tool": 1},
     ),
 ]
