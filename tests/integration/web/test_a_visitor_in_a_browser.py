@@ -1,6 +1,5 @@
 """A visitor in Debian's chromium: moves the sliders, signs up, sends the first event and is charged for it."""
 
-import json
 import re
 import shlex
 from collections.abc import Callable
@@ -122,9 +121,7 @@ async def test_the_demo_agent_earns_while_one_looks(owner: Owner, open_tab: Call
     earned = Decimal((await demo.locator("[data-demo-earned]").inner_text()).removeprefix("$"))
     assert earned > 0 and earned * 100 >= sum(charged)
     await tab.page.clock.fast_forward(5000)
-    await tab.page.wait_for_function(
-        f"document.querySelector('[data-demo-earned-24h]').textContent !== {json.dumps(earned_24h)}"
-    )
+    await demo.locator("[data-demo-earned-24h]").filter(has_not_text=earned_24h).wait_for()
     assert await tab.page.evaluate("document.documentElement.scrollWidth") == width
     assert await tab.page.evaluate("window.shift") < 0.01
     await demo.scroll_into_view_if_needed()

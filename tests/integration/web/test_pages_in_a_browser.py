@@ -27,9 +27,12 @@ PAGES = {
     "docs": "/docs/api",
     "customers": "/customers",
     "customer": "/customers/browser-corp",
+    "spending": "/customers/browser-corp/spending",
     "prices": "/prices",
     "price-form": "/prices/new",
     "replay": "/replay?changes=" + quote(CHANGES),
+    "scenarios": "/replay/scenarios",
+    "apply": "/replay/apply?changes=" + quote(CHANGES),
     "keys": "/keys",
     "audit": "/audit",
     "agents": "/agents",
@@ -50,11 +53,13 @@ PORTAL_PAGES = {
     "portal-event": "/portal/events/{event}",
     "portal-outcomes": "/portal/outcomes",
     "portal-outcome": "/portal/outcomes/{outcome}",
+    "portal-spending": "/portal/spending",
     "portal-prices": "/portal/prices",
     "portal-webhooks": "/portal/webhooks",
     "portal-webhook": "/portal/webhooks/{webhook}",
 }
 """``{event}``, ``{outcome}``, ``{webhook}``: ids that the test made. Agents and actions share templates."""
+LATER = "2031-01-01T00:00:00Z"
 WIDTHS = {1280: 900, 390: 844}
 SCHEMES = ("light", "dark")
 MOST_BYTES = 250_000
@@ -166,6 +171,7 @@ async def made_things(owner: Owner, eventually: Any, name: str) -> tuple[str, di
     hook = {"url": "https://hook.invalid/" + 80 * "a", "events": ["meter.created", "outcome.succeeded"]}
     status, hooked = await owner.call("POST", "/v1/webhooks", hook, key)
     assert status == 201
+    await _prices_and_credit(owner)
     outcome = await _outcome(owner, key, name)
     ids = {"event": made["event_id"], "outcome": outcome, "webhook": hooked["id"]}
 
@@ -178,18 +184,34 @@ async def made_things(owner: Owner, eventually: Any, name: str) -> tuple[str, di
     return key, ids
 
 
+async def _prices_and_credit(owner: Owner) -> None:
+    """Once: a price with steps, one that is scheduled, two grants and two budgets."""
+    steps = [{"up_to": 1000, "rate": 0}, {"up_to": 50_000, "rate": 5}, {"up_to": None, "rate": 2}]
+    price = {"customer_id": "browser-corp", "action_type": "pages.read", "tiers": {"pages": steps}}
+    later = {"customer_id": "browser-corp", "action_type": "chat", "effective_at": LATER, "base_rate_cents": 1}
+    for row in (price, later):
+        assert (await owner.call("POST", "/api/admin/pricing", row))[0] in (201, 409)
+    for amount, reason in ((250_000, "Prepaid for the year <b>"), ("0.5", "Welcome")):
+        grant = {"customer_id": "browser-corp", "amount_cents": amount, "reason": reason, "idempotency_key": reason}
+        assert (await owner.call("POST", "/api/admin/credits", grant))[0] == 201
+    for scope, value, limit in (("all", None, 100_000), ("agent", "<script>alert(1)</script>", 1)):
+        budget = {"customer_id": "browser-corp", "scope": scope, "value": value, "period": "month", "hard": False}
+        budget |= {"limit_cents": limit, "idempotency_key": f"budget-{scope}"}
+        assert (await owner.call("POST", "/api/admin/budgets", budget))[0] == 201
+
+
 async def look_at(tab: Watched, pages: dict[str, str], ids: dict[str, Any]) -> None:
     """Open each page, and check what holds for all."""
     width = tab.page.viewport_size["width"]
     for name, path in pages.items():
         answer = await tab.page.goto(tab.url + path.format(**ids), wait_until="load")
         assert answer.status == 200, name
-        assert await tab.page.evaluate("document.documentElement.scrollWidth") == width
+        await keep(tab, name)
+        assert await tab.page.evaluate("document.documentElement.scrollWidth") == width, name
         assert await tab.page.evaluate("window.shift") < 0.01
         # no table is wider than its card: nothing in it is cut off
         wide = "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth).length"
         assert await tab.page.evaluate(wide) == 0, name
-        await keep(tab, name)
 
 
 async def _outcome(owner: Owner, key: str, name: str) -> str:
