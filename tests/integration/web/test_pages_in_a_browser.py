@@ -206,9 +206,9 @@ async def look_at(tab: Watched, pages: dict[str, str], ids: dict[str, Any]) -> N
     for name, path in pages.items():
         answer = await tab.page.goto(tab.url + path.format(**ids), wait_until="load")
         assert answer.status == 200, name
-        await keep(tab, name)
         assert await tab.page.evaluate("document.documentElement.scrollWidth") == width, name
-        assert await tab.page.evaluate("window.shift") < 0.01
+        assert await tab.page.evaluate("window.shift") < 0.01, name
+        await keep(tab, name)
         # no table is wider than its card: nothing in it is cut off
         wide = "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth).length"
         assert await tab.page.evaluate(wide) == 0, name
