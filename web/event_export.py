@@ -9,7 +9,7 @@ from warehouse.activity import ActivityReads
 from warehouse.activity_rows import EventSearch
 from warehouse.rows import EventRow
 from web import table_files
-from web.parquet import Column, ColumnKind, Value
+from web.parquet_file import Column, ColumnKind, Value
 from web.table_files import Groups
 from web.views.event_lines import status_of
 

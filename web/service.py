@@ -24,7 +24,7 @@ from warehouse.activity import open_activity
 from warehouse.dashboard import open_dashboard
 from warehouse.queries import open_reads
 from warehouse.replay import open_replay
-from warehouse.scenarios import open_scenarios
+from warehouse.saved_scenarios import open_scenarios
 from warehouse.webhook_health import open_webhook_health
 from web.application import application
 from web.attempt_limits import LOGINS, SIGNUPS, AttemptLimits

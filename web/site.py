@@ -10,7 +10,7 @@ from warehouse.activity import ActivityReads
 from warehouse.dashboard import DashboardReads
 from warehouse.queries import Reads
 from warehouse.replay import ReplayReads
-from warehouse.scenarios import Scenarios
+from warehouse.saved_scenarios import Scenarios
 from warehouse.webhook_health import WebhookHealthReads
 from web.attempt_limits import AttemptLimits
 from web.default_prices import DefaultPrices

@@ -1,6 +1,6 @@
 """Tables as files, CSV or Parquet, group by group of rows, so that memory stays bounded. Amounts stay exact.
 
-A cell is what its column holds (:class:`web.parquet.ColumnKind`): text, a count, pico-cents, ms or a flag; or None.
+A cell is what its column holds (:class:`web.parquet_file.ColumnKind`): text, a count, pico-cents, ms, a flag; or None.
 """
 
 import csv
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from schemas.money import format_cents
 from schemas.objects import iso
-from web.parquet import Column, ColumnKind, ParquetFile, Value
+from web.parquet_file import Column, ColumnKind, ParquetFile, Value
 
 TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 """The media type of each kind of file, by the end of its name."""

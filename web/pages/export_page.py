@@ -18,7 +18,7 @@ from warehouse.rows import MAX_ID
 from warehouse.time_range import LAST, named
 from web import filters, periods, table_files
 from web.pages import keys_page, price_lists
-from web.parquet import Column, ColumnKind
+from web.parquet_file import Column, ColumnKind
 from web.routes import Audience, WebRoute
 from web.table_files import Groups
 from web.views.price_rows import PriceRow

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from aiohttp import hdrs, web
 
 from warehouse.replay import Replayed
-from warehouse.scenarios import MOST, ScenarioRow
+from warehouse.saved_scenarios import MOST, ScenarioRow
 from warehouse.time_range import named
 from web import periods, readings, replays
 from web.data.replay_changes import changes_of, decoded, row_of

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from schemas.money import parse_cents
 from warehouse.replay import Replayed
-from warehouse.scenarios import ScenarioRow
+from warehouse.saved_scenarios import ScenarioRow
 from web import formats
 from web.data.replay_data import part, whole_of
 

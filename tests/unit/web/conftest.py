@@ -32,7 +32,7 @@ from warehouse.errors import ReadsUnavailable
 from warehouse.memory import MemoryReads
 from warehouse.replay import RegisteredRow, Replayed, ReplayQuery
 from warehouse.rows import EventRow
-from warehouse.scenarios import ScenarioRow
+from warehouse.saved_scenarios import ScenarioRow
 from warehouse.time_range import TimeRange
 from warehouse.webhook_health import HealthRow
 from web.application import application

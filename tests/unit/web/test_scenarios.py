@@ -11,7 +11,7 @@ from tests.unit.web.conftest import NOW, Server
 from tests.unit.web.fake_gateway import FakeGateway
 from tests.unit.web.test_replay import FOUND
 from warehouse.replay import ChangedPrice, RegisteredRow, Replayed, ReplayRow, TooManyCompeting
-from warehouse.scenarios import MOST, ScenarioRow
+from warehouse.saved_scenarios import MOST, ScenarioRow
 from warehouse.time_range import named
 from web.views import scenarios_view
 

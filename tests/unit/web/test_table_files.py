@@ -19,7 +19,7 @@ from warehouse.dashboard_rows import SignupsRow
 from warehouse.memory import LedgerRow
 from web import table_files
 from web.pages import export_page
-from web.parquet import Column, ColumnKind, ParquetFile, Value
+from web.parquet_file import Column, ColumnKind, ParquetFile, Value
 
 EXACT = Context(prec=60)
 COLUMNS = [Column(kind.value, kind) for kind in ColumnKind]

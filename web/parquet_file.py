@@ -133,7 +133,7 @@ def _flags(values: Sequence[Value]) -> bytes:
     return _bits([bool(value) for value in values], -(-len(values) // 8))
 
 
-_ENCODED: dict[ColumnKind, Callable[[list[Value]], bytes]] = {
+_ENCODED: dict[ColumnKind, Callable[[Sequence[Value]], bytes]] = {
     ColumnKind.TEXT: _texts,
     ColumnKind.COUNT: _integers,
     ColumnKind.CENTS: _amounts,
@@ -168,14 +168,13 @@ def _element(column: Column) -> bytes:
 
 
 def _column_meta(column: Column, chunk: _Chunk) -> bytes:
+    sizes = [_number(chunk.rows), _number(chunk.size), _number(chunk.packed)]
     return _struct(
         (1, _I32, _number(_PHYSICAL[column.kind])),
         (2, _LIST, _list(_I32, [_number(_PLAIN), _number(_RLE)])),
         (3, _LIST, _list(_BINARY, [_binary(column.name)])),
         (4, _I32, _number(_GZIP)),
-        (5, _I64, _number(chunk.rows)),
-        (6, _I64, _number(chunk.size)),
-        (7, _I64, _number(chunk.packed)),
+        *((id, _I64, size) for id, size in enumerate(sizes, 5)),
         (9, _I64, _number(chunk.offset)),
     )
 
