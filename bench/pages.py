@@ -30,6 +30,8 @@ from warehouse.reader import ClickHouseReader
 from warehouse.replay import LedgerReplay, ReplayQuery
 from warehouse.rows import MAX_ID, EventQuery, UsageQuery
 from warehouse.time_range import LAST, TimeRange
+from web.pages.events_page import found
+from web.readings import recent_events
 
 NOW = END - HOUR // 3
 TURNS = 30
@@ -46,7 +48,7 @@ def reads(runner: ClickHouseReader) -> dict[str, Read]:
     board, accounts, activity = LedgerDashboard(runner), LedgerAccounts(runner), LedgerActivity(runner)
     ledger, replay = LedgerReads(runner, KafkaLogEnds("")), LedgerReplay(runner)
     series = SeriesQuery(MONTH.start, MONTH.end, "day", "action", 5)
-    found: dict[str, Read] = {
+    return {
         "overview: totals of 30 days": lambda: board.totals(MONTH),
         "overview: totals of a day": lambda: board.totals(TODAY),
         "overview: totals until a moment": lambda: board.totals(TimeRange(WEEK.start, NOW)),
@@ -54,7 +56,7 @@ def reads(runner: ClickHouseReader) -> dict[str, Read]:
         "overview: by customer": lambda: board.ranked(MONTH, "customer_id", 10),
         "overview: by action": lambda: board.ranked(MONTH, "action", 10),
         "overview: revenue over time": lambda: board.series(series),
-        "overview: recent events": lambda: board.recent(0, 10),
+        "overview: recent events": lambda: recent_events(board, NOW, 10),
         "overview: the last minute": lambda: board.lately(NOW - 60_000),
         "overview: verdicts": lambda: board.verdicts(MONTH),
         "overview: pending": lambda: board.pending(NOW),
@@ -72,10 +74,10 @@ def reads(runner: ClickHouseReader) -> dict[str, Read]:
         "agent: sums": lambda: activity.sums(SumsQuery("agent_id", MONTH, BEFORE, 1, AGENT)),
         "action: customers": lambda: activity.sums(SumsQuery("customer_id", MONTH, BEFORE, 10, "", ACTION)),
         "action: components": lambda: activity.components(ACTION, MONTH),
-        "events: all": lambda: activity.events(EventSearch(limit=51)),
-        "events: of a customer": lambda: activity.events(EventSearch(customer=CUSTOMER, limit=51)),
-        "events: of an agent": lambda: activity.events(EventSearch(agent=AGENT, limit=51)),
-        "events: voided": lambda: activity.events(EventSearch(status="voided", limit=51)),
+        "events: all": lambda: found(activity, EventSearch(limit=51), NOW),
+        "events: of a customer": lambda: found(activity, EventSearch(customer=CUSTOMER, limit=51), NOW),
+        "events: of an agent": lambda: found(activity, EventSearch(agent=AGENT, limit=51), NOW),
+        "events: voided": lambda: found(activity, EventSearch(status="voided", limit=51), NOW),
         "event: one": lambda: activity.entry(5_000_000 * 65536),
         "outcomes: open": lambda: activity.outcomes(OutcomeSearch(NOW, OPEN, limit=51)),
         "outcomes: closed": lambda: activity.outcomes(OutcomeSearch(NOW, CLOSED, limit=51)),
@@ -83,7 +85,6 @@ def reads(runner: ClickHouseReader) -> dict[str, Read]:
         "replay: three changes": lambda: replay.replay(ReplayQuery(MONTH, "", CHANGES, IN_FORCE)),
         "replay: one customer": lambda: replay.replay(ReplayQuery(MONTH, CUSTOMER, CHANGES, IN_FORCE)),
     }
-    return found
 
 
 async def measure(url: str, user: tuple[str, str], pid: int, rows: int) -> dict[str, dict[str, float]]:
@@ -97,11 +98,11 @@ async def measure(url: str, user: tuple[str, str], pid: int, rows: int) -> dict[
         console.print(f"{int(entries):,} rows, {int(size) / 1e6:.0f} MB, in {time.perf_counter() - began:.0f} s")
     runner = ClickHouseReader(url, *user)
     try:
-        found = {}
+        figures = {}
         for name, read in reads(runner).items():
-            found[name] = await timed(read, pid)
-            console.print(f"{name:36} {found[name]}")
-        return found
+            figures[name] = await timed(read, pid)
+            console.print(f"{name:36} {figures[name]}")
+        return figures
     finally:
         await runner.close()
 
