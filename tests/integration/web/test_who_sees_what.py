@@ -92,7 +92,7 @@ async def answered(owner: Owner, route: WebRoute, path: str, cookie: str) -> tup
     """What the route does, with the status and the text. A change is sent without its form's token: nothing changes."""
     form = None if route.method == "GET" else {}
     answer = await owner.page(route.method, path, form, Cookie=cookie, Accept="text/html")
-    text = "" if answer.content_type == STREAM else await answer.text()
+    text = "" if answer.content_type == STREAM else await answer.text("utf-8", "replace")
     where = answer.headers.get("Location", "")
     if answer.status == 303 and where.startswith("/login?next="):
         return LOGIN, answer.status, text
