@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -22,6 +24,7 @@ from schemas.limits import DAY
 from schemas.price_match import PriceSlot
 from schemas.quantities import QuantityRate
 from warehouse.client import ClickHouse
+from warehouse.errors import InsertTooLarge
 from warehouse.migrate import migrate
 from warehouse.reader import ClickHouseReader
 from warehouse.replay import ChangedPrice, LedgerReplay, ReplayQuery
@@ -94,8 +97,17 @@ async def fill(db: ClickHouse, rows: int, quantities: int) -> None:
     """Write the ledger: so many events, and pending ones with their charges."""
     await migrate(db)
     given = {"rows": rows, "start": MONTH.start, "quantities": quantities}
-    for first in range(0, rows, BLOCK):
-        await db.insert(ROWS.format(first=first, count=min(BLOCK, rows - first), **given))
+    first, block = 0, BLOCK
+    while first < rows:
+        count = min(block, rows - first)
+        try:
+            await db.insert(ROWS.format(first=first, count=count, **given))
+        except InsertTooLarge:
+            # as the ledger does: the engine has less memory while it merges
+            block = max(block // 2, BLOCK // 32)
+            await asyncio.sleep(1)
+            continue
+        first += count
     pending = rows // 30
     for first in range(0, pending, BLOCK // 2):
         block = min(BLOCK // 2, pending - first)
@@ -132,12 +144,9 @@ async def timed(url: str, user: tuple[str, str], pid: int) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.replay_speed", description=__doc__)
-    parser.add_argument("rows", type=int, nargs="?", default=10_000_000)
-    parser.add_argument("--quantities", type=int, default=0, help="percent of the events with quantities")
-    parser.add_argument("--keep", action="store_true", help="write the figures to bench/results")
-    args = parser.parse_args()
+@contextmanager
+def engine() -> Iterator[tuple[str, tuple[str, str], int]]:
+    """Yield the URL, user and process id of an engine with an empty directory; it is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="replay-") as directory:
         data = Path(directory) / "engine"
         command = [sys.executable, "-m", "deploy.clickhouse", "--data", str(data), "--port", "0"]
@@ -147,10 +156,20 @@ def main() -> None:
             port = json.loads(process.stdout.readline())["port"]
             users = json.loads((data / "users.json").read_text())
             user = next((name, one["password"]) for name, one in users.items() if one["role"] == "rw")
-            figures = asyncio.run(measure(f"http://127.0.0.1:{port}", user, process.pid, args.rows, args.quantities))
+            yield f"http://127.0.0.1:{port}", user, process.pid
         finally:
             process.kill()
             process.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.replay_speed", description=__doc__)
+    parser.add_argument("rows", type=int, nargs="?", default=10_000_000)
+    parser.add_argument("--quantities", type=int, default=0, help="percent of the events with quantities")
+    parser.add_argument("--keep", action="store_true", help="write the figures to bench/results")
+    args = parser.parse_args()
+    with engine() as (url, user, pid):
+        figures = asyncio.run(measure(url, user, pid, args.rows, args.quantities))
     show("replay", figures)
     if args.keep:
         measured = commit()

@@ -14,6 +14,7 @@ from ingest.problems import ErrorBody
 from ingest.reads.params import GROUPS, OUTCOMES, STATUSES
 from ingest.routing import Auth, Operation, Route
 from ingest.statements.statement_params import FORMATS
+from schemas.commands import Mode
 from schemas.invoices import State
 from schemas.limits import MAX_LIST
 from warehouse.time_range import PERIODS
@@ -59,6 +60,7 @@ _PARAMETERS: dict[str, Json] = {
     "period": {"enum": list(PERIODS)},
     "group_by": {"enum": list(GROUPS)},
     "history": {"enum": ["0", "1"]},
+    "mode": {"enum": list(get_args(Mode))},
     "preview": {"enum": ["true", "false"]},
     "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIST},
     "cursor": {"type": "string"},

@@ -1,14 +1,12 @@
-"""The rows and parameters of the queries about customers and their prices (sql/queries/account_*.sql).
+"""The rows and parameters of the queries about customers and their credit (sql/queries/account_*.sql).
 
 As in warehouse.rows: money and sums are decimal text, times are ms since the epoch, UTC.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 
-from schemas.price_match import PriceSlot
 from warehouse.time_range import TimeRange
 
 
@@ -43,31 +41,10 @@ class LastEventRow(msgspec.Struct, frozen=True, gc=False):
     at: int
 
 
-class PricedQuery(NamedTuple):
-    """The events of a range that a price row could fit.
+class GrantRow(msgspec.Struct, frozen=True, gc=False):
+    """A grant of prepaid credit: ``detail``, its JSON when it was made; ``used``: the cents drawn from it since."""
 
-    ``picos``: pico-cents of the row for one unit of a quantity, by its name.
-    """
-
-    slot: PriceSlot
-    time: TimeRange
-    picos: Mapping[str, int]
-    ignore_unknown: bool
-
-
-class PricedRow(msgspec.Struct, frozen=True, gc=False):
-    """What events counted and were charged that have one customer, action, model and provider ('' for none)."""
-
-    customer_id: str
-    action: str
-    model: str
-    provider: str
-    refused: bool
-    events: int
-    successes: int
-    open: int
-    token_sum: str
-    input_sum: str
-    output_sum: str
-    quantity_sums: dict[str, str]
-    charged: str
+    id: int
+    actor: str
+    detail: str
+    used: str

@@ -1,4 +1,4 @@
-"""Named reads of the ledger for the pages about customers and prices.
+"""Named reads of the ledger for the pages about customers.
 
 They return numbers as the rows hold them; web/ formats them.
 """
@@ -8,7 +8,7 @@ from typing import Protocol
 
 from schemas.limits import HOUR
 from schemas.settings import Settings
-from warehouse.account_rows import CustomerQuery, CustomerRow, LastEventRow, PricedQuery, PricedRow
+from warehouse.account_rows import CustomerQuery, CustomerRow, GrantRow, LastEventRow
 from warehouse.reader import ClickHouseReader, QueryRunner
 
 
@@ -23,8 +23,8 @@ class AccountReads(Protocol):
         """Return when (ms) these customers last metered; nothing for one that never did."""
         ...
 
-    async def priced(self, query: PricedQuery) -> list[PricedRow]:
-        """Return what the events that a price row could fit counted and were charged."""
+    async def grants(self, customer: str, test: bool, limit: int) -> list[GrantRow]:
+        """Return a customer's grants of prepaid credit in one mode, the newest first."""
         ...
 
     async def close(self) -> None:
@@ -66,21 +66,8 @@ class LedgerAccounts:
         rows = await self._runner.fetch("account_last_events", LastEventRow, customers=sorted(customers))
         return {row.id: row.at for row in rows}
 
-    async def priced(self, query: PricedQuery) -> list[PricedRow]:
-        time, slot = query.time.clamped(), query.slot
-        return await self._runner.fetch(
-            "account_priced",
-            PricedRow,
-            customer=slot.customer_id or "",
-            action=slot.action,
-            model=slot.model or "",
-            provider=slot.provider or "",
-            start=time.start,
-            end=time.end,
-            names=list(query.picos),
-            picos=[str(pico) for pico in query.picos.values()],
-            ignore_unknown=query.ignore_unknown,
-        )
+    async def grants(self, customer: str, test: bool, limit: int) -> list[GrantRow]:
+        return await self._runner.fetch("account_grants", GrantRow, customer=customer, test=test, limit=limit)
 
     async def close(self) -> None:
         await self._runner.close()

@@ -33,5 +33,6 @@ PORTAL_DESTINATIONS = (
     Destination("Events", "/portal/events", "events"),
     Destination("Outcomes", "/portal/outcomes", "outcomes"),
     Destination("Webhooks", "/portal/webhooks", "webhooks"),
+    Destination("Credit", "/portal/spending", "credit"),
     Destination("Prices", "/portal/prices", "prices"),
 )

@@ -56,8 +56,8 @@ def _time(name: str, text: str) -> int:
         raise invalid(f"{name} {error}") from None
 
 
-async def prices_in_force(api: GatewayApi) -> dict[PriceSlot, Rates]:
-    """Return all rows in force. Raises Refusal."""
+async def prices_in_force(api: GatewayApi) -> dict[PriceSlot, Rates | None]:
+    """Return all rows in force; None for the rates of one with steps. Raises Refusal."""
     configs, cursor = [], ""
     while True:
         after = f"&cursor={quote(cursor, safe='')}" if cursor else ""

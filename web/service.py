@@ -24,6 +24,7 @@ from warehouse.activity import open_activity
 from warehouse.dashboard import open_dashboard
 from warehouse.queries import open_reads
 from warehouse.replay import open_replay
+from warehouse.saved_scenarios import open_scenarios
 from warehouse.webhook_health import open_webhook_health
 from web.application import application
 from web.attempt_limits import LOGINS, SIGNUPS, AttemptLimits
@@ -81,7 +82,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
-        reads = (site.reads, site.ledger, site.accounts, site.activity, site.replay, site.webhooks)
+        reads = (site.reads, site.ledger, site.accounts, site.activity, site.replay, site.scenarios, site.webhooks)
         parts = (*reads, site.probes, site.api)
         await asyncio.gather(*(part.close() for part in parts))
 
@@ -105,6 +106,7 @@ def make_site(settings: Settings) -> WebSite:
         api=api,
         prices=DefaultPrices(api, clock),
         replay=open_replay(settings),
+        scenarios=open_scenarios(settings),
         webhooks=open_webhook_health(settings),
         feed=LiveFeed(reads, partial(drawn, templates), clock, partial(asyncio.sleep, POLL)),
         demo=DemoAgent(api, Random(), clock, time.monotonic, partial(asyncio.sleep, CALLS)),

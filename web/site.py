@@ -10,6 +10,7 @@ from warehouse.activity import ActivityReads
 from warehouse.dashboard import DashboardReads
 from warehouse.queries import Reads
 from warehouse.replay import ReplayReads
+from warehouse.saved_scenarios import Scenarios
 from warehouse.webhook_health import WebhookHealthReads
 from web.attempt_limits import AttemptLimits
 from web.default_prices import DefaultPrices
@@ -34,6 +35,7 @@ class WebSite:
     accounts: AccountReads
     activity: ActivityReads
     replay: ReplayReads
+    scenarios: Scenarios
     webhooks: WebhookHealthReads
     feed: LiveFeed
     demo: DemoAgent

@@ -1,22 +1,27 @@
-"""POST /api/admin/credits: prepaid credit for a customer. The customer's shard holds it, and draws it down."""
+"""/api/admin/credits: grant prepaid credit, and see it. The customer's shard holds it, and draws it down."""
+
+from typing import get_args
 
 from aiohttp import hdrs, web
 from msgspec.json import Decoder
 
 from ingest.admin.budget_handlers import decide, known_customer
-from ingest.admin.configure import ACTOR, admin_body
+from ingest.admin.configure import ACTOR, admin, admin_body
 from ingest.bodies import GrantBody
 from ingest.context import Context
+from ingest.middleware import http_response
 from ingest.problems import Invalid
 from ingest.rates import amount
 from ingest.request_body import query_of
 from ingest.routing import Auth, Operation, Route, bound
 from ingest.validation import checked_reason, expiry
 from ingest.write_request import one_key
-from schemas.commands import GrantCredit
-from schemas.spending import GrantObject
+from schemas.commands import GrantCredit, Mode, ReadBalance, encode
+from schemas.spending import BalanceObject, GrantObject
 
+PATH = "/api/admin/credits"
 PRIORITY = 50
+QUERY = {"customer_id": "The customer.", "mode": "live (the default) or test."}
 
 
 def routes(context: Context) -> list[Route]:
@@ -24,8 +29,21 @@ def routes(context: Context) -> list[Route]:
     made = {201: GrantObject}
     return [
         Route(
-            Operation(hdrs.METH_POST, "/api/admin/credits", "Grant prepaid credit.", Auth.ADMIN, made, GrantBody),
+            Operation(hdrs.METH_POST, PATH, "Grant prepaid credit.", Auth.ADMIN, made, GrantBody),
             bound(context, _grant),
+        ),
+        Route(
+            Operation(
+                hdrs.METH_GET,
+                PATH,
+                "Get a customer's prepaid credit.",
+                auth=Auth.ADMIN,
+                responses={200: BalanceObject},
+                body=None,
+                query=QUERY,
+                required=("customer_id",),
+            ),
+            bound(context, _balance),
         ),
     ]
 
@@ -54,3 +72,14 @@ async def _grant(context: Context, request: web.Request) -> web.Response:
         actor=ACTOR,
     )
     return await decide(context, command)
+
+
+async def _balance(context: Context, request: web.Request) -> web.Response:
+    admin(context, request)
+    given = query_of(request, QUERY)
+    customer_id = await known_customer(context, given.get("customer_id"))
+    if given.get("mode", "live") not in get_args(Mode):
+        raise Invalid("mode must be live or test")
+    mode: Mode = "test" if given.get("mode") == "test" else "live"
+    reply = await context.submitter.read(customer_id, encode(ReadBalance(customer_id, mode)))
+    return http_response(bytes(reply.result))

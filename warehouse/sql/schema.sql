@@ -49,6 +49,17 @@ CREATE TABLE rev._migrations
 ENGINE = MergeTree
 ORDER BY number;
 
+CREATE TABLE rev._scenarios
+(
+    `name` String,
+    `customer` String COMMENT 'whose events are replayed, empty for all',
+    `changes` String COMMENT 'price rows as POST /api/admin/pricing takes them, JSON text',
+    `saved_at` DateTime64(3, 'UTC'),
+    `deleted` Bool
+)
+ENGINE = ReplacingMergeTree(saved_at)
+ORDER BY name;
+
 CREATE TABLE rev._seen
 (
     `raw_partition` UInt16,

@@ -127,10 +127,13 @@ def row_of(change: ChangedPrice) -> dict[str, Any]:
     return row | ({"ignore_unknown": True} if rates.ignore_unknown else {})
 
 
-def in_force(configs: Sequence[Mapping[str, Any]]) -> dict[PriceSlot, Rates]:
-    """Return the rates of the rows of GET /api/admin/pricing."""
-    rows = ({name: config.get(name) for name in FIELDS} for config in configs)
-    return {change.slot: change.rates for change in (change_of(row, "price") for row in rows)}
+def in_force(configs: Sequence[Mapping[str, Any]]) -> dict[PriceSlot, Rates | None]:
+    """Return the rates of the rows of GET /api/admin/pricing; None for one with steps, which a replay cannot change."""
+    found: dict[PriceSlot, Rates | None] = {}
+    for config in configs:
+        change = change_of({name: config.get(name) for name in FIELDS}, "price")
+        found[change.slot] = None if config.get("tiers") else change.rates
+    return found
 
 
 def _name(row: Mapping[str, Any], name: str, where: str) -> str | None:

@@ -98,7 +98,7 @@ async def _show(
     rows, keys, prices = await asyncio.gather(
         customer_readings.usage(site, shown.id, mode == "test", period, now),
         keys_page.every_key(site.api),
-        price_lists.in_force(site.api),
+        price_lists.with_scheduled(site.api),
     )
     return visit.page(
         "customer.html",

@@ -14,6 +14,7 @@ from warehouse.rows import EventRow
 from web import event_export, filters, readings
 from web.routes import Audience, WebRoute
 from web.site import WebSite
+from web.table_files import TYPES
 from web.views import event_view
 from web.views.event_lines import event_lines
 from web.views.event_view import EventView
@@ -33,7 +34,7 @@ def routes() -> list[WebRoute]:
     owner = Audience.OWNER
     return [
         WebRoute(hdrs.METH_GET, PATH, owner, _list),
-        WebRoute(hdrs.METH_GET, f"{PATH}.csv", owner, _export),
+        *(WebRoute(hdrs.METH_GET, f"{PATH}.{kind}", owner, _export) for kind in TYPES),
         WebRoute(hdrs.METH_GET, PATH + "/{event_id}", owner, _one),
         WebRoute(hdrs.METH_POST, PATH + "/{event_id}/void", owner, _void),
     ]
@@ -71,14 +72,19 @@ async def show(visit: Visit, given: filters.Given, search: EventSearch, known: S
         is_live=not chosen and filters.CURSOR not in given and visit.user is None,
         next_query=filters.query_string(chosen, **{filters.CURSOR: last}) if last else "",
         query=filters.query_string(chosen),
-        most=event_export.MOST,
     )
 
 
 async def _export(visit: Visit) -> web.StreamResponse:
     search = filters.event_search(visit.query(filters.EVENT_FILTERS), event_export.PAGE)
-    pieces = event_export.pieces(visit.site.activity, search)
-    return await visit.file("events.csv", "text/csv; charset=utf-8", pieces)
+    return await send(visit, search)
+
+
+async def send(visit: Visit, search: EventSearch) -> web.StreamResponse:
+    """Send the events of a search as the file that the address ends with."""
+    kind = visit.request.path.rpartition(".")[2]
+    pieces = event_export.pieces(visit.site.activity, search, kind)
+    return await visit.file(f"events.{kind}", TYPES[kind], pieces)
 
 
 async def _one(visit: Visit) -> web.Response:

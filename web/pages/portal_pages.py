@@ -1,5 +1,5 @@
-"""/portal: what a customer sees of itself: usage, events with their prices explained, outcomes, webhooks and
-prices.
+"""/portal: what a customer sees of itself: usage, events with their prices explained, outcomes, webhooks, credit
+and prices.
 
 Every read names the customer and the mode of the session. Nothing can be changed here.
 """
@@ -17,6 +17,8 @@ from web import customer_readings, event_export, filters, periods
 from web.pages import events_page, outcomes_page, price_lists, webhooks_page
 from web.portal_access import PortalUser
 from web.routes import Audience, WebRoute
+from web.spending_readings import spending
+from web.table_files import TYPES
 from web.views import customers_view, event_view, outcomes_view
 from web.views.price_rows import PriceRow
 from web.visits import PORTAL, Visit
@@ -32,12 +34,13 @@ def routes() -> list[WebRoute]:
     return [
         WebRoute(get, PORTAL, user, _overview),
         WebRoute(get, EVENTS, user, _events),
-        WebRoute(get, f"{EVENTS}.csv", user, _export),
+        *(WebRoute(get, f"{EVENTS}.{kind}", user, _export) for kind in TYPES),
         WebRoute(get, EVENTS + "/{event_id}", user, _event),
         WebRoute(get, OUTCOMES, user, _outcomes),
         WebRoute(get, OUTCOMES + "/{outcome_id}", user, _outcome),
         WebRoute(get, f"{PORTAL}/webhooks", user, _webhooks),
         WebRoute(get, f"{PORTAL}/webhooks/{{webhook_id}}", user, _webhook),
+        WebRoute(get, f"{PORTAL}/spending", user, _spending),
         WebRoute(get, f"{PORTAL}/prices", user, _prices),
     ]
 
@@ -61,8 +64,7 @@ async def _export(visit: Visit) -> web.StreamResponse:
     user = visit.portal
     search = filters.event_search(visit.query(EVENT_FILTERS), event_export.PAGE)
     search = search._replace(customer=user.customer_id, tests=(int(user.test),))
-    pieces = event_export.pieces(visit.site.activity, search)
-    return await visit.file("events.csv", "text/csv; charset=utf-8", pieces)
+    return await events_page.send(visit, search)
 
 
 async def _event(visit: Visit) -> web.Response:
@@ -124,11 +126,18 @@ def _is_own(webhook: Mapping[str, Any], user: PortalUser) -> bool:
     return (webhook["customer_id"], webhook["test"]) == (user.customer_id, user.test)
 
 
+async def _spending(visit: Visit) -> web.Response:
+    visit.query(())
+    user = visit.portal
+    return visit.page("portal_spending.html", view=await spending(visit.site, user.customer_id, user.test))
+
+
 async def _prices(visit: Visit) -> web.Response:
     visit.query(())
-    rows = await price_lists.in_force(visit.site.api)
-    own, default = prices_of(visit.portal.customer_id, rows)
-    return visit.page("portal_prices.html", own=own, default=default)
+    rows = await price_lists.with_scheduled(visit.site.api)
+    own, default = prices_of(visit.portal.customer_id, [row for row in rows if not row.scheduled])
+    later = prices_of(visit.portal.customer_id, [row for row in rows if row.scheduled])
+    return visit.page("portal_prices.html", own=own, default=default, scheduled=[*later[0], *later[1]])
 
 
 def prices_of(customer: str, rows: list[PriceRow]) -> tuple[list[PriceRow], list[PriceRow]]:

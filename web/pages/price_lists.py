@@ -8,7 +8,12 @@ API = "/api/admin/pricing"
 
 async def in_force(api: GatewayApi) -> list[PriceRow]:
     """Return all rows in force, the newest first. Raises Refusal."""
-    return [price_row(shown) for shown in await api.whole_list(API, "configs") if not shown.get("scheduled")]
+    return [row for row in await with_scheduled(api) if not row.scheduled]
+
+
+async def with_scheduled(api: GatewayApi) -> list[PriceRow]:
+    """Return all rows in force and scheduled, the newest first. Raises Refusal."""
+    return [price_row(shown) for shown in await api.whole_list(API, "configs")]
 
 
 async def with_past(api: GatewayApi) -> list[PriceRow]:

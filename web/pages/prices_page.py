@@ -4,15 +4,17 @@ from urllib.parse import urlencode
 
 from aiohttp import hdrs, web
 
-from warehouse.account_rows import PricedQuery
 from warehouse.time_range import named
-from web import readings
+from web import readings, replays
+from web.data.replay_changes import FIELDS, change_of
+from web.data.replay_data import part
 from web.pages import price_lists
+from web.replays import Scenario
 from web.routes import Audience, WebRoute
-from web.views import price_form
-from web.views.price_form import FormProblem
-from web.views.price_preview import preview, unit_rates
+from web.views import price_form, replay_view
+from web.views.dollars import FormProblem
 from web.views.price_rows import PriceRow
+from web.views.replay_view import ReplayResult
 from web.visits import FORM_FIELD, Visit
 from web.web_refusals import Refusal, invalid
 
@@ -22,7 +24,12 @@ PERIOD = "30d"
 """What a preview is made over."""
 MOST_ROWS = 200
 """Rows that one page shows; a search finds the others."""
-MOST_CUSTOMERS = 20
+DONE = {
+    "set": "The price is in force.",
+    "scheduled": "The price is scheduled.",
+    "list": "The prices are in force.",
+    "ended": "The price has ended.",
+}
 LISTS = {"0": "In force", "1": "History"}
 
 
@@ -47,18 +54,19 @@ async def _list(visit: Visit) -> web.Response:
     if history == "1":
         rows = await price_lists.with_past(visit.site.api)
     else:
-        rows = sorted(await price_lists.in_force(visit.site.api), key=_place)
+        rows = sorted(await price_lists.with_scheduled(visit.site.api), key=_place)
     names = await readings.names(visit.site.reads, {row.slot.customer_id or "" for row in rows})
     found = [row for row in rows if _is_found(row, search.casefold(), names.get(row.slot.customer_id or "", ""))]
     return visit.page(
         "prices.html",
-        rows=found[:MOST_ROWS],
-        found=len(found),
+        rows=[row for row in found if not row.scheduled][:MOST_ROWS],
+        found=sum(not row.scheduled for row in found),
+        scheduled=sorted((row for row in found if row.scheduled), key=_start)[:MOST_ROWS],
         names=names,
         search_text=search,
         history=history,
         lists=LISTS,
-        done={"set": "The price is in force.", "ended": "The price has ended."}.get(query.get("done", ""), ""),
+        done=DONE.get(query.get("done", ""), ""),
     )
 
 
@@ -68,8 +76,11 @@ async def _new(visit: Visit) -> web.Response:
     if like is None:
         return _form(visit, query)
     row = await _row(visit, like)
-    if row.tiers:
-        raise Refusal(400, "invalid_request", f"Price {row.id} has steps; change it by the API.")
+    if row.beyond:
+        had = ", ".join(row.beyond)
+        raise Refusal(
+            400, "invalid_request", f"Price {row.id} has {had}, which the form has not; change it by the API."
+        )
     return _form(visit, price_form.fields_of(row))
 
 
@@ -83,32 +94,41 @@ async def _preview(visit: Visit) -> web.Response:
     except FormProblem as problem:
         return _form(visit, fields, str(problem))
     in_force = await price_lists.in_force(visit.site.api)
-    time = named(PERIOD, visit.site.clock())
-    counted = await visit.site.accounts.priced(PricedQuery(new.slot, time, unit_rates(new), new.ignore_unknown))
-    shown = preview(new, [row.slot for row in in_force], counted)
-    lines = shown.customers[:MOST_CUSTOMERS]
     return visit.page(
         "price_preview.html",
         new=new,
         now=next((row for row in in_force if row.slot == new.slot), None),
-        preview=shown,
-        lines=lines,
-        names=await readings.names(visit.site.reads, {line.name for line in lines}),
+        # a replay does not count a month's steps
+        result=None if new.tiers else await _replayed(visit, new, in_force),
+        names=await readings.names(visit.site.reads, {new.slot.customer_id or ""}),
         fields=fields,
     )
+
+
+async def _replayed(visit: Visit, new: PriceRow, in_force: list[PriceRow]) -> ReplayResult:
+    """Return what a replay of the last days finds with the new row over those in force."""
+    site = visit.site
+    row = {name: value for name, value in price_form.body_of(new).items() if name in FIELDS}
+    time = named(PERIOD, site.clock())
+    scenario = Scenario(time, new.slot.customer_id or "", [change_of(row, "price")])
+    found = await replays.run(site, scenario, [row.slot for row in in_force])
+    shown = [line.name for line in part(found, "customer")[: replay_view.MOST_LINES]]
+    return replay_view.assemble(found, time, await readings.names(site.reads, shown))
 
 
 async def _save(visit: Visit) -> web.Response:
     fields = await _fields(visit)
     try:
-        await visit.site.api.call("POST", API, price_form.body_of(price_form.new_row(fields)))
+        new = price_form.new_row(fields)
+        await visit.site.api.call("POST", API, price_form.body_of(new))
     except FormProblem as problem:
         return _form(visit, fields, str(problem))
     except Refusal as refusal:
         if refusal.status != 400:
             raise
         return _form(visit, fields, refusal.sentence)
-    return visit.see(f"{PATH}?{urlencode({'done': 'set'})}")
+    done = "set" if new.effective_at is None else "scheduled"
+    return visit.see(f"{PATH}?{urlencode({'done': done})}")
 
 
 async def _ask(visit: Visit) -> web.Response:
@@ -126,13 +146,14 @@ async def _fields(visit: Visit) -> dict[str, str]:
 
 
 def _form(visit: Visit, fields: dict[str, str], problem: str = "", more: int = 0) -> web.Response:
-    rows = price_form.rows_of(fields, more)
-    return visit.page("price_form.html", 400 if problem else 200, fields=fields, rows=rows, problem=problem)
+    rows, stepped = price_form.rows_of(fields, more), price_form.stepped_of(fields)
+    status = 400 if problem else 200
+    return visit.page("price_form.html", status, fields=fields, rows=rows, stepped=stepped, problem=problem)
 
 
 async def _row(visit: Visit, id: str) -> PriceRow:
-    """Return a row in force by its id. Raises Refusal."""
-    for row in await price_lists.in_force(visit.site.api):
+    """Return a row in force or scheduled by its id. Raises Refusal."""
+    for row in await price_lists.with_scheduled(visit.site.api):
         if str(row.id) == id:
             return row
     raise Refusal(404, "not_found", f"There is no price {id[:20]} in force.")
@@ -141,6 +162,10 @@ async def _row(visit: Visit, id: str) -> PriceRow:
 def _place(row: PriceRow) -> tuple[str, ...]:
     slot = row.slot
     return slot.customer_id or "", slot.action, slot.model or "", slot.provider or ""
+
+
+def _start(row: PriceRow) -> int:
+    return row.effective_at or 0
 
 
 def _is_found(row: PriceRow, search: str, name: str) -> bool:

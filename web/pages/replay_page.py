@@ -13,7 +13,6 @@ from warehouse.replay import ChangedPrice
 from web import readings, replays
 from web.data.replay_changes import changes_of, decoded, row_of
 from web.data.replay_data import part
-from web.navigation import DESTINATIONS
 from web.replays import Scenario
 from web.routes import Audience, WebRoute
 from web.views import replay_view
@@ -21,8 +20,6 @@ from web.visits import Visit
 from web.web_refusals import Refusal, invalid
 
 PATH = "/replay"
-PRICES = "/prices"
-"""The page that sets prices."""
 FIELDS = ("from", "to", "customer_id", "changes")
 NEW = "new"
 MOST_TEXT = 6000
@@ -48,11 +45,12 @@ async def _show(visit: Visit) -> web.Response:
     return await _page(visit, scenario, prices)
 
 
-async def _page(visit: Visit, scenario: Scenario, prices: Mapping[PriceSlot, Rates]) -> web.Response:
+async def _page(visit: Visit, scenario: Scenario, prices: Mapping[PriceSlot, Rates | None]) -> web.Response:
     site = visit.site
     found = await replays.run(site, scenario, prices)
     shown = [row.name for row in part(found, "customer")[: replay_view.MOST_LINES]]
     names = await readings.names(site.reads, shown)
+    rows = [row_of(change) for change in scenario.changes]
     return visit.page(
         "replay.html",
         start=_date(scenario.time.start),
@@ -61,8 +59,8 @@ async def _page(visit: Visit, scenario: Scenario, prices: Mapping[PriceSlot, Rat
         rows=replay_view.editable(prices, scenario.changes, scenario.customer),
         result=replay_view.assemble(found, scenario.time, names),
         changed=bool(scenario.changes),
-        calls=[replay_view.apply_call(change, visit.address) for change in scenario.changes],
-        links=_links(scenario),
+        changes=json.dumps(rows, ensure_ascii=False),
+        call=replay_view.apply_call(rows, visit.address),
     )
 
 
@@ -83,7 +81,7 @@ async def _choose(visit: Visit) -> web.Response:
     return visit.see(address)
 
 
-def _changed(form: Mapping[str, str], known: Mapping[PriceSlot, Rates]) -> list[ChangedPrice]:
+def _changed(form: Mapping[str, str], known: Mapping[PriceSlot, Rates | None]) -> list[ChangedPrice]:
     changes = []
     for name, text in form.items():
         kind, _, number = name.partition(":")
@@ -113,14 +111,6 @@ def _slot(text: str) -> PriceSlot:
     if not all(isinstance(one, str | None) for one in given) or given[1] is None:
         raise invalid("slot must be a list of names")
     return PriceSlot(*given)
-
-
-def _links(scenario: Scenario) -> list[str]:
-    """Return the addresses that set a change, if there is a page that does."""
-    if PRICES not in {one.path for one in DESTINATIONS}:
-        return []
-    rows = (row_of(change) for change in scenario.changes)
-    return [f"{PRICES}?{urlencode({k: v for k, v in row.items() if isinstance(v, str)})}" for row in rows]
 
 
 def _date(at: int) -> str:

@@ -1,9 +1,21 @@
 // The demo agent of the landing page: its calls as the server streams them. Amounts are exact text and never computed here.
 const MOST = 8;
+const AGAIN = 5000;
 const WORDS = { live: "Live", waiting: "Connecting" };
 
 export function watchDemo(root) {
-  for (const place of root.querySelectorAll("[data-demo]")) watch(place);
+  for (const place of root.querySelectorAll("[data-demo]")) {
+    watch(place);
+    setInterval(() => document.hidden || count(place), AGAIN);
+  }
+}
+
+async function count(place) {
+  const answer = await fetch(place.dataset.demoStats).catch(() => null); // away: the figures stay
+  if (!answer?.ok) return;
+  const stats = await answer.json();
+  place.querySelector("[data-demo-earned-24h]").textContent = `$${stats.earned_24h_dollars}`;
+  place.querySelector("[data-demo-events-24h]").textContent = stats.events_24h.toLocaleString("en-US");
 }
 
 function watch(place) {
@@ -12,7 +24,7 @@ function watch(place) {
   source.addEventListener("call", (event) => show(place, JSON.parse(event.data)));
   source.addEventListener("error", () => {
     say(place, "waiting");
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => watch(place), 5000);
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => watch(place), AGAIN);
   });
   addEventListener("pagehide", () => source.close(), { once: true });
 }
@@ -28,7 +40,7 @@ function show(place, call) {
   const body = place.querySelector("tbody");
   const row = body.insertRow(0);
   row.className = "fresh";
-  cell(row, "name", call.endpoint, "code");
+  cell(row, "name", call.task ? call.endpoint.replace(call.task, "…") : call.endpoint, "code");
   cell(row, "wide quiet", call.agent_id);
   cell(row, "n wide quiet", call.status);
   cell(row, "n quiet", `${call.latency_ms} ms`);

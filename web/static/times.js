@@ -1,10 +1,12 @@
 // Shows <time> in the reader's own zone; UTC stays on hover.
-const format = new Intl.DateTimeFormat(undefined, {
-  day: "numeric", month: "short", hour: "2-digit", minute: "2-digit",
-});
+const parts = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
+const near = new Intl.DateTimeFormat(undefined, parts);
+const far = new Intl.DateTimeFormat(undefined, { ...parts, year: "numeric" });
 
 export function showLocalTimes(root) {
+  const year = new Date().getFullYear();
   for (const element of root.querySelectorAll("time[datetime]")) {
-    element.textContent = format.format(new Date(element.dateTime));
+    const at = new Date(element.dateTime);
+    element.textContent = (at.getFullYear() === year ? near : far).format(at);
   }
 }

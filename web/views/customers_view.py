@@ -42,6 +42,8 @@ class Profile(NamedTuple):
     metered: bool
     external_ids: Mapping[str, str]
     created: int
+    on_empty: str = "charge"
+    """What happens to an event that prepaid credit does not cover: ``charge`` or ``refuse``."""
 
 
 class OpenOutcomeLine(NamedTuple):
@@ -109,6 +111,7 @@ def profile(shown: Mapping[str, Any]) -> Profile:
         metered=shown["metered"],
         external_ids=shown["external_ids"],
         created=ms_of(shown["created_at"]),
+        on_empty=shown.get("on_empty", "charge"),
     )
 
 

@@ -6,28 +6,31 @@ that of a token kind must say for how many; that of any other quantity is for on
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from schemas.money import DECIMALS, MAX_RATE, PICO, format_cents
+from schemas.money import MAX_RATE, format_cents
+from schemas.objects import iso
 from schemas.price_match import ANY, PriceSlot
-from schemas.quantities import COMPONENTS, MAX_PER, MAX_RATES, NAME, TOKEN_KINDS
+from schemas.quantities import COMPONENTS, EVENT, MAX_PER, MAX_RATES, NAME, TOKEN_KINDS
+from web.exact_json import ms_of
 from web.formats import dollars_in_full
-from web.views.price_rows import MILLION, PriceRow, UnitPrice
+from web.views import dollars
+from web.views.dollars import FormProblem
+from web.views.price_rows import MILLION, PriceRow, PriceStep, SteppedPrice, UnitPrice
 
 Fields = Mapping[str, str]
 LEAST_ROWS = 3
 """Rows of quantities that an empty form has."""
 MORE_ROWS = 3
-MAX_DECIMALS = DECIMALS + 2
-"""Decimals of a dollar."""
-_RATE = re.compile(r"\$?\s*(\d[\d,]*)?(?:\.(\d+))?\s*(?:(?:per|/)\s*(.+))?", re.IGNORECASE | re.ASCII)
+MAX_STEPPED = 8
+"""Quantities that may have steps in one form."""
+LIKE = "0.005 or $2.50 per million"
+_RATE = re.compile(r"(.*?)\s*(?:(?:per|/)\s*(.+))?", re.IGNORECASE | re.ASCII)
+_STEP = re.compile(r"(?:up to\s+(\d[\d,]*(?:\.\d+)?)|then)\s*:?\s*(.+)", re.IGNORECASE | re.ASCII)
 _COUNT = re.compile(r"(\d[\d,]*)\s*([kmb]|thousand|million|billion)?", re.ASCII)
 _SIZES = {"": 1, "k": 10**3, "thousand": 10**3, "m": MILLION, "million": MILLION, "b": 10**9, "billion": 10**9}
 _ONE = ("unit", "one", "each")
-
-
-class FormProblem(ValueError):
-    """A field that cannot be a price. The message names the field."""
 
 
 class TypedRate(NamedTuple):
@@ -54,6 +57,8 @@ def new_row(fields: Fields) -> PriceRow:
         is_active=False,
         created_at=0,
         ended_at=None,
+        tiers=_tiers(fields),
+        effective_at=_start(fields),
     )
 
 
@@ -70,13 +75,17 @@ def fields_of(row: PriceRow) -> dict[str, str]:
     }
     for number, one in enumerate(row.rates, 1):
         fields |= {f"quantity_{number}": one.name, f"rate_{number}": one.words}
+    for number, stepped in enumerate(row.tiers, 1):
+        fields |= {f"stepped_{number}": stepped.name, f"steps_{number}": "\n".join(one.words for one in stepped.steps)}
     return fields | ({"ignore_unknown": "1"} if row.ignore_unknown else {})
 
 
 def body_of(row: PriceRow) -> dict[str, Any]:
     """Return the body of POST /api/admin/pricing: decimal text in cents."""
     slot = row.slot
-    named = {"customer_id": slot.customer_id, "model": slot.model, "provider": slot.provider}
+    named: dict[str, Any] = {"customer_id": slot.customer_id, "model": slot.model, "provider": slot.provider}
+    named["effective_at"] = None if row.effective_at is None else iso(row.effective_at)
+    named["tiers"] = {one.name: [_step_body(step) for step in one.steps] for one in row.tiers} or None
     return {
         "action_type": slot.action,
         "base_rate_cents": format_cents(row.base),
@@ -84,8 +93,12 @@ def body_of(row: PriceRow) -> dict[str, Any]:
         "outcome_bonus_cents": format_cents(row.bonus),
         "rates": {one.name: {"rate": format_cents(one.pico), "per": one.per} for one in row.rates},
         "ignore_unknown": row.ignore_unknown,
-        **{name: text for name, text in named.items() if text is not None},
+        **{name: value for name, value in named.items() if value is not None},
     }
+
+
+def _step_body(step: PriceStep) -> dict[str, Any]:
+    return {"up_to": step.up_to, "rate": format_cents(step.pico), "per": step.per}
 
 
 def rows_of(fields: Fields, more: int = 0) -> int:
@@ -94,18 +107,19 @@ def rows_of(fields: Fields, more: int = 0) -> int:
     return min(MAX_RATES, max(LEAST_ROWS, max(filled, default=0) + 1) + more)
 
 
+def stepped_of(fields: Fields) -> int:
+    """Return how many quantities with steps a form has room for: those that are filled in, and one."""
+    filled = [number for number in range(1, MAX_STEPPED + 1) if fields.get(f"stepped_{number}")]
+    return min(MAX_STEPPED, max(filled, default=0) + 1)
+
+
 def typed_rate(field: str, text: str) -> TypedRate:
     """Return a rate as it was typed: ``2.5``, ``$2.50 per million``, ``$1 per 1,000``. Raises FormProblem."""
     found = _RATE.fullmatch(text.strip())
-    if found is None or (found[1] is None and found[2] is None):
-        raise FormProblem(f"{field} must be dollars, such as 0.005 or $2.50 per million")
-    part = (found[2] or "").rstrip("0")
-    if len(part) > MAX_DECIMALS:
-        raise FormProblem(f"{field} must have at most {MAX_DECIMALS} decimals of a dollar")
-    pico = int((found[1] or "0").replace(",", "")) * 100 * PICO + int(part.ljust(MAX_DECIMALS, "0"))
-    if pico > MAX_RATE:
-        raise FormProblem(f"{field} must be at most {dollars_in_full(MAX_RATE)}")
-    return TypedRate(pico, None if found[3] is None else _count(field, found[3].strip().lower()))
+    if found is None:
+        raise FormProblem(f"{field} must be dollars, such as {LIKE}")
+    pico = dollars.pico_of(field, found[1], MAX_RATE, LIKE)
+    return TypedRate(pico, None if found[2] is None else _count(field, found[2].strip().lower()))
 
 
 def _count(field: str, text: str) -> int:
@@ -158,6 +172,45 @@ def _rates(fields: Fields) -> tuple[UnitPrice, ...]:
         _each(f"Rate of {name}", rate, 1)
         found[name] = UnitPrice(name, rate.pico, rate.per or 1)
     return tuple(found[name] for name in sorted(found))
+
+
+def _tiers(fields: Fields) -> tuple[SteppedPrice, ...]:
+    found: dict[str, SteppedPrice] = {}
+    for number in range(1, MAX_STEPPED + 1):
+        name, text = (fields.get(f"{part}_{number}", "").strip() for part in ("stepped", "steps"))
+        if not name and not text:
+            continue
+        if not NAME.fullmatch(name) or (name in COMPONENTS and name != EVENT):
+            raise FormProblem(f"Quantity in steps {number} must be event, or a name of a-z, 0-9, _ and .")
+        if name in found:
+            raise FormProblem(f"Steps of {name} must be in one field")
+        steps = [_step(f"Steps of {name}", line.strip(), name) for line in text.splitlines() if line.strip()]
+        if not steps or [step.up_to is None for step in steps] != [False] * (len(steps) - 1) + [True]:
+            raise FormProblem(f"Steps of {name} must end with a line such as then: $0.01, and have only one of them")
+        found[name] = SteppedPrice(name, tuple(steps))
+    return tuple(found[name] for name in sorted(found))
+
+
+def _step(field: str, line: str, name: str) -> PriceStep:
+    found = _STEP.fullmatch(line)
+    if found is None:
+        raise FormProblem(f"{field} must be lines such as up to 1,000: $0.05, and then: $0.01")
+    rate = typed_rate(field, found[2])
+    if rate.per is None and name in TOKEN_KINDS:
+        raise FormProblem(f"{field} must say for how many tokens, such as $2.50 per million")
+    _each(field, rate, 1)
+    return PriceStep(found[1] and found[1].replace(",", ""), rate.pico, rate.per or 1)
+
+
+def _start(fields: Fields) -> int | None:
+    """Return when a price is to come into force (ms); None for at once."""
+    text = fields.get("effective_at", "").strip()
+    if not text:
+        return None
+    try:
+        return ms_of(datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC).isoformat())
+    except ValueError:
+        raise FormProblem("In force from must be a time, such as 2026-12-01T00:00") from None
 
 
 def _text(fields: Fields, name: str) -> str | None:

@@ -3,7 +3,8 @@
 A page shows rates in dollars: per event, on success, per million tokens, and for as many units as a rate was set for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from schemas.price_match import ANY, PriceSlot
@@ -11,6 +12,12 @@ from web.exact_json import ms_of, ms_or_none, pico_of
 from web.formats import dollars_in_full, grouped
 
 MILLION = 10**6
+KNOWN = {
+    *("id", "customer_id", "action_type", "model", "provider", "base_rate_cents", "token_rate_cents"),
+    *("outcome_bonus_cents", "rates", "tiers", "ignore_unknown", "is_active", "created_at", "ended_at"),
+    *("effective_at", "scheduled"),
+}
+"""The members of a row that these pages show and write."""
 UNITS = {1: "unit", 10**3: "thousand", MILLION: "million", 10**9: "billion"}
 
 
@@ -27,8 +34,38 @@ class UnitPrice(NamedTuple):
         return f"{dollars_in_full(self.pico)} per {UNITS.get(self.per, grouped(self.per))}"
 
 
+class PriceStep(NamedTuple):
+    """A step: ``pico`` pico-cents for every ``per`` units, until the month's count reaches ``up_to``; None: no end."""
+
+    up_to: str | None
+    pico: int
+    per: int
+
+    @property
+    def words(self) -> str:
+        """``up to 1,000: $0.00 per unit``, as the form takes it."""
+        where = "then" if self.up_to is None else f"up to {_grouped(self.up_to)}"
+        return f"{where}: {UnitPrice('', self.pico, self.per).words}"
+
+
+class SteppedPrice(NamedTuple):
+    """A quantity, or ``event``, that is charged in steps of the customer's month."""
+
+    name: str
+    steps: tuple[PriceStep, ...]
+
+    @property
+    def words(self) -> str:
+        """All steps in one line."""
+        return "; ".join(step.words for step in self.steps)
+
+
 class PriceRow(NamedTuple):
-    """A row of prices. Money in pico-cents: ``base`` per event, ``token`` per token, ``bonus`` on success."""
+    """A row of prices. Money in pico-cents: ``base`` per event, ``token`` per token, ``bonus`` on success.
+
+    ``effective_at``: ms from which it is in force, if it was scheduled; ``scheduled``: it is not yet. ``beyond``: what
+    the row has that these pages do not know, so that no form may write it again without.
+    """
 
     id: int
     slot: PriceSlot
@@ -40,8 +77,10 @@ class PriceRow(NamedTuple):
     is_active: bool
     created_at: int
     ended_at: int | None
-    tiers: tuple[str, ...] = ()
-    """The quantities that it charges in steps."""
+    tiers: tuple[SteppedPrice, ...] = ()
+    effective_at: int | None = None
+    scheduled: bool = False
+    beyond: tuple[str, ...] = ()
 
     @property
     def action(self) -> str:
@@ -61,7 +100,7 @@ class PriceRow(NamedTuple):
             f"{dollars_in_full(self.token_million)} per million tokens" if self.token else "",
             f"{dollars_in_full(self.bonus)} on success" if self.bonus else "",
             *(f"{one.name} {one.words}" for one in self.rates),
-            *(f"{name} in steps" for name in self.tiers),
+            *(f"{one.name} {one.words}" for one in self.tiers),
         ]
         return ", ".join(filter(None, parts)) or "free"
 
@@ -80,5 +119,22 @@ def price_row(shown: Mapping[str, Any]) -> PriceRow:
         is_active=shown["is_active"],
         created_at=ms_of(shown["created_at"]),
         ended_at=ms_or_none(shown["ended_at"]),
-        tiers=tuple(shown.get("tiers") or ()),
+        tiers=tuple(_stepped(name, steps) for name, steps in (shown.get("tiers") or {}).items()),
+        effective_at=ms_or_none(shown.get("effective_at")),
+        scheduled=bool(shown.get("scheduled")),
+        beyond=tuple(sorted(name for name in shown if name not in KNOWN)),
     )
+
+
+def _stepped(name: str, steps: Sequence[Mapping[str, Any]]) -> SteppedPrice:
+    made = (PriceStep(_text(step.get("up_to")), pico_of(step["rate"]), step.get("per", 1)) for step in steps)
+    return SteppedPrice(name, tuple(made))
+
+
+def _text(count: int | Decimal | str | None) -> str | None:
+    return None if count is None else format(Decimal(count), "f")
+
+
+def _grouped(count: str) -> str:
+    whole, point, part = count.partition(".")
+    return grouped(int(whole)) + point + part

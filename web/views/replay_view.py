@@ -13,7 +13,7 @@ from schemas.quantities import QuantityRate
 from warehouse.replay import ChangedPrice, Replayed, ReplayRow
 from warehouse.time_range import TimeRange
 from web import formats
-from web.data.replay_changes import RATES, cents_of, quantity_rates, row_of
+from web.data.replay_changes import RATES, cents_of, quantity_rates
 from web.data.replay_data import days, others_of, part, whole_of
 from web.views import series_chart
 from web.views.overview_view import Figure
@@ -93,10 +93,16 @@ class ReplayResult(NamedTuple):
     notes: list[str]
 
 
-def editable(prices: Mapping[PriceSlot, Rates], changes: Sequence[ChangedPrice], customer: str) -> list[EditableRow]:
+def editable(
+    prices: Mapping[PriceSlot, Rates | None], changes: Sequence[ChangedPrice], customer: str
+) -> list[EditableRow]:
     """Return the rows to change: new ones first, then those in force for everyone and for the customer."""
     changed = {change.slot: change.rates for change in changes}
-    mine = [slot for slot in prices if slot.customer_id in (None, customer) or slot in changed]
+    mine = [
+        slot
+        for slot, rates in prices.items()
+        if slot in changed or (rates is not None and slot.customer_id in (None, customer))
+    ]
     mine.sort(key=lambda slot: (slot.customer_id is None, slot.action, slot.model or "", slot.provider or ""))
     rows = [*(slot for slot in changed if slot not in prices), *mine][:MOST_ROWS]
     return [_editable(slot, changed.get(slot, prices.get(slot)), changed.get(slot), prices.get(slot)) for slot in rows]
@@ -260,14 +266,14 @@ def _events(count: int) -> str:
     return f"{formats.grouped(count)} event{'' if count == 1 else 's'}"
 
 
-def apply_call(change: ChangedPrice, address: str) -> str:
-    """Return the shell command that puts a change into force."""
-    row = json.dumps(row_of(change), ensure_ascii=False).replace("'", "'\\''")
+def apply_call(rows: Sequence[Mapping[str, Any]], address: str) -> str:
+    """Return the shell command that puts price rows into force, all or none."""
+    body = json.dumps({"rows": rows}, ensure_ascii=False).replace("'", "'\\''")
     return "\n".join(
         [
-            f"curl {address}/api/admin/pricing \\",
+            f"curl {address}/api/admin/pricing/bulk \\",
             '  -H "Authorization: Bearer $REV_ADMIN_TOKEN" \\',
             '  -H "Content-Type: application/json" \\',
-            f"  -d '{row}'",
+            f"  -d '{body}'",
         ]
     )

@@ -46,6 +46,8 @@ def cell(field: str, value: Any) -> Any:
         return {name: Decimal(number) for name, number in value.items()}
     if value is not None and field in TIMES:
         return EPOCH + timedelta(milliseconds=value)
+    if field == "draws":
+        return [(draw.grant, Decimal(draw.cents)) for draw in value]
     if field == "lines":
         return [
             (line.component, Decimal(line.quantity), Decimal(line.rate), line.per, Decimal(line.cents))

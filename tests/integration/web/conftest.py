@@ -12,8 +12,8 @@ from tests.integration.web.owner import Owner
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """A `rev up` for these tests alone: figures of whole pages are compared with the whole ledger."""
-    with own_stack(tmp_path_factory.mktemp("web")) as run:
+    """A `rev up` for these tests alone: figures of whole pages are compared with the whole ledger. Its demo is on."""
+    with own_stack(tmp_path_factory.mktemp("web"), {"REV_DEMO": "1"}) as run:
         yield run
 
 

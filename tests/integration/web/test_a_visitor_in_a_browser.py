@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integration.web.owner import Owner
-from tests.integration.web.test_pages_in_a_browser import keep, open_tab
+from tests.integration.web.test_pages_in_a_browser import WIDTHS, keep, open_tab
 
 pytestmark = pytest.mark.integration
 __all__ = ["open_tab"]
@@ -103,3 +103,29 @@ async def test_the_sliders_reproduce_the_example_and_follow_the_hand(
     await tab.page.goto(owner.url + "/pricing?calls=10000000&tokens=50&success=81&bonus=0.333")
     assert await sums() == moved == ["$10,000", "$1,500", "$26,973", "$78,473"]
     tab.check()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_the_demo_agent_earns_while_one_looks(owner: Owner, open_tab: Callable[..., Any], width: int) -> None:
+    """Its calls come in by themselves with their charges, the sum is theirs, and the ledger has them as tests."""
+    tab = await open_tab(width, "light")
+    await tab.page.clock.install()
+    await tab.page.goto(owner.url + "/")
+    earned_24h = await tab.page.locator("[data-demo-earned-24h]").inner_text()
+    rows = tab.page.locator("[data-demo] tbody tr")
+    await rows.nth(2).wait_for()
+    demo = tab.page.locator("[data-demo]")
+    assert await demo.locator("[data-live-state=live]").inner_text() == "Live"
+    assert "POST /v1/" in await rows.first.inner_text()
+    charged = [Decimal(text.split()[0]) for text in await rows.locator("td:last-child").all_inner_texts()]
+    earned = Decimal((await demo.locator("[data-demo-earned]").inner_text()).removeprefix("$"))
+    assert earned > 0 and earned * 100 >= sum(charged)
+    await tab.page.clock.fast_forward(5000)
+    await demo.locator("[data-demo-earned-24h]").filter(has_not_text=earned_24h).wait_for()
+    assert await tab.page.evaluate("document.documentElement.scrollWidth") == width
+    assert await tab.page.evaluate("window.shift") < 0.01
+    await demo.scroll_into_view_if_needed()
+    await keep(tab, "demo")
+    tab.check()
+    (row,) = await owner.sql("SELECT countIf(NOT test) AS live FROM rev.entries WHERE customer_id = 'live-demo'")
+    assert row["live"] == "0"

@@ -6,10 +6,12 @@ A new page is a line in PAGES. Screenshots are kept under REV_SCREENSHOTS, if th
 import os
 import re
 import shutil
+from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.parse import quote
 
@@ -27,9 +29,12 @@ PAGES = {
     "docs": "/docs/api",
     "customers": "/customers",
     "customer": "/customers/browser-corp",
+    "spending": "/customers/browser-corp/spending",
     "prices": "/prices",
     "price-form": "/prices/new",
     "replay": "/replay?changes=" + quote(CHANGES),
+    "scenarios": "/replay/scenarios",
+    "apply": "/replay/apply?changes=" + quote(CHANGES),
     "keys": "/keys",
     "audit": "/audit",
     "agents": "/agents",
@@ -50,11 +55,18 @@ PORTAL_PAGES = {
     "portal-event": "/portal/events/{event}",
     "portal-outcomes": "/portal/outcomes",
     "portal-outcome": "/portal/outcomes/{outcome}",
+    "portal-spending": "/portal/spending",
     "portal-prices": "/portal/prices",
     "portal-webhooks": "/portal/webhooks",
     "portal-webhook": "/portal/webhooks/{webhook}",
 }
 """``{event}``, ``{outcome}``, ``{webhook}``: ids that the test made. Agents and actions share templates."""
+PICTURES = os.environ.get("REV_SCREENSHOTS_AS") == "webp"
+"""Whether screenshots are for docs/: then names are plain instead of markup, and there is more to see."""
+NAME = "Northwind" if PICTURES else "<img src=x onerror=alert(1)>"
+AGENT = "agent-copilot" if PICTURES else "<script>alert(1)</script>"
+MARK = "" if PICTURES else " <b>"
+LATER = "2031-01-01T00:00:00Z"
 WIDTHS = {1280: 900, 390: 844}
 SCHEMES = ("light", "dark")
 MOST_BYTES = 250_000
@@ -134,12 +146,22 @@ async def sign_in_to_portal(tab: Watched, owner: Owner, key: str) -> None:
 
 
 async def keep(tab: Watched, name: str) -> None:
-    """Keep a screenshot if they are wanted."""
+    """Keep a screenshot of the whole page if they are wanted: PNG, or with REV_SCREENSHOTS_AS=webp small files."""
     directory = os.environ.get("REV_SCREENSHOTS")
-    if directory:
-        size = tab.page.viewport_size["width"]
-        scheme = await tab.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'")
-        await tab.page.screenshot(path=Path(directory) / f"{name}-{scheme}-{size}.png", full_page=True)
+    if not directory:
+        return
+    size = tab.page.viewport_size["width"]
+    scheme = await tab.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'")
+    file = Path(directory) / f"{name}-{scheme}-{size}"
+    if not PICTURES:
+        await tab.page.screenshot(path=file.with_suffix(".png"), full_page=True)
+        return
+    height = await tab.page.evaluate("document.documentElement.scrollHeight")
+    chromium = await tab.page.context.new_cdp_session(tab.page)
+    clip = {"x": 0, "y": 0, "width": size, "height": height, "scale": 1}
+    how = {"format": "webp", "quality": 60, "captureBeyondViewport": True, "clip": clip}
+    taken = await chromium.send("Page.captureScreenshot", how)
+    file.with_suffix(".webp").write_bytes(b64decode(taken["data"]))
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -159,13 +181,16 @@ async def test_every_page_is_whole_at_this_width(
 
 async def made_things(owner: Owner, eventually: Any, name: str) -> tuple[str, dict[str, Any]]:
     """A key of a customer with markup in every name, and the ids of what it has; ``name`` makes its tasks unique."""
-    key = await owner.key("browser-corp", customer_name="<img src=x onerror=alert(1)>")
-    body = {"agent_id": "<script>alert(1)</script>", "action": "completion", "tokens": 9, "outcome": "success"}
+    key = await owner.key("browser-corp", customer_name=NAME)
+    if PICTURES:
+        await _a_busy_month(owner, key)
+    body = {"agent_id": AGENT, "action": "completion", "tokens": 9, "outcome": "success"}
     status, made = await owner.call("POST", "/v1/meter", {**body, "metadata": {"<b>": 1}, "model": "gpt-4o"}, key)
     assert status == 201
     hook = {"url": "https://hook.invalid/" + 80 * "a", "events": ["meter.created", "outcome.succeeded"]}
     status, hooked = await owner.call("POST", "/v1/webhooks", hook, key)
     assert status == 201
+    await _prices_and_credit(owner)
     outcome = await _outcome(owner, key, name)
     ids = {"event": made["event_id"], "outcome": outcome, "webhook": hooked["id"]}
 
@@ -178,18 +203,55 @@ async def made_things(owner: Owner, eventually: Any, name: str) -> tuple[str, di
     return key, ids
 
 
+async def _a_busy_month(owner: Owner, key: str) -> None:
+    """Events of three customers over the last weeks, for pictures of pages; once."""
+    keys = {"browser-corp": key}
+    for id, name in (("lumen-labs", "Lumen Labs"), ("harbor-ai", "Harbor AI")):
+        keys[id] = await owner.key(id, customer_name=name)
+    rng, now = Random(4), datetime.now(UTC)
+    for secret in keys.values():
+        events = [
+            {
+                "agent_id": rng.choice(("agent-copilot", "agent-support", "agent-research")),
+                "action": rng.choice(("completion", "completion", "chat", "tool_call", "search", "lead.qualified")),
+                "tokens": rng.randrange(200, 9000),
+                "outcome": rng.choice(("success", "success", "success", "failure")),
+                "timestamp": (now - timedelta(minutes=rng.randrange(5, 27 * 1440))).isoformat(),
+                "idempotency_key": f"picture-{number}",
+            }
+            for number in range(rng.randrange(250, 600))
+        ]
+        assert (await owner.call("POST", "/v1/meter/batch", {"events": events}, secret))[0] in (201, 409)
+
+
+async def _prices_and_credit(owner: Owner) -> None:
+    """Once: a price with steps, one that is scheduled, two grants and two budgets."""
+    steps = [{"up_to": 1000, "rate": 0}, {"up_to": 50_000, "rate": 5}, {"up_to": None, "rate": 2}]
+    price = {"customer_id": "browser-corp", "action_type": "pages.read", "tiers": {"pages": steps}}
+    later = {"customer_id": "browser-corp", "action_type": "chat", "effective_at": LATER, "base_rate_cents": 1}
+    for row in (price, later):
+        assert (await owner.call("POST", "/api/admin/pricing", row))[0] in (201, 409)
+    for amount, reason in ((250_000, f"Prepaid for the year{MARK}"), ("0.5", "Welcome")):
+        grant = {"customer_id": "browser-corp", "amount_cents": amount, "reason": reason, "idempotency_key": reason}
+        assert (await owner.call("POST", "/api/admin/credits", grant))[0] == 201
+    for scope, value, limit in (("all", None, 100_000), ("agent", AGENT, 1)):
+        budget = {"customer_id": "browser-corp", "scope": scope, "value": value, "period": "month", "hard": False}
+        budget |= {"limit_cents": limit, "idempotency_key": f"budget-{scope}"}
+        assert (await owner.call("POST", "/api/admin/budgets", budget))[0] == 201
+
+
 async def look_at(tab: Watched, pages: dict[str, str], ids: dict[str, Any]) -> None:
     """Open each page, and check what holds for all."""
     width = tab.page.viewport_size["width"]
     for name, path in pages.items():
         answer = await tab.page.goto(tab.url + path.format(**ids), wait_until="load")
         assert answer.status == 200, name
-        assert await tab.page.evaluate("document.documentElement.scrollWidth") == width
-        assert await tab.page.evaluate("window.shift") < 0.01
+        assert await tab.page.evaluate("document.documentElement.scrollWidth") == width, name
+        assert await tab.page.evaluate("window.shift") < 0.01, name
+        await keep(tab, name)
         # no table is wider than its card: nothing in it is cut off
         wide = "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth).length"
         assert await tab.page.evaluate(wide) == 0, name
-        await keep(tab, name)
 
 
 async def _outcome(owner: Owner, key: str, name: str) -> str:

@@ -26,7 +26,7 @@ EXPECTED = {
     Audience.OWNER: {"nobody": LOGIN, "alpha": LOGIN, "omega": LOGIN, "owner": OPEN},
     Audience.PORTAL: {"nobody": PORTAL_LOGIN, "alpha": OPEN, "omega": OPEN, "owner": PORTAL_LOGIN},
 }
-FILES = {"version": "x", "name": "rev.css", "id": "1", "slug": "api"}
+FILES = {"file": "customers.csv", "version": "x", "name": "rev.css", "id": "1", "slug": "api"}
 LEAVES = ("/logout", "/portal/logout")
 """Routes that end a session; they are tried last."""
 
@@ -92,7 +92,7 @@ async def answered(owner: Owner, route: WebRoute, path: str, cookie: str) -> tup
     """What the route does, with the status and the text. A change is sent without its form's token: nothing changes."""
     form = None if route.method == "GET" else {}
     answer = await owner.page(route.method, path, form, Cookie=cookie, Accept="text/html")
-    text = "" if answer.content_type == STREAM else await answer.text()
+    text = "" if answer.content_type == STREAM else await answer.text("utf-8", "replace")
     where = answer.headers.get("Location", "")
     if answer.status == 303 and where.startswith("/login?next="):
         return LOGIN, answer.status, text

@@ -169,6 +169,24 @@ async def test_test_and_live_have_their_own_credit(gateway: Any, key: str) -> No
     assert (await balance(gateway, key))["grants"] == [] and (await balance(gateway, test_key))["test"] is True
 
 
+async def test_an_administrator_sees_the_balance_of_either_mode(gateway: Any, key: str) -> None:
+    """As the customer sees it; nobody else may ask, and every wrong query names its parameter."""
+    await grant(gateway, amount_cents="3")
+    await grant(gateway, amount_cents="5", test=True)
+    seen = await gateway.call("GET", f"{PATH}?customer_id=acme-corp", None, ADMIN)
+    assert seen.json == await balance(gateway, key) and Decimal(seen.json["balance_cents"]) == 3
+    seen = await gateway.call("GET", f"{PATH}?customer_id=acme-corp&mode=test", None, ADMIN)
+    assert (Decimal(seen.json["balance_cents"]), seen.json["test"]) == (5, True)
+    for query, status, error in (
+        ("", 400, "customer_id is required"),
+        ("?customer_id=nobody", 404, "customer_id must be a customer that exists"),
+        ("?customer_id=acme-corp&mode=both", 400, "mode must be live or test"),
+    ):
+        answer = await gateway.call("GET", PATH + query, None, ADMIN)
+        assert answer.status == status and answer.json["error"].startswith(error)
+    assert (await gateway.call("GET", f"{PATH}?customer_id=acme-corp", None, key)).status == 401
+
+
 async def test_a_budget_refuses_before_credit_is_drawn(gateway: Any, key: str) -> None:
     await grant(gateway)
     budget = {"customer_id": "acme-corp", "scope": "all", "period": "total", "limit_cents": 0, "hard": True}

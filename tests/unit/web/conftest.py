@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from schemas.money import format_cents, parse_cents
 from schemas.settings import Settings, read
 from tests.unit.web.activity import FakeActivity
-from warehouse.account_rows import CustomerQuery, CustomerRow, PricedQuery, PricedRow
+from warehouse.account_rows import CustomerQuery, CustomerRow, GrantRow
 from warehouse.dashboard_rows import (
     CountsRow,
     LatelyRow,
@@ -32,6 +32,7 @@ from warehouse.errors import ReadsUnavailable
 from warehouse.memory import MemoryReads
 from warehouse.replay import RegisteredRow, Replayed, ReplayQuery
 from warehouse.rows import EventRow
+from warehouse.saved_scenarios import ScenarioRow
 from warehouse.time_range import TimeRange
 from warehouse.webhook_health import HealthRow
 from web.application import application
@@ -170,8 +171,8 @@ class FakeAccounts:
     def __init__(self) -> None:
         self.listed: list[CustomerRow] = []
         self.last: dict[str, int] = {}
-        self.counted: list[PricedRow] = []
-        self.asked: list[CustomerQuery | PricedQuery] = []
+        self.granted: list[GrantRow] = []
+        self.asked: list[CustomerQuery | tuple[str, bool]] = []
 
     async def customers(self, query: CustomerQuery) -> list[CustomerRow]:
         self.asked.append(query)
@@ -180,9 +181,9 @@ class FakeAccounts:
     async def last_events(self, customers: Collection[str]) -> dict[str, int]:
         return {id: at for id, at in self.last.items() if id in customers}
 
-    async def priced(self, query: PricedQuery) -> list[PricedRow]:
-        self.asked.append(query)
-        return self.counted
+    async def grants(self, customer: str, test: bool, limit: int) -> list[GrantRow]:
+        self.asked.append((customer, test))
+        return self.granted[:limit]
 
     async def close(self) -> None:
         self.listed = []
@@ -231,6 +232,24 @@ class FakeReplay:
 
     async def close(self) -> None:
         self.error = ReadsUnavailable("replay")
+
+
+class FakeScenarios:
+    """Scenarios in memory."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, ScenarioRow] = {}
+
+    async def all(self) -> list[ScenarioRow]:
+        return sorted(self.rows.values(), key=lambda row: -row.saved_at)
+
+    async def save(self, row: ScenarioRow, deleted: bool = False) -> None:
+        self.rows = {name: one for name, one in self.rows.items() if name != row.name}
+        if not deleted:
+            self.rows[row.name] = row
+
+    async def close(self) -> None:
+        self.rows = {}
 
 
 class FakeWebhooks:
@@ -286,6 +305,7 @@ class Server:
         self.accounts = FakeAccounts()
         self.activity = FakeActivity()
         self.replay = FakeReplay()
+        self.scenarios = FakeScenarios()
         self.webhooks = FakeWebhooks()
         self.probes = FakeProbes()
         self.polls = Turnstile()
@@ -306,6 +326,7 @@ class Server:
             api=real if "REV_GATEWAY_URL" in env else self.gateway,
             prices=DefaultPrices(self.gateway, lambda: self.now),
             replay=self.replay,
+            scenarios=self.scenarios,
             webhooks=self.webhooks,
             feed=self.feed,
             demo=self.demo,

@@ -3,12 +3,14 @@
 import csv
 import io
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 from msgspec.structs import replace
+from pyarrow import parquet
 
 from schemas.commands import MeterEvent, PriceRef, Rates
 from tests.unit.web.activity import FakeActivity, priced_entry
@@ -35,7 +37,7 @@ async def test_a_url_holds_the_filters(server: Server) -> None:
     expected = EventSearch("acme-corp", model="m", status="voided", outcome="success", tests=BOTH, limit=51)
     assert search == expected._replace(time=TimeRange(NOW - 7_200_000, search.time.end))
     assert 'value="acme-corp"' in text and 'value="2026-04-26T10:00"' in text and "selected>voided" in text
-    assert "/events.csv?customer=acme-corp&amp;status=voided" in text
+    assert "/events.csv?customer=acme-corp&amp;status=voided" in text and "/events.parquet?customer=" in text
 
 
 @pytest.mark.parametrize(
@@ -104,6 +106,21 @@ async def test_an_export_is_bounded_and_says_so(monkeypatch: pytest.MonkeyPatch,
     _, *lines = text.splitlines()
     assert [int(line.split(",")[0]) for line in lines[:5]] == [0, 1, 2, 3, 4]
     assert lines[5:] == (["Cut after 5 events; narrow the filters to export the rest."] if cut else [])
+
+
+async def test_the_same_events_as_parquet(server: Server) -> None:
+    """Amounts are exact decimals, what is absent is null, and nothing is changed for a spreadsheet."""
+    server.activity.rows = [
+        event(event_id=65536 + 1024, agent_id="=cmd()", total="1.470000000001"),
+        event(event_id=1, kind="rejected", reason="no price", total="0"),
+    ]
+    assert server.session is not None
+    async with server.session.get(server.url + "/events.parquet", headers=server.signed_in()) as response:
+        table = parquet.read_table(io.BytesIO(await response.read()))
+    first, second = table.to_pylist()
+    assert (first["total_cents"], first["agent_id"]) == (Decimal("1.470000000001"), "=cmd()")
+    assert (first["timestamp"].isoformat(), first["tokens_input"]) == ("2026-04-26T12:00:00+00:00", None)
+    assert (second["total_cents"], second["price_id"], second["event_id"]) == (None, 2, 1)
 
 
 async def test_an_export_that_fails_in_the_middle_is_broken_off(

@@ -5,18 +5,19 @@ from typing import Any
 import pytest
 
 from schemas.commands import Rates
-from schemas.money import PICO, format_cents, parse_cents
+from schemas.money import PICO, format_cents
 from schemas.price_match import PriceSlot
 from schemas.quantities import QuantityRate
 from schemas.rate_rules import canonical_rates
 from tests.unit.web.conftest import NOW, Server
 from tests.unit.web.fake_gateway import FakeGateway
-from warehouse.account_rows import PricedQuery, PricedRow
+from tests.unit.web.test_replay import FOUND
+from warehouse.replay import ChangedPrice
 from warehouse.time_range import named
 from web.views import price_form
-from web.views.price_form import FormProblem, body_of, fields_of, new_row, rows_of, typed_rate
-from web.views.price_preview import preview
-from web.views.price_rows import UnitPrice
+from web.views.dollars import FormProblem
+from web.views.price_form import body_of, fields_of, new_row, rows_of, typed_rate
+from web.views.price_rows import UnitPrice, price_row
 from web.web_refusals import invalid
 
 ALL = "GET /api/admin/pricing?limit=1000"
@@ -106,27 +107,46 @@ def test_a_row_can_be_typed_again() -> None:
     assert rows_of(fields_of(row)) == 3 and rows_of({"quantity_3": "x"}, price_form.MORE_ROWS) == 7
 
 
-def priced(**changes: Any) -> PricedRow:
-    made = {"customer_id": "acme", "action": "chat", "model": "", "provider": "", "refused": False, "events": 10}
-    made |= {"successes": 4, "open": 1, "token_sum": "1000", "input_sum": "600", "output_sum": "0"}
-    return PricedRow(**{**made, "quantity_sums": {"images": "2.5"}, "charged": "70", **changes})
+STEPS = "up to 1,000: $0\nup to 5000.5: $0.05 per unit\nthen: $20 per thousand"
 
 
-def test_a_preview_adds_up_and_says_what_it_leaves_out() -> None:
-    new = new_row(FIELDS)
-    rows = [
-        priced(),
-        priced(customer_id="zoe", quantity_sums={}, successes=0, open=0),
-        priced(refused=True, events=3, charged="9"),
-        priced(model="m1", events=5),
-        priced(customer_id="own", events=7),
-    ]
-    shown = preview(new, [PriceSlot(None, "chat", "m1"), PriceSlot("own", "*")], rows)
-    acme = parse_cents("5") + parse_cents("1") + parse_cents("0.15") + parse_cents("0.12") + parse_cents("10")
-    zoe = parse_cents("5") + parse_cents("0.15") + parse_cents("0.12")
-    assert (shown.events, shown.actual, shown.would_be) == (20, 140 * PICO, acme + zoe)
-    assert (shown.open, shown.elsewhere, shown.refused, shown.refused_actual) == (1, 12, 3, 9 * PICO)
-    assert [(line.name, line.would_be) for line in shown.customers] == [("zoe", zoe), ("acme", acme)]
+def test_steps_and_a_start_are_typed_as_they_are_shown() -> None:
+    """What the page shows of a step is what the form takes; the API gets exact cents."""
+    row = new_row({"action_type": "chat", "stepped_1": "pages", "steps_1": STEPS, "effective_at": "2026-12-01T00:00"})
+    assert body_of(row)["tiers"] == {
+        "pages": [
+            {"up_to": "1000", "rate": "0", "per": 1},
+            {"up_to": "5000.5", "rate": "5", "per": 1},
+            {"up_to": None, "rate": "2000", "per": 1000},
+        ]
+    }
+    assert body_of(row)["effective_at"] == "2026-12-01T00:00:00.000Z"
+    assert new_row(fields_of(row)).tiers == row.tiers
+    assert row.words == "pages up to 1,000: $0.00 per unit; up to 5,000.5: $0.05 per unit; then: $20.00 per thousand"
+    shown_again = price_row(shown(1, **{name: body_of(row)[name] for name in ("tiers", "effective_at")}))
+    assert (shown_again.tiers, shown_again.effective_at) == (row.tiers, row.effective_at)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"stepped_1": "Pages"}, "Quantity in steps 1 must be event"),
+        ({"stepped_1": "tokens"}, "Quantity in steps 1 must be event"),
+        ({"stepped_1": ""}, "Quantity in steps 1 must be event"),
+        ({"steps_1": ""}, "Steps of pages must end with"),
+        ({"steps_1": "up to 5: $1"}, "Steps of pages must end with"),
+        ({"steps_1": "then: $1\nthen: $2"}, "Steps of pages must end with"),
+        ({"steps_1": "to 5: $1"}, "Steps of pages must be lines"),
+        ({"steps_1": "up to 5: cheap\nthen: $1"}, "Steps of pages must be dollars"),
+        ({"steps_1": "then: $1 per 7"}, "Steps of pages must have at most 12 decimals"),
+        ({"stepped_1": "input", "steps_1": "then: $1"}, "Steps of input must say for how many tokens"),
+        ({"stepped_2": "pages", "steps_2": "then: $1"}, "Steps of pages must be in one field"),
+        ({"effective_at": "tomorrow"}, "In force from must be a time"),
+    ],
+)
+def test_steps_that_are_none_say_why(changes: dict[str, str], problem: str) -> None:
+    with pytest.raises(FormProblem, match=f"^{problem}"):
+        new_row({"action_type": "chat", "stepped_1": "pages", "steps_1": STEPS, **changes})
 
 
 def test_words_of_a_row_leave_out_what_is_nothing() -> None:
@@ -172,23 +192,18 @@ async def test_a_whole_list_has_all_pages(server: Server, gateway: FakeGateway) 
 
 
 async def test_a_price_is_previewed_then_saved(server: Server, gateway: FakeGateway) -> None:
-    """The preview changes nothing; it keeps what was typed for the confirmation, which sends exact cents."""
-    server.accounts.counted = [priced(), priced(refused=True, events=2)]
+    """The preview is a replay and changes nothing; it keeps what was typed for the confirmation in exact cents."""
+    server.replay.found = FOUND
     status, _, text = await server.submit("/prices/preview", **FIELDS, step="preview")
     assert status == 200
-    query = PricedQuery(
-        PriceSlot(None, "chat"), named("30d", NOW), {"images": 4 * PICO, "input": 250 * PICO // 10**6}, False
-    )
-    assert server.accounts.asked == [query]
-    for words in (
-        "$0.70",
-        "$0.1627",
-        "−$0.5373",
-        "2 events would have been refused",
-        "1 event is counted without",
-        "$0.01 per event",
-    ):
+    (query,) = server.replay.asked
+    rates = (QuantityRate("images", "4"), QuantityRate("input", "250", 10**6))
+    assert query.changes == [ChangedPrice(PriceSlot(None, "chat"), Rates("0.5", "0.0003", "0.25", rates))]
+    assert (query.time, query.customer) == (named("30d", NOW), "")
+    assert set(query.in_force) == {PriceSlot(None, "chat"), PriceSlot("<b>", "<i>", "<u>", "<s>")}
+    for words in ('title="2.500000000001 cents"', 'title="0.499999999999 cents"', "no rate for &lt;b&gt;"):
         assert words in text, words
+    assert "$0.01 per event" in text
     assert all(call.startswith("GET ") for call, _ in gateway.calls)
     for name, value in FIELDS.items():
         assert f'name="{name}" value="{value}"' in text
@@ -229,11 +244,37 @@ async def test_ending_a_price_asks_first(server: Server, gateway: FakeGateway) -
     assert (await server.get("/prices/77/end", **server.signed_in()))[0] == 404
 
 
-async def test_a_price_with_steps_is_named_and_not_edited(server: Server, gateway: FakeGateway) -> None:
-    """The form would drop the steps; a scheduled price is not shown as in force."""
-    steps = {"input": [{"up_to": None, "rate": 1, "per": 1}]}
-    rows = [shown(1, tiers=steps), shown(2, action_type="later", scheduled=True)]
+async def test_a_price_with_steps_can_be_changed_and_one_with_more_cannot(server: Server, gateway: FakeGateway) -> None:
+    """The form holds the steps; what it has no field for, it does not drop. A replay takes no steps: no preview."""
+    steps = {"input": [{"up_to": 5, "rate": 1, "per": 1}, {"up_to": None, "rate": 100, "per": 10**6}]}
+    rows = [shown(1, tiers=steps), shown(2, tiers=steps, tier_mode="volume"), shown(3, action_type="other")]
     gateway.answers[ALL] = {"configs": rows, "next_cursor": None}
     _, _, text = await server.get("/prices", **server.signed_in())
-    assert "<code>input</code> in steps" in text and ">later<" not in text
-    assert (await server.get("/prices/new?like=1", **server.signed_in()))[0] == 400
+    assert "<code>input</code> in steps" in text and "up to 5: $0.01 per unit" in text
+    _, _, text = await server.get("/prices/new?like=1", **server.signed_in())
+    assert "up to 5: $0.01 per unit\nthen: $1.00 per million</textarea>" in text
+    status, _, text = await server.get("/prices/new?like=2", **server.signed_in())
+    assert status == 400 and "has tier_mode" in text
+    typed = {"action_type": "chat", "stepped_1": "input", "steps_1": "up to 5: $0.01 per unit\nthen: $1 per million"}
+    status, _, text = await server.submit("/prices/preview", **typed, step="preview")
+    assert status == 200 and "There is no preview of a price with steps" in text and server.replay.asked == []
+    _, _, text = await server.get("/replay", **server.signed_in())
+    assert "other" in text and "<code>chat</code>" not in text, "a replay does not change a price with steps"
+
+
+async def test_a_price_can_wait_for_its_day(server: Server, gateway: FakeGateway) -> None:
+    """It is previewed as if it were in force, scheduled with its start, listed apart, and can be cancelled."""
+    server.replay.found = FOUND
+    later = {"effective_at": "2026-12-01T00:00:00.000Z", "scheduled": True}
+    gateway.answers[ALL] = {"configs": [shown(1), shown(2, action_type="later", **later)], "next_cursor": None}
+    _, _, text = await server.get("/prices", **server.signed_in())
+    assert "Scheduled" in text and "1 price<" in text and 'href="/prices/2/end">Cancel' in text
+    _, _, text = await server.get("/prices/2/end", **server.signed_in())
+    assert "It then never comes into force" in text
+    typed = {**FIELDS, "effective_at": "2026-12-01T00:00"}
+    _, _, text = await server.submit("/prices/preview", **typed, step="preview")
+    assert "In force from" in text and ">Schedule</button>" in text
+    gateway.answers["POST /api/admin/pricing"] = shown(3)
+    _, headers, _ = await server.submit("/prices", **typed)
+    assert headers["Location"] == "/prices?done=scheduled"
+    assert gateway.calls[-1][1]["effective_at"] == "2026-12-01T00:00:00.000Z"

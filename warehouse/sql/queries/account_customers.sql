@@ -2,9 +2,7 @@
 -- key, was named by a platform key, or metered; {search} is a part of the id or of the name. `found`: how many there are.
 -- Written so that the projection `hourly` can answer the sums of whole hours (see usage_hours.sql); what follows
 -- {before_whole}, the last whole hour before {before_end}, is read from the rows.
-WITH
-    toStartOfHour(event_time) AS hour,
-    toStartOfDay(toStartOfHour(event_time)) AS day
+WITH toStartOfDay(toStartOfHour(event_time)) AS day
 SELECT
     id,
     name,
@@ -53,40 +51,31 @@ FROM
         FROM
         (
             SELECT
-                customer_id,
+                customer_id, is_before, n, sum_cents,
                 kind = 'charge' OR kind = 'void' AND config_type = 'charge' AS is_charge,
-                if(kind = 'void', toInt64(-1), toInt64(1)) AS sign,
-                0 AS is_before, toInt64(count()) AS n, sum(total_cents) AS sum_cents
-            FROM rev.entries
-            WHERE test = false
-                AND kind IN ('event', 'charge', 'void')
-                AND toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
-                AND toStartOfHour(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
-            GROUP BY customer_id, kind, config_type, day
-            UNION ALL
-            SELECT
-                customer_id,
-                kind = 'charge' OR kind = 'void' AND config_type = 'charge' AS is_charge,
-                if(kind = 'void', toInt64(-1), toInt64(1)) AS sign,
-                1 AS is_before, toInt64(count()) AS n, sum(total_cents) AS sum_cents
-            FROM rev.entries
-            WHERE test = false
-                AND kind IN ('event', 'charge', 'void')
-                AND toStartOfHour(event_time) >= toDateTime(intDiv({before_start:Int64}, 1000), 'UTC')
-                AND toStartOfHour(event_time) < toDateTime(intDiv({before_whole:Int64}, 1000), 'UTC')
-            GROUP BY customer_id, kind, config_type, day
-            UNION ALL
-            SELECT
-                customer_id,
-                kind = 'charge' OR kind = 'void' AND config_type = 'charge' AS is_charge,
-                if(kind = 'void', toInt64(-1), toInt64(1)) AS sign,
-                1 AS is_before, toInt64(count()) AS n, sum(total_cents) AS sum_cents
-            FROM rev.entries
-            WHERE test = false
-                AND kind IN ('event', 'charge', 'void')
-                AND event_time >= fromUnixTimestamp64Milli({before_whole:Int64}, 'UTC')
-                AND event_time < fromUnixTimestamp64Milli({before_end:Int64}, 'UTC')
-            GROUP BY customer_id, kind, config_type
+                if(kind = 'void', toInt64(-1), toInt64(1)) AS sign
+            FROM
+            (
+                SELECT
+                    customer_id, kind, config_type, toInt64(count()) AS n, sum(total_cents) AS sum_cents,
+                    toStartOfHour(event_time) < toDateTime(intDiv({start:Int64}, 1000), 'UTC') AS is_before
+                FROM rev.entries
+                WHERE test = false
+                    AND kind IN ('event', 'charge', 'void')
+                    AND (toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
+                            AND toStartOfHour(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
+                        OR toStartOfHour(event_time) >= toDateTime(intDiv({before_start:Int64}, 1000), 'UTC')
+                            AND toStartOfHour(event_time) < toDateTime(intDiv({before_whole:Int64}, 1000), 'UTC'))
+                GROUP BY customer_id, kind, config_type, is_before, day
+                UNION ALL
+                SELECT customer_id, kind, config_type, toInt64(count()), sum(total_cents), true
+                FROM rev.entries
+                WHERE test = false
+                    AND kind IN ('event', 'charge', 'void')
+                    AND event_time >= fromUnixTimestamp64Milli({before_whole:Int64}, 'UTC')
+                    AND event_time < fromUnixTimestamp64Milli({before_end:Int64}, 'UTC')
+                GROUP BY customer_id, kind, config_type
+            )
         )
         GROUP BY customer_id
     )
