@@ -7,7 +7,9 @@ outcome that ever existed.
 import msgspec
 
 from expirer import metrics
+from expirer.months import MonthTimers
 from expirer.timers import Timers
+from schemas.open_months import MONTH_PREFIX
 from schemas.state import OUTCOME_PREFIX
 from streams import position
 
@@ -33,18 +35,22 @@ _decode = msgspec.json.Decoder(_Open | _Closed).decode
 
 
 class StateReader:
-    """A reader that applies one partition's changes to its timers."""
+    """A reader that applies one partition's changes to its timers and open months."""
 
-    def __init__(self, timers: Timers) -> None:
+    def __init__(self, timers: Timers, months: MonthTimers) -> None:
         self._timers = timers
+        self._months = months
 
     def apply(self, key: bytes, value: bytes | None, offset: int) -> None:
         """Apply one record; repeats are permitted. Raises ValueError or msgspec.DecodeError for an unreadable one;
         timers must not continue as if it did not exist."""
         if key.startswith(OUTCOME_PREFIX):
             self._outcome(int(key[ID:]), value)
+        elif key.startswith(MONTH_PREFIX):
+            self._months.observed(key, value)
         elif key == position.KEY and (found := position.decode(value)) is not None:
             self._timers.passed(found.next)
+            self._months.passed(found.next)
 
     def _outcome(self, event_id: int, value: bytes | None) -> None:
         found = None if value is None else _decode(value)

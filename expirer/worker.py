@@ -9,6 +9,7 @@ import structlog
 
 from expirer import metrics
 from expirer.clock import MILLION, BrokerClock
+from expirer.months import MonthTimers
 from expirer.state_reader import StateReader
 from expirer.timers import Reminder, Timers
 from schemas import commands, ids
@@ -50,10 +51,11 @@ class ExpiryWorker:
     ) -> None:
         self.partition = partition
         self.timers = Timers(partition)
+        self.months = MonthTimers()
         self._appender = appender
         self._clock = clock
         self._monotonic = monotonic
-        apply = StateReader(self.timers).apply
+        apply = StateReader(self.timers, self.months).apply
         self._view = CompactedView(kafka, STATE, apply, partition=partition, fetch=FETCH, gather=GATHER)
         self._complete = False
         self._stopping = asyncio.Event()
@@ -109,7 +111,7 @@ class ExpiryWorker:
             if ticks % REPORT == 0:
                 self._report()
             ticks += 1
-            if await self._remind():
+            if await self._remind() + await self._close_months():
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK):
@@ -127,16 +129,35 @@ class ExpiryWorker:
         return len(due)
 
     async def _append(self, one: Reminder) -> bool:
-        value = commands.encode(commands.Expire(one.customer, ids.outcome_id(one.event_id)))
+        offset = await self._appended(one.customer, commands.Expire(one.customer, ids.outcome_id(one.event_id)))
+        self.timers.sent(one.event_id, offset, self._tick())
+        return offset >= 0
+
+    async def _close_months(self) -> int:
+        """Send notices of months that are over, and return how many there were."""
+        if not (self._clock.known and self._appender.ready):
+            return 0
+        due = self.months.take(self._now(), self._tick(), IN_FLIGHT)
+        if due:
+            stand = await asyncio.gather(*(self._append_close(key, command) for key, command in due))
+            named = [f"{command.customer_id} {command.month} {command.action}" for _, command in due[:NAMED]]
+            self._log.info("months_closing", count=len(due), lost=stand.count(False), months=named)
+        return len(due)
+
+    async def _append_close(self, key: bytes, command: commands.CloseMonth) -> bool:
+        offset = await self._appended(command.customer_id, command)
+        self.months.sent(key, offset, self._tick())
+        return offset >= 0
+
+    async def _appended(self, customer: str, command: commands.Expire | commands.CloseMonth) -> int:
+        """Append a reminder and return its offset in rev.raw; -1 if it is unknown whether it was recorded."""
         try:
-            stands = await self._appender.append(one.customer.encode(), value, partition=self.partition)
+            stands = await self._appender.append(customer.encode(), commands.encode(command), partition=self.partition)
         except StreamError as error:
             metrics.REMINDERS_LOST.labels(type(error).__name__).inc()
-            self.timers.sent(one.event_id, -1, self._tick())
-            return False
+            return -1
         metrics.REMINDERS.inc()
-        self.timers.sent(one.event_id, stands.offset, self._tick())
-        return True
+        return stands.offset
 
     def _now(self) -> int:
         return self._clock.now(self._monotonic())
@@ -145,10 +166,10 @@ class ExpiryWorker:
         return self._monotonic() // MILLION
 
     def _report(self) -> None:
-        oldest = self.timers.oldest()
+        oldest = min((at for at in (self.timers.oldest(), self.months.oldest()) if at is not None), default=None)
         overdue = 0.0 if oldest is None else max(0.0, (self._now() - oldest) / 1000)
         metrics.OPEN.labels(self.partition).set(self.timers.open)
-        metrics.DUE.labels(self.partition).set(self.timers.due)
+        metrics.DUE.labels(self.partition).set(self.timers.due + self.months.due)
         metrics.OVERDUE.labels(self.partition).set(overdue)
 
     def _forget(self) -> None:

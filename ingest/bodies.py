@@ -17,7 +17,7 @@ from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
 from schemas.outcome_terms import TERMS, Kind
 from schemas.price_list import MAX_ROWS
 from schemas.quantities import MAX_PER, MAX_QUANTITIES, MAX_QUANTITY, MAX_RATES, NAME
-from schemas.tiers import MAX_STEPS
+from schemas.tiers import MAX_STEPS, TierMode
 
 MAX_REASON = 1000
 """Maximum characters in the reason of a void."""
@@ -222,6 +222,15 @@ class KeyBody(msgspec.Struct, forbid_unknown_fields=True):
     signup: SignupBody | None = None
 
 
+Amount = Annotated[
+    msgspec.Raw,
+    Meta(
+        description="Cents: a number or a decimal string from 0 to 10^12 with at most 12 decimals.",
+        extra_json_schema={"type": ["number", "string", "null"], "minimum": 0, "maximum": 10**12},
+    ),
+]
+
+
 class PriceBody(msgspec.Struct, forbid_unknown_fields=True):
     """A new price for an action (or ``*``), for everyone or for one customer, and for one model or provider or any."""
 
@@ -238,7 +247,9 @@ class PriceBody(msgspec.Struct, forbid_unknown_fields=True):
     customer_id: Customer | None = None
     effective_at: Time | None = None
     tiers: TierMap | None = None
-    tier_mode: Literal["graduated"] | None = None
+    tier_mode: TierMode | None = None
+    minimum_cents: Amount | UnsetType = UNSET
+    cap_cents: Amount | UnsetType = UNSET
 
 
 class PriceListBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -274,15 +285,6 @@ class CustomerBody(msgspec.Struct, forbid_unknown_fields=True):
     external_ids: dict[Name, Name] | None = None
     test: bool | None = None
     on_empty: OnEmpty | None = None
-
-
-Amount = Annotated[
-    msgspec.Raw,
-    Meta(
-        description="Cents: a number or a decimal string from 0 to 10^12 with at most 12 decimals.",
-        extra_json_schema={"type": ["number", "string", "null"], "minimum": 0, "maximum": 10**12},
-    ),
-]
 
 
 class BudgetBody(msgspec.Struct, forbid_unknown_fields=True):

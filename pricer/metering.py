@@ -13,6 +13,7 @@ from pricer import idempotency, prices, spend_transaction
 from pricer.budgets import BUDGET_EXCEEDED, SpendRefusal
 from pricer.credits import INSUFFICIENT
 from pricer.month_counts import MonthCounts
+from pricer.months import MonthTransaction
 from pricer.spend_transaction import NOTHING, SpendingTransaction, Spent
 from schemas import entries, ids, state
 from schemas.commands import Meter, MeterEvent, PriceRef
@@ -103,6 +104,7 @@ class MeterTransaction:
         self._matches: dict[str | tuple[str, str | None, str | None], PriceMatch | SteppedMatch | EventRefusal] = {}
         self._indexes: dict[int | tuple[int, str], int] = {}
         self._counts: MonthCounts | None = None
+        self._months: MonthTransaction | None = None
         self._keys: dict[str, idempotency.IdempotencyRecord] = {}
         self._find_record = idempotency.KeyRecords(
             shard, command.customer_id, record.at, command.idempotency_window, command.mode
@@ -137,10 +139,13 @@ class MeterTransaction:
                 self.refusals[index] = EventRefusal(INVALID, "expires_at must be in the future")
                 return
         try:
-            base, token, bonus, quantity, total, lines = prices.amounts(match.price, event, match.used)
+            cost = prices.amounts(match.price, event, match.used)
         except prices.NotPriced as error:
             self.refusals[index] = EventRefusal(INVALID, str(error))
             return
+        if match.price.monthly:
+            cost = self._open_months.capped(match.price, event, cost)
+        base, token, bonus, quantity, total, lines = cost
         outcome_id = None if expires_at is None else ids.outcome_id(self.first_id + index)
         entry = Entry(
             kind="event",
@@ -167,6 +172,8 @@ class MeterTransaction:
         self.totals.append(total)
         if stepped is not None:
             self._month_counts.add(stepped.price, event)
+        if match.price.monthly:
+            self._open_months.add(match.price, event, total)
         if expires_at is not None:
             self._open(index, event, match.price, expires_at)
         if key is not None and hashed is not None:
@@ -182,7 +189,7 @@ class MeterTransaction:
         written = _encode(self.command, self.record, self.entries, self.prices) if self.entries else None
         return Decision(
             entries=written,
-            changes=(*self.changes, *self._month_counts.changes()) if self._counts else tuple(self.changes),
+            changes=self._all_changes(),
             retained=tuple(self.retained),
             reply=reply,
         )
@@ -272,6 +279,18 @@ class MeterTransaction:
             command = self.command
             self._counts = MonthCounts(self.shard, command.customer_id, command.test, self.record.at)
         return self._counts
+
+    @property
+    def _open_months(self) -> MonthTransaction:
+        if self._months is None:
+            command = self.command
+            self._months = MonthTransaction(self.shard, command.customer_id, command.test, self.record.at)
+        return self._months
+
+    def _all_changes(self) -> tuple[tuple[bytes, bytes | None], ...]:
+        counts = () if self._counts is None else self._counts.changes()
+        months = () if self._months is None else self._months.changes()
+        return (*self.changes, *counts, *months)
 
     def _open(self, index: int, event: MeterEvent, price: prices.ParsedPrice, expires_at: int) -> None:
         """Open the outcome of a pending event: on success it charges the action's current bonus."""

@@ -11,6 +11,7 @@ from pricer import (
     configuration,
     idempotency,
     metering,
+    months,
     outcomes,
     price_records,
     refusals,
@@ -21,6 +22,7 @@ from pricer import (
 )
 from schemas import commands, entries, ids
 from schemas.commands import (
+    CloseMonth,
     Command,
     CreateBudget,
     DeleteBudget,
@@ -53,7 +55,7 @@ KiB, again; as many such commands as events would make a transaction many times 
 # Tuples, since a union would be built anew for every command.
 _OF_OUTCOMES = (Register, Resolve, Expire, ReadOutcome)
 _OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets, GrantCredit, ReadBalance)
-_OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, Void, *_OF_SPENDING)
+_OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, CloseMonth, Void, *_OF_SPENDING)
 _PRICES = (InstallPrice, InstallPrices)
 
 
@@ -84,6 +86,8 @@ class Pricer:
             return metering.apply(command, record, state)
         if isinstance(command, _OF_OUTCOMES):
             return outcomes.apply(command, record, state)
+        if isinstance(command, CloseMonth):
+            return months.close(command, record, state)
         if isinstance(command, Void):
             return voids.apply(command, record, state)
         if isinstance(command, _OF_SPENDING):
@@ -150,6 +154,6 @@ def _rejected(record: InputRecord, reason: str) -> bytes | None:
         return refusals.rejection(command, record, reason)
     if isinstance(command, _OF_SPENDING):
         return spending_commands.rejection(command, record, reason)
-    if isinstance(command, Expire | ReadOutcome):
+    if isinstance(command, Expire | ReadOutcome | CloseMonth):
         return None  # it is a question, so no requested change is lost
     return config_transaction.entry_record(record, [Entry("rejected", reason=reason)])

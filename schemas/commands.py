@@ -15,7 +15,7 @@ from schemas.outcome_terms import Terms
 from schemas.price_match import PriceSlot
 from schemas.quantities import QuantityRate
 from schemas.raw_json import EMPTY
-from schemas.tiers import Tiers
+from schemas.tiers import TierMode, Tiers
 
 EventOutcome = Literal["success", "failure", "pending"]
 OnExpiry = Literal["failure", "success"]
@@ -80,8 +80,8 @@ class Rates(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     ``quantities`` is sorted by name. A quantity without a rate refuses the event, unless ``ignore_unknown``.
     ``tiers``, sorted by name, has the steps of quantities that have no rate here, and of ``event`` in place of the
-    base. The price record of an entry is without them: its lines say at which rates they were charged, and its base is
-    that of the event's step.
+    base. ``minimum`` and ``cap`` are cents of a customer's month, None without one. The price record of an entry is
+    without all these: its lines say at which rates they were charged, and its base is that of the event's step.
     """
 
     base: str
@@ -90,6 +90,9 @@ class Rates(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     quantities: tuple[QuantityRate, ...] = ()
     ignore_unknown: bool = False
     tiers: tuple[Tiers, ...] = ()
+    tier_mode: TierMode = "graduated"
+    minimum: str | None = None
+    cap: str | None = None
 
 
 class PriceRef(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -141,6 +144,21 @@ class Expire(msgspec.Struct, frozen=True, tag_field="command", tag="expire"):
 
     customer_id: str
     outcome_id: str
+
+
+class CloseMonth(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="month.close"):
+    """A notice that a month of one price row may be over; the pricer decides by the append time.
+
+    ``month``: such as ``2026-11``. ``own``: the row is for this customer alone.
+    """
+
+    customer_id: str
+    month: str
+    action: str
+    own: bool = False
+    model: str | None = None
+    provider: str | None = None
+    test: bool = False
 
 
 class ReadOutcome(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="read"):
@@ -462,7 +480,7 @@ ChangePrice = SetPrice | SetPriceList | DeletePrice
 Configure = Genesis | CreateKey | RevokeKey | ChangePrice | UpdateCustomer | EnsureCustomer | ChangeWebhook
 Outcome = Register | Resolve | Expire | ReadOutcome
 Spend = CreateBudget | DeleteBudget | ReadBudgets | GrantCredit | ReadBalance
-Command = Meter | Outcome | Void | Spend | Configure | InstallPrice | InstallPrices
+Command = Meter | Outcome | CloseMonth | Void | Spend | Configure | InstallPrice | InstallPrices
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Command).decode

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tools.verify.budget_model import MAX_LIMIT, NOTICES, BudgetModel, BudgetModels, begin_of
 from tools.verify.credit_model import MAX_GRANTS, CreditModel, GrantModel, grant_shown, inherited
-from tools.verify.row_values import EMPTY, Row, canonical, event_id, loads
+from tools.verify.row_values import EMPTY, ZERO, Row, canonical, event_id, loads
 
 COMMANDS = ("budget.create", "budget.delete", "budget.read", "credit.grant", "credit.read")
 HISTORY = ("budget.created", "budget.deleted", "credit.granted")
@@ -91,6 +91,15 @@ class SpendingModels:
     def trial(self, customer: str, test: bool) -> SpendingTrial:
         """Return a trial of one command of a customer and mode."""
         return SpendingTrial(self, (customer, test))
+
+    def adjust(self, row: Row) -> None:
+        """Let credit pay an adjustment's row as far as it is positive; no budget counts it."""
+        owner = row["customer_id"], row["test"]
+        credit = self.credit(owner)
+        if row["total_cents"] > 0:
+            credit.pay(row)
+        elif credit.known:
+            row["credit_cents"] = ZERO
 
     def apply(self, offset: int, at: int, command: Mapping[str, Any]) -> list[SpendingOption]:
         """Return what a command accepted ``at`` (ms) may have left; two options only if its key may be older than the

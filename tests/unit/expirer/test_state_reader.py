@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from expirer.months import MonthTimers
 from expirer.state_reader import StateReader
 from expirer.timers import Reminder, Timers
 from schemas import ids, state
@@ -33,7 +34,7 @@ CLOSED = state.encode(state.ClosedOutcome("acme", "expired", "0", 99, NOW + 40, 
 def test_an_open_outcome_of_the_pricer_is_a_timer(customer: str, expires_at: int) -> None:
     """What the pricer encodes is understood, whoever the customer is."""
     timers = Timers(1)
-    StateReader(timers).apply(KEY, opened(expires_at, customer), 5)
+    StateReader(timers, MonthTimers()).apply(KEY, opened(expires_at, customer), 5)
     assert timers.take(expires_at - 1, 0, 9) == [] and timers.take(expires_at, 0, 9) == [Reminder(ID, customer)]
 
 
@@ -41,7 +42,7 @@ def test_an_open_outcome_of_the_pricer_is_a_timer(customer: str, expires_at: int
 def test_a_closed_one_and_a_tombstone_are_none(value: bytes | None) -> None:
     """Whether it was known before or not, and if it comes twice."""
     timers = Timers(1)
-    reading = StateReader(timers)
+    reading = StateReader(timers, MonthTimers())
     for each in (value, opened(NOW), value, value):
         reading.apply(KEY, each, 0)
     assert timers.open == 0 and timers.take(NOW, 0, 9) == []
@@ -57,14 +58,14 @@ def test_the_rest_of_the_state_is_none_of_ours() -> None:
         state.PRICE_NUMBER,
     )
     for key in (*others, b"outcomes", b"", b"out"):
-        StateReader(timers).apply(key, b"not json", 0)
+        StateReader(timers, MonthTimers()).apply(key, b"not json", 0)
     assert timers.open == 0
 
 
 def test_the_shards_position_says_which_reminders_it_has_seen() -> None:
     """A reminder is repeated once the shard's position is behind it."""
     timers = Timers(1)
-    reading = StateReader(timers)
+    reading = StateReader(timers, MonthTimers())
     reading.apply(KEY, opened(NOW), 0)
     assert len(timers.take(NOW, 0, 9)) == 1
     timers.sent(ID, 20, 0)

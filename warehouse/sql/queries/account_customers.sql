@@ -55,11 +55,11 @@ FROM
             SELECT
                 customer_id,
                 kind = 'charge' OR kind = 'void' AND config_type = 'charge' AS is_charge,
-                if(kind = 'void', toInt64(-1), toInt64(1)) AS sign,
+                multiIf(kind = 'void', toInt64(-1), kind = 'adjustment', toInt64(0), toInt64(1)) AS sign,
                 0 AS is_before, toInt64(count()) AS n, sum(total_cents) AS sum_cents
             FROM rev.entries
             WHERE test = false
-                AND kind IN ('event', 'charge', 'void')
+                AND kind IN ('event', 'charge', 'adjustment', 'void')
                 AND toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
                 AND toStartOfHour(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
             GROUP BY customer_id, kind, config_type, day
@@ -67,11 +67,11 @@ FROM
             SELECT
                 customer_id,
                 kind = 'charge' OR kind = 'void' AND config_type = 'charge' AS is_charge,
-                if(kind = 'void', toInt64(-1), toInt64(1)) AS sign,
+                multiIf(kind = 'void', toInt64(-1), kind = 'adjustment', toInt64(0), toInt64(1)) AS sign,
                 1 AS is_before, toInt64(count()) AS n, sum(total_cents) AS sum_cents
             FROM rev.entries
             WHERE test = false
-                AND kind IN ('event', 'charge', 'void')
+                AND kind IN ('event', 'charge', 'adjustment', 'void')
                 AND toStartOfHour(event_time) >= toDateTime(intDiv({before_start:Int64}, 1000), 'UTC')
                 AND toStartOfHour(event_time) < toDateTime(intDiv({before_whole:Int64}, 1000), 'UTC')
             GROUP BY customer_id, kind, config_type, day
@@ -79,11 +79,11 @@ FROM
             SELECT
                 customer_id,
                 kind = 'charge' OR kind = 'void' AND config_type = 'charge' AS is_charge,
-                if(kind = 'void', toInt64(-1), toInt64(1)) AS sign,
+                multiIf(kind = 'void', toInt64(-1), kind = 'adjustment', toInt64(0), toInt64(1)) AS sign,
                 1 AS is_before, toInt64(count()) AS n, sum(total_cents) AS sum_cents
             FROM rev.entries
             WHERE test = false
-                AND kind IN ('event', 'charge', 'void')
+                AND kind IN ('event', 'charge', 'adjustment', 'void')
                 AND event_time >= fromUnixTimestamp64Milli({before_whole:Int64}, 'UTC')
                 AND event_time < fromUnixTimestamp64Milli({before_end:Int64}, 'UTC')
             GROUP BY customer_id, kind, config_type
