@@ -89,7 +89,7 @@ class MonthTimers:
             end, key = heapq.heappop(self._waiting)
             if key in self._open:
                 self._due[key] = end
-        taken = []
+        taken: list[tuple[bytes, CloseMonth]] = []
         for key, end in self._due.items():
             if len(taken) == limit:
                 break

@@ -35,15 +35,15 @@ def canonical_rates(rates: Rates) -> Rates:
     minimum, cap = _amount("minimum_cents", rates.minimum), _amount("cap_cents", rates.cap)
     _check_month(rates, {*names, *(one.name for one in tiers)}, minimum, cap)
     return Rates(
-        _canonical("base_rate_cents", rates.base),
-        _canonical("token_rate_cents", rates.token),
-        _canonical("outcome_bonus_cents", rates.bonus),
-        tuple(sorted(map(_canonical_rate, rates.quantities), key=lambda rate: rate.name)),
-        rates.ignore_unknown,
-        tiers,
-        rates.tier_mode,
-        minimum,
-        cap,
+        base=_canonical("base_rate_cents", rates.base),
+        token=_canonical("token_rate_cents", rates.token),
+        bonus=_canonical("outcome_bonus_cents", rates.bonus),
+        quantities=tuple(sorted(map(_canonical_rate, rates.quantities), key=lambda rate: rate.name)),
+        ignore_unknown=rates.ignore_unknown,
+        tiers=tiers,
+        tier_mode=rates.tier_mode,
+        minimum=minimum,
+        cap=cap,
     )
 
 

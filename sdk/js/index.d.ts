@@ -130,6 +130,11 @@ export interface EffectivePrice extends Rates {
   ignore_unknown?: boolean;
   /** Steps of the month by quantity; absent without any. */
   tiers?: Record<string, PriceStep[]>;
+  /** Absent for graduated steps. */
+  tier_mode?: 'volume';
+  /** Of a customer's calendar month, as cap_cents. */
+  minimum_cents?: number;
+  cap_cents?: number;
   /** When a scheduled price comes into force. */
   effective_at?: string;
 }
@@ -288,7 +293,7 @@ export interface UsageQuery extends OfCustomer {
   agent_id?: string;
   action?: string;
   model?: string;
-  group_by?: 'day' | 'hour' | 'agent' | 'action' | 'model';
+  group_by?: 'day' | 'hour' | 'agent' | 'action' | 'model' | 'component' | 'component_model';
 }
 
 export interface UsageRow {
@@ -318,6 +323,17 @@ export interface UsageSummary {
   currency: string;
 }
 
+/** What one component of prices cost; its model only by component_model. */
+export interface UsageComponent {
+  /** event, tokens, a quantity, success, outcome, cap or minimum. */
+  component: string;
+  model?: string;
+  quantity: number;
+  total_cents: number;
+  total_dollars: number;
+  entries: number;
+}
+
 export interface Usage {
   customer_id: string;
   period: string;
@@ -328,6 +344,8 @@ export interface Usage {
   by_agent: UsageRow[];
   group_by: string | null;
   groups: UsageRow[];
+  /** Grouped by component or component_model. */
+  components?: UsageComponent[];
   test: boolean;
 }
 

@@ -188,7 +188,8 @@ class ShardModel:
                 continue
             counts = charge.pop(COUNTS, None)
             if counts is not None:
-                months.add(*counts, charge["total_cents"])
+                month_key, price_model, own = counts
+                months.add(month_key, price_model, own, charge["total_cents"])
             charges.append(_Charge(charge, name, body))
             if name is not None:
                 within[name] = body

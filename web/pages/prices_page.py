@@ -68,8 +68,8 @@ async def _new(visit: Visit) -> web.Response:
     if like is None:
         return _form(visit, query)
     row = await _row(visit, like)
-    if row.tiers:
-        raise Refusal(400, "invalid_request", f"Price {row.id} has steps; change it by the API.")
+    if row.tiers or row.minimum is not None or row.cap is not None:
+        raise Refusal(400, "invalid_request", f"Price {row.id} has terms of a month; change it by the API.")
     return _form(visit, price_form.fields_of(row))
 
 

@@ -42,6 +42,10 @@ class PriceRow(NamedTuple):
     ended_at: int | None
     tiers: tuple[str, ...] = ()
     """The quantities that it charges in steps."""
+    minimum: int | None = None
+    """The least that a customer's month costs, in pico-cents."""
+    cap: int | None = None
+    """The most that it costs."""
 
     @property
     def action(self) -> str:
@@ -62,6 +66,8 @@ class PriceRow(NamedTuple):
             f"{dollars_in_full(self.bonus)} on success" if self.bonus else "",
             *(f"{one.name} {one.words}" for one in self.rates),
             *(f"{name} in steps" for name in self.tiers),
+            f"at least {dollars_in_full(self.minimum)} a month" if self.minimum is not None else "",
+            f"at most {dollars_in_full(self.cap)} a month" if self.cap is not None else "",
         ]
         return ", ".join(filter(None, parts)) or "free"
 
@@ -81,4 +87,6 @@ def price_row(shown: Mapping[str, Any]) -> PriceRow:
         created_at=ms_of(shown["created_at"]),
         ended_at=ms_or_none(shown["ended_at"]),
         tiers=tuple(shown.get("tiers") or ()),
+        minimum=pico_of(shown["minimum_cents"]) if "minimum_cents" in shown else None,
+        cap=pico_of(shown["cap_cents"]) if "cap_cents" in shown else None,
     )

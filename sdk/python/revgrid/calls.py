@@ -167,7 +167,8 @@ def usage(
 ) -> Call[Usage]:
     """Return the totals of a period (``24h``, ``7d``, ``30d``, ``90d``) or of [start, end), at most a second old.
 
-    ``group_by``: ``day``, ``hour``, ``agent``, ``action`` or ``model``.
+    ``group_by``: ``day``, ``hour``, ``agent``, ``action`` or ``model``; ``component`` or ``component_model``
+    fill ``components``.
     """
     query = {
         "period": period,

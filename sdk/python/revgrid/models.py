@@ -228,6 +228,20 @@ class UsageRow:
 
 
 @dataclass(frozen=True)
+class UsageComponent:
+    """What one component of prices cost: ``event``, ``tokens``, a quantity, ``success``, ``outcome``, ``cap`` or
+    ``minimum``. ``quantity``: units, less voided ones. ``model``: only by ``component_model``.
+    """
+
+    component: str
+    quantity: Decimal
+    total_cents: Decimal
+    total_dollars: Decimal
+    entries: int
+    model: Optional[str] = None
+
+
+@dataclass(frozen=True)
 class Usage:
     """Totals over [start, end), in the mode of the key. The rows of each list add up to the summary."""
 
@@ -237,6 +251,7 @@ class Usage:
     by_action: tuple[UsageRow, ...] = ()
     by_agent: tuple[UsageRow, ...] = ()
     groups: tuple[UsageRow, ...] = ()
+    components: tuple[UsageComponent, ...] = ()
     group_by: Optional[str] = None
     start: Optional[datetime] = field(default=None, metadata={"json": "from"})
     end: Optional[datetime] = field(default=None, metadata={"json": "to"})
@@ -257,7 +272,9 @@ class EffectivePrice:
     """Price of an action now, for one model or provider or any (None); ``is_custom``: it is the customer's own.
 
     ``rates``: by quantity, None without any. ``ignore_unknown``: a quantity without a rate costs nothing, and is not
-    refused. ``tiers``: steps of the month by quantity. ``effective_at``: when a scheduled price comes into force.
+    refused. ``tiers``: steps of the month by quantity; ``tier_mode``: ``volume``, or None for graduated ones.
+    ``minimum_cents`` and ``cap_cents``: of a month, None without one. ``effective_at``: when a scheduled price comes
+    into force.
     """
 
     action_type: str
@@ -270,6 +287,9 @@ class EffectivePrice:
     rates: Optional[dict[str, QuantityRate]] = None
     ignore_unknown: bool = False
     tiers: Optional[dict[str, tuple[PriceStep, ...]]] = None
+    tier_mode: Optional[str] = None
+    minimum_cents: Optional[Decimal] = None
+    cap_cents: Optional[Decimal] = None
     effective_at: Optional[datetime] = None
 
 

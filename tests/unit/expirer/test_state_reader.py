@@ -79,4 +79,4 @@ def test_the_shards_position_says_which_reminders_it_has_seen() -> None:
 def test_what_cannot_be_understood_is_not_passed_over(value: bytes) -> None:
     """The reader stands still there and says so."""
     with pytest.raises(msgspec.DecodeError):
-        StateReader(Timers(1)).apply(KEY, value, 0)
+        StateReader(Timers(1), MonthTimers()).apply(KEY, value, 0)

@@ -36,6 +36,7 @@ SAME = [
     (EventShown, models.Event, "EventState"),
     (reads.UsageResponse, models.Usage, "Usage"),
     (reads.Summary, models.UsageSummary, "UsageSummary"),
+    (reads.ComponentSums, models.UsageComponent, "UsageComponent"),
     (reads.UsageSums, models.UsageRow, "UsageRow"),
     (posted.EffectivePrice, models.EffectivePrice, "EffectivePrice"),
     (posted.EffectivePrices, models.Pricing, "Pricing"),
