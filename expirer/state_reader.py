@@ -7,7 +7,7 @@ outcome that ever existed.
 import msgspec
 
 from expirer import metrics
-from expirer.months import MonthTimers
+from expirer.month_timers import MonthTimers
 from expirer.timers import Timers
 from schemas.open_months import MONTH_PREFIX
 from schemas.state import OUTCOME_PREFIX

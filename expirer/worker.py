@@ -9,7 +9,7 @@ import structlog
 
 from expirer import metrics
 from expirer.clock import MILLION, BrokerClock
-from expirer.months import MonthTimers
+from expirer.month_timers import MonthTimers
 from expirer.state_reader import StateReader
 from expirer.timers import Reminder, Timers
 from schemas import commands, ids

@@ -13,7 +13,7 @@ from pricer import idempotency, prices, spend_transaction
 from pricer.budgets import BUDGET_EXCEEDED, SpendRefusal
 from pricer.credits import INSUFFICIENT
 from pricer.month_counts import MonthCounts
-from pricer.months import MonthTransaction
+from pricer.month_terms import MonthTransaction
 from pricer.spend_transaction import NOTHING, SpendingTransaction, Spent
 from schemas import entries, ids, state
 from schemas.commands import Meter, MeterEvent, PriceRef

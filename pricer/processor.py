@@ -11,7 +11,7 @@ from pricer import (
     configuration,
     idempotency,
     metering,
-    months,
+    month_terms,
     outcomes,
     price_records,
     refusals,
@@ -87,7 +87,7 @@ class Pricer:
         if isinstance(command, _OF_OUTCOMES):
             return outcomes.apply(command, record, state)
         if isinstance(command, CloseMonth):
-            return months.close(command, record, state)
+            return month_terms.close(command, record, state)
         if isinstance(command, Void):
             return voids.apply(command, record, state)
         if isinstance(command, _OF_SPENDING):

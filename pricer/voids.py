@@ -8,7 +8,7 @@ kept.
 import msgspec
 from msgspec.structs import replace
 
-from pricer import months, outcome_lookup, refusals, spend_transaction
+from pricer import month_terms, outcome_lookup, refusals, spend_transaction
 from pricer.budgets import Change
 from pricer.credits import UnknownGrant
 from pricer.metering import INVALID
@@ -50,7 +50,7 @@ def apply(command: Void, record: InputRecord, shard: StateView) -> Decision:
             _check_charge(command, shard, amounts[-1])
         else:
             voided = _open_outcome(command, shard)
-        given_back = (*_give_back(command, record, shard, amounts[-1]), *months.take_out(command, shard))
+        given_back = (*_give_back(command, record, shard, amounts[-1]), *month_terms.take_out(command, shard))
     except VoidRefused as refused:
         return refusals.decision(command, record, refused.refusal)
     return _decision(command, record, amounts, voided, given_back)

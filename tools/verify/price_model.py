@@ -13,7 +13,7 @@ Rated = tuple[str, Decimal, int]
 """Quantity, cents, and the units that they are for."""
 
 
-class MonthTerms(NamedTuple):
+class TermsModel(NamedTuple):
     """What a price holds for a customer's month: graduated steps, volume steps, minimum and cap in cents."""
 
     tiers: Tiered = ()
@@ -112,15 +112,15 @@ def _stated(slot: Slot, stated: Mapping[str, Any], offset: int) -> PriceModel:
     )
 
 
-def terms_in(rates: Mapping[str, Any]) -> MonthTerms:
+def terms_in(rates: Mapping[str, Any]) -> TermsModel:
     """Return the terms for a month in a command's rates."""
     is_volume = rates.get("tier_mode", "graduated") == "volume"
     minimum, cap = (None if rates.get(name) is None else Decimal(rates[name]) for name in ("minimum", "cap"))
     steps = tiered(rates)
-    return MonthTerms(() if is_volume else steps, steps if is_volume else (), minimum, cap)
+    return TermsModel(() if is_volume else steps, steps if is_volume else (), minimum, cap)
 
 
-def terms_shown(shown: Mapping[str, Any]) -> MonthTerms:
+def terms_shown(shown: Mapping[str, Any]) -> TermsModel:
     """Return the terms for a month in a price as the API shows it."""
     steps = tiers_shown(shown.get("tiers"))
     is_volume = shown.get("tier_mode") == "volume"
@@ -128,7 +128,7 @@ def terms_shown(shown: Mapping[str, Any]) -> MonthTerms:
         None if shown.get(name) is None else Decimal(str(shown[name]).removeprefix("\0"))
         for name in ("minimum_cents", "cap_cents")
     )
-    return MonthTerms(() if is_volume else steps, steps if is_volume else (), minimum, cap)
+    return TermsModel(() if is_volume else steps, steps if is_volume else (), minimum, cap)
 
 
 def slot_of(command: Mapping[str, Any]) -> Slot:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol
 
-from tools.verify.price_model import MonthTerms, PriceModel
+from tools.verify.price_model import PriceModel, TermsModel
 from tools.verify.row_values import Row
 
 KEYED = ("event", "registered", "charge", "waived")
@@ -72,7 +72,7 @@ class PriceAsSet(NamedTuple):
     """What rows do not tell of their price: its start (ms; 0: at once) and its terms for a month."""
 
     start: int
-    terms: MonthTerms
+    terms: TermsModel
 
 
 class LedgerRows(Protocol):

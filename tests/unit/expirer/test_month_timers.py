@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from expirer.months import AGAIN, SLOWLY, MonthTimers
+from expirer.month_timers import AGAIN, SLOWLY, MonthTimers
 from schemas import open_months
 from schemas.commands import CloseMonth
 from schemas.months import MonthError, month_range
@@ -21,13 +21,15 @@ def opened(timers: MonthTimers, month: OpenMonth) -> bytes:
 def test_a_notice_is_sent_when_the_month_is_over_and_names_what_it_is_of() -> None:
     """Repeats of a month's state and other months change nothing."""
     timers = MonthTimers()
-    month = OpenMonth("acme", "2026-11", "chat", True, "m1", "p1", True)
+    month = OpenMonth("acme", "2026-11", "chat", own=True, model="m1", provider="p1", test=True)
     key = opened(timers, month)
     opened(timers, month)
     opened(timers, OpenMonth("acme", "2026-12", "chat"))
     assert timers.take(END - 1, 0, 10) == []
     assert timers.oldest() is None
-    assert timers.take(END, 0, 10) == [(key, CloseMonth("acme", "2026-11", "chat", True, "m1", "p1", True))]
+    assert timers.take(END, 0, 10) == [
+        (key, CloseMonth("acme", "2026-11", "chat", own=True, model="m1", provider="p1", test=True))
+    ]
     assert (timers.due, timers.oldest()) == (1, END)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expirer.months import MonthTimers
+from expirer.month_timers import MonthTimers
 from expirer.state_reader import StateReader
 from expirer.timers import Reminder, Timers
 from schemas import ids, state
