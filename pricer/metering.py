@@ -7,13 +7,10 @@ leaves its events as ``rejected`` entries without money, and nothing of it is re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
-from pricer import idempotency, prices, spend_transaction
+from pricer import event_funding, idempotency, prices
 from pricer.budgets import BUDGET_EXCEEDED, SpendRefusal
 from pricer.credits import INSUFFICIENT
 from pricer.month_counts import MonthCounts
-from pricer.spend_transaction import NOTHING, SpendingTransaction, Spent
 from schemas import entries, ids, state
 from schemas.commands import Meter, MeterEvent, PriceRef
 from schemas.entries import Entry, EntryRecord
@@ -21,7 +18,6 @@ from schemas.labels import labels_of
 from schemas.limits import MAX_EVENTS
 from schemas.raw_json import EMPTY
 from schemas.replies import BatchChargedReply, ChargedReply, IndexedError, Receipt, RefusedReply, receipt_of
-from schemas.spending import Subject
 from streams.types import Decision, InputRecord, RetainedRecord, StateView
 
 INVALID = "invalid_request"
@@ -95,11 +91,7 @@ class MeterTransaction:
         self.credits: dict[int, str] = {}
         marks = shard.get(state.PRICE_SCOPED)
         self._scoped = marks is not None and state.SCOPED in marks
-        self._spending: SpendingTransaction | None = None
-        if (marks is not None and state.LIMITED in marks) or command.on_empty != "charge":
-            self._spending = spend_transaction.of_customer(
-                shard, command.customer_id, command.test, record.at, command.on_empty
-            )
+        self._funding = event_funding.of_command(command, record, shard, marks)
         self._matches: dict[str | tuple[str, str | None, str | None], PriceMatch | SteppedMatch | EventRefusal] = {}
         self._indexes: dict[int | tuple[int, str], int] = {}
         self._counts: MonthCounts | None = None
@@ -157,12 +149,13 @@ class MeterTransaction:
             quantity=quantity,
             lines=lines,
         )
-        if self._spending is not None:
-            spent = self._spending.charge(self._subject(event), total)
-            if isinstance(spent, SpendRefusal):
-                self.refusals[index] = spent
+        if self._funding is not None:
+            paid = self._funding.pay(event, entry)
+            if isinstance(paid, SpendRefusal):
+                self.refusals[index] = paid
                 return
-            entry = self._funded(index, entry, spent)
+            entry = paid
+            self._show(index, entry.exceeded, entry.credit)
         self.entries.append(entry)
         self.totals.append(total)
         if stepped is not None:
@@ -175,10 +168,10 @@ class MeterTransaction:
     def charged(self) -> Decision:
         """Return the decision when nothing was refused: all that the command writes, and its reply."""
         reply = self._answer()
-        if self._spending is not None and self.entries:
+        if self._funding is not None and self.entries:
             last = self.first_id + self.entries[-1].index
-            self.entries += self._spending.notices(len(self.command.events), last)
-            self.changes += self._spending.changes()
+            self.entries += self._funding.notices(len(self.command.events), last)
+            self.changes += self._funding.changes()
         written = _encode(self.command, self.record, self.entries, self.prices) if self.entries else None
         return Decision(
             entries=written,
@@ -210,16 +203,6 @@ class MeterTransaction:
             entries=rejection(self.command, self.record, reasons),
             reply=RefusedReply(STATUS[code], code, error, errors, budget=budget, balance=balance),
         )
-
-    def _subject(self, event: MeterEvent) -> Subject:
-        return Subject(event.agent_id, event.action, event.model, self.command.api_key_id)
-
-    def _funded(self, index: int, entry: Entry, spent: Spent) -> Entry:
-        """Return an entry with what its amount did to the customer's budgets and credit."""
-        if spent == NOTHING:
-            return entry
-        self._show(index, spent.exceeded, spent.credit)
-        return replace(entry, exceeded=spent.exceeded, credit=spent.credit, draws=spent.draws)
 
     def _show(self, index: int, exceeded: tuple[int, ...], credit: str | None) -> None:
         """Add what a batch's reply shows of an event."""

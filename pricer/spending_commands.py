@@ -117,7 +117,7 @@ def _create(command: CreateBudget, record: InputRecord, shard: StateView) -> _Ma
     changes: list[Change] = [
         (slot.key(), spending.encode([*there, budget])),
         (spending.index_key(customer_id, test), spending.encode(replace(index, budgets=counts))),
-        _marked(shard),
+        *_marked(shard, customer_id, test),
     ]
     return _Made(CREATED, _shown(RunningBudget(slot, budget, record.at), record.at), changes, test)
 
@@ -143,7 +143,7 @@ def _grant(command: GrantCredit, record: InputRecord, shard: StateView) -> _Made
         expires_at=command.expires_at,
     )
     credit.add(grant)
-    changes = [*credit.changes(), _marked(shard)]
+    changes = [*credit.changes(), *_marked(shard, customer_id, test)]
     index = _index(shard, customer_id, test)
     if not index.granted:
         changes.append((spending.index_key(customer_id, test), spending.encode(replace(index, granted=True))))
@@ -241,9 +241,12 @@ def _check_amount(name: str, text: str) -> None:
         raise SpendingRefused(400, INVALID, f"{name} must be canonical text of 0 to {format_cents(MAX_EVENT)}")
 
 
-def _marked(shard: StateView) -> Change:
-    """Return the change after which events look for budgets and credit in this shard."""
-    return state.PRICE_SCOPED, state.with_mark(shard.get(state.PRICE_SCOPED), state.LIMITED)
+def _marked(shard: StateView, customer_id: str, test: bool) -> list[Change]:
+    """Return the change, if any, after which events of this customer look for budgets and credit in this shard."""
+    marks = shard.get(state.PRICE_SCOPED)
+    if marks is not None and spending.may_have(marks, customer_id, test):
+        return []
+    return [(state.PRICE_SCOPED, spending.with_customer(marks, customer_id, test))]
 
 
 def _index(shard: StateView, customer_id: str, test: bool) -> SpendingIndex:

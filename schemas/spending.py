@@ -5,6 +5,7 @@ Money in the state is decimal text in cents, times are milliseconds UTC. Test an
 
 from functools import lru_cache
 from typing import Annotated, NamedTuple
+from zlib import crc32
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -14,7 +15,7 @@ from schemas.limits import DAY
 from schemas.money import format_cents, parse_cents
 from schemas.months import month_around
 from schemas.objects import Number, iso, number
-from schemas.state import SEPARATOR, namespace
+from schemas.state import LIMITED, SEPARATOR, namespace, with_mark
 
 MAX_BUDGETS = 1000
 """Budgets of one customer and mode."""
@@ -22,6 +23,9 @@ MAX_GRANTS = 100
 """Grants of one customer and mode that have credit left."""
 MAX_SLOT = 10
 """Budgets of one customer and mode with the same scope and value."""
+FILTER = 512
+"""Bytes of the filter of customers with a SpendingIndex, at the end of state.PRICE_SCOPED. Each has 7 bits and is no
+letter."""
 
 
 class Subject(NamedTuple):
@@ -174,6 +178,36 @@ class BudgetSlot(NamedTuple):
 def index_key(customer_id: str, test: bool) -> bytes:
     """Return the key of a customer's SpendingIndex."""
     return b"spending/" + namespace(customer_id, test)
+
+
+def may_have(marks: bytes, customer_id: str, test: bool) -> bool:
+    """False if a customer has never had a budget or credit in a mode, by the shard's marks; mostly, if there is none.
+
+    A shard that has had a budget since before the filter has none, and every customer may have one.
+    """
+    if len(marks) <= FILTER:
+        return LIMITED in marks
+    place, bit = _bit_of(customer_id, test)
+    return marks[place] & bit != 0
+
+
+def with_customer(marks: bytes | None, customer_id: str, test: bool) -> bytes:
+    """Return the marks of a shard in which a customer has a budget or credit."""
+    if marks is None or LIMITED not in marks:
+        marks = with_mark((marks or b"") + b"\x80" * FILTER, LIMITED)
+    if len(marks) <= FILTER:
+        return marks
+    place, bit = _bit_of(customer_id, test)
+    changed = bytearray(marks)
+    changed[place] |= bit
+    return bytes(changed)
+
+
+@lru_cache(maxsize=16384)
+def _bit_of(customer_id: str, test: bool) -> tuple[int, int]:
+    """Return the place from the end, and the bit there, of a customer in the filter."""
+    place, bit = divmod(crc32(namespace(customer_id, test)) % (FILTER * 7), 7)
+    return -1 - place, 1 << bit
 
 
 def request_key(customer_id: str, test: bool, key: str) -> bytes:
