@@ -9,15 +9,17 @@ import structlog
 
 from expirer import metrics
 from expirer.clock import MILLION, BrokerClock
-from expirer.state_reader import StateReader
+from expirer.state_reader import TEST, StateReader
 from expirer.timers import Reminder, Timers
-from schemas import commands, ids
+from schemas import commands, ids, reservations
 from schemas.topics import STATE
 from streams.appends import Appender
 from streams.errors import StreamError
 from streams.views import CompactedView
 
 log = structlog.get_logger("expirer.worker")
+
+Expiry = commands.Expire | commands.ExpireReservation
 
 TICK = 0.05
 """Seconds between checks for due outcomes."""
@@ -50,10 +52,12 @@ class ExpiryWorker:
     ) -> None:
         self.partition = partition
         self.timers = Timers(partition)
+        self.reserved = Timers(partition)
+        """Of reservations; the metrics are of outcomes."""
         self._appender = appender
         self._clock = clock
         self._monotonic = monotonic
-        apply = StateReader(self.timers).apply
+        apply = StateReader(self.timers, self.reserved).apply
         self._view = CompactedView(kafka, STATE, apply, partition=partition, fetch=FETCH, gather=GATHER)
         self._complete = False
         self._stopping = asyncio.Event()
@@ -119,23 +123,28 @@ class ExpiryWorker:
         """Send due reminders and return how many there were."""
         if not (self._clock.known and self._appender.ready):
             return 0
-        due = self.timers.take(self._now(), self._tick(), IN_FLIGHT)
-        if due:
-            stand = await asyncio.gather(*map(self._append, due))
+        now, tick = self._now(), self._tick()
+        due = self.timers.take(now, tick, IN_FLIGHT)
+        reserved = self.reserved.take(now, tick, IN_FLIGHT)
+        sending = [self._append(self.timers, one, outcome_expiry(one)) for one in due]
+        sending += [self._append(self.reserved, one, reservation_expiry(one)) for one in reserved]
+        if sending:
+            stand = await asyncio.gather(*sending)
             named = [ids.outcome_id(one.event_id) for one in due[:NAMED]]
-            self._log.info("reminded", count=len(due), lost=stand.count(False), outcomes=named)
-        return len(due)
+            held = [reservations.reservation_id(one.event_id) for one in reserved[:NAMED]]
+            self._log.info("reminded", count=len(sending), lost=stand.count(False), outcomes=named, reservations=held)
+        return len(sending)
 
-    async def _append(self, one: Reminder) -> bool:
-        value = commands.encode(commands.Expire(one.customer, ids.outcome_id(one.event_id)))
+    async def _append(self, timers: Timers, one: Reminder, command: Expiry) -> bool:
+        value = commands.encode(command)
         try:
-            stands = await self._appender.append(one.customer.encode(), value, partition=self.partition)
+            stands = await self._appender.append(command.customer_id.encode(), value, partition=self.partition)
         except StreamError as error:
             metrics.REMINDERS_LOST.labels(type(error).__name__).inc()
-            self.timers.sent(one.event_id, -1, self._tick())
+            timers.sent(one.event_id, -1, self._tick())
             return False
         metrics.REMINDERS.inc()
-        self.timers.sent(one.event_id, stands.offset, self._tick())
+        timers.sent(one.event_id, stands.offset, self._tick())
         return True
 
     def _now(self) -> int:
@@ -155,3 +164,15 @@ class ExpiryWorker:
         for gauge in (metrics.OPEN, metrics.DUE, metrics.OVERDUE):
             with contextlib.suppress(KeyError):
                 gauge.remove(self.partition)
+
+
+def outcome_expiry(one: Reminder) -> commands.Expire:
+    """Return the command that a reminder of an outcome is."""
+    return commands.Expire(one.customer, ids.outcome_id(one.event_id))
+
+
+def reservation_expiry(one: Reminder) -> commands.ExpireReservation:
+    """Return the command that a reminder of a reservation is."""
+    test = one.customer.endswith(TEST)
+    id = reservations.reservation_id(one.event_id)
+    return commands.ExpireReservation(one.customer.removesuffix(TEST), id, test)

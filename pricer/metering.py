@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pricer import event_funding, idempotency, prices
 from pricer.budgets import BUDGET_EXCEEDED, SpendRefusal
 from pricer.credits import INSUFFICIENT
+from pricer.holds import CLOSED, NOT_FOUND
 from pricer.month_counts import MonthCounts
 from schemas import entries, ids, state
 from schemas.commands import Meter, MeterEvent, PriceRef
@@ -22,7 +23,7 @@ from streams.types import Decision, InputRecord, RetainedRecord, StateView
 
 INVALID = "invalid_request"
 CONFLICT = "idempotency_conflict"
-STATUS = {INVALID: 400, CONFLICT: 409, BUDGET_EXCEEDED: 402, INSUFFICIENT: 402}
+STATUS = {INVALID: 400, CONFLICT: 409, BUDGET_EXCEEDED: 402, INSUFFICIENT: 402, NOT_FOUND: 404, CLOSED: 409}
 
 
 class EventRefusal(NamedTuple):
@@ -61,6 +62,14 @@ def apply(command: Meter, record: InputRecord, shard: StateView) -> Decision:
     return charging.refused() if charging.refusals else charging.charged()
 
 
+def cost_of(command: Meter, record: InputRecord, shard: StateView) -> str | EventRefusal:
+    """Return what the event of a command would cost now, in cents, whatever may be spent; or why it has no price."""
+    tried = MeterTransaction(command, record, shard, funded=False)
+    tried.add(0, command.events[0])
+    refusal = tried.refusals.get(0)
+    return refusal if isinstance(refusal, EventRefusal) else tried.totals[0]
+
+
 def rejection(command: Meter, record: InputRecord, reasons: list[str]) -> bytes:
     """Return the entry record of a refused command: one entry for each event, no money."""
     rejected = [
@@ -71,9 +80,9 @@ def rejection(command: Meter, record: InputRecord, reasons: list[str]) -> bytes:
 
 
 class MeterTransaction:
-    """One meter command being decided, with the results of its events so far."""
+    """One meter command being decided, with the results of its events so far. ``funded``: it may spend."""
 
-    def __init__(self, command: Meter, record: InputRecord, shard: StateView) -> None:
+    def __init__(self, command: Meter, record: InputRecord, shard: StateView, funded: bool = True) -> None:
         self.command = command
         self.record = record
         self.shard = shard
@@ -91,7 +100,7 @@ class MeterTransaction:
         self.credits: dict[int, str] = {}
         marks = shard.get(state.PRICE_SCOPED)
         self._scoped = marks is not None and state.SCOPED in marks
-        self._funding = event_funding.of_command(command, record, shard, marks)
+        self._funding = event_funding.of_command(command, record, shard, marks) if funded else None
         self._matches: dict[str | tuple[str, str | None, str | None], PriceMatch | SteppedMatch | EventRefusal] = {}
         self._indexes: dict[int | tuple[int, str], int] = {}
         self._counts: MonthCounts | None = None
@@ -149,8 +158,10 @@ class MeterTransaction:
             quantity=quantity,
             lines=lines,
         )
+        if event.reservation_id is not None and self._funding is None:
+            self._funding = event_funding.begun(self.command, self.record, self.shard)
         if self._funding is not None:
-            paid = self._funding.pay(event, entry)
+            paid = self._funding.pay(event, entry, self.first_id + index)
             if isinstance(paid, SpendRefusal):
                 self.refusals[index] = paid
                 return

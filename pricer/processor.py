@@ -14,6 +14,7 @@ from pricer import (
     outcomes,
     price_records,
     refusals,
+    reservations,
     spending_commands,
     transitions,
     voids,
@@ -25,6 +26,7 @@ from schemas.commands import (
     CreateBudget,
     DeleteBudget,
     Expire,
+    ExpireReservation,
     GrantCredit,
     InstallPrice,
     InstallPrices,
@@ -32,8 +34,11 @@ from schemas.commands import (
     ReadBalance,
     ReadBudgets,
     ReadOutcome,
+    ReadReservations,
     Register,
+    ReleaseReservation,
     ReplayWebhook,
+    Reserve,
     Resolve,
     Void,
 )
@@ -53,7 +58,8 @@ KiB, again; as many such commands as events would make a transaction many times 
 # Tuples, since a union would be built anew for every command.
 _OF_OUTCOMES = (Register, Resolve, Expire, ReadOutcome)
 _OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets, GrantCredit, ReadBalance)
-_OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, Void, *_OF_SPENDING)
+_OF_RESERVATIONS = (Reserve, ReleaseReservation, ExpireReservation, ReadReservations)
+_OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, Void, *_OF_SPENDING, *_OF_RESERVATIONS)
 _PRICES = (InstallPrice, InstallPrices)
 
 
@@ -88,6 +94,8 @@ class Pricer:
             return voids.apply(command, record, state)
         if isinstance(command, _OF_SPENDING):
             return spending_commands.apply(command, record, state)
+        if isinstance(command, _OF_RESERVATIONS):
+            return reservations.apply(command, record, state)
         if isinstance(command, _PRICES):
             return price_records.apply(command, record, state)
         if isinstance(command, ReplayWebhook) and record.key != CONFIG_KEY:
@@ -107,7 +115,7 @@ class Pricer:
 
     def retained_from(self, record: InputRecord) -> list[RetainedRecord]:
         """Return what is retained of one record of rev.entries: the receipts of charged events with a key, the replies
-        to whatever opened or closed an outcome, and the outcomes that ended."""
+        to whatever opened or closed an outcome or reserved money, and the outcomes that ended."""
         written = entries.decode(record.value)
         first_id = ids.event_id(record.partition, written.raw_offset)
         found = []
@@ -115,6 +123,10 @@ class Pricer:
             event = entry.event
             if entry.kind in ("registered", "charge", "waived"):
                 found += transitions.retained_records(written.customer_id, written.recorded_at, entry, written.test)
+                continue
+            if entry.kind == "config":
+                first = reservations.retained_record(written.customer_id, written.recorded_at, entry, written.test)
+                found += [] if first is None else [first]
                 continue
             if entry.kind != "event" or event is None or event.idempotency_key is None or entry.body_hash is None:
                 continue
@@ -150,6 +162,8 @@ def _rejected(record: InputRecord, reason: str) -> bytes | None:
         return refusals.rejection(command, record, reason)
     if isinstance(command, _OF_SPENDING):
         return spending_commands.rejection(command, record, reason)
+    if isinstance(command, _OF_RESERVATIONS):
+        return reservations.rejection(command, record, reason)
     if isinstance(command, Expire | ReadOutcome):
         return None  # it is a question, so no requested change is lost
     return config_transaction.entry_record(record, [Entry("rejected", reason=reason)])

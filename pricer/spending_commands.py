@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from pricer import budgets, idempotency
@@ -155,8 +156,9 @@ def _balance(command: ReadBalance, record: InputRecord, shard: StateView) -> msg
     customer_id, test = command.customer_id, command.mode == "test"
     credit = CreditTransaction(shard, customer_id, test, record.at)
     grants = [spending.grant_shown(customer_id, test, grant) for grant in credit.drawable()]
-    balance = objects.number(format_cents(credit.balance))
-    return msgspec.Raw(spending.encode(BalanceObject(customer_id, balance, grants, test)))
+    balance, held = objects.number(format_cents(credit.balance)), _index(shard, customer_id, test).held
+    shown = BalanceObject(customer_id, balance, grants, test, UNSET if held == "0" else objects.number(held))
+    return msgspec.Raw(spending.encode(shown))
 
 
 def _delete(command: DeleteBudget, record: InputRecord, shard: StateView) -> _Made:

@@ -31,8 +31,8 @@ letter."""
 class Subject(NamedTuple):
     """What an amount is spent on, as the budgets see it: the labels of an entry."""
 
-    agent_id: str
-    action: str
+    agent_id: str | None
+    action: str | None
     model: str | None
     api_key_id: int
 
@@ -54,11 +54,14 @@ class Subject(NamedTuple):
 class SpendingIndex(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a customer has in one mode, so that an event of one without budgets and credit reads nothing else.
 
-    ``budgets``: how many of each scope. ``granted``: the customer has ever had a grant.
+    ``budgets``: how many of each scope. ``granted``: the customer has ever had a grant. ``reserved``: how many
+    reservations are open; ``held``: cents of credit that they hold.
     """
 
     budgets: dict[Scope, int] = {}
     granted: bool = False
+    reserved: int = 0
+    held: str = "0"
 
 
 class Budget(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -75,6 +78,8 @@ class Budget(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     spent: str = "0"
     notified: int = 0
     """The highest percentage of the limit that a notice of this period gave; OVER beyond the limit."""
+    held: str = "0"
+    """Cents that open reservations hold, in whatever period."""
 
 
 class Grant(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -120,6 +125,9 @@ class BalanceObject(msgspec.Struct, frozen=True):
     balance_cents: Number
     grants: list[GrantObject]
     test: bool
+    held_cents: Annotated[
+        Number | UnsetType, Meta(description="Of the balance, what open reservations hold; absent if none does.")
+    ] = UNSET
 
 
 class BudgetObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,13 +145,16 @@ class BudgetObject(msgspec.Struct, frozen=True, kw_only=True):
     hard: bool
     spent_cents: Number
     left_cents: Number
-    """0 when more than the limit is spent."""
+    """Neither spent nor held; 0 when more than the limit is."""
     period_start: str | None
     """None for ``total``, as period_end."""
     period_end: str | None
     created_at: str
     test: bool
     fits: bool | UnsetType = UNSET
+    held_cents: Annotated[Number | UnsetType, Meta(description="What open reservations hold; absent if none does.")] = (
+        UNSET
+    )
 
 
 class BudgetNotice(BudgetObject, frozen=True, kw_only=True):
@@ -252,8 +263,11 @@ def period_end(period: BudgetPeriod, start: int) -> int | None:
     return month_around(start).end if period == "month" else None
 
 
-def budget_shown(slot: BudgetSlot, budget: Budget, at: int, spent: int, amount: int | None = None) -> BudgetObject:
-    """Return a budget at the accepted time ``at`` with ``spent`` pico-cents in its period; ``amount``: would it fit."""
+def budget_shown(
+    slot: BudgetSlot, budget: Budget, at: int, spent: int, held: int, amount: int | None = None
+) -> BudgetObject:
+    """Return a budget at the accepted time ``at`` with ``spent`` pico-cents in its period, and so many held;
+    ``amount``: would it fit."""
     start = period_start(budget.period, at)
     end = period_end(budget.period, start)
     limit = parse_cents(budget.limit)
@@ -266,12 +280,13 @@ def budget_shown(slot: BudgetSlot, budget: Budget, at: int, spent: int, amount: 
         limit_cents=number(budget.limit),
         hard=budget.hard,
         spent_cents=number(format_cents(spent)),
-        left_cents=number(format_cents(max(limit - spent, 0))),
+        left_cents=number(format_cents(max(limit - spent - held, 0))),
         period_start=None if end is None else iso(start),
         period_end=None if end is None else iso(end),
         created_at=iso(budget.created_at),
         test=slot.test,
-        fits=UNSET if amount is None else amount == 0 or spent + amount <= limit,
+        fits=UNSET if amount is None else amount == 0 or spent + held + amount <= limit,
+        held_cents=number(format_cents(held)) if held else UNSET,
     )
 
 
