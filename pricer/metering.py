@@ -62,12 +62,13 @@ def apply(command: Meter, record: InputRecord, shard: StateView) -> Decision:
     return charging.refused() if charging.refusals else charging.charged()
 
 
-def cost_of(command: Meter, record: InputRecord, shard: StateView) -> str | EventRefusal:
-    """Return what the event of a command would cost now, in cents, whatever may be spent; or why it has no price."""
+def cost_of(command: Meter, record: InputRecord, shard: StateView) -> tuple[str, PriceRef] | EventRefusal:
+    """Return what the event of a command would cost now, in cents, whatever may be spent, and its price; or why it has
+    none."""
     tried = MeterTransaction(command, record, shard, funded=False)
     tried.add(0, command.events[0])
     refusal = tried.refusals.get(0)
-    return refusal if isinstance(refusal, EventRefusal) else tried.totals[0]
+    return refusal if isinstance(refusal, EventRefusal) else (tried.totals[0], tried.prices[0])
 
 
 def rejection(command: Meter, record: InputRecord, reasons: list[str]) -> bytes:

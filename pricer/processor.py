@@ -14,7 +14,7 @@ from pricer import (
     outcomes,
     price_records,
     refusals,
-    reservations,
+    reservation_commands,
     spending_commands,
     transitions,
     voids,
@@ -95,7 +95,7 @@ class Pricer:
         if isinstance(command, _OF_SPENDING):
             return spending_commands.apply(command, record, state)
         if isinstance(command, _OF_RESERVATIONS):
-            return reservations.apply(command, record, state)
+            return reservation_commands.apply(command, record, state)
         if isinstance(command, _PRICES):
             return price_records.apply(command, record, state)
         if isinstance(command, ReplayWebhook) and record.key != CONFIG_KEY:
@@ -125,7 +125,9 @@ class Pricer:
                 found += transitions.retained_records(written.customer_id, written.recorded_at, entry, written.test)
                 continue
             if entry.kind == "config":
-                first = reservations.retained_record(written.customer_id, written.recorded_at, entry, written.test)
+                first = reservation_commands.retained_record(
+                    written.customer_id, written.recorded_at, entry, written.test
+                )
                 found += [] if first is None else [first]
                 continue
             if entry.kind != "event" or event is None or event.idempotency_key is None or entry.body_hash is None:
@@ -163,7 +165,7 @@ def _rejected(record: InputRecord, reason: str) -> bytes | None:
     if isinstance(command, _OF_SPENDING):
         return spending_commands.rejection(command, record, reason)
     if isinstance(command, _OF_RESERVATIONS):
-        return reservations.rejection(command, record, reason)
+        return reservation_commands.rejection(command, record, reason)
     if isinstance(command, Expire | ReadOutcome):
         return None  # it is a question, so no requested change is lost
     return config_transaction.entry_record(record, [Entry("rejected", reason=reason)])

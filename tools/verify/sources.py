@@ -7,7 +7,7 @@ from tools.verify.price_model import PriceModel
 from tools.verify.row_values import Row
 from tools.verify.tier_model import Tiered
 
-KEYED = ("event", "registered", "charge", "waived")
+KEYED = ("event", "registered", "charge", "waived", "config")
 """Kinds of rows whose keys are remembered."""
 OUTCOMES = ("registered", "charge", "waived", "void")
 """Kinds of rows about outcomes, besides pending events."""

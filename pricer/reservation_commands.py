@@ -4,6 +4,8 @@ Pure. They go to the customer's shard, so that of two agents who ask for the las
 settles a reservation is metered (pricer.event_funding). Keys are remembered as those of events are.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from pricer import idempotency, metering, spend_transaction
@@ -17,6 +19,7 @@ from schemas.commands import (
     ExpireReservation,
     Meter,
     MeterEvent,
+    PriceRef,
     ReadReservations,
     ReleaseReservation,
     Reserve,
@@ -91,7 +94,7 @@ def _reserve(command: Reserve, record: InputRecord, shard: StateView) -> Decisio
             return Decision(reply=OutcomeReply(earlier.answer.result, earlier.answer.status, replayed=True))
     if not 0 < command.ttl <= reservations.MAX_TTL:
         raise _invalid(f"ttl must be 1 to {reservations.MAX_TTL} ms")
-    amount = _amount(command, record, shard)
+    amount, price = _amount(command, record, shard)
     stored = shard.get(spending.index_key(customer_id, test))
     spends = spend_transaction.begun(shard, customer_id, test, record.at, command.on_empty, stored)
     if spends.open >= reservations.MAX_OPEN:
@@ -117,7 +120,15 @@ def _reserve(command: Reserve, record: InputRecord, shard: StateView) -> Decisio
     )
     result = msgspec.Raw(reservations.encode(reservations.shown(one)))
     event = MeterEvent(labels.agent_id or "", labels.action or "", model=labels.model, idempotency_key=key)
-    entry = Entry("config", event=event, body_hash=hashed, type=CREATED, actor=CUSTOMER, detail=result)
+    entry = Entry(
+        "config",
+        event=event,
+        price=-1 if price is None else 0,
+        body_hash=hashed,
+        type=CREATED,
+        actor=CUSTOMER,
+        detail=result,
+    )
     marks = shard.get(state.PRICE_SCOPED)
     changes: list[Change] = [
         *spends.changes(),
@@ -127,7 +138,7 @@ def _reserve(command: Reserve, record: InputRecord, shard: StateView) -> Decisio
         changes.append((state.PRICE_SCOPED, spending.with_customer(marks, customer_id, test)))
     retained = retained_record(customer_id, record.at, entry, test)
     return Decision(
-        entries=_record(customer_id, record, entry, command.api_key_id, test),
+        entries=_record(customer_id, record, entry, command.api_key_id, test, [] if price is None else [price]),
         changes=tuple(changes),
         retained=() if retained is None else (retained,),
         reply=OutcomeReply(result, 201),
@@ -199,8 +210,9 @@ def _read(command: ReadReservations, record: InputRecord, shard: StateView) -> D
     return Decision(reply=OutcomeReply(msgspec.Raw(closed)))
 
 
-def _amount(command: Reserve, record: InputRecord, shard: StateView) -> str:
-    """Return the amount to hold, in cents: the one that is given, or what the estimate would cost now."""
+def _amount(command: Reserve, record: InputRecord, shard: StateView) -> tuple[str, PriceRef | None]:
+    """Return the amount to hold, in cents: the one that is given, or what the estimate would cost now, and its
+    price."""
     if (command.amount is None) == (command.estimate is None):
         raise _invalid("amount_cents or estimate is required, and only one of them")
     if command.estimate is not None:
@@ -224,7 +236,7 @@ def _amount(command: Reserve, record: InputRecord, shard: StateView) -> str:
         raise _invalid(f"amount_cents: {error}") from None
     if not 0 <= pico <= MAX_EVENT or format_cents(pico) != command.amount:
         raise _invalid(f"amount_cents must be canonical text of 0 to {format_cents(MAX_EVENT)}")
-    return command.amount
+    return command.amount, None
 
 
 def _labels(command: Reserve) -> EventLabels:
@@ -242,5 +254,10 @@ def _invalid(error: str) -> _Refused:
     return _Refused(SpendRefusal(INVALID, error))
 
 
-def _record(customer_id: str, record: InputRecord, entry: Entry, api_key_id: int, test: bool) -> bytes:
-    return entries.encode(EntryRecord(customer_id, record.offset, record.at, [entry], api_key_id=api_key_id, test=test))
+def _record(
+    customer_id: str, record: InputRecord, entry: Entry, api_key_id: int, test: bool, prices: Sequence[PriceRef] = ()
+) -> bytes:
+    written = EntryRecord(
+        customer_id, record.offset, record.at, [entry], prices=list(prices), api_key_id=api_key_id, test=test
+    )
+    return entries.encode(written)
