@@ -227,9 +227,10 @@ def _paid(
     """Return what prepaid credit pays of an adjustment, and the state of the grants. A negative one lowers what is due
     and gives nothing back, since it is of no single grant."""
     stored = shard.get(spending.index_key(command.customer_id, command.test))
-    if stored is None or not spending.decode_index(stored).granted:
+    index = None if stored is None else spending.decode_index(stored)
+    if index is None or not index.granted:
         return None, (), ()
-    credit = CreditTransaction(shard, command.customer_id, command.test, record.at)
+    credit = CreditTransaction(shard, command.customer_id, command.test, record.at, parse_cents(index.held))
     draws = credit.draw(max(total, 0))
     return format_cents(sum(parse_cents(draw.cents) for draw in draws)), draws, tuple(credit.changes())
 

@@ -6,13 +6,16 @@ A customer who never had either costs one look-up: :func:`of_customer` is None.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pricer.budgets import BudgetTransaction, Change, SpendRefusal
+from msgspec.structs import replace
+
+from pricer.budgets import EVENT, RESERVATION, BudgetTransaction, Change, SpendRefusal
 from pricer.credits import INSUFFICIENT, CreditTransaction
 from schemas import spending
 from schemas.commands import OnEmpty
 from schemas.entries import Entry
 from schemas.funding import Draw
 from schemas.money import format_cents, parse_cents
+from schemas.reservations import Reservation
 from schemas.spending import SpendingIndex, Subject
 from streams.types import StateView
 
@@ -31,7 +34,17 @@ NOTHING = Spent()
 class SpendingTransaction:
     """What one command spends of one customer in one mode. ``credit``: None if the customer never had a grant."""
 
-    def __init__(self, budgets: BudgetTransaction, credit: CreditTransaction | None, on_empty: OnEmpty) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        index: SpendingIndex,
+        budgets: BudgetTransaction,
+        credit: CreditTransaction | None,
+        on_empty: OnEmpty,
+    ) -> None:
+        self._key = key
+        self._index = index
+        self._reserved = index.reserved
         self._budgets = budgets
         self._credit = credit
         self._covers = on_empty == "refuse"
@@ -39,10 +52,43 @@ class SpendingTransaction:
     def charge(self, subject: Subject, total: str) -> SpendRefusal | Spent:
         """Spend the amount of an event, decimal text in cents, or refuse it: then nothing is counted or drawn."""
         amount = parse_cents(total)
-        refusal = self._budgets.refusal(subject, amount)
-        if refusal is None and self._covers and amount:
-            refusal = uncovered(amount) if self._credit is None else self._credit.refusal(amount)
+        refusal = self._refusal(subject, amount, EVENT)
         return self._spend(subject, amount) if refusal is None else refusal
+
+    @property
+    def open(self) -> int:
+        """Number of open reservations."""
+        return self._reserved
+
+    def reserve(self, subject: Subject, amount: int) -> SpendRefusal | int:
+        """Hold so many pico-cents for an event, or refuse it; return how many of them credit holds."""
+        refusal = self._refusal(subject, amount, RESERVATION)
+        if refusal is not None:
+            return refusal
+        self._reserved += 1
+        self._budgets.hold(subject, amount)
+        return 0 if self._credit is None else self._credit.hold(amount)
+
+    def release(self, subject: Subject, one: Reservation) -> None:
+        """Release what a reservation holds."""
+        self._reserved -= 1
+        self._budgets.release(subject, one.id, parse_cents(one.amount))
+        if self._credit is not None:
+            self._credit.held -= parse_cents(one.credit)
+
+    def settle_reserved(
+        self, held_for: Subject, one: Reservation, subject: Subject, total: str
+    ) -> SpendRefusal | Spent:
+        """Spend the amount of an event that settles a reservation: what it holds is released first. If that is
+        refused, it holds on."""
+        self.release(held_for, one)
+        spent = self.charge(subject, total)
+        if isinstance(spent, SpendRefusal):
+            self._reserved += 1
+            self._budgets.release(held_for, one.id, -parse_cents(one.amount))
+            if self._credit is not None:
+                self._credit.held += parse_cents(one.credit)
+        return spent
 
     def settle(self, subject: Subject, total: str) -> Spent:
         """Spend the charge of an outcome, which is never refused."""
@@ -61,7 +107,18 @@ class SpendingTransaction:
     def changes(self) -> tuple[Change, ...]:
         """Return what the state must hold."""
         drawn = () if self._credit is None else self._credit.changes()
-        return (*self._budgets.changes(), *drawn)
+        held = "0" if self._credit is None else format_cents(self._credit.held)
+        after = replace(self._index, reserved=self._reserved, held=held)
+        if after == self._index:
+            return (*self._budgets.changes(), *drawn)
+        index = None if after == SpendingIndex() else spending.encode(after)
+        return (*self._budgets.changes(), *drawn, (self._key, index))
+
+    def _refusal(self, subject: Subject, amount: int, asks: str) -> SpendRefusal | None:
+        refusal = self._budgets.refusal(subject, amount, asks)
+        if refusal is None and self._covers and amount:
+            return uncovered(amount, asks) if self._credit is None else self._credit.refusal(amount, asks)
+        return refusal
 
     def _spend(self, subject: Subject, amount: int) -> Spent:
         exceeded = self._budgets.spend(subject, amount)
@@ -75,15 +132,24 @@ def of_customer(
     shard: StateView, customer_id: str, test: bool, at: int, on_empty: OnEmpty = "charge"
 ) -> SpendingTransaction | None:
     """Return the customer's spending in one mode at the accepted time ``at``; None if nothing limits or counts it."""
-    stored = shard.get(spending.index_key(customer_id, test))
+    key = spending.index_key(customer_id, test)
+    stored = shard.get(key)
     if stored is None and on_empty == "charge":
         return None
+    return begun(shard, customer_id, test, at, on_empty, stored)
+
+
+def begun(
+    shard: StateView, customer_id: str, test: bool, at: int, on_empty: OnEmpty, stored: bytes | None
+) -> SpendingTransaction:
+    """Return the customer's spending, also if nothing limits or counts it yet. ``stored``: the SpendingIndex."""
     index = SpendingIndex() if stored is None else spending.decode_index(stored)
-    credit = CreditTransaction(shard, customer_id, test, at) if index.granted else None
-    return SpendingTransaction(BudgetTransaction(shard, customer_id, test, index, at), credit, on_empty)
+    credit = CreditTransaction(shard, customer_id, test, at, parse_cents(index.held)) if index.granted else None
+    budgets = BudgetTransaction(shard, customer_id, test, index, at)
+    return SpendingTransaction(spending.index_key(customer_id, test), index, budgets, credit, on_empty)
 
 
-def uncovered(amount: int) -> SpendRefusal:
-    """Return the refusal of an event that credit must cover, of a customer who never had any."""
-    error = f"prepaid credit has 0 cents left; this event would cost {format_cents(amount)}"
+def uncovered(amount: int, asks: str = EVENT) -> SpendRefusal:
+    """Return the refusal of what credit must cover, of a customer who never had any."""
+    error = f"prepaid credit has 0 cents left; this {asks} {format_cents(amount)}"
     return SpendRefusal(INSUFFICIENT, error, balance="0")

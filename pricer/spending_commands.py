@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from pricer import budgets, idempotency
@@ -117,7 +118,7 @@ def _create(command: CreateBudget, record: InputRecord, shard: StateView) -> _Ma
     changes: list[Change] = [
         (slot.key(), spending.encode([*there, budget])),
         (spending.index_key(customer_id, test), spending.encode(replace(index, budgets=counts))),
-        _marked(shard),
+        *_marked(shard, customer_id, test),
     ]
     return _Made(CREATED, _shown(RunningBudget(slot, budget, record.at), record.at), changes, test)
 
@@ -143,7 +144,7 @@ def _grant(command: GrantCredit, record: InputRecord, shard: StateView) -> _Made
         expires_at=command.expires_at,
     )
     credit.add(grant)
-    changes = [*credit.changes(), _marked(shard)]
+    changes = [*credit.changes(), *_marked(shard, customer_id, test)]
     index = _index(shard, customer_id, test)
     if not index.granted:
         changes.append((spending.index_key(customer_id, test), spending.encode(replace(index, granted=True))))
@@ -155,8 +156,9 @@ def _balance(command: ReadBalance, record: InputRecord, shard: StateView) -> msg
     customer_id, test = command.customer_id, command.mode == "test"
     credit = CreditTransaction(shard, customer_id, test, record.at)
     grants = [spending.grant_shown(customer_id, test, grant) for grant in credit.drawable()]
-    balance = objects.number(format_cents(credit.balance))
-    return msgspec.Raw(spending.encode(BalanceObject(customer_id, balance, grants, test)))
+    balance, held = objects.number(format_cents(credit.balance)), _index(shard, customer_id, test).held
+    shown = BalanceObject(customer_id, balance, grants, test, UNSET if held == "0" else objects.number(held))
+    return msgspec.Raw(spending.encode(shown))
 
 
 def _delete(command: DeleteBudget, record: InputRecord, shard: StateView) -> _Made:
@@ -241,9 +243,12 @@ def _check_amount(name: str, text: str) -> None:
         raise SpendingRefused(400, INVALID, f"{name} must be canonical text of 0 to {format_cents(MAX_EVENT)}")
 
 
-def _marked(shard: StateView) -> Change:
-    """Return the change after which events look for budgets and credit in this shard."""
-    return state.PRICE_SCOPED, state.with_mark(shard.get(state.PRICE_SCOPED), state.LIMITED)
+def _marked(shard: StateView, customer_id: str, test: bool) -> list[Change]:
+    """Return the change, if any, after which events of this customer look for budgets and credit in this shard."""
+    marks = shard.get(state.PRICE_SCOPED)
+    if marks is not None and spending.may_have(marks, customer_id, test):
+        return []
+    return [(state.PRICE_SCOPED, spending.with_customer(marks, customer_id, test))]
 
 
 def _index(shard: StateView, customer_id: str, test: bool) -> SpendingIndex:

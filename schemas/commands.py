@@ -55,6 +55,8 @@ class MeterEvent(Labels, frozen=True, omit_defaults=True, gc=False):
     idempotency_key: str | None = None
     event_time: int | None = None
     quantities: dict[str, str] = msgspec.field(default_factory=dict)
+    reservation_id: str | None = None
+    """The reservation that it settles."""
 
 
 class Meter(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="command", tag="meter"):
@@ -475,12 +477,60 @@ class ReadBalance(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="co
     mode: Mode
 
 
+class Reserve(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="reservation.create"):
+    """Money to hold before an agent runs; the reservation's id is ``rs_<event id of this command>``.
+
+    ``amount``: decimal text in cents; None: what the event ``estimate`` would cost. ``event``: what the amount is for.
+    """
+
+    customer_id: str
+    api_key_id: int
+    ttl: int
+    """ms after the accepted time at which it expires."""
+    idempotency_window: int
+    amount: str | None = None
+    event: EventLabels | None = None
+    estimate: MeterEvent | None = None
+    idempotency_key: str | None = None
+    test: bool = False
+    mode: Mode | None = None
+    on_empty: OnEmpty = "charge"
+
+
+class ReleaseReservation(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="reservation.release"
+):
+    """The end of a reservation without an event."""
+
+    customer_id: str
+    api_key_id: int
+    reservation_id: str
+    mode: Mode
+
+
+class ExpireReservation(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="reservation.expire"):
+    """A notice that a reservation may have expired; the pricer decides by the append time."""
+
+    customer_id: str
+    reservation_id: str
+    test: bool = False
+
+
+class ReadReservations(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="reservation.read"):
+    """A read of a reservation, or of all open ones, in order with all commands that change them."""
+
+    customer_id: str
+    mode: Mode
+    reservation_id: str | None = None
+
+
 ChangeWebhook = CreateWebhook | UpdateWebhook | RotateWebhook | DeleteWebhook | ProbeWebhook | ReplayWebhook
 ChangePrice = SetPrice | SetPriceList | DeletePrice
 Configure = Genesis | CreateKey | RevokeKey | ChangePrice | UpdateCustomer | EnsureCustomer | ChangeWebhook
 Outcome = Register | Resolve | Expire | ReadOutcome
 Spend = CreateBudget | DeleteBudget | ReadBudgets | GrantCredit | ReadBalance
-Command = Meter | Outcome | CloseMonth | Void | Spend | Configure | InstallPrice | InstallPrices
+Reserving = Reserve | ReleaseReservation | ExpireReservation | ReadReservations
+Command = Meter | Outcome | CloseMonth | Void | Spend | Reserving | Configure | InstallPrice | InstallPrices
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Command).decode

@@ -22,6 +22,8 @@ TYPES = (
     "event.rejected",
     "budget.threshold",
     "budget.exceeded",
+    "credit.granted",
+    "reservation.expired",
     "webhook.disabled",
     "webhook.test",
 )

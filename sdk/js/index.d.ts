@@ -73,6 +73,8 @@ export interface MeterEvent {
   model?: string;
   provider?: string;
   trace_id?: string;
+  /** The reservation that it settles; what that holds is released. */
+  reservation_id?: string;
   customer_id?: string;
 }
 
@@ -367,6 +369,46 @@ export interface Balance {
   balance_cents: number;
   grants: Grant[];
   test: boolean;
+  /** Of the balance, what open reservations hold. */
+  held_cents?: number;
+}
+
+/** Money that is held until an event settles it, it is released or it expires. */
+export interface Reservation {
+  reservation_id: string;
+  customer_id: string;
+  status: 'open' | 'settled' | 'released' | 'expired';
+  amount_cents: number;
+  /** What prepaid credit holds of it. */
+  credit_cents: number;
+  agent_id: string | null;
+  action: string | null;
+  model: string | null;
+  /** The event that settled it. */
+  event_id: number | null;
+  charged_cents: number | null;
+  expires_at: string;
+  created_at: string;
+  closed_at: string | null;
+  test: boolean;
+  warnings?: string[];
+}
+
+export interface ReservationList {
+  customer_id: string;
+  reservations: Reservation[];
+}
+
+export interface ReservationRequest {
+  amount_cents?: Cents;
+  /** An event that would cost what is to be held. */
+  estimate?: Partial<MeterEvent>;
+  ttl_seconds?: number;
+  agent_id?: string;
+  action?: string;
+  model?: string;
+  customer_id?: string;
+  idempotency_key?: string;
 }
 
 /** A limit to what is charged, and what is spent of it. */
@@ -388,6 +430,8 @@ export interface Budget {
   test: boolean;
   /** The amount that was asked about would stay within the limit. */
   fits?: boolean;
+  /** What open reservations hold. */
+  held_cents?: number;
 }
 
 export interface BudgetList {
@@ -429,6 +473,10 @@ export class Rev {
   usage(query?: UsageQuery): Promise<Usage>;
   pricing(query?: OfCustomer): Promise<Pricing>;
   balance(query?: OfCustomer): Promise<Balance>;
+  reserve(reservation: ReservationRequest, options?: WriteOptions): Promise<Reservation>;
+  release(reservationId: string, query?: OfCustomer): Promise<Reservation>;
+  reservation(reservationId: string, query?: OfCustomer): Promise<Reservation>;
+  reservations(query?: OfCustomer): Promise<ReservationList>;
   budgets(
     query?: OfCustomer & { amount_cents?: Cents; agent_id?: string; action?: string; model?: string },
   ): Promise<BudgetList>;

@@ -86,7 +86,8 @@ class ClickHouseLedger:
         columns += f", {_money('price_bonus')}, toString(price_offset), price_is_default, price_model, price_provider"
         columns += f", {_list('price_rates')}, price_ignore_unknown"
         where = f"raw_partition = {partition} AND raw_offset >= {first} AND price_offset < {first} AND price_id != 0"
-        where += " AND kind = 'event'"  # a void or charge has the price of an older event, which may have ended
+        # a void or charge has the price of an older event, which may have ended
+        where += " AND kind IN ('event', 'config')"
         found = await self._all(f"SELECT DISTINCT {columns} FROM rev.entries WHERE {where}")
         price_models = [
             PriceModel(

@@ -41,25 +41,29 @@ class CreditModel:
         never = float("inf")
         return sorted(found, key=lambda one: (never if one.expires is None else one.expires, one.priority, one.id))
 
-    def covers(self, amount: Decimal, at: int) -> bool:
-        """True if there is credit for the whole amount."""
+    def available(self, at: int, held: Decimal) -> Decimal:
+        """Return what can be drawn; ``held``: by open reservations."""
         have = ZERO
         for one in self.drawable(at):
             have = add(have, one.left)
-        return amount <= have
+        return max(EXACT.subtract(have, held), ZERO)
 
-    def pay(self, row: Row) -> None:
-        """Draw a charged row's total as far as there is credit, and say so in the row; nothing without a grant ever."""
+    def pay(self, row: Row, held: Decimal) -> None:
+        """Draw a charged row's total as far as there is credit that is not held, and say so in the row; nothing without
+        a grant ever."""
         if not self.known:
             return
-        due, draws = row["total_cents"], []
+        due, draws = min(row["total_cents"], self.available(row["recorded_at"], held)), []
         for one in self.drawable(row["recorded_at"]):
             part = min(due, one.left)
             if part:
                 due = EXACT.subtract(due, part)
                 self.known[one.id] = one._replace(left=EXACT.subtract(one.left, part))
                 draws.append((one.id, part))
-        row |= {"credit_cents": EXACT.subtract(row["total_cents"], due), "draws": tuple(draws)}
+        paid = ZERO
+        for _, part in draws:
+            paid = add(paid, part)
+        row |= {"credit_cents": paid, "draws": tuple(draws)}
 
     def take(self, draws: Iterable[tuple[int, Decimal]]) -> None:
         """Take draws out of their grants; negative ones give back."""

@@ -61,7 +61,7 @@ class MemoryLedger:
         found = {
             price_of(r)
             for r in self._of(partition)
-            if r["raw_offset"] >= first > r["price_offset"] and r["price_id"] and r["kind"] == "event"
+            if r["raw_offset"] >= first > r["price_offset"] and r["price_id"] and r["kind"] in ("event", "config")
         }
         return sorted(found, key=lambda price_model: (price_model.offset, price_model.id))
 

@@ -19,9 +19,10 @@ from tools.verify.lifecycle import COMMANDS, RESERVED, Effect, Lifecycle, nothin
 from tools.verify.month_model import MonthModels, MonthTrial, quantities_in
 from tools.verify.outcome_model import OutcomeModels
 from tools.verify.price_model import PriceModel, PriceModels
+from tools.verify.reservation_model import MAX_TTL
 from tools.verify.row_values import EMPTY, EXACT, STEPPED, ZERO, Row, add, canonical, event_id, loads, quantities_of
 from tools.verify.spending_model import COMMANDS as SPENDING_COMMANDS
-from tools.verify.spending_model import SpendingModels, SpendingTrial
+from tools.verify.spending_model import SpendingModels, SpendingOption, SpendingTrial, amount_of
 from tools.verify.tier_model import CountKey, MonthModel, Part, cut, month
 
 MAX_TOKENS = 10**12
@@ -93,6 +94,8 @@ class ShardModel:
             return ExpectedRows(offset, self._at, ([],), problem="no command")
         if name == "meter":
             return self._meter(offset, key, command)
+        if name == "reservation.create":
+            return self._reserve(offset, key, command)
         if name in COMMANDS or name in SPENDING_COMMANDS:
             return self._outcome(offset, key, command)
         if name == "month.close":
@@ -183,7 +186,8 @@ class ShardModel:
                     refused = refused or known not in (b"", body)
                     continue
             charge = self._charge(offset, index, command, event, months)
-            if charge is None or not trial.charge(charge, command.get("on_empty", "charge")):
+            settles = event.get("reservation_id")
+            if charge is None or not trial.charge(charge, command.get("on_empty", "charge"), settles):
                 refused = True
                 continue
             counts = charge.pop(COUNTS, None)
@@ -204,6 +208,49 @@ class ShardModel:
             return ExpectedRows(offset, self._at, options, len(events), effects=(charged, nothing))
         charged()
         return self._expected(offset, rows, len(events))
+
+    def _reserve(self, offset: int, key: bytes, command: Mapping[str, Any]) -> ExpectedRows:
+        """Return what a new reservation leaves: of an amount, or of what its estimate would cost."""
+        if key != command["customer_id"].encode():
+            return self._expected(offset, self._spending.misplaced(offset, self._at, command))
+        name, body = command.get("idempotency_key"), b""
+        options: list[SpendingOption] = []
+        refused = self._spending.reserving(offset, self._at, command, None, {})
+        if name is not None:
+            counts = ("command", "amount", "ttl", "event", "estimate")
+            body = body_of(canonical({field: command.get(field) for field in counts}))
+            known = self._find_key(command, name)
+            if known is not None:
+                options += [SpendingOption([], nothing)] if known in (b"", body) else []
+                options += [refused] if known != body else []
+        if not options:
+            made = self._spending.reserving(offset, self._at, command, *self._reserved_amount(offset, command))
+            known_now = Known(body, self._at)
+
+            def effect() -> None:
+                made.effect()
+                if name is not None and made.rows[0]["kind"] == "config":
+                    self._keys.add(command["customer_id"], name, known_now, command.get("test", False))
+
+            options = [SpendingOption(made.rows, effect)]
+        if len(options) == 1:
+            options[0].effect()
+        rows = tuple(option.rows for option in options)
+        return ExpectedRows(offset, self._at, rows, effects=tuple(option.effect for option in options))
+
+    def _reserved_amount(self, offset: int, command: Mapping[str, Any]) -> tuple[Decimal | None, Row]:
+        """Return what a reservation is to hold, None if the command does not say it as it must; and the columns of the
+        price that says so."""
+        text, estimate = command.get("amount"), command.get("estimate")
+        if (text is None) == (estimate is None) or not 0 < command["ttl"] <= MAX_TTL:
+            return None, {}
+        if estimate is None:
+            return amount_of(str(text)), {}
+        self._counted = {}
+        row = self._charge(offset, 0, {**command, "outcome_ttl": command["ttl"]}, estimate)
+        if row is None:
+            return None, {}
+        return row["total_cents"], {name: value for name, value in row.items() if name.startswith("price_")}
 
     def _find_key(self, command: Mapping[str, Any], name: str) -> bytes | None:
         known = self._keys.find(command["customer_id"], name, command.get("mode"))

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 from tools.verify.price_model import PriceModel, TermsModel
 from tools.verify.row_values import Row
 
-KEYED = ("event", "registered", "charge", "waived")
+KEYED = ("event", "registered", "charge", "waived", "config")
 """Kinds of rows whose keys are remembered."""
 OUTCOMES = ("registered", "charge", "waived", "void")
 """Kinds of rows about outcomes, besides pending events."""

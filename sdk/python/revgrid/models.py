@@ -359,6 +359,8 @@ class Balance:
     balance_cents: Decimal
     grants: tuple[Grant, ...]
     test: bool = False
+    held_cents: Optional[Decimal] = None
+    """Of the balance, what open reservations hold."""
 
 
 @dataclass(frozen=True)
@@ -383,6 +385,8 @@ class Budget:
     period_end: Optional[datetime] = None
     test: bool = False
     fits: Optional[bool] = None
+    held_cents: Optional[Decimal] = None
+    """What open reservations hold."""
 
 
 @dataclass(frozen=True)
@@ -392,6 +396,40 @@ class BudgetList:
     customer_id: str
     budgets: tuple[Budget, ...]
     fits: Optional[bool] = None
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """Money that is held until an event settles it, it is released or it expires.
+
+    ``status``: ``open``, ``settled``, ``released`` or ``expired``. ``credit_cents``: what prepaid credit holds of it.
+    ``event_id`` and ``charged_cents``: the event that settled it, and its price.
+    """
+
+    reservation_id: str
+    customer_id: str
+    status: str
+    amount_cents: Decimal
+    credit_cents: Decimal
+    expires_at: datetime
+    created_at: datetime
+    agent_id: Optional[str] = None
+    action: Optional[str] = None
+    model: Optional[str] = None
+    event_id: Optional[int] = None
+    charged_cents: Optional[Decimal] = None
+    closed_at: Optional[datetime] = None
+    test: bool = False
+    warnings: tuple[str, ...] = ()
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
+class ReservationList:
+    """The open reservations, oldest first."""
+
+    customer_id: str
+    reservations: tuple[Reservation, ...]
 
 
 @dataclass(frozen=True)

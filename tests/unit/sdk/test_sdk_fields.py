@@ -13,7 +13,7 @@ from ingest.bodies import EventBody
 from ingest.reads import usage_responses as reads
 from ingest.reads.eventviews import EventShown
 from revgrid import models
-from schemas import meter_responses, objects, spending, webhooks
+from schemas import meter_responses, objects, reservations, spending, webhooks
 
 TYPES = (Path(__file__).parents[3] / "sdk" / "js" / "index.d.ts").read_text()
 
@@ -45,6 +45,8 @@ SAME = [
     (spending.BalanceObject, models.Balance, "Balance"),
     (spending.BudgetObject, models.Budget, "Budget"),
     (spending.BudgetList, models.BudgetList, "BudgetList"),
+    (reservations.ReservationObject, models.Reservation, "Reservation"),
+    (reservations.ReservationList, models.ReservationList, "ReservationList"),
     (webhooks.WebhookObject, models.Webhook, "Webhook"),
 ]
 
