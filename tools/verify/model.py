@@ -247,7 +247,8 @@ class ShardModel:
         if estimate is None:
             return amount_of(str(text)), {}
         self._counted = {}
-        row = self._charge(offset, 0, {**command, "outcome_ttl": command["ttl"]}, estimate)
+        months = self._open_months.trial()
+        row = self._charge(offset, 0, {**command, "outcome_ttl": command["ttl"]}, estimate, months)
         if row is None:
             return None, {}
         return row["total_cents"], {name: value for name, value in row.items() if name.startswith("price_")}
