@@ -321,6 +321,7 @@ class GrantBody(msgspec.Struct, forbid_unknown_fields=True):
     reason: Reason | None = None
     expires_at: Time | None = None
     priority: Annotated[int, Meta(ge=0, le=100)] | None = None
+    low_percent: Annotated[int, Meta(ge=0, le=100)] | None = None
     test: bool | None = None
     idempotency_key: Name | None = None
 

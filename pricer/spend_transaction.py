@@ -6,15 +6,17 @@ A customer who never had either costs one look-up: :func:`of_customer` is None.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from pricer.budgets import EVENT, RESERVATION, BudgetTransaction, Change, SpendRefusal
 from pricer.credits import INSUFFICIENT, CreditTransaction
-from schemas import spending
+from schemas import ids, spending
 from schemas.commands import OnEmpty
 from schemas.entries import Entry
 from schemas.funding import Draw
 from schemas.money import format_cents, parse_cents
+from schemas.objects import number
 from schemas.reservations import Reservation
 from schemas.spending import SpendingIndex, Subject
 from streams.types import StateView
@@ -29,6 +31,8 @@ class Spent(NamedTuple):
 
 
 NOTHING = Spent()
+LOW, EXHAUSTED = "credit.low", "credit.exhausted"
+"""Types of notices of prepaid credit, each given once after a grant."""
 
 
 class SpendingTransaction:
@@ -36,14 +40,16 @@ class SpendingTransaction:
 
     def __init__(
         self,
-        key: bytes,
+        owner: tuple[str, bool],
         index: SpendingIndex,
         budgets: BudgetTransaction,
         credit: CreditTransaction | None,
         on_empty: OnEmpty,
     ) -> None:
-        self._key = key
+        self._owner = owner
         self._index = index
+        self._noticed = index.noticed
+        self._drew = False
         self._reserved = index.reserved
         self._budgets = budgets
         self._credit = credit
@@ -102,17 +108,40 @@ class SpendingTransaction:
 
     def notices(self, first_index: int, event_id: int) -> list[Entry]:
         """Return entries for the thresholds that were reached; see BudgetTransaction.notices. Before ``changes``."""
-        return self._budgets.notices(first_index, event_id)
+        found = self._budgets.notices(first_index, event_id)
+        type = self._credit_notice()
+        if type and first_index + len(found) <= ids.MAX_INDEX:
+            self._noticed = type
+            assert self._credit is not None and self._index.low is not None
+            notice = spending.CreditNotice(
+                customer_id=self._owner[0],
+                balance_cents=number(format_cents(self._credit.balance)),
+                low_cents=number(self._index.low),
+                event_id=event_id,
+                test=self._owner[1],
+            )
+            detail = msgspec.Raw(spending.encode(notice))
+            found.append(Entry("config", first_index + len(found), type=type, actor="pricer", detail=detail))
+        return found
+
+    def _credit_notice(self) -> str:
+        """Return the type of the notice that the balance calls for after a draw, each once a grant; or nothing."""
+        if not self._drew or self._credit is None or self._index.low is None or self._noticed == EXHAUSTED:
+            return ""
+        balance = self._credit.balance
+        if balance == 0:
+            return EXHAUSTED
+        return LOW if not self._noticed and balance <= parse_cents(self._index.low) else ""
 
     def changes(self) -> tuple[Change, ...]:
         """Return what the state must hold."""
         drawn = () if self._credit is None else self._credit.changes()
         held = "0" if self._credit is None else format_cents(self._credit.held)
-        after = replace(self._index, reserved=self._reserved, held=held)
+        after = replace(self._index, reserved=self._reserved, held=held, noticed=self._noticed)
         if after == self._index:
             return (*self._budgets.changes(), *drawn)
         index = None if after == SpendingIndex() else spending.encode(after)
-        return (*self._budgets.changes(), *drawn, (self._key, index))
+        return (*self._budgets.changes(), *drawn, (spending.index_key(*self._owner), index))
 
     def _refusal(self, subject: Subject, amount: int, asks: str) -> SpendRefusal | None:
         refusal = self._budgets.refusal(subject, amount, asks)
@@ -125,6 +154,7 @@ class SpendingTransaction:
         if self._credit is None:
             return Spent(exceeded)
         draws = self._credit.draw(amount)
+        self._drew = self._drew or bool(draws)
         return Spent(exceeded, format_cents(sum(parse_cents(draw.cents) for draw in draws)), draws)
 
 
@@ -146,7 +176,7 @@ def begun(
     index = SpendingIndex() if stored is None else spending.decode_index(stored)
     credit = CreditTransaction(shard, customer_id, test, at, parse_cents(index.held)) if index.granted else None
     budgets = BudgetTransaction(shard, customer_id, test, index, at)
-    return SpendingTransaction(spending.index_key(customer_id, test), index, budgets, credit, on_empty)
+    return SpendingTransaction((customer_id, test), index, budgets, credit, on_empty)
 
 
 def uncovered(amount: int, asks: str = EVENT) -> SpendRefusal:

@@ -128,6 +128,8 @@ def _grant(command: GrantCredit, record: InputRecord, shard: StateView) -> _Made
     _check_amount("amount_cents", command.amount)
     if command.amount == "0":
         raise SpendingRefused(400, INVALID, "amount_cents must be more than 0")
+    if command.low_percent is not None and not 0 <= command.low_percent <= 100:
+        raise SpendingRefused(400, INVALID, "low_percent must be 0 to 100")
     if command.expires_at is not None and command.expires_at <= record.at:
         raise SpendingRefused(400, INVALID, "expires_at must be in the future")
     credit = CreditTransaction(shard, customer_id, test, record.at)
@@ -146,9 +148,11 @@ def _grant(command: GrantCredit, record: InputRecord, shard: StateView) -> _Made
     credit.add(grant)
     changes = [*credit.changes(), *_marked(shard, customer_id, test)]
     index = _index(shard, customer_id, test)
-    if not index.granted:
-        changes.append((spending.index_key(customer_id, test), spending.encode(replace(index, granted=True))))
-    shown = msgspec.Raw(spending.encode(spending.grant_shown(customer_id, test, grant)))
+    low = None if command.low_percent is None else format_cents(credit.balance * command.low_percent // 100)
+    after = replace(index, granted=True, low=low, noticed="")
+    if after != index:
+        changes.append((spending.index_key(customer_id, test), spending.encode(after)))
+    shown = msgspec.Raw(spending.encode(spending.grant_shown(customer_id, test, grant, command.low_percent)))
     return _Made(GRANTED, shown, changes, test)
 
 
@@ -228,7 +232,9 @@ def _repeat(stored: bytes, key: str, hashed: str) -> Decision:
 
 
 def _hash(command: CreateBudget | GrantCredit) -> str:
-    """Return a hash of everything but the key and who asks."""
+    """Return a hash of everything but the key, who asks, and what older gateways did not say."""
+    if isinstance(command, GrantCredit):
+        command = replace(command, low_percent=None)
     body = msgspec.json.encode(replace(command, idempotency_key=None, actor=""))
     return blake2b(body, digest_size=16).hexdigest()
 

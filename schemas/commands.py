@@ -468,6 +468,9 @@ class GrantCredit(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="co
     test: bool = False
     idempotency_key: str | None = None
     actor: str = "admin"
+    low_percent: int | None = None
+    """The percentage of the balance after this grant of which a notice is given; None, as in commands from before
+    notices, gives none."""
 
 
 class ReadBalance(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="credit.read"):

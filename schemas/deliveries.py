@@ -23,6 +23,8 @@ TYPES = (
     "budget.threshold",
     "budget.exceeded",
     "credit.granted",
+    "credit.low",
+    "credit.exhausted",
     "reservation.expired",
     "webhook.disabled",
     "webhook.test",

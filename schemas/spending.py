@@ -62,6 +62,10 @@ class SpendingIndex(msgspec.Struct, frozen=True, omit_defaults=True):
     granted: bool = False
     reserved: int = 0
     held: str = "0"
+    low: str | None = None
+    """The balance in cents of which a notice is given; None: of no balance, not even of 0."""
+    noticed: str = ""
+    """Type of the last notice since the latest grant."""
 
 
 class Budget(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -116,6 +120,9 @@ class GrantObject(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     created_at: str
     test: bool
+    low_percent: Annotated[
+        int | UnsetType, Meta(description="In the response to a grant: of which part of the balance a webhook tells.")
+    ] = UNSET
 
 
 class BalanceObject(msgspec.Struct, frozen=True):
@@ -128,6 +135,17 @@ class BalanceObject(msgspec.Struct, frozen=True):
     held_cents: Annotated[
         Number | UnsetType, Meta(description="Of the balance, what open reservations hold; absent if none does.")
     ] = UNSET
+
+
+class CreditNotice(msgspec.Struct, frozen=True):
+    """A customer whose prepaid credit is low or used up since the entry ``event_id``."""
+
+    customer_id: str
+    balance_cents: Number
+    low_cents: Number
+    """The balance from which on it counts as low."""
+    event_id: int
+    test: bool
 
 
 class BudgetObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -290,8 +308,8 @@ def budget_shown(
     )
 
 
-def grant_shown(customer_id: str, test: bool, grant: Grant) -> GrantObject:
-    """Return a grant."""
+def grant_shown(customer_id: str, test: bool, grant: Grant, low_percent: int | None = None) -> GrantObject:
+    """Return a grant; ``low_percent``: of a new one."""
     return GrantObject(
         id=grant.id,
         customer_id=customer_id,
@@ -302,6 +320,7 @@ def grant_shown(customer_id: str, test: bool, grant: Grant) -> GrantObject:
         reason=grant.reason,
         created_at=iso(grant.created_at),
         test=test,
+        low_percent=UNSET if low_percent is None else low_percent,
     )
 
 

@@ -17,6 +17,8 @@ from schemas.commands import GrantCredit
 from schemas.spending import GrantObject
 
 PRIORITY = 50
+LOW = 20
+"""Percentage of the balance after a grant of which a webhook tells, where the request names none."""
 
 
 def routes(context: Context) -> list[Route]:
@@ -52,5 +54,6 @@ async def _grant(context: Context, request: web.Request) -> web.Response:
         test=bool(body.test) or context.view.is_test(customer_id),
         idempotency_key=own_key,
         actor=ACTOR,
+        low_percent=LOW if body.low_percent is None else body.low_percent,
     )
     return await decide(context, command)

@@ -362,6 +362,8 @@ export interface Grant {
   reason: string;
   created_at: string;
   test: boolean;
+  /** Of a new grant: the percentage of the balance of which a webhook tells. */
+  low_percent?: number;
 }
 
 export interface Balance {

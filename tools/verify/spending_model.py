@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from tools.verify.budget_model import MAX_LIMIT, NOTICES, BudgetModel, BudgetModels, begin_of
 from tools.verify.credit_model import MAX_GRANTS, CreditModel, GrantModel, grant_shown, inherited
+from tools.verify.credit_model import NOTICES as CREDIT_NOTICES
 from tools.verify.reservation_model import (
     HISTORY as RESERVATION_HISTORY,
 )
@@ -110,13 +111,29 @@ class SpendingTrial:
         """Return the rows that follow the last charged one, from an index on."""
         same = ("customer_id", "api_key_id", "test", "import_id", "recorded_at", "raw_partition", "raw_offset")
         made = []
-        for place, own in enumerate(self._budgets.notices(last, index, self._reserved.open), index):
+        found = list(self._budgets.notices(last, index, self._reserved.open))
+        type = self._credit.notice(last["recorded_at"])
+        if type and index + len(found) <= 1023:
+            self._credit.noticed = type
+            found.append(self._credit_notice(type, last))
+        for place, own in enumerate(found, index):
             address = {"event_id": event_id(last["raw_partition"], last["raw_offset"], place), "raw_index": place}
             base = {name: last[name] for name in same}
             made.append({**EMPTY, **base, **address, "event_time": last["recorded_at"], **own})
         return made
 
+    def _credit_notice(self, type: str, last: Row) -> Row:
+        detail = {
+            "customer_id": self._owner[0],
+            "balance_cents": self._credit.available(last["recorded_at"], ZERO),
+            "low_cents": self._credit.low,
+            "event_id": last["event_id"],
+            "test": self._owner[1],
+        }
+        return {"kind": "config", "config_type": type, "actor": "pricer", "detail": detail}
+
     def keep(self) -> None:
+        self._credit.drew = False
         self._models.put(self._owner, self._budgets, self._credit, self._reserved)
 
 
@@ -176,7 +193,8 @@ class SpendingModels:
         if command["command"] == "budget.delete":
             return [self._delete(offset, at, command)]
         owner, key = (command["customer_id"], command.get("test", False)), command.get("idempotency_key")
-        body = canonical({name: command[name] for name in command if name not in ("idempotency_key", "actor")})
+        aside = ("idempotency_key", "actor", "low_percent")
+        body = canonical({name: command[name] for name in command if name not in aside})
         known = None if key is None else self._requests.get((owner, key))
         if known is not None:
             return [SpendingOption([], _nothing)] if known == body else [self._refused(offset, at, command, owner[1])]
@@ -216,7 +234,9 @@ class SpendingModels:
         owner = row["customer_id"], row["test"]
         self.credit(owner).take(row["draws"])
         if row["config_type"] == "credit.granted":
-            self._add_grant(owner, inherited(row))
+            self._add_grant(owner, inherited(row), loads(row["detail"]).get("low_percent"), row["recorded_at"])
+        elif row["config_type"] in CREDIT_NOTICES:
+            self._credit[owner].noticed = row["config_type"]
         if row["config_type"] == "reservation.created":
             made_of = reservation_of(row)
             self._reserved[owner].known[made_of.id] = made_of
@@ -288,15 +308,17 @@ class SpendingModels:
     def _grant(self, offset: int, at: int, command: Mapping[str, Any], owner: Owner) -> SpendingOption:
         amount, expires = amount_of(command["amount"]), command.get("expires_at")
         past = expires is not None and expires <= at
-        if not amount or past or len(self.credit(owner).drawable(at)) >= MAX_GRANTS:
+        percent = command.get("low_percent")
+        wrong = not amount or past or (percent is not None and not 0 <= percent <= 100)
+        if wrong or len(self.credit(owner).drawable(at)) >= MAX_GRANTS:
             return self._refused(offset, at, command, owner[1])
         id = event_id(self._partition, offset, 0)
         row = self._config(offset, at, command, owner[1], "credit.granted", grant_shown(id, command, at))
-        made = GrantModel(id, expires, command.get("priority", 50), amount)
-        return SpendingOption([row], partial(self._add_grant, owner, made))
+        made = GrantModel(id, expires, command.get("priority", 50), amount or ZERO)
+        return SpendingOption([row], partial(self._add_grant, owner, made, command.get("low_percent"), at))
 
-    def _add_grant(self, owner: Owner, grant: GrantModel) -> None:
-        self._credit[owner].known[grant.id] = grant
+    def _add_grant(self, owner: Owner, grant: GrantModel, percent: int | None, at: int) -> None:
+        self._credit[owner].granted(grant, percent, at)
 
     def _add(self, owner: Owner, budget: BudgetModel) -> None:
         self._budgets[owner].known[budget.id] = budget

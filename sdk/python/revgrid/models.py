@@ -349,6 +349,8 @@ class Grant:
     created_at: datetime
     expires_at: Optional[datetime] = None
     test: bool = False
+    low_percent: Optional[int] = None
+    """Of a new grant: the percentage of the balance of which a webhook tells."""
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,9 @@ class SpendingMachine(RuleBasedStateMachine):
         self.history = History()
         self.keys: dict[tuple[bool, str], Decimal] = {}
         self.pending: list[tuple[str, bool, dict[str, str]]] = []
+        self.low: dict[bool, Decimal | None] = {False: None, True: None}
+        self.noticed: dict[bool, list[str]] = {False: [], True: []}
+        """Types of the credit notices of each mode since its latest grant."""
         for action, cents in COSTS.items():
             self.log.append(CONFIG_KEY, SetPrice(action, Rates(f"{cents:f}", "0", f"{BONUS:f}")))
 
@@ -217,16 +220,20 @@ class SpendingMachine(RuleBasedStateMachine):
         priority=st.sampled_from([50, 50, 1]),
         test=modes,
         key=st.sampled_from([None, None, "g"]),
+        low=st.sampled_from([None, 20, 50, 100]),
     )
-    def grant(self, amount: str, days: int | None, priority: int, test: bool, key: str | None) -> None:
+    def grant(self, amount: str, days: int | None, priority: int, test: bool, key: str | None, low: int | None) -> None:
         expires = None if days is None else self.log.now + days * DAY
         if key is not None:  # always the same request, which grants once
             amount, expires, priority = "2", None, 50
-        command = GrantCredit(CUSTOMER, amount, "why", expires, priority, test, key)
+        command = GrantCredit(CUSTOMER, amount, "why", expires, priority, test, key, low_percent=low)
         decision, id = self.send(command)
         assert isinstance(decision.reply, OutcomeReply)
         if not decision.reply.replayed:
             self.history.grants[id] = command
+            balance = sum((left for _, left in self.history.drawable(test, self.log.now, [])), Decimal(0))
+            self.low[test] = None if low is None else balance * low / 100
+            self.noticed[test] = []
         assert decision.reply.replayed == (decision.entries is None)
 
     @rule(
@@ -311,6 +318,8 @@ class SpendingMachine(RuleBasedStateMachine):
         for one in new:
             assert written is not None
             self.recorded(one, made[one.id], written)
+        if written is not None:
+            self.credit_is_noticed(test, any(one.draws for one in new), written)
             detail = bytes(made[one.id].detail)
             assert (one.id in settled) == bool(detail)
             if detail:
@@ -369,6 +378,17 @@ class SpendingMachine(RuleBasedStateMachine):
         history.reserved[id] = Reserved(id, test, labels, cents, held, now + hours * HOUR)
         if name is not None:
             self.keys[test, f"reserve {name}"] = cents
+
+    def credit_is_noticed(self, test: bool, drew: bool, written: EntryRecord) -> None:
+        """Each of low and exhausted at most once after a grant, when a command has drawn as far."""
+        told = [entry.type for entry in written.entries if (entry.type or "").startswith("credit.")]
+        low, noticed = self.low[test], self.noticed[test]
+        left = sum((left for _, left in self.history.drawable(test, self.log.now, [])), Decimal(0))
+        due = ""
+        if drew and low is not None and "credit.exhausted" not in noticed:
+            due = "credit.exhausted" if not left else "credit.low" if left <= low and not noticed else ""
+        assert told == ([due] if due else [])
+        noticed += told
 
     @precondition(lambda self: self.history.reserved)
     @rule(pick=st.integers(0, 20), test=modes)
@@ -439,6 +459,7 @@ class SpendingMachine(RuleBasedStateMachine):
         draws = self.history.draws(test, at, BONUS, [])
         charge = Happened(id, at, test, {**labels, "key": "2"}, BONUS, draws, written.entries[0], written)
         self.recorded(charge, written.entries[0], written)
+        self.credit_is_noticed(test, bool(draws), written)
 
     @precondition(lambda self: self.history.charged)
     @rule(pick=st.integers(0, 50))

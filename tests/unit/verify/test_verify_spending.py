@@ -60,6 +60,7 @@ GRANT = st.builds(
     st.sampled_from([50, 50, 1]),
     st.sampled_from([False, False, True]),
     st.sampled_from([None, None, "b1", "b3"]),
+    low_percent=st.sampled_from([None, None, 20, 100, 0, 101]),
 )
 
 
@@ -151,6 +152,9 @@ ENOUGH = st.builds(
     st.sampled_from(["2.5", "3.94", "1000"]),
     st.booleans(),
 )
+LOW_GRANT = st.builds(
+    GrantCredit, st.just("acme"), st.just("3"), st.just("why"), low_percent=st.sampled_from([None, 20, 70, 100])
+)
 HOLDING = st.lists(
     st.tuples(
         st.one_of(
@@ -160,7 +164,7 @@ HOLDING = st.lists(
             ENDING,
             ENDING,
             ENOUGH,
-            st.builds(GrantCredit, st.just("acme"), st.just("3"), st.just("why")),
+            LOW_GRANT,
         ),
         st.sampled_from([0, 0, 0, 1, DAY // 2]),
     ),
