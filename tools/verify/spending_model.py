@@ -179,7 +179,9 @@ class SpendingModels:
         owner = row["customer_id"], row["test"]
         credit = self.credit(owner)
         if row["total_cents"] > 0:
+            drew = credit.drew
             credit.pay(row, self.reserved(owner).credit)
+            credit.drew = drew  # a notice is left by the next event that draws
         elif credit.known:
             row["credit_cents"] = ZERO
 
