@@ -1,1 +1,1 @@
-"""Timers: an expire command for every outcome whose time has come."""
+"""Timers: a command for every outcome and every month whose time has come."""

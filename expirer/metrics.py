@@ -3,13 +3,13 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 OPEN = Gauge("rev_expirer_open", "Open outcomes", ["partition"])
-DUE = Gauge("rev_expirer_due", "Outcomes that are due and not closed yet", ["partition"])
+DUE = Gauge("rev_expirer_due", "Outcomes and months that are due and not closed yet", ["partition"])
 OVERDUE = Gauge(
     "rev_expirer_oldest_overdue_seconds", "Seconds for which the earliest of them has been due", ["partition"]
 )
-REMINDERS = Counter("rev_expirer_reminders", "Expire commands appended to rev.raw")
+REMINDERS = Counter("rev_expirer_reminders", "Commands appended to rev.raw that close what is due")
 REMINDERS_LOST = Counter(
-    "rev_expirer_reminders_lost", "Expire commands that may not be in rev.raw; they are sent again", ["error"]
+    "rev_expirer_reminders_lost", "Such commands that may not be in rev.raw; they are sent again", ["error"]
 )
 HANDING_OVER = Gauge(
     "rev_expirer_handing_over", "Partitions that were given to another expirer and that it has not announced yet"

@@ -9,15 +9,18 @@ import structlog
 
 from expirer import metrics
 from expirer.clock import MILLION, BrokerClock
-from expirer.state_reader import StateReader
+from expirer.month_timers import MonthTimers
+from expirer.state_reader import TEST, StateReader
 from expirer.timers import Reminder, Timers
-from schemas import commands, ids
+from schemas import commands, ids, reservations
 from schemas.topics import STATE
 from streams.appends import Appender
 from streams.errors import StreamError
 from streams.views import CompactedView
 
 log = structlog.get_logger("expirer.worker")
+
+Expiry = commands.Expire | commands.ExpireReservation
 
 TICK = 0.05
 """Seconds between checks for due outcomes."""
@@ -50,10 +53,13 @@ class ExpiryWorker:
     ) -> None:
         self.partition = partition
         self.timers = Timers(partition)
+        self.reserved = Timers(partition)
+        """Of reservations; the metrics are of outcomes."""
+        self.months = MonthTimers()
         self._appender = appender
         self._clock = clock
         self._monotonic = monotonic
-        apply = StateReader(self.timers).apply
+        apply = StateReader(self.timers, self.reserved, self.months).apply
         self._view = CompactedView(kafka, STATE, apply, partition=partition, fetch=FETCH, gather=GATHER)
         self._complete = False
         self._stopping = asyncio.Event()
@@ -109,7 +115,7 @@ class ExpiryWorker:
             if ticks % REPORT == 0:
                 self._report()
             ticks += 1
-            if await self._remind():
+            if await self._remind() + await self._close_months():
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK):
@@ -119,24 +125,49 @@ class ExpiryWorker:
         """Send due reminders and return how many there were."""
         if not (self._clock.known and self._appender.ready):
             return 0
-        due = self.timers.take(self._now(), self._tick(), IN_FLIGHT)
-        if due:
-            stand = await asyncio.gather(*map(self._append, due))
+        now, tick = self._now(), self._tick()
+        due = self.timers.take(now, tick, IN_FLIGHT)
+        reserved = self.reserved.take(now, tick, IN_FLIGHT)
+        sending = [self._append(self.timers, one, outcome_expiry(one)) for one in due]
+        sending += [self._append(self.reserved, one, reservation_expiry(one)) for one in reserved]
+        if sending:
+            stand = await asyncio.gather(*sending)
             named = [ids.outcome_id(one.event_id) for one in due[:NAMED]]
-            self._log.info("reminded", count=len(due), lost=stand.count(False), outcomes=named)
+            held = [reservations.reservation_id(one.event_id) for one in reserved[:NAMED]]
+            self._log.info("reminded", count=len(sending), lost=stand.count(False), outcomes=named, reservations=held)
+        return len(sending)
+
+    async def _append(self, timers: Timers, one: Reminder, command: Expiry) -> bool:
+        offset = await self._appended(command)
+        timers.sent(one.event_id, offset, self._tick())
+        return offset >= 0
+
+    async def _close_months(self) -> int:
+        """Send notices of months that are over, and return how many there were."""
+        if not (self._clock.known and self._appender.ready):
+            return 0
+        due = self.months.take(self._now(), self._tick(), IN_FLIGHT)
+        if due:
+            stand = await asyncio.gather(*(self._append_close(key, command) for key, command in due))
+            named = [f"{command.customer_id} {command.month} {command.action}" for _, command in due[:NAMED]]
+            self._log.info("months_closing", count=len(due), lost=stand.count(False), months=named)
         return len(due)
 
-    async def _append(self, one: Reminder) -> bool:
-        value = commands.encode(commands.Expire(one.customer, ids.outcome_id(one.event_id)))
+    async def _append_close(self, key: bytes, command: commands.CloseMonth) -> bool:
+        offset = await self._appended(command)
+        self.months.sent(key, offset, self._tick())
+        return offset >= 0
+
+    async def _appended(self, command: Expiry | commands.CloseMonth) -> int:
+        """Append a reminder and return its offset in rev.raw; -1 if it is unknown whether it was recorded."""
+        key, value = command.customer_id.encode(), commands.encode(command)
         try:
-            stands = await self._appender.append(one.customer.encode(), value, partition=self.partition)
+            stands = await self._appender.append(key, value, partition=self.partition)
         except StreamError as error:
             metrics.REMINDERS_LOST.labels(type(error).__name__).inc()
-            self.timers.sent(one.event_id, -1, self._tick())
-            return False
+            return -1
         metrics.REMINDERS.inc()
-        self.timers.sent(one.event_id, stands.offset, self._tick())
-        return True
+        return stands.offset
 
     def _now(self) -> int:
         return self._clock.now(self._monotonic())
@@ -145,13 +176,25 @@ class ExpiryWorker:
         return self._monotonic() // MILLION
 
     def _report(self) -> None:
-        oldest = self.timers.oldest()
+        oldest = min((at for at in (self.timers.oldest(), self.months.oldest()) if at is not None), default=None)
         overdue = 0.0 if oldest is None else max(0.0, (self._now() - oldest) / 1000)
         metrics.OPEN.labels(self.partition).set(self.timers.open)
-        metrics.DUE.labels(self.partition).set(self.timers.due)
+        metrics.DUE.labels(self.partition).set(self.timers.due + self.months.due)
         metrics.OVERDUE.labels(self.partition).set(overdue)
 
     def _forget(self) -> None:
         for gauge in (metrics.OPEN, metrics.DUE, metrics.OVERDUE):
             with contextlib.suppress(KeyError):
                 gauge.remove(self.partition)
+
+
+def outcome_expiry(one: Reminder) -> commands.Expire:
+    """Return the command that a reminder of an outcome is."""
+    return commands.Expire(one.customer, ids.outcome_id(one.event_id))
+
+
+def reservation_expiry(one: Reminder) -> commands.ExpireReservation:
+    """Return the command that a reminder of a reservation is."""
+    test = one.customer.endswith(TEST)
+    id = reservations.reservation_id(one.event_id)
+    return commands.ExpireReservation(one.customer.removesuffix(TEST), id, test)

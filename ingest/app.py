@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from ingest import admin, invoices, metering, openapi, outcomes, probes, statements, webhooks
+from ingest import admin, invoices, metering, openapi, outcomes, probes, reservation_handlers, statements, webhooks
 from ingest.context import Context
 from ingest.dialects import dialect_handlers, explain, job_handlers
 from ingest.middleware import direct, error_middleware
@@ -29,6 +29,7 @@ def table(context: Context, shedder: Shedder) -> list[Route]:
         *import_lists.routes(context),
         *statements.routes(context),
         *spending_reads.routes(context),
+        *reservation_handlers.routes(context),
         *own_key.routes(context),
         *invoices.routes(context),
         *admin.routes(context),

@@ -17,7 +17,8 @@ from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
 from schemas.outcome_terms import TERMS, Kind
 from schemas.price_list import MAX_ROWS
 from schemas.quantities import MAX_PER, MAX_QUANTITIES, MAX_QUANTITY, MAX_RATES, NAME
-from schemas.tiers import MAX_STEPS
+from schemas.reservations import MAX_TTL
+from schemas.tiers import MAX_STEPS, TierMode
 
 MAX_REASON = 1000
 """Maximum characters in the reason of a void."""
@@ -50,6 +51,13 @@ Label = Annotated[
     ),
 ]
 Id = Annotated[int, Meta(ge=0)]
+ReservationId = Annotated[
+    str,
+    Meta(
+        description="The reservation that the event settles: what that holds is released.",
+        extra_json_schema={"pattern": "^rs_(0|[1-9][0-9]{0,15})$"},
+    ),
+]
 Reason = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_REASON, "pattern": TEXT_PATTERN})]
 Owner = Annotated[str, _text(OWNER_PATTERN, f"{NAMED} The customer, or * for a platform key.")]
 Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
@@ -180,6 +188,7 @@ class EventBody(BodyLabels, frozen=True, forbid_unknown_fields=True, gc=False):
     idempotency_key: Name | None = None
     timestamp: Time | None = None
     customer_id: Customer | None = None
+    reservation_id: ReservationId | None = None
 
 
 class BatchBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -222,6 +231,15 @@ class KeyBody(msgspec.Struct, forbid_unknown_fields=True):
     signup: SignupBody | None = None
 
 
+Amount = Annotated[
+    msgspec.Raw,
+    Meta(
+        description="Cents: a number or a decimal string from 0 to 10^12 with at most 12 decimals.",
+        extra_json_schema={"type": ["number", "string", "null"], "minimum": 0, "maximum": 10**12},
+    ),
+]
+
+
 class PriceBody(msgspec.Struct, forbid_unknown_fields=True):
     """A new price for an action (or ``*``), for everyone or for one customer, and for one model or provider or any."""
 
@@ -238,7 +256,9 @@ class PriceBody(msgspec.Struct, forbid_unknown_fields=True):
     customer_id: Customer | None = None
     effective_at: Time | None = None
     tiers: TierMap | None = None
-    tier_mode: Literal["graduated"] | None = None
+    tier_mode: TierMode | None = None
+    minimum_cents: Amount | UnsetType = UNSET
+    cap_cents: Amount | UnsetType = UNSET
 
 
 class PriceListBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -276,15 +296,6 @@ class CustomerBody(msgspec.Struct, forbid_unknown_fields=True):
     on_empty: OnEmpty | None = None
 
 
-Amount = Annotated[
-    msgspec.Raw,
-    Meta(
-        description="Cents: a number or a decimal string from 0 to 10^12 with at most 12 decimals.",
-        extra_json_schema={"type": ["number", "string", "null"], "minimum": 0, "maximum": 10**12},
-    ),
-]
-
-
 class BudgetBody(msgspec.Struct, forbid_unknown_fields=True):
     """A new budget. ``value``: the agent, action, model or id of the key that it is for; absent for scope ``all``."""
 
@@ -310,7 +321,24 @@ class GrantBody(msgspec.Struct, forbid_unknown_fields=True):
     reason: Reason | None = None
     expires_at: Time | None = None
     priority: Annotated[int, Meta(ge=0, le=100)] | None = None
+    low_percent: Annotated[int, Meta(ge=0, le=100)] | None = None
     test: bool | None = None
+    idempotency_key: Name | None = None
+
+
+class ReservationBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Money to hold: ``amount_cents``, or what the event ``estimate`` would cost now, by the customer's prices.
+
+    ``agent_id``, ``action``, ``model``: what an amount is for, so that budgets of these hold it, too.
+    """
+
+    amount_cents: Amount | UnsetType = UNSET
+    estimate: EventBody | None = None
+    ttl_seconds: Annotated[int, Meta(ge=1, le=MAX_TTL // 1000)] | None = None
+    agent_id: Name | None = None
+    action: Name | None = None
+    model: Name | None = None
+    customer_id: Customer | None = None
     idempotency_key: Name | None = None
 
 

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import msgspec
 from aiohttp import hdrs, web
 
-from ingest.bodies import Customer, EventBody, Label, Name, SignupBody, Time
+from ingest.bodies import Customer, EventBody, Label, Name, ReservationId, SignupBody, Time
 from ingest.dialects.catalog import BY_NAME, DIALECTS
 from ingest.middleware import http_response
 from ingest.problems import ErrorBody
@@ -53,6 +53,7 @@ _PARAMETERS: dict[str, Json] = {
         **msgspec.json.schema(Name),
         "description": "The id of an outcome (oc_ and an event id), or its task_id.",
     },
+    "reservation_id": msgspec.json.schema(ReservationId),
     "status": {"enum": list(STATUSES)},
     "state": {"enum": list(get_args(State))},
     "number": {"type": "string", "pattern": r"^INV-[0-9]{6,12}$"},

@@ -15,7 +15,7 @@ from ingest.problems import Invalid
 RATE_PREFIX = "rates."
 FLAGS = {"true": True, "false": False}
 TEXTS = ("action_type", "customer_id", "model", "provider", "effective_at")
-RATES = ("base_rate_cents", "token_rate_cents", "outcome_bonus_cents")
+RATES = ("base_rate_cents", "token_rate_cents", "outcome_bonus_cents", "minimum_cents", "cap_cents")
 COLUMNS = (*TEXTS, *RATES, "ignore_unknown")
 
 

@@ -28,6 +28,9 @@ def rates_of(body: PriceBody) -> Rates:
         quantities=tuple(quantity_rate(name, raw) for name, raw in sorted((body.rates or {}).items())),
         ignore_unknown=bool(body.ignore_unknown),
         tiers=tuple(tiers(name, steps) for name, steps in sorted((body.tiers or {}).items())),
+        tier_mode=body.tier_mode or "graduated",
+        minimum=amount_or_none("minimum_cents", body.minimum_cents),
+        cap=amount_or_none("cap_cents", body.cap_cents),
     )
 
 
@@ -90,6 +93,12 @@ def amount(name: str, raw: msgspec.Raw | UnsetType) -> str:
     if text is None:
         raise Invalid(f"{name} is required")
     return amount_of_text(name, text)
+
+
+def amount_or_none(name: str, raw: msgspec.Raw | UnsetType) -> str | None:
+    """Return an amount's JSON text as canonical cents; None when it is absent or null. Raises Invalid."""
+    text = _text(raw)
+    return None if text is None else amount_of_text(name, text)
 
 
 def amount_of_text(name: str, text: str) -> str:

@@ -116,6 +116,9 @@ class EffectivePrice(msgspec.Struct, frozen=True):
     rates: dict[str, RateObject] | UnsetType = UNSET
     ignore_unknown: bool | UnsetType = UNSET
     tiers: dict[str, list[StepObject]] | UnsetType = UNSET
+    tier_mode: Literal["volume"] | UnsetType = UNSET
+    minimum_cents: Number | UnsetType = UNSET
+    cap_cents: Number | UnsetType = UNSET
     effective_at: str | UnsetType = UNSET
     """Of a scheduled price: when it comes into force."""
 

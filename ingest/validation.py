@@ -25,6 +25,7 @@ from schemas.limits import DAY, MAX_EVENTS, MAX_NAME, TIMESTAMP_AHEAD
 from schemas.objects import iso
 from schemas.raw_json import EMPTY
 from schemas.replies import IndexedError
+from schemas.reservations import number_of
 from schemas.settings import MAX_TTL, spelled
 
 CHARGE_ACTION = "outcome_charge"
@@ -145,6 +146,10 @@ def event_of(body: EventBody, key: str | None, bounds: TimeBounds) -> MeterEvent
     labels = labels_of(body)
     if labels != NO_LABELS:
         _label(event, labels)
+    if body.reservation_id is not None:
+        if number_of(body.reservation_id) is None:
+            raise Invalid("reservation_id must be the id of a reservation, such as rs_65536")
+        force_setattr(event, "reservation_id", body.reservation_id)
     return event
 
 

@@ -26,6 +26,8 @@ OVER = 101
 """Stands for an amount beyond the limit, which is a notice of its own."""
 REACHED, EXCEEDED = "budget.threshold", "budget.exceeded"
 Change = tuple[bytes, bytes | None]
+EVENT, RESERVATION = "event would cost", "reservation would hold"
+"""What asks for an amount, in the words of a refusal."""
 
 
 class SpendRefusal(NamedTuple):
@@ -39,9 +41,10 @@ class SpendRefusal(NamedTuple):
 
 
 class RunningBudget:
-    """A budget while a command is decided. ``spent``: pico-cents in the period of the command's accepted time."""
+    """A budget while a command is decided. ``spent``: pico-cents in the period of the command's accepted time;
+    ``held``: by open reservations."""
 
-    __slots__ = ("budget", "changed", "limit", "slot", "spent", "start")
+    __slots__ = ("budget", "changed", "held", "limit", "slot", "spent", "start", "was_held")
 
     def __init__(self, slot: BudgetSlot, budget: Budget, at: int) -> None:
         self.slot = slot
@@ -51,11 +54,12 @@ class RunningBudget:
         if budget.start != self.start:
             self.budget = replace(budget, start=self.start, spent="0", notified=0)
         self.spent = parse_cents(self.budget.spent)
+        self.held = self.was_held = parse_cents(self.budget.held)
         self.changed = False
 
     def fits(self, amount: int) -> bool:
         """True if so many pico-cents more would not exceed the limit. Nothing always fits."""
-        return amount == 0 or self.spent + amount <= self.limit
+        return amount == 0 or self.spent + self.held + amount <= self.limit
 
     def add(self, amount: int) -> None:
         """Count an amount; a negative one gives back."""
@@ -71,11 +75,18 @@ class RunningBudget:
 
     def stored(self) -> Budget:
         """Return the budget as the state holds it."""
-        return replace(self.budget, spent=format_cents(self.spent)) if self.changed else self.budget
+        if self.is_stored:
+            return self.budget
+        return replace(self.budget, spent=format_cents(self.spent), held=format_cents(self.held))
+
+    @property
+    def is_stored(self) -> bool:
+        """True if the state holds it as it is."""
+        return not self.changed and self.held == self.was_held
 
     def shown(self, at: int, amount: int | None = None) -> BudgetObject:
         """Return the budget as the API shows it at the accepted time ``at``; ``amount``: would it fit."""
-        return spending.budget_shown(self.slot, self.budget, at, self.spent, amount)
+        return spending.budget_shown(self.slot, self.budget, at, self.spent, self.held, amount)
 
 
 class BudgetTransaction:
@@ -89,17 +100,18 @@ class BudgetTransaction:
         self._at = at
         self._slots: dict[bytes, list[RunningBudget]] = {}
 
-    def refusal(self, subject: Subject, amount: int) -> SpendRefusal | None:
-        """Return why an event of so many pico-cents is refused: the oldest hard budget that it would exceed."""
+    def refusal(self, subject: Subject, amount: int, asks: str = EVENT) -> SpendRefusal | None:
+        """Return why so many pico-cents are refused: the oldest hard budget that they would exceed. ``asks``: what for,
+        in words."""
         over = [one for one in self._counting(subject) if one.budget.hard and not one.fits(amount)]
         if not over:
             return None
         first = min(over, key=lambda one: one.budget.id)
         shown = first.shown(self._at)
-        left, limit = format_cents(max(first.limit - first.spent, 0)), first.budget.limit
+        left, limit = format_cents(max(first.limit - first.spent - first.held, 0)), first.budget.limit
         error = (
             f"budget {first.budget.id} ({_named(first)}) has {left} of {limit} cents left;"
-            f" this event would cost {format_cents(amount)}"
+            f" this {asks} {format_cents(amount)}"
         )
         return SpendRefusal(BUDGET_EXCEEDED, error, msgspec.Raw(spending.encode(shown)))
 
@@ -111,6 +123,18 @@ class BudgetTransaction:
             if amount and one.spent > one.limit:
                 exceeded.append(one.budget.id)
         return tuple(sorted(exceeded))
+
+    def hold(self, subject: Subject, amount: int) -> None:
+        """Hold an amount in the hard budgets that would count it."""
+        for one in self._counting(subject):
+            if one.budget.hard:
+                one.held += amount
+
+    def release(self, subject: Subject, id: int, amount: int) -> None:
+        """Release what the reservation with this id holds. Budgets that are younger than it never held it."""
+        for one in self._counting(subject):
+            if one.budget.hard and one.budget.id < id:
+                one.held -= amount
 
     def give_back(self, subject: Subject, event_id: int, recorded_at: int, amount: int) -> None:
         """Take an entry's amount out of the budgets that counted it, if their period is still that of the entry."""
@@ -139,7 +163,7 @@ class BudgetTransaction:
     def changes(self) -> Iterator[Change]:
         """Yield what the state must hold."""
         for key, slot in self._slots.items():
-            if any(one.changed for one in slot):
+            if not all(one.is_stored for one in slot):
                 yield key, spending.encode([one.stored() for one in slot])
 
     def _counting(self, subject: Subject) -> Iterator[RunningBudget]:

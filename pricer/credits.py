@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
-from pricer.budgets import Change, SpendRefusal
+from pricer.budgets import EVENT, Change, SpendRefusal
 from schemas import spending
 from schemas.funding import Draw
 from schemas.money import format_cents, parse_cents
@@ -26,13 +26,14 @@ class CreditTransaction:
     """The grants of a customer in one mode while a command is decided at the accepted time ``at``.
 
     The state holds those that may be drawn in one value, and each that is used up or expired in one of its own, so that
-    an event reads no more than what it may draw.
+    an event reads no more than what it may draw. ``held``: pico-cents that open reservations keep from being drawn.
     """
 
-    def __init__(self, shard: StateView, customer_id: str, test: bool, at: int) -> None:
+    def __init__(self, shard: StateView, customer_id: str, test: bool, at: int, held: int = 0) -> None:
         self._shard = shard
         self._owner = customer_id, test
         self._at = at
+        self.held = held
         stored = shard.get(spending.grants_key(customer_id, test))
         self._grants = [] if stored is None else list(spending.decode_grants(stored))
         self._left = {grant.id: parse_cents(grant.left) for grant in self._grants}
@@ -41,22 +42,35 @@ class CreditTransaction:
         self._changed = False
 
     @property
+    def available(self) -> int:
+        """Pico-cents that can be drawn and that no reservation holds. Grants may expire under a reservation."""
+        return max(self.balance - self.held, 0)
+
+    @property
     def balance(self) -> int:
         """Pico-cents that can be drawn."""
         return sum(self._left[grant.id] for grant in self._grants[self._first :] if not grant.expired(self._at))
 
-    def refusal(self, amount: int) -> SpendRefusal | None:
-        """Return why an event of so many pico-cents is refused if credit must cover it."""
-        balance = self.balance
+    def hold(self, amount: int) -> int:
+        """Hold up to an amount; return how much, in pico-cents."""
+        part = min(amount, self.available)
+        self.held += part
+        return part
+
+    def refusal(self, amount: int, asks: str = EVENT) -> SpendRefusal | None:
+        """Return why so many pico-cents are refused if credit must cover them. ``asks``: what for, in words."""
+        balance = self.available
         if amount <= balance:
             return None
         left = format_cents(balance)
-        error = f"prepaid credit has {left} cents left; this event would cost {format_cents(amount)}"
+        error = f"prepaid credit has {left} cents left; this {asks} {format_cents(amount)}"
         return SpendRefusal(INSUFFICIENT, error, balance=left)
 
     def draw(self, amount: int) -> tuple[Draw, ...]:
-        """Draw up to an amount in pico-cents, in order."""
+        """Draw up to an amount in pico-cents, in order, of what no reservation holds."""
         draws = []
+        if self.held:
+            amount = min(amount, self.available)
         grants, left = self._grants, self._left
         while amount and self._first < len(grants):
             grant = grants[self._first]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from schemas.commands import MeterEvent, Mode, Register
+from schemas.commands import MeterEvent, Mode, Register, Reserve
 from schemas.labels import LABELS
 from schemas.outcome_terms import ABSENT, ADDED_TERMS, Term
 from schemas.raw_json import EMPTY
@@ -76,6 +76,8 @@ def body_hash(event: MeterEvent) -> str:
         fields += tuple((name, text) for name in ADDED_LABELS if (text := getattr(event, name)) is not None)
     if event.quantities:
         fields += (("quantities", sorted(event.quantities.items())),)
+    if event.reservation_id is not None:
+        fields += (("reservation_id", event.reservation_id),)
     return _hash(_encode(fields), event.metadata)
 
 
@@ -101,6 +103,14 @@ def register_hash(command: Register) -> str:
         )
     )
     return _hash(body, command.success_criteria)
+
+
+def reserve_hash(command: Reserve) -> str:
+    """Return the body hash of a reservation."""
+    of, estimate = command.event, command.estimate
+    labels = None if of is None else (of.agent_id, of.action, of.model)
+    likely = None if estimate is None else body_hash(estimate)
+    return _hash(_encode(("reserve", command.amount, command.ttl, labels, likely)), EMPTY)
 
 
 def resolve_hash(outcome_id: str, success: bool, evidence: msgspec.Raw = EMPTY) -> str:

@@ -7,13 +7,12 @@ leaves its events as ``rejected`` entries without money, and nothing of it is re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
-from pricer import idempotency, prices, spend_transaction
+from pricer import event_funding, idempotency, prices
 from pricer.budgets import BUDGET_EXCEEDED, SpendRefusal
 from pricer.credits import INSUFFICIENT
+from pricer.holds import CLOSED, NOT_FOUND
 from pricer.month_counts import MonthCounts
-from pricer.spend_transaction import NOTHING, SpendingTransaction, Spent
+from pricer.month_terms import MonthTransaction
 from schemas import entries, ids, state
 from schemas.commands import Meter, MeterEvent, PriceRef
 from schemas.entries import Entry, EntryRecord
@@ -21,12 +20,11 @@ from schemas.labels import labels_of
 from schemas.limits import MAX_EVENTS
 from schemas.raw_json import EMPTY
 from schemas.replies import BatchChargedReply, ChargedReply, IndexedError, Receipt, RefusedReply, receipt_of
-from schemas.spending import Subject
 from streams.types import Decision, InputRecord, RetainedRecord, StateView
 
 INVALID = "invalid_request"
 CONFLICT = "idempotency_conflict"
-STATUS = {INVALID: 400, CONFLICT: 409, BUDGET_EXCEEDED: 402, INSUFFICIENT: 402}
+STATUS = {INVALID: 400, CONFLICT: 409, BUDGET_EXCEEDED: 402, INSUFFICIENT: 402, NOT_FOUND: 404, CLOSED: 409}
 
 
 class EventRefusal(NamedTuple):
@@ -65,6 +63,15 @@ def apply(command: Meter, record: InputRecord, shard: StateView) -> Decision:
     return charging.refused() if charging.refusals else charging.charged()
 
 
+def cost_of(command: Meter, record: InputRecord, shard: StateView) -> tuple[str, PriceRef] | EventRefusal:
+    """Return what the event of a command would cost now, in cents, whatever may be spent, and its price; or why it has
+    none."""
+    tried = MeterTransaction(command, record, shard, funded=False)
+    tried.add(0, command.events[0])
+    refusal = tried.refusals.get(0)
+    return refusal if isinstance(refusal, EventRefusal) else (tried.totals[0], tried.prices[0])
+
+
 def rejection(command: Meter, record: InputRecord, reasons: list[str]) -> bytes:
     """Return the entry record of a refused command: one entry for each event, no money."""
     rejected = [
@@ -75,9 +82,9 @@ def rejection(command: Meter, record: InputRecord, reasons: list[str]) -> bytes:
 
 
 class MeterTransaction:
-    """One meter command being decided, with the results of its events so far."""
+    """One meter command being decided, with the results of its events so far. ``funded``: it may spend."""
 
-    def __init__(self, command: Meter, record: InputRecord, shard: StateView) -> None:
+    def __init__(self, command: Meter, record: InputRecord, shard: StateView, funded: bool = True) -> None:
         self.command = command
         self.record = record
         self.shard = shard
@@ -95,14 +102,11 @@ class MeterTransaction:
         self.credits: dict[int, str] = {}
         marks = shard.get(state.PRICE_SCOPED)
         self._scoped = marks is not None and state.SCOPED in marks
-        self._spending: SpendingTransaction | None = None
-        if (marks is not None and state.LIMITED in marks) or command.on_empty != "charge":
-            self._spending = spend_transaction.of_customer(
-                shard, command.customer_id, command.test, record.at, command.on_empty
-            )
+        self._funding = event_funding.of_command(command, record, shard, marks) if funded else None
         self._matches: dict[str | tuple[str, str | None, str | None], PriceMatch | SteppedMatch | EventRefusal] = {}
         self._indexes: dict[int | tuple[int, str], int] = {}
         self._counts: MonthCounts | None = None
+        self._months: MonthTransaction | None = None
         self._keys: dict[str, idempotency.IdempotencyRecord] = {}
         self._find_record = idempotency.KeyRecords(
             shard, command.customer_id, record.at, command.idempotency_window, command.mode
@@ -137,10 +141,13 @@ class MeterTransaction:
                 self.refusals[index] = EventRefusal(INVALID, "expires_at must be in the future")
                 return
         try:
-            base, token, bonus, quantity, total, lines = prices.amounts(match.price, event, match.used)
+            cost = prices.amounts(match.price, event, match.used)
         except prices.NotPriced as error:
             self.refusals[index] = EventRefusal(INVALID, str(error))
             return
+        if match.price.monthly:
+            cost = self._open_months.capped(match.price, event, cost)
+        base, token, bonus, quantity, total, lines = cost
         outcome_id = None if expires_at is None else ids.outcome_id(self.first_id + index)
         entry = Entry(
             kind="event",
@@ -157,16 +164,21 @@ class MeterTransaction:
             quantity=quantity,
             lines=lines,
         )
-        if self._spending is not None:
-            spent = self._spending.charge(self._subject(event), total)
-            if isinstance(spent, SpendRefusal):
-                self.refusals[index] = spent
+        if event.reservation_id is not None and self._funding is None:
+            self._funding = event_funding.begun(self.command, self.record, self.shard)
+        if self._funding is not None:
+            paid = self._funding.pay(event, entry, self.first_id + index)
+            if isinstance(paid, SpendRefusal):
+                self.refusals[index] = paid
                 return
-            entry = self._funded(index, entry, spent)
+            entry = paid
+            self._show(index, entry.exceeded, entry.credit)
         self.entries.append(entry)
         self.totals.append(total)
         if stepped is not None:
             self._month_counts.add(stepped.price, event)
+        if match.price.monthly:
+            self._open_months.add(match.price, event, total)
         if expires_at is not None:
             self._open(index, event, match.price, expires_at)
         if key is not None and hashed is not None:
@@ -175,14 +187,14 @@ class MeterTransaction:
     def charged(self) -> Decision:
         """Return the decision when nothing was refused: all that the command writes, and its reply."""
         reply = self._answer()
-        if self._spending is not None and self.entries:
+        if self._funding is not None and self.entries:
             last = self.first_id + self.entries[-1].index
-            self.entries += self._spending.notices(len(self.command.events), last)
-            self.changes += self._spending.changes()
+            self.entries += self._funding.notices(len(self.command.events), last)
+            self.changes += self._funding.changes()
         written = _encode(self.command, self.record, self.entries, self.prices) if self.entries else None
         return Decision(
             entries=written,
-            changes=(*self.changes, *self._month_counts.changes()) if self._counts else tuple(self.changes),
+            changes=self._all_changes(),
             retained=tuple(self.retained),
             reply=reply,
         )
@@ -210,16 +222,6 @@ class MeterTransaction:
             entries=rejection(self.command, self.record, reasons),
             reply=RefusedReply(STATUS[code], code, error, errors, budget=budget, balance=balance),
         )
-
-    def _subject(self, event: MeterEvent) -> Subject:
-        return Subject(event.agent_id, event.action, event.model, self.command.api_key_id)
-
-    def _funded(self, index: int, entry: Entry, spent: Spent) -> Entry:
-        """Return an entry with what its amount did to the customer's budgets and credit."""
-        if spent == NOTHING:
-            return entry
-        self._show(index, spent.exceeded, spent.credit)
-        return replace(entry, exceeded=spent.exceeded, credit=spent.credit, draws=spent.draws)
 
     def _show(self, index: int, exceeded: tuple[int, ...], credit: str | None) -> None:
         """Add what a batch's reply shows of an event."""
@@ -272,6 +274,18 @@ class MeterTransaction:
             command = self.command
             self._counts = MonthCounts(self.shard, command.customer_id, command.test, self.record.at)
         return self._counts
+
+    @property
+    def _open_months(self) -> MonthTransaction:
+        if self._months is None:
+            command = self.command
+            self._months = MonthTransaction(self.shard, command.customer_id, command.test, self.record.at)
+        return self._months
+
+    def _all_changes(self) -> tuple[tuple[bytes, bytes | None], ...]:
+        counts = () if self._counts is None else self._counts.changes()
+        months = () if self._months is None else self._months.changes()
+        return (*self.changes, *counts, *months)
 
     def _open(self, index: int, event: MeterEvent, price: prices.ParsedPrice, expires_at: int) -> None:
         """Open the outcome of a pending event: on success it charges the action's current bonus."""

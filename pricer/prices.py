@@ -29,7 +29,7 @@ from schemas.quantities import (
     parse_quantity,
 )
 from schemas.state import InstalledPrice, decode_price, price_key
-from schemas.tiers import Step
+from schemas.tiers import Step, Tiers
 from streams.types import StateView
 
 CHARGE_ACTION = "outcome_charge"
@@ -80,7 +80,15 @@ class ParsedPrice(NamedTuple):
     itemized: bool
     """True if any quantity has a rate or steps."""
     stepped: bool
-    """True if any quantity or the count of events has steps."""
+    """True if any quantity or the count of events has graduated steps."""
+    volume: tuple[Tiers, ...]
+    """Volume steps: events are charged at the first ones."""
+    cap: int | None
+    """The most that a customer's month costs, in pico-cents."""
+    minimum: str | None
+    """The least that a customer's month costs, in cents."""
+    monthly: bool
+    """True if a month is to be settled, or has a cap."""
 
 
 class NotPriced(ValueError):
@@ -94,9 +102,16 @@ def parsed_price(installed: bytes) -> ParsedPrice:
 
 
 def _parsed(price: InstalledPrice) -> ParsedPrice:
-    steps = {tiers.name: tuple(map(_parsed_step, tiers.steps)) for tiers in price.rates.tiers}
+    volume = price.rates.tiers if price.rates.tier_mode == "volume" else ()
+    graduated = () if volume else price.rates.tiers
+    steps = {tiers.name: tuple(map(_parsed_step, tiers.steps)) for tiers in graduated}
     events = steps.pop(EVENT, ())
-    rates = replace(price.rates, tiers=())
+    first = {tiers.name: _parsed_step(tiers.steps[0]).rate for tiers in volume}
+    base = first.pop(EVENT, None)
+    cap, minimum = price.rates.cap, price.rates.minimum
+    rates = replace(price.rates, tiers=(), tier_mode="graduated", minimum=None, cap=None)
+    if base is not None:
+        rates = replace(rates, base=format_cents(base.pico))
     parsed = ParsedPrice(
         ref=PriceRef(
             id=price.id,
@@ -113,15 +128,19 @@ def _parsed(price: InstalledPrice) -> ParsedPrice:
         base_text=rates.base,
         token_text=rates.token,
         bonus_text=rates.bonus,
-        quantities={rate.name: _unit_rate(rate) for rate in rates.quantities},
+        quantities={**{rate.name: _unit_rate(rate) for rate in rates.quantities}, **first},
         ignore_unknown=rates.ignore_unknown,
         start=price.effective_at or 0,
         later=tuple(map(_parsed, price.later)),
         dated=price.effective_at is not None or price.later != (),
         steps=steps,
         event_steps=(),
-        itemized=bool(rates.quantities or steps),
-        stepped=price.rates.tiers != (),
+        itemized=bool(rates.quantities or steps or first),
+        stepped=graduated != (),
+        volume=volume,
+        cap=None if cap is None else parse_cents(cap),
+        minimum=minimum,
+        monthly=volume != () or cap is not None or minimum is not None,
     )
     return parsed._replace(event_steps=tuple((step.up_to, _at_step(parsed, step)) for step in events))
 
@@ -219,6 +238,8 @@ def _itemized(price: ParsedPrice, event: MeterEvent, success: bool, used: Mappin
                 token += pico
             else:
                 quantity += pico
+        if price.volume:
+            _check_volume(price.volume, name, micro)
         if is_token:
             rest -= micro // MICRO
     if lines and rest:
@@ -231,6 +252,14 @@ def _itemized(price: ParsedPrice, event: MeterEvent, success: bool, used: Mappin
     _check_total(total)
     bonus_text = price.bonus_text if success else "0"
     return price.base_text, format_cents(token), bonus_text, format_cents(quantity), format_cents(total), tuple(lines)
+
+
+def _check_volume(volume: Iterable[Tiers], name: str, micro: int) -> None:
+    """Check that a quantity costs whole pico-cents at every step, so that the month's close is exact. Raises
+    NotPriced."""
+    for tiers in volume:
+        if tiers.name == name and any(micro * _parsed_step(step).rate.pico % MICRO for step in tiers.steps):
+            raise NotPriced(f"quantities.{name} must cost at most 12 decimals of a cent at every step of its price")
 
 
 def _split(steps: Iterable[ParsedStep], used: int, micro: int) -> list[tuple[int, UnitRate]]:

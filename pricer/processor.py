@@ -11,9 +11,11 @@ from pricer import (
     configuration,
     idempotency,
     metering,
+    month_terms,
     outcomes,
     price_records,
     refusals,
+    reservation_commands,
     spending_commands,
     transitions,
     voids,
@@ -21,10 +23,12 @@ from pricer import (
 )
 from schemas import commands, entries, ids
 from schemas.commands import (
+    CloseMonth,
     Command,
     CreateBudget,
     DeleteBudget,
     Expire,
+    ExpireReservation,
     GrantCredit,
     InstallPrice,
     InstallPrices,
@@ -32,8 +36,11 @@ from schemas.commands import (
     ReadBalance,
     ReadBudgets,
     ReadOutcome,
+    ReadReservations,
     Register,
+    ReleaseReservation,
     ReplayWebhook,
+    Reserve,
     Resolve,
     Void,
 )
@@ -53,7 +60,8 @@ KiB, again; as many such commands as events would make a transaction many times 
 # Tuples, since a union would be built anew for every command.
 _OF_OUTCOMES = (Register, Resolve, Expire, ReadOutcome)
 _OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets, GrantCredit, ReadBalance)
-_OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, Void, *_OF_SPENDING)
+_OF_RESERVATIONS = (Reserve, ReleaseReservation, ExpireReservation, ReadReservations)
+_OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, CloseMonth, Void, *_OF_SPENDING, *_OF_RESERVATIONS)
 _PRICES = (InstallPrice, InstallPrices)
 
 
@@ -84,10 +92,14 @@ class Pricer:
             return metering.apply(command, record, state)
         if isinstance(command, _OF_OUTCOMES):
             return outcomes.apply(command, record, state)
+        if isinstance(command, CloseMonth):
+            return month_terms.close(command, record, state)
         if isinstance(command, Void):
             return voids.apply(command, record, state)
         if isinstance(command, _OF_SPENDING):
             return spending_commands.apply(command, record, state)
+        if isinstance(command, _OF_RESERVATIONS):
+            return reservation_commands.apply(command, record, state)
         if isinstance(command, _PRICES):
             return price_records.apply(command, record, state)
         if isinstance(command, ReplayWebhook) and record.key != CONFIG_KEY:
@@ -107,7 +119,7 @@ class Pricer:
 
     def retained_from(self, record: InputRecord) -> list[RetainedRecord]:
         """Return what is retained of one record of rev.entries: the receipts of charged events with a key, the replies
-        to whatever opened or closed an outcome, and the outcomes that ended."""
+        to whatever opened or closed an outcome or reserved money, and the outcomes that ended."""
         written = entries.decode(record.value)
         first_id = ids.event_id(record.partition, written.raw_offset)
         found = []
@@ -115,6 +127,12 @@ class Pricer:
             event = entry.event
             if entry.kind in ("registered", "charge", "waived"):
                 found += transitions.retained_records(written.customer_id, written.recorded_at, entry, written.test)
+                continue
+            if entry.kind == "config":
+                first = reservation_commands.retained_record(
+                    written.customer_id, written.recorded_at, entry, written.test
+                )
+                found += [] if first is None else [first]
                 continue
             if entry.kind != "event" or event is None or event.idempotency_key is None or entry.body_hash is None:
                 continue
@@ -150,6 +168,8 @@ def _rejected(record: InputRecord, reason: str) -> bytes | None:
         return refusals.rejection(command, record, reason)
     if isinstance(command, _OF_SPENDING):
         return spending_commands.rejection(command, record, reason)
-    if isinstance(command, Expire | ReadOutcome):
+    if isinstance(command, _OF_RESERVATIONS):
+        return reservation_commands.rejection(command, record, reason)
+    if isinstance(command, Expire | ReadOutcome | CloseMonth):
         return None  # it is a question, so no requested change is lost
     return config_transaction.entry_record(record, [Entry("rejected", reason=reason)])

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from pricer import budgets, idempotency
@@ -117,7 +118,7 @@ def _create(command: CreateBudget, record: InputRecord, shard: StateView) -> _Ma
     changes: list[Change] = [
         (slot.key(), spending.encode([*there, budget])),
         (spending.index_key(customer_id, test), spending.encode(replace(index, budgets=counts))),
-        _marked(shard),
+        *_marked(shard, customer_id, test),
     ]
     return _Made(CREATED, _shown(RunningBudget(slot, budget, record.at), record.at), changes, test)
 
@@ -127,6 +128,8 @@ def _grant(command: GrantCredit, record: InputRecord, shard: StateView) -> _Made
     _check_amount("amount_cents", command.amount)
     if command.amount == "0":
         raise SpendingRefused(400, INVALID, "amount_cents must be more than 0")
+    if command.low_percent is not None and not 0 <= command.low_percent <= 100:
+        raise SpendingRefused(400, INVALID, "low_percent must be 0 to 100")
     if command.expires_at is not None and command.expires_at <= record.at:
         raise SpendingRefused(400, INVALID, "expires_at must be in the future")
     credit = CreditTransaction(shard, customer_id, test, record.at)
@@ -143,11 +146,13 @@ def _grant(command: GrantCredit, record: InputRecord, shard: StateView) -> _Made
         expires_at=command.expires_at,
     )
     credit.add(grant)
-    changes = [*credit.changes(), _marked(shard)]
+    changes = [*credit.changes(), *_marked(shard, customer_id, test)]
     index = _index(shard, customer_id, test)
-    if not index.granted:
-        changes.append((spending.index_key(customer_id, test), spending.encode(replace(index, granted=True))))
-    shown = msgspec.Raw(spending.encode(spending.grant_shown(customer_id, test, grant)))
+    low = None if command.low_percent is None else format_cents(credit.balance * command.low_percent // 100)
+    after = replace(index, granted=True, low=low, noticed="")
+    if after != index:
+        changes.append((spending.index_key(customer_id, test), spending.encode(after)))
+    shown = msgspec.Raw(spending.encode(spending.grant_shown(customer_id, test, grant, command.low_percent)))
     return _Made(GRANTED, shown, changes, test)
 
 
@@ -155,8 +160,9 @@ def _balance(command: ReadBalance, record: InputRecord, shard: StateView) -> msg
     customer_id, test = command.customer_id, command.mode == "test"
     credit = CreditTransaction(shard, customer_id, test, record.at)
     grants = [spending.grant_shown(customer_id, test, grant) for grant in credit.drawable()]
-    balance = objects.number(format_cents(credit.balance))
-    return msgspec.Raw(spending.encode(BalanceObject(customer_id, balance, grants, test)))
+    balance, held = objects.number(format_cents(credit.balance)), _index(shard, customer_id, test).held
+    shown = BalanceObject(customer_id, balance, grants, test, UNSET if held == "0" else objects.number(held))
+    return msgspec.Raw(spending.encode(shown))
 
 
 def _delete(command: DeleteBudget, record: InputRecord, shard: StateView) -> _Made:
@@ -226,7 +232,9 @@ def _repeat(stored: bytes, key: str, hashed: str) -> Decision:
 
 
 def _hash(command: CreateBudget | GrantCredit) -> str:
-    """Return a hash of everything but the key and who asks."""
+    """Return a hash of everything but the key, who asks, and what older gateways did not say."""
+    if isinstance(command, GrantCredit):
+        command = replace(command, low_percent=None)
     body = msgspec.json.encode(replace(command, idempotency_key=None, actor=""))
     return blake2b(body, digest_size=16).hexdigest()
 
@@ -241,9 +249,12 @@ def _check_amount(name: str, text: str) -> None:
         raise SpendingRefused(400, INVALID, f"{name} must be canonical text of 0 to {format_cents(MAX_EVENT)}")
 
 
-def _marked(shard: StateView) -> Change:
-    """Return the change after which events look for budgets and credit in this shard."""
-    return state.PRICE_SCOPED, state.with_mark(shard.get(state.PRICE_SCOPED), state.LIMITED)
+def _marked(shard: StateView, customer_id: str, test: bool) -> list[Change]:
+    """Return the change, if any, after which events of this customer look for budgets and credit in this shard."""
+    marks = shard.get(state.PRICE_SCOPED)
+    if marks is not None and spending.may_have(marks, customer_id, test):
+        return []
+    return [(state.PRICE_SCOPED, spending.with_customer(marks, customer_id, test))]
 
 
 def _index(shard: StateView, customer_id: str, test: bool) -> SpendingIndex:

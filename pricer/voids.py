@@ -8,7 +8,7 @@ kept.
 import msgspec
 from msgspec.structs import replace
 
-from pricer import outcome_lookup, refusals, spend_transaction
+from pricer import month_terms, outcome_lookup, refusals, spend_transaction
 from pricer.budgets import Change
 from pricer.credits import UnknownGrant
 from pricer.metering import INVALID
@@ -19,6 +19,7 @@ from schemas.commands import Void
 from schemas.entries import Entry, EntryRecord
 from schemas.funding import Draw
 from schemas.money import MAX_EVENT, MoneyError, format_cents, parse_cents
+from schemas.quantities import CAP
 from schemas.replies import OutcomeReply
 from schemas.spending import Subject
 from schemas.state import ClosedOutcome, OpenOutcome
@@ -49,7 +50,7 @@ def apply(command: Void, record: InputRecord, shard: StateView) -> Decision:
             _check_charge(command, shard, amounts[-1])
         else:
             voided = _open_outcome(command, shard)
-        given_back = _give_back(command, record, shard, amounts[-1])
+        given_back = (*_give_back(command, record, shard, amounts[-1]), *month_terms.take_out(command, shard))
     except VoidRefused as refused:
         return refusals.decision(command, record, refused.refusal)
     return _decision(command, record, amounts, voided, given_back)
@@ -134,13 +135,14 @@ def _check_address(event_id: int, record: InputRecord) -> None:
 
 
 def _amounts(command: Void) -> Amounts:
-    """Return the amounts to take back. They must be canonical money, never negative, and the sum of the parts and of
-    the lines must match."""
-    names = ("base", "token", "bonus", "quantity", "total")
-    base, token, bonus, quantity, total = (_amount(name, getattr(command, name)) for name in names)
+    """Return the amounts to take back. They must be canonical money, negative only for what a cap took back, and the
+    sum of the parts and of the lines must match."""
+    base, token, bonus, total = (_amount(name, getattr(command, name)) for name in ("base", "token", "bonus", "total"))
+    capped = any(line.component == CAP for line in command.lines)
+    quantity = _amount("quantity", command.quantity, capped)
     if base + token + bonus + quantity != total:
         raise VoidRefused(400, INVALID, f"{command.total} cents are not the sum of their parts")
-    lines = [_amount("lines", line.cents) for line in command.lines]
+    lines = [_amount("lines", line.cents, line.component == CAP) for line in command.lines]
     if lines and sum(lines) != token + quantity:
         raise VoidRefused(400, INVALID, "the lines do not add up to what tokens and quantities cost")
     drawn = sum(_amount("draws", draw.cents) for draw in command.draws)
@@ -149,14 +151,16 @@ def _amounts(command: Void) -> Amounts:
     return base, token, bonus, quantity, total
 
 
-def _amount(name: str, text: str) -> int:
+def _amount(name: str, text: str, capped: bool = False) -> int:
+    """Return an amount in pico-cents. ``capped``: a cap may have made it negative."""
     try:
         pico = parse_cents(text)
     except MoneyError as error:
         raise VoidRefused(400, INVALID, f"{name}: {error}") from None
-    if not 0 <= pico <= MAX_EVENT or format_cents(pico) != text:
-        limit = format_cents(MAX_EVENT)
-        raise VoidRefused(400, INVALID, f"{name} must be canonical text of 0 to {limit} cents, not {text!r}")
+    least = -MAX_EVENT if capped else 0
+    if not least <= pico <= MAX_EVENT or format_cents(pico) != text:
+        bounds = f"{format_cents(least)} to {format_cents(MAX_EVENT)}"
+        raise VoidRefused(400, INVALID, f"{name} must be canonical text of {bounds} cents, not {text!r}")
     return pico
 
 

@@ -15,7 +15,7 @@ from schemas.outcome_terms import Terms
 from schemas.price_match import PriceSlot
 from schemas.quantities import QuantityRate
 from schemas.raw_json import EMPTY
-from schemas.tiers import Tiers
+from schemas.tiers import TierMode, Tiers
 
 EventOutcome = Literal["success", "failure", "pending"]
 OnExpiry = Literal["failure", "success"]
@@ -55,6 +55,8 @@ class MeterEvent(Labels, frozen=True, omit_defaults=True, gc=False):
     idempotency_key: str | None = None
     event_time: int | None = None
     quantities: dict[str, str] = msgspec.field(default_factory=dict)
+    reservation_id: str | None = None
+    """The reservation that it settles."""
 
 
 class Meter(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="command", tag="meter"):
@@ -80,8 +82,8 @@ class Rates(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     ``quantities`` is sorted by name. A quantity without a rate refuses the event, unless ``ignore_unknown``.
     ``tiers``, sorted by name, has the steps of quantities that have no rate here, and of ``event`` in place of the
-    base. The price record of an entry is without them: its lines say at which rates they were charged, and its base is
-    that of the event's step.
+    base. ``minimum`` and ``cap`` are cents of a customer's month, None without one. The price record of an entry is
+    without all these: its lines say at which rates they were charged, and its base is that of the event's step.
     """
 
     base: str
@@ -90,6 +92,9 @@ class Rates(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     quantities: tuple[QuantityRate, ...] = ()
     ignore_unknown: bool = False
     tiers: tuple[Tiers, ...] = ()
+    tier_mode: TierMode = "graduated"
+    minimum: str | None = None
+    cap: str | None = None
 
 
 class PriceRef(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -141,6 +146,21 @@ class Expire(msgspec.Struct, frozen=True, tag_field="command", tag="expire"):
 
     customer_id: str
     outcome_id: str
+
+
+class CloseMonth(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="month.close"):
+    """A notice that a month of one price row may be over; the pricer decides by the append time.
+
+    ``month``: such as ``2026-11``. ``own``: the row is for this customer alone.
+    """
+
+    customer_id: str
+    month: str
+    action: str
+    own: bool = False
+    model: str | None = None
+    provider: str | None = None
+    test: bool = False
 
 
 class ReadOutcome(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="read"):
@@ -448,6 +468,9 @@ class GrantCredit(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="co
     test: bool = False
     idempotency_key: str | None = None
     actor: str = "admin"
+    low_percent: int | None = None
+    """The percentage of the balance after this grant of which a notice is given; None, as in commands from before
+    notices, gives none."""
 
 
 class ReadBalance(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="credit.read"):
@@ -457,12 +480,60 @@ class ReadBalance(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="co
     mode: Mode
 
 
+class Reserve(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="reservation.create"):
+    """Money to hold before an agent runs; the reservation's id is ``rs_<event id of this command>``.
+
+    ``amount``: decimal text in cents; None: what the event ``estimate`` would cost. ``event``: what the amount is for.
+    """
+
+    customer_id: str
+    api_key_id: int
+    ttl: int
+    """ms after the accepted time at which it expires."""
+    idempotency_window: int
+    amount: str | None = None
+    event: EventLabels | None = None
+    estimate: MeterEvent | None = None
+    idempotency_key: str | None = None
+    test: bool = False
+    mode: Mode | None = None
+    on_empty: OnEmpty = "charge"
+
+
+class ReleaseReservation(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="reservation.release"
+):
+    """The end of a reservation without an event."""
+
+    customer_id: str
+    api_key_id: int
+    reservation_id: str
+    mode: Mode
+
+
+class ExpireReservation(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="reservation.expire"):
+    """A notice that a reservation may have expired; the pricer decides by the append time."""
+
+    customer_id: str
+    reservation_id: str
+    test: bool = False
+
+
+class ReadReservations(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="reservation.read"):
+    """A read of a reservation, or of all open ones, in order with all commands that change them."""
+
+    customer_id: str
+    mode: Mode
+    reservation_id: str | None = None
+
+
 ChangeWebhook = CreateWebhook | UpdateWebhook | RotateWebhook | DeleteWebhook | ProbeWebhook | ReplayWebhook
 ChangePrice = SetPrice | SetPriceList | DeletePrice
 Configure = Genesis | CreateKey | RevokeKey | ChangePrice | UpdateCustomer | EnsureCustomer | ChangeWebhook
 Outcome = Register | Resolve | Expire | ReadOutcome
 Spend = CreateBudget | DeleteBudget | ReadBudgets | GrantCredit | ReadBalance
-Command = Meter | Outcome | Void | Spend | Configure | InstallPrice | InstallPrices
+Reserving = Reserve | ReleaseReservation | ExpireReservation | ReadReservations
+Command = Meter | Outcome | CloseMonth | Void | Spend | Reserving | Configure | InstallPrice | InstallPrices
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Command).decode

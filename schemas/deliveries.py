@@ -22,6 +22,10 @@ TYPES = (
     "event.rejected",
     "budget.threshold",
     "budget.exceeded",
+    "credit.granted",
+    "credit.low",
+    "credit.exhausted",
+    "reservation.expired",
     "webhook.disabled",
     "webhook.test",
 )

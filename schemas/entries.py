@@ -14,7 +14,7 @@ from schemas.funding import Funded
 from schemas.outcome_terms import LEDGER_TERMS
 from schemas.raw_json import EMPTY
 
-EntryKind = Literal["event", "registered", "charge", "waived", "void", "rejected", "config"]
+EntryKind = Literal["event", "registered", "charge", "waived", "void", "rejected", "config", "adjustment"]
 Verdict = Literal["succeeded", "failed", "expired"]
 """The way in which an outcome ended."""
 
@@ -46,8 +46,9 @@ class Entry(EntryTerms, frozen=True, omit_defaults=True, gc=False):
 
     Kinds: an ``event``, charged at once; an outcome ``registered``; an outcome closed, with money
     (``charge``) or without (``waived``); a ``void`` of an event or charge; a ``rejected`` command; a
-    ``config`` change. ``index`` is the event's place in its command and with the record's raw offset and
-    partition makes its event id. ``price`` indexes the record's ``prices``; -1 is none.
+    ``config`` change; an ``adjustment``, which settles a month of a price row. ``index`` is the event's place in its
+    command and with the record's raw offset and partition makes its event id. ``price`` indexes the record's
+    ``prices``; -1 is none.
     """
 
     kind: EntryKind
@@ -68,7 +69,7 @@ class Entry(EntryTerms, frozen=True, omit_defaults=True, gc=False):
     body_hash: str | None = None
     """For an entry whose event has an idempotency key: hash of the validated body (pricer.idempotency)."""
     reason: str | None = None
-    """The reason for the rejection or the void."""
+    """The reason for the rejection or the void; of an adjustment, its month, such as ``2026-11``."""
     type: str | None = None
     """For kind config: the domain event, such as ``pricing.updated``. For a void: ``charge`` if it voids a charge.
     For a rejected command that is not a meter command: its tag.

@@ -7,7 +7,7 @@ milliseconds. No secret appears here: of a key only its mask.
 
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
@@ -86,6 +86,11 @@ class PriceObject(msgspec.Struct, frozen=True, kw_only=True):
     rates: dict[str, RateObject] | UnsetType = UNSET
     ignore_unknown: bool | UnsetType = UNSET
     tiers: dict[str, list[StepObject]] | UnsetType = UNSET
+    tier_mode: Literal["volume"] | UnsetType = UNSET
+    """Absent for graduated steps."""
+    minimum_cents: Number | UnsetType = UNSET
+    """Of a customer's month, as cap_cents."""
+    cap_cents: Number | UnsetType = UNSET
     effective_at: str | UnsetType = UNSET
     scheduled: bool | UnsetType = UNSET
 
@@ -251,6 +256,7 @@ def price_shown(price: Price, at: int | None = None) -> PriceObject:
         rates=rates_shown(rates) or UNSET,
         ignore_unknown=rates.ignore_unknown or UNSET,
         tiers=tiers_shown(rates) or UNSET,
+        **month_terms_shown(rates),
         effective_at=UNSET if price.effective_at is None else iso(price.effective_at),
         scheduled=scheduled or UNSET,
     )
@@ -269,6 +275,23 @@ def tiers_shown(rates: Rates) -> dict[str, list[StepObject]]:
             for step in tiers.steps
         ]
         for tiers in rates.tiers
+    }
+
+
+class MonthTerms(TypedDict):
+    """The terms of a price that hold for a customer's month."""
+
+    tier_mode: Literal["volume"] | UnsetType
+    minimum_cents: msgspec.Raw | UnsetType
+    cap_cents: msgspec.Raw | UnsetType
+
+
+def month_terms_shown(rates: Rates) -> MonthTerms:
+    """Return the terms of a price for a month, as they were set."""
+    return {
+        "tier_mode": UNSET if rates.tier_mode == "graduated" else rates.tier_mode,
+        "minimum_cents": UNSET if rates.minimum is None else number(rates.minimum),
+        "cap_cents": UNSET if rates.cap is None else number(rates.cap),
     }
 
 

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from schemas.commands import ListedPrice, Rates
 from schemas.config import Price
-from schemas.objects import Number, RateObject, StepObject, iso, number, rates_shown, tiers_shown
+from schemas.objects import Number, RateObject, StepObject, iso, month_terms_shown, number, rates_shown, tiers_shown
 from schemas.price_schedule import in_force
 
 MAX_ROWS = 1000
@@ -37,6 +37,9 @@ class PriceTerms(msgspec.Struct, frozen=True, kw_only=True):
     rates: dict[str, RateObject] | UnsetType = UNSET
     ignore_unknown: bool | UnsetType = UNSET
     tiers: dict[str, list[StepObject]] | UnsetType = UNSET
+    tier_mode: Literal["volume"] | UnsetType = UNSET
+    minimum_cents: Number | UnsetType = UNSET
+    cap_cents: Number | UnsetType = UNSET
     effective_at: str | UnsetType = UNSET
 
 
@@ -111,5 +114,6 @@ def _terms(of: ListedPrice | Price, rates: Rates) -> PriceTerms:
         rates=rates_shown(rates) or UNSET,
         ignore_unknown=rates.ignore_unknown or UNSET,
         tiers=tiers_shown(rates) or UNSET,
+        **month_terms_shown(rates),
         effective_at=UNSET if of.effective_at is None else iso(of.effective_at),
     )

@@ -29,6 +29,10 @@ EVENT, TOKENS, SUCCESS = "event", "tokens", "success"
 COMPONENTS = (EVENT, TOKENS, SUCCESS)
 """Components of a price that are not quantities: the base rate, tokens at the token rate, and the bonus."""
 
+CAP, MINIMUM = "cap", "minimum"
+"""Components of a month: what an event costs beyond the cap, as a negative line; what the month falls short of its
+minimum. A price that has one of these terms has no rate for a quantity of that name."""
+
 NAME = re.compile(r"[a-z0-9_.]{1,64}", re.ASCII)
 _TEXT = re.compile(r"\d{1,13}(\.\d{1,6})?", re.ASCII)
 

@@ -3,13 +3,15 @@
 from collections.abc import Collection, Sequence
 
 from schemas.commands import Rates
-from schemas.money import MAX_RATE, MoneyError, format_cents, parse_cents
+from schemas.money import MAX_EVENT, MAX_RATE, MoneyError, format_cents, parse_cents
 from schemas.quantities import (
+    CAP,
     COMPONENTS,
     EVENT,
     MAX_PER,
     MAX_RATES,
     MICRO,
+    MINIMUM,
     NAME,
     TOKEN_KINDS,
     QuantityError,
@@ -30,14 +32,45 @@ def canonical_rates(rates: Rates) -> Rates:
         raise MoneyError("rates must name each quantity once")
     tiers = tuple(sorted(map(_canonical_tiers, rates.tiers), key=lambda one: one.name))
     _check_tiers(tiers, names, rates)
+    minimum, cap = _amount("minimum_cents", rates.minimum), _amount("cap_cents", rates.cap)
+    _check_month(rates, {*names, *(one.name for one in tiers)}, minimum, cap)
     return Rates(
-        _canonical("base_rate_cents", rates.base),
-        _canonical("token_rate_cents", rates.token),
-        _canonical("outcome_bonus_cents", rates.bonus),
-        tuple(sorted(map(_canonical_rate, rates.quantities), key=lambda rate: rate.name)),
-        rates.ignore_unknown,
-        tiers,
+        base=_canonical("base_rate_cents", rates.base),
+        token=_canonical("token_rate_cents", rates.token),
+        bonus=_canonical("outcome_bonus_cents", rates.bonus),
+        quantities=tuple(sorted(map(_canonical_rate, rates.quantities), key=lambda rate: rate.name)),
+        ignore_unknown=rates.ignore_unknown,
+        tiers=tiers,
+        tier_mode=rates.tier_mode,
+        minimum=minimum,
+        cap=cap,
     )
+
+
+def _check_month(rates: Rates, named: Collection[str], minimum: str | None, cap: str | None) -> None:
+    """Check the terms that hold for a month."""
+    if rates.tier_mode == "volume" and not rates.tiers:
+        raise MoneyError("tier_mode must not be volume without tiers")
+    if rates.tier_mode == "volume" and cap is not None:
+        raise MoneyError("cap_cents must not be given together with tier_mode volume")
+    if cap is not None and minimum is not None and parse_cents(cap) < parse_cents(minimum):
+        raise MoneyError("cap_cents must be at least minimum_cents")
+    if (cap is not None and CAP in named) or (minimum is not None and MINIMUM in named):
+        name = CAP if cap is not None and CAP in named else MINIMUM
+        raise MoneyError(f"{name}_cents must not be given together with a rate for a quantity of the name {name}")
+
+
+def _amount(name: str, text: str | None) -> str | None:
+    """Return the canonical text of an amount of a month."""
+    if text is None:
+        return None
+    try:
+        pico = parse_cents(text)
+    except MoneyError as error:
+        raise MoneyError(f"{name}: {error}") from None
+    if not 0 <= pico <= MAX_EVENT:
+        raise MoneyError(f"{name} must be from 0 to {format_cents(MAX_EVENT)} cents")
+    return format_cents(pico)
 
 
 def _check_tiers(tiers: Sequence[Tiers], rated: Collection[str], rates: Rates) -> None:

@@ -5,6 +5,7 @@ Money in the state is decimal text in cents, times are milliseconds UTC. Test an
 
 from functools import lru_cache
 from typing import Annotated, NamedTuple
+from zlib import crc32
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -14,7 +15,7 @@ from schemas.limits import DAY
 from schemas.money import format_cents, parse_cents
 from schemas.months import month_around
 from schemas.objects import Number, iso, number
-from schemas.state import SEPARATOR, namespace
+from schemas.state import LIMITED, SEPARATOR, namespace, with_mark
 
 MAX_BUDGETS = 1000
 """Budgets of one customer and mode."""
@@ -22,13 +23,16 @@ MAX_GRANTS = 100
 """Grants of one customer and mode that have credit left."""
 MAX_SLOT = 10
 """Budgets of one customer and mode with the same scope and value."""
+FILTER = 512
+"""Bytes of the filter of customers with a SpendingIndex, at the end of state.PRICE_SCOPED. Each has 7 bits and is no
+letter."""
 
 
 class Subject(NamedTuple):
     """What an amount is spent on, as the budgets see it: the labels of an entry."""
 
-    agent_id: str
-    action: str
+    agent_id: str | None
+    action: str | None
     model: str | None
     api_key_id: int
 
@@ -50,11 +54,18 @@ class Subject(NamedTuple):
 class SpendingIndex(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a customer has in one mode, so that an event of one without budgets and credit reads nothing else.
 
-    ``budgets``: how many of each scope. ``granted``: the customer has ever had a grant.
+    ``budgets``: how many of each scope. ``granted``: the customer has ever had a grant. ``reserved``: how many
+    reservations are open; ``held``: cents of credit that they hold.
     """
 
     budgets: dict[Scope, int] = {}
     granted: bool = False
+    reserved: int = 0
+    held: str = "0"
+    low: str | None = None
+    """The balance in cents of which a notice is given; None: of no balance, not even of 0."""
+    noticed: str = ""
+    """Type of the last notice since the latest grant."""
 
 
 class Budget(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -71,6 +82,8 @@ class Budget(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     spent: str = "0"
     notified: int = 0
     """The highest percentage of the limit that a notice of this period gave; OVER beyond the limit."""
+    held: str = "0"
+    """Cents that open reservations hold, in whatever period."""
 
 
 class Grant(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -107,6 +120,9 @@ class GrantObject(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     created_at: str
     test: bool
+    low_percent: Annotated[
+        int | UnsetType, Meta(description="In the response to a grant: of which part of the balance a webhook tells.")
+    ] = UNSET
 
 
 class BalanceObject(msgspec.Struct, frozen=True):
@@ -115,6 +131,20 @@ class BalanceObject(msgspec.Struct, frozen=True):
     customer_id: str
     balance_cents: Number
     grants: list[GrantObject]
+    test: bool
+    held_cents: Annotated[
+        Number | UnsetType, Meta(description="Of the balance, what open reservations hold; absent if none does.")
+    ] = UNSET
+
+
+class CreditNotice(msgspec.Struct, frozen=True):
+    """A customer whose prepaid credit is low or used up since the entry ``event_id``."""
+
+    customer_id: str
+    balance_cents: Number
+    low_cents: Number
+    """The balance from which on it counts as low."""
+    event_id: int
     test: bool
 
 
@@ -133,13 +163,16 @@ class BudgetObject(msgspec.Struct, frozen=True, kw_only=True):
     hard: bool
     spent_cents: Number
     left_cents: Number
-    """0 when more than the limit is spent."""
+    """Neither spent nor held; 0 when more than the limit is."""
     period_start: str | None
     """None for ``total``, as period_end."""
     period_end: str | None
     created_at: str
     test: bool
     fits: bool | UnsetType = UNSET
+    held_cents: Annotated[Number | UnsetType, Meta(description="What open reservations hold; absent if none does.")] = (
+        UNSET
+    )
 
 
 class BudgetNotice(BudgetObject, frozen=True, kw_only=True):
@@ -174,6 +207,36 @@ class BudgetSlot(NamedTuple):
 def index_key(customer_id: str, test: bool) -> bytes:
     """Return the key of a customer's SpendingIndex."""
     return b"spending/" + namespace(customer_id, test)
+
+
+def may_have(marks: bytes, customer_id: str, test: bool) -> bool:
+    """False if a customer has never had a budget or credit in a mode, by the shard's marks; mostly, if there is none.
+
+    A shard that has had a budget since before the filter has none, and every customer may have one.
+    """
+    if len(marks) <= FILTER:
+        return LIMITED in marks
+    place, bit = _bit_of(customer_id, test)
+    return marks[place] & bit != 0
+
+
+def with_customer(marks: bytes | None, customer_id: str, test: bool) -> bytes:
+    """Return the marks of a shard in which a customer has a budget or credit."""
+    if marks is None or LIMITED not in marks:
+        marks = with_mark((marks or b"") + b"\x80" * FILTER, LIMITED)
+    if len(marks) <= FILTER:
+        return marks
+    place, bit = _bit_of(customer_id, test)
+    changed = bytearray(marks)
+    changed[place] |= bit
+    return bytes(changed)
+
+
+@lru_cache(maxsize=16384)
+def _bit_of(customer_id: str, test: bool) -> tuple[int, int]:
+    """Return the place from the end, and the bit there, of a customer in the filter."""
+    place, bit = divmod(crc32(namespace(customer_id, test)) % (FILTER * 7), 7)
+    return -1 - place, 1 << bit
 
 
 def request_key(customer_id: str, test: bool, key: str) -> bytes:
@@ -218,8 +281,11 @@ def period_end(period: BudgetPeriod, start: int) -> int | None:
     return month_around(start).end if period == "month" else None
 
 
-def budget_shown(slot: BudgetSlot, budget: Budget, at: int, spent: int, amount: int | None = None) -> BudgetObject:
-    """Return a budget at the accepted time ``at`` with ``spent`` pico-cents in its period; ``amount``: would it fit."""
+def budget_shown(
+    slot: BudgetSlot, budget: Budget, at: int, spent: int, held: int, amount: int | None = None
+) -> BudgetObject:
+    """Return a budget at the accepted time ``at`` with ``spent`` pico-cents in its period, and so many held;
+    ``amount``: would it fit."""
     start = period_start(budget.period, at)
     end = period_end(budget.period, start)
     limit = parse_cents(budget.limit)
@@ -232,17 +298,18 @@ def budget_shown(slot: BudgetSlot, budget: Budget, at: int, spent: int, amount: 
         limit_cents=number(budget.limit),
         hard=budget.hard,
         spent_cents=number(format_cents(spent)),
-        left_cents=number(format_cents(max(limit - spent, 0))),
+        left_cents=number(format_cents(max(limit - spent - held, 0))),
         period_start=None if end is None else iso(start),
         period_end=None if end is None else iso(end),
         created_at=iso(budget.created_at),
         test=slot.test,
-        fits=UNSET if amount is None else amount == 0 or spent + amount <= limit,
+        fits=UNSET if amount is None else amount == 0 or spent + held + amount <= limit,
+        held_cents=number(format_cents(held)) if held else UNSET,
     )
 
 
-def grant_shown(customer_id: str, test: bool, grant: Grant) -> GrantObject:
-    """Return a grant."""
+def grant_shown(customer_id: str, test: bool, grant: Grant, low_percent: int | None = None) -> GrantObject:
+    """Return a grant; ``low_percent``: of a new one."""
     return GrantObject(
         id=grant.id,
         customer_id=customer_id,
@@ -253,6 +320,7 @@ def grant_shown(customer_id: str, test: bool, grant: Grant) -> GrantObject:
         reason=grant.reason,
         created_at=iso(grant.created_at),
         test=test,
+        low_percent=UNSET if low_percent is None else low_percent,
     )
 
 

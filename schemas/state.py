@@ -20,7 +20,7 @@ PRICE_NUMBER = b"price-number"
 """Key of the number of the last InstallPrice that the shard applied, as decimal text."""
 PRICE_SCOPED = b"price-scoped"
 """Key of what the shard has ever had, one letter each; before that, no event looks for it. The name is older than all
-letters but the first."""
+letters but the first. After the letters stands the filter of customers with a budget or credit (schemas.spending)."""
 SCOPED, LIMITED = b"1", b"s"
 """A price for one model or provider; a customer with a budget or prepaid credit."""
 OUTCOME_PREFIX = b"outcome/"
@@ -138,7 +138,7 @@ def count_key(customer_id: str, test: bool, slot: PriceSlot) -> bytes:
 
 def with_mark(stored: bytes | None, mark: bytes) -> bytes:
     """Return the value of PRICE_SCOPED with one more letter."""
-    return mark if stored is None else stored if mark in stored else stored + mark
+    return mark if stored is None else stored if mark in stored else mark + stored
 
 
 def outcome_key(outcome_id: str) -> bytes:

@@ -1,13 +1,16 @@
-"""Graduated prices: the steps that a price has for a quantity, or for the count of events, in a month. Pure.
+"""The steps that a price has for a quantity, or for the count of events, in a month. Pure.
 
-A step holds up to a count of the customer's calendar month (UTC, by accepted time); the last one has no end. What an
-event uses beyond a step is charged at the next one.
+A step holds up to a count of the customer's calendar month (UTC, by accepted time); the last one has no end. Graduated:
+what an event uses beyond a step is charged at the next one. Volume: the whole month is charged at the step that it
+reaches; until its close every event is charged at the first one.
 """
 
 from datetime import UTC, datetime
+from typing import Literal
 
 import msgspec
 
+TierMode = Literal["graduated", "volume"]
 MAX_STEPS = 32
 """Maximum steps of one quantity."""
 

@@ -90,6 +90,8 @@ BODIES: dict[tuple[str, str], Callable[[World], dict[str, Any]]] = {
     (POST, "/v1/events/lookup"): lambda mine: {"idempotency_keys": ["k", "b#0", "p", "only-live", "only-test"]},
     (POST, "/v1/outcomes"): lambda mine: task(mine.mark, "both"),
     (POST, "/v1/outcomes/{outcome_id}/resolve"): lambda mine: {"success": False},
+    (POST, "/v1/reservations"): lambda mine: {"amount_cents": 1, "agent_id": mine.mark, "idempotency_key": "r"},
+    (POST, "/v1/reservations/{reservation_id}/release"): lambda mine: {},
     (POST, "/v1/webhooks"): lambda mine: {"url": "https://hooks.invalid/more", "events": ["*"]},
     (PATCH, "/v1/webhooks/{id}"): lambda mine: {"active": False},
     (POST, "/v1/webhooks/{id}/rotate"): lambda mine: {},
@@ -111,7 +113,8 @@ async def settled(rev: Rev, mode: str, customer: str, key: str, names_customer: 
     both = await world.call(POST, "/v1/outcomes", task(mark, "both"))
     unique = await world.call(POST, "/v1/outcomes", task(mark, f"task-{mode}"))
     hook = await world.call(POST, "/v1/webhooks", {"url": f"https://hooks.invalid/{mark}", "events": ["*"]})
-    answers = (made, own, pending, many, mine, both, unique, hook)
+    held = await world.call(POST, "/v1/reservations", {"amount_cents": 1, "agent_id": mark, "idempotency_key": "r"})
+    answers = (made, own, pending, many, mine, both, unique, hook, held)
     assert [answer.text[:200] for answer in answers if answer.status != 201] == []
     assert {answer.json["test"] for answer in answers} == {mode == "test"}
     ids: Ids = {
@@ -119,6 +122,7 @@ async def settled(rev: Rev, mode: str, customer: str, key: str, names_customer: 
         "outcome_id": (*(one.json["outcome_id"] for one in (pending, both, unique)), f"task-{mode}"),
         "id": (str(hook.json["id"]),),
         "import_id": (f"imp-{mode}",),
+        "reservation_id": (held.json["reservation_id"],),
         "number": (),  # no month is closed while it runs, so there are no invoices
     }
     return world._replace(ids=ids)

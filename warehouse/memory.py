@@ -17,9 +17,12 @@ from streams.log_ends import PartitionEnds
 from warehouse import memory_statements
 from warehouse.errors import ReadsUnavailable
 from warehouse.ledger_row import LedgerRow as LedgerRow
+from warehouse.memory_components import component_rows
+from warehouse.memory_statements import KINDS
 from warehouse.rows import (
     AuditRow,
     ClosingRow,
+    ComponentSumRow,
     DeliveryPosition,
     DeliveryRow,
     EntryRow,
@@ -115,7 +118,7 @@ class MemoryReads:
         self._check()
         groups: dict[str, list[LedgerRow]] = {}
         for row in self.rows:
-            if row.kind in ("event", "charge", "void") and _is_counted(row, query):
+            if row.kind in KINDS and _is_counted(row, query):
                 groups.setdefault(_KEYS[key](row), []).append(row)
         totals = {name: sum(row.total_cents for row in rows) for name, rows in groups.items()}
         ordered = sorted(groups, key=lambda name: (-totals[name], name))
@@ -124,6 +127,11 @@ class MemoryReads:
         self.rows += self.arriving[:1]
         del self.arriving[:1]
         return [*rows, _usage_row("", [groups[name] for name in others], len(others))] if others else rows
+
+    async def components(self, query: UsageQuery, by_model: bool) -> list[ComponentSumRow]:
+        self._check()
+        mine = [row for row in self.rows if row.kind in KINDS and _is_counted(row, query)]
+        return component_rows(mine, by_model)
 
     async def pending(self, query: UsageQuery, now: int) -> int:
         self._check()
@@ -278,7 +286,7 @@ def _summed(rows: list[LedgerRow]) -> tuple[int, int, int, int, int]:
         if row.kind == "charge" or (row.kind == "void" and row.config_type == "charge"):
             charges += sign
             charged += row.total_cents
-        else:
+        elif row.kind != "adjustment":
             events += sign
             tokens += sign * row.tokens
     return events, charges, tokens, total, charged

@@ -10,7 +10,7 @@ from warehouse.ledger_row import LedgerRow
 from warehouse.statement_rows import Counted, StatementLineRow, StatementQuery, StatementRows, StatementSumRow
 from warehouse.statements import MAX_LINES, MAX_VOIDS
 
-KINDS: tuple[Counted, ...] = ("event", "charge", "void")
+KINDS: tuple[Counted, ...] = ("event", "charge", "adjustment", "void")
 
 
 class _Part(NamedTuple):

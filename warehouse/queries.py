@@ -15,9 +15,11 @@ from streams.log_ends import MARKER, KafkaLogEnds, LogEnds, PartitionEnds
 from warehouse.errors import ReadsUnavailable
 from warehouse.reader import ClickHouseReader, QueryRunner, Value
 from warehouse.rows import (
+    MAX_COMPONENTS,
     Amount,
     AuditRow,
     ClosingRow,
+    ComponentSumRow,
     DeliveryPosition,
     DeliveryRow,
     EntryRow,
@@ -87,6 +89,10 @@ class Reads(Protocol):
 
     async def usage(self, query: UsageQuery, key: UsageKey) -> list[UsageSumRow]:
         """Return sums by one key, the largest total first, then by name."""
+        ...
+
+    async def components(self, query: UsageQuery, by_model: bool) -> list[ComponentSumRow]:
+        """Return sums by component, or by component and model: the largest first, at most MAX_COMPONENTS."""
         ...
 
     async def pending(self, query: UsageQuery, now: int) -> int:
@@ -236,6 +242,10 @@ class LedgerReads:
             del parameters["model"]
             return await self._runner.fetch("usage_hours", UsageSumRow, key=key, **parameters)
         return await self._runner.fetch("usage_exact", UsageSumRow, key=key, **parameters)
+
+    async def components(self, query: UsageQuery, by_model: bool) -> list[ComponentSumRow]:
+        parameters = {**_usage_parameters(query), "by_model": by_model, "most": MAX_COMPONENTS}
+        return await self._runner.fetch("usage_components", ComponentSumRow, **parameters)
 
     async def pending(self, query: UsageQuery, now: int) -> int:
         rows = await self._runner.fetch("pending", Amount, now=now, **_usage_parameters(query))

@@ -194,6 +194,23 @@ class UsageSumRow(msgspec.Struct, frozen=True, gc=False):
     """The part of ``total`` from outcome charges."""
 
 
+MAX_COMPONENTS = 10_000
+"""Maximum rows of sums by component."""
+
+
+class ComponentSumRow(msgspec.Struct, frozen=True, gc=False):
+    """What one component of prices cost, of one ``model`` if asked by model: units and cents, less voided ones.
+
+    ``entries``: how many entries have it, less voided ones; an adjustment counts none.
+    """
+
+    component: str
+    model: str
+    quantity: str
+    total: str
+    entries: int
+
+
 class ImportRow(msgspec.Struct, frozen=True, gc=False):
     """Sums of an import.
 

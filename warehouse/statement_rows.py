@@ -6,7 +6,7 @@ import msgspec
 
 from warehouse.time_range import TimeRange
 
-Counted = Literal["event", "charge", "void"]
+Counted = Literal["event", "charge", "adjustment", "void"]
 """Kinds of entries that change what a customer owes."""
 
 

@@ -23,7 +23,7 @@ class TooManyLines(Exception):
 
 
 class Statement(NamedTuple):
-    """``subtotal``: pico-cents of events and charges. ``voided``: of voids, at most 0. ``due``: the sum of both."""
+    """``subtotal``: pico-cents of events, charges and adjustments. ``voided``: of voids, at most 0. ``due``: of all."""
 
     query: StatementQuery
     lines: list[StatementLineRow]
@@ -46,4 +46,5 @@ def statement(query: StatementQuery, rows: StatementRows) -> Statement:
     if found != sums:
         said = {kind: f"{format_cents(found[kind])} in lines, {format_cents(sums.get(kind, 0))}" for kind in found}
         raise Unbalanced(f"customer {query.customer!r} from {query.time.start} as of {query.as_of}: {said}")
-    return Statement(query, rows.lines, sums.get("event", 0) + sums.get("charge", 0), sums.get("void", 0))
+    voided = sums.pop("void", 0)
+    return Statement(query, rows.lines, sum(sums.values()), voided)

@@ -22,6 +22,8 @@ from schemas.spending import BalanceObject, GrantObject
 PATH = "/api/admin/credits"
 PRIORITY = 50
 QUERY = {"customer_id": "The customer.", "mode": "live (the default) or test."}
+LOW = 20
+"""Percentage of the balance after a grant of which a webhook tells, where the request names none."""
 
 
 def routes(context: Context) -> list[Route]:
@@ -70,6 +72,7 @@ async def _grant(context: Context, request: web.Request) -> web.Response:
         test=bool(body.test) or context.view.is_test(customer_id),
         idempotency_key=own_key,
         actor=ACTOR,
+        low_percent=LOW if body.low_percent is None else body.low_percent,
     )
     return await decide(context, command)
 

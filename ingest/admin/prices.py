@@ -18,7 +18,7 @@ from ingest.responses import DoneResponse, EffectivePrice, EffectivePrices, Pric
 from ingest.routing import Auth, Operation, Route, bound
 from schemas.commands import DeletePrice, SetPrice
 from schemas.config import Price
-from schemas.objects import PriceObject, iso, number, price_shown, rates_shown, tiers_shown
+from schemas.objects import PriceObject, iso, month_terms_shown, number, price_shown, rates_shown, tiers_shown
 from schemas.price_match import PriceSlot
 
 PATH = "/api/admin/pricing"
@@ -122,6 +122,7 @@ def _effective_row(slot: PriceSlot, price: Price) -> EffectivePrice:
         rates=rates_shown(rates) or UNSET,
         ignore_unknown=rates.ignore_unknown or UNSET,
         tiers=tiers_shown(rates) or UNSET,
+        **month_terms_shown(rates),
     )
 
 

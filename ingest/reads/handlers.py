@@ -16,7 +16,7 @@ from ingest.responses import encode
 from ingest.routing import Auth, Operation, Route, bound
 from schemas.topics import partition_of
 from warehouse.queries import Reads, find_event
-from warehouse.rows import EventRow, UsageSumRow
+from warehouse.rows import ComponentSumRow, EventRow, UsageSumRow
 
 CUSTOMER = {"customer_id": "The customer; required with a platform key."}
 NAMES = {"agent_id": "Only events of this agent.", "action": "Only events of this action."}
@@ -37,7 +37,7 @@ USAGE_QUERY = {
     **TIMES,
     **NAMES,
     "model": "Only events of this model.",
-    "group_by": "What groups are formed by: day, hour, agent, action or model.",
+    "group_by": "What groups are formed by: day, hour, agent, action, model, component or component_model.",
 }
 LOOKS = 4
 """Maximum number of times that the totals are read until they agree.
@@ -99,15 +99,17 @@ async def usage_of(context: Context, request: web.Request) -> web.Response:
     asked = params.usage_request(given, customer, test, now)
     reads = context.ledger()
     for _ in range(LOOKS):
-        actions, agents, groups, pending = await asyncio.gather(
+        actions, agents, groups, components, pending = await asyncio.gather(
             reads.usage(asked.query, "action"),
             reads.usage(asked.query, "agent_id"),
             _groups(reads, asked),
+            _components(reads, asked),
             reads.pending(asked.query, now),
         )
-        if usage_responses.agree(actions, agents, *([] if asked.group is None else [groups])):
+        lists = [groups] if asked.group in params.GROUPS else []
+        if usage_responses.agree(actions, agents, *lists) and usage_responses.are_whole(components, actions):
             break
-    return http_response(encode(usage_responses.usage(asked, actions, agents, groups, pending)))
+    return http_response(encode(usage_responses.usage(asked, actions, agents, groups, components, pending)))
 
 
 async def audit_trail(context: Context, request: web.Request) -> web.Response:
@@ -127,7 +129,13 @@ def _asked(context: Context, request: web.Request, known: dict[str, str]) -> tup
 
 
 async def _groups(reads: Reads, asked: params.UsageRequest) -> list[UsageSumRow]:
-    return [] if asked.group is None else await reads.usage(asked.query, params.GROUPS[asked.group])
+    key = params.GROUPS.get(asked.group or "")
+    return [] if key is None else await reads.usage(asked.query, key)
+
+
+async def _components(reads: Reads, asked: params.UsageRequest) -> list[ComponentSumRow] | None:
+    by_model = params.COMPONENTS.get(asked.group or "")
+    return None if by_model is None else await reads.components(asked.query, by_model)
 
 
 def _is_priced(row: EventRow) -> bool:

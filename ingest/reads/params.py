@@ -16,6 +16,8 @@ from warehouse.time_range import CUSTOM, DEFAULT_PERIOD, EVER, PERIODS, TimeRang
 
 GROUPS: dict[str, UsageKey] = {"day": "day", "hour": "hour", "agent": "agent_id", "action": "action", "model": "model"}
 """The ledger's key for each value of group_by."""
+COMPONENTS = {"component": False, "component_model": True}
+"""Values of group_by for sums by component, and whether they are by model, too."""
 OUTCOMES: tuple[str, ...] = get_args(EventOutcome)
 STATUSES = ("pending", *get_args(Verdict))
 EVENTS, AUDIT, OUTCOME_LIST, IMPORTS = "events", "audit", "outcomes", "imports"
@@ -99,7 +101,7 @@ def usage_request(given: Given, customer: str, test: bool, now: int) -> UsageReq
     query = UsageQuery(
         customer, test, time, agent=name(given, "agent_id"), action=name(given, "action"), model=name(given, "model")
     )
-    return UsageRequest(query, period, choice(given, "group_by", tuple(GROUPS)))
+    return UsageRequest(query, period, choice(given, "group_by", (*GROUPS, *COMPONENTS)))
 
 
 def audit_request(given: Given) -> AuditRequest:

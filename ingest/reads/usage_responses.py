@@ -7,12 +7,14 @@ once, at the end.
 from collections.abc import Iterable, Sequence
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from ingest.reads import cursors
 from ingest.reads.params import AUDIT, GROUPS, UsageRequest
 from schemas.money import dollars_rounded, format_cents, parse_cents
 from schemas.objects import Json, Number, iso, number
-from warehouse.rows import AuditRow, UsageSumRow
+from warehouse.row_events import canonical
+from warehouse.rows import MAX_COMPONENTS, AuditRow, ComponentSumRow, UsageSumRow
 
 
 class UsageSums(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -33,6 +35,22 @@ class UsageSums(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     total_dollars: Number
     total_tokens: int
     charge_count: int
+
+
+class ComponentSums(msgspec.Struct, frozen=True, kw_only=True):
+    """What one component of prices cost: ``event`` (the base), ``tokens`` at the token rate, each quantity with a rate,
+    ``success`` and ``outcome`` (bonuses), ``cap`` and ``minimum``.
+
+    ``quantity``: units, less voided ones; an adjustment is of no further units. ``entries``: how many events and
+    charges have it, less voided ones. ``model``: only by component_model, empty for events without one.
+    """
+
+    component: str
+    model: str | UnsetType = UNSET
+    quantity: Number
+    total_cents: Number
+    total_dollars: Number
+    entries: int
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -66,6 +84,8 @@ class UsageResponse(msgspec.Struct, frozen=True, rename={"start": "from", "end":
     group_by: str | None
     groups: Sequence[UsageSums]
     test: bool
+    components: Sequence[ComponentSums] | UnsetType = UNSET
+    """By component, instead of ``groups``; their cents add up to the summary."""
 
 
 class AuditChange(msgspec.Struct, frozen=True):
@@ -86,7 +106,12 @@ class Audit(msgspec.Struct, frozen=True):
 
 
 def usage(
-    asked: UsageRequest, actions: list[UsageSumRow], agents: list[UsageSumRow], groups: list[UsageSumRow], pending: int
+    asked: UsageRequest,
+    actions: list[UsageSumRow],
+    agents: list[UsageSumRow],
+    groups: list[UsageSumRow],
+    components: list[ComponentSumRow] | None,
+    pending: int,
 ) -> UsageResponse:
     """Return the response of GET /v1/usage; ``pending`` in pico-cents."""
     return UsageResponse(
@@ -98,14 +123,22 @@ def usage(
         by_action=[_sums(row, "action") for row in actions],
         by_agent=[_sums(row, "agent_id") for row in agents],
         group_by=asked.group,
-        groups=[] if asked.group is None else [_sums(row, GROUPS[asked.group]) for row in groups],
+        groups=[_sums(row, GROUPS[asked.group]) for row in groups] if asked.group in GROUPS else [],
         test=asked.query.test,
+        components=UNSET if components is None else [_component(row, asked.group) for row in components],
     )
 
 
 def agree(*totals: list[UsageSumRow]) -> bool:
     """True if all lists have the same sums."""
     return len({_sum(rows) for rows in totals}) == 1
+
+
+def are_whole(components: list[ComponentSumRow] | None, rows: list[UsageSumRow]) -> bool:
+    """True if the components cost what other rows cost; also without any, and if some are left out."""
+    if components is None or len(components) == MAX_COMPONENTS:
+        return True
+    return sum(parse_cents(row.total) for row in components) == sum(parse_cents(row.total) for row in rows)
 
 
 def audit(rows: list[AuditRow], limit: int) -> Audit:
@@ -148,6 +181,18 @@ def _sums(row: UsageSumRow, key: str) -> UsageSums:
         total_tokens=int(row.tokens),
         charge_count=row.charges,
         **({"others": row.others} if row.others else {key: _name(row.name, key)}),
+    )
+
+
+def _component(row: ComponentSumRow, group: str | None) -> ComponentSums:
+    cents = parse_cents(row.total)
+    return ComponentSums(
+        component=row.component,
+        model=row.model if group == "component_model" else UNSET,
+        quantity=number(canonical(row.quantity)),
+        total_cents=number(format_cents(cents)),
+        total_dollars=number(dollars_rounded(cents)),
+        entries=row.entries,
     )
 
 

@@ -16,8 +16,13 @@ from warehouse.statement_rows import Counted, StatementLineRow
 from warehouse.statements import Statement
 
 CURRENCY = "usd"
-LineKind = Literal["usage", "outcome", "void"]
-KINDS: dict[Counted, LineKind] = {"event": "usage", "charge": "outcome", "void": "void"}
+LineKind = Literal["usage", "outcome", "adjustment", "void"]
+KINDS: dict[Counted, LineKind] = {
+    "event": "usage",
+    "charge": "outcome",
+    "adjustment": "adjustment",
+    "void": "void",
+}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -25,7 +30,8 @@ class StatementLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     """A line of a statement.
 
     A line of usage or outcomes is ``quantity`` units at ``rate_cents`` for every ``per`` of them, by the price
-    ``price_id`` (absent for a registered outcome, whose price came with it). A void is one entry that takes back
+    ``price_id`` (absent for a registered outcome, whose price came with it). An adjustment settles a month of a price:
+    its lines change what the usage of the month costs, for no further quantity. A void is one entry that takes back
     another, or several together. ``entries``: how many entries of the ledger the line is of.
     """
 
@@ -51,7 +57,8 @@ class StatementLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
 class StatementShown(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
     """What a customer owes for a month, from the entries that were accepted until ``as_of``.
 
-    ``subtotal_cents`` is the sum of usage and outcomes, ``voided_cents`` (at most 0) of voids, ``due_cents`` of both.
+    ``subtotal_cents`` is the sum of usage, outcomes and adjustments, ``voided_cents`` (at most 0) of voids,
+    ``due_cents`` of both.
     """
 
     customer_id: str

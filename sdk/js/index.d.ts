@@ -73,6 +73,8 @@ export interface MeterEvent {
   model?: string;
   provider?: string;
   trace_id?: string;
+  /** The reservation that it settles; what that holds is released. */
+  reservation_id?: string;
   customer_id?: string;
 }
 
@@ -130,6 +132,11 @@ export interface EffectivePrice extends Rates {
   ignore_unknown?: boolean;
   /** Steps of the month by quantity; absent without any. */
   tiers?: Record<string, PriceStep[]>;
+  /** Absent for graduated steps. */
+  tier_mode?: 'volume';
+  /** Of a customer's calendar month, as cap_cents. */
+  minimum_cents?: number;
+  cap_cents?: number;
   /** When a scheduled price comes into force. */
   effective_at?: string;
 }
@@ -288,7 +295,7 @@ export interface UsageQuery extends OfCustomer {
   agent_id?: string;
   action?: string;
   model?: string;
-  group_by?: 'day' | 'hour' | 'agent' | 'action' | 'model';
+  group_by?: 'day' | 'hour' | 'agent' | 'action' | 'model' | 'component' | 'component_model';
 }
 
 export interface UsageRow {
@@ -318,6 +325,17 @@ export interface UsageSummary {
   currency: string;
 }
 
+/** What one component of prices cost; its model only by component_model. */
+export interface UsageComponent {
+  /** event, tokens, a quantity, success, outcome, cap or minimum. */
+  component: string;
+  model?: string;
+  quantity: number;
+  total_cents: number;
+  total_dollars: number;
+  entries: number;
+}
+
 export interface Usage {
   customer_id: string;
   period: string;
@@ -328,6 +346,8 @@ export interface Usage {
   by_agent: UsageRow[];
   group_by: string | null;
   groups: UsageRow[];
+  /** Grouped by component or component_model. */
+  components?: UsageComponent[];
   test: boolean;
 }
 
@@ -342,6 +362,8 @@ export interface Grant {
   reason: string;
   created_at: string;
   test: boolean;
+  /** Of a new grant: the percentage of the balance of which a webhook tells. */
+  low_percent?: number;
 }
 
 export interface Balance {
@@ -349,6 +371,46 @@ export interface Balance {
   balance_cents: number;
   grants: Grant[];
   test: boolean;
+  /** Of the balance, what open reservations hold. */
+  held_cents?: number;
+}
+
+/** Money that is held until an event settles it, it is released or it expires. */
+export interface Reservation {
+  reservation_id: string;
+  customer_id: string;
+  status: 'open' | 'settled' | 'released' | 'expired';
+  amount_cents: number;
+  /** What prepaid credit holds of it. */
+  credit_cents: number;
+  agent_id: string | null;
+  action: string | null;
+  model: string | null;
+  /** The event that settled it. */
+  event_id: number | null;
+  charged_cents: number | null;
+  expires_at: string;
+  created_at: string;
+  closed_at: string | null;
+  test: boolean;
+  warnings?: string[];
+}
+
+export interface ReservationList {
+  customer_id: string;
+  reservations: Reservation[];
+}
+
+export interface ReservationRequest {
+  amount_cents?: Cents;
+  /** An event that would cost what is to be held. */
+  estimate?: Partial<MeterEvent>;
+  ttl_seconds?: number;
+  agent_id?: string;
+  action?: string;
+  model?: string;
+  customer_id?: string;
+  idempotency_key?: string;
 }
 
 /** A limit to what is charged, and what is spent of it. */
@@ -370,6 +432,8 @@ export interface Budget {
   test: boolean;
   /** The amount that was asked about would stay within the limit. */
   fits?: boolean;
+  /** What open reservations hold. */
+  held_cents?: number;
 }
 
 export interface BudgetList {
@@ -411,6 +475,10 @@ export class Rev {
   usage(query?: UsageQuery): Promise<Usage>;
   pricing(query?: OfCustomer): Promise<Pricing>;
   balance(query?: OfCustomer): Promise<Balance>;
+  reserve(reservation: ReservationRequest, options?: WriteOptions): Promise<Reservation>;
+  release(reservationId: string, query?: OfCustomer): Promise<Reservation>;
+  reservation(reservationId: string, query?: OfCustomer): Promise<Reservation>;
+  reservations(query?: OfCustomer): Promise<ReservationList>;
   budgets(
     query?: OfCustomer & { amount_cents?: Cents; agent_id?: string; action?: string; model?: string },
   ): Promise<BudgetList>;

@@ -123,6 +123,27 @@ export class Rev {
     return this.#call('GET', withQuery('/v1/budgets', query));
   }
 
+  /** Hold money before an agent runs: `amount_cents`, or what the event `estimate` would cost. */
+  async reserve(reservation, options) {
+    return this.#write('/v1/reservations', reservation, options);
+  }
+
+  /** Release what a reservation holds. */
+  async release(reservationId, query) {
+    const path = withQuery(`/v1/reservations/${segment(reservationId)}/release`, query);
+    return this.#call('POST', path, { text: '{}' });
+  }
+
+  /** A reservation. */
+  async reservation(reservationId, query) {
+    return this.#call('GET', withQuery(`/v1/reservations/${segment(reservationId)}`, query));
+  }
+
+  /** The open reservations. */
+  async reservations(query) {
+    return this.#call('GET', withQuery('/v1/reservations', query));
+  }
+
   /** Make an endpoint; its `secret` is told by this answer alone. */
   async createWebhook(webhook) {
     return this.#call('POST', '/v1/webhooks', { text: encode(webhook), safe: false });

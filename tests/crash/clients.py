@@ -24,7 +24,18 @@ RATES = {
     "images": 1.5,
     "audio_seconds": {"rate": "0.006", "per": 60},
 }
+CAP = "123.45"
+MONTHLY = ("torture.steps", "torture.volume", "torture.capped")
+"""Actions with graduated steps, with volume steps and a minimum, and with a cap that traffic soon reaches."""
+TIERS = {
+    "event": [{"up_to": 50, "rate": 0}, {"up_to": None, "rate": 2}],
+    "input": [{"up_to": 1_000_000, "rate": 300, "per": 1_000_000}, {"up_to": None, "rate": 200, "per": 1_000_000}],
+    "images": [{"up_to": "20.5", "rate": 1}, {"up_to": None, "rate": "0.5"}],
+}
 LIST = [
+    {"action_type": MONTHLY[0], "tiers": TIERS},
+    {"action_type": MONTHLY[1], "tiers": TIERS, "tier_mode": "volume", "minimum_cents": 10_000},
+    {"action_type": MONTHLY[2], "base_rate_cents": "0.37", "rates": {"images": "1.25"}, "cap_cents": CAP},
     {"action_type": LISTED, "base_rate_cents": 1, "token_rate_cents": "0.0003", "rates": RATES},
     {"action_type": LISTED, "model": "m", "rates": {**RATES, "output": "0.00125"}, "ignore_unknown": True},
     {"action_type": LISTED, "model": "m", "provider": "p", "base_rate_cents": 7, "rates": RATES},
@@ -100,6 +111,11 @@ class Agent:
             made["model"] = self._rng.choice([None, "m", "n"])
             made["provider"] = self._rng.choice([None, "p"])
             del made["tokens"]
+        elif self._rng.random() < 0.3:
+            made |= {"action": self._rng.choice(MONTHLY), "quantities": {"images": self._rng.randrange(4)}}
+            del made["tokens"]
+            if made["action"] != MONTHLY[2]:
+                made["quantities"]["input"] = self._rng.randrange(100_000)
         if self._rng.random() < 0.3:
             made["outcome"] = "success"
         if self._rng.random() < 0.3:
@@ -163,6 +179,25 @@ class Agent:
             base = int(answer["price"]["config"]["base_rate_cents"])
             if base < floor:
                 self._book.errors.append(f"{body['idempotency_key']}: priced at step {base}, in force was {floor}")
+
+
+def fund(running: RunningStack, customers: set[str]) -> None:
+    """Give each customer of both modes budgets that do not refuse, and credit that is used up on the way."""
+    for customer in sorted(customers):
+        for test in (False, True):
+            of = {"customer_id": customer, "test": test}
+            made: list[tuple[str, dict[str, Any]]] = [
+                ("budgets", {**of, "scope": "all", "period": "month", "limit_cents": 500, "hard": False}),
+                (
+                    "budgets",
+                    {**of, "scope": "action", "value": "chat", "period": "day", "limit_cents": 10**9, "hard": True},
+                ),
+                ("credits", {**of, "amount_cents": "321.5", "reason": "first"}),
+                ("credits", {**of, "amount_cents": 1000, "reason": "second", "priority": 60}),
+            ]
+            for path, body in made:
+                status, answer = running.call("POST", f"/api/admin/{path}", body)
+                assert status == 201, answer
 
 
 def set_list(running: RunningStack) -> None:

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from bench.running_stack import RunningStack, wait_until
-from tests.crash.clients import STEP, Agent, Book, raise_price, set_list
+from tests.crash.clients import CAP, MONTHLY, STEP, Agent, Book, fund, raise_price, set_list
 from tests.crash.decided_again import differences
 from tests.crash.faults import SERVICES as ALL
 from tests.crash.faults import Faults
@@ -36,6 +36,7 @@ async def torment(running: RunningStack, book: Book) -> Faults:
     status, _ = running.call("POST", "/api/admin/pricing", {"action_type": STEP, "base_rate_cents": 0})
     assert status == 201
     set_list(running)
+    fund(running, {customer for customer, _ in modes})
     timeout = aiohttp.ClientTimeout(total=10)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         stop = asyncio.Event()
@@ -92,8 +93,24 @@ def test_faults_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -> No
         verify = subprocess.run([sys.executable, "-m", "tools.cli", "verify", "--data", str(running.data)], check=False)
         assert verify.returncode == 0, "rev verify agrees"
         assert differences(running, int(PARTITIONS), SEED) == [], "a second reading of the log decides the same"
+        check_months(running)
     finally:
         assert running.stop() == 0, "rev up stops cleanly after all of it"
+
+
+def check_months(running: RunningStack) -> None:
+    """No month is above its cap by a pico-cent, and no grant is drawn for more than it holds."""
+    capped = running.sql(
+        "SELECT toString(max(spent)) FROM (SELECT sum(total_cents) AS spent FROM rev.entries"
+        f" WHERE kind IN ('event', 'void') AND action = '{MONTHLY[2]}'"
+        " GROUP BY customer_id, test, toYYYYMM(recorded_at))"
+    )
+    assert Decimal(capped.strip()) == Decimal(CAP), "traffic reaches the cap exactly"
+    drawn = running.sql(
+        "SELECT toString(max(drawn)) FROM (SELECT draw.1 AS grant, sum(draw.2) AS drawn FROM rev.entries"
+        " ARRAY JOIN draws AS draw GROUP BY grant)"
+    )
+    assert 0 < Decimal(drawn.strip()) <= 1000
 
 
 def report(book: Book, faults: Faults, rows: int) -> None:

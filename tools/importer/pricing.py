@@ -32,6 +32,7 @@ class PricingConfig(msgspec.Struct):
     rates: dict[str, RateConfig] = {}
     ignore_unknown: bool = False
     tiers: dict[str, msgspec.Raw] = {}
+    cap_cents: msgspec.Raw | None = None
 
 
 class PricingResponse(msgspec.Struct):
@@ -183,7 +184,7 @@ def _price(config: PricingConfig) -> UnitRates:
         bonus=_pico(config.outcome_bonus_cents),
         quantities={name: _pico(rate.rate) // rate.per for name, rate in config.rates.items()},
         ignore_unknown=config.ignore_unknown,
-        in_steps=bool(config.tiers),
+        in_steps=bool(config.tiers) or config.cap_cents is not None,
     )
 
 

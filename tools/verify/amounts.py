@@ -6,7 +6,7 @@ from typing import Any
 
 from tools.verify.price_model import PriceModel, price_of
 from tools.verify.row_values import EXACT, ZERO, Row, add, quantities_of
-from tools.verify.tier_model import Parts, parts_of
+from tools.verify.tier_model import Parts, Tiered, parts_of
 
 TOKENS = ("input", "output", "cache_read", "cache_write", "reasoning")
 """Quantities that are tokens."""
@@ -64,12 +64,43 @@ def amounts(price_model: PriceModel, event: Mapping[str, Any], parts: Parts = NO
     }
 
 
+def are_exact(volume: Tiered, event: Mapping[str, Any]) -> bool:
+    """True if an event's quantities are exact at every volume step, so that the month's close is."""
+    own = {kind: Decimal(event[f"tokens_{kind}"]) for kind in ("input", "output") if f"tokens_{kind}" in event}
+    own |= {name: Decimal(text) for name, text in event.get("quantities", {}).items()}
+    for name, steps in volume:
+        for _, rate, per in steps:
+            cents = EXACT.divide(EXACT.multiply(own.get(name, ZERO), rate), Decimal(per))
+            if cents != cents.quantize(FINEST, context=_ROUGH):
+                return False
+    return True
+
+
+def capped(cost: Row, over: Decimal, event: Mapping[str, Any], price_model: PriceModel) -> Row:
+    """Return a cost less what is beyond a cap, which is a line of its own."""
+    lines = cost["lines"]
+    if not lines and cost["token_cents"]:
+        lines = (("tokens", Decimal(event.get("tokens", 0)), price_model.token, 1, cost["token_cents"]),)
+    return {
+        **cost,
+        "quantity_cents": EXACT.subtract(cost["quantity_cents"], over),
+        "total_cents": EXACT.subtract(cost["total_cents"], over),
+        "lines": (*lines, ("cap", Decimal(1), ZERO, 1, EXACT.minus(over))),
+    }
+
+
 def amounts_of_row(row: Row) -> Row | None:
     """Return what a row of an event must cost by its own quantities, rates and steps; None if it cannot cost that."""
     quantities = {name: f"{quantity:f}" for name, quantity in row["quantities"]}
     halves = {name: row[name] for name in ("tokens_input", "tokens_output") if row[name] is not None}
     event = {**halves, "tokens": row["tokens"], "quantities": quantities, "outcome": row["outcome"]}
-    return amounts(price_of(row), event, parts_of(row))
+    price_model = price_of(row)
+    cost = amounts(price_model, event, parts_of(row))
+    *_, last = row["lines"] or [("", ZERO, ZERO, 1, ZERO)]
+    if cost is None or last[0] != "cap" or last[-1] >= 0:
+        return cost
+    made = capped(cost, EXACT.minus(last[-1]), event, price_model)
+    return made if made["total_cents"] >= 0 else None
 
 
 _ROUGH = EXACT.copy()

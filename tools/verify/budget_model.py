@@ -5,12 +5,13 @@ a hard one has no room for is refused; an outcome's charge is not; a void gives 
 lasts.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from schemas.limits import DAY
+from tools.verify.reservation_model import ReservationModel
 from tools.verify.row_values import EXACT, ZERO, Row, add, iso, loads
 
 COLUMN = {"agent": "agent_id", "action": "action", "model": "model", "key": "api_key_id"}
@@ -45,8 +46,16 @@ class BudgetModel(NamedTuple):
         """True if a charged row has the budget's value."""
         return self.scope == "all" or str(row[COLUMN[self.scope]]) == self.value
 
-    def has_room(self, amount: Decimal) -> bool:
-        return amount == 0 or add(self.spent, amount) <= self.limit
+    def held(self, reserved: Iterable[ReservationModel]) -> Decimal:
+        """Return what open reservations hold of it."""
+        held = ZERO
+        for one in reserved:
+            if self.hard and one.id > self.id and self.counts(one.row):
+                held = add(held, one.amount)
+        return held
+
+    def has_room(self, amount: Decimal, reserved: Iterable[ReservationModel]) -> bool:
+        return amount == 0 or add(add(self.spent, self.held(reserved)), amount) <= self.limit
 
     def noticing(self) -> int:
         """Return the percentage that is spent, as notices count it."""
@@ -55,9 +64,10 @@ class BudgetModel(NamedTuple):
         reached = [percent for percent in (50, 80, 100) if self.spent * 100 >= self.limit * percent]
         return reached[-1] if reached else 0
 
-    def shown(self) -> dict[str, Any]:
-        """Return the budget as the API shows it."""
-        left = EXACT.subtract(self.limit, self.spent)
+    def shown(self, reserved: Iterable[ReservationModel] = ()) -> dict[str, Any]:
+        """Return the budget as the API shows it. ``reserved``: the open reservations."""
+        held = self.held(reserved)
+        left = EXACT.subtract(EXACT.subtract(self.limit, self.spent), held)
         end = end_of(self.period, self.begin)
         return {
             "id": self.id,
@@ -73,6 +83,7 @@ class BudgetModel(NamedTuple):
             "period_end": None if end is None else iso(end),
             "created_at": iso(self.created),
             "test": self.test,
+            **({"held_cents": held} if held else {}),
         }
 
 
@@ -96,9 +107,9 @@ class BudgetModels:
         """Forget a budget, if it is known."""
         self.known.pop(id, None)
 
-    def allow(self, row: Row) -> bool:
-        """True if every hard budget has room for an event's row."""
-        return all(one.has_room(row["total_cents"]) for one in self._of(row) if one.hard)
+    def allow(self, row: Row, reserved: Iterable[ReservationModel]) -> bool:
+        """True if every hard budget has room for an event's row beside what is reserved."""
+        return all(one.has_room(row["total_cents"], reserved) for one in self._of(row) if one.hard)
 
     def spend(self, row: Row) -> None:
         """Count a charged row, and say in it which limits it exceeds."""
@@ -116,7 +127,7 @@ class BudgetModels:
             if one.counts(row) and one.id < row["event_id"] and one.begin == begin_of(one.period, row["recorded_at"]):
                 self.known[one.id] = one._replace(spent=EXACT.subtract(one.spent, row["total_cents"]))
 
-    def notices(self, last: Row, index: int) -> Iterator[Row]:
+    def notices(self, last: Row, index: int, reserved: Iterable[ReservationModel]) -> Iterator[Row]:
         """Yield what the rows of the notices have of their own, after the last charged row of a command."""
         for id in sorted(self._spent_on):
             one = self.known[id]
@@ -125,7 +136,7 @@ class BudgetModels:
                 continue
             index += 1
             self.known[id] = one._replace(noticed=reached)
-            detail = {**one.shown(), "threshold_percent": min(reached, 100), "event_id": last["event_id"]}
+            detail = {**one.shown(reserved), "threshold_percent": min(reached, 100), "event_id": last["event_id"]}
             yield {
                 "kind": "config",
                 "config_type": NOTICES[1] if reached == BEYOND else NOTICES[0],

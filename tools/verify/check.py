@@ -262,5 +262,5 @@ def _with_terms(price_model: PriceModel, terms: PriceAsSet | None) -> PriceModel
     """Return a price as it was set. Rows charged by the count of events differ in their base, which is a step's."""
     if terms is None:
         return price_model
-    base = ZERO if any(name == "event" for name, _ in terms.tiers) else price_model.base
-    return price_model._replace(base=base, start=terms.start, tiers=terms.tiers)
+    base = ZERO if any(name == "event" for name, _ in terms.terms.tiers) else price_model.base
+    return price_model._replace(base=base, start=terms.start, **terms.terms._asdict())

@@ -11,10 +11,9 @@ from typing import Any
 
 import aiohttp
 
-from tools.verify.price_model import PriceModel
+from tools.verify.price_model import PriceModel, terms_shown
 from tools.verify.row_values import COLUMNS, FLAGS, LISTS, MONEY, TIMES, WHOLES, Row, loads
 from tools.verify.sources import KEYED, OUTCOMES, CannotRun, OldKey, PriceAsSet, Selection, Span
-from tools.verify.tier_model import tiers_shown
 
 PAGE = 20_000
 """Approximate rows in one response. A range of fewer raw offsets than this is queried at once."""
@@ -87,7 +86,8 @@ class ClickHouseLedger:
         columns += f", {_money('price_bonus')}, toString(price_offset), price_is_default, price_model, price_provider"
         columns += f", {_list('price_rates')}, price_ignore_unknown"
         where = f"raw_partition = {partition} AND raw_offset >= {first} AND price_offset < {first} AND price_id != 0"
-        where += " AND kind = 'event'"  # a void or charge has the price of an older event, which may have ended
+        # a void or charge has the price of an older event, which may have ended
+        where += " AND kind IN ('event', 'config')"
         found = await self._all(f"SELECT DISTINCT {columns} FROM rev.entries WHERE {where}")
         price_models = [
             PriceModel(
@@ -110,11 +110,12 @@ class ClickHouseLedger:
     async def terms(self) -> dict[int, PriceAsSet]:
         start = "parseDateTime64BestEffortOrZero(JSONExtractString(detail, 'effective_at'), 3, 'UTC')"
         columns = f"toString(JSONExtractUInt(detail, 'id')), toString(toUnixTimestamp64Milli({start}))"
-        columns += ", JSONExtractRaw(detail, 'tiers')"
+        columns += ", detail"
         where = "customer_id = '_config' AND config_type = 'pricing.updated'"
-        where += " AND (JSONHas(detail, 'effective_at') OR JSONHas(detail, 'tiers'))"
+        where += " AND (JSONHas(detail, 'effective_at') OR JSONHas(detail, 'tiers')"
+        where += " OR JSONHas(detail, 'minimum_cents') OR JSONHas(detail, 'cap_cents'))"
         found = await self._all(f"SELECT DISTINCT {columns} FROM rev.entries WHERE {where}")
-        return {int(id): PriceAsSet(int(start), tiers_shown(loads(tiers or "null"))) for id, start, tiers in found}
+        return {int(id): PriceAsSet(int(start), terms_shown(loads(detail))) for id, start, detail in found}
 
     async def limited(self, partition: int, first: int, types: Sequence[str]) -> list[str]:
         where = f"raw_partition = {partition} AND raw_offset < {first} AND config_type IN {tuple(types)}"

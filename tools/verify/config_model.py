@@ -9,7 +9,8 @@ from typing import Any
 
 from schemas.limits import DAY
 from tools.verify.endpoint_model import EndpointModel
-from tools.verify.price_model import Slot, rated, slot_of
+from tools.verify.month_model import are_terms
+from tools.verify.price_model import Slot, rated, slot_of, terms_in
 from tools.verify.row_values import Row, iso
 from tools.verify.tier_model import are_steps, tiered
 
@@ -247,7 +248,8 @@ def _cents(rates: Mapping[str, Any]) -> dict[str, Any]:
         return dict(rates)
     named = {name: (rate, per) for name, rate, per in rated(rates)}
     parts = {part: Decimal(rates[part]) for part in RATES}
-    return {**parts, "names": named, "tiers": tiered(rates), "ignore_unknown": rates.get("ignore_unknown", False)}
+    terms = terms_in(rates)
+    return {**parts, "names": named, "terms": terms, "ignore_unknown": rates.get("ignore_unknown", False)}
 
 
 def _is_rates(rates: Mapping[str, Any]) -> bool:
@@ -256,6 +258,8 @@ def _is_rates(rates: Mapping[str, Any]) -> bool:
     names = [name for name, _, _ in quantities]
     tiers = tiered(rates)
     if len(names) + len(tiers) > MAX_NAMES or not are_steps(tiers, names, Decimal(rates["base"])):
+        return False
+    if not are_terms(rates, set(names), tiers):
         return False
     if len(set(names)) < len(names) or any(name in RESERVED for name in names):
         return False

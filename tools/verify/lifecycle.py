@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from schemas.limits import DAY
 from schemas.outcome_terms import LEDGER_TERMS, PRICES, TERMS, Kind
 from tools.verify.key_model import Keys, Known, body_of
+from tools.verify.month_model import MonthModels
 from tools.verify.outcome_model import OutcomeModel, OutcomeModels, closing_price, opened_by
 from tools.verify.row_values import BORROWED, EMPTY, EXACT, Row, canonical, event_id, iso, loads
 from tools.verify.spending_model import SpendingModels
@@ -57,8 +58,11 @@ def nothing() -> None:
 class Lifecycle:
     """Outcomes of one partition. ``keys``: the namespaces shared with meter events."""
 
-    def __init__(self, partition: int, keys: Keys, outcomes: OutcomeModels, spending: SpendingModels) -> None:
+    def __init__(
+        self, partition: int, keys: Keys, outcomes: OutcomeModels, spending: SpendingModels, months: MonthModels
+    ) -> None:
         self._partition, self._keys, self._outcomes, self._spending = partition, keys, outcomes, spending
+        self._months = months
 
     def apply(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Option]:
         """Return what a command accepted ``at`` (ms) may have left; more than one option only if the body
@@ -174,6 +178,7 @@ class Lifecycle:
         def effect() -> None:
             self._outcomes.void(command["event_id"], command["customer_id"], charge=charge)
             self._spending.void(command)
+            self._months.void(command)
 
         return Option([{**row, "detail": void_shown(row)}], effect)
 

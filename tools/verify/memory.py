@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from tools.verify.price_model import PriceModel, price_of
+from tools.verify.price_model import PriceModel, price_of, terms_shown
 from tools.verify.row_values import EMPTY, Row, loads
 from tools.verify.sources import KEYED, OUTCOMES, OldKey, PriceAsSet, RawRecord, Selection, Span
-from tools.verify.tier_model import tiers_shown
 
 
 class MemoryRawLog:
@@ -62,16 +61,16 @@ class MemoryLedger:
         found = {
             price_of(r)
             for r in self._of(partition)
-            if r["raw_offset"] >= first > r["price_offset"] and r["price_id"] and r["kind"] == "event"
+            if r["raw_offset"] >= first > r["price_offset"] and r["price_id"] and r["kind"] in ("event", "config")
         }
         return sorted(found, key=lambda price_model: (price_model.offset, price_model.id))
 
     async def terms(self) -> dict[int, PriceAsSet]:
         found = {}
         for shown in (loads(row["detail"]) for row in self.all if row["config_type"] == "pricing.updated"):
-            if "effective_at" in shown or "tiers" in shown:
+            if {"effective_at", "tiers", "minimum_cents", "cap_cents"} & shown.keys():
                 start = _ms(shown["effective_at"]) if "effective_at" in shown else 0
-                found[shown["id"]] = PriceAsSet(start, tiers_shown(shown.get("tiers")))
+                found[shown["id"]] = PriceAsSet(start, terms_shown(shown))
         return found
 
     async def limited(self, partition: int, first: int, types: Sequence[str]) -> list[str]:

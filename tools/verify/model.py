@@ -12,16 +12,18 @@ from typing import Any, NamedTuple
 
 from schemas.labels import LABELS
 from tools.verify import endpoint_model
-from tools.verify.amounts import amounts
+from tools.verify.amounts import amounts, are_exact, capped
 from tools.verify.config_model import CONFIG_KEY, Configuration
 from tools.verify.key_model import Keys, Known, body_of
 from tools.verify.lifecycle import COMMANDS, RESERVED, Effect, Lifecycle, nothing
+from tools.verify.month_model import MonthModels, MonthTrial, quantities_in
 from tools.verify.outcome_model import OutcomeModels
 from tools.verify.price_model import PriceModel, PriceModels
+from tools.verify.reservation_model import MAX_TTL
 from tools.verify.row_values import EMPTY, EXACT, STEPPED, ZERO, Row, add, canonical, event_id, loads, quantities_of
 from tools.verify.spending_model import COMMANDS as SPENDING_COMMANDS
-from tools.verify.spending_model import SpendingModels, SpendingTrial
-from tools.verify.tier_model import CountKey, MonthModel, Part, cut
+from tools.verify.spending_model import SpendingModels, SpendingOption, SpendingTrial, amount_of
+from tools.verify.tier_model import CountKey, MonthModel, Part, cut, month
 
 MAX_TOKENS = 10**12
 MAX_EVENTS = 1000
@@ -29,6 +31,10 @@ PRICE_KEY = b"_price"
 CONFIGURE = {"genesis", "key.create", "key.revoke", "price.set", "price.list", "price.delete"}
 CONFIGURE |= {"customer.update", "customer.ensure"}
 CONFIGURE |= {f"webhook.{name}" for name in endpoint_model.COMMANDS}
+
+
+COUNTS = "counts"
+"""Key set in a charge's row until it is counted: what MonthTrial.add takes."""
 
 
 class ExpectedRows(NamedTuple):
@@ -71,7 +77,8 @@ class ShardModel:
             configuration,
         )
         self._spending = SpendingModels(partition) if spending is None else spending
-        self._lifecycle = Lifecycle(partition, keys, outcomes, self._spending)
+        self._open_months = MonthModels(began)
+        self._lifecycle = Lifecycle(partition, keys, outcomes, self._spending, self._open_months)
         self._months = MonthModel(began)
         self._counted: dict[CountKey, Decimal] = {}
         """What the events of the current command have added to the month's counts."""
@@ -87,8 +94,12 @@ class ShardModel:
             return ExpectedRows(offset, self._at, ([],), problem="no command")
         if name == "meter":
             return self._meter(offset, key, command)
+        if name == "reservation.create":
+            return self._reserve(offset, key, command)
         if name in COMMANDS or name in SPENDING_COMMANDS:
             return self._outcome(offset, key, command)
+        if name == "month.close":
+            return self._close(offset, key, command)
         if name in ("price", "prices"):
             return self._install(offset, key, command.get("prices", [command]))
         if name == endpoint_model.REPLAY and key == command["customer_id"].encode():
@@ -114,6 +125,22 @@ class ShardModel:
             options[0].effect()
         rows = tuple(option.rows for option in options)
         return ExpectedRows(offset, self._at, rows, effects=tuple(option.effect for option in options))
+
+    def _close(self, offset: int, key: bytes, command: Mapping[str, Any]) -> ExpectedRows:
+        """Return the adjustment of a month that is over; nothing is known of one that is older than the log."""
+        if key != command["customer_id"].encode():
+            return self._expected(offset, [])
+        if not self._open_months.is_known(command["month"]):
+            return self._expected(offset, None)
+        columns = self._open_months.close(self._at, command)
+        if columns is None:
+            return self._expected(offset, [])
+        price_model = columns.pop("price")
+        row = {**self._plain(offset, key, "adjustment"), "test": command.get("test", False), **columns}
+        row |= _priced_by(price_model._replace(base=_base(price_model)))
+        row["detail"] = {**row["detail"], "event_id": row["event_id"]}
+        self._spending.adjust(row)
+        return self._expected(offset, [row])
 
     def _install(self, offset: int, key: bytes, records: list[Mapping[str, Any]]) -> ExpectedRows:
         if key != PRICE_KEY:
@@ -148,6 +175,7 @@ class ShardModel:
         within: dict[str, bytes] = {}
         refused, unsure = False, False
         trial = self._spending.trial(command["customer_id"], command.get("test", False))
+        months = self._open_months.trial()
         for index, event in enumerate(events):
             name, body = event.get("idempotency_key"), b""
             if name is not None:
@@ -157,10 +185,15 @@ class ShardModel:
                     unsure = unsure or known == b""
                     refused = refused or known not in (b"", body)
                     continue
-            charge = self._charge(offset, index, command, event)
-            if charge is None or not trial.charge(charge, command.get("on_empty", "charge")):
+            charge = self._charge(offset, index, command, event, months)
+            settles = event.get("reservation_id")
+            if charge is None or not trial.charge(charge, command.get("on_empty", "charge"), settles):
                 refused = True
                 continue
+            counts = charge.pop(COUNTS, None)
+            if counts is not None:
+                month_key, price_model, own = counts
+                months.add(month_key, price_model, own, charge["total_cents"])
             charges.append(_Charge(charge, name, body))
             if name is not None:
                 within[name] = body
@@ -169,12 +202,56 @@ class ShardModel:
         rows = [charge.row for charge in charges]
         if rows:
             rows += trial.notices(rows[-1], len(events))
-        charged = partial(self._charged, self._at, command, charges, trial=trial, counted=self._counted)
+        charged = partial(self._charged, self._at, command, charges, trial=trial, months=months, counted=self._counted)
         if unsure:
             options = (rows, self._refused(offset, command))
             return ExpectedRows(offset, self._at, options, len(events), effects=(charged, nothing))
         charged()
         return self._expected(offset, rows, len(events))
+
+    def _reserve(self, offset: int, key: bytes, command: Mapping[str, Any]) -> ExpectedRows:
+        """Return what a new reservation leaves: of an amount, or of what its estimate would cost."""
+        if key != command["customer_id"].encode():
+            return self._expected(offset, self._spending.misplaced(offset, self._at, command))
+        name, body = command.get("idempotency_key"), b""
+        options: list[SpendingOption] = []
+        refused = self._spending.reserving(offset, self._at, command, None, {})
+        if name is not None:
+            counts = ("command", "amount", "ttl", "event", "estimate")
+            body = body_of(canonical({field: command.get(field) for field in counts}))
+            known = self._find_key(command, name)
+            if known is not None:
+                options += [SpendingOption([], nothing)] if known in (b"", body) else []
+                options += [refused] if known != body else []
+        if not options:
+            made = self._spending.reserving(offset, self._at, command, *self._reserved_amount(offset, command))
+            known_now = Known(body, self._at)
+
+            def effect() -> None:
+                made.effect()
+                if name is not None and made.rows[0]["kind"] == "config":
+                    self._keys.add(command["customer_id"], name, known_now, command.get("test", False))
+
+            options = [SpendingOption(made.rows, effect)]
+        if len(options) == 1:
+            options[0].effect()
+        rows = tuple(option.rows for option in options)
+        return ExpectedRows(offset, self._at, rows, effects=tuple(option.effect for option in options))
+
+    def _reserved_amount(self, offset: int, command: Mapping[str, Any]) -> tuple[Decimal | None, Row]:
+        """Return what a reservation is to hold, None if the command does not say it as it must; and the columns of the
+        price that says so."""
+        text, estimate = command.get("amount"), command.get("estimate")
+        if (text is None) == (estimate is None) or not 0 < command["ttl"] <= MAX_TTL:
+            return None, {}
+        if estimate is None:
+            return amount_of(str(text)), {}
+        self._counted = {}
+        months = self._open_months.trial()
+        row = self._charge(offset, 0, {**command, "outcome_ttl": command["ttl"]}, estimate, months)
+        if row is None:
+            return None, {}
+        return row["total_cents"], {name: value for name, value in row.items() if name.startswith("price_")}
 
     def _find_key(self, command: Mapping[str, Any], name: str) -> bytes | None:
         known = self._keys.find(command["customer_id"], name, command.get("mode"))
@@ -186,9 +263,11 @@ class ShardModel:
         command: Mapping[str, Any],
         charges: list[_Charge],
         trial: SpendingTrial,
+        months: MonthTrial,
         counted: Mapping[CountKey, Decimal],
     ) -> None:
         trial.keep()
+        months.keep()
         self._months.add(at, counted)
         for charge in charges:
             if charge.key is not None:
@@ -197,7 +276,9 @@ class ShardModel:
             if charge.row["outcome"] == "pending":
                 self._lifecycle.opened(charge.row, {})
 
-    def _charge(self, offset: int, index: int, command: Mapping[str, Any], event: Mapping[str, Any]) -> Row | None:
+    def _charge(
+        self, offset: int, index: int, command: Mapping[str, Any], event: Mapping[str, Any], months: MonthTrial
+    ) -> Row | None:
         """Return the row of an event that is charged; None if it is refused."""
         labels = (event.get("model") or "", event.get("provider") or "")
         price_model = self._price_models.of(self._at, command["customer_id"], event["action"], *labels)
@@ -205,13 +286,18 @@ class ShardModel:
         if price_model is None or event["action"] == RESERVED or not 0 <= tokens <= MAX_TOKENS:
             return None
         known = not price_model.tiers or self._months.is_known(self._at)
+        known = known and (price_model.cap is None or self._open_months.is_known(month(self._at)))
+        key = (command["customer_id"], command.get("test", False), month(self._at), price_model.slot)
         counted, parts = self._cut(price_model, command, event)
         if "event" in parts:
             ((_, rate, per),) = parts.pop("event")
             price_model = price_model._replace(base=EXACT.divide(rate, Decimal(per)))
         cost = amounts(price_model, event, parts)
-        if cost is None:
+        if cost is None or not are_exact(price_model.volume, event):
             return None
+        left = months.left(key, price_model)
+        if left is not None and cost["total_cents"] > left:
+            cost = capped(cost, EXACT.subtract(cost["total_cents"], left), event, price_model)
         row = self._event_row("event", offset, index, command, event)
         if not known:
             row[STEPPED] = True
@@ -224,8 +310,10 @@ class ShardModel:
             row["outcome_id"] = f"oc_{row['event_id']}"
         row.update(cost)
         row.update(_priced_by(price_model))
-        for key, quantity in counted.items():
-            self._counted[key] = add(self._counted.get(key, ZERO), quantity)
+        if price_model.is_monthly:
+            row[COUNTS] = (key, price_model, quantities_in(event))
+        for count_key, quantity in counted.items():
+            self._counted[count_key] = add(self._counted.get(count_key, ZERO), quantity)
         return row
 
     def _cut(
@@ -242,6 +330,10 @@ class ShardModel:
                     key = (command["customer_id"], command.get("test", False), price_model.slot, name)
                     counted[key] = own[name]
                     parts[name] = cut(steps, self._months.used(key, self._counted), own[name])
+        for name, steps in price_model.volume:
+            own = quantities_in(event)
+            if name in own:
+                parts[name] = [(own[name], *steps[0][1:])]
         return counted, parts
 
     def _refused(self, offset: int, command: Mapping[str, Any]) -> list[Row]:
@@ -271,6 +363,15 @@ class ShardModel:
             "event_time": self._at if event.get("event_time") is None else event["event_time"],
             "recorded_at": self._at,
         }
+
+
+def _base(price_model: PriceModel) -> Decimal:
+    """Return the base in the price record of an adjustment: the first of volume steps of the count of events, else that
+    of the price."""
+    first = next((steps[0] for name, steps in price_model.volume if name == "event"), None)
+    if first is not None:
+        return EXACT.divide(first[1], Decimal(first[2]))
+    return ZERO if any(name == "event" for name, _ in price_model.tiers) else price_model.base
 
 
 def _priced_by(price_model: PriceModel) -> Row:

@@ -5,12 +5,21 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tools.verify.row_values import Row
-from tools.verify.tier_model import Tiered, tiered
+from tools.verify.tier_model import Tiered, tiered, tiers_shown
 
 Slot = tuple[str | None, str, str, str]
 """Customer (None: everybody), action (``*``: any), model and provider (empty: any)."""
 Rated = tuple[str, Decimal, int]
 """Quantity, cents, and the units that they are for."""
+
+
+class TermsModel(NamedTuple):
+    """What a price holds for a customer's month: graduated steps, volume steps, minimum and cap in cents."""
+
+    tiers: Tiered = ()
+    volume: Tiered = ()
+    minimum: Decimal | None = None
+    cap: Decimal | None = None
 
 
 class PriceModel(NamedTuple):
@@ -30,6 +39,17 @@ class PriceModel(NamedTuple):
     start: int = 0
     """Accepted time (ms) from which it holds."""
     tiers: Tiered = ()
+    """Graduated steps."""
+    volume: Tiered = ()
+    """Volume steps."""
+    minimum: Decimal | None = None
+    """Cents of a customer's month, as ``cap``."""
+    cap: Decimal | None = None
+
+    @property
+    def is_monthly(self) -> bool:
+        """True if a month has a cap or is settled at its close."""
+        return bool(self.volume) or self.minimum is not None or self.cap is not None
 
     @property
     def slot(self) -> Slot:
@@ -88,8 +108,27 @@ def _stated(slot: Slot, stated: Mapping[str, Any], offset: int) -> PriceModel:
         rates=rated(rates),
         ignore_unknown=rates.get("ignore_unknown", False),
         start=stated.get("effective_at") or 0,
-        tiers=tiered(rates),
+        **terms_in(rates)._asdict(),
     )
+
+
+def terms_in(rates: Mapping[str, Any]) -> TermsModel:
+    """Return the terms for a month in a command's rates."""
+    is_volume = rates.get("tier_mode", "graduated") == "volume"
+    minimum, cap = (None if rates.get(name) is None else Decimal(rates[name]) for name in ("minimum", "cap"))
+    steps = tiered(rates)
+    return TermsModel(() if is_volume else steps, steps if is_volume else (), minimum, cap)
+
+
+def terms_shown(shown: Mapping[str, Any]) -> TermsModel:
+    """Return the terms for a month in a price as the API shows it."""
+    steps = tiers_shown(shown.get("tiers"))
+    is_volume = shown.get("tier_mode") == "volume"
+    minimum, cap = (
+        None if shown.get(name) is None else Decimal(str(shown[name]).removeprefix("\0"))
+        for name in ("minimum_cents", "cap_cents")
+    )
+    return TermsModel(() if is_volume else steps, steps if is_volume else (), minimum, cap)
 
 
 def slot_of(command: Mapping[str, Any]) -> Slot:

@@ -3,11 +3,10 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol
 
-from tools.verify.price_model import PriceModel
+from tools.verify.price_model import PriceModel, TermsModel
 from tools.verify.row_values import Row
-from tools.verify.tier_model import Tiered
 
-KEYED = ("event", "registered", "charge", "waived")
+KEYED = ("event", "registered", "charge", "waived", "config")
 """Kinds of rows whose keys are remembered."""
 OUTCOMES = ("registered", "charge", "waived", "void")
 """Kinds of rows about outcomes, besides pending events."""
@@ -70,10 +69,10 @@ class RawLog(Protocol):
 
 
 class PriceAsSet(NamedTuple):
-    """What rows do not tell of their price: its start (ms; 0: at once) and its steps."""
+    """What rows do not tell of their price: its start (ms; 0: at once) and its terms for a month."""
 
     start: int
-    tiers: Tiered
+    terms: TermsModel
 
 
 class LedgerRows(Protocol):
@@ -105,7 +104,7 @@ class LedgerRows(Protocol):
         ...
 
     async def terms(self) -> dict[int, PriceAsSet]:
-        """Return the starts and steps of all prices that ever had any, by id."""
+        """Return the starts and terms for a month of all prices that ever had any, by id."""
         ...
 
     async def limited(self, partition: int, first: int, types: Sequence[str]) -> list[str]:

@@ -39,10 +39,14 @@ def voidable(command: Mapping[str, Any], place: VoidAddress, outcomes: OutcomeMo
     *parts, total = _parts(command)
     lines = lines_of(command)
     before = event_id >> 10 & 63 == place.partition and 0 <= event_id >> 16 < place.offset
-    if not before or min(*parts, total) < 0 or reduce(add, parts) != total:
+    capped = [line[-1] for line in lines if line[0] == "cap"]
+    least = min(*parts[:3], total, Decimal(0) if capped else parts[3])
+    if not before or least < 0 or reduce(add, parts) != total:
         return False
-    cents = [line[-1] for line in lines]
-    if cents and (min(cents) < 0 or reduce(add, cents) != add(parts[1], parts[3])):
+    cents = [line[-1] for line in lines if line[0] != "cap"]
+    if min(cents, default=Decimal(0)) < 0:
+        return False
+    if lines and reduce(add, [*cents, *capped]) != add(parts[1], parts[3]):
         return False
     drawn = [cents for _, cents in draws_of(command)]
     credit = reduce(add, drawn, Decimal(0))

@@ -72,7 +72,7 @@ ORDER BY raw_partition;
 
 CREATE TABLE rev.entries
 (
-    `kind` LowCardinality(String) COMMENT 'event, registered, charge, waived, void, rejected or config',
+    `kind` LowCardinality(String) COMMENT 'event, registered, charge, waived, adjustment, void, rejected or config',
     `event_id` UInt64 COMMENT 'raw_offset * 2^16 + raw_partition * 2^10 + raw_index',
     `customer_id` LowCardinality(String),
     `api_key_id` UInt64,
@@ -245,7 +245,7 @@ AS SELECT
     line.cents AS cents
 FROM rev.entries
 ARRAY JOIN CAST(arrayConcat(if(base_cents = 0, [], [('event', toDecimal128(1, 6), price_base, 1, base_cents)]), if(notEmpty(lines) OR (token_cents = 0), [], [('tokens', toDecimal128(tokens, 6), price_token, 1, token_cents)]), lines, if(bonus_cents = 0, [], [(if((kind = 'charge') OR (config_type = 'charge'), 'outcome', 'success'), toDecimal128(1, 6), abs(bonus_cents), 1, bonus_cents)])), 'Array(Tuple(component LowCardinality(String), quantity Decimal(38, 6), rate Decimal(38, 12), per UInt64, cents Decimal(38, 12)))') AS line
-WHERE (NOT test) AND (kind IN ('event', 'charge', 'void'));
+WHERE (NOT test) AND (kind IN ('event', 'charge', 'adjustment', 'void'));
 
 CREATE VIEW rev.outcomes
 (
@@ -400,7 +400,7 @@ AS SELECT
     sum(cents) AS revenue_cents,
     toInt64(sumIf(token_sum, kind = 'event')) - toInt64(sumIf(token_sum, (kind = 'void') AND (config_type != 'charge'))) AS tokens
 FROM rev.hourly
-WHERE (NOT test) AND (kind IN ('event', 'charge', 'void'))
+WHERE (NOT test) AND (kind IN ('event', 'charge', 'adjustment', 'void'))
 GROUP BY
     customer_id,
     action,
@@ -423,7 +423,7 @@ AS SELECT
     sum(cents) AS revenue_cents,
     toInt64(sumIf(token_sum, kind = 'event')) - toInt64(sumIf(token_sum, (kind = 'void') AND (config_type != 'charge'))) AS tokens
 FROM rev.hourly
-WHERE (NOT test) AND (kind IN ('event', 'charge', 'void'))
+WHERE (NOT test) AND (kind IN ('event', 'charge', 'adjustment', 'void'))
 GROUP BY
     customer_id,
     agent_id,
@@ -444,7 +444,7 @@ AS SELECT
     sum(cents) AS revenue_cents,
     toInt64(sumIf(token_sum, kind = 'event')) - toInt64(sumIf(token_sum, (kind = 'void') AND (config_type != 'charge'))) AS tokens
 FROM rev.hourly
-WHERE (NOT test) AND (kind IN ('event', 'charge', 'void'))
+WHERE (NOT test) AND (kind IN ('event', 'charge', 'adjustment', 'void'))
 GROUP BY
     customer_id,
     day;

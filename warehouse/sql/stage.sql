@@ -25,7 +25,7 @@ CREATE TABLE {stage}
         provider String)),
     entries Array(Tuple(
         kind Enum8('' = 0, 'event' = 1, 'charge' = 2, 'void' = 3, 'rejected' = 4, 'config' = 5,
-            'registered' = 6, 'waived' = 7),
+            'registered' = 6, 'waived' = 7, 'adjustment' = 8),
         index UInt16,
         event Tuple(
             agent_id String,

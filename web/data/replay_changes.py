@@ -54,8 +54,9 @@ def change_of(row: Any, where: str) -> ChangedPrice:
     """Return one row. Raises Refusal naming the field, which begins with ``where``."""
     if not isinstance(row, dict):
         raise invalid(f"{where} must be an object")
-    if "tiers" in row:
-        raise invalid(f"{where}.tiers must be absent: a replay does not count months")
+    monthly = next((name for name in ("tiers", "tier_mode", "minimum_cents", "cap_cents") if name in row), None)
+    if monthly is not None:
+        raise invalid(f"{where}.{monthly} must be absent: a replay does not count months")
     unknown = next((name for name in row if name not in FIELDS), None)
     if unknown is not None:
         raise invalid(f"{where}.{unknown[:80]} is unknown; known here: {', '.join(FIELDS)}")

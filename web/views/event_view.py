@@ -18,6 +18,7 @@ WHAT = {
     "registered": "Outcome registered",
     "charge": "Outcome charged",
     "waived": "Outcome waived",
+    "adjustment": "Month settled",
     "void": "Void",
     "rejected": "Rejected",
 }

@@ -81,6 +81,10 @@ class PriceRow(NamedTuple):
     effective_at: int | None = None
     scheduled: bool = False
     beyond: tuple[str, ...] = ()
+    minimum: int | None = None
+    """The least that a customer's month costs, in pico-cents."""
+    cap: int | None = None
+    """The most that it costs."""
 
     @property
     def action(self) -> str:
@@ -101,6 +105,8 @@ class PriceRow(NamedTuple):
             f"{dollars_in_full(self.bonus)} on success" if self.bonus else "",
             *(f"{one.name} {one.words}" for one in self.rates),
             *(f"{one.name} {one.words}" for one in self.tiers),
+            f"at least {dollars_in_full(self.minimum)} a month" if self.minimum is not None else "",
+            f"at most {dollars_in_full(self.cap)} a month" if self.cap is not None else "",
         ]
         return ", ".join(filter(None, parts)) or "free"
 
@@ -123,6 +129,8 @@ def price_row(shown: Mapping[str, Any]) -> PriceRow:
         effective_at=ms_or_none(shown.get("effective_at")),
         scheduled=bool(shown.get("scheduled")),
         beyond=tuple(sorted(name for name in shown if name not in KNOWN)),
+        minimum=pico_of(shown["minimum_cents"]) if "minimum_cents" in shown else None,
+        cap=pico_of(shown["cap_cents"]) if "cap_cents" in shown else None,
     )
 
 

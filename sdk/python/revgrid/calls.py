@@ -22,6 +22,8 @@ from .models import (
     MeterResponse,
     Outcome,
     Pricing,
+    Reservation,
+    ReservationList,
     Usage,
     Webhook,
     WebhookList,
@@ -83,6 +85,7 @@ def meter(
     model: str | None = None,
     provider: str | None = None,
     trace_id: str | None = None,
+    reservation_id: str | None = None,
     customer_id: str | None = None,
     idempotency_key: str | None = None,
     respond_async: bool = False,
@@ -96,6 +99,7 @@ def meter(
     ``outcome``: ``success`` adds the action's bonus, ``failure`` does not, ``pending`` defers it
     (``expires_at`` and ``on_expiry`` are then allowed, and the answer has an outcome_id).
     ``timestamp``: when it happened, if not now. ``respond_async``: do not wait for the price.
+    ``reservation_id``: the reservation that it settles; what that holds is released.
     ``customer_id``: with a platform key.
     """
     fields = {
@@ -120,6 +124,7 @@ def meter(
         "model": model,
         "provider": provider,
         "trace_id": trace_id,
+        "reservation_id": reservation_id,
         "customer_id": customer_id,
     }
     return _write("/v1/meter", MeterResponse, fields, idempotency_key, respond_async)
@@ -167,7 +172,8 @@ def usage(
 ) -> Call[Usage]:
     """Return the totals of a period (``24h``, ``7d``, ``30d``, ``90d``) or of [start, end), at most a second old.
 
-    ``group_by``: ``day``, ``hour``, ``agent``, ``action`` or ``model``.
+    ``group_by``: ``day``, ``hour``, ``agent``, ``action`` or ``model``; ``component`` or ``component_model``
+    fill ``components``.
     """
     query = {
         "period": period,
@@ -209,6 +215,50 @@ def budgets(
         "customer_id": customer_id,
     }
     return _get("/v1/budgets", BudgetList, query)
+
+
+def reserve(
+    *,
+    amount_cents: Cents | None = None,
+    estimate: Mapping[str, Any] | None = None,
+    ttl_seconds: int | None = None,
+    agent_id: str | None = None,
+    action: str | None = None,
+    model: str | None = None,
+    customer_id: str | None = None,
+    idempotency_key: str | None = None,
+) -> Call[Reservation]:
+    """Hold money before an agent runs: ``amount_cents``, or what the event ``estimate`` would cost.
+
+    Meter with its ``reservation_id`` to settle it, or release it. ``agent_id``, ``action``, ``model``: what an amount
+    is for, so that budgets of these hold it, too.
+    """
+    fields = {
+        "amount_cents": None if amount_cents is None else _cents("amount_cents", amount_cents),
+        "estimate": estimate,
+        "ttl_seconds": ttl_seconds,
+        "agent_id": agent_id,
+        "action": action,
+        "model": model,
+        "customer_id": customer_id,
+    }
+    return _write("/v1/reservations", Reservation, fields, idempotency_key, False)
+
+
+def release(reservation_id: str, *, customer_id: str | None = None) -> Call[Reservation]:
+    """Release what a reservation holds; a repeat changes nothing."""
+    path = _with_query("/v1/reservations/" + _segment(reservation_id) + "/release", {"customer_id": customer_id})
+    return Call("POST", path, Reservation, b"{}")
+
+
+def reservation(reservation_id: str, *, customer_id: str | None = None) -> Call[Reservation]:
+    """Return a reservation."""
+    return _get("/v1/reservations/" + _segment(reservation_id), Reservation, {"customer_id": customer_id})
+
+
+def reservations(*, customer_id: str | None = None) -> Call[ReservationList]:
+    """Return the open reservations."""
+    return _get("/v1/reservations", ReservationList, {"customer_id": customer_id})
 
 
 def balance(*, customer_id: str | None = None) -> Call[Balance]:

@@ -228,6 +228,20 @@ class UsageRow:
 
 
 @dataclass(frozen=True)
+class UsageComponent:
+    """What one component of prices cost: ``event``, ``tokens``, a quantity, ``success``, ``outcome``, ``cap`` or
+    ``minimum``. ``quantity``: units, less voided ones. ``model``: only by ``component_model``.
+    """
+
+    component: str
+    quantity: Decimal
+    total_cents: Decimal
+    total_dollars: Decimal
+    entries: int
+    model: Optional[str] = None
+
+
+@dataclass(frozen=True)
 class Usage:
     """Totals over [start, end), in the mode of the key. The rows of each list add up to the summary."""
 
@@ -237,6 +251,7 @@ class Usage:
     by_action: tuple[UsageRow, ...] = ()
     by_agent: tuple[UsageRow, ...] = ()
     groups: tuple[UsageRow, ...] = ()
+    components: tuple[UsageComponent, ...] = ()
     group_by: Optional[str] = None
     start: Optional[datetime] = field(default=None, metadata={"json": "from"})
     end: Optional[datetime] = field(default=None, metadata={"json": "to"})
@@ -257,7 +272,9 @@ class EffectivePrice:
     """Price of an action now, for one model or provider or any (None); ``is_custom``: it is the customer's own.
 
     ``rates``: by quantity, None without any. ``ignore_unknown``: a quantity without a rate costs nothing, and is not
-    refused. ``tiers``: steps of the month by quantity. ``effective_at``: when a scheduled price comes into force.
+    refused. ``tiers``: steps of the month by quantity; ``tier_mode``: ``volume``, or None for graduated ones.
+    ``minimum_cents`` and ``cap_cents``: of a month, None without one. ``effective_at``: when a scheduled price comes
+    into force.
     """
 
     action_type: str
@@ -270,6 +287,9 @@ class EffectivePrice:
     rates: Optional[dict[str, QuantityRate]] = None
     ignore_unknown: bool = False
     tiers: Optional[dict[str, tuple[PriceStep, ...]]] = None
+    tier_mode: Optional[str] = None
+    minimum_cents: Optional[Decimal] = None
+    cap_cents: Optional[Decimal] = None
     effective_at: Optional[datetime] = None
 
 
@@ -329,6 +349,8 @@ class Grant:
     created_at: datetime
     expires_at: Optional[datetime] = None
     test: bool = False
+    low_percent: Optional[int] = None
+    """Of a new grant: the percentage of the balance of which a webhook tells."""
 
 
 @dataclass(frozen=True)
@@ -339,6 +361,8 @@ class Balance:
     balance_cents: Decimal
     grants: tuple[Grant, ...]
     test: bool = False
+    held_cents: Optional[Decimal] = None
+    """Of the balance, what open reservations hold."""
 
 
 @dataclass(frozen=True)
@@ -363,6 +387,8 @@ class Budget:
     period_end: Optional[datetime] = None
     test: bool = False
     fits: Optional[bool] = None
+    held_cents: Optional[Decimal] = None
+    """What open reservations hold."""
 
 
 @dataclass(frozen=True)
@@ -372,6 +398,40 @@ class BudgetList:
     customer_id: str
     budgets: tuple[Budget, ...]
     fits: Optional[bool] = None
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """Money that is held until an event settles it, it is released or it expires.
+
+    ``status``: ``open``, ``settled``, ``released`` or ``expired``. ``credit_cents``: what prepaid credit holds of it.
+    ``event_id`` and ``charged_cents``: the event that settled it, and its price.
+    """
+
+    reservation_id: str
+    customer_id: str
+    status: str
+    amount_cents: Decimal
+    credit_cents: Decimal
+    expires_at: datetime
+    created_at: datetime
+    agent_id: Optional[str] = None
+    action: Optional[str] = None
+    model: Optional[str] = None
+    event_id: Optional[int] = None
+    charged_cents: Optional[Decimal] = None
+    closed_at: Optional[datetime] = None
+    test: bool = False
+    warnings: tuple[str, ...] = ()
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
+class ReservationList:
+    """The open reservations, oldest first."""
+
+    customer_id: str
+    reservations: tuple[Reservation, ...]
 
 
 @dataclass(frozen=True)

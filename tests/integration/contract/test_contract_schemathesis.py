@@ -53,7 +53,7 @@ SPLIT = {
 TIMED = {"expires_at", "on_expiry", "timestamp"}
 RATES = {
     *("base_rate_cents", "token_rate_cents", "outcome_bonus_cents", "price_on_success", "price_on_failure"),
-    *("rates", "tiers", "rows", "limit_cents", "amount_cents"),
+    *("rates", "tiers", "rows", "limit_cents", "amount_cents", "minimum_cents", "cap_cents"),
 }
 CUSTOMER = "contract"
 MONTH = closed_month()

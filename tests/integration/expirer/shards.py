@@ -62,6 +62,8 @@ class Shard:
         )
         self.sent: list[Sent] = []
         """Every expire command read so far."""
+        self.closes: list[tuple[commands.CloseMonth, int]] = []
+        """Every month.close command read so far, and its append time, ms."""
 
     async def start(self, everything: bool = False) -> None:
         """Only what is sent from now on is read, or everything."""
@@ -103,6 +105,9 @@ class Shard:
                     assert record.key == command.customer_id.encode()
                     event_id = int(command.outcome_id.removeprefix("oc_"))
                     self.sent.append(Sent(event_id, command.customer_id, record.timestamp))
+                elif isinstance(command, commands.CloseMonth):
+                    assert record.key == command.customer_id.encode()
+                    self.closes.append((command, record.timestamp))
         return self.sent
 
     async def of(self, event_id: int) -> list[Sent]:

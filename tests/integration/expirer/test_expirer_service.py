@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from schemas import open_months
+from schemas.commands import CloseMonth
+from schemas.limits import DAY
+from schemas.months import month_of
+from schemas.open_months import OpenMonth, month_key, slot_of
 from tests.integration.expirer.conftest import P
 from tests.integration.expirer.shards import EVERYTHING, Expirer, Rival, Shard, closed, opened
 
@@ -84,6 +89,29 @@ async def test_a_restart_sends_what_fell_due_and_nothing_else(
     assert await service.metric("rev_expirer_open", partition="1") == 2
     assert (await service.metric("rev_expirer_oldest_overdue_seconds", partition="1") or 0) >= 3600
     await shard.write(closed(due), closed(future))
+
+
+async def test_a_month_that_is_over_is_closed_until_the_state_says_so(
+    shards: list[Shard], expirer: Start, eventually: Eventually
+) -> None:
+    """Its command names the price row and is repeated each second; a month that is not over gets none."""
+    shard, service = shards[0], expirer()
+    now = await shard.now()
+    over = OpenMonth("ä", "2026-01", "chat", own=True, model="m1", test=True)
+    current = OpenMonth("ä", month_of(now + 40 * DAY), "chat")
+    keys = [month_key(one.customer_id, one.test, one.month, slot_of(one)) for one in (over, current)]
+    await shard.write(*((key, open_months.encode(one)) for key, one in zip(keys, (over, current), strict=True)))
+
+    async def closed_twice() -> bool:
+        await shard.reminders()
+        return len(shard.closes) >= 2
+
+    await eventually(closed_twice)
+    assert {command for command, _ in shard.closes} == {
+        CloseMonth("ä", "2026-01", "chat", own=True, model="m1", test=True)
+    }
+    await shard.write((keys[0], None), (keys[1], None))
+    await eventually(lambda: _is(service.metric("rev_expirer_due", partition="0"), 0))
 
 
 async def test_an_open_transaction_holds_back_nothing_but_itself(

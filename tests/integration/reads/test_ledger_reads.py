@@ -14,11 +14,12 @@ from schemas.limits import DAY, HOUR
 from schemas.money import PICO, parse_cents
 from streams.log_ends import KafkaLogEnds
 from tests.integration.reads.generated import AWKWARD, NOW, generated
+from tests.unit.statements.random_ledger import made
 from warehouse.errors import ReadsUnavailable
 from warehouse.memory import LedgerRow, MemoryReads
 from warehouse.queries import LedgerReads, find_event
 from warehouse.reader import ClickHouseReader, query_text
-from warehouse.rows import EventQuery, OutcomeQuery, Reached, UsageKey, UsageQuery
+from warehouse.rows import ComponentSumRow, EventQuery, OutcomeQuery, Reached, UsageKey, UsageQuery
 from warehouse.time_range import EVER, TimeRange, named
 
 pytestmark = pytest.mark.integration
@@ -64,6 +65,24 @@ def _comparable(rows: list[Any]) -> list[tuple[Any, ...]]:
         (r.name, r.others, r.active, r.events, r.charges, int(r.tokens), parse_cents(r.total), parse_cents(r.charged))
         for r in rows
     ]
+
+
+async def test_usage_by_component_equals_the_reference(filled: Any) -> None:
+    """Of every filter and mode, by model or not; the cents of the components are the usage's."""
+    rows = made(11, 500)
+    filled.insert(rows)
+    memory = MemoryReads(rows)
+    filters: list[dict[str, Any]] = [{}, {"model": "m1"}, {"action": "chat"}, {"agent": "nobody"}]
+    for given, test, by_model in itertools.product(filters, (False, True), (False, True)):
+        query = UsageQuery("acme", test, EVER, **given)
+        real, wanted = await filled.reads.components(query, by_model), await memory.components(query, by_model)
+        assert [_component(row) for row in real] == [_component(row) for row in wanted], (given, test, by_model)
+        usage = await filled.reads.usage(query, "action")
+        assert sum(parse_cents(row.total) for row in real) == sum(parse_cents(row.total) for row in usage)
+
+
+def _component(row: ComponentSumRow) -> tuple[Any, ...]:
+    return row.component, row.model, Decimal(row.quantity), parse_cents(row.total), row.entries
 
 
 async def test_names_without_a_seat_are_one_row(filled: Any) -> None:

@@ -60,6 +60,13 @@ async def test_what_was_metered_is_found_and_adds_up(api: Api, eventually: Event
         assert {name: shown[name] for name in one} == one
     status, usage = await api.call("GET", "/v1/usage?period=24h&group_by=hour", key)
     assert (status, usage["summary"]["total_cents"], usage["summary"]["total_events"]) == (200, Decimal("4.41"), 3)
+    status, usage = await api.call("GET", "/v1/usage?period=24h&group_by=component", key)
+    shown = {one["component"]: (one["quantity"], one["total_cents"]) for one in usage["components"]}
+    assert (status, usage["groups"], shown) == (
+        200,
+        [],
+        {"event": (3, Decimal("1.5")), "tokens": (7200, Decimal("2.16")), "success": (3, Decimal("0.75"))},
+    )
     stranger = await api.key("reads-other")
     assert (await api.call("GET", f"/v1/events/{made[0]['event_id']}", stranger))[0] == 404
 

@@ -121,3 +121,59 @@ async def test_credit_is_drawn_voided_and_read_from_the_ledger(api: Api, eventua
 
     await eventually(recorded, 30)
     assert await verified(api, "credit-acme")
+
+
+async def test_agents_race_for_reservations(api: Api, eventually: Eventually) -> None:
+    """60 agents ask for a cent each of 20: 20 hold one, spend 0.5 of it, and nobody else spends meanwhile. What is left
+    over is free again; what nobody settles, the expirer gives back, once."""
+    customer = "reserving-acme"
+    key = await api.key(customer)
+    budget = {"customer_id": customer, "scope": "all", "period": "total", "limit_cents": 20, "hard": True}
+    status, made = await api.call("POST", "/api/admin/budgets", api.admin, budget)
+    assert status == 201, made
+
+    async def ask(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        answer = await api.call("POST", path, key, body)
+        while answer[0] in (202, 503):  # a busy machine: the same key gets the answer later
+            answer = await api.call("POST", path, key, body)
+        return answer
+
+    async def reserve(number: int) -> tuple[int, Any]:
+        return await ask("/v1/reservations", {"amount_cents": 1, "idempotency_key": f"hold-{number}"})
+
+    asked = await asyncio.gather(*map(reserve, range(60)))
+    held = [answer["reservation_id"] for status, answer in asked if status == 201]
+    assert {status for status, _ in asked} == {201, 402} and len(held) == 20
+    _, shown = await api.call("GET", "/v1/budgets?amount_cents=0.1", key)
+    assert (shown["budgets"][0]["held_cents"], shown["fits"]) == (20, False)
+
+    async def settle(id: str) -> tuple[int, Any]:
+        body = {"agent_id": "a", "action": "completion", "reservation_id": id, "idempotency_key": f"settle-{id}"}
+        return await ask("/v1/meter", body)
+
+    plain = {"agent_id": "a", "action": "completion", "idempotency_key": "plain"}
+    assert (await ask("/v1/meter", plain))[0] == 402
+    assert {status for status, _ in await asyncio.gather(*map(settle, held))} == {201}
+    assert (await ask("/v1/meter", {**plain, "reservation_id": held[0]}))[1]["code"] == "reservation_closed"
+    rest = {"amount_cents": 10, "ttl_seconds": 1, "idempotency_key": "rest"}
+    status, last = await ask("/v1/reservations", rest)
+    assert status == 201, last
+
+    async def expired() -> bool:
+        found = await api.sql(
+            "SELECT config_type, count() FROM rev.entries WHERE customer_id = 'reserving-acme'"
+            " AND config_type LIKE 'reservation.%' AND kind = 'config' GROUP BY config_type ORDER BY config_type"
+        )
+        return [(type, int(count)) for type, count in found] == [
+            ("reservation.created", 21),
+            ("reservation.expired", 1),
+        ]
+
+    await eventually(expired, 30)
+    _, ended = await api.call("GET", f"/v1/reservations/{last['reservation_id']}", key)
+    assert ended["status"] == "expired"
+    status, charged = await ask("/v1/meter", plain)
+    assert status == 201, charged
+    _, shown = await api.call("GET", "/v1/budgets", key)
+    assert shown["budgets"][0]["spent_cents"] == Decimal("10.5") and "held_cents" not in shown["budgets"][0]
+    assert await verified(api, customer)

@@ -281,7 +281,30 @@ ADMINS = [
     AdminBad(
         "POST", PRICES, {"action_type": "a", "tiers": {"x": [{"up_to": None, "rate": 1, "to": 2}]}}, "tiers.x[0]: "
     ),
-    AdminBad("POST", PRICES, {"action_type": "a", "tier_mode": "volume"}, "tier_mode must be one of graduated"),
+    AdminBad("POST", PRICES, {"action_type": "a", "tier_mode": "steps"}, "tier_mode must be one of graduated"),
+    AdminBad("POST", PRICES, {"action_type": "a", "tier_mode": "volume"}, "tier_mode must not be volume without tiers"),
+    AdminBad(
+        "POST",
+        PRICES,
+        {"action_type": "a", "tiers": {"x": [{"up_to": None, "rate": 1}]}, "tier_mode": "volume", "cap_cents": 1},
+        "cap_cents must not be given together with tier_mode volume",
+    ),
+    AdminBad("POST", PRICES, {"action_type": "a", "cap_cents": -1}, "cap_cents must"),
+    AdminBad("POST", PRICES, {"action_type": "a", "cap_cents": True}, "cap_cents must"),
+    AdminBad("POST", PRICES, b'{"action_type":"a","minimum_cents":0.1234567890123}', "minimum_cents must"),
+    AdminBad("POST", PRICES, {"action_type": "a", "minimum_cents": 10**12 + 1}, "minimum_cents must"),
+    AdminBad(
+        "POST",
+        PRICES,
+        {"action_type": "a", "minimum_cents": 2, "cap_cents": 1},
+        "cap_cents must be at least minimum_cents",
+    ),
+    AdminBad(
+        "POST",
+        PRICES,
+        {"action_type": "a", "rates": {"cap": 1}, "cap_cents": 1},
+        "cap_cents must not be given together with a rate",
+    ),
     AdminBad("POST", PRICES, {"action_type": "a", "tiers": 5}, "tiers must be a JSON object"),
     AdminBad("GET", PRICES + "?history=2", None, "history"),
     AdminBad("GET", PRICES + "?limit=0", None, "limit"),

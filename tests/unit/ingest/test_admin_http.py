@@ -174,6 +174,30 @@ async def test_steps_are_set_shown_and_charged(gateway: Any, key: str) -> None:
     assert missing.json["error"].startswith("quantities.images must have a rate")
 
 
+async def test_a_month_is_capped_in_the_answer_and_its_terms_are_shown(gateway: Any, key: str) -> None:
+    """The event that crosses the cap costs what is left and says so, the next one nothing; the list shows the terms."""
+    body = {"action_type": "chat", "base_rate_cents": 4, "minimum_cents": "2.50", "cap_cents": 5}
+    made = await gateway.call("POST", PRICES, body, ADMIN)
+    assert (made.status, made.json["minimum_cents"], made.json["cap_cents"]) == (201, Decimal("2.5"), 5)
+    rows = (await gateway.call("GET", "/v1/pricing", None, key)).json["configs"]
+    assert [row["cap_cents"] for row in rows if row["action_type"] == "chat"] == [5]
+    event = {"agent_id": "a", "action": "chat"}
+    prices = [(await gateway.call("POST", "/v1/meter", event, key)).json["price"] for _ in range(3)]
+    assert [price["total_cents"] for price in prices] == [4, 1, 0]
+    assert [price.get("lines", []) for price in prices] == [
+        [],
+        [{"component": "cap", "quantity": 1, "rate_cents": 0, "per": 1, "cents": -3}],
+        [{"component": "cap", "quantity": 1, "rate_cents": 0, "per": 1, "cents": -4}],
+    ]
+    batch = await gateway.call("POST", "/v1/meter/batch", {"events": [event, event]}, key)
+    assert [one["total_cents"] for one in batch.json["results"]] == [0, 0]
+    steps = [{"up_to": 10, "rate": 2}, {"up_to": None, "rate": 1}]
+    volume = {"action_type": "chat", "tiers": {"event": steps}, "tier_mode": "volume"}
+    made = await gateway.call("POST", PRICES, volume, ADMIN)
+    assert (made.status, made.json["tier_mode"], "cap_cents" in made.json) == (201, "volume", False)
+    assert (await gateway.call("POST", "/v1/meter", event, key)).json["price"]["total_cents"] == 2
+
+
 async def test_a_customer_is_listed_and_changed(gateway: Any, key: str) -> None:
     """PATCH changes what is given and nothing else; an unknown customer is 404."""
     changes = {"name": "New", "external_ids": {"stripe": "cus_1"}}

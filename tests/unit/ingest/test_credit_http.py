@@ -65,9 +65,11 @@ async def test_an_event_draws_the_credit_down(gateway: Any, key: str) -> None:
         "reason": "welcome",
         "created_at": "2026-04-26T12:00:00.000Z",
         "test": False,
+        "low_percent": 20,
     }
     first = await meter(gateway, key, idempotency_key="k")
     assert paid(first) == (Decimal("0.5"), 0)
+    del made["low_percent"]
     assert (await balance(gateway, key))["grants"] == [{**made, "left_cents": Decimal("0.7")}]
     assert paid(await meter(gateway, key)) == (Decimal("0.5"), 0)
     assert paid(await meter(gateway, key)) == (Decimal("0.2"), Decimal("0.3"))
@@ -78,6 +80,32 @@ async def test_an_event_draws_the_credit_down(gateway: Any, key: str) -> None:
     gateway.settle()
     shown = (await gateway.call("GET", f"/v1/events/{first.json['event_id']}", None, key)).json
     assert (shown["credit_cents"], shown["due_cents"]) == (Decimal("0.5"), 0)
+
+
+async def test_low_and_exhausted_credit_is_noticed_once_after_a_grant(gateway: Any, key: str) -> None:
+    """At the percentage that the grant says, 20 by default, and when nothing is left."""
+
+    async def noticed() -> list[str]:
+        gateway.settle()
+        return [row.config_type for row in gateway.ledger.rows if row.actor == "pricer"]
+
+    await grant(gateway, amount_cents="1.2")
+    await meter(gateway, key)
+    assert await noticed() == []
+    await meter(gateway, key)  # 0.2 of 1.2 are left
+    assert await noticed() == ["credit.low"]
+    (low,) = [row for row in gateway.ledger.rows if row.config_type == "credit.low"]
+    assert '"balance_cents":0.2,"low_cents":0.24' in low.detail
+    await meter(gateway, key, action="chat")
+    assert await noticed() == ["credit.low"]
+    await meter(gateway, key)
+    await meter(gateway, key)
+    assert await noticed() == ["credit.low", "credit.exhausted"]
+    await grant(gateway, amount_cents=1, low_percent=50)
+    await meter(gateway, key)
+    assert await noticed() == ["credit.low", "credit.exhausted", "credit.low"]
+    wrong = await gateway.call("POST", PATH, {**GRANT, "low_percent": 101}, ADMIN)
+    assert wrong.status == 400 and wrong.json["error"].startswith("low_percent")
 
 
 async def test_the_order_is_expiry_then_priority_then_id(gateway: Any, key: str) -> None:

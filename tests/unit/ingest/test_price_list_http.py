@@ -9,9 +9,10 @@ import pytest
 BULK, PRICES = "/api/admin/pricing/bulk", "/api/admin/pricing"
 ADMIN = "the-admin-token"
 CSV_LIST = (
-    b"\xef\xbb\xbfaction_type, model,provider,base_rate_cents,rates.input,rates.images,ignore_unknown,effective_at\r\n"
-    b'completion,"gpt-4o",openai,,250/1000000,1.5,TRUE,\r\n'
-    b"chat,,,0.1,,,,2026-05-01T00:00:00Z\r\n"
+    b"\xef\xbb\xbfaction_type, model,provider,base_rate_cents,rates.input,rates.images,ignore_unknown,effective_at"
+    b",minimum_cents,cap_cents\r\n"
+    b'completion,"gpt-4o",openai,,250/1000000,1.5,TRUE,,,\r\n'
+    b"chat,,,0.1,,,,2026-05-01T00:00:00Z,2.50,5\r\n"
 )
 ROWS = [
     {
@@ -21,7 +22,13 @@ ROWS = [
         "rates": {"input": {"rate": 250, "per": 1000000}, "images": "1.5"},
         "ignore_unknown": True,
     },
-    {"action_type": "chat", "base_rate_cents": 0.1, "effective_at": "2026-05-01T00:00:00Z"},
+    {
+        "action_type": "chat",
+        "base_rate_cents": 0.1,
+        "effective_at": "2026-05-01T00:00:00Z",
+        "minimum_cents": 2.5,
+        "cap_cents": "5.00",
+    },
 ]
 
 

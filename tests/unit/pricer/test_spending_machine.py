@@ -1,4 +1,4 @@
-"""Budgets and prepaid credit under random interleavings, against a model that only keeps the history.
+"""Budgets, prepaid credit and reservations under random interleavings, against a model that only keeps the history.
 
 The model counts nothing: what is spent and what is left it sums, each time, over the entries that were not voided. It
 computes in Decimal, finds periods with datetime, and shares no code with the pricer.
@@ -19,12 +19,17 @@ from schemas import entries, ids
 from schemas.commands import (
     CreateBudget,
     DeleteBudget,
+    EventLabels,
+    ExpireReservation,
     GrantCredit,
     Meter,
     MeterEvent,
     Rates,
     ReadBalance,
     ReadBudgets,
+    ReadReservations,
+    ReleaseReservation,
+    Reserve,
     Resolve,
     SetPrice,
     Void,
@@ -63,14 +68,48 @@ class Happened(NamedTuple):
     record: EntryRecord
 
 
+class Reserved(NamedTuple):
+    """One reservation. ``credit``: what credit holds of it."""
+
+    id: int
+    test: bool
+    labels: dict[str, str]
+    amount: Decimal
+    credit: Decimal
+    expires: int
+    status: str = "open"
+
+    @property
+    def name(self) -> str:
+        return f"rs_{self.id}"
+
+
 class History:
-    """Everything that was set and charged."""
+    """Everything that was set, charged and reserved."""
 
     def __init__(self) -> None:
         self.budgets: dict[int, CreateBudget] = {}
         self.grants: dict[int, GrantCredit] = {}
         self.charged: dict[int, Happened] = {}
         self.voided: set[int] = set()
+        self.reserved: dict[int, Reserved] = {}
+
+    def open(self, test: bool) -> list[Reserved]:
+        return [one for one in self.reserved.values() if one.test == test and one.status == "open"]
+
+    def held(self, id: int) -> Decimal:
+        """What the open reservations hold of a budget."""
+        budget = self.budgets[id]
+        held = [one.amount for one in self.open(budget.test) if one.id > id and counts(budget, one.labels)]
+        return sum(held, Decimal(0)) if budget.hard else Decimal(0)
+
+    def credit(self, test: bool, now: int, more: list[Happened]) -> Decimal:
+        """What can be drawn and is not held."""
+        left = sum((left for _, left in self.drawable(test, now, more)), Decimal(0))
+        return max(left - sum((one.credit for one in self.open(test)), Decimal(0)), Decimal(0))
+
+    def end(self, id: int, status: str) -> None:
+        self.reserved[id] = self.reserved[id]._replace(status=status)
 
     def standing(self, test: bool) -> list[Happened]:
         return [one for one in self.charged.values() if one.test == test and one.id not in self.voided]
@@ -100,7 +139,8 @@ class History:
         """What a total takes out of each grant; None if there never was one."""
         if not any(grant.test == test for grant in self.grants.values()):
             return None
-        taken = {}
+        taken: dict[int, Decimal] = {}
+        total = min(total, self.credit(test, now, more))
         for id, left in self.drawable(test, now, more):
             if part := min(left, total - sum(taken.values(), Decimal(0))):
                 taken[id] = part
@@ -112,9 +152,9 @@ class History:
             return None
         for id, budget in self.budgets.items():
             mine = budget.test == one.test and budget.hard and counts(budget, one.labels)
-            if mine and self.spent(id, one.at, more) + one.total > Decimal(budget.limit):
+            if mine and self.spent(id, one.at, more) + self.held(id) + one.total > Decimal(budget.limit):
                 return "budget_exceeded"
-        credit = sum((left for _, left in self.drawable(one.test, one.at, more)), Decimal(0))
+        credit = self.credit(one.test, one.at, more)
         return "insufficient_credit" if covers and credit < one.total else None
 
 
@@ -137,6 +177,9 @@ class SpendingMachine(RuleBasedStateMachine):
         self.history = History()
         self.keys: dict[tuple[bool, str], Decimal] = {}
         self.pending: list[tuple[str, bool, dict[str, str]]] = []
+        self.low: dict[bool, Decimal | None] = {False: None, True: None}
+        self.noticed: dict[bool, list[str]] = {False: [], True: []}
+        """Types of the credit notices of each mode since its latest grant."""
         for action, cents in COSTS.items():
             self.log.append(CONFIG_KEY, SetPrice(action, Rates(f"{cents:f}", "0", f"{BONUS:f}")))
 
@@ -177,16 +220,20 @@ class SpendingMachine(RuleBasedStateMachine):
         priority=st.sampled_from([50, 50, 1]),
         test=modes,
         key=st.sampled_from([None, None, "g"]),
+        low=st.sampled_from([None, 20, 50, 100]),
     )
-    def grant(self, amount: str, days: int | None, priority: int, test: bool, key: str | None) -> None:
+    def grant(self, amount: str, days: int | None, priority: int, test: bool, key: str | None, low: int | None) -> None:
         expires = None if days is None else self.log.now + days * DAY
         if key is not None:  # always the same request, which grants once
             amount, expires, priority = "2", None, 50
-        command = GrantCredit(CUSTOMER, amount, "why", expires, priority, test, key)
+        command = GrantCredit(CUSTOMER, amount, "why", expires, priority, test, key, low_percent=low)
         decision, id = self.send(command)
         assert isinstance(decision.reply, OutcomeReply)
         if not decision.reply.replayed:
             self.history.grants[id] = command
+            balance = sum((left for _, left in self.history.drawable(test, self.log.now, [])), Decimal(0))
+            self.low[test] = None if low is None else balance * low / 100
+            self.noticed[test] = []
         assert decision.reply.replayed == (decision.entries is None)
 
     @rule(
@@ -195,13 +242,18 @@ class SpendingMachine(RuleBasedStateMachine):
         test=modes,
         covers=st.sampled_from([False, False, True]),
         named=st.booleans(),
+        settles=st.lists(st.none() | st.integers(0, 8), min_size=4, max_size=4),
     )
-    def meter(self, bodies: list[Any], key: int, test: bool, covers: bool, named: bool) -> None:
+    def meter(
+        self, bodies: list[Any], key: int, test: bool, covers: bool, named: bool, settles: list[int | None]
+    ) -> None:
         """One event or a batch. A named event has a key that says what it is, so that it is a repeat the next time."""
-        names = [f"{body}{place}" if named else None for place, body in enumerate(bodies)]
+        made = [one.name for one in self.history.reserved.values()]
+        of = [None if pick is None else [*made, "rs_7"][pick % (len(made) + 1)] for pick in settles]
+        names = [f"{body}{place}{of[place]}" if named else None for place, body in enumerate(bodies)]
         sent = [
-            MeterEvent(agent, action, model=model, idempotency_key=name)
-            for (agent, action, model), name in zip(bodies, names, strict=True)
+            MeterEvent(agent, action, model=model, idempotency_key=name, reservation_id=reservation)
+            for (agent, action, model), name, reservation in zip(bodies, names, of[: len(bodies)], strict=True)
         ]
         self.decided(sent, key, test, covers)
 
@@ -215,6 +267,8 @@ class SpendingMachine(RuleBasedStateMachine):
         new: list[Happened] = []
         refusals: list[str] = []
         totals: list[Decimal] = []
+        settled: dict[int, int] = {}
+        before = dict(history.reserved)
         for index, event in enumerate(sent):
             known = self.keys.get((test, event.idempotency_key or ""))
             if known is not None:
@@ -225,15 +279,31 @@ class SpendingMachine(RuleBasedStateMachine):
             one = Happened(
                 first + index, self.log.now, test, labels, total, None, Entry("event"), EntryRecord("", 0, 0, [])
             )
+            reservation = None
+            if event.reservation_id is not None:
+                reservation = history.reserved.get(int(event.reservation_id[3:]))
+                if reservation is None or reservation.test != test:
+                    refusals.append("not_found")
+                    continue
+                if reservation.status != "open" or self.log.now >= reservation.expires:
+                    refusals.append("reservation_closed")
+                    continue
+                history.end(reservation.id, "settled")
             refused = history.refuses(one, covers, new)
             if refused is not None:
                 refusals.append(refused)
+                if reservation is not None:
+                    history.end(reservation.id, "open")
                 continue
+            if reservation is not None:
+                settled[one.id] = reservation.id
             new.append(one._replace(draws=history.draws(test, one.at, total, new)))
             totals.append(total)
         reply = decision.reply
         if refusals:
-            assert isinstance(reply, RefusedReply) and (reply.status, reply.code) == (402, refusals[0])
+            history.reserved = before
+            status = {"not_found": 404, "reservation_closed": 409}.get(refusals[0], 402)
+            assert isinstance(reply, RefusedReply) and (reply.status, reply.code) == (status, refusals[0])
             assert written is not None and {entry.kind for entry in written.entries} == {"rejected"}
             return
         assert isinstance(reply, ChargedReply | BatchChargedReply)
@@ -248,6 +318,105 @@ class SpendingMachine(RuleBasedStateMachine):
         for one in new:
             assert written is not None
             self.recorded(one, made[one.id], written)
+        if written is not None:
+            self.credit_is_noticed(test, any(one.draws for one in new), written)
+            detail = bytes(made[one.id].detail)
+            assert (one.id in settled) == bool(detail)
+            if detail:
+                shown = json.loads(detail, parse_float=Decimal)
+                assert (shown["reservation_id"], shown["event_id"]) == (f"rs_{settled[one.id]}", one.id)
+                assert (shown["status"], Decimal(shown["charged_cents"])) == ("settled", one.total)
+
+    @rule(
+        amount=st.sampled_from(["0", "0.125", "1", "7.000000000001", None]),
+        event=events,
+        labelled=st.booleans(),
+        hours=st.sampled_from([1, 20]),
+        test=modes,
+        covers=st.booleans(),
+        named=st.booleans(),
+    )
+    def reserve(
+        self, amount: str | None, event: Any, labelled: bool, hours: int, test: bool, covers: bool, named: bool
+    ) -> None:
+        """Of an amount, or as much as an event would cost."""
+        agent, action, model = event
+        labels = {"agent": agent, "action": action, "model": model or "", "key": "1"}
+        if amount is not None and not labelled:
+            labels = {"agent": "", "action": "", "model": "", "key": "1"}
+        name = f"{amount}{event}{labelled}{hours}" if named else None
+        command = Reserve(
+            CUSTOMER,
+            1,
+            hours * HOUR,
+            10**12,
+            amount=amount,
+            event=EventLabels(agent, action, model) if amount is not None and labelled else None,
+            estimate=MeterEvent(agent, action, model=model) if amount is None else None,
+            idempotency_key=name,
+            test=test,
+            mode="test" if test else "live",
+            on_empty="refuse" if covers else "charge",
+        )
+        history, now = self.history, self.log.now
+        decision, id = self.send(command)
+        reply = decision.reply
+        if (test, f"reserve {name}") in self.keys:
+            assert isinstance(reply, OutcomeReply) and reply.replayed and decision.entries is None
+            return
+        cents = COSTS[action] if amount is None else Decimal(amount)
+        asked = Happened(id, now, test, labels, cents, None, Entry("event"), EntryRecord("", 0, 0, []))
+        refused = history.refuses(asked, covers, [])
+        if refused is not None:
+            assert isinstance(reply, RefusedReply) and (reply.status, reply.code) == (402, refused)
+            return
+        assert isinstance(reply, OutcomeReply) and reply.status == 201 and not reply.replayed
+        shown = json.loads(bytes(reply.result), parse_float=Decimal)
+        held = min(cents, history.credit(test, now, []))
+        assert (shown["reservation_id"], shown["status"]) == (f"rs_{id}", "open")
+        assert (Decimal(shown["amount_cents"]), Decimal(shown["credit_cents"])) == (cents, held)
+        history.reserved[id] = Reserved(id, test, labels, cents, held, now + hours * HOUR)
+        if name is not None:
+            self.keys[test, f"reserve {name}"] = cents
+
+    def credit_is_noticed(self, test: bool, drew: bool, written: EntryRecord) -> None:
+        """Each of low and exhausted at most once after a grant, when a command has drawn as far."""
+        told = [entry.type for entry in written.entries if (entry.type or "").startswith("credit.")]
+        low, noticed = self.low[test], self.noticed[test]
+        left = sum((left for _, left in self.history.drawable(test, self.log.now, [])), Decimal(0))
+        due = ""
+        if drew and low is not None and "credit.exhausted" not in noticed:
+            due = "credit.exhausted" if not left else "credit.low" if left <= low and not noticed else ""
+        assert told == ([due] if due else [])
+        noticed += told
+
+    @precondition(lambda self: self.history.reserved)
+    @rule(pick=st.integers(0, 20), test=modes)
+    def release(self, pick: int, test: bool) -> None:
+        one = list(self.history.reserved.values())[pick % len(self.history.reserved)]
+        decision, _ = self.send(ReleaseReservation(CUSTOMER, 1, one.name, "test" if test else "live"))
+        reply = decision.reply
+        if test != one.test:
+            assert isinstance(reply, RefusedReply) and reply.status == 404
+        elif one.status == "released":
+            assert isinstance(reply, OutcomeReply) and decision.entries is None
+        elif one.status != "open" or self.log.now >= one.expires:
+            assert isinstance(reply, RefusedReply) and (reply.status, reply.code) == (409, "reservation_closed")
+        else:
+            assert isinstance(reply, OutcomeReply)
+            self.history.end(one.id, "released")
+
+    @precondition(lambda self: self.history.reserved)
+    @rule(pick=st.integers(0, 20))
+    def remind(self, pick: int) -> None:
+        """As the expirer does, at any time and more than once."""
+        one = list(self.history.reserved.values())[pick % len(self.history.reserved)]
+        decision, _ = self.send(ExpireReservation(CUSTOMER, one.name, one.test))
+        assert decision.reply is None
+        due = one.status == "open" and self.log.now >= one.expires
+        assert (decision.entries is not None) == due == bool(decision.changes)
+        if due:
+            self.history.end(one.id, "expired")
 
     def recorded(self, one: Happened, entry: Entry, written: EntryRecord) -> None:
         """Compare an entry with what the history says, and take it in."""
@@ -290,6 +459,7 @@ class SpendingMachine(RuleBasedStateMachine):
         draws = self.history.draws(test, at, BONUS, [])
         charge = Happened(id, at, test, {**labels, "key": "2"}, BONUS, draws, written.entries[0], written)
         self.recorded(charge, written.entries[0], written)
+        self.credit_is_noticed(test, bool(draws), written)
 
     @precondition(lambda self: self.history.charged)
     @rule(pick=st.integers(0, 50))
@@ -334,15 +504,39 @@ class SpendingMachine(RuleBasedStateMachine):
             assert [one["id"] for one in shown["budgets"]] == mine
             for one in shown["budgets"]:
                 id = one["id"]
+                held = self.history.held(id)
                 assert Decimal(one["spent_cents"]) == spent[id] >= 0
-                assert Decimal(one["left_cents"]) == max(limits[id] - spent[id], 0)
-                assert one["fits"] == (spent[id] + 1 <= limits[id])
+                assert Decimal(one.get("held_cents", 0)) == held >= 0
+                assert Decimal(one["left_cents"]) == max(limits[id] - spent[id] - held, 0)
+                assert one["fits"] == (spent[id] + held + 1 <= limits[id])
             decision, _ = self.send(ReadBalance(CUSTOMER, "test" if test else "live"))
             assert isinstance(decision.reply, OutcomeReply)
             shown = json.loads(bytes(decision.reply.result), parse_float=Decimal)
             drawable = self.history.drawable(test, self.log.now, [])
             assert [(one["id"], Decimal(one["left_cents"])) for one in shown["grants"]] == drawable
             assert Decimal(shown["balance_cents"]) == sum((left for _, left in drawable), Decimal(0))
+            held = sum((one.credit for one in self.history.open(test)), Decimal(0))
+            assert Decimal(shown.get("held_cents", 0)) == held
+
+    @invariant()
+    def reservations_are_shown_as_they_are(self) -> None:
+        history, now = self.history, self.log.now
+        for test in (False, True):
+            mode: Any = "test" if test else "live"
+            decision, _ = self.send(ReadReservations(CUSTOMER, mode))
+            assert isinstance(decision.reply, OutcomeReply) and decision.entries is None
+            listed = json.loads(bytes(decision.reply.result))["reservations"]
+            assert [one["reservation_id"] for one in listed] == [
+                one.name for one in history.open(test) if one.expires > now
+            ]
+            for one in history.reserved.values():
+                reply = self.send(ReadReservations(CUSTOMER, mode, one.name))[0].reply
+                if one.test != test:
+                    assert isinstance(reply, RefusedReply) and reply.status == 404
+                    continue
+                assert isinstance(reply, OutcomeReply)
+                late = one.status == "open" and now >= one.expires
+                assert json.loads(bytes(reply.result))["status"] == ("expired" if late else one.status)
 
     @invariant()
     def no_event_exceeds_a_hard_budget(self) -> None:

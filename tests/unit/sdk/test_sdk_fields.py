@@ -13,7 +13,7 @@ from ingest.bodies import EventBody
 from ingest.reads import usage_responses as reads
 from ingest.reads.eventviews import EventShown
 from revgrid import models
-from schemas import meter_responses, objects, spending, webhooks
+from schemas import meter_responses, objects, reservations, spending, webhooks
 
 TYPES = (Path(__file__).parents[3] / "sdk" / "js" / "index.d.ts").read_text()
 
@@ -36,6 +36,7 @@ SAME = [
     (EventShown, models.Event, "EventState"),
     (reads.UsageResponse, models.Usage, "Usage"),
     (reads.Summary, models.UsageSummary, "UsageSummary"),
+    (reads.ComponentSums, models.UsageComponent, "UsageComponent"),
     (reads.UsageSums, models.UsageRow, "UsageRow"),
     (posted.EffectivePrice, models.EffectivePrice, "EffectivePrice"),
     (posted.EffectivePrices, models.Pricing, "Pricing"),
@@ -44,6 +45,8 @@ SAME = [
     (spending.BalanceObject, models.Balance, "Balance"),
     (spending.BudgetObject, models.Budget, "Budget"),
     (spending.BudgetList, models.BudgetList, "BudgetList"),
+    (reservations.ReservationObject, models.Reservation, "Reservation"),
+    (reservations.ReservationList, models.ReservationList, "ReservationList"),
     (webhooks.WebhookObject, models.Webhook, "Webhook"),
 ]
 

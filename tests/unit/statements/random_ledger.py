@@ -54,6 +54,15 @@ def _charge(rng: random.Random, offset: int, at: int) -> LedgerRow:
     if rng.random() < 0.15:
         cents = rng.randrange(1, 10**15)
         return replace(row, kind="charge", action="outcome_charge", price_id=0, bonus_cents=cents, total_cents=cents)
+    if rng.random() < 0.1:
+        cents = rng.choice([-1, 1]) * rng.randrange(1, 10**15)
+        settled = (
+            Line("images", "0", "250", 1000, format_cents(cents - 5)),
+            Line("minimum", "1", format_cents(5), 1, format_cents(5)),
+        )
+        return replace(
+            row, kind="adjustment", agent_id="", quantity_cents=cents, total_cents=cents, lines=settled, import_id=""
+        )
     # a price's number decides its rates
     base, token, bonus = (row.price_id * PICO // 3, row.price_id * 3 * 10**8, rng.choice([0, PICO // 4]))
     tokens = rng.choice([0, 7, 2401, 10**6])

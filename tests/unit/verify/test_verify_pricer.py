@@ -19,6 +19,7 @@ from schemas.commands import (
     DeleteWebhook,
     EnsureCustomer,
     Expire,
+    ExpireReservation,
     Genesis,
     GrantCredit,
     ListedPrice,
@@ -30,8 +31,11 @@ from schemas.commands import (
     ReadBalance,
     ReadBudgets,
     ReadOutcome,
+    ReadReservations,
     Register,
+    ReleaseReservation,
     ReplayWebhook,
+    Reserve,
     Resolve,
     RevokeKey,
     RotateWebhook,
@@ -320,7 +324,8 @@ def written(
 
 
 OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets, GrantCredit, ReadBalance)
-BY_CUSTOMER = (Meter, Register, Resolve, Expire, ReadOutcome, Void, *OF_SPENDING)
+OF_RESERVATIONS = (Reserve, ReleaseReservation, ExpireReservation, ReadReservations)
+BY_CUSTOMER = (Meter, Register, Resolve, Expire, ReadOutcome, Void, *OF_SPENDING, *OF_RESERVATIONS)
 
 
 def _command(step: Step, log: memory.MemoryShard) -> commands.Command | None:

@@ -1,6 +1,6 @@
 """Budgets and prepaid credit on random logs: the real pricer's ledger agrees with a model that knows nothing of it."""
 
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,10 +8,24 @@ from msgspec.structs import replace
 
 from pricer import memory
 from schemas import commands
-from schemas.commands import CreateBudget, DeleteBudget, GrantCredit, ReadBalance, ReadBudgets, Scope
+from schemas.commands import (
+    CreateBudget,
+    DeleteBudget,
+    EventLabels,
+    ExpireReservation,
+    GrantCredit,
+    Meter,
+    MeterEvent,
+    ReadBalance,
+    ReadBudgets,
+    ReadReservations,
+    ReleaseReservation,
+    Reserve,
+    Scope,
+)
 from schemas.limits import DAY
 from tests.unit.verify.pricer_ledger import check, rows_of
-from tests.unit.verify.test_verify_pricer import METER, OUTCOME, PENDING, Step, written
+from tests.unit.verify.test_verify_pricer import METER, OUTCOME, PENDING, written
 
 CUSTOMER = st.sampled_from(["acme", "globex"])
 VALUES: dict[Scope, list[str]] = {
@@ -46,6 +60,7 @@ GRANT = st.builds(
     st.sampled_from([50, 50, 1]),
     st.sampled_from([False, False, True]),
     st.sampled_from([None, None, "b1", "b3"]),
+    low_percent=st.sampled_from([None, None, 20, 100, 0, 101]),
 )
 
 
@@ -55,15 +70,108 @@ class Removal(NamedTuple):
     budget: int
 
 
+class Ending(NamedTuple):
+    """What may end a reservation that was made before, or one that never was: an event, a release, a notice."""
+
+    pick: int
+    how: str
+    mode: Literal["live", "test"]
+    key: str | None
+    covers: bool
+
+
+def reserving(command: Reserve, mode: Literal["live", "test"]) -> Reserve:
+    """A reservation in a mode."""
+    return replace(command, mode=mode, test=mode == "test")
+
+
+MODES = st.sampled_from(["live", "live", "test"])
+RESERVE = st.builds(
+    reserving,
+    st.builds(
+        Reserve,
+        CUSTOMER,
+        st.sampled_from([1, 3]),
+        st.sampled_from([1, DAY // 2, DAY, 0, DAY + 1]),
+        st.sampled_from([100, 10**12]),
+        amount=st.sampled_from(["0.5", "0.72", "2", "0", "01", None, None]),
+        event=st.sampled_from([None, EventLabels("agent", "chat", "m"), EventLabels(action="chat")]),
+        estimate=st.sampled_from([None, MeterEvent("agent", "chat", 2400), MeterEvent("a", "none", outcome="pending")]),
+        idempotency_key=st.sampled_from([None, None, "k1", "r"]),
+        on_empty=st.sampled_from(["charge", "charge", "refuse"]),
+    ),
+    MODES,
+)
+ENDING = st.builds(
+    Ending,
+    st.integers(0, 12),
+    st.sampled_from(["event", "event", "pair", "release", "expire", "read"]),
+    MODES,
+    st.sampled_from([None, None, "k1", "e"]),
+    st.booleans(),
+)
+
+
 SPENDING = st.one_of(
     BUDGET,
     GRANT,
     GRANT,
     BUDGET,
+    RESERVE,
+    RESERVE,
+    ENDING,
+    ENDING,
     st.builds(ReadBalance, CUSTOMER, st.sampled_from(["live", "test"])),
     st.builds(Removal, st.integers(0, 12)),
     st.builds(ReadBudgets, CUSTOMER, amount=st.sampled_from([None, "1"])),
 )
+VALID = st.builds(
+    reserving,
+    st.builds(
+        lambda ttl, amount, estimate, key, on_empty: Reserve(
+            "acme",
+            1,
+            ttl,
+            10**12,
+            amount=None if estimate else amount,
+            estimate=MeterEvent("agent", "chat", 2400, model="m") if estimate else None,
+            idempotency_key=key,
+            on_empty=on_empty,
+        ),
+        st.sampled_from([DAY // 2, DAY]),
+        st.sampled_from(["0.5", "0.72", "2"]),
+        st.booleans(),
+        st.sampled_from([None, "k1", "r"]),
+        st.sampled_from(["charge", "charge", "refuse"]),
+    ),
+    MODES,
+)
+ENOUGH = st.builds(
+    lambda scope, limit, hard: CreateBudget("acme", scope, "day", limit, hard, {"agent": "agent"}.get(scope, "")),
+    st.sampled_from(["all", "agent"]),
+    st.sampled_from(["2.5", "3.94", "1000"]),
+    st.booleans(),
+)
+LOW_GRANT = st.builds(
+    GrantCredit, st.just("acme"), st.just("3"), st.just("why"), low_percent=st.sampled_from([None, 20, 70, 100])
+)
+HOLDING = st.lists(
+    st.tuples(
+        st.one_of(
+            VALID,
+            VALID,
+            ENDING,
+            ENDING,
+            ENDING,
+            ENOUGH,
+            LOW_GRANT,
+        ),
+        st.sampled_from([0, 0, 0, 1, DAY // 2]),
+    ),
+    min_size=3,
+    max_size=25,
+)
+"""Mostly reservations and what ends them."""
 COVERED = st.builds(lambda command: replace(command, on_empty="refuse"), METER)
 """Events of a customer whose credit must cover them."""
 STEPS = st.lists(
@@ -75,13 +183,35 @@ STEPS = st.lists(
 )
 
 
-def log_of(steps: list[tuple[Step | Removal, int]]) -> memory.MemoryShard:
+def log_of(steps: list[tuple[Any, int]]) -> memory.MemoryShard:
     """The log that the steps leave."""
     return written(steps, removed)
 
 
-def removed(step: Removal, log: memory.MemoryShard) -> commands.Command:
-    """A removal as the command that it is for this log."""
+def ended(step: Ending, log: memory.MemoryShard) -> commands.Command:
+    """An ending as the command that it is for this log."""
+    made = [row for row in rows_of(log) if row["config_type"] == "reservation.created"]
+    row = made[step.pick % len(made)] if made and step.pick else {"customer_id": "acme", "event_id": 7}
+    customer, id, test = row["customer_id"], f"rs_{row['event_id']}", step.mode == "test"
+    match step.how:
+        case "release":
+            return ReleaseReservation(customer, 1, id, step.mode)
+        case "expire":
+            return ExpireReservation(customer, id, test)
+        case "read":
+            return ReadReservations(customer, step.mode, id)
+    event = MeterEvent("agent", "chat", 2400, model="m", idempotency_key=step.key, reservation_id=id)
+    events = (
+        [event, MeterEvent("agent", "chat"), replace(event, idempotency_key=None)] if step.how == "pair" else [event]
+    )
+    on_empty: Literal["charge", "refuse"] = "refuse" if step.covers else "charge"
+    return Meter(customer, 1, events, 10**12, 50, len(events) > 1, test, step.mode, on_empty=on_empty)
+
+
+def removed(step: Removal | Ending, log: memory.MemoryShard) -> commands.Command:
+    """A removal or an ending as the command that it is for this log."""
+    if isinstance(step, Ending):
+        return ended(step, log)
     made = [row for row in rows_of(log) if row["config_type"] == "budget.created"]
     if not made:
         return DeleteBudget("acme", 7)
@@ -91,7 +221,7 @@ def removed(step: Removal, log: memory.MemoryShard) -> commands.Command:
 
 @settings(deadline=None, max_examples=200)
 @given(STEPS)
-async def test_the_pricer_and_the_model_agree_on_budgets(steps: list[tuple[Step | Removal, int]]) -> None:
+async def test_the_pricer_and_the_model_agree_on_budgets(steps: list[tuple[Any, int]]) -> None:
     """Every refusal, notice and amount spent of a random log is what the model says."""
     log = log_of(steps)
     found, _ = await check(log, list(rows_of(log)))
@@ -100,9 +230,17 @@ async def test_the_pricer_and_the_model_agree_on_budgets(steps: list[tuple[Step 
 
 @settings(deadline=None, max_examples=200)
 @given(STEPS, st.integers(0, 30))
-async def test_they_agree_when_the_budgets_are_older_than_the_log(
-    steps: list[tuple[Step | Removal, int]], gone: int
-) -> None:
+async def test_they_agree_when_the_budgets_are_older_than_the_log(steps: list[tuple[Any, int]], gone: int) -> None:
+    log = log_of(steps)
+    firsts = {partition: min(gone, len(shard)) for partition, shard in enumerate(log.raw)}
+    found, _ = await check(log, list(rows_of(log)), firsts)
+    assert found == []
+
+
+@settings(deadline=None, max_examples=200)
+@given(HOLDING, st.sampled_from([0, 0, 4, 12]))
+async def test_they_agree_on_reservations(steps: list[tuple[Any, int]], gone: int) -> None:
+    """What each holds, how it ends, and what others may spend meanwhile; also when some are older than the log."""
     log = log_of(steps)
     firsts = {partition: min(gone, len(shard)) for partition, shard in enumerate(log.raw)}
     found, _ = await check(log, list(rows_of(log)), firsts)

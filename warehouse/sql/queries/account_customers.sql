@@ -53,7 +53,7 @@ FROM
             SELECT
                 customer_id, is_before, n, sum_cents,
                 kind = 'charge' OR kind = 'void' AND config_type = 'charge' AS is_charge,
-                if(kind = 'void', toInt64(-1), toInt64(1)) AS sign
+                multiIf(kind = 'void', toInt64(-1), kind = 'adjustment', toInt64(0), toInt64(1)) AS sign
             FROM
             (
                 SELECT
@@ -61,7 +61,7 @@ FROM
                     toStartOfHour(event_time) < toDateTime(intDiv({start:Int64}, 1000), 'UTC') AS is_before
                 FROM rev.entries
                 WHERE test = false
-                    AND kind IN ('event', 'charge', 'void')
+                    AND kind IN ('event', 'charge', 'adjustment', 'void')
                     AND (toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
                             AND toStartOfHour(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
                         OR toStartOfHour(event_time) >= toDateTime(intDiv({before_start:Int64}, 1000), 'UTC')
@@ -71,7 +71,7 @@ FROM
                 SELECT customer_id, kind, config_type, toInt64(count()), sum(total_cents), true
                 FROM rev.entries
                 WHERE test = false
-                    AND kind IN ('event', 'charge', 'void')
+                    AND kind IN ('event', 'charge', 'adjustment', 'void')
                     AND event_time >= fromUnixTimestamp64Milli({before_whole:Int64}, 'UTC')
                     AND event_time < fromUnixTimestamp64Milli({before_end:Int64}, 'UTC')
                 GROUP BY customer_id, kind, config_type

@@ -15,11 +15,11 @@ FROM
         toString({key:Identifier}) AS name,
         event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC') AS is_now,
         kind = 'charge' OR kind = 'void' AND config_type = 'charge' AS is_charge,
-        multiIf(kind = 'void', -1, kind = 'waived', 0, 1) AS sign,
+        multiIf(kind = 'void', -1, kind IN ('waived', 'adjustment'), 0, 1) AS sign,
         kind, outcome, if(kind IN ('charge', 'waived'), entries.verdict, '') AS verdict, tokens, total_cents
     FROM rev.entries AS entries
     WHERE test = false
-        AND kind IN ('event', 'charge', 'waived', 'void')
+        AND kind IN ('event', 'charge', 'waived', 'adjustment', 'void')
         AND ({agent:String} = '' OR agent_id = {agent:String})
         AND ({action:String} = '' OR action = {action:String})
         AND

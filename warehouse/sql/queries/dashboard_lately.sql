@@ -4,6 +4,6 @@ SELECT
     toInt64(sum(multiIf(kind = 'event', 1, kind = 'void' AND config_type != 'charge', -1, 0))) AS events,
     toString(sum(total_cents)) AS total
 FROM rev.entries
-WHERE kind IN ('event', 'charge', 'void')
+WHERE kind IN ('event', 'charge', 'adjustment', 'void')
     AND test = false
     AND recorded_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')

@@ -39,11 +39,11 @@ FROM
                     {key:Identifier} AS key,
                     {peer:Identifier} AS other,
                     kind = 'charge' OR kind = 'void' AND config_type = 'charge' AS is_charge,
-                    if(kind = 'void', toInt64(-1), toInt64(1)) AS sign,
+                    multiIf(kind = 'void', toInt64(-1), kind = 'adjustment', toInt64(0), toInt64(1)) AS sign,
                     toInt64(count()) AS n, sum(tokens) AS tokens_sum, sum(total_cents) AS cents
                 FROM rev.entries
                 WHERE test = false
-                    AND kind IN ('event', 'charge', 'void')
+                    AND kind IN ('event', 'charge', 'adjustment', 'void')
                     AND toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
                     AND toStartOfHour(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
                 GROUP BY key, other, kind, config_type, day

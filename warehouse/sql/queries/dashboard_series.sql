@@ -28,12 +28,12 @@ FROM
                     {bucket:Identifier} AS at,
                     {key:Identifier} AS key,
                     kind = 'charge' OR kind = 'void' AND config_type = 'charge' AS is_charge,
-                    if(kind = 'void', toInt64(-1), toInt64(1)) AS sign,
+                    multiIf(kind = 'void', toInt64(-1), kind = 'adjustment', toInt64(0), toInt64(1)) AS sign,
                     toInt64(count()) AS n, sum(total_cents) AS cents
                 FROM rev.entries
                 WHERE test = {test:Bool}
                     AND ({customer:String} = '' OR customer_id = {customer:String})
-                    AND kind IN ('event', 'charge', 'void')
+                    AND kind IN ('event', 'charge', 'adjustment', 'void')
                     AND ({agent:String} = '' OR agent_id = {agent:String})
                     AND ({action:String} = '' OR action = {action:String})
                     AND toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')

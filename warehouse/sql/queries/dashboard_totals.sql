@@ -22,11 +22,11 @@ FROM
         SELECT
             agent_id,
             kind = 'charge' OR kind = 'void' AND config_type = 'charge' AS is_charge,
-            if(kind = 'void', toInt64(-1), toInt64(1)) AS sign,
+            multiIf(kind = 'void', toInt64(-1), kind = 'adjustment', toInt64(0), toInt64(1)) AS sign,
             toInt64(count()) AS n, sum(tokens) AS tokens_sum, sum(total_cents) AS cents
         FROM rev.entries
         WHERE test = false
-            AND kind IN ('event', 'charge', 'void')
+            AND kind IN ('event', 'charge', 'adjustment', 'void')
             AND toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
             AND toStartOfHour(event_time) < toDateTime(intDiv({whole:Int64}, 1000), 'UTC')
         GROUP BY agent_id, kind, config_type, day
@@ -34,11 +34,11 @@ FROM
         SELECT
             agent_id,
             kind = 'charge' OR kind = 'void' AND config_type = 'charge' AS is_charge,
-            if(kind = 'void', toInt64(-1), toInt64(1)) AS sign,
+            multiIf(kind = 'void', toInt64(-1), kind = 'adjustment', toInt64(0), toInt64(1)) AS sign,
             toInt64(count()) AS n, sum(tokens) AS tokens_sum, sum(total_cents) AS cents
         FROM rev.entries
         WHERE test = false
-            AND kind IN ('event', 'charge', 'void')
+            AND kind IN ('event', 'charge', 'adjustment', 'void')
             AND event_time >= fromUnixTimestamp64Milli({whole:Int64}, 'UTC')
             AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
         GROUP BY agent_id, kind, config_type

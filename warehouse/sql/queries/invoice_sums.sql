@@ -44,7 +44,7 @@ FROM
     FROM rev.entries
     WHERE NOT test
         AND total_cents != 0
-        AND kind IN ('event', 'charge', 'void')
+        AND kind IN ('event', 'charge', 'adjustment', 'void')
         AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
         AND recorded_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
         AND recorded_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')

@@ -50,5 +50,5 @@ FROM
 )
 ARRAY JOIN charged AS line
 GROUP BY kind_name, late, action, model, provider, price, line.1, line.3, line.4, void
-ORDER BY late, indexOf(['event', 'charge', 'void'], kind_name), action, model, provider, price, line.1, line.3, line.4, void
+ORDER BY late, indexOf(['event', 'charge', 'adjustment', 'void'], kind_name), action, model, provider, price, line.1, line.3, line.4, void
 LIMIT {limit:UInt32}

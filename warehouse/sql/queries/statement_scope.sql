@@ -30,7 +30,7 @@ scope AS
     FROM rev.entries
     WHERE customer_id = {customer:String}
         AND test = {test:Bool}
-        AND kind IN ('event', 'charge', 'void')
+        AND kind IN ('event', 'charge', 'adjustment', 'void')
         AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
         AND recorded_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
         AND recorded_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')

@@ -12,13 +12,13 @@ FROM
     SELECT
         {key:Identifier} AS key,
         if(kind = 'charge' OR kind = 'void' AND config_type = 'charge', 'charge', 'event') AS counts,
-        sum(if(kind = 'void', toInt64(-1), toInt64(1))) AS n,
+        sum(multiIf(kind = 'void', toInt64(-1), kind = 'adjustment', toInt64(0), toInt64(1))) AS n,
         sum(if(kind = 'void', -toInt256(tokens), toInt256(tokens))) AS tokens_sum,
         sum(toDecimal256(total_cents, 12)) AS cents
     FROM rev.entries
     WHERE customer_id = {customer:String}
         AND test = {test:Bool}
-        AND kind IN ('event', 'charge', 'void')
+        AND kind IN ('event', 'charge', 'adjustment', 'void')
         AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
         AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
         AND ({agent:String} = '' OR agent_id = {agent:String})

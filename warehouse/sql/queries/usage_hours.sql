@@ -14,12 +14,12 @@ FROM
     SELECT
         {key:Identifier} AS key,
         kind = 'charge' OR kind = 'void' AND config_type = 'charge' AS is_charge,
-        if(kind = 'void', toInt64(-1), toInt64(1)) AS sign,
+        multiIf(kind = 'void', toInt64(-1), kind = 'adjustment', toInt64(0), toInt64(1)) AS sign,
         toInt64(count()) AS n, sum(tokens) AS tokens_sum, sum(total_cents) AS cents
     FROM rev.entries
     WHERE customer_id = {customer:String}
         AND test = {test:Bool}
-        AND kind IN ('event', 'charge', 'void')
+        AND kind IN ('event', 'charge', 'adjustment', 'void')
         AND toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
         AND toStartOfHour(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
         AND ({agent:String} = '' OR agent_id = {agent:String})

@@ -1,0 +1,77 @@
+"""Months of a price row that are settled at their close: their state in the customer's shard, and the result. Pure.
+
+A row with a cap, a minimum or volume steps has one such state for each customer, mode and calendar month (UTC, by
+accepted time) in which it charged an event. Money is decimal text in cents.
+"""
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from schemas.commands import CloseMonth, PriceRef
+from schemas.objects import Number
+from schemas.price_match import PriceSlot
+from schemas.state import SEPARATOR, namespace, price_key
+from schemas.tiers import Tiers
+
+MONTH_PREFIX = b"month/"
+
+
+class MonthCharges(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What one price record has charged in a month, less what was voided."""
+
+    price: PriceRef
+    events: int
+    cost: str
+    used: dict[str, str] = {}
+    """Micro-units by quantity of volume steps, as decimal text; ``event`` counts events."""
+    volume: tuple[Tiers, ...] = ()
+    minimum: str | None = None
+
+
+class OpenMonth(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A month of a price row that is not settled; ``charges``: one for each price record, the last used one last."""
+
+    customer_id: str
+    month: str
+    action: str
+    own: bool = False
+    model: str | None = None
+    provider: str | None = None
+    test: bool = False
+    charges: tuple[MonthCharges, ...] = ()
+
+
+class AdjustmentObject(msgspec.Struct, frozen=True, kw_only=True):
+    """The settlement of a month of a price row: what volume steps and the minimum change of what its events cost."""
+
+    event_id: int
+    customer_id: str
+    month: str
+    action: str
+    model: str | None
+    provider: str | None
+    price_id: int
+    volume_cents: Number
+    """Negative if the month reached a cheaper step."""
+    minimum_cents: Number
+    """What the month fell short of its minimum."""
+    total_cents: Number
+    created_at: str
+    test: bool
+    credit_cents: Number | UnsetType = UNSET
+    """What prepaid credit paid; absent for a customer without any grant until then, as due_cents."""
+    due_cents: Number | UnsetType = UNSET
+
+
+def slot_of(command: CloseMonth | OpenMonth) -> PriceSlot:
+    """Return the price row that a month is of."""
+    return PriceSlot(command.customer_id if command.own else None, command.action, command.model, command.provider)
+
+
+def month_key(customer_id: str, test: bool, month: str, slot: PriceSlot) -> bytes:
+    """Return the key of an open month."""
+    return MONTH_PREFIX + namespace(customer_id, test) + month.encode() + SEPARATOR + price_key(slot)
+
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(OpenMonth).decode

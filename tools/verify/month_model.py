@@ -1,0 +1,203 @@
+"""Months of prices with a cap, a minimum or volume steps; written apart from the pricer. Pure."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from tools.verify.price_model import PriceModel, Slot
+from tools.verify.row_values import EXACT, ZERO, Row, add, iso
+from tools.verify.tier_model import Step, Tiered, month
+
+TOKENS = ("input", "output", "cache_read", "cache_write", "reasoning")
+MonthKey = tuple[str, bool, str, Slot]
+"""Customer, test mode, month and price row."""
+
+
+class Charges(NamedTuple):
+    """What one price has charged in a month, less what was voided. ``volume``: units by quantity with volume steps."""
+
+    price_model: PriceModel
+    events: int
+    cents: Decimal
+    volume: Mapping[str, Decimal]
+
+
+Months = dict[MonthKey, dict[int, Charges]]
+"""By price id, the last used one last."""
+
+
+class MonthTrial:
+    """The months of one shard with the events of one command, which count once ``keep`` is called."""
+
+    def __init__(self, kept: Months) -> None:
+        self._kept = kept
+        self._here: Months = {}
+
+    def left(self, key: MonthKey, price_model: PriceModel) -> Decimal | None:
+        """Return what the price's cap leaves of the month; None without one."""
+        if price_model.cap is None:
+            return None
+        spent = ZERO
+        for charges in self._of(key).values():
+            spent = add(spent, charges.cents)
+        return max(EXACT.subtract(price_model.cap, spent), ZERO)
+
+    def add(self, key: MonthKey, price_model: PriceModel, own: Mapping[str, Decimal], cents: Decimal) -> None:
+        """Count an event. ``own``: its quantities, and ``event``."""
+        charges = dict(self._of(key))
+        before = charges.pop(price_model.id, Charges(price_model, 0, ZERO, {}))
+        volume = {name: add(before.volume.get(name, ZERO), own.get(name, ZERO)) for name, _ in price_model.volume}
+        charges[price_model.id] = Charges(price_model, before.events + 1, add(before.cents, cents), volume)
+        self._here[key] = charges
+
+    def keep(self) -> None:
+        self._kept.update(self._here)
+
+    def _of(self, key: MonthKey) -> dict[int, Charges]:
+        return self._here.get(key, self._kept.get(key, {}))
+
+
+class MonthModels:
+    """The months of one partition that are not closed. ``began``: accepted time (ms) of what is older than the log, 0
+    if nothing is; months until then are unknown."""
+
+    def __init__(self, began: int = 0) -> None:
+        self._unknown = month(began) if began else ""
+        self._open: Months = {}
+
+    def trial(self) -> MonthTrial:
+        """Return a trial of one command."""
+        return MonthTrial(self._open)
+
+    def is_known(self, of: str) -> bool:
+        """True if the log holds everything of a month."""
+        return of > self._unknown
+
+    def void(self, command: Mapping[str, Any]) -> None:
+        """Take a voided event out of its month, if that is still open and the event was counted."""
+        price = command.get("price")
+        if price is None or command.get("charge", False):
+            return
+        customer = command["customer_id"]
+        slot = (
+            None if price.get("is_default", False) else customer,
+            price["action_type"],
+            price.get("model") or "",
+            price.get("provider") or "",
+        )
+        key = (customer, command.get("test", False), month(command.get("recorded_at", 0)), slot)
+        charges = self._open.get(key)
+        if charges is None or price["id"] not in charges:
+            return
+        before = charges[price["id"]]
+        own = quantities_in(command["event"])
+        left = before._replace(
+            events=before.events - 1,
+            cents=EXACT.subtract(before.cents, Decimal(command["total"])),
+            volume={name: EXACT.subtract(units, own.get(name, ZERO)) for name, units in before.volume.items()},
+        )
+        rest = {id: left if id == price["id"] else one for id, one in charges.items()}
+        self._open[key] = {id: one for id, one in rest.items() if one.events}
+        if not self._open[key]:
+            del self._open[key]
+
+    def close(self, at: int, command: Mapping[str, Any]) -> Row | None:
+        """Return the columns of the adjustment that a notice accepted ``at`` leaves; None if it leaves none."""
+        end = _end(command["month"])
+        own = command["customer_id"] if command.get("own", False) else None
+        slot = (own, command["action"], command.get("model") or "", command.get("provider") or "")
+        key = (command["customer_id"], command.get("test", False), command["month"], slot)
+        if at < end or key not in self._open:
+            return None
+        charges = list(self._open.pop(key).values())
+        lines = _volume_lines(charges)
+        volume = token = spent = ZERO
+        for name, _, _, _, cents in lines:
+            volume = add(volume, cents)
+            token = add(token, cents) if name in TOKENS else token
+        for one in charges:
+            spent = add(spent, one.cents)
+        last = charges[-1].price_model
+        short = ZERO
+        if last.minimum is not None:
+            short = max(EXACT.subtract(last.minimum, add(spent, volume)), ZERO)
+        if short:
+            lines.append(("minimum", Decimal(1), short, 1, short))
+        total = add(volume, short)
+        if not total:
+            return None
+        return {
+            "kind": "adjustment",
+            "action": command["action"],
+            "model": command.get("model") or "",
+            "provider": command.get("provider") or "",
+            "event_time": end - 1,
+            "token_cents": token,
+            "quantity_cents": EXACT.subtract(total, token),
+            "total_cents": total,
+            "lines": tuple(lines),
+            "reason": command["month"],
+            "price": last,
+            "detail": {
+                "customer_id": command["customer_id"],
+                "month": command["month"],
+                "action": command["action"],
+                "price_id": last.id,
+                "volume_cents": volume,
+                "minimum_cents": short,
+                "total_cents": total,
+                "created_at": iso(at),
+                "test": command.get("test", False),
+            },
+        }
+
+
+def quantities_in(event: Mapping[str, Any]) -> dict[str, Decimal]:
+    """Return every quantity of a command's event, and ``event``."""
+    own = {"event": Decimal(1), **{name: Decimal(text) for name, text in event.get("quantities", {}).items()}}
+    return own | {kind: Decimal(event[f"tokens_{kind}"]) for kind in ("input", "output") if f"tokens_{kind}" in event}
+
+
+def are_terms(rates: Mapping[str, Any], named: set[str], tiers: Tiered) -> bool:
+    """True if a price may have the monthly terms in a command's rates. ``named``: its quantities with rates."""
+    volume = rates.get("tier_mode", "graduated") == "volume"
+    minimum, cap = (None if rates.get(name) is None else Decimal(rates[name]) for name in ("minimum", "cap"))
+    taken = named | {name for name, _ in tiers}
+    bad = [
+        volume and not tiers,
+        volume and cap is not None,
+        cap is not None and minimum is not None and cap < minimum,
+        cap is not None and "cap" in taken,
+        minimum is not None and "minimum" in taken,
+        any(amount is not None and not 0 <= amount <= 10**12 for amount in (minimum, cap)),
+    ]
+    return not any(bad)
+
+
+def _volume_lines(charges: list[Charges]) -> list[tuple[str, Decimal, Decimal, int, Decimal]]:
+    reached: dict[str, Decimal] = {}
+    for one in charges:
+        for name, units in one.volume.items():
+            reached[name] = add(reached.get(name, ZERO), units)
+    lines = []
+    for one in charges:
+        for name, steps in one.price_model.volume:
+            units, (_, first, first_per) = one.volume[name], steps[0]
+            _, rate, per = _step_at(steps, reached[name])
+            unit = EXACT.subtract(EXACT.divide(rate, Decimal(per)), EXACT.divide(first, Decimal(first_per)))
+            cents = EXACT.multiply(units, unit)
+            if cents:
+                lines.append((name, ZERO, rate, per, cents))
+    return lines
+
+
+def _step_at(steps: tuple[Step, ...], count: Decimal) -> Step:
+    return next(step for step in steps if step[0] is None or count <= step[0])
+
+
+def _end(of: str) -> int:
+    """Return the end of a month such as ``2026-11``, ms UTC."""
+    year, number = int(of[:4]), int(of[5:])
+    following = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=UTC)
+    return int(following.timestamp()) * 1000
