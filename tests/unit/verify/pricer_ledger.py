@@ -117,6 +117,7 @@ def void_of(row: Row, wrong: str | None = None) -> Void:
         event_time=row["event_time"],
         idempotency_key=row.get("idempotency_key"),
         model=row.get("model"),
+        provider=row.get("provider"),
         task_id=row.get("task_id"),
         quantities={name: _text(quantity) for name, quantity in row.get("quantities", ())},
     )
