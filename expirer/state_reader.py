@@ -11,6 +11,7 @@ from expirer.month_timers import MonthTimers
 from expirer.timers import Timers
 from schemas.open_months import MONTH_PREFIX
 from schemas.reservations import OPEN_PREFIX
+from schemas.spending import GRANTS_PREFIX
 from schemas.state import OUTCOME_PREFIX, SEPARATOR
 from streams import position
 
@@ -42,17 +43,29 @@ class _Reserved(msgspec.Struct, gc=False):
     test: bool = False
 
 
+class _Grant(msgspec.Struct, gc=False):
+    """The needed part of schemas.spending.Grant."""
+
+    id: int
+    expires_at: int | None = None
+
+
+_decode_grants = msgspec.json.Decoder(tuple[_Grant, ...]).decode
 _decode_reserved = msgspec.json.Decoder(_Reserved).decode
 _decode = msgspec.json.Decoder(_Open | _Closed).decode
 
 
 class StateReader:
-    """A reader that applies one partition's changes to its timers: of outcomes, of reservations, of open months."""
+    """A reader that applies one partition's changes to its timers: of outcomes, of reservations, of grants and of open
+    months."""
 
-    def __init__(self, timers: Timers, reserved: Timers, months: MonthTimers) -> None:
+    def __init__(self, timers: Timers, reserved: Timers, grants: Timers, months: MonthTimers) -> None:
         self._timers = timers
         self._reserved = reserved
+        self._grants = grants
         self._months = months
+        self._expiring: dict[bytes, set[int]] = {}
+        """The grants that expire, by the key of the list that they are in."""
 
     def apply(self, key: bytes, value: bytes | None, offset: int) -> None:
         """Apply one record; repeats are permitted. Raises ValueError or msgspec.DecodeError for an unreadable one;
@@ -61,12 +74,23 @@ class StateReader:
             self._outcome(int(key[ID:]), value)
         elif key.startswith(OPEN_PREFIX):
             self._reservation(int(key[key.rindex(SEPARATOR) + 1 :]), value)
+        elif key.startswith(GRANTS_PREFIX):
+            self._grants_of(key, value)
         elif key.startswith(MONTH_PREFIX):
             self._months.observed(key, value)
         elif key == position.KEY and (found := position.decode(value)) is not None:
-            self._timers.passed(found.next)
-            self._reserved.passed(found.next)
-            self._months.passed(found.next)
+            for timers in (self._timers, self._reserved, self._grants, self._months):
+                timers.passed(found.next)
+
+    def _grants_of(self, key: bytes, value: bytes | None) -> None:
+        grants = () if value is None else _decode_grants(value)
+        expiring = {one.id: one.expires_at for one in grants if one.expires_at is not None}
+        for gone in self._expiring.get(key, set()) - expiring.keys():
+            self._grants.closed(gone)
+        owner = key[len(GRANTS_PREFIX) : -1].decode()  # of test mode with TEST at its end
+        for id, expires_at in expiring.items():
+            self._grants.opened(id, owner, expires_at)
+        self._expiring[key] = set(expiring)
 
     def _reservation(self, id: int, value: bytes | None) -> None:
         if value is None:

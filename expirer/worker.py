@@ -20,7 +20,7 @@ from streams.views import CompactedView
 
 log = structlog.get_logger("expirer.worker")
 
-Expiry = commands.Expire | commands.ExpireReservation
+Expiry = commands.Expire | commands.ExpireReservation | commands.ExpireGrant
 
 TICK = 0.05
 """Seconds between checks for due outcomes."""
@@ -55,11 +55,12 @@ class ExpiryWorker:
         self.timers = Timers(partition)
         self.reserved = Timers(partition)
         """Of reservations; the metrics are of outcomes."""
+        self.grants = Timers(partition)
         self.months = MonthTimers()
         self._appender = appender
         self._clock = clock
         self._monotonic = monotonic
-        apply = StateReader(self.timers, self.reserved, self.months).apply
+        apply = StateReader(self.timers, self.reserved, self.grants, self.months).apply
         self._view = CompactedView(kafka, STATE, apply, partition=partition, fetch=FETCH, gather=GATHER)
         self._complete = False
         self._stopping = asyncio.Event()
@@ -128,8 +129,10 @@ class ExpiryWorker:
         now, tick = self._now(), self._tick()
         due = self.timers.take(now, tick, IN_FLIGHT)
         reserved = self.reserved.take(now, tick, IN_FLIGHT)
+        grants = self.grants.take(now, tick, IN_FLIGHT)
         sending = [self._append(self.timers, one, outcome_expiry(one)) for one in due]
         sending += [self._append(self.reserved, one, reservation_expiry(one)) for one in reserved]
+        sending += [self._append(self.grants, one, grant_expiry(one)) for one in grants]
         if sending:
             stand = await asyncio.gather(*sending)
             named = [ids.outcome_id(one.event_id) for one in due[:NAMED]]
@@ -198,3 +201,8 @@ def reservation_expiry(one: Reminder) -> commands.ExpireReservation:
     test = one.customer.endswith(TEST)
     id = reservations.reservation_id(one.event_id)
     return commands.ExpireReservation(one.customer.removesuffix(TEST), id, test)
+
+
+def grant_expiry(one: Reminder) -> commands.ExpireGrant:
+    """Return the command that a reminder of a grant is."""
+    return commands.ExpireGrant(one.customer.removesuffix(TEST), one.event_id, one.customer.endswith(TEST))

@@ -54,7 +54,7 @@ Id = Annotated[int, Meta(ge=0)]
 ReservationId = Annotated[
     str,
     Meta(
-        description="The reservation that the event settles: what that holds is released.",
+        description="The id of a reservation: rs_ and an event id. An event that names one settles it.",
         extra_json_schema={"pattern": "^rs_(0|[1-9][0-9]{0,15})$"},
     ),
 ]

@@ -25,8 +25,9 @@ class UnknownGrant(LookupError):
 class CreditTransaction:
     """The grants of a customer in one mode while a command is decided at the accepted time ``at``.
 
-    The state holds those that may be drawn in one value, and each that is used up or expired in one of its own, so that
-    an event reads no more than what it may draw. ``held``: pico-cents that open reservations keep from being drawn.
+    The state holds those that may be drawn in one value, until their expiry is recorded, and each that is used up or
+    has ended in one of its own, so that an event reads no more than what it may draw. ``held``: pico-cents that open
+    reservations keep from being drawn.
     """
 
     def __init__(self, shard: StateView, customer_id: str, test: bool, at: int, held: int = 0) -> None:
@@ -38,6 +39,7 @@ class CreditTransaction:
         self._grants = [] if stored is None else list(spending.decode_grants(stored))
         self._left = {grant.id: parse_cents(grant.left) for grant in self._grants}
         self._reopened: set[int] = set()
+        self._ended: set[int] = set()
         self._first = 0
         self._changed = False
 
@@ -104,6 +106,15 @@ class CreditTransaction:
         self._left[grant.id] = parse_cents(grant.amount)
         self._changed = True
 
+    def expire(self, id: int) -> Grant | None:
+        """End a grant that has expired with credit left; None if there is no such grant."""
+        grant = next((one for one in self._grants if one.id == id), None)
+        if grant is None or not grant.expired(self._at):
+            return None
+        self._ended.add(id)
+        self._changed = True
+        return grant
+
     def drawable(self) -> list[Grant]:
         """Return the grants that can be drawn, in order."""
         return sorted(
@@ -119,12 +130,16 @@ class CreditTransaction:
         """Yield what the state must hold."""
         if not self._changed:
             return
-        drawable = self.drawable()
-        yield spending.grants_key(*self._owner), spending.encode(drawable)
-        here = {grant.id for grant in drawable}
-        for grant in self._grants:
+        grants = [
+            replace(one, left=format_cents(self._left[one.id]), ended=one.ended or one.id in self._ended)
+            for one in sorted(self._grants, key=lambda one: one.order)
+        ]
+        stay = [one for one in grants if one.left != "0" and not one.ended]
+        yield spending.grants_key(*self._owner), spending.encode(stay)
+        here = {grant.id for grant in stay}
+        for grant in grants:
             if grant.id not in here:
-                closed = replace(grant, left=format_cents(self._left[grant.id]))
+                closed = grant
                 yield spending.grant_key(*self._owner, grant.id), spending.encode(closed)
             elif grant.id in self._reopened:
                 yield spending.grant_key(*self._owner, grant.id), None

@@ -28,6 +28,7 @@ from schemas.commands import (
     CreateBudget,
     DeleteBudget,
     Expire,
+    ExpireGrant,
     ExpireReservation,
     GrantCredit,
     InstallPrice,
@@ -59,7 +60,7 @@ CLOSING_WEIGHT = 10
 KiB, again; as many such commands as events would make a transaction many times its raw bytes."""
 # Tuples, since a union would be built anew for every command.
 _OF_OUTCOMES = (Register, Resolve, Expire, ReadOutcome)
-_OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets, GrantCredit, ReadBalance)
+_OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets, GrantCredit, ExpireGrant, ReadBalance)
 _OF_RESERVATIONS = (Reserve, ReleaseReservation, ExpireReservation, ReadReservations)
 _OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, CloseMonth, Void, *_OF_SPENDING, *_OF_RESERVATIONS)
 _PRICES = (InstallPrice, InstallPrices)

@@ -21,6 +21,7 @@ from schemas.commands import (
     CreateBudget,
     DeleteBudget,
     EventLabels,
+    ExpireGrant,
     GrantCredit,
     ReadBalance,
     ReadBudgets,
@@ -35,6 +36,7 @@ from streams.types import Decision, InputRecord, StateView
 
 TOO_MANY = "too_many"
 CREATED, DELETED, GRANTED = "budget.created", "budget.deleted", "credit.granted"
+EXPIRED = "credit.expired"
 
 
 class FirstReply(msgspec.Struct, frozen=True):
@@ -70,6 +72,8 @@ def apply(command: Spend, record: InputRecord, shard: StateView) -> Decision:
         return Decision(reply=OutcomeReply(_read(command, record, shard)))
     if isinstance(command, ReadBalance):
         return Decision(reply=OutcomeReply(_balance(command, record, shard)))
+    if isinstance(command, ExpireGrant):
+        return _expire(command, record, shard)
     try:
         if isinstance(command, DeleteBudget):
             made = _delete(command, record, shard)
@@ -91,8 +95,8 @@ def apply(command: Spend, record: InputRecord, shard: StateView) -> Decision:
 
 
 def rejection(command: Spend, record: InputRecord, reason: str) -> bytes | None:
-    """Return the entry record of a refused command; None for a read, which changes nothing."""
-    if isinstance(command, ReadBudgets | ReadBalance):
+    """Return the entry record of a refused command; None for a read or a notice, which ask for nothing."""
+    if isinstance(command, ReadBudgets | ReadBalance | ExpireGrant):
         return None
     test = isinstance(command, CreateBudget | GrantCredit) and command.test
     tag = str(command.__struct_config__.tag)
@@ -154,6 +158,18 @@ def _grant(command: GrantCredit, record: InputRecord, shard: StateView) -> _Made
         changes.append((spending.index_key(customer_id, test), spending.encode(after)))
     shown = msgspec.Raw(spending.encode(spending.grant_shown(customer_id, test, grant, command.low_percent)))
     return _Made(GRANTED, shown, changes, test)
+
+
+def _expire(command: ExpireGrant, record: InputRecord, shard: StateView) -> Decision:
+    """Record that a grant has expired with credit left; a notice of any other does nothing."""
+    credit = CreditTransaction(shard, command.customer_id, command.test, record.at)
+    grant = credit.expire(command.id)
+    if grant is None:
+        return Decision()
+    shown = msgspec.Raw(spending.encode(spending.grant_shown(command.customer_id, command.test, grant)))
+    entry = Entry("config", type=EXPIRED, actor="expirer", detail=shown)
+    written = EntryRecord(command.customer_id, record.offset, record.at, [entry], test=command.test)
+    return Decision(entries=entries.encode(written), changes=tuple(credit.changes()))
 
 
 def _balance(command: ReadBalance, record: InputRecord, shard: StateView) -> msgspec.Raw:

@@ -473,6 +473,14 @@ class GrantCredit(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="co
     notices, gives none."""
 
 
+class ExpireGrant(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="credit.expire"):
+    """A notice that a grant may have expired; the pricer decides by the append time."""
+
+    customer_id: str
+    id: int
+    test: bool = False
+
+
 class ReadBalance(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="credit.read"):
     """A read of a customer's prepaid credit, in order with all commands that change it."""
 
@@ -531,7 +539,7 @@ ChangeWebhook = CreateWebhook | UpdateWebhook | RotateWebhook | DeleteWebhook | 
 ChangePrice = SetPrice | SetPriceList | DeletePrice
 Configure = Genesis | CreateKey | RevokeKey | ChangePrice | UpdateCustomer | EnsureCustomer | ChangeWebhook
 Outcome = Register | Resolve | Expire | ReadOutcome
-Spend = CreateBudget | DeleteBudget | ReadBudgets | GrantCredit | ReadBalance
+Spend = CreateBudget | DeleteBudget | ReadBudgets | GrantCredit | ExpireGrant | ReadBalance
 Reserving = Reserve | ReleaseReservation | ExpireReservation | ReadReservations
 Command = Meter | Outcome | CloseMonth | Void | Spend | Reserving | Configure | InstallPrice | InstallPrices
 

@@ -25,6 +25,7 @@ TYPES = (
     "credit.granted",
     "credit.low",
     "credit.exhausted",
+    "credit.expired",
     "reservation.expired",
     "webhook.disabled",
     "webhook.test",

@@ -23,6 +23,7 @@ MAX_GRANTS = 100
 """Grants of one customer and mode that have credit left."""
 MAX_SLOT = 10
 """Budgets of one customer and mode with the same scope and value."""
+GRANTS_PREFIX = b"grants/"
 FILTER = 512
 """Bytes of the filter of customers with a SpendingIndex, at the end of state.PRICE_SCOPED. Each has 7 bits and is no
 letter."""
@@ -97,6 +98,8 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     reason: str
     priority: int
     expires_at: int | None = None
+    ended: bool = False
+    """Its expiry is recorded."""
 
     @property
     def order(self) -> tuple[bool, int, int, int]:
@@ -245,8 +248,8 @@ def request_key(customer_id: str, test: bool, key: str) -> bytes:
 
 
 def grants_key(customer_id: str, test: bool) -> bytes:
-    """Return the key of the grants that may be drawn, in order."""
-    return b"grants/" + namespace(customer_id, test)
+    """Return the key of the grants with credit left whose expiry is not recorded, in the order of draws."""
+    return GRANTS_PREFIX + namespace(customer_id, test)
 
 
 def grant_key(customer_id: str, test: bool, id: int) -> bytes:

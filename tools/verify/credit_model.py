@@ -24,6 +24,8 @@ class GrantModel(NamedTuple):
     expires: int | None
     priority: int
     left: Decimal
+    ended: bool = False
+    """Its expiry is recorded."""
 
 
 class CreditModel:
@@ -90,6 +92,11 @@ class CreditModel:
             paid = add(paid, part)
         self.drew = self.drew or bool(draws)
         row |= {"credit_cents": paid, "draws": tuple(draws)}
+
+    def expire(self, id: int) -> None:
+        """Note that the expiry of a grant is recorded."""
+        if id in self.known:
+            self.known[id] = self.known[id]._replace(ended=True)
 
     def take(self, draws: Iterable[tuple[int, Decimal]]) -> None:
         """Take draws out of their grants; negative ones give back."""

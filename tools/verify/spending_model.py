@@ -25,19 +25,20 @@ from tools.verify.reservation_model import (
 from tools.verify.row_values import EMPTY, ZERO, Row, canonical, event_id, loads
 
 COMMANDS = (
-    *("budget.create", "budget.delete", "budget.read", "credit.grant", "credit.read"),
+    *("budget.create", "budget.delete", "budget.read", "credit.grant", "credit.read", "credit.expire"),
     *("reservation.release", "reservation.expire", "reservation.read"),
 )
 """Without reservation.create: it needs prices and keys (tools.verify.model)."""
-HISTORY = ("budget.created", "budget.deleted", "credit.granted", *RESERVATION_HISTORY)
+HISTORY = ("budget.created", "budget.deleted", "credit.granted", "credit.expired", *RESERVATION_HISTORY)
 """Types of the config rows from which a model without the log's beginning takes what was set."""
 READS = ("budget.read", "credit.read", "reservation.read")
-UNASKED = (*READS, "reservation.expire")
+UNASKED = (*READS, "reservation.expire", "credit.expire")
 """Commands whose refusal leaves no row."""
 ACTORS = {
     "reservation.create": "customer",
     "reservation.release": "customer",
     "reservation.expire": "expirer",
+    "credit.expire": "expirer",
 }
 """Who acts where the command does not say."""
 Owner = tuple[str, bool]
@@ -192,6 +193,8 @@ class SpendingModels:
             return [SpendingOption([], _nothing)]
         if command["command"] in ("reservation.release", "reservation.expire"):
             return [self._end(offset, at, command)]
+        if command["command"] == "credit.expire":
+            return [self._expire_grant(offset, at, command)]
         if command["command"] == "budget.delete":
             return [self._delete(offset, at, command)]
         owner, key = (command["customer_id"], command.get("test", False)), command.get("idempotency_key")
@@ -237,6 +240,8 @@ class SpendingModels:
         self.credit(owner).take(row["draws"])
         if row["config_type"] == "credit.granted":
             self._add_grant(owner, inherited(row), loads(row["detail"]).get("low_percent"), row["recorded_at"])
+        elif row["config_type"] == "credit.expired":
+            self._credit[owner].expire(loads(row["detail"])["id"])
         elif row["config_type"] in CREDIT_NOTICES:
             self._credit[owner].noticed = row["config_type"]
         if row["config_type"] == "reservation.created":
@@ -282,6 +287,16 @@ class SpendingModels:
         labels = {name: made.row[name] for name in ("agent_id", "action", "model")}
         row |= priced_by
         return SpendingOption([{**row, **labels, "idempotency_key": command.get("idempotency_key") or ""}], trial.keep)
+
+    def _expire_grant(self, offset: int, at: int, command: Mapping[str, Any]) -> SpendingOption:
+        """Return what the expirer's command leaves of a grant: nothing unless it has expired with credit left."""
+        owner = command["customer_id"], command.get("test", False)
+        grant = self.credit(owner).known.get(command["id"])
+        if grant is None or grant.ended or not grant.left or grant.expires is None or at < grant.expires:
+            return SpendingOption([], _nothing)
+        detail = {"id": grant.id, "customer_id": owner[0], "left_cents": grant.left, "test": owner[1]}
+        row = self._config(offset, at, command, owner[1], "credit.expired", detail)
+        return SpendingOption([row], partial(self._credit[owner].expire, grant.id))
 
     def _end(self, offset: int, at: int, command: Mapping[str, Any]) -> SpendingOption:
         """Return what a release or the expirer's command leaves."""

@@ -40,6 +40,7 @@ CREATE TABLE {stage}
             idempotency_key String,
             event_time Nullable(Int64),
             quantities Map(String, Decimal(38, 6)),
+            reservation_id String,
             {labels}),
         price Nullable(Int32),
         base Decimal(38, 12),

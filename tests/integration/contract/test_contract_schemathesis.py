@@ -6,6 +6,7 @@ checks are in. What is given way to, and why:
 - Valid data must be accepted, except where a rule cannot be said in JSON Schema
   (`beyond_the_schema`): a cursor is opaque, times are measured against the clock and each
   other, totals against their parts, rates by their decimals, a customer named twice is one,
+  a reservation has an amount or an estimate,
   a task's name is no outcome's id, a payment is at most what is due, a verdict has one of two
   forms, a URL must be public, an event id is written without a point.
 - What only fits by chance is made to fit in valid requests (`made_to_fit`): the outcome, event
@@ -91,12 +92,14 @@ def places(running: RunningStack, secrets: dict[Auth, str]) -> dict[str, str]:
     charged = _made(running, "/v1/outcomes", {**task, "task_id": "charged"}, key)["outcome_id"]
     assert running.call("POST", f"/v1/outcomes/{charged}/resolve", {"success": True}, key)[0] == 200
     event = _made(running, "/v1/meter", {"agent_id": "a", "action": "chat"}, key)["event_id"]
+    held = _made(running, "/v1/reservations", {"amount_cents": 1, "ttl_seconds": 86_400}, key)["reservation_id"]
     invoices = _invoices(running, key)
     hooks = [_made(running, "/v1/webhooks", {"url": HOOK, "events": ["meter.created"]}, key)["id"] for _ in range(3)]
     wait_until(lambda: running.call("GET", f"/v1/events/{event}", None, key)[0] == 200, "the ledger has the event")
     return {
         "/v1/outcomes/{outcome_id}": outcome,
         "/v1/outcomes/{outcome_id}/resolve": outcome,
+        **dict.fromkeys((f"/v1/reservations/{{reservation_id}}{end}" for end in ("", "/release")), held),
         "/api/admin/outcomes/{outcome_id}/void": charged,
         "/api/admin/events/{event_id}/void": str(event),
         **dict.fromkeys((f"/v1/webhooks/{{id}}{end}" for end in ("", "/rotate", "/test", "/replay")), str(hooks[0])),
@@ -211,7 +214,7 @@ def beyond_the_schema(case: schemathesis.Case) -> bool:
     if path.endswith("/payments"):
         return True  # at most what is due, and a reference is of one payment
     if (
-        path == "/v1/explain"
+        path in ("/v1/explain", "/v1/reservations")
         or path.startswith(("/v1/webhooks", "/api/admin/webhooks"))
         or path.endswith("/resolve")
         or str(body.get("task_id", "")).startswith("oc_")

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from expirer.month_timers import MonthTimers
 from expirer.state_reader import StateReader
 from expirer.timers import Reminder, Timers
-from expirer.worker import reservation_expiry
+from expirer.worker import grant_expiry, reservation_expiry
 from pricer.memory import MemoryShard
 from schemas import ids, state
-from schemas.commands import PriceRef, Rates, Reserve
+from schemas.commands import GrantCredit, PriceRef, Rates, Reserve
 from schemas.price_match import PriceSlot
 from streams import position
 
@@ -36,7 +36,7 @@ CLOSED = state.encode(state.ClosedOutcome("acme", "expired", "0", 99, NOW + 40, 
 def test_an_open_outcome_of_the_pricer_is_a_timer(customer: str, expires_at: int) -> None:
     """What the pricer encodes is understood, whoever the customer is."""
     timers = Timers(1)
-    StateReader(timers, Timers(1), MonthTimers()).apply(KEY, opened(expires_at, customer), 5)
+    StateReader(timers, Timers(1), Timers(1), MonthTimers()).apply(KEY, opened(expires_at, customer), 5)
     assert timers.take(expires_at - 1, 0, 9) == [] and timers.take(expires_at, 0, 9) == [Reminder(ID, customer)]
 
 
@@ -44,7 +44,7 @@ def test_an_open_outcome_of_the_pricer_is_a_timer(customer: str, expires_at: int
 def test_a_closed_one_and_a_tombstone_are_none(value: bytes | None) -> None:
     """Whether it was known before or not, and if it comes twice."""
     timers = Timers(1)
-    reading = StateReader(timers, Timers(1), MonthTimers())
+    reading = StateReader(timers, Timers(1), Timers(1), MonthTimers())
     for each in (value, opened(NOW), value, value):
         reading.apply(KEY, each, 0)
     assert timers.open == 0 and timers.take(NOW, 0, 9) == []
@@ -60,14 +60,14 @@ def test_the_rest_of_the_state_is_none_of_ours() -> None:
         state.PRICE_NUMBER,
     )
     for key in (*others, b"outcomes", b"", b"out"):
-        StateReader(timers, Timers(1), MonthTimers()).apply(key, b"not json", 0)
+        StateReader(timers, Timers(1), Timers(1), MonthTimers()).apply(key, b"not json", 0)
     assert timers.open == 0
 
 
 def test_the_shards_position_says_which_reminders_it_has_seen() -> None:
     """A reminder is repeated once the shard's position is behind it."""
     timers = Timers(1)
-    reading = StateReader(timers, Timers(1), MonthTimers())
+    reading = StateReader(timers, Timers(1), Timers(1), MonthTimers())
     reading.apply(KEY, opened(NOW), 0)
     assert len(timers.take(NOW, 0, 9)) == 1
     timers.sent(ID, 20, 0)
@@ -81,7 +81,7 @@ def test_the_shards_position_says_which_reminders_it_has_seen() -> None:
 def test_what_cannot_be_understood_is_not_passed_over(value: bytes) -> None:
     """The reader stands still there and says so."""
     with pytest.raises(msgspec.DecodeError):
-        StateReader(Timers(1), Timers(1), MonthTimers()).apply(KEY, value, 0)
+        StateReader(Timers(1), Timers(1), Timers(1), MonthTimers()).apply(KEY, value, 0)
 
 
 @pytest.mark.parametrize("test", [False, True])
@@ -92,7 +92,7 @@ def test_a_reservation_of_the_pricer_is_a_timer_until_it_ends(test: bool) -> Non
     command = Reserve("acme", 1, 60_000, 10**9, amount="1", test=test, mode="test" if test else "live")
     made = log.append(b"acme", command)
     outcomes, reserved = Timers(0), Timers(0)
-    reading = StateReader(outcomes, reserved, MonthTimers())
+    reading = StateReader(outcomes, reserved, Timers(0), MonthTimers())
     for key, value in made.changes:
         reading.apply(key, value, 0)
     assert (outcomes.open, reserved.open) == (0, 1)
@@ -106,3 +106,25 @@ def test_a_reservation_of_the_pricer_is_a_timer_until_it_ends(test: bool) -> Non
     for key, value in ended.changes:
         reading.apply(key, value, 0)
     assert reserved.open == 0 and log.append(b"acme", reservation_expiry(due)).entries is None
+
+
+@pytest.mark.parametrize("test", [False, True])
+def test_a_grant_that_expires_is_a_timer_until_its_expiry_is_recorded(test: bool) -> None:
+    """One that never expires is none."""
+    log = MemoryShard(1)
+    log.now = NOW
+    grants = Timers(0)
+    reading = StateReader(Timers(0), Timers(0), grants, MonthTimers())
+    for expires_at in (None, NOW + 5, NOW + 9):
+        made = log.append(b"acme", GrantCredit("acme", "3", "why", expires_at, test=test))
+        for key, value in made.changes:
+            reading.apply(key, value, 0)
+    assert grants.open == 2 and grants.take(NOW + 4, 0, 9) == []
+    (due,) = grants.take(NOW + 5, 0, 9)
+    assert log.append(b"acme", grant_expiry(due)).entries is None
+    log.now += 5
+    ended = log.append(b"acme", grant_expiry(due))
+    assert ended.entries is not None and b'"credit.expired"' in ended.entries
+    for key, value in ended.changes:
+        reading.apply(key, value, 0)
+    assert grants.open == 1 and log.append(b"acme", grant_expiry(due)).entries is None

@@ -20,6 +20,7 @@ from schemas.commands import (
     CreateBudget,
     DeleteBudget,
     EventLabels,
+    ExpireGrant,
     ExpireReservation,
     GrantCredit,
     Meter,
@@ -177,6 +178,8 @@ class SpendingMachine(RuleBasedStateMachine):
         self.history = History()
         self.keys: dict[tuple[bool, str], Decimal] = {}
         self.pending: list[tuple[str, bool, dict[str, str]]] = []
+        self.ended: set[int] = set()
+        """Grants whose expiry is recorded."""
         self.low: dict[bool, Decimal | None] = {False: None, True: None}
         self.noticed: dict[bool, list[str]] = {False: [], True: []}
         """Types of the credit notices of each mode since its latest grant."""
@@ -405,6 +408,21 @@ class SpendingMachine(RuleBasedStateMachine):
         else:
             assert isinstance(reply, OutcomeReply)
             self.history.end(one.id, "released")
+
+    @precondition(lambda self: self.history.grants)
+    @rule(pick=st.integers(0, 20))
+    def remind_of_a_grant(self, pick: int) -> None:
+        """Its expiry is recorded once, with what was left of it."""
+        id = list(self.history.grants)[pick % len(self.history.grants)]
+        grant, left = self.history.grants[id], self.history.left(id, [])
+        decision, _ = self.send(ExpireGrant(CUSTOMER, id, grant.test))
+        due = left and (grant.expires_at or NEVER) <= self.log.now and id not in self.ended
+        assert decision.reply is None and (decision.entries is not None) == bool(due)
+        if decision.entries is not None:
+            self.ended.add(id)
+            (entry,) = entries.decode(decision.entries).entries
+            shown = json.loads(bytes(entry.detail), parse_float=Decimal)
+            assert (entry.type, shown["id"], Decimal(shown["left_cents"])) == ("credit.expired", id, left)
 
     @precondition(lambda self: self.history.reserved)
     @rule(pick=st.integers(0, 20))

@@ -19,6 +19,7 @@ from schemas.commands import (
     DeleteWebhook,
     EnsureCustomer,
     Expire,
+    ExpireGrant,
     ExpireReservation,
     Genesis,
     GrantCredit,
@@ -323,7 +324,7 @@ def written(
     return log
 
 
-OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets, GrantCredit, ReadBalance)
+OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets, GrantCredit, ExpireGrant, ReadBalance)
 OF_RESERVATIONS = (Reserve, ReleaseReservation, ExpireReservation, ReadReservations)
 BY_CUSTOMER = (Meter, Register, Resolve, Expire, ReadOutcome, Void, *OF_SPENDING, *OF_RESERVATIONS)
 

@@ -12,6 +12,7 @@ from schemas.commands import (
     CreateBudget,
     DeleteBudget,
     EventLabels,
+    ExpireGrant,
     ExpireReservation,
     GrantCredit,
     Meter,
@@ -105,7 +106,7 @@ RESERVE = st.builds(
 ENDING = st.builds(
     Ending,
     st.integers(0, 12),
-    st.sampled_from(["event", "event", "pair", "release", "expire", "read"]),
+    st.sampled_from(["event", "event", "pair", "release", "expire", "read", "grant"]),
     MODES,
     st.sampled_from([None, None, "k1", "e"]),
     st.booleans(),
@@ -153,7 +154,10 @@ ENOUGH = st.builds(
     st.booleans(),
 )
 LOW_GRANT = st.builds(
-    GrantCredit, st.just("acme"), st.just("3"), st.just("why"), low_percent=st.sampled_from([None, 20, 70, 100])
+    lambda amount, days, low: GrantCredit("acme", amount, "why", days, low_percent=low),
+    st.sampled_from(["3", "0.5"]),
+    st.sampled_from([None, DAY, 2 * DAY]),
+    st.sampled_from([None, 20, 70, 100]),
 )
 HOLDING = st.lists(
     st.tuples(
@@ -190,6 +194,9 @@ def log_of(steps: list[tuple[Any, int]]) -> memory.MemoryShard:
 
 def ended(step: Ending, log: memory.MemoryShard) -> commands.Command:
     """An ending as the command that it is for this log."""
+    if step.how == "grant":
+        granted = [row["event_id"] for row in rows_of(log) if row["config_type"] == "credit.granted"]
+        return ExpireGrant("acme", granted[step.pick % len(granted)] if granted else 7, step.mode == "test")
     made = [row for row in rows_of(log) if row["config_type"] == "reservation.created"]
     row = made[step.pick % len(made)] if made and step.pick else {"customer_id": "acme", "event_id": 7}
     customer, id, test = row["customer_id"], f"rs_{row['event_id']}", step.mode == "test"
