@@ -4,5 +4,6 @@
 - ``book`` holds what rev.invoices holds; pure.
 - ``closer`` goes from month to month: what to do next, in which transactions.
 - ``invoice_log`` writes the transactions, as the only owner of the topic.
+- ``stripe`` brings invoices to Stripe, and payments back.
 - ``worker`` and ``service`` run it; ``invoice_api`` is its HTTP interface for gateways.
 """

@@ -1,30 +1,54 @@
 """What rev.invoices holds, in memory. Pure: records are applied in their order, and nothing else changes it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from schemas import invoices
-from schemas.invoices import Account, CreditNote, Invoice, Issuer, Period
+from schemas.billing import Billing
+from schemas.invoices import Account, CreditNote, Invoice, Issuer, Period, Record, State
 from schemas.months import month_after
+from schemas.pushes import WRITTEN, Push, StripeCustomer, StripeStatus
+
+STATUS: dict[State, StripeStatus] = {
+    "draft": "",
+    "final": "open",
+    "paid": "paid",
+    "void": "void",
+    "uncollectible": "uncollectible",
+}
+"""The status in Stripe of an invoice in each state."""
 
 
 class Change(NamedTuple):
     """A record to write."""
 
     key: bytes
-    value: Issuer | Period | Account | Invoice | CreditNote
+    value: Record
 
 
 class Book:
-    """The issuer, periods, accounts, invoices and credit notes."""
+    """The issuer, periods, accounts, invoices and credit notes.
 
-    def __init__(self) -> None:
+    ``files_suffice``: whether an invoice that was written to a file does not have to come to Stripe.
+    """
+
+    def __init__(self, files_suffice: bool = True) -> None:
+        self._files_suffice = files_suffice
         self.issuer: Issuer | None = None
         self.periods: dict[str, Period] = {}
         self.accounts: dict[str, Account] = {}
         self.invoices: dict[tuple[str, str], Invoice] = {}
         """By month and customer."""
         self.notes: dict[str, CreditNote] = {}
+        self.billing: dict[str, Billing] = {}
+        self.pushes: dict[str, Push] = {}
+        """By the number of the invoice."""
+        self.stripe_customers: dict[str, StripeCustomer] = {}
+        self.unsent: set[str] = set()
+        """The numbers of invoices that Stripe does not have as they are."""
+        self.refused: set[str] = set()
+        """The numbers of invoices that Stripe refuses."""
+        self._notes_of: dict[str, list[str]] = {}
         self._months: dict[str, tuple[str, str]] = {}
         """By number: month and customer."""
 
@@ -40,14 +64,47 @@ class Book:
             elif isinstance(value, Period):
                 self.periods[value.month] = value
             elif isinstance(value, Account):
-                self.accounts[key.partition(b"/")[2].decode()] = value
+                self.accounts[_name(key)] = value
+            elif isinstance(value, Billing):
+                self.billing[_name(key)] = value
+            elif isinstance(value, StripeCustomer):
+                self.stripe_customers[_name(key)] = value
+            elif isinstance(value, Push):
+                self.pushes[value.number] = value
+                self._mark(value.number)
             elif isinstance(value, CreditNote):
+                if value.number not in self.notes:
+                    self._notes_of.setdefault(value.invoice, []).append(value.number)
                 self.notes[value.number] = value
+                self._mark(value.invoice)
             else:
                 where = value.period.month, value.customer_id
                 self.invoices[where] = value
                 if value.number:
                     self._months[value.number] = where
+                    self._mark(value.number)
+
+    def _mark(self, number: str) -> None:
+        """Note whether Stripe has an invoice as it is."""
+        invoice = self.numbered(number)
+        push = self.push_of(number)
+        if invoice is not None and wants_push(invoice, self.notes_of(number), push):
+            self.unsent.add(number)
+        else:
+            self.unsent.discard(number)
+        if push is not None and push.state == "failed":
+            self.refused.add(number)
+        else:
+            self.refused.discard(number)
+
+    def push_of(self, number: str) -> Push | None:
+        """Return how far an invoice is on its way to Stripe; None if that has not begun."""
+        push = self.pushes.get(number)
+        return None if push is not None and push.invoice == WRITTEN and not self._files_suffice else push
+
+    def notes_of(self, number: str) -> list[CreditNote]:
+        """Return the credit notes of an invoice, in the order in which they were made."""
+        return [self.notes[name] for name in sorted(self._notes_of.get(number, ()))]
 
     def numbered(self, number: str) -> Invoice | None:
         """Return a final invoice by its number."""
@@ -64,3 +121,17 @@ class Book:
         if closed:
             return month_after(closed[-1].month)
         return None if self.issuer is None else self.issuer.first_month
+
+
+def wants_push(invoice: Invoice, notes: Sequence[CreditNote], push: Push | None) -> bool:
+    """Return whether Stripe does not have an invoice as it is. One of which nothing is due is never begun."""
+    if push is None:
+        return invoice.state == "final" and invoice.balance > 0
+    if push.state == "failed":
+        return False
+    unsent = [note.number for note in notes if note.gross and note.number not in push.notes]
+    return push.state == "pending" or bool(unsent) or push.status != STATUS[invoice.state]
+
+
+def _name(key: bytes) -> str:
+    return key.partition(b"/")[2].decode()

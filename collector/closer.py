@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from collector import invoicing, metrics
 from collector.book import Book, Change
 from collector.invoicing import Credit, LineSum, Refused
+from schemas.billing import Billing
 from schemas.invoices import (
     ISSUER_KEY,
     Account,
@@ -154,7 +155,7 @@ class Closer:
         log.info("month_drafted", month=month, customers=len(names))
 
     def _drafted(self, period: Period, name: str, sums: PeriodSums, now: int) -> Invoice:
-        return invoicing.drafted(self._account(name), period, name, _line_sum(sums, name), now)
+        return invoicing.drafted(self._account(name), period, name, _line_sum(sums, name), now, self._billing(name))
 
     def _closing(self, period: Period, sums: PeriodSums, now: int) -> Iterator[list[Change]]:
         """Yield the changes of some customers at a time, in the order of their ids."""
@@ -181,14 +182,26 @@ class Closer:
     def _closed(self, issuer: Issuer, period: Period, name: str, sums: PeriodSums, now: int) -> invoicing.Closed:
         voided = sums.voided.get(name, {})
         credits = [
-            Credit(self.book.invoices[month, name], row.entries, -parse_cents(row.cents))
+            Credit(self.book.invoices[month, name], row.entries, parse_cents(row.credit) - parse_cents(row.cents))
             for month, row in voided.items()
         ]
         lines = _line_sum(sums, name) if name in sums.lines else None
-        return invoicing.close(issuer, self._account(name), period, customer=name, sums=lines, credits=credits, now=now)
+        return invoicing.close(
+            issuer,
+            self._account(name),
+            period,
+            customer=name,
+            sums=lines,
+            credits=credits,
+            now=now,
+            billing=self._billing(name),
+        )
 
     def _account(self, name: str) -> Account:
         return self.book.accounts.get(name, Account("", "0"))
+
+    def _billing(self, name: str) -> Billing:
+        return self.book.billing.get(name, invoicing.DEFAULT)
 
     def _is_done(self, name: str, month: str) -> bool:
         return self._account(name).through >= month
@@ -204,4 +217,4 @@ def _customers(sums: PeriodSums) -> list[str]:
 
 def _line_sum(sums: PeriodSums, name: str) -> LineSum:
     row = sums.lines[name]
-    return LineSum(row.entries, parse_cents(row.cents))
+    return LineSum(row.entries, parse_cents(row.cents), parse_cents(row.credit))

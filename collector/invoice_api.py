@@ -13,14 +13,16 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from collector.closer import NotSettled
-from collector.invoicing import Refused, marked, paid
+from collector.invoicing import DEFAULT, Refused, marked, paid
 from collector.worker import InvoiceWorker, NotOwner
+from schemas.billing import Billing
 from schemas.invoice_objects import (
     InvoiceList,
     InvoiceWithNotes,
     PaymentRequest,
     RunRequest,
     RunResult,
+    billing_shown,
     invoice_shown,
     note_shown,
 )
@@ -33,6 +35,7 @@ SHOWN = 100
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 _payment = msgspec.json.Decoder(PaymentRequest)
 _run = msgspec.json.Decoder(RunRequest)
+_billing = msgspec.json.Decoder(Billing)
 _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger("collector.invoice_api")
 
@@ -48,35 +51,15 @@ class InvoiceApi:
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
         return [
-            web.get("/invoices", self._guarded(self._list)),
-            web.post("/invoices/run", self._guarded(self._run_month)),
-            web.get("/invoices/{number}", self._guarded(self._one)),
-            web.post("/invoices/{number}/payments", self._guarded(self._pay)),
-            web.post("/invoices/{number}/void", self._guarded(self._void)),
-            web.post("/invoices/{number}/uncollectible", self._guarded(self._give_up)),
+            web.get("/invoices", guarded(self._settings, self._list)),
+            web.post("/invoices/run", guarded(self._settings, self._run_month)),
+            web.get("/invoices/{number}", guarded(self._settings, self._one)),
+            web.post("/invoices/{number}/payments", guarded(self._settings, self._pay)),
+            web.post("/invoices/{number}/void", guarded(self._settings, self._void)),
+            web.get("/billing/{customer}", guarded(self._settings, self._billing)),
+            web.put("/billing/{customer}", guarded(self._settings, self._set_billing)),
+            web.post("/invoices/{number}/uncollectible", guarded(self._settings, self._give_up)),
         ]
-
-    def _guarded(self, handler: Handler) -> Handler:
-        async def handle(request: web.Request) -> web.Response:
-            token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-            wanted = self._settings.admin_token
-            if not self._settings.open_admin and not (wanted and hmac.compare_digest(token.encode(), wanted.encode())):
-                return _refusal(401, "unauthorized", "the admin token is required")
-            try:
-                return await handler(request)
-            except Refused as error:
-                return _refusal(error.status, error.code, str(error))
-            except NotSettled as error:
-                return _refusal(503, "reads_unavailable", str(error))
-            except ReadsUnavailable:
-                return _refusal(503, "reads_unavailable", "the ledger cannot be read at the moment; try again")
-            except NotOwner:
-                return _refusal(503, "invoices_unavailable", "the collector is starting; try again")
-            except (KafkaError, TimeoutError) as error:
-                log.warning("change_unknown", path=request.path, error=repr(error))
-                return _refusal(503, "unknown", "the change may be recorded; repeat the request")
-
-        return handle
 
     async def _list(self, request: web.Request) -> web.Response:
         given = request.query
@@ -96,7 +79,7 @@ class InvoiceApi:
         book = self._worker().book
         here = [book.invoices[where] for where in wanted[:limit]]
         cursor = _cursor(wanted[limit - 1]) if len(wanted) > limit else None
-        return _json(InvoiceList([invoice_shown(one) for one in here], cursor))
+        return json_response(InvoiceList([invoice_shown(one) for one in here], cursor))
 
     async def _one(self, request: web.Request) -> web.Response:
         book, number = self._worker().book, request.match_info["number"]
@@ -104,7 +87,7 @@ class InvoiceApi:
         if invoice is None:
             return _unknown(number)
         notes = [note_shown(note) for note in book.notes.values() if note.invoice == number]
-        return _json(InvoiceWithNotes(invoice_shown(invoice), notes))
+        return json_response(InvoiceWithNotes(invoice_shown(invoice), notes))
 
     async def _pay(self, request: web.Request) -> web.Response:
         asked = _payment.decode(await request.read())
@@ -113,15 +96,23 @@ class InvoiceApi:
         )
 
     async def _void(self, request: web.Request) -> web.Response:
-        return await self._changed(request, lambda invoice: marked(invoice, "void"))
+        return await self._changed(request, lambda invoice: marked(invoice, "void", self._now()))
 
     async def _give_up(self, request: web.Request) -> web.Response:
-        return await self._changed(request, lambda invoice: marked(invoice, "give_up"))
+        return await self._changed(request, lambda invoice: marked(invoice, "give_up", self._now()))
+
+    async def _billing(self, request: web.Request) -> web.Response:
+        customer = request.match_info["customer"]
+        return json_response(billing_shown(customer, self._worker().book.billing.get(customer, DEFAULT)))
+
+    async def _set_billing(self, request: web.Request) -> web.Response:
+        customer, wanted = request.match_info["customer"], _billing.decode(await request.read())
+        return json_response(billing_shown(customer, await self._worker().set_billing(customer, wanted)))
 
     async def _changed(self, request: web.Request, change: Callable[[Invoice], Invoice]) -> web.Response:
         number = request.match_info["number"]
         changed = await self._worker().change(number, change)
-        return _unknown(number) if changed is None else _json(invoice_shown(changed))
+        return _unknown(number) if changed is None else json_response(invoice_shown(changed))
 
     async def _run_month(self, request: web.Request) -> web.Response:
         asked = _run.decode(await request.read())
@@ -129,7 +120,32 @@ class InvoiceApi:
         largest = sorted(made, key=lambda one: (-one.total, one.customer_id))[:SHOWN]
         total = sum(one.total for one in made)
         shown = [invoice_shown(one) for one in largest]
-        return _json(RunResult(asked.month, asked.dry_run, len(made), total, shown))
+        return json_response(RunResult(asked.month, asked.dry_run, len(made), total, shown))
+
+
+def guarded(settings: Settings, handler: Handler) -> Handler:
+    """Return a handler that admits the admin token alone, and answers what a handler raises."""
+
+    async def handle(request: web.Request) -> web.Response:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        wanted = settings.admin_token
+        if not settings.open_admin and not (wanted and hmac.compare_digest(token.encode(), wanted.encode())):
+            return refusal(401, "unauthorized", "the admin token is required")
+        try:
+            return await handler(request)
+        except Refused as error:
+            return refusal(error.status, error.code, str(error))
+        except NotSettled as error:
+            return refusal(503, "reads_unavailable", str(error))
+        except ReadsUnavailable:
+            return refusal(503, "reads_unavailable", "the ledger cannot be read at the moment; try again")
+        except NotOwner:
+            return refusal(503, "invoices_unavailable", "the collector is starting; try again")
+        except (KafkaError, TimeoutError) as error:
+            log.warning("change_unknown", path=request.path, error=repr(error))
+            return refusal(503, "unknown", "the change may be recorded; repeat the request")
+
+    return handle
 
 
 def _cursor(where: tuple[str, str]) -> str:
@@ -147,13 +163,13 @@ def _position(cursor: str) -> tuple[str, str]:
     return month, customer
 
 
-def _json(body: msgspec.Struct) -> web.Response:
+def json_response(body: msgspec.Struct) -> web.Response:
     return web.Response(body=_encode(body), content_type="application/json")
 
 
-def _refusal(status: int, code: str, error: str) -> web.Response:
+def refusal(status: int, code: str, error: str) -> web.Response:
     return web.json_response({"error": error, "code": code}, status=status)
 
 
 def _unknown(number: str) -> web.Response:
-    return _refusal(404, "not_found", f"there is no invoice {number[:40]!r}")
+    return refusal(404, "not_found", f"there is no invoice {number[:40]!r}")

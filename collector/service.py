@@ -12,6 +12,8 @@ import uvloop
 
 from collector.invoice_api import InvoiceApi
 from collector.invoice_log import InvoiceLog
+from collector.stripe.modes import open_stripe
+from collector.stripe.stripe_api import StripeApi
 from collector.worker import InvoiceWorker, NotOwner
 from schemas.settings import Settings
 from schemas.topics import INVOICES
@@ -39,6 +41,7 @@ class CollectorService:
         self._settings = settings
         self._stopping = asyncio.Event()
         self._reads = open_invoicing(settings)
+        self._stripe = open_stripe(settings)
         self._worker: InvoiceWorker | None = None
         self._workers = PartitionWorkers(SERVICE, self._make)
         self._membership = Membership(
@@ -65,8 +68,11 @@ class CollectorService:
         settings = self._settings
         for sign in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(sign, self.stop)
-        api = InvoiceApi(settings, self._owner, wall_ms)
-        health = HealthServer(settings.metrics_port, self.not_ready_reasons, settings.http_host, api.routes())
+        routes = [
+            *InvoiceApi(settings, self._owner, wall_ms).routes(),
+            *StripeApi(settings, self._owner, wall_ms, self._stripe, self._reads).routes(),
+        ]
+        health = HealthServer(settings.metrics_port, self.not_ready_reasons, settings.http_host, routes)
         await health.start()
         log.info("collector_starts", ordinal=settings.ordinal, kafka=settings.kafka)
         joined = asyncio.create_task(self._membership.run(), name="collector-membership")
@@ -79,12 +85,14 @@ class CollectorService:
             await self._workers.stop()
             await joined
             await self._reads.close()
+            await self._stripe.close()
             await health.stop()
             log.info("collector_ends", ordinal=settings.ordinal)
 
     def _make(self, partition: int) -> InvoiceWorker:
         grace = self._settings.invoice_grace
-        self._worker = InvoiceWorker(InvoiceLog(self._settings.kafka), self._reads, grace, wall_ms)
+        sender = self._stripe.sender
+        self._worker = InvoiceWorker(InvoiceLog(self._settings.kafka), self._reads, grace, wall_ms, sender=sender)
         return self._worker
 
     def _owner(self) -> InvoiceWorker:

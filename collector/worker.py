@@ -10,7 +10,11 @@ from collector import metrics
 from collector.book import Book, Change
 from collector.closer import Closer, NotSettled
 from collector.invoice_log import InvoiceLog
-from schemas.invoices import Invoice, invoice_key
+from collector.invoicing import DEFAULT, Refused
+from collector.stripe.pusher import Pusher
+from collector.stripe.senders import Sender
+from schemas.billing import Billing
+from schemas.invoices import Invoice, billing_key, invoice_key
 from warehouse.errors import ReadsUnavailable
 from warehouse.invoice_sums import InvoicingReads
 
@@ -24,9 +28,18 @@ class NotOwner(Exception):
 
 
 class InvoiceWorker:
-    """The streams.partition_workers.Worker of rev.invoices. ``now`` returns ms UTC; ``grace`` is in ms."""
+    """The streams.partition_workers.Worker of rev.invoices. ``now`` returns ms UTC; ``grace`` is in ms.
+    ``sender``: how invoices come to Stripe; None: they do not."""
 
-    def __init__(self, invoice_log: InvoiceLog, reads: InvoicingReads, grace: int, now: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        invoice_log: InvoiceLog,
+        reads: InvoicingReads,
+        grace: int,
+        now: Callable[[], int],
+        sender: Sender | None = None,
+    ) -> None:
+        self._sender = sender
         self.partition = 0
         self._log = invoice_log
         self._reads = reads
@@ -55,23 +68,39 @@ class InvoiceWorker:
         self._stopping = True
         self._wake.set()
 
+    def pusher(self, sender: Sender) -> Pusher:
+        """Return what brings invoices to Stripe."""
+        return Pusher(sender, self._reads, self.record, self._now)
+
+    def _wake_up(self, task: object) -> None:
+        self._wake.set()
+
     async def run(self) -> None:
         """Run until stopped. Raises what a transaction raised: then only a new owner knows what stands."""
+        pushing: asyncio.Task[None] | None = None
         try:
-            book = Book()
+            book = Book(files_suffice=self._sender is None or self._sender.writes_files)
             book.load(await self._log.open())
             self._closer = Closer(book, self._reads, self._commit, self._grace)
             log.info("invoices_read", invoices=len(book.invoices), months=len(book.closed()))
+            if self._sender is not None:
+                pushing = asyncio.create_task(self._push(self.pusher(self._sender)), name="stripe")
+                pushing.add_done_callback(self._wake_up)
             while not self._stopping:
                 more = await self._step(self._closer)
                 if self._broken is not None:
                     raise self._broken
+                if pushing is not None and pushing.done() and (failure := pushing.exception()) is not None:
+                    raise failure
                 if not more:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(TICK):
                             await self._wake.wait()
         finally:
             self._closer = None
+            if pushing is not None:
+                pushing.cancel()
+                await asyncio.wait([pushing])
             await self._log.close()
 
     async def change(self, number: str, change: Callable[[Invoice], Invoice]) -> Invoice | None:
@@ -86,6 +115,36 @@ class InvoiceWorker:
                 await self._commit(changes)
                 self.book.apply(changes)
             return changed
+
+    async def record(self, changes: Sequence[Change]) -> None:
+        """Commit changes that replace what only their writer changes. Raises NotOwner, or what the commit raised."""
+        async with self._lock:
+            book = self.book
+            await self._commit(changes)
+            book.apply(changes)
+
+    async def set_billing(self, customer: str, billing: Billing) -> Billing:
+        """Set how a customer is billed from its next invoice on. Raises Refused or NotOwner."""
+        async with self._lock:
+            book = self.book
+            now = book.billing.get(customer, DEFAULT)
+            if billing.currency != now.currency and customer in book.accounts:
+                raise Refused(f"currency must be {now.currency}: the customer has invoices in it")
+            if billing != now:
+                changes = [Change(billing_key(customer), billing)]
+                await self._commit(changes)
+                book.apply(changes)
+            return billing
+
+    async def _push(self, pusher: Pusher) -> None:
+        """Bring invoices to Stripe, until this is no longer the owner."""
+        while not self._stopping:
+            try:
+                more = await pusher.step(self.book)
+            except NotOwner:
+                return
+            if not more:
+                await asyncio.sleep(TICK)
 
     async def run_month(self, month: str, dry_run: bool) -> list[Invoice]:
         """Close a month, or return its invoices as they would be.

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ingest.plain_names import BLANK, CONTROL, INVISIBLE
+from schemas.billing import MAX_TERMS, MINOR_DIGITS
 from schemas.commands import BudgetPeriod, OnEmpty, OnExpiry, Scope
 from schemas.labels import ABOUT, LABELS, Labels
 from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
@@ -64,6 +65,11 @@ Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
 Time = Annotated[
     str, Meta(description="An ISO 8601 time with Z or an offset.", extra_json_schema={"format": "date-time"})
 ]
+Line = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_NAME, "pattern": NAME_PATTERN})]
+Currency = Annotated[str, Meta(extra_json_schema={"enum": [*MINOR_DIGITS, *map(str.upper, MINOR_DIGITS)]})]
+EMAIL_PATTERN = r"^[!-?A-~]+@[!-?A-~]+$"
+Email = Annotated[str, Meta(extra_json_schema={"maxLength": MAX_NAME, "pattern": EMAIL_PATTERN})]
+COUNTRY_PATTERN = r"^[A-Z]{2}$"
 Month = Annotated[
     str,
     Meta(description="A calendar month, UTC.", extra_json_schema={"pattern": r"^20[0-9]{2}-(0[1-9]|1[0-2])$"}),
@@ -405,6 +411,51 @@ class PaymentBody(msgspec.Struct, forbid_unknown_fields=True):
 
     reference: Name | None = None
     amount_cents: Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": 10**15})] | None = None
+
+
+class BillToBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Whom invoices are for; ``country``: two letters, ISO 3166."""
+
+    name: Line | None = None
+    email: (
+        Annotated[str, Meta(extra_json_schema={"minLength": 3, "maxLength": 256, "pattern": EMAIL_PATTERN})] | None
+    ) = None
+    line1: Line | None = None
+    line2: Line | None = None
+    postal_code: Line | None = None
+    city: Line | None = None
+    state: Line | None = None
+    country: Annotated[str, Meta(extra_json_schema={"pattern": COUNTRY_PATTERN})] | None = None
+    tax_id: Line | None = None
+
+
+class BillingBody(msgspec.Struct, forbid_unknown_fields=True):
+    """How a customer is billed. What is absent gets its default; ``tax_percent`` needs a ``tax_reason``."""
+
+    currency: (
+        Annotated[str, Meta(extra_json_schema={"enum": sorted({*MINOR_DIGITS, *map(str.upper, MINOR_DIGITS)})})] | None
+    ) = None
+    tax_percent: (
+        Annotated[
+            msgspec.Raw,
+            Meta(
+                description="A number or decimal text from 0 to 100 with at most 2 decimals.",
+                extra_json_schema={"type": ["number", "string", "null"], "minimum": 0, "maximum": 100},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    tax_reason: Line | None = None
+    payment_terms_days: Annotated[int, Meta(extra_json_schema={"minimum": 0, "maximum": MAX_TERMS})] | None = None
+    bill_to: BillToBody | None = None
+
+
+class ReconcileBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The month to compare."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("month",)
+
+    month: Month | None = None
 
 
 class RunBody(msgspec.Struct, forbid_unknown_fields=True):

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from schemas.billing import Billing, BillTo, percent
 from schemas.invoices import CreditNote, Invoice, State
 from schemas.objects import Number, iso, number
+from schemas.pushes import Push, PushState
 
 
 class PaymentObject(msgspec.Struct, frozen=True):
@@ -19,9 +21,11 @@ class PaymentObject(msgspec.Struct, frozen=True):
 class InvoiceObject(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
     """An invoice.
 
-    ``lines_cents`` + ``carried_in_cents`` are rounded half up to ``total_cents``; the next invoice carries
-    ``carried_out_cents`` on. ``balance_cents`` is what is due after credit notes and payments. ``number``: None in a
-    draft. ``late_after``: entries from before ``from`` are on it if they were accepted later than this.
+    ``lines_cents`` - ``credits_cents`` (what prepaid credit paid) + ``carried_in_cents`` are rounded half up to
+    ``total_cents``; the next invoice carries ``carried_out_cents`` on. ``amount_due_cents`` is ``total_cents`` with the
+    tax, ``balance_cents`` what is left of it after credit notes and payments. Cents are the currency's minor unit.
+    ``number``: None in a draft. ``late_after``: entries from before ``from`` are on it if they were accepted later than
+    this.
     """
 
     number: str | None
@@ -45,6 +49,15 @@ class InvoiceObject(msgspec.Struct, frozen=True, rename={"start": "from", "end":
     payments: Sequence[PaymentObject]
     created_at: str
     finalized_at: str | None
+    credits_cents: Number
+    tax_cents: int
+    tax_percent: Number
+    tax_reason: str
+    amount_due_cents: int
+    due_at: str | None
+    voided_at: str | None
+    given_up_at: str | None
+    bill_to: BillTo
 
 
 class CreditNoteObject(msgspec.Struct, frozen=True):
@@ -60,6 +73,7 @@ class CreditNoteObject(msgspec.Struct, frozen=True):
     voided_cents: Number
     total_cents: int
     created_at: str
+    tax_cents: int
 
 
 class InvoiceList(msgspec.Struct, frozen=True):
@@ -87,6 +101,84 @@ class RunResult(msgspec.Struct, frozen=True):
     count: int
     total_cents: int
     largest: Sequence[InvoiceObject]
+
+
+class BillingObject(msgspec.Struct, frozen=True):
+    """How a customer is billed. ``tax_percent`` of an invoice's total is added to it."""
+
+    customer_id: str
+    currency: str
+    tax_percent: Number
+    tax_reason: str
+    payment_terms_days: int
+    bill_to: BillTo
+
+
+class PushObject(msgspec.Struct, frozen=True):
+    """An invoice on its way to Stripe. ``error``: why the last attempt failed; None after a success.
+
+    ``next_attempt_at``: None for one that is sent, or that Stripe refuses and an administrator has to push again.
+    """
+
+    number: str
+    customer_id: str
+    state: PushState
+    attempts: int
+    next_attempt_at: str | None
+    error: str | None
+    stripe_invoice: str | None
+    stripe_status: str | None
+    stripe_url: str | None
+
+
+class PushList(msgspec.Struct, frozen=True):
+    """Invoices that Stripe does not have as they are, the first number first."""
+
+    pushes: Sequence[PushObject]
+    mode: str
+    unsent: int
+    refused: int
+
+
+class StripeDifference(msgspec.Struct, frozen=True):
+    """What differs between Rev and Stripe."""
+
+    number: str
+    what: str
+    rev: str
+    stripe: str
+
+
+class Reconciliation(msgspec.Struct, frozen=True):
+    """Ledger, invoices and Stripe compared line by line. ``checked``: invoices that were found in Stripe.
+
+    ``mode``: of REV_STRIPE; unless it is invoice, ledger and invoices are compared. ``differences``: at most 1000.
+    """
+
+    month: str
+    mode: str
+    agrees: bool
+    invoices: int
+    checked: int
+    count: int
+    differences: Sequence[StripeDifference]
+
+
+class StripeReport(msgspec.Struct, frozen=True):
+    """A webhook of Stripe as the gateway passes it on."""
+
+    signature: str
+    body: str
+
+
+class ReportTaken(msgspec.Struct, frozen=True):
+    """What became of a webhook of Stripe."""
+
+    outcome: str
+
+
+class MonthRequest(msgspec.Struct, frozen=True):
+    month: str
 
 
 class PaymentRequest(msgspec.Struct, frozen=True):
@@ -124,6 +216,15 @@ def invoice_shown(invoice: Invoice) -> InvoiceObject:
         payments=[PaymentObject(one.reference, one.cents, iso(one.at)) for one in invoice.payments],
         created_at=iso(invoice.created_at),
         finalized_at=None if invoice.finalized_at is None else iso(invoice.finalized_at),
+        credits_cents=number(invoice.credits),
+        tax_cents=invoice.tax,
+        tax_percent=number(percent(invoice.tax_rate)),
+        tax_reason=invoice.tax_reason,
+        amount_due_cents=invoice.gross,
+        due_at=None if invoice.due_at is None else iso(invoice.due_at),
+        voided_at=None if invoice.voided_at is None else iso(invoice.voided_at),
+        given_up_at=None if invoice.given_up_at is None else iso(invoice.given_up_at),
+        bill_to=invoice.bill_to,
     )
 
 
@@ -140,4 +241,32 @@ def note_shown(note: CreditNote) -> CreditNoteObject:
         voided_cents=number(note.voided),
         total_cents=note.total,
         created_at=iso(note.created_at),
+        tax_cents=note.tax,
+    )
+
+
+def billing_shown(customer: str, billing: Billing) -> BillingObject:
+    """Return a customer's billing as the API shows it."""
+    return BillingObject(
+        customer_id=customer,
+        currency=billing.currency,
+        tax_percent=number(percent(billing.tax)),
+        tax_reason=billing.tax_reason,
+        payment_terms_days=billing.terms,
+        bill_to=billing.bill_to,
+    )
+
+
+def push_shown(customer: str, push: Push) -> PushObject:
+    """Return a push as the API shows it."""
+    return PushObject(
+        number=push.number,
+        customer_id=customer,
+        state=push.state,
+        attempts=push.attempts,
+        next_attempt_at=iso(push.due) if push.state == "pending" else None,
+        error=push.error or None,
+        stripe_invoice=push.invoice or None,
+        stripe_status=push.status or None,
+        stripe_url=push.url or None,
     )

@@ -7,6 +7,9 @@ from typing import Literal
 
 import msgspec
 
+from schemas.billing import Billing, BillTo
+from schemas.pushes import Push, StripeCustomer
+
 State = Literal["draft", "final", "paid", "void", "uncollectible"]
 PeriodState = Literal["draft", "closing", "closed"]
 ISSUER_KEY = b"issuer"
@@ -53,9 +56,11 @@ class Payment(msgspec.Struct, frozen=True):
 
 
 class Invoice(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An invoice. ``lines`` + ``carried_in`` = ``total`` + ``carried_out``, exactly.
+    """An invoice. ``lines`` - ``credits`` + ``carried_in`` = ``total`` + ``carried_out``, exactly.
 
-    ``number`` is empty in a draft. ``credited``: cents of its credit notes.
+    ``credits``: what prepaid credit paid of the lines.
+    ``number`` is empty in a draft. ``credited``: cents of its credit notes, ``tax_credited`` of the tax on them.
+    ``tax``: cents on top of ``total``; ``tax_rate``: hundredths of a percent. Cents are the currency's minor unit.
     """
 
     customer_id: str
@@ -72,6 +77,20 @@ class Invoice(msgspec.Struct, frozen=True, omit_defaults=True):
     credited: int = 0
     payments: tuple[Payment, ...] = ()
     finalized_at: int | None = None
+    tax: int = 0
+    tax_rate: int = 0
+    tax_reason: str = ""
+    tax_credited: int = 0
+    due_at: int | None = None
+    credits: str = "0"
+    voided_at: int | None = None
+    given_up_at: int | None = None
+    bill_to: BillTo = BillTo()
+
+    @property
+    def gross(self) -> int:
+        """The cents of the invoice with its tax."""
+        return self.total + self.tax
 
     @property
     def paid(self) -> int:
@@ -81,13 +100,14 @@ class Invoice(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def balance(self) -> int:
         """The cents that are still due; negative: to be paid back."""
-        return self.total - self.credited - self.paid
+        return self.gross - self.credited - self.tax_credited - self.paid
 
 
-class CreditNote(msgspec.Struct, frozen=True):
+class CreditNote(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was voided of an invoice after it was final, in the months up to ``period``.
 
-    ``voided`` is exact, ``total`` what is credited; the next invoice carries the difference on.
+    ``voided`` is exact, less what prepaid credit gets back; ``total`` is what is credited; the next invoice carries
+    the difference on. ``tax``: cents of the invoice's tax that are credited with it.
     """
 
     customer_id: str
@@ -99,15 +119,25 @@ class CreditNote(msgspec.Struct, frozen=True):
     voided: str
     total: int
     created_at: int
+    tax: int = 0
+
+    @property
+    def gross(self) -> int:
+        """The cents that are credited with their tax."""
+        return self.total + self.tax
 
 
+Record = Issuer | Period | Account | Invoice | CreditNote | Billing | Push | StripeCustomer
 encode = msgspec.json.Encoder().encode
-_DECODERS: dict[bytes, msgspec.json.Decoder[Issuer | Period | Account | Invoice | CreditNote]] = {
+_DECODERS: dict[bytes, msgspec.json.Decoder[Record]] = {
     b"issuer": msgspec.json.Decoder(Issuer),
     b"period": msgspec.json.Decoder(Period),
     b"account": msgspec.json.Decoder(Account),
     b"invoice": msgspec.json.Decoder(Invoice),
     b"note": msgspec.json.Decoder(CreditNote),
+    b"billing": msgspec.json.Decoder(Billing),
+    b"push": msgspec.json.Decoder(Push),
+    b"stripe-customer": msgspec.json.Decoder(StripeCustomer),
 }
 
 
@@ -127,6 +157,18 @@ def note_key(number: str) -> bytes:
     return f"note/{number}".encode()
 
 
-def decode(key: bytes, value: bytes) -> Issuer | Period | Account | Invoice | CreditNote:
+def billing_key(customer: str) -> bytes:
+    return f"billing/{customer}".encode()
+
+
+def push_key(number: str) -> bytes:
+    return f"push/{number}".encode()
+
+
+def stripe_customer_key(customer: str) -> bytes:
+    return f"stripe-customer/{customer}".encode()
+
+
+def decode(key: bytes, value: bytes) -> Record:
     """Return the value of a record. Raises KeyError for an unknown kind of key, msgspec.DecodeError."""
     return _DECODERS[key.partition(b"/")[0]].decode(value)

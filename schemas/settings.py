@@ -107,6 +107,22 @@ def secret_key(name: str, text: str) -> str:
     return text
 
 
+def secret(env: Mapping[str, str], name: str, in_file: str) -> str:
+    """Return a secret of the environment, or of the file that ``in_file`` names; empty without one.
+
+    Raises SettingError naming the variable, never the secret.
+    """
+    path = env.get(in_file)
+    if not path:
+        return env.get(name, "")
+    if env.get(name):
+        raise SettingError(f"set {name} or {in_file}, not both")
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, ValueError):
+        raise SettingError(f"{in_file} must be a file that can be read, not {path!r}") from None
+
+
 def choice(name: str, text: str, words: tuple[str, ...]) -> str:
     """Return one of a few words. Raises SettingError naming the variable."""
     if text not in words:
@@ -178,6 +194,16 @@ class Settings(NamedTuple):
     """REV_INVOICE_GRACE: ms from the end of a month to its final invoices, for events that come late."""
     collector_url: str
     """REV_COLLECTOR_URL: where the gateway finds `rev collector`; empty: the gateway has no invoices."""
+    issuer: str
+    """REV_ISSUER: name and address of who makes the invoices, ``|`` between lines; on PDFs."""
+    stripe: str
+    """REV_STRIPE: off, file or invoice: how invoices come to Stripe."""
+    stripe_key: str
+    """REV_STRIPE_KEY, or what the file REV_STRIPE_KEY_FILE holds: without one, ``invoice`` is ``file``."""
+    stripe_webhook_secret: str
+    """REV_STRIPE_WEBHOOK_SECRET, or its _FILE; empty: reports of Stripe are refused."""
+    stripe_url: str
+    """REV_STRIPE_URL: a stand-in's address, for tests."""
     disk_reserve: int
     """REV_DISK_RESERVE: bytes that must stay free under REV_DATA, or intake stops; 0 = no check."""
 
@@ -223,5 +249,10 @@ def read(env: Mapping[str, str]) -> Settings:
         webhook_backlog=whole("REV_WEBHOOK_BACKLOG", of("REV_WEBHOOK_BACKLOG", "10000000"), 1, 10**12),
         invoice_grace=duration("REV_INVOICE_GRACE", of("REV_INVOICE_GRACE", "1h"), MAX_GRACE),
         collector_url=http_url("REV_COLLECTOR_URL", env["REV_COLLECTOR_URL"]) if env.get("REV_COLLECTOR_URL") else "",
+        issuer=of("REV_ISSUER", ""),
+        stripe=choice("REV_STRIPE", of("REV_STRIPE", "off"), ("off", "file", "invoice")),
+        stripe_key=secret(env, "REV_STRIPE_KEY", "REV_STRIPE_KEY_FILE"),
+        stripe_webhook_secret=secret(env, "REV_STRIPE_WEBHOOK_SECRET", "REV_STRIPE_WEBHOOK_SECRET_FILE"),
+        stripe_url=http_url("REV_STRIPE_URL", env["REV_STRIPE_URL"]) if env.get("REV_STRIPE_URL") else "",
         disk_reserve=whole("REV_DISK_RESERVE", of("REV_DISK_RESERVE", str(256 << 20)), 0, 10**12),
     )

@@ -209,6 +209,30 @@ def _invoices(arguments: argparse.Namespace) -> int:
     return invoice_command.run(arguments)
 
 
+def _configure_reconcile(parser: argparse.ArgumentParser) -> None:
+    from tools import reconcile_command
+
+    reconcile_command.configure(parser)
+
+
+def _reconcile(arguments: argparse.Namespace) -> int:
+    from tools import reconcile_command
+
+    return reconcile_command.run(arguments)
+
+
+def _configure_export(parser: argparse.ArgumentParser) -> None:
+    from tools.exporter import command
+
+    command.configure(parser)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from tools.exporter import command
+
+    return command.run(arguments)
+
+
 def _configure_verify(parser: argparse.ArgumentParser) -> None:
     from tools import verify
 
@@ -255,6 +279,8 @@ COMMANDS = {
     "import": Command("send events from a file", _configure_import, _import),
     "imports": Command("list imports with their totals", _configure_imports, _imports),
     "invoices": Command("make the invoices of a month, or show them", _configure_invoices, _invoices),
+    "reconcile": Command("compare ledger, invoices and Stripe", _configure_reconcile, _reconcile),
+    "export": Command("write a month's entries, invoices and journal to files", _configure_export, _export),
     "webhooks": Command("receive this machine's webhooks and print them", _configure_webhooks, _webhooks),
     "verify": Command("price the log again and compare it with the ledger", _configure_verify, _verify),
 }

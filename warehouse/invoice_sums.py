@@ -6,16 +6,19 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from schemas.invoices import Period
+from schemas.invoices import Invoice, Period
 from schemas.limits import TIMESTAMP_AHEAD
 from schemas.settings import Settings
 from streams.log_ends import KafkaLogEnds
 from warehouse.queries import LedgerReads
 from warehouse.reader import ClickHouseReader, QueryRunner
+from warehouse.statement_rows import StatementLineRow, StatementQuery
+from warehouse.statements import statement
+from warehouse.time_range import TimeRange
 
 
 class InvoiceSumRow(msgspec.Struct, frozen=True, gc=False):
-    """A customer's sum in a period, decimal text in cents.
+    """A customer's sum in a period, decimal text in cents; ``credit``: what prepaid credit paid of it.
 
     ``month`` 0: of the entries that its invoice is of; else of voids of what the ``month``-th closed period's is of.
     """
@@ -24,6 +27,7 @@ class InvoiceSumRow(msgspec.Struct, frozen=True, gc=False):
     month: int
     entries: int
     cents: str
+    credit: str = "0"
 
 
 class PeriodSums(NamedTuple):
@@ -42,6 +46,10 @@ class InvoicingReads(Protocol):
 
     async def is_settled(self, as_of: int) -> bool:
         """Return whether the ledger has every entry that was accepted until ``as_of``, ms in the past."""
+        ...
+
+    async def lines(self, invoice: Invoice) -> list[StatementLineRow]:
+        """Return the lines of an invoice. Raises Unbalanced or TooManyLines, too."""
         ...
 
     async def close(self) -> None:
@@ -76,8 +84,19 @@ class LedgerInvoicing:
         found = await asyncio.gather(*(self._reads.is_settled(number, as_of) for number in range(self._partitions)))
         return all(found)
 
+    async def lines(self, invoice: Invoice) -> list[StatementLineRow]:
+        query = invoice_query(invoice)
+        return statement(query, await self._reads.statement(query)).lines
+
     async def close(self) -> None:
         await self._reads.close()
+
+
+def invoice_query(invoice: Invoice) -> StatementQuery:
+    """Return the query of the entries that an invoice is of."""
+    period = invoice.period
+    time = TimeRange(period.start, period.end)
+    return StatementQuery(invoice.customer_id, False, time, period.as_of, period.late_after, period.first)
 
 
 def period_sums(rows: Sequence[InvoiceSumRow], closed: Sequence[Period]) -> PeriodSums:

@@ -53,7 +53,12 @@ def statement_rows(rows: Sequence[LedgerRow], query: StatementQuery) -> Statemen
     """Return what :meth:`warehouse.queries.Reads.statement` returns of these rows."""
     wanted = scope(rows, query)
     sums = [
-        StatementSumRow(kind, len(found), format_cents(sum(row.total_cents for row in found)))
+        StatementSumRow(
+            kind,
+            len(found),
+            format_cents(sum(row.total_cents for row in found)),
+            format_cents(sum(row.credit_cents or 0 for row in found)),
+        )
         for kind in sorted(KINDS)
         if (found := [row for row in wanted if row.kind == kind])
     ]

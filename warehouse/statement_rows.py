@@ -52,11 +52,12 @@ class StatementLineRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class StatementSumRow(msgspec.Struct, frozen=True, gc=False):
-    """The number and the sum of the entries of one kind."""
+    """The number and the sum of the entries of one kind; ``credit``: what prepaid credit paid of it."""
 
     kind: Counted
     entries: int
     cents: str
+    credit: str = "0"
 
 
 class StatementRows(NamedTuple):

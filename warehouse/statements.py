@@ -23,16 +23,20 @@ class TooManyLines(Exception):
 
 
 class Statement(NamedTuple):
-    """``subtotal``: pico-cents of events, charges and adjustments. ``voided``: of voids, at most 0. ``due``: of all."""
+    """``subtotal``: pico-cents of events, charges and adjustments. ``voided``: of voids, at most 0.
+
+    ``credit``: what prepaid credit paid, less what voids gave back to it. ``due``: what is left.
+    """
 
     query: StatementQuery
     lines: list[StatementLineRow]
     subtotal: int
     voided: int
+    credit: int = 0
 
     @property
     def due(self) -> int:
-        return self.subtotal + self.voided
+        return self.subtotal + self.voided - self.credit
 
 
 def statement(query: StatementQuery, rows: StatementRows) -> Statement:
@@ -47,4 +51,5 @@ def statement(query: StatementQuery, rows: StatementRows) -> Statement:
         said = {kind: f"{format_cents(found[kind])} in lines, {format_cents(sums.get(kind, 0))}" for kind in found}
         raise Unbalanced(f"customer {query.customer!r} from {query.time.start} as of {query.as_of}: {said}")
     voided = sums.pop("void", 0)
-    return Statement(query, rows.lines, sum(sums.values()), voided)
+    credit = sum(parse_cents(row.credit) for row in rows.sums)
+    return Statement(query, rows.lines, sum(sums.values()), voided, credit)

@@ -1,5 +1,6 @@
 """HTTP handlers of invoices. Lines are computed from the ledger as the invoice was, by the times that it names."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from typing import get_args
@@ -14,12 +15,16 @@ from ingest.bodies import PaymentBody, RunBody
 from ingest.collector_client import LONG, Collector
 from ingest.context import Context
 from ingest.middleware import http_response
+from ingest.pdf.pages import pdf
 from ingest.problems import Invalid, InvoicesAway, NotFound, PayloadTooLarge
 from ingest.reads import params
 from ingest.request_body import query_of
 from ingest.responses import encode
 from ingest.routing import Auth, Operation, Route, bound
-from ingest.statements.statement_views import StatementLine, line_shown
+from ingest.statements.downloads import download
+from ingest.statements.pdf_documents import invoice_document
+from ingest.statements.statement_params import MEDIA_TYPES, format_of
+from ingest.statements.statement_views import StatementLine, line_shown, lines_csv
 from schemas import times
 from schemas.invoice_objects import (
     CreditNoteObject,
@@ -46,6 +51,9 @@ FILTERS = {
     "cursor": "next_cursor of the previous page.",
 }
 OWN_QUERY = {**CUSTOMER, **FILTERS}
+FORMAT = {"format": "json, csv or pdf; by default what Accept names, else json."}
+ONE_QUERY = {**CUSTOMER, **FORMAT}
+FILES = (MEDIA_TYPES["csv"], MEDIA_TYPES["pdf"])
 ALL_QUERY = {"customer_id": "Only invoices of this customer.", **FILTERS}
 STATES = get_args(State)
 MAX_PAYMENT = 10**15
@@ -69,13 +77,14 @@ def routes(context: Context) -> list[Route]:
     rows = [
         (Operation(get, OWN, "List your invoices, the latest first.", Auth.KEY, {200: InvoiceList}, query=OWN_QUERY),
          own_list),
-        (Operation(get, OWN + ONE, "Get an invoice with its lines.", Auth.KEY, {200: InvoiceShown}, query=CUSTOMER),
-         own_invoice),
+        (Operation(get, OWN + ONE, "Get an invoice with its lines.", Auth.KEY, {200: InvoiceShown}, query=ONE_QUERY,
+                   also=FILES), own_invoice),
         (Operation(get, ALL, "List all invoices, the latest first.", admins, {200: InvoiceList}, query=ALL_QUERY),
          any_list),
         (Operation(post, ALL + "/run", "Make the invoices of a month, once.", admins, {200: RunResult}, RunBody),
          run_month),
-        (Operation(get, ALL + ONE, "Get an invoice with its lines.", admins, {200: InvoiceShown}), any_invoice),
+        (Operation(get, ALL + ONE, "Get an invoice with its lines.", admins, {200: InvoiceShown}, query=FORMAT,
+                   also=FILES), any_invoice),
         (Operation(post, ALL + ONE + "/payments", "Record a payment, once for each reference.", admins, changed,
                    PaymentBody), pay),
         (Operation(post, ALL + ONE + "/void", "Void an invoice that nothing was paid of.", admins, changed), void),
@@ -92,7 +101,7 @@ async def own_list(context: Context, request: web.Request) -> web.Response:
     asked = {**_filters(given), "customer_id": customer}
     if mode_of(context, key, customer) == "test":
         return http_response(encode(InvoiceList([], None)))  # test entries are never invoiced
-    return http_response(await _collector(context).call(hdrs.METH_GET, "/invoices", asked))
+    return http_response(await collector_of(context).call(hdrs.METH_GET, "/invoices", asked))
 
 
 async def any_list(context: Context, request: web.Request) -> web.Response:
@@ -101,24 +110,26 @@ async def any_list(context: Context, request: web.Request) -> web.Response:
     given = query_of(request, ALL_QUERY)
     if "customer_id" in given:
         check_customer_id(context, given["customer_id"])
-    return http_response(await _collector(context).call(hdrs.METH_GET, "/invoices", _filters(given)))
+    return http_response(await collector_of(context).call(hdrs.METH_GET, "/invoices", _filters(given)))
 
 
 async def own_invoice(context: Context, request: web.Request) -> web.Response:
     """Handle GET /v1/invoices/{number}."""
     key = key_of(context, request)
-    customer = customer_of(context, key, query_of(request, CUSTOMER).get("customer_id"))
+    given = query_of(request, ONE_QUERY)
+    customer = customer_of(context, key, given.get("customer_id"))
+    format = format_of(given, request.headers.get("Accept", ""))
     found = await _invoice(context, request)
     if found.invoice.customer_id != customer or mode_of(context, key, customer) == "test":
         raise _unknown(request.match_info["number"])
-    return await _with_lines(context, found)
+    return await _with_lines(context, found, format)
 
 
 async def any_invoice(context: Context, request: web.Request) -> web.Response:
     """Handle GET /api/admin/invoices/{number}."""
     admin(context, request)
-    query_of(request, ())
-    return await _with_lines(context, await _invoice(context, request))
+    format = format_of(query_of(request, FORMAT), request.headers.get("Accept", ""))
+    return await _with_lines(context, await _invoice(context, request), format)
 
 
 async def run_month(context: Context, request: web.Request) -> web.Response:
@@ -127,9 +138,9 @@ async def run_month(context: Context, request: web.Request) -> web.Response:
     query_of(request, ())
     if body.month is None:
         raise Invalid("month is required, such as 2026-11")
-    _month(body.month)
+    check_month(body.month)
     asked = encode(RunRequest(body.month, bool(body.dry_run)))
-    return http_response(await _collector(context).call(hdrs.METH_POST, "/invoices/run", body=asked, timeout=LONG))
+    return http_response(await collector_of(context).call(hdrs.METH_POST, "/invoices/run", body=asked, timeout=LONG))
 
 
 async def pay(context: Context, request: web.Request) -> web.Response:
@@ -162,14 +173,14 @@ async def give_up(context: Context, request: web.Request) -> web.Response:
 
 
 async def _changed(context: Context, request: web.Request, path: str, body: bytes | None = None) -> web.Response:
-    return http_response(await _collector(context).call(hdrs.METH_POST, _path(request) + path, body=body))
+    return http_response(await collector_of(context).call(hdrs.METH_POST, path_of(request) + path, body=body))
 
 
 async def _invoice(context: Context, request: web.Request) -> InvoiceWithNotes:
-    return _decode(await _collector(context).call(hdrs.METH_GET, _path(request)))
+    return _decode(await collector_of(context).call(hdrs.METH_GET, path_of(request)))
 
 
-async def _with_lines(context: Context, found: InvoiceWithNotes) -> web.Response:
+async def _with_lines(context: Context, found: InvoiceWithNotes, format: str) -> web.Response:
     invoice = found.invoice
     query = StatementQuery(
         invoice.customer_id,
@@ -186,31 +197,39 @@ async def _with_lines(context: Context, found: InvoiceWithNotes) -> web.Response
             f"the invoice has more than {MAX_LINES} lines; query rev.lines in the ledger instead"
         ) from None
     lines = [line_shown(row) for row in made.lines]
-    return http_response(encode(InvoiceShown(invoice, found.credit_notes, lines)))
+    if format == "json":
+        return http_response(encode(InvoiceShown(invoice, found.credit_notes, lines)))
+    if format == "csv":
+        head = (invoice.customer_id, invoice.month, invoice.as_of, invoice.currency)
+        return download(lines_csv(head, lines), format, invoice.number or "draft")
+    document = invoice_document(invoice, found.credit_notes, lines, context.settings.issuer)
+    return download(await asyncio.to_thread(pdf, document), format, invoice.number or "draft")
 
 
 def _filters(given: params.Given) -> dict[str, str]:
     """Return the checked filters of a list. Raises Invalid."""
     if "month" in given:
-        _month(given["month"])
+        check_month(given["month"])
     params.choice(given, "state", STATES)
     return {**given, "limit": str(params.limit(given))}
 
 
-def _month(text: str) -> None:
+def check_month(text: str) -> None:
+    """Raise Invalid for what is no month."""
     try:
         month_range(text)
     except MonthError as error:
         raise Invalid(f"month {error}") from error
 
 
-def _collector(context: Context) -> Collector:
+def collector_of(context: Context) -> Collector:
+    """Return the collector. Raises InvoicesAway without one."""
     if context.collector is None:
         raise InvoicesAway("this gateway has no collector; set REV_COLLECTOR_URL")
     return context.collector
 
 
-def _path(request: web.Request) -> str:
+def path_of(request: web.Request) -> str:
     """Return the collector's path of an invoice. Raises NotFound for what is no number."""
     number = request.match_info["number"]
     if not re.fullmatch(r"INV-[0-9]{6,12}", number):

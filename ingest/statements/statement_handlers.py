@@ -1,5 +1,6 @@
 """HTTP handlers of statements: authenticate, read the ledger if it has everything until the time asked for, respond."""
 
+import asyncio
 from collections.abc import Callable
 
 import structlog
@@ -8,12 +9,15 @@ from aiohttp import hdrs, web
 from ingest.admin.configure import admin
 from ingest.auth import customer_of, key_of, mode_of
 from ingest.context import Context
-from ingest.middleware import http_response
+from ingest.pdf.pages import pdf
 from ingest.problems import Invalid, LedgerBehind, NotFound, PayloadTooLarge
 from ingest.request_body import query_of
 from ingest.routing import Auth, Operation, Route, bound
 from ingest.statements import statement_params as params
+from ingest.statements.downloads import currency_of, download
+from ingest.statements.pdf_documents import statement_document
 from ingest.statements.statement_views import StatementShown, as_csv, as_json, shown
+from schemas.billing import DEFAULT_CURRENCY
 from schemas.topics import partition_of
 from warehouse.statement_rows import StatementQuery
 from warehouse.statements import MAX_LINES, TooManyLines, statement
@@ -21,11 +25,16 @@ from warehouse.statements import MAX_LINES, TooManyLines, statement
 QUERY = {
     "month": "The calendar month, UTC, such as 2026-11; the current one by default.",
     "as_of": "Only entries accepted until this time; a few seconds ago by default. The same time gives the same bytes.",
-    "format": "json or csv; by default what Accept names, else json.",
+    "format": "json, csv or pdf; by default what Accept names, else json.",
 }
 KEY_QUERY = {"customer_id": "The customer; required with a platform key.", **QUERY}
 ADMIN_QUERY = {"customer_id": "The customer.", **QUERY}
-RENDER: dict[str, Callable[[StatementShown], bytes]] = {"json": as_json, "csv": as_csv}
+RENDER: dict[str, Callable[[StatementShown, str], bytes]] = {
+    "json": lambda made, _: as_json(made),
+    "csv": lambda made, _: as_csv(made),
+    "pdf": lambda made, issuer: pdf(statement_document(made, issuer)),
+}
+"""By format, from the statement and the issuer's name and address."""
 log = structlog.get_logger("ingest.statements")
 
 
@@ -83,8 +92,8 @@ async def _respond(
         raise PayloadTooLarge(
             f"the statement has more than {MAX_LINES} lines; query rev.lines in the ledger instead"
         ) from None
-    response = http_response(RENDER[format](shown(month, made)))
-    if format != "json":
-        response.headers["Content-Type"] = params.MEDIA_TYPES[format]
-        response.headers["Content-Disposition"] = f'attachment; filename="statement-{month}.{format}"'
-    return response
+    currency = DEFAULT_CURRENCY if context.collector is None else await currency_of(context.collector, customer)
+    told = shown(month, made, currency)
+    # a PDF of many lines takes a while
+    body = await asyncio.to_thread(RENDER[format], told, context.settings.issuer)
+    return download(body, format, f"statement-{month}")

@@ -12,7 +12,7 @@ from warehouse.time_range import TimeRange
 SETTLING = 5_000
 """ms. A statement is as of a time at least this long ago: clocks of gateways and brokers differ, and a command that is
 appended later must not get an earlier accepted time."""
-MEDIA_TYPES = {"json": "application/json", "csv": "text/csv"}
+MEDIA_TYPES = {"json": "application/json", "csv": "text/csv", "pdf": "application/pdf"}
 """Media types by format."""
 FORMATS = tuple(MEDIA_TYPES)
 

@@ -9,13 +9,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from ingest.responses import encode
+from schemas.billing import DEFAULT_CURRENCY
 from schemas.money import format_cents
 from schemas.objects import Number, iso, number
 from warehouse.row_events import canonical
 from warehouse.statement_rows import Counted, StatementLineRow
 from warehouse.statements import Statement
 
-CURRENCY = "usd"
 LineKind = Literal["usage", "outcome", "adjustment", "void"]
 KINDS: dict[Counted, LineKind] = {
     "event": "usage",
@@ -58,7 +58,7 @@ class StatementShown(msgspec.Struct, frozen=True, rename={"start": "from", "end"
     """What a customer owes for a month, from the entries that were accepted until ``as_of``.
 
     ``subtotal_cents`` is the sum of usage, outcomes and adjustments, ``voided_cents`` (at most 0) of voids,
-    ``due_cents`` of both.
+    ``credits_cents`` what prepaid credit paid (absent if none did), ``due_cents`` what is left.
     """
 
     customer_id: str
@@ -72,6 +72,7 @@ class StatementShown(msgspec.Struct, frozen=True, rename={"start": "from", "end"
     subtotal_cents: Number
     voided_cents: Number
     due_cents: Number
+    credits_cents: Number | UnsetType = UNSET
 
 
 COLUMNS = (
@@ -80,7 +81,7 @@ COLUMNS = (
 )
 
 
-def shown(month: str, made: Statement) -> StatementShown:
+def shown(month: str, made: Statement, currency: str = DEFAULT_CURRENCY) -> StatementShown:
     """Return a statement as the API shows it."""
     return StatementShown(
         customer_id=made.query.customer,
@@ -88,12 +89,13 @@ def shown(month: str, made: Statement) -> StatementShown:
         start=iso(made.query.time.start),
         end=iso(made.query.time.end),
         as_of=iso(made.query.as_of),
-        currency=CURRENCY,
+        currency=currency,
         test=made.query.test,
         lines=[line_shown(row) for row in made.lines],
         subtotal_cents=number(format_cents(made.subtotal)),
         voided_cents=number(format_cents(made.voided)),
         due_cents=number(format_cents(made.due)),
+        credits_cents=number(format_cents(made.credit)) if made.credit else UNSET,
     )
 
 
@@ -127,13 +129,17 @@ def as_json(statement: StatementShown) -> bytes:
 
 
 def as_csv(statement: StatementShown) -> bytes:
-    """Return the lines of a statement as CSV; ``amount_cents`` adds up to what is due."""
+    """Return the lines of a statement as CSV; ``amount_cents`` adds up to what is due before credit."""
+    return lines_csv((statement.customer_id, statement.month, statement.as_of, statement.currency), statement.lines)
+
+
+def lines_csv(head: tuple[str, str, str, str], lines: Sequence[StatementLine]) -> bytes:
+    """Return lines as CSV; ``head``: the customer, month, as_of and currency that each begins with."""
     file = io.StringIO(newline="")
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
-    head = [_safe(statement.customer_id), statement.month, statement.as_of, statement.currency]
-    for line in statement.lines:
-        writer.writerow([*head, *(_cell(getattr(line, name)) for name in COLUMNS[len(head) :])])
+    for line in lines:
+        writer.writerow([*map(safe_text, head), *(_cell(getattr(line, name)) for name in COLUMNS[len(head) :])])
     return file.getvalue().encode()
 
 
@@ -142,10 +148,10 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, msgspec.Raw):
         return bytes(value).decode()
-    return _safe(value) if isinstance(value, str) else str(value)
+    return safe_text(value) if isinstance(value, str) else str(value)
 
 
-def _safe(text: str) -> str:
+def safe_text(text: str) -> str:
     """Return text that a spreadsheet does not take for a formula: it then begins with an apostrophe."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 

@@ -73,9 +73,9 @@ export interface MeterEvent {
   model?: string;
   provider?: string;
   trace_id?: string;
+  customer_id?: string;
   /** The reservation that it settles; what that holds is released. */
   reservation_id?: string;
-  customer_id?: string;
 }
 
 export interface Price {

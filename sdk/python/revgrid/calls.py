@@ -85,8 +85,8 @@ def meter(
     model: str | None = None,
     provider: str | None = None,
     trace_id: str | None = None,
-    reservation_id: str | None = None,
     customer_id: str | None = None,
+    reservation_id: str | None = None,
     idempotency_key: str | None = None,
     respond_async: bool = False,
 ) -> Call[MeterResponse]:
@@ -124,8 +124,8 @@ def meter(
         "model": model,
         "provider": provider,
         "trace_id": trace_id,
-        "reservation_id": reservation_id,
         "customer_id": customer_id,
+        "reservation_id": reservation_id,
     }
     return _write("/v1/meter", MeterResponse, fields, idempotency_key, respond_async)
 

@@ -22,7 +22,7 @@ from warehouse.reader import ClickHouseReader
 EXACT = Context(prec=60)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MONEY = {
-    *("base_cents", "token_cents", "bonus_cents", "quantity_cents", "total_cents"),
+    *("base_cents", "token_cents", "bonus_cents", "quantity_cents", "total_cents", "credit_cents"),
     *("price_base", "price_token", "price_bonus", "price_on_success", "price_on_failure"),
 }
 TIMES = {"expires_at", "event_time", "recorded_at"}

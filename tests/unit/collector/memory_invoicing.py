@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from collector.book import Book, Change
 from collector.closer import Closer
 from schemas import invoices
-from schemas.invoices import Period
+from schemas.invoices import Invoice, Period
 from schemas.money import format_cents
-from warehouse.invoice_sums import InvoiceSumRow, PeriodSums, period_sums
+from warehouse.invoice_sums import InvoiceSumRow, PeriodSums, invoice_query, period_sums
 from warehouse.ledger_row import LedgerRow
-from warehouse.memory_statements import scope
-from warehouse.statement_rows import StatementQuery
+from warehouse.memory_statements import scope, statement_rows
+from warehouse.statement_rows import StatementLineRow, StatementQuery
+from warehouse.statements import statement
 from warehouse.time_range import LAST, TimeRange
 
 
@@ -27,6 +28,10 @@ class MemoryInvoicing:
     async def is_settled(self, as_of: int) -> bool:
         return as_of <= self.settled_until
 
+    async def lines(self, invoice: Invoice) -> list[StatementLineRow]:
+        query = invoice_query(invoice)
+        return statement(query, statement_rows(self.rows, query)).lines
+
     async def close(self) -> None: ...
 
 
@@ -42,7 +47,13 @@ def sum_rows(rows: Sequence[LedgerRow], period: Period, closed: Sequence[Period]
                 if number:
                     groups.setdefault(number, []).append(row)
         found += [
-            InvoiceSumRow(customer, number, len(some), format_cents(sum(row.total_cents for row in some)))
+            InvoiceSumRow(
+                customer,
+                number,
+                len(some),
+                format_cents(sum(row.total_cents for row in some)),
+                format_cents(sum(row.credit_cents or 0 for row in some)),
+            )
             for number, some in sorted(groups.items())
             if some
         ]

@@ -81,7 +81,7 @@ def test_payments_until_nothing_is_due() -> None:
     with pytest.raises(Refused, match="is paid; only a final or uncollectible one can be paid"):
         paid(whole, "wire 3", 1, 9)
     with pytest.raises(Refused, match="has payments; void its events instead"):
-        marked(part, "void")
+        marked(part, "void", 9)
 
 
 @pytest.mark.parametrize("state", get_args(State))
@@ -90,12 +90,12 @@ def test_what_an_invoice_can_become(state: State, action: Literal["void", "give_
     before = invoice(state=state)
     after = {"void": "void", "give_up": "uncollectible"}[action]
     if (state, action) in TRANSITIONS:
-        assert marked(before, action).state == TRANSITIONS[state, action] == after
+        assert marked(before, action, 9).state == TRANSITIONS[state, action] == after
     elif state == after:
-        assert marked(before, action) == before
+        assert marked(before, action, 9) == before
     else:
         with pytest.raises(Refused, match=f"is {state}; only a final one can become {after}"):
-            marked(before, action)
+            marked(before, action, 9)
 
 
 def test_the_page_has_the_same_table() -> None:

@@ -69,6 +69,9 @@ INFORMATIVE = {
     # what a sender does wrong, or is told in time: 202 is an answer
     "rev_ingest_malformed_total",
     "rev_ingest_unanswered_total",
+    # pushes that wait for Stripe: failures have a rule; reports that are refused are in Stripe's own list
+    "rev_collector_unsent_invoices",
+    "rev_collector_stripe_reports_total",
     # what an endpoint does wrong: its owner is told, and it is given up in the end, which is a rule
     "rev_notifier_waiting",
     "rev_notifier_retries",

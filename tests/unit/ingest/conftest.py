@@ -41,6 +41,10 @@ class Answer(NamedTuple):
     text: str
 
     @property
+    def body(self) -> bytes:
+        return self.text.encode(errors="surrogateescape")
+
+    @property
     def json(self) -> Any:
         """The body with exact numbers."""
         return json.loads(self.text, parse_float=Decimal)
@@ -94,7 +98,7 @@ class Gateway:
         async with self.session.request(
             method, self.url + path, data=data, headers=sent, skip_auto_headers=skip
         ) as response:
-            return Answer(response.status, response.headers, await response.text())
+            return Answer(response.status, response.headers, await response.text(errors="surrogateescape"))
 
     def settle(self) -> None:
         """The ledger in memory comes to hold everything that the pricer has decided."""

@@ -78,7 +78,7 @@ async def test_a_test_key_has_a_statement_of_its_own(gateway: Gateway, key: str)
         ("?month=2026-04&as_of=yesterday", "as_of must be an ISO 8601 time such as 2026-04-26T12:00:00Z"),
         ("?month=2026-04&as_of=2026-04-26T12:00:00Z", "as_of must be at least 5 s in the past"),
         ("?month=2026-04&as_of=2026-03-31T23:54:59Z", "as_of must not be before the month"),
-        ("?month=2026-04&format=xls", "format must be one of json, csv, not 'xls'"),
+        ("?month=2026-04&format=xls", "format must be one of json, csv, pdf, not 'xls'"),
         ("?month=2026-04&months=1", "unknown query parameter 'months'; did you mean 'month'?"),
         ("?month=2026-04&customer_id=other", "customer_id must be the customer of this API key"),
     ],

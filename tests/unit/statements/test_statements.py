@@ -55,7 +55,7 @@ def test_the_lines_are_the_entries(seed: int, month: str, days: int, customer: s
         (row.event_id, row.original) for row in mine if row.kind == "void"
     ]
     for line in found.lines:
-        if line.kind != "void":
+        if line.kind in ("event", "charge"):
             assert Decimal(line.quantity) * Decimal(line.rate) == Decimal(line.cents) * line.per
     body = json.loads(as_json(shown(month, found)), parse_float=Decimal, parse_int=Decimal)
     assert sum(line["amount_cents"] for line in body["lines"]) == body["due_cents"]

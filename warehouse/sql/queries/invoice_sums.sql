@@ -5,7 +5,11 @@
 WITH
 late_voids AS
 (
-    SELECT customer_id, assumeNotNull(original) AS original, total_cents
+    SELECT
+        customer_id,
+        assumeNotNull(original) AS original,
+        total_cents,
+        ifNull(credit_cents, toDecimal128(0, 12)) AS credit
     FROM rev.entries
     WHERE kind = 'void'
         AND NOT test
@@ -33,14 +37,16 @@ SELECT
     customer,
     month,
     entries,
-    cents
+    cents,
+    credit
 FROM
 (
     SELECT
         toString(customer_id) AS customer,
         toUInt32(0) AS month,
         count() AS entries,
-        toString(sum(toDecimal256(total_cents, 12))) AS cents
+        toString(sum(toDecimal256(total_cents, 12))) AS cents,
+        toString(sum(toDecimal256(ifNull(credit_cents, toDecimal128(0, 12)), 12))) AS credit
     FROM rev.entries
     WHERE NOT test
         AND total_cents != 0
@@ -59,7 +65,8 @@ FROM
         toString(v.customer_id) AS customer,
         toUInt32(i.closed) AS month,
         count() AS entries,
-        toString(sum(toDecimal256(v.total_cents, 12))) AS cents
+        toString(sum(toDecimal256(v.total_cents, 12))) AS cents,
+        toString(sum(toDecimal256(v.credit, 12))) AS credit
     FROM late_voids AS v
     INNER JOIN invoiced AS i ON i.event_id = v.original
     GROUP BY v.customer_id, i.closed

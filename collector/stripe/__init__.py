@@ -1,0 +1,12 @@
+"""Invoices in Stripe, so that Stripe collects them.
+
+- ``items`` makes whole cents of an invoice's exact lines; pure.
+- ``requests`` says what is sent to Stripe, under which idempotency keys; pure.
+- ``pushing`` brings one invoice to Stripe, from wherever an earlier attempt ended.
+- ``pusher`` goes through all invoices, records how far each is, and tries again.
+- ``senders`` are the modes: to Stripe, or to files that say what would be sent.
+- ``client`` is Stripe's own client; ``modes`` chooses by the settings.
+- ``webhook`` checks what Stripe reports, and says what it means for an invoice; pure.
+- ``reconciling`` compares ledger, invoices and Stripe line by line.
+- ``stripe_api`` is the HTTP interface for gateways.
+"""

@@ -1,0 +1,269 @@
+"""A stand-in for Stripe's API: it keeps what it was sent, and loses answers or fails when it is told to.
+
+As Stripe does, it gives an idempotency key's first answer again, also a 500, and refuses a key with other parameters.
+"""
+
+import hmac
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, NamedTuple
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+Fault = Literal["", "lost", "cut", "limit", "error", "error after"]
+"""What happens to a request: its answer is lost, it is cut before it is done, 429, 500 before or after it is done."""
+FAULTS: tuple[Fault, ...] = ("", "lost", "cut", "limit", "error", "error after")
+Object = dict[str, Any]
+KEY = "sk_test_stand_in"
+
+
+class Refusal(Exception):
+    def __init__(self, status: int, message: str, type: str = "invalid_request_error") -> None:
+        super().__init__(message)
+        self.status, self.message, self.type = status, message, type
+
+
+class Kept(NamedTuple):
+    """What an idempotency key stands for."""
+
+    request: str
+    status: int
+    body: bytes
+
+
+class StripeStandIn:
+    """The server. ``faults``: what happens to each request to come; then nothing does. ``away``: it answers nobody."""
+
+    def __init__(self, faults: Iterable[Fault] = (), now: Callable[[], int] = lambda: 0) -> None:
+        self.customers: dict[str, Object] = {}
+        self.invoices: dict[str, Object] = {}
+        self.items: dict[str, Object] = {}
+        self.notes: dict[str, Object] = {}
+        self.asked: Counter[str] = Counter()
+        self.bodies: list[str] = []
+        self.retry_after = "7"
+        self.away = False
+        self.searchable = True
+        """Whether a search finds what was made; Stripe's own lags behind."""
+        self._faults: Iterator[Fault] = iter(faults)
+        self._kept: dict[str, Kept] = {}
+        self._now = now
+        self._runner: web.AppRunner | None = None
+        self.url = ""
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def forget_keys(self) -> None:
+        """A day passes: Stripe forgets idempotency keys."""
+        self._kept.clear()
+
+    def fail(self, *faults: Fault) -> None:
+        """The next requests fail."""
+        self._faults = iter(faults)
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.text()
+        params = nested([*request.query.items(), *parse_qsl(body, keep_blank_values=True)])
+        path = request.path
+        self.bodies.append(f"{request.method} {path} {body}")
+        if request.headers.get("Authorization") != f"Bearer {KEY}":
+            return answer(401, {"error": {"message": "Invalid API Key provided", "type": "invalid_request_error"}})
+        fault = "cut" if self.away else next(self._faults, "")
+        self.asked[fault] += 1
+        if fault == "limit":
+            error = {"error": {"message": "Too many requests", "type": "rate_limit_error"}}
+            return answer(429, error, {"Retry-After": self.retry_after})
+        if fault == "cut":
+            return self._cut(request)
+        key = request.headers.get("Idempotency-Key", "")
+        said = f"{request.method} {path} {json.dumps(params, sort_keys=True)}"
+        kept = self._kept.get(key) if request.method == "POST" else None
+        if kept is not None and kept.request != said:
+            error = {
+                "error": {"message": "Keys can only be used with the same parameters", "type": "idempotency_error"}
+            }
+            return answer(400, error)
+        if kept is None:
+            kept = self._done(said, request.method, path, params, fault)
+            if request.method == "POST" and kept.status in (200, 500):
+                assert key, f"{path} without an idempotency key"
+                self._kept[key] = kept
+        if fault == "lost":
+            return self._cut(request)
+        return web.Response(status=kept.status, body=kept.body, content_type="application/json")
+
+    def _done(self, said: str, method: str, path: str, params: Object, fault: Fault) -> Kept:
+        failed = json.dumps({"error": {"message": "An unknown error occurred", "type": "api_error"}}).encode()
+        if fault == "error":
+            return Kept(said, 500, failed)
+        try:
+            found = self._api(method, path, params)
+        except Refusal as error:
+            return Kept(
+                said, error.status, json.dumps({"error": {"message": error.message, "type": error.type}}).encode()
+            )
+        return Kept(said, 500, failed) if fault == "error after" else Kept(said, 200, json.dumps(found).encode())
+
+    def _cut(self, request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    def _api(self, method: str, path: str, params: Object) -> Object:
+        name, _, rest = path.removeprefix("/v1/").partition("/")
+        id, _, action = rest.partition("/")
+        if method == "GET":
+            return self._read(name, id, params)
+        made = {
+            "customers": self._customer,
+            "invoices": self._invoice,
+            "invoiceitems": self._item,
+            "credit_notes": self._note,
+        }[name]
+        return made(id, action, params)
+
+    def _read(self, name: str, id: str, params: Object) -> Object:
+        held = {"customers": self.customers, "invoices": self.invoices, "invoiceitems": self.items}
+        held["credit_notes"] = self.notes
+        found = held[name]
+        if id == "search":
+            match = re.fullmatch(r"metadata\['(\w+)'\]:'(.*)'", params["query"])
+            assert match is not None
+            wanted = re.sub(r"\\(.)", r"\1", match[2])
+            some = [one for one in found.values() if one["metadata"].get(match[1]) == wanted and self.searchable]
+            return {"object": "search_result", "data": some[:1], "has_more": False}
+        if id:
+            if id not in found:
+                raise Refusal(404, f"No such {name}: '{id}'")
+            return found[id]
+        some = [
+            one
+            for one in found.values()
+            if all(one.get(by) == params[by] for by in ("customer", "invoice") if by in params)
+        ]
+        some.reverse()
+        if after := params.get("starting_after"):
+            some = some[[one["id"] for one in some].index(after) + 1 :]
+        limit = min(int(params.get("limit", 10)), 3)  # pages of a few, so that there are several
+        return {"object": "list", "data": some[:limit], "has_more": len(some) > limit}
+
+    def _customer(self, id: str, action: str, params: Object) -> Object:
+        made = self.customers.get(id) or {"id": f"cus_{len(self.customers) + 1}", "object": "customer", "metadata": {}}
+        self.customers[made["id"]] = made | params
+        return self.customers[made["id"]]
+
+    def _invoice(self, id: str, action: str, params: Object) -> Object:
+        if not id:
+            if params["customer"] not in self.customers:
+                raise Refusal(400, f"No such customer: '{params['customer']}'")
+            if any(one["number"] == params["number"] and one["status"] != "void" for one in self.invoices.values()):
+                raise Refusal(400, f"Invoice number {params['number']} is already used")
+            made = {"id": f"in_{len(self.invoices) + 1}", "object": "invoice", "status": "draft", "total": 0}
+            made |= {"amount_paid": 0, "amount_remaining": 0, "hosted_invoice_url": None}
+            self.invoices[made["id"]] = made | params
+            assert params["metadata"]
+            return self.invoices[made["id"]]
+        invoice = self.invoices[id]
+        if action == "finalize":
+            if invoice["status"] != "draft":
+                raise Refusal(400, "This invoice is already finalized")
+            if not self.customers[invoice["customer"]].get("email"):
+                raise Refusal(400, "The customer needs an email address for an invoice that is sent")
+            remaining = invoice["total"]
+            invoice |= {"status": "open" if remaining else "paid", "amount_remaining": remaining}
+            invoice["hosted_invoice_url"] = f"https://invoice.stripe.invalid/{id}"
+        elif action == "pay":
+            self._from(invoice, "open", "uncollectible")
+            invoice |= {"status": "paid", "amount_paid": invoice["amount_remaining"], "amount_remaining": 0}
+        elif action == "void":
+            self._from(invoice, "open", "uncollectible")
+            invoice["status"] = "void"
+        else:
+            self._from(invoice, "open")
+            invoice["status"] = "uncollectible"
+        return invoice
+
+    def _from(self, invoice: Object, *states: str) -> None:
+        if invoice["status"] not in states:
+            raise Refusal(400, f"You can only do this with an invoice that is {' or '.join(states)}")
+
+    def _item(self, id: str, action: str, params: Object) -> Object:
+        invoice = self.invoices[params["invoice"]]
+        if invoice["status"] != "draft":
+            raise Refusal(400, "This invoice is no longer editable")
+        if params["currency"] != invoice["currency"]:
+            raise Refusal(400, "The currency must be the invoice's")
+        made = {
+            "metadata": {},
+            **params,
+            "id": f"ii_{len(self.items) + 1}",
+            "object": "invoiceitem",
+            "amount": int(params["amount"]),
+        }
+        self.items[made["id"]] = made
+        invoice["total"] += made["amount"]
+        return made
+
+    def _note(self, id: str, action: str, params: Object) -> Object:
+        invoice, amount = self.invoices[params["invoice"]], int(params["amount"])
+        if invoice["status"] == "paid":
+            if int(params.get("out_of_band_amount", 0)) != amount:
+                raise Refusal(400, "The sum of refund, credit and out of band amounts must be the credit note's")
+        else:
+            self._from(invoice, "open", "uncollectible")
+            if amount > invoice["amount_remaining"]:
+                raise Refusal(400, "The amount must not be more than what remains")
+            invoice["amount_remaining"] -= amount
+            if invoice["amount_remaining"] == 0:
+                invoice["status"] = "paid"
+        made = {"metadata": {}, **params, "id": f"cn_{len(self.notes) + 1}", "object": "credit_note", "total": amount}
+        self.notes[made["id"]] = made
+        return made
+
+    def pay(self, id: str) -> bytes:
+        """The customer pays an open invoice; return the report."""
+        invoice = self.invoices[id]
+        assert invoice["status"] == "open"
+        paid = invoice["amount_remaining"]
+        invoice |= {"status": "paid", "amount_paid": invoice["amount_paid"] + paid, "amount_remaining": 0}
+        return self.report("invoice.paid", id)
+
+    def report(self, type: str, id: str) -> bytes:
+        return json.dumps(
+            {"id": "evt_1", "object": "event", "type": type, "data": {"object": self.invoices[id]}}
+        ).encode()
+
+
+def signed(body: bytes, secret: str, at: int) -> str:
+    """The header Stripe-Signature. ``at``: seconds."""
+    digest = hmac.digest(secret.encode(), f"{at}.".encode() + body, "sha256").hex()
+    return f"t={at},v1={digest}"
+
+
+def nested(pairs: Iterable[tuple[str, str]]) -> Object:
+    """Form fields such as ``metadata[a]=b`` as objects."""
+    found: Object = {}
+    for name, value in pairs:
+        head, _, inner = name.partition("[")
+        if inner:
+            found.setdefault(head, {})[inner.rstrip("]")] = value
+        else:
+            found[head] = value
+    return found
+
+
+def answer(status: int, body: Object, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response(body, status=status, headers=headers)
