@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import http.client
 import io
 import json
 import os
@@ -27,9 +28,12 @@ TOGETHER = 500
 TIMEOUT = 600
 """Seconds of one request."""
 COLUMNS = (
-    "kind, event_id, customer_id, test, agent_id, action, model, provider, import_id, event_time, recorded_at, "
-    "base_cents, token_cents, quantity_cents, bonus_cents, total_cents, credit_cents, price_id, original, reason"
-)
+    "kind", "event_id", "customer_id", "test", "agent_id", "action", "model", "provider", "import_id", "event_time",
+    "recorded_at", "base_cents", "token_cents", "quantity_cents", "bonus_cents", "total_cents", "credit_cents",
+    "price_id", "original", "reason",
+)  # fmt: skip
+GIVEN = ("customer_id", "agent_id", "action", "model", "provider", "import_id", "reason")
+"""Columns that hold text of senders."""
 NESTED = ("payments", "bill_to")
 INVOICE_FIELDS = tuple(
     name for name in ({"start": "from", "end": "to"}.get(one, one) for one in InvoiceObject.__struct_fields__)
@@ -96,16 +100,22 @@ def export_entries(directory: Path, manifest: Manifest, query: Query) -> None:
     ]
     start, end = month_range(manifest.month)
     chosen = (
-        f"FROM rev.entries WHERE kind IN ('event', 'charge', 'void') AND ({' OR '.join(parts) or '0'}) "
+        f"FROM rev.entries WHERE kind IN ('event', 'charge', 'adjustment', 'void') AND ({' OR '.join(parts) or '0'}) "
         f"AND event_time >= fromUnixTimestamp64Milli({start}, 'UTC') "
         f"AND event_time < fromUnixTimestamp64Milli({end}, 'UTC')"
     )
     rows = int(b"".join(query(f"SELECT count() {chosen} FORMAT TSV")))
     if rows:
         name = f"entries-{len(manifest.of('entries')) + 1:04d}.csv"
+        selected = ", ".join(_safe(column) if column in GIVEN else column for column in COLUMNS)
         order = "ORDER BY raw_partition, entries_offset, event_id FORMAT CSVWithNames"
-        size, digest = write(directory, name, query(f"SELECT {COLUMNS} {chosen} {order}"))
+        size, digest = write(directory, name, query(f"SELECT {selected} {chosen} {order}"))
         add(directory, manifest, ExportedFile(name, "entries", rows, size, digest, until))
+
+
+def _safe(column: str) -> str:
+    """Return a column as :func:`ingest.statements.statement_views.safe_text` returns its text."""
+    return f"if(match({column}, '^[=+@\\\\t\\\\r-]'), concat('\\'', {column}), {column}) AS {column}"
 
 
 def export_invoices(directory: Path, manifest: Manifest, get: Get, kind: str) -> None:
@@ -157,9 +167,12 @@ def ledger_query(where: LedgerAddress) -> Query:
     def run_query(sql: str) -> Iterator[bytes]:
         headers = {"X-ClickHouse-User": where.user, "X-ClickHouse-Key": where.password}
         request = urllib.request.Request(where.url, data=sql.encode(), headers=headers)
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-            while piece := answer.read(1 << 20):
-                yield piece
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+                while piece := answer.read(1 << 20):
+                    yield piece
+        except http.client.HTTPException as error:  # the server ends an answer so that breaks off
+            raise ExportError(f"the ledger's answer breaks off: {error!r}") from error
 
     return run_query
 

@@ -2,8 +2,11 @@
 
 import csv
 import hashlib
+import http.client
+import io
 import json
 import re
+import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
@@ -18,6 +21,7 @@ from tests.unit.ingest.conftest import ADMIN
 from tools.exporter import command
 from tools.exporter.manifest import ExportError, Manifest, add, load
 from tools.exporter.postings import postings
+from warehouse import invoice_sums
 
 __all__ = ["gateway", "settings", "world"]
 
@@ -167,3 +171,30 @@ def test_entries_are_exported_once(tmp_path: Path) -> None:
     add(tmp_path, manifest, files[0])
     with pytest.raises(ExportError, match="holds 2026-04 as csv; export to another directory"):
         load(tmp_path, "2026-05", "csv")
+
+
+def test_entries_are_all_that_invoices_are_of(tmp_path: Path) -> None:
+    """Also what a month's minimum, cap or volume step adds; text of senders is no formula."""
+    ledger = MemoryExports()
+    command.export_entries(tmp_path, load(tmp_path, "2026-04", "csv"), ledger)
+    counted, written = ledger.asked[1:]
+    summed = (Path(invoice_sums.__file__).parent / "sql" / "queries" / "invoice_sums.sql").read_text()
+    kinds = "kind IN ('event', 'charge', 'adjustment', 'void')"
+    assert kinds in summed and kinds in counted and kinds in written
+    for column in command.GIVEN:
+        safe = f"if(match({column}, '^[=+@\\\\t\\\\r-]'), concat('\\'', {column}), {column}) AS {column}"
+        assert safe in written
+    assert written.index("event_id") < written.index("match(customer_id") < written.index("match(reason")
+
+
+def test_a_ledger_that_breaks_off_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ClickHouse ends an answer so when a query fails in its middle."""
+
+    class Cut(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise http.client.IncompleteRead(b"")
+
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: Cut())
+    query = command.ledger_query(command.LedgerAddress("http://ledger", "u", "p"))
+    with pytest.raises(ExportError, match="the ledger's answer breaks off"):
+        list(query("SELECT 1"))
