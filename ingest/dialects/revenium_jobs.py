@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ingest.dialects.dialect import ClientResponse, decoded
+from ingest.json_objects import decoded_object
 from ingest.problems import Invalid
 from ingest.rates import rate
 from schemas.commands import OnExpiry
@@ -81,7 +82,7 @@ def report_of(body: bytes) -> OutcomeReport:
 
 
 def checked(report: OutcomeReport) -> OutcomeReport:
-    """Return a whole report. Raises Invalid naming the field."""
+    """Return a whole report, not larger than what an outcome keeps. Raises Invalid naming the field."""
     if report.execution_status not in STATUSES:
         raise Invalid(f"executionStatus must be one of {', '.join(STATUSES)}")
     if report.outcome_value is not msgspec.UNSET:
@@ -90,6 +91,7 @@ def checked(report: OutcomeReport) -> OutcomeReport:
         if (report.outcome_currency or CURRENCY).upper() != CURRENCY:
             raise Invalid(f"outcomeCurrency must be {CURRENCY}")
         price_of(report)
+    decoded_object("the outcome", bytes(marked(report)))
     return report
 
 

@@ -1,6 +1,7 @@
 """Revenium's jobs: reports and amendments charge as outcomes do, and clients read the resources that they know."""
 
 import asyncio
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from ingest.dialects import job_handlers
 from schemas import entries
+from schemas.limits import MAX_OBJECT
 from tests.unit.ingest.conftest import ADMIN, Answer, Gateway
 
 JOBS = "/profitstream/v2/api/jobs"
@@ -262,3 +264,15 @@ async def test_budgets_are_rules(jobs: Jobs, key: str) -> None:
     await jobs.gateway.call("POST", "/v1/meter", event, key)
     rules = (await jobs.call("GET", "/v2/api/ai/enforcement-rules/team-1")).json["rules"]
     assert [rule["breached"] for rule in rules] == [False, False]
+
+
+async def test_a_report_is_as_small_as_what_an_outcome_keeps(jobs: Jobs) -> None:
+    """Since it is kept twice, in the log and in the shard's state."""
+    large = await jobs.report("job-1", metadata="x" * MAX_OBJECT)
+    assert (large.status, large.json["message"]) == (400, f"the outcome must be at most {MAX_OBJECT} bytes")
+    deep = await jobs.report("job-1", metrics=json.loads("[" * 200 + "]" * 200))
+    assert deep.status == 400 and "nested at most" in deep.json["message"]
+    assert jobs.charged() == 0 and await jobs.history("job-1") == []
+    assert (await jobs.report("job-1", metadata="x" * 10_000)).status == 201
+    assert (await jobs.amend("job-1", outcomeReason="x" * 10_000)).status == 400
+    assert jobs.charged() == 4990
