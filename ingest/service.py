@@ -19,6 +19,7 @@ from ingest.context import Context
 from ingest.disk_reserve import DiskReserve
 from ingest.serving import GatewayRunner
 from ingest.shedding import Shedder
+from ingest.unpriced_actions import UnpricedActions
 from ingest.web_proxy import WebProxy
 from schemas.secrets import SecretBox, read_key
 from schemas.settings import LOOPBACK, Settings
@@ -80,6 +81,8 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
     submitter = CommandLog(settings, appender, replies, shedder, reserve)
     reads = open_reads(settings)
     collector = CollectorClient(settings.collector_url, settings.admin_token) if settings.collector_url else None
+    listed = [settings.data / "gateway" / f"unpriced-{number}.json" for number in range(settings.gateways)]
+    own = settings.data / "gateway" / f"unpriced-{settings.ordinal}.json"
     context = Context(
         settings=settings,
         appender=appender,
@@ -94,10 +97,10 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         box=SecretBox(read_key(settings.secret_key)) if settings.secret_key else None,
         clickhouse=reads,
         collector=collector,
+        unpriced=UnpricedActions([path for path in listed if path != own]),
     )
-    listed = settings.data / "gateway" / f"unpriced-{settings.ordinal}.json"
-    context.unpriced.load(listed)
-    keeping = asyncio.create_task(context.unpriced.keep(listed))
+    context.unpriced.load(own)
+    keeping = asyncio.create_task(context.unpriced.keep(own))
     reserve.check()
     looking = asyncio.create_task(reserve.watch())
     # connects while it serves, so that /readyz can name what is missing and intake answers 503

@@ -1,13 +1,14 @@
 """The actions that came in without a price: what GET /api/admin/unpriced shows, bounded, and kept over a restart.
 
 A refused event is not in the log, and many clients drop a refusal without a word, so this list is where its owner sees
-it. It is a gateway's own, in memory; ingest.service writes it to a file every few seconds, so a crash loses the last
-ones, which come again as long as the price is missing.
+it. It is in a gateway's memory; ingest.service writes it to a file every few seconds, so a crash loses the last ones,
+which come again as long as the price is missing. Gateways that share a port show what is in each other's files, too.
 """
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,17 +55,25 @@ _decode = msgspec.json.Decoder(list[UnpricedAction]).decode
 
 
 class UnpricedActions:
-    """The list. Rows are in the order in which they were last seen."""
+    """The list. Rows are in the order in which they were last seen. ``others``: the files of the gateways that share
+    the port."""
 
-    def __init__(self) -> None:
+    def __init__(self, others: Sequence[Path] = ()) -> None:
+        self._others = others
         self._rows: dict[UnpricedKey, UnpricedAction] = {}
         self._of_customer: dict[str, dict[UnpricedKey, None]] = {}
         self._changed = False
 
     @property
     def rows(self) -> Sequence[UnpricedAction]:
-        """The rows, the one that was seen last first."""
+        """The rows of this gateway, the one that was seen last first."""
         return list(reversed(self._rows.values()))
+
+    async def all_rows(self) -> Sequence[UnpricedAction]:
+        """Return the rows of all gateways that share the port; those of the others are a few seconds old."""
+        if not self._others:
+            return self.rows
+        return merged([self.rows, *await asyncio.to_thread(lambda: [_read(path) for path in self._others])])
 
     def note(self, key: UnpricedKey, now: int) -> None:
         """Count an event that came in without a price."""
@@ -77,14 +86,7 @@ class UnpricedActions:
 
     def load(self, path: Path) -> None:
         """Read the file, if there is one; a damaged one is logged and the list begins empty."""
-        try:
-            rows = _decode(path.read_bytes())
-        except FileNotFoundError:
-            return
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            _log.warning("list of unpriced actions not read; it begins empty", path=str(path), error=repr(error))
-            return
-        for row in rows:
+        for row in _read(path):
             self._rows.pop(row.key, None)
             self._add(row)
 
@@ -131,3 +133,25 @@ class UnpricedActions:
         del own[key]
         if not own:
             del self._of_customer[key.customer_id]
+
+
+def merged(lists: Iterable[Iterable[UnpricedAction]]) -> list[UnpricedAction]:
+    """Return the rows of several gateways as one list, the one that was seen last first. Pure."""
+    found: dict[UnpricedKey, UnpricedAction] = {}
+    for row in chain.from_iterable(lists):
+        old = found.get(row.key, row)
+        events = row.events if old is row else old.events + row.events
+        first, last = min(old.first_seen, row.first_seen), max(old.last_seen, row.last_seen)
+        found[row.key] = UnpricedAction(row.key, events, first, last)
+    return sorted(found.values(), key=lambda row: -row.last_seen)[:MAX_ROWS]
+
+
+def _read(path: Path) -> list[UnpricedAction]:
+    """Return the rows of a file; none if it is not there, or damaged, which is logged."""
+    try:
+        return _decode(path.read_bytes())
+    except FileNotFoundError:
+        return []
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        _log.warning("list of unpriced actions not read; it counts as empty", path=str(path), error=repr(error))
+        return []

@@ -122,6 +122,7 @@ def _service(name: str, names: Sequence[str], chosen: Mapping[str, int], host: s
         GATEWAY: {
             "REV_HTTP_PORT": str(chosen["http"]),
             "REV_METRICS_PORT": str(chosen.get(name, 0)),
+            "REV_ORDINAL": str(int(name.partition("-")[2] or 1) - 1),
             "REV_REPLY_HOST": ports.LOOPBACK,
             "REV_WEB_URL": _url("web", chosen, host),
             "REV_COLLECTOR_URL": _url("collector", chosen, host),

@@ -1,4 +1,4 @@
-"""GET /api/admin/unpriced: the actions that came in without a price at this gateway."""
+"""GET /api/admin/unpriced: the actions that came in without a price at the gateways of this port."""
 
 import msgspec
 from aiohttp import hdrs, web
@@ -61,7 +61,7 @@ def routes(context: Context) -> list[Route]:
 async def _list(context: Context, request: web.Request) -> web.Response:
     admin(context, request)
     query_of(request, ())
-    rows = [_shown(context, row) for row in context.unpriced.rows]
+    rows = [_shown(context, row) for row in await context.unpriced.all_rows()]
     missing = [row for row in rows if not row.priced_now and not row.test]
     actions = {(row.customer_id, row.action, row.model, row.provider) for row in missing}
     return http_response(encode(UnpricedList(len(actions), sum(row.events for row in missing), rows)))

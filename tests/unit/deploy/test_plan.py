@@ -36,6 +36,7 @@ def test_several_gateways_share_a_port_and_have_one_of_their_own(tmp_path: Path)
     assert {spec.env["REV_HTTP_PORT"] for spec in gateways} == {"20000"}
     assert [spec.address for spec in gateways] == [f"http://127.0.0.1:{chosen[spec.name]}" for spec in gateways]
     assert [spec.env["REV_METRICS_PORT"] for spec in gateways] == [str(chosen[spec.name]) for spec in gateways]
+    assert [spec.env["REV_ORDINAL"] for spec in gateways] == ["0", "1", "2"]  # so each writes files of its own
     assert [spec.beside for spec in gateways] == [False, True, True]
     web = planned.specs[3]
     assert web.env["REV_GATEWAY_URL"] == "http://127.0.0.1:20000"

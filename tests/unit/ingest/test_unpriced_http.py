@@ -131,3 +131,23 @@ def test_a_damaged_file_is_no_reason_not_to_start(tmp_path: Path, damaged: bytes
     listed = UnpricedActions()
     listed.load(path)
     assert not listed.rows
+
+
+async def test_gateways_of_one_port_show_one_list(tmp_path: Path) -> None:
+    """Whichever of them is asked; none loses what another wrote, and a damaged file hides no other."""
+    paths = [tmp_path / f"unpriced-{number}.json" for number in range(3)]
+    lists = [UnpricedActions([path for path in paths if path != own]) for own in paths]
+    for at, listed in enumerate(lists, 1):
+        listed.note(named("c", "fax"), at)
+        listed.note(named("c", f"a{at}"), 10 * at)
+    for listed, path in zip(lists, paths, strict=True):
+        listed.save(path)
+    for listed in lists:
+        rows = await listed.all_rows()
+        assert [(row.key.action, row.events, row.first_seen, row.last_seen) for row in rows] == [
+            ("a3", 1, 30, 30), ("a2", 1, 20, 20), ("a1", 1, 10, 10), ("fax", 3, 1, 3),
+        ]  # fmt: skip
+        assert len(listed.rows) == 2
+    paths[1].write_bytes(b"[")
+    paths[2].unlink()
+    assert {row.key.action for row in await lists[0].all_rows()} == {"a1", "fax"}
