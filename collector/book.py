@@ -88,7 +88,7 @@ class Book:
         """Note whether Stripe has an invoice as it is."""
         invoice = self.numbered(number)
         push = self.push_of(number)
-        if invoice is not None and wants_push(invoice, self.notes_of(number), push):
+        if invoice is not None and wants_push(invoice, self.notes_to_push(invoice), push):
             self.unsent.add(number)
         else:
             self.unsent.discard(number)
@@ -105,6 +105,12 @@ class Book:
     def notes_of(self, number: str) -> list[CreditNote]:
         """Return the credit notes of an invoice, in the order in which they were made."""
         return [self.notes[name] for name in sorted(self._notes_of.get(number, ()))]
+
+    def notes_to_push(self, invoice: Invoice) -> list[CreditNote]:
+        """Return the credit notes that Stripe is to have: it takes none of a void invoice, of which nothing is due."""
+        if invoice.state == "void":
+            return []
+        return [note for note in self.notes_of(invoice.number) if note.gross]
 
     def numbered(self, number: str) -> Invoice | None:
         """Return a final invoice by its number."""
@@ -124,12 +130,15 @@ class Book:
 
 
 def wants_push(invoice: Invoice, notes: Sequence[CreditNote], push: Push | None) -> bool:
-    """Return whether Stripe does not have an invoice as it is. One of which nothing is due is never begun."""
+    """Return whether Stripe does not have an invoice as it is. One of which nothing is due is never begun.
+
+    ``notes``: those that Stripe is to have.
+    """
     if push is None:
         return invoice.state == "final" and invoice.balance > 0
     if push.state == "failed":
         return False
-    unsent = [note.number for note in notes if note.gross and note.number not in push.notes]
+    unsent = [note.number for note in notes if note.number not in push.notes]
     return push.state == "pending" or bool(unsent) or push.status != STATUS[invoice.state]
 
 

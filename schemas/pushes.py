@@ -20,7 +20,7 @@ class Push(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``due``: when it is tried again. ``generation``: the one of its idempotency keys, since Stripe repeats even the
     answer 500 of a key. ``invoice``: Stripe's id. ``notes``: the numbers of the credit notes that Stripe has.
-    ``settles``: the status that Rev, not Stripe, gives it, such as paid by a transfer.
+    ``settles``: the status that Rev, not Stripe, gives it, such as paid by a transfer; ``told``: Stripe has it so.
     """
 
     number: str
@@ -32,6 +32,7 @@ class Push(msgspec.Struct, frozen=True, omit_defaults=True):
     invoice: str = ""
     status: StripeStatus = ""
     settles: StripeStatus = ""
+    told: bool = False
     notes: tuple[str, ...] = ()
     url: str = ""
     error: str = ""

@@ -172,7 +172,7 @@ class StripeStandIn:
             if any(one["number"] == params["number"] and one["status"] != "void" for one in self.invoices.values()):
                 raise Refusal(400, f"Invoice number {params['number']} is already used")
             made = {"id": f"in_{len(self.invoices) + 1}", "object": "invoice", "status": "draft", "total": 0}
-            made |= {"amount_paid": 0, "amount_remaining": 0, "hosted_invoice_url": None}
+            made |= {"amount_paid": 0, "amount_paid_off_stripe": 0, "amount_remaining": 0, "hosted_invoice_url": None}
             self.invoices[made["id"]] = made | params
             assert params["metadata"]
             return self.invoices[made["id"]]
@@ -187,7 +187,9 @@ class StripeStandIn:
             invoice["hosted_invoice_url"] = f"https://invoice.stripe.invalid/{id}"
         elif action == "pay":
             self._from(invoice, "open", "uncollectible")
-            invoice |= {"status": "paid", "amount_paid": invoice["amount_remaining"], "amount_remaining": 0}
+            assert params["paid_out_of_band"] == "true"
+            paid = invoice["amount_remaining"]
+            invoice |= {"status": "paid", "amount_paid": paid, "amount_paid_off_stripe": paid, "amount_remaining": 0}
         elif action == "void":
             self._from(invoice, "open", "uncollectible")
             invoice["status"] = "void"

@@ -58,4 +58,4 @@ def _raised(status: int | None, words: str | None, headers: Any) -> StripeAway |
         return StripeAway(f"Stripe does not answer: {said}")
     if status in RETRIED or status >= 500:
         return StripeAway(f"Stripe answers {status}: {said}", _after(headers), decided=status >= 500)
-    return StripeRefuses(f"Stripe answers {status}: {said}")
+    return StripeRefuses(f"Stripe answers {status}: {said}", missing=status == 404)

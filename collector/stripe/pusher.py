@@ -68,14 +68,21 @@ class Pusher:
                 if self._now() >= self._paused_until:
                     await self._push(book, invoice)
 
-        await asyncio.gather(*(push_one(invoice) for invoice in chosen.values()))
+        tasks = [asyncio.create_task(push_one(invoice)) for invoice in chosen.values()]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            # once a record is not committed, only the next owner may go on
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         metrics.UNSENT.set(len(book.unsent))
         metrics.REFUSED.set(len(book.refused))
         return bool(chosen) and self._now() >= self._paused_until
 
     async def _push(self, book: Book, invoice: Invoice) -> None:
         now = self._now()
-        push = book.push_of(invoice.number) or Push(invoice.number, "pending", 0, now, now)
+        push = book.push_of(invoice.number) or _begun(book.pushes.get(invoice.number), invoice.number, now)
         attempts = 1 if push.state == "sent" and not push.error else push.attempts + 1
         # what Stripe has already is never begun again
         attempts = max(attempts, 2) if push.invoice else attempts
@@ -99,7 +106,7 @@ class Pusher:
 
     async def _document(self, book: Book, invoice: Invoice, known: StripeCustomer | None) -> StripeDocument:
         lines = await self._reads.lines(invoice)
-        return StripeDocument(invoice, items_of(invoice, lines), book.notes_of(invoice.number), known)
+        return StripeDocument(invoice, items_of(invoice, lines), book.notes_to_push(invoice), known)
 
     async def _settling(self, push: Push) -> None:
         await self._record([Change(push_key(push.number), push)])
@@ -123,6 +130,14 @@ class Pusher:
             level("push_failed", invoice=push.number, customer=invoice.customer_id, error=words, tried_again=passes)
         due = max(push.due, self._now() + after)
         return replace(push, state="pending" if passes else "failed", due=due, generation=generation, error=words)
+
+
+def _begun(written: Push | None, number: str, now: int) -> Push:
+    """Return a push to begin with. Of an invoice that was ``written`` to a file, Stripe may have something from before:
+    then it looks first."""
+    if written is None:
+        return Push(number, "pending", 0, now, now)
+    return Push(number, "pending", 1, now, now, generation=written.generation)
 
 
 def delay(attempts: int) -> int:

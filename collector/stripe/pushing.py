@@ -35,11 +35,18 @@ class StripeAway(Exception):
 
 
 class StripeRefuses(Exception):
-    """Stripe refuses a request, or has something else than Rev; the message says what to do."""
+    """Stripe refuses a request, or has something else than Rev; the message says what to do.
+
+    ``missing``: it does not have the object that was named.
+    """
+
+    def __init__(self, error: str, missing: bool = False) -> None:
+        super().__init__(error)
+        self.missing = missing
 
 
 class StripeDocument(NamedTuple):
-    """An invoice as Stripe is to have it. ``customer``: who it is in Stripe, if that is known."""
+    """An invoice as Stripe is to have it. ``notes``: those that it takes; ``customer``: who it is there, if known."""
 
     invoice: Invoice
     items: Sequence[Item]
@@ -95,8 +102,8 @@ class Pushing:
 
     async def _ensure_invoice(self, customer: str) -> dict[str, Any]:
         invoice = self._document.invoice
-        if self.push.invoice:
-            return await self._call(requests.read_invoice(self.push.invoice))
+        if self.push.invoice and (kept := await self._kept_invoice()) is not None:
+            return kept
         if self._is_repeat:
             async for found in listed(self._call, requests.find_invoices(customer)):
                 if found["metadata"].get(INVOICE) == invoice.number and found["status"] != "void":
@@ -107,6 +114,17 @@ class Pushing:
             raise StripeRefuses(f"invoice {made['id']} in Stripe is of another customer; look at its metadata")
         self._note(made)
         return made
+
+    async def _kept_invoice(self) -> dict[str, Any] | None:
+        """Return the invoice that Stripe had at the last attempt; None if it was a draft that somebody deleted."""
+        try:
+            return await self._call(requests.read_invoice(self.push.invoice))
+        except StripeRefuses as error:
+            if not error.missing or self.push.status != "draft":
+                raise
+        # with the old keys Stripe would only repeat what it answered for the deleted one
+        self.push = replace(self.push, invoice="", status="", generation=self.push.generation + 1)
+        return None
 
     async def _ensure_items(self, found: dict[str, Any], customer: str) -> None:
         id, there = str(found["id"]), set()
@@ -129,7 +147,7 @@ class Pushing:
         return await self._call(requests.finalize(invoice, id, self.push.generation))
 
     async def _ensure_notes(self, found: dict[str, Any]) -> None:
-        wanted = [note for note in self._document.notes if note.gross and note.number not in self.push.notes]
+        wanted = [note for note in self._document.notes if note.number not in self.push.notes]
         if not wanted:
             return
         id, there = str(found["id"]), set()
@@ -146,19 +164,29 @@ class Pushing:
     async def _settle(self) -> None:
         """Give Stripe's invoice the status that Rev's has."""
         wanted = STATUS[self._document.invoice.state]
-        if self.push.status == wanted or wanted == "open":
+        is_unanswered = self.push.settles == wanted and not self.push.told
+        if wanted == "open" or (self.push.status == wanted and not is_unanswered):
             return
-        if self.push.status in SETTLED:
+        if self.push.status in SETTLED and self.push.status != wanted:
             raise StripeRefuses(
                 f"invoice {self.push.invoice} is {self.push.status} in Stripe and {self._document.invoice.state} here; "
                 "set right by hand which of both is wrong"
             )
         if self.push.settles != wanted:
-            self.push = replace(self.push, settles=wanted)
+            self.push = replace(self.push, settles=wanted, told=False)
             await self._settling(self.push)
-        self._note(
-            await self._call(requests.settle(self._document.invoice, self.push.invoice, wanted, self.push.generation))
-        )
+        told = requests.settle(self._document.invoice, self.push.invoice, wanted, self.push.generation)
+        try:
+            self._note(await self._call(told))
+            self.push = replace(self.push, told=True)
+        except StripeRefuses:
+            found = await self._call(requests.read_invoice(self.push.invoice))
+            self._note(found)
+            if self.push.status != wanted:
+                raise
+            # who paid through Stripe at the same time made a payment of its own, which Stripe reports
+            is_customers = wanted == "paid" and found.get("amount_paid_off_stripe") == 0
+            self.push = replace(self.push, settles="" if is_customers else wanted, told=not is_customers)
 
     def _note(self, found: dict[str, Any]) -> None:
         url = str(found.get("hosted_invoice_url") or "")

@@ -105,7 +105,10 @@ async def _against_stripe(
         pairs.append((f"line {item.line}", str(item.cents), ", ".join(map(str, amounts)) or "none"))
     pairs += [(f"line {name}", "none", ", ".join(map(str, amounts))) for name, amounts in lines.items()]
     credited = {one["metadata"].get(NOTE): one["total"] async for one in listed(call, requests.find_notes(there["id"]))}
-    pairs += [(f"credit note {note.number}", note.gross, credited.pop(note.number, 0)) for note in notes]
+    # Stripe takes no note of a void invoice, and keeps one from before
+    due = {note.number for note in book.notes_to_push(invoice)}
+    wanted = [note for note in notes if note.number in due or note.number in credited]
+    pairs += [(f"credit note {note.number}", note.gross, credited.pop(note.number, 0)) for note in wanted]
     pairs += [(f"credit note {name}", "none", total) for name, total in credited.items()]
     return [
         StripeDifference(invoice.number, what, str(mine), str(other)) for what, mine, other in pairs if mine != other

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from collector.book import STATUS
 from collector.stripe import requests
-from collector.stripe.pushing import Call, Pushing, StripeDocument
+from collector.stripe.pushing import Call, Pushing, StripeAway, StripeDocument
 from collector.stripe.requests import StripeRequest
 from schemas.pushes import WRITTEN, Push, StripeCustomer
 
@@ -66,6 +66,10 @@ class FileSender:
         self._directory = directory
 
     async def send(self, document: StripeDocument, push: Push, settling: Settling) -> Sent:
+        if push.invoice not in ("", WRITTEN):
+            # it must stay known where the invoice is, and Stripe is not told of the change by a file
+            away = StripeAway(f"invoice {push.invoice} is in Stripe; set REV_STRIPE=invoice and a key to go on with it")
+            raise Interrupted((push, None), away)
         try:
             await asyncio.to_thread(self._write, document)
         except OSError as error:
@@ -96,7 +100,6 @@ def requests_of(document: StripeDocument) -> Iterator[StripeRequest]:
         yield requests.make_item(invoice, item, INVOICE, CUSTOMER, 0)
     yield requests.finalize(invoice, INVOICE, 0)
     for note in document.notes:
-        if note.gross:
-            yield requests.make_note(note, invoice, INVOICE, False, 0)
+        yield requests.make_note(note, invoice, INVOICE, False, 0)
     if STATUS[invoice.state] != "open":
         yield requests.settle(invoice, INVOICE, STATUS[invoice.state], 0)

@@ -108,6 +108,9 @@ class StripeApi:
         try:
             webhook.check_known(report, worker.book)
             push = worker.book.pushes[report.number]
+            if webhook.is_undecided(report, push):
+                words = f"whether invoice {report.number} was paid through Stripe is not known yet; report it again"
+                return refusal(503, "invoices_unavailable", words)
             invoice = await worker.change(
                 report.number, lambda one: webhook.changed(report, one, push.settles, self._now())
             )

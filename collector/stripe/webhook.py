@@ -12,6 +12,7 @@ from collector.book import Book
 from collector.invoicing import Refused, marked, received
 from collector.stripe.requests import INVOICE
 from schemas.invoices import Invoice
+from schemas.pushes import Push
 
 TOLERANCE = 300
 """Seconds that a report's time may differ from now: one that is kept and sent again later is refused."""
@@ -26,7 +27,7 @@ class _StripeInvoice(msgspec.Struct, frozen=True):
     id: str = ""
     currency: str = ""
     amount_paid: int = 0
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] | None = None
 
 
 class _Data(msgspec.Struct, frozen=True):
@@ -52,7 +53,7 @@ class InvoiceReport(msgspec.Struct, frozen=True):
     @property
     def number(self) -> str:
         """The invoice's number; empty if it is none of Rev's."""
-        return self.about.metadata.get(INVOICE, "")
+        return (self.about.metadata or {}).get(INVOICE, "")
 
 
 _kind = msgspec.json.Decoder(_Kind).decode
@@ -87,6 +88,11 @@ def check_known(report: InvoiceReport, book: Book) -> None:
         )
     if report.about.currency != invoice.currency:
         raise Refused(f"currency must be {invoice.currency}, the one of invoice {report.number}")
+
+
+def is_undecided(report: InvoiceReport, push: Push) -> bool:
+    """Return whether it is not known yet if Rev told Stripe of this payment, or the customer paid through Stripe."""
+    return report.type == "invoice.paid" and push.settles == "paid" and not push.told
 
 
 def changed(report: InvoiceReport, invoice: Invoice, settles: str, now: int) -> Invoice:

@@ -5,7 +5,7 @@ import csv
 import io
 import json
 from argparse import Namespace
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from collector.worker import InvoiceWorker
 from ingest.collector_client import CollectorClient
 from schemas.limits import DAY, HOUR
 from schemas.settings import SettingError, read
-from tests.stripe_stand_in import KEY, StripeStandIn, signed
+from tests.stripe_stand_in import KEY, Fault, StripeStandIn, signed
 from tests.unit.collector.test_invoices_http import ALL, BODY, World, gateway, settings, world
 from tests.unit.ingest.conftest import ADMIN
 from tools import reconcile_command
@@ -168,6 +168,116 @@ async def test_what_rev_settles_itself_is_not_a_payment(paying: Paying) -> None:
     assert found.json["agrees"], found.json
 
 
+@pytest.mark.parametrize("fault", ["cut", "lost", "error", "error after", ""])
+@pytest.mark.parametrize("customer_pays", [True, False])
+async def test_a_transfer_and_a_payment_at_once_are_told_apart(
+    paying: Paying, fault: Fault, customer_pays: bool
+) -> None:
+    """The customer pays through Stripe while Rev says that a transfer paid: both count, whatever answer is lost."""
+    await paying.push()
+    (held,) = paying.stripe.invoices.values()
+    await paying.world.admin("POST", "/INV-000001/payments", {"reference": "w", "amount_cents": 105})
+
+    def faults() -> Iterator[Fault]:
+        yield ""
+        if customer_pays:
+            paying.stripe.pay(held["id"])
+        yield fault
+
+    paying.stripe._faults = faults()
+    await paying.push()
+    told = [await paying.report(paying.stripe.report("invoice.paid", held["id"]))]
+    for _ in range(3):
+        paying.world.gateway.now += HOUR
+        await paying.push()
+    if held["amount_paid"]:
+        told.append(await paying.report(paying.stripe.report("invoice.paid", held["id"])))
+    assert told[-1] == (200, {"outcome": "taken"}) and {status for status, _ in told} <= {200, 503}
+    assert paying.worker.book.pushes["INV-000001"].state == "sent"
+    assert (await paying.invoice())["balance_cents"] == (-105 if customer_pays else 0)
+    found = await paying.world.gateway.call("POST", "/api/admin/stripe/reconcile", {"month": "2026-04"}, ADMIN)
+    assert found.json["agrees"], found.json
+
+
+async def test_a_draft_that_was_deleted_is_made_again(paying: Paying) -> None:
+    """As the message says what to do with one that has another total."""
+    original = paying.stripe._item
+
+    def more(id: str, action: str, params: Any) -> Any:
+        made = original(id, action, params)
+        paying.stripe.invoices[params["invoice"]]["total"] += 1
+        return made
+
+    paying.stripe._item = more  # type: ignore[method-assign]
+    await paying.push()
+    assert "or delete it, and push again" in paying.worker.book.pushes["INV-000001"].error
+    paying.stripe._item = original  # type: ignore[method-assign]
+    paying.stripe.invoices.clear()
+    paying.stripe.items.clear()
+    assert (await paying.world.gateway.call("POST", f"{ALL}/INV-000001/push", None, ADMIN)).status == 200
+    await paying.push()
+    (held,) = paying.stripe.invoices.values()
+    assert (held["status"], held["total"]) == ("open", 105)
+    assert paying.worker.book.pushes["INV-000001"].state == "sent"
+
+
+async def test_a_void_invoice_takes_no_credit_note(paying: Paying) -> None:
+    """Stripe refuses one, and nothing is due of it anyway."""
+    await paying.push()
+    assert (await paying.world.admin("POST", "/INV-000001/void"))[0] == 200
+    gateway = paying.world.gateway
+    event = next(row.event_id for row in gateway.ledger.rows if row.kind == "event")
+    assert (await gateway.call("POST", f"/api/admin/events/{event}/void", {"reason": "x"}, ADMIN)).status == 201
+    gateway.now += 31 * DAY
+    await paying.world.step()
+    assert [note.invoice for note in paying.worker.book.notes.values()] == ["INV-000001"]
+    await paying.push()
+    book = paying.worker.book
+    assert (book.pushes["INV-000001"].status, book.refused, book.unsent) == ("void", set(), set())
+    assert paying.stripe.notes == {}
+    found = await gateway.call("POST", "/api/admin/stripe/reconcile", {"month": "2026-04"}, ADMIN)
+    assert found.json["agrees"], found.json
+
+
+async def test_a_lost_key_does_not_lose_where_an_invoice_is(paying: Paying, tmp_path: Path) -> None:
+    """Without one, invoices go to files; one that is in Stripe waits, and is not made twice when the key is back."""
+    await paying.push()
+    (held,) = paying.stripe.invoices.values()
+    stripe_sender, paying.worker._sender = paying.worker._sender, FileSender(tmp_path)
+    await paying.world.admin("POST", "/INV-000001/payments", {"reference": "w", "amount_cents": 5})
+    await paying.world.admin("POST", "/INV-000001/uncollectible")
+    await paying.push()
+    push = paying.worker.book.pushes["INV-000001"]
+    assert (push.invoice, push.state) == (held["id"], "pending") and "set REV_STRIPE=invoice and a key" in push.error
+    assert await paying.report(paying.stripe.report("invoice.marked_uncollectible", held["id"])) == (
+        200,
+        {"outcome": "taken"},
+    )
+    paying.worker._sender = stripe_sender
+    paying.world.gateway.now += HOUR
+    await paying.push()
+    assert paying.worker.book.unsent == set() and len(paying.stripe.invoices) == 1
+    assert held["status"] == "uncollectible"
+
+
+async def test_an_attempt_before_the_files_is_looked_for(paying: Paying, tmp_path: Path) -> None:
+    """Its answer was lost, then the key, and Stripe has forgotten idempotency keys when it is back."""
+    book, stripe_sender = paying.worker.book, paying.worker._sender
+    paying.stripe.fail("", "lost")
+    await paying.push()
+    assert book.pushes["INV-000001"].invoice == "" and len(paying.stripe.invoices) == 1
+    paying.worker._sender = FileSender(tmp_path)
+    paying.world.gateway.now += HOUR
+    await paying.push()
+    assert (book.pushes["INV-000001"].invoice, book.unsent) == ("file", set())
+    paying.stripe.forget_keys()
+    paying.worker._sender, book._files_suffice = stripe_sender, False
+    book._mark("INV-000001")
+    await paying.push()
+    (held,) = paying.stripe.invoices.values()
+    assert (book.pushes["INV-000001"].invoice, held["status"], held["total"]) == (held["id"], "open", 105)
+
+
 async def test_reports_that_are_not_to_be_trusted(paying: Paying) -> None:
     """Forged, old, without a signature, of an unknown invoice, of another one, and of what is not Rev's."""
     await paying.push()
@@ -185,6 +295,8 @@ async def test_reports_that_are_not_to_be_trusted(paying: Paying) -> None:
     assert (status, told["error"]) == (404, "invoice 'INV-000001' with the id 'in_999' is not here")
     assert (await paying.report(body.replace(b'"eur"', b'"usd"')))[0] == 409
     assert await paying.report(body.replace(b"rev_invoice", b"some_thing")) == (200, {"outcome": "ignored"})
+    others = b'{"id": "evt", "type": "invoice.paid", "data": {"object": {"id": "in_5", "metadata": null}}}'
+    assert await paying.report(others) == (200, {"outcome": "ignored"})
     assert await paying.report(b'{"id": "evt", "type": "charge.updated"}') == (200, {"outcome": "ignored"})
     assert (await paying.report(b'{"id": 5}'))[0] == 400
     assert (await paying.invoice())["payments"] == []
