@@ -47,6 +47,8 @@ class Context:
     """Customers that are being listed, so that only one request at a time lists each."""
     unpriced: UnpricedActions = field(default_factory=UnpricedActions)
     """The actions that came in without a price."""
+    drawing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """PDFs are drawn one at a time, since each takes CPU from everything else."""
 
     def ledger(self) -> Reads:
         """Return the reader of the ledger. Raises ReadsUnavailable without one."""

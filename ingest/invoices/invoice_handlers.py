@@ -1,6 +1,5 @@
 """HTTP handlers of invoices. Lines are computed from the ledger as the invoice was, by the times that it names."""
 
-import asyncio
 import re
 from collections.abc import Sequence
 from typing import get_args
@@ -15,13 +14,12 @@ from ingest.bodies import PaymentBody, RunBody
 from ingest.collector_client import LONG, Collector
 from ingest.context import Context
 from ingest.middleware import http_response
-from ingest.pdf.pages import pdf
 from ingest.problems import Invalid, InvoicesAway, NotFound, PayloadTooLarge
 from ingest.reads import params
 from ingest.request_body import query_of
 from ingest.responses import encode
 from ingest.routing import Auth, Operation, Route, bound
-from ingest.statements.downloads import download
+from ingest.statements.downloads import download, drawn
 from ingest.statements.pdf_documents import invoice_document
 from ingest.statements.statement_params import MEDIA_TYPES, format_of
 from ingest.statements.statement_views import StatementLine, line_shown, lines_csv
@@ -202,8 +200,9 @@ async def _with_lines(context: Context, found: InvoiceWithNotes, format: str) ->
     if format == "csv":
         head = (invoice.customer_id, invoice.month, invoice.as_of, invoice.currency)
         return download(lines_csv(head, lines), format, invoice.number or "draft")
-    document = invoice_document(invoice, found.credit_notes, lines, context.settings.issuer)
-    return download(await asyncio.to_thread(pdf, document), format, invoice.number or "draft")
+    issuer = context.settings.issuer
+    body = await drawn(context, lambda: invoice_document(invoice, found.credit_notes, lines, issuer))
+    return download(body, format, invoice.number or "draft")
 
 
 def _filters(given: params.Given) -> dict[str, str]:

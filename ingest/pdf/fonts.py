@@ -1,6 +1,6 @@
 """Fonts of PDFs: Bitstream Vera, which comes with the library, and one of the reader's for what Vera does not have."""
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from reportlab.pdfbase import pdfmetrics
@@ -42,21 +42,34 @@ def pieces(text: str, font: str) -> list[Piece]:
 
 def width(text: str, font: str, size: float) -> float:
     """Return the width of a text in points."""
-    return sum(float(pdfmetrics.stringWidth(piece.text, piece.font, size)) for piece in pieces(text, font))
+    return size * sum(_wide(letter, font) for letter in text)
 
 
 def wrapped(text: str, font: str, size: float, room: float) -> list[str]:
     """Return a text as lines that are at most ``room`` points wide; a word that is wider is broken."""
-    lines = [""]
+    lines, used = [""], 0.0
     for word in text.split(" "):
-        longer = f"{lines[-1]} {word}" if lines[-1] else word
-        if width(longer, font, size) <= room:
-            lines[-1] = longer
+        longer = f" {word}" if lines[-1] else word
+        needed = width(longer, font, size)
+        if used + needed <= room:
+            lines[-1] += longer
+            used += needed
             continue
         if lines[-1]:
             lines.append("")
+            used = 0.0
         for letter in word:
-            if width(lines[-1] + letter, font, size) > room:
+            needed = width(letter, font, size)
+            if used + needed > room:
                 lines.append("")
+                used = 0.0
             lines[-1] += letter
+            used += needed
     return lines
+
+
+@lru_cache(maxsize=10_000)
+def _wide(letter: str, font: str) -> float:
+    """Return the width of a letter at a size of 1 point."""
+    ((_, chosen),) = pieces(letter, font)
+    return float(pdfmetrics.stringWidth(letter, chosen, 1))

@@ -9,12 +9,11 @@ from aiohttp import hdrs, web
 from ingest.admin.configure import admin
 from ingest.auth import customer_of, key_of, mode_of
 from ingest.context import Context
-from ingest.pdf.pages import pdf
 from ingest.problems import Invalid, LedgerBehind, NotFound, PayloadTooLarge
 from ingest.request_body import query_of
 from ingest.routing import Auth, Operation, Route, bound
 from ingest.statements import statement_params as params
-from ingest.statements.downloads import currency_of, download
+from ingest.statements.downloads import currency_of, download, drawn
 from ingest.statements.pdf_documents import statement_document
 from ingest.statements.statement_views import StatementShown, as_csv, as_json, shown
 from schemas.billing import DEFAULT_CURRENCY
@@ -29,12 +28,7 @@ QUERY = {
 }
 KEY_QUERY = {"customer_id": "The customer; required with a platform key.", **QUERY}
 ADMIN_QUERY = {"customer_id": "The customer.", **QUERY}
-RENDER: dict[str, Callable[[StatementShown, str], bytes]] = {
-    "json": lambda made, _: as_json(made),
-    "csv": lambda made, _: as_csv(made),
-    "pdf": lambda made, issuer: pdf(statement_document(made, issuer)),
-}
-"""By format, from the statement and the issuer's name and address."""
+RENDER: dict[str, Callable[[StatementShown], bytes]] = {"json": as_json, "csv": as_csv}
 log = structlog.get_logger("ingest.statements")
 
 
@@ -94,6 +88,8 @@ async def _respond(
         ) from None
     currency = DEFAULT_CURRENCY if context.collector is None else await currency_of(context.collector, customer)
     told = shown(month, made, currency)
-    # a PDF of many lines takes a while
-    body = await asyncio.to_thread(RENDER[format], told, context.settings.issuer)
+    if format == "pdf":
+        body = await drawn(context, lambda: statement_document(told, context.settings.issuer))
+    else:
+        body = await asyncio.to_thread(RENDER[format], told)
     return download(body, format, f"statement-{month}")

@@ -1,5 +1,6 @@
 """Stripe over HTTP: a gateway and a collector, Stripe's stand-in behind it, and what Stripe reports back."""
 
+import asyncio
 import contextlib
 import csv
 import io
@@ -22,6 +23,7 @@ from collector.stripe.senders import FileSender
 from collector.stripe.stripe_api import StripeApi
 from collector.worker import InvoiceWorker
 from ingest.collector_client import CollectorClient
+from ingest.statements import downloads
 from schemas.limits import DAY, HOUR
 from schemas.settings import SettingError, read
 from tests.stripe_stand_in import KEY, Fault, StripeStandIn, signed
@@ -451,3 +453,21 @@ async def test_statements_and_invoices_are_pdfs(paying: Paying) -> None:
     table = await gateway.call("GET", "/v1/invoices/INV-000001?format=csv", key=key)
     amounts = [Decimal(row["amount_cents"]) for row in csv.DictReader(io.StringIO(table.text))]
     assert sum(amounts) == Decimal("88.2") == 60 * Decimal("1.47")
+
+
+async def test_a_pdf_is_bounded_and_drawn_one_at_a_time(paying: Paying, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since it takes CPU from all requests; the others do not wait for it."""
+    gateway = paying.world.gateway
+    key = await gateway.make_key("acme")
+    path = "/v1/invoices/INV-000001?format="
+    async with gateway.context.drawing:
+        waiting = asyncio.create_task(gateway.call("GET", path + "pdf", key=key))
+        assert (await gateway.call("GET", path + "csv", key=key)).status == 200
+        assert not waiting.done()
+    assert (await waiting).status == 200
+    monkeypatch.setattr(downloads, "MAX_ROWS", 0)
+    for refused in (path, "/v1/statement?month=2026-04&format="):
+        found = await gateway.call("GET", refused + "pdf", key=key)
+        assert (found.status, found.json["code"]) == (413, "too_large")
+        assert found.json["error"] == "a PDF may have at most 0 lines; ask for format=csv or json instead"
+        assert (await gateway.call("GET", refused + "csv", key=key)).status == 200
