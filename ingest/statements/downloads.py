@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from ingest.collector_client import Collector
 from ingest.context import Context
 from ingest.middleware import http_response
-from ingest.pdf.pages import PdfDocument, pdf
+from ingest.pdf.layout import PdfDocument, pdf
 from ingest.problems import PayloadTooLarge
 from ingest.statements.statement_params import MEDIA_TYPES
 from schemas.billing import DEFAULT_CURRENCY

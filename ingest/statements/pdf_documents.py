@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from msgspec import UNSET, Raw
 
-from ingest.pdf.pages import PdfDocument, Row, Sum
+from ingest.pdf.layout import PdfDocument, Row, Sum
 from ingest.statements.statement_views import StatementLine, StatementShown
 from schemas import times
 from schemas.billing import MINOR_DIGITS, BillTo, major
