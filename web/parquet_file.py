@@ -113,7 +113,11 @@ def _page(column: Column, values: Sequence[Value]) -> bytes:
 
 
 def _bits(flags: Sequence[bool], groups: int) -> bytes:
-    return sum(1 << number for number, flag in enumerate(flags) if flag).to_bytes(groups, "little")
+    made = bytearray(groups)
+    for number, flag in enumerate(flags):
+        if flag:
+            made[number >> 3] |= 1 << (number & 7)
+    return bytes(made)
 
 
 def _texts(values: Iterable[Value]) -> bytes:

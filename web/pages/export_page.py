@@ -57,16 +57,18 @@ async def _export(visit: Visit) -> web.StreamResponse:
 
 
 async def _bounded(groups: Groups) -> Groups:
+    """Yield at most MOST rows in groups of at most PAGE, so that none is compressed for long while others wait."""
     left = MOST
     async for group in groups:
         if isinstance(group, str):
             yield group
             continue
+        here = group[:left]
+        for begin in range(0, max(len(here), 1), PAGE):
+            yield here[begin : begin + PAGE]
         if len(group) > left:
-            yield group[:left]
             yield f"Cut after {MOST} rows; narrow the filters to export the rest."
             return
-        yield group
         left -= len(group)
 
 

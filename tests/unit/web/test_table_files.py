@@ -119,3 +119,20 @@ async def test_a_long_table_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) 
         "c",
         "Cut after 3 rows; narrow the filters to export the rest.",
     ]
+
+
+async def test_a_large_group_is_written_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that none of them holds up the other pages; the bound and its note stay."""
+    monkeypatch.setattr(export_page, "PAGE", 3)
+    monkeypatch.setattr(export_page, "MOST", 7)
+
+    async def parts(*sizes: int) -> list[Any]:
+        async def groups() -> table_files.Groups:
+            for size in sizes:
+                yield [(number,) for number in range(size)]
+
+        return [one if isinstance(one, str) else len(one) async for one in export_page._bounded(groups())]
+
+    cut = "Cut after 7 rows; narrow the filters to export the rest."
+    assert await parts(5) == [3, 2] and await parts(0) == [0] and await parts(3, 4) == [3, 3, 1]
+    assert await parts(9) == [3, 3, 1, cut] and await parts(3, 5, 1) == [3, 3, 1, cut]
