@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Sequence
 
 from schemas.money import format_cents
 from schemas.objects import iso
+from schemas.spreadsheets import safe_text
 from web.parquet_file import Column, ColumnKind, ParquetFile, Value
 
 TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 """The media type of each kind of file, by the end of its name."""
 Groups = AsyncIterator[Sequence[Sequence[Value]] | str]
 """Groups of rows; and at last, if the table does not end there, a text that says so."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 async def pieces(kind: str, columns: Sequence[Column], groups: Groups) -> AsyncIterator[bytes]:
@@ -48,18 +48,13 @@ def _cell(column: Column, value: Value) -> str:
     if value is None:
         return ""
     if column.kind is ColumnKind.TEXT:
-        return safe(str(value))
+        return safe_text(str(value))
     if column.kind is ColumnKind.FLAG:
         return "true" if value else "false"
     number = int(value)
     if column.kind is ColumnKind.CENTS:
         return format_cents(number)
     return iso(number) if column.kind is ColumnKind.TIME else str(number)
-
-
-def safe(text: str) -> str:
-    """Return text that a spreadsheet does not take for a formula: it then begins with an apostrophe."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _lines(rows: Sequence[Sequence[str]]) -> bytes:

@@ -12,6 +12,7 @@ from ingest.responses import encode
 from schemas.billing import DEFAULT_CURRENCY
 from schemas.money import format_cents
 from schemas.objects import Number, iso, number
+from schemas.spreadsheets import safe_text
 from warehouse.row_events import canonical
 from warehouse.statement_rows import Counted, StatementLineRow
 from warehouse.statements import Statement
@@ -23,7 +24,6 @@ KINDS: dict[Counted, LineKind] = {
     "adjustment": "adjustment",
     "void": "void",
 }
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class StatementLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -149,11 +149,6 @@ def _cell(value: object) -> str:
     if isinstance(value, msgspec.Raw):
         return bytes(value).decode()
     return safe_text(value) if isinstance(value, str) else str(value)
-
-
-def safe_text(text: str) -> str:
-    """Return text that a spreadsheet does not take for a formula: it then begins with an apostrophe."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _plain(quantity: str) -> str:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from ingest.statements.statement_views import safe_text
 from schemas.invoice_objects import InvoiceObject
 from schemas.months import MonthError, month_range
 from schemas.settings import SettingError, read
+from schemas.spreadsheets import safe_text
 from tools.admin_call import CallFailed, add_gateway, admin_get
 from tools.exporter.manifest import ExportedFile, ExportError, Manifest, add, load, write
 from tools.exporter.postings import Posting, postings
@@ -114,7 +114,7 @@ def export_entries(directory: Path, manifest: Manifest, query: Query) -> None:
 
 
 def _safe(column: str) -> str:
-    """Return a column as :func:`ingest.statements.statement_views.safe_text` returns its text."""
+    """Return a column as :func:`schemas.spreadsheets.safe_text` returns its text."""
     return f"if(match({column}, '^[=+@\\\\t\\\\r-]'), concat('\\'', {column}), {column}) AS {column}"
 
 
