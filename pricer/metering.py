@@ -101,7 +101,9 @@ class MeterTransaction:
         self.exceeded: dict[int, tuple[int, ...]] = {}
         self.credits: dict[int, str] = {}
         marks = shard.get(state.PRICE_SCOPED)
+        self._marks = marks
         self._scoped = marks is not None and state.SCOPED in marks
+        self._monthly = marks is not None and state.MONTHLY in marks
         self._funding = event_funding.of_command(command, record, shard, marks) if funded else None
         self._matches: dict[str | tuple[str, str | None, str | None], PriceMatch | SteppedMatch | EventRefusal] = {}
         self._indexes: dict[int | tuple[int, str], int] = {}
@@ -177,7 +179,7 @@ class MeterTransaction:
         self.totals.append(total)
         if stepped is not None:
             self._month_counts.add(stepped.price, event)
-        if match.price.monthly:
+        if match.price.monthly or (self._monthly and self._open_months.is_open(match.price)):
             self._open_months.add(match.price, event, total)
         if expires_at is not None:
             self._open(index, event, match.price, expires_at)
@@ -284,7 +286,9 @@ class MeterTransaction:
 
     def _all_changes(self) -> tuple[tuple[bytes, bytes | None], ...]:
         counts = () if self._counts is None else self._counts.changes()
-        months = () if self._months is None else self._months.changes()
+        months = [] if self._months is None else self._months.changes()
+        if months and not self._monthly:
+            months.append((state.PRICE_SCOPED, state.with_mark(self._marks, state.MONTHLY)))
         return (*self.changes, *counts, *months)
 
     def _open(self, index: int, event: MeterEvent, price: prices.ParsedPrice, expires_at: int) -> None:

@@ -54,6 +54,10 @@ class MonthTransaction:
         spent = sum(parse_cents(one.cost) for one in self._of(price)[1].charges)
         return _cut(price, event, cost, max(price.cap - spent, 0))
 
+    def is_open(self, price: ParsedPrice) -> bool:
+        """True if the month of a price's row is to be settled, so that it counts events of prices without terms too."""
+        return bool(self._of(price)[1].charges)
+
     def add(self, price: ParsedPrice, event: MeterEvent, total: str) -> None:
         """Count an event that was charged ``total`` cents."""
         key, month = self._of(price)

@@ -310,7 +310,7 @@ class ShardModel:
             row["outcome_id"] = f"oc_{row['event_id']}"
         row.update(cost)
         row.update(_priced_by(price_model))
-        if price_model.is_monthly:
+        if price_model.is_monthly or months.is_open(key):
             row[COUNTS] = (key, price_model, quantities_in(event))
         for count_key, quantity in counted.items():
             self._counted[count_key] = add(self._counted.get(count_key, ZERO), quantity)

@@ -51,6 +51,10 @@ class MonthTrial:
         charges[price_model.id] = Charges(price_model, before.events + 1, add(before.cents, cents), volume)
         self._here[key] = charges
 
+    def is_open(self, key: MonthKey) -> bool:
+        """True if the month counts an event, whatever the terms of its price are."""
+        return bool(self._of(key))
+
     def keep(self) -> None:
         self._kept.update(self._here)
 

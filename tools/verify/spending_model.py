@@ -187,8 +187,8 @@ class SpendingModels:
             row["credit_cents"] = ZERO
 
     def apply(self, offset: int, at: int, command: Mapping[str, Any]) -> list[SpendingOption]:
-        """Return what a command accepted ``at`` (ms) may have left; two options only if its key may be older than the
-        log."""
+        """Return what a command accepted ``at`` (ms) may have left; several options only if its key may be older than
+        the log: then it may be a repeat of what made it, or a conflict."""
         if command["command"] in READS:
             return [SpendingOption([], _nothing)]
         if command["command"] in ("reservation.release", "reservation.expire"):
@@ -205,15 +205,17 @@ class SpendingModels:
             return [SpendingOption([], _nothing)] if known == body else [self._refused(offset, at, command, owner[1])]
         make = self._grant if command["command"] == "credit.grant" else self._create
         made = make(offset, at, command, owner)
-        if key is None or made.effect is _nothing:
+        if key is None:
             return [made]
+        if made.effect is not _nothing:
+            made = SpendingOption(made.rows, partial(self._made, made, (owner, key), body))
+        if not self._cut:
+            return [made]
+        return [made, SpendingOption([], _nothing), self._refused(offset, at, command, owner[1])]
 
-        def effect() -> None:
-            made.effect()
-            self._requests[owner, key] = body
-
-        options = [SpendingOption(made.rows, effect)]
-        return [*options, SpendingOption([], _nothing)] if self._cut else options
+    def _made(self, made: SpendingOption, key: tuple[Owner, str], body: str) -> None:
+        made.effect()
+        self._requests[key] = body
 
     def void(self, command: Mapping[str, Any]) -> None:
         """Give back what an entry spent that a void takes back."""

@@ -44,6 +44,8 @@ class Metered:
     success: bool
     cost: Decimal = ZERO
     voided: bool = False
+    counts: bool = False
+    """It is of the month that is settled."""
 
 
 class MonthModel:
@@ -52,6 +54,11 @@ class MonthModel:
     def __init__(self) -> None:
         self.events: list[Metered] = []
         self.closed: set[Owner] = set()
+
+    def add(self, event: Metered) -> None:
+        """Add an event. It counts if its price has terms, or another event of the month that counts is there."""
+        event.counts = event.terms.monthly or any(True for _ in self._counting(event.owner))
+        self.events.append(event)
 
     def cost(self, event: Metered) -> Decimal:
         """Return what an event costs after all that were added."""
@@ -97,7 +104,7 @@ class MonthModel:
         return change
 
     def _counting(self, owner: Owner) -> Iterator[Metered]:
-        return (one for one in self.events if one.owner == owner and one.terms.monthly and not one.voided)
+        return (one for one in self.events if one.owner == owner and one.counts and not one.voided)
 
     def _graduated(self, owner: Owner, name: str) -> Decimal:
         """Return the count of graduated steps, which a void leaves as it is."""

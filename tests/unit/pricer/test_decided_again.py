@@ -28,8 +28,9 @@ from schemas.commands import (
 )
 from schemas.topics import CONFIG_KEY, partition_of
 from streams.overlay import Overlay
-from streams.state import Checkpoint, MemoryStore
+from streams.state import RETENTION, Checkpoint, MemoryStore
 from streams.types import Decision, InputRecord
+from tests.unit.pricer import money_steps
 
 PARTITIONS = 2
 WINDOW = 100
@@ -125,9 +126,11 @@ class Life:
         self.committing = None
 
 
-def restored(pricer: Pricer, state: dict[bytes, bytes], entries: list[InputRecord], at: int) -> MemoryStore:
+def restored(
+    pricer: Pricer, state: dict[bytes, bytes], entries: list[InputRecord], at: int, window: int
+) -> MemoryStore:
     """The store of a new machine: the changelog, and memories made of the entries."""
-    store = MemoryStore(WINDOW)
+    store = MemoryStore(window)
     records = [one for entry in entries for one in pricer.retained_from(entry)]
     store.write(state, records, Checkpoint("memory", 0, 0, at))
     return store
@@ -144,13 +147,24 @@ PLANS = st.lists(st.sampled_from(["go", "go", "begin", "end", "die"]), min_size=
 @given(steps=st.lists(st.tuples(st.integers(0, 9), commands), min_size=1, max_size=60), plan=PLANS)
 def test_answers_survive_every_cut_and_every_death(steps: list[tuple[int, Command]], plan: list[str]) -> None:
     """``plan`` repeats: decide a record, begin or end a commit, or die with all that is not committed."""
-    log = logged(steps)
+    decide_by_plan(logged(steps), plan, WINDOW)
+
+
+@settings(max_examples=25, deadline=None)
+@given(steps=money_steps.STEPS, plan=PLANS)
+def test_what_moves_money_survives_them_together(steps: list[tuple[int, Any]], plan: list[str]) -> None:
+    """Reservations, budgets, grants, caps, volume, voids and the ends of months."""
+    decide_by_plan(money_steps.log_of(steps), plan, RETENTION)
+
+
+def decide_by_plan(log: MemoryShard, plan: list[str], window: int) -> None:
+    """Decide a log again as the plan says, and compare all that it leaves."""
     plan = [*plan, "go"]
     for partition in range(PARTITIONS):
         raw = log.raw[partition]
-        wanted = record_by_record(raw, log.pricer)
+        wanted = record_by_record(raw, log.pricer, window)
         entries: list[InputRecord] = []
-        life, answered, following = Life(MemoryStore(WINDOW)), {}, 0
+        life, answered, following = Life(MemoryStore(window)), {}, 0
         turn = 0
         while following < len(raw):
             what, turn = plan[turn % len(plan)], turn + 1
@@ -161,7 +175,7 @@ def test_answers_survive_every_cut_and_every_death(steps: list[tuple[int, Comman
             elif what == "die":
                 following -= len(life.held) + (0 if life.committing is None else len(life.begun))
                 at = raw[following - 1].at if following else 0
-                life = Life(restored(log.pricer, dict(life.store.scan(b"")), entries, at))
+                life = Life(restored(log.pricer, dict(life.store.scan(b"")), entries, at, window))
                 plan = plan if turn < 500 else ["go"]  # it would die for ever before it commits
             else:
                 answer = encoded(life.decide(log.pricer, raw[following]))
@@ -174,9 +188,9 @@ def test_answers_survive_every_cut_and_every_death(steps: list[tuple[int, Comman
         assert dict(life.store.scan(b"")) == dict(log.shards[partition].scan(b""))
 
 
-def record_by_record(raw: list[InputRecord], pricer: Pricer) -> list[bytes]:
+def record_by_record(raw: list[InputRecord], pricer: Pricer, window: int) -> list[bytes]:
     """The answers when each record is committed before the next one."""
-    store, found = MemoryStore(WINDOW), []
+    store, found = MemoryStore(window), []
     for record in raw:
         seen = Overlay(store)
         decision = pricer.apply(record, seen)

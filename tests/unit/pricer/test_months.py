@@ -206,6 +206,40 @@ def test_a_cap_holds_over_prices_of_the_row_and_counts_only_its_own_row() -> Non
     assert meter(log, event())[0].total == "1"
 
 
+def test_a_price_without_terms_ends_the_minimum_of_an_open_month_and_counts_in_it() -> None:
+    """Else a minimum that was taken away would be owed beside what the month has cost."""
+    log = MemoryShard(1)
+    log.now = NOVEMBER
+    priced(log, Rates("1", "0", "0", minimum="50"))
+    meter(log, event())
+    meter(log, event(), customer="globex")
+    priced(log, Rates("40", "0", "0"))
+    assert [entry.total for entry in meter(log, event(), event())] == ["40", "40"]
+    meter(log, event(), customer="initech")
+    priced(log, Rates("10", "0", "0", cap="100", minimum="60"))
+    assert [entry.total for entry in meter(log, event(), event())] == ["10", "9"]
+    assert len(open_keys(log)) == 2
+    log.now = DECEMBER
+    assert close(log) == []
+    assert [entry.total for entry in close(log, customer="globex")] == ["49"]
+
+
+def test_a_price_without_terms_that_charged_last_leaves_no_minimum() -> None:
+    log = MemoryShard(1)
+    log.now = NOVEMBER
+    priced(log, Rates("1", "0", "0", minimum="50"))
+    meter(log, event())
+    priced(log, Rates("2", "0", "0"))
+    gone = decided(log, event())
+    void(log, gone)
+    meter(log, event(), customer="globex")
+    assert len(open_keys(log)) == 1
+    meter(log, event())
+    log.now = DECEMBER
+    assert close(log) == []
+    assert open_keys(log) == []
+
+
 def test_a_void_before_the_close_takes_its_event_out_of_the_month() -> None:
     """The cap has room again, the volume and the minimum are computed without it."""
     log = MemoryShard(1)
@@ -457,7 +491,7 @@ class Months(RuleBasedStateMachine):
                 continue
             spending += one.cost
             wanted.append(one)
-            self.model.events.append(one)
+            self.model.add(one)
         number = len(self.log.raw[0])
         sent = [
             event(input, images, plain, outcome="success" if success else None, idempotency_key=f"key-{number}-{index}")

@@ -252,3 +252,16 @@ async def test_they_agree_on_reservations(steps: list[tuple[Any, int]], gone: in
     firsts = {partition: min(gone, len(shard)) for partition, shard in enumerate(log.raw)}
     found, _ = await check(log, list(rows_of(log)), firsts)
     assert found == []
+
+
+async def test_a_key_that_is_older_than_the_log_may_repeat_or_conflict() -> None:
+    """Keys of administrators are kept for ever, and the log is not."""
+    first = GrantCredit("acme", "3", "a gift", idempotency_key="b1")
+    past = replace(first, expires_at=1)
+    log = log_of([(step, 0) for step in (first, first, replace(first, amount="5"), past)])
+    assert [row["kind"] for row in rows_of(log)][-3:] == ["config", "rejected", "rejected"]
+    partition = next(place for place, shard in enumerate(log.raw) if any(b"credit.grant" in one.value for one in shard))
+    offset = next(one.offset for one in log.raw[partition] if b"credit.grant" in one.value)
+    for gone in range(1, 4):
+        found, _ = await check(log, list(rows_of(log)), {partition: offset + gone})
+        assert found == []

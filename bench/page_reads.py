@@ -1,4 +1,4 @@
-"""`python -m bench.pages [rows]`: how long the reads of the pages take over generated rows, on an engine of its own.
+"""`python -m bench.page_reads [rows]`: how long the reads of the pages take over generated rows, on an engine of its own.
 
 The rows are those of bench.replay_speed: 30 days of events, and pending ones of which most have ended. Every read is
 made as its page makes it, alone, after one that warms up; a page's reads run side by side, so that a page takes at
@@ -130,7 +130,7 @@ async def timed(read: Read, pid: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.pages", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.page_reads", description=__doc__)
     parser.add_argument("rows", type=int, nargs="?", default=10_000_000)
     parser.add_argument("--keep", action="store_true", help="write the figures to bench/results")
     args = parser.parse_args()
