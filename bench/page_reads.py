@@ -1,4 +1,4 @@
-"""`python -m bench.page_reads [rows]`: how long the reads of the pages take over generated rows, on an engine of its own.
+"""`python -m bench.page_reads [rows]`: how long the reads of the pages take over generated rows, on an engine apart.
 
 The rows are those of bench.replay_speed: 30 days of events, and pending ones of which most have ended. Every read is
 made as its page makes it, alone, after one that warms up; a page's reads run side by side, so that a page takes at
