@@ -66,7 +66,7 @@ _OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, CloseMonth, Void, *_OF_SPENDING, *_OF_RES
 _PRICES = (InstallPrice, InstallPrices)
 
 
-VERSION = 2
+VERSION = 1
 """Version of the rules. Raise it with every change that decides any command of an existing log differently
 (docs/decisions/0031)."""
 
