@@ -50,7 +50,7 @@ def minor_of(field: str, text: str, currency: str) -> int:
     if found is None or len(decimals) > digits:
         like = f"{1125 // 10**digits}.{1125 % 10**digits:0{digits}d}" if digits else "1125"
         raise FormProblem(f"{field} must be an amount of {currency.upper()}, such as {like}")
-    minor = int(found[1].replace(",", "")) * 10**digits + int(decimals.ljust(digits, "0") or "0")
+    minor: int = int(found[1].replace(",", "")) * 10**digits + int(decimals.ljust(digits, "0") or "0")
     if not 1 <= minor <= MAX_PAYMENT:
         raise FormProblem(f"{field} must be more than 0 and at most {exact(MAX_PAYMENT * PICO, currency)}")
     return minor

@@ -47,7 +47,7 @@ class Awaited(NamedTuple):
     """The drafts in one currency."""
 
     currency: str
-    count: int
+    invoices: int
     gross: int
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from aiohttp import web
 
 from schemas.limits import DAY
 from schemas.money import PICO
@@ -14,6 +15,7 @@ from tests.unit.web.conftest import NOW, Server
 from tests.unit.web.fake_gateway import FakeGateway
 from tests.unit.web.test_portal import MINE, THEIRS, customer, signed_in
 from web import currency_amounts, filters
+from web.gateway_api import GatewayApi
 from web.views import invoice_view, invoices_view
 from web.views.dollars import FormProblem
 from web.web_refusals import Refusal
@@ -318,6 +320,31 @@ async def test_the_files_are_those_of_the_api(server: Server, gateway: FakeGatew
     status, headers, text = await server.get(f"/invoices/INV-000001.{kind}", **server.signed_in())
     assert (status, text) == (200, FILES[kind][1].decode()) and headers["Content-Type"].startswith(FILES[kind][0])
     assert headers["Content-Disposition"] == f'attachment; filename="INV-000001.{kind}"'
+
+
+async def test_a_file_comes_from_the_api_as_it_is(unused_tcp_port: int) -> None:
+    """Bytes that are no text stay as they are; a refusal is one, and so are bytes where JSON is asked for."""
+
+    async def file(request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == "Bearer secret"
+        if request.match_info["number"] == "1":
+            return web.Response(body=b"%PDF\xff\x00", content_type="application/pdf")
+        return web.json_response({"error": "there is no invoice", "code": "not_found"}, status=404)
+
+    app = web.Application()
+    app.router.add_get("/{number}", file)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
+    api, seen = GatewayApi(f"http://127.0.0.1:{unused_tcp_port}", "secret"), []
+    assert await api.download("/1") == ("application/pdf", b"%PDF\xff\x00")
+    for refused in (api.download("/2"), api.call("GET", "/1")):
+        with pytest.raises(Refusal) as found:
+            await refused
+        seen.append((found.value.status, found.value.sentence))
+    assert seen == [(404, "there is no invoice"), (503, "the API does not answer in JSON at the moment; try again")]
+    await api.close()
+    await runner.cleanup()
 
 
 async def test_the_portal_shows_own_invoices_alone(server: Server, gateway: FakeGateway) -> None:
