@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from schemas.billing import MINOR_DIGITS
 from schemas.money import DECIMALS, PICO, format_cents
+from web import formats
 from web.formats import MINUS
 from web.views.dollars import FormProblem
 
@@ -33,12 +34,15 @@ def exact(pico: int, currency: str) -> str:
     return f"${number}" if currency == "usd" else f"{number} {currency.upper()}"
 
 
+def in_minor_units(pico: int, currency: str) -> str:
+    """Return an exact amount in words: ``1.47 cents`` of USD, ``147 minor units of EUR``."""
+    return formats.cents(pico) if currency == "usd" else f"{format_cents(pico)} minor units of {currency.upper()}"
+
+
 def amount_in(pico: int, currency: str) -> Markup:
     """Return an exact amount, with the minor units on hover."""
-    minor = format_cents(pico)
-    unit = "cents" if currency == "usd" else f"minor units of {currency.upper()}"
-    return Markup('<data class="money" value="{}" title="{} {}">{}</data>').format(
-        minor, minor, unit, exact(pico, currency)
+    return Markup('<data class="money" value="{}" title="{}">{}</data>').format(
+        format_cents(pico), in_minor_units(pico, currency), exact(pico, currency)
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from schemas.money import PICO, format_cents
+from schemas.money import PICO
 from web import currency_amounts, filters
 from web.exact_json import ms_of, ms_or_none, pico_of
 from web.views.invoices_view import state_of
@@ -167,7 +167,10 @@ def _figures(shown: Mapping[str, Any], balance: int) -> list[Figure]:
     made["Credited"] = shown["amount_due_cents"] * PICO - made["Paid"] - balance
     made["Balance"] = balance
     currency = shown["currency"]
-    return [Figure(label, currency_amounts.exact(pico, currency), format_cents(pico)) for label, pico in made.items()]
+    return [
+        Figure(label, currency_amounts.exact(pico, currency), currency_amounts.in_minor_units(pico, currency))
+        for label, pico in made.items()
+    ]
 
 
 def _sums(shown: Mapping[str, Any], notes: Sequence[Mapping[str, Any]]) -> list[SumLine]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from schemas.limits import DAY
-from schemas.money import PICO, format_cents
+from schemas.money import PICO
 from web import currency_amounts, formats
 from web.exact_json import ms_or_none
 from web.views.overview_view import Figure
@@ -104,7 +104,12 @@ def _figures(sums: Mapping[str, int], counts: Mapping[str, int], currency: str) 
     every = {"Receivable": (sum(sums.values()), sum(counts.values()))}
     every |= {label: (pico, counts[label]) for label, pico in sums.items()}
     return [
-        Figure(label, currency_amounts.exact(pico, currency), format_cents(pico), note=_invoices(count))
+        Figure(
+            label,
+            currency_amounts.exact(pico, currency),
+            currency_amounts.in_minor_units(pico, currency),
+            note=_invoices(count),
+        )
         for label, (pico, count) in every.items()
     ]
 
