@@ -64,8 +64,6 @@ class InvoiceView(NamedTuple):
     month: str
     state: str
     currency: str
-    start: int
-    end: int
     as_of: int
     finalized: int | None
     due: int | None
@@ -92,8 +90,6 @@ def assemble(answer: Mapping[str, Any], now: int, root: str = "") -> InvoiceView
         month=shown["month"],
         state=state_of(shown, now),
         currency=shown["currency"],
-        start=ms_of(shown["from"]),
-        end=ms_of(shown["to"]),
         as_of=ms_of(shown["as_of"]),
         finalized=ms_or_none(shown["finalized_at"]),
         due=ms_or_none(shown["due_at"]),
