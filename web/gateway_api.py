@@ -31,6 +31,18 @@ class GatewayApi:
 
     async def answered(self, method: str, path: str, body: Any = None, key: str | None = None) -> tuple[int, Any]:
         """Return the status and the answer of a call that is not refused, as ``call`` does. Raises Refusal."""
+        status, _, content = await self._sent(method, path, body, key)
+        return status, _answer(status, content)
+
+    async def download(self, path: str) -> tuple[str, bytes]:
+        """Return the media type and the bytes of a file that the API makes, as the administrator. Raises Refusal."""
+        status, media_type, content = await self._sent("GET", path)
+        if status >= 400:
+            _answer(status, content)
+        return media_type, content
+
+    async def _sent(self, method: str, path: str, body: Any = None, key: str | None = None) -> tuple[int, str, bytes]:
+        """Return status, media type and body of the answer. Raises Refusal without one."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=TIMEOUT, cookie_jar=aiohttp.DummyCookieJar())
         headers = {"Authorization": f"Bearer {key or self._token}"}
@@ -38,17 +50,9 @@ class GatewayApi:
             async with self._session.request(
                 method, self._url + path, json=body, headers=headers, allow_redirects=False
             ) as response:
-                text = await response.text()
-                status = response.status
+                return response.status, response.content_type, await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise away("the API does not answer") from error
-        try:
-            answer = exact_json.parsed(text)
-        except ValueError as error:
-            raise away("the API does not answer in JSON") from error
-        if status >= 400:
-            raise Refusal(status, answer.get("code", "refused"), answer.get("error", "the API refuses this"))
-        return status, answer
 
     async def whole_list(self, path: str, member: str, **query: str) -> list[Any]:
         """Return all pages of a list. Raises Refusal."""
@@ -65,3 +69,14 @@ class GatewayApi:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
+
+
+def _answer(status: int, content: bytes) -> Any:
+    """Return the JSON of an answer. Raises Refusal for one that refuses, or is no JSON."""
+    try:
+        answer = exact_json.parsed(content.decode())
+    except ValueError as error:
+        raise away("the API does not answer in JSON") from error
+    if status >= 400:
+        raise Refusal(status, answer.get("code", "refused"), answer.get("error", "the API refuses this"))
+    return answer

@@ -5,7 +5,7 @@ from typing import Any
 
 import jinja2
 
-from web import formats, navigation
+from web import currency_amounts, formats, navigation
 from web.static_files import StaticFiles
 
 DIRECTORY = Path(__file__).parent / "templates"
@@ -19,6 +19,7 @@ HELPERS = {
     "dollars_in_full": formats.dollars_in_full,
     "short": formats.short,
     "moment": formats.moment,
+    "amount_in": currency_amounts.amount_in,
 }
 
 

@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 
 from warehouse.account_rows import CustomerQuery
 from warehouse.time_range import DEFAULT_PERIOD, named
-from web import customer_readings, periods
+from web import customer_readings, invoice_readings, periods
 from web.pages import keys_page, portal_link_page, price_lists
 from web.routes import Audience, WebRoute
 from web.views import customers_view
@@ -95,8 +95,9 @@ async def _show(
 ) -> web.Response:
     site, now = visit.site, visit.site.clock()
     time = named(period, now)
-    rows, keys, prices = await asyncio.gather(
+    rows, billing, keys, prices = await asyncio.gather(
         customer_readings.usage(site, shown.id, mode == "test", period, now),
+        invoice_readings.of_customer(site.api, shown.id, now),
         keys_page.every_key(site.api),
         price_lists.with_scheduled(site.api),
     )
@@ -106,6 +107,7 @@ async def _show(
         shown=shown,
         view=customers_view.assemble(period, time, rows),
         keys=[key for key in keys if key.customer_id == shown.id],
+        billing=billing,
         prices=[row for row in prices if row.slot.customer_id == shown.id],
         lifetimes=portal_link_page.LIFETIMES,
         here=path_of(shown.id),

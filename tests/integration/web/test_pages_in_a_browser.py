@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.integration.web.invoiced_month import invoice_number
 from tests.integration.web.owner import Owner
 
 pytestmark = pytest.mark.integration
@@ -43,6 +44,8 @@ PAGES = {
     "event": "/events/{event}",
     "outcomes": "/outcomes",
     "outcome": "/outcomes/{outcome}",
+    "invoices": "/invoices",
+    "invoice": "/invoices/{invoice}",
     "webhooks": "/webhooks",
     "webhook": "/webhooks/{webhook}",
     "system": "/system",
@@ -60,7 +63,7 @@ PORTAL_PAGES = {
     "portal-webhooks": "/portal/webhooks",
     "portal-webhook": "/portal/webhooks/{webhook}",
 }
-"""``{event}``, ``{outcome}``, ``{webhook}``: ids that the test made. Agents and actions share templates."""
+"""Names in braces are ids that the test made. Agents and actions share templates."""
 PICTURES = os.environ.get("REV_SCREENSHOTS_AS") == "webp"
 """Whether screenshots are for docs/: then names are plain instead of markup, and there is more to see."""
 NAME = "Northwind" if PICTURES else "<img src=x onerror=alert(1)>"
@@ -190,9 +193,10 @@ async def made_things(owner: Owner, eventually: Any, name: str) -> tuple[str, di
     hook = {"url": "https://hook.invalid/" + 80 * "a", "events": ["meter.created", "outcome.succeeded"]}
     status, hooked = await owner.call("POST", "/v1/webhooks", hook, key)
     assert status == 201
+    invoice = await invoice_number(owner, eventually, NAME)
     await _prices_and_credit(owner)
     outcome = await _outcome(owner, key, name)
-    ids = {"event": made["event_id"], "outcome": outcome, "webhook": hooked["id"]}
+    ids = {"event": made["event_id"], "outcome": outcome, "invoice": invoice, "webhook": hooked["id"]}
 
     async def there() -> bool:
         (row,) = await owner.sql(f"SELECT count() AS n FROM rev.entries WHERE event_id = {made['event_id']}"

@@ -27,6 +27,7 @@ EXPECTED = {
     Audience.PORTAL: {"nobody": PORTAL_LOGIN, "alpha": OPEN, "omega": OPEN, "owner": PORTAL_LOGIN},
 }
 FILES = {"file": "customers.csv", "version": "x", "name": "rev.css", "id": "1", "slug": "api"}
+NUMBERS = {"number": "INV-000001"}
 LEAVES = ("/logout", "/portal/logout")
 """Routes that end a session; they are tried last."""
 
@@ -83,7 +84,7 @@ async def sign_in(owner: Owner, key: str) -> str:
 
 def path_of(route: WebRoute, party: Party) -> str:
     """The address of a route with the party's own ids."""
-    ids = {**FILES, "customer_id": party.name, "event_id": party.event, "outcome_id": party.outcome}
+    ids = {**FILES, **NUMBERS, "customer_id": party.name, "event_id": party.event, "outcome_id": party.outcome}
     ids["webhook_id"] = party.webhook
     return re.sub(r"\{(\w+)(?::[^}]*)?\}", lambda found: str(ids[found[1]]), route.path)
 

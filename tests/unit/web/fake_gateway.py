@@ -15,6 +15,7 @@ class FakeGateway:
         self.answers: dict[str, Any] = {}
         self.calls: list[tuple[str, Any]] = []
         monkeypatch.setattr(server.site.api, "call", self._call)
+        monkeypatch.setattr(server.site.api, "download", self._download)
 
     async def _call(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
         self.calls.append((f"{method} {path}", body))
@@ -22,3 +23,6 @@ class FakeGateway:
         if isinstance(answer, Refusal):
             raise answer
         return answer
+
+    async def _download(self, path: str) -> Any:
+        return await self._call("GET", path)

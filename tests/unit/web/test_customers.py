@@ -19,6 +19,7 @@ MARKUP = "<script>alert(1)</script>"
 ID = "acme/corp"
 PATH = "/customers/acme%2Fcorp"
 API = "/api/admin/customers/acme%2Fcorp"
+INVOICES = "GET /api/admin/invoices?customer_id=acme%2Fcorp&limit=12"
 PRICE = {
     "id": 4,
     "customer_id": ID,
@@ -40,7 +41,14 @@ def gateway(server: Server, monkeypatch: pytest.MonkeyPatch) -> FakeGateway:
     made.answers["GET /api/admin/api-keys?limit=1000"] = {"keys": keys, "next_cursor": None}
     prices = [PRICE, {**PRICE, "id": 5, "customer_id": None, "action_type": "not-its-own"}]
     made.answers["GET /api/admin/pricing?limit=1000"] = {"configs": prices, "next_cursor": None}
+    made.answers[f"GET {API}/billing"] = billing()
+    made.answers[INVOICES] = {"invoices": [], "next_cursor": None}
     return made
+
+
+def billing(**changes: Any) -> dict[str, Any]:
+    made = {"customer_id": ID, "currency": "usd", "tax_percent": 0, "tax_reason": "", "payment_terms_days": 30}
+    return {**made, "bill_to": {}, **changes}
 
 
 def customer(**changes: Any) -> dict[str, Any]:
