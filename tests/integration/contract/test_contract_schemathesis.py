@@ -51,10 +51,10 @@ SPLIT = {
     *("tokens", "tokens_input", "tokens_output", "tokens_in", "tokens_out"),
     *("tokens_cache_read", "tokens_cache_write", "tokens_reasoning"),
 }
-TIMED = {"expires_at", "on_expiry", "timestamp"}
+TIMED = {"expires_at", "on_expiry", "timestamp", "effective_at"}
 RATES = {
     *("base_rate_cents", "token_rate_cents", "outcome_bonus_cents", "price_on_success", "price_on_failure"),
-    *("rates", "tiers", "rows", "limit_cents", "amount_cents", "minimum_cents", "cap_cents"),
+    *("rates", "tiers", "rows", "limit_cents", "amount_cents", "minimum_cents", "cap_cents", "tier_mode"),
 }
 CUSTOMER = "contract"
 MONTH = closed_month()
