@@ -58,17 +58,16 @@ async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(settings) as gateway:
+    async with running(settings, stop) as gateway:
         _log.info("serving", host=settings.http_host, port=gateway.port)
         await stop.wait()
         _log.info("stopping")
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Gateway]:
-    """Serve a gateway while the block runs, and finish the requests in progress at the end.
-
-    Raises SettingError if it cannot listen.
+async def running(settings: Settings, stop: asyncio.Event | None = None) -> AsyncIterator[Gateway]:
+    """Serve a gateway while the block runs, and finish the requests in progress at the end. One of several on a port
+    joins the others once it is ready, or when ``stop`` is set. Raises SettingError if it cannot listen.
     """
     if settings.open_admin:
         _log.warning("REV_OPEN_ADMIN=1: everyone may make keys and set prices")
@@ -110,9 +109,11 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
     await runner.setup()
     try:
         shared = settings.gateways > 1
-        await listen(runner, settings.http_host, settings.http_port, "REV_HTTP_PORT", shared=shared)
         if shared and settings.metrics_port:
             await listen(runner, LOOPBACK, settings.metrics_port, "REV_METRICS_PORT")
+        if shared:
+            await _either(connecting, stop or asyncio.Event())
+        await listen(runner, settings.http_host, settings.http_port, "REV_HTTP_PORT", shared=shared)
         yield Gateway(context, runner.addresses[0][1])
     finally:
         timer = asyncio.get_running_loop().call_later(GRACE, submitter.stop_waiting)
@@ -126,6 +127,13 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         for client in (pages, collector):
             if client is not None:
                 await client.close()
+
+
+async def _either(task: asyncio.Task[None], stop: asyncio.Event) -> None:
+    """Return when the task is done or ``stop`` is set."""
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
 
 
 async def _connect(follower: CompactedView, appender: Appender, replies: ReplyReceiver) -> None:

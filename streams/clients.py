@@ -32,8 +32,10 @@ TRANSACTION_TIMEOUT = 10_000
 REQUEST_TIMEOUT = 10_000
 HEARTBEAT = 500
 GATHERED = 64 << 10
-IDLE_FETCH = 500
+IDLE_FETCH = 200
 """ms that the broker holds a fetch that finds nothing. After an outage, a view is confirmed that much later."""
+IDLE_GATHERING = 500
+"""The same for readers that gather while records come: nothing waits for their confirmation."""
 CLOSING = 2.0
 """Seconds that a client has to close by itself."""
 
@@ -121,12 +123,12 @@ def partition_consumer(
 
 
 def hold_fetches(consumer: AIOKafkaConsumer, gather: int) -> None:
-    """Set how long the broker holds a started consumer's fetches from the next one on. ``gather`` is the ms that it may
-    wait for GATHERED bytes, for readers that can wait: a fetch for every transaction costs both sides more than the
-    data in it. With 0, which suits an idle log, a fetch is answered as soon as there is anything."""
+    """Set how long the broker holds the fetches of a started consumer that gathers, from the next one on. ``gather`` is
+    the ms that it may wait for GATHERED bytes: a fetch for every transaction costs both sides more than the data in it.
+    With 0, which suits an idle log, a fetch is answered as soon as there is anything."""
     fetcher = consumer._fetcher
     fetcher._fetch_min_bytes = GATHERED if gather else 1
-    fetcher._fetch_max_wait_ms = gather or IDLE_FETCH
+    fetcher._fetch_max_wait_ms = gather or IDLE_GATHERING
 
 
 def group_consumer(kafka: str, group: str, instance: str, session_timeout: int) -> AIOKafkaConsumer:
