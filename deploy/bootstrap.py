@@ -5,12 +5,13 @@ Everything here can run again at any time and changes nothing that already exist
 
 import asyncio
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import ProducerFenced, for_code
+from aiokafka.errors import NodeNotReadyError, ProducerFenced, for_code
 
 from schemas import commands, config, topics
 from schemas.prices import DEFAULTS
@@ -25,6 +26,8 @@ READ_WITHIN = 90.0
 """Seconds within which rev.config must be read."""
 LEADERS_WITHIN = 90.0
 """Seconds within which every new partition must have a leader."""
+BROKER_TRIES, BROKER_PAUSE = 300, 0.1
+"""Number of times that a cluster without a broker is asked again, and the seconds between them."""
 
 
 class BootstrapError(RuntimeError):
@@ -37,7 +40,7 @@ async def ensure(settings: Settings, epoch: str | None = None) -> str:
     ``epoch`` is for a new log (None: a random one). Raises BootstrapError if the cluster disagrees
     with the settings, aiokafka's errors if it cannot be reached.
     """
-    await _ensure_topics(settings)
+    await with_a_broker(lambda: _ensure_topics(settings))
     view = await _read_config(settings.kafka)
     known = epoch_in(view)
     if known is None:
@@ -80,6 +83,18 @@ async def _append_genesis(settings: Settings, epoch: str) -> None:
         await producer.send_and_wait(topics.RAW, genesis, key=topics.CONFIG_KEY, partition=shard)
     finally:
         await producer.stop()
+
+
+async def with_a_broker(attempt: Callable[[], Awaitable[None]], pause: float = BROKER_PAUSE) -> None:
+    """Repeat the attempt while the cluster has no broker: one that has just started answers before its cluster names
+    it. Raises NodeNotReadyError if that lasts."""
+    for tries in range(BROKER_TRIES):
+        try:
+            return await attempt()
+        except NodeNotReadyError:
+            if tries == BROKER_TRIES - 1:
+                raise
+            await asyncio.sleep(pause)
 
 
 async def _ensure_topics(settings: Settings) -> None:
