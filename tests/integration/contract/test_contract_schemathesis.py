@@ -194,8 +194,12 @@ def made_to_fit(case: schemathesis.Case, places: dict[str, str]) -> None:
 
 
 def is_sent(case: schemathesis.Case) -> bool:
-    """Whether every query parameter reaches the server; a client leaves out those without a value."""
-    return all(value not in (None, [], {}, [None]) for value in (case.query or {}).values())
+    """Whether every query parameter reaches the server as it was generated. A client leaves out those without a value,
+    and sends the members of an object and a list's only value like plain parameters."""
+    query = (case.query or {}).values()
+    return not any(
+        value is None or isinstance(value, dict) or (isinstance(value, list) and len(value) < 2) for value in query
+    )
 
 
 def beyond_the_schema(case: schemathesis.Case) -> bool:
