@@ -153,7 +153,7 @@ async def test_what_is_older_than_the_log_comes_back(ledgers: tuple[ClickHouseLe
     terms = await real.terms()
     assert terms == await fake.terms()
     assert terms.keys() == {2, 3} and terms[2].start == 1_796_083_200_250
-    assert terms[3].tiers[1] == (
+    assert terms[3].terms.tiers[1] == (
         "input",
         ((Decimal(1000), Decimal("0.000000000001"), 1), (None, Decimal(250), 1_000_000)),
     )
