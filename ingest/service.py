@@ -102,16 +102,16 @@ async def running(settings: Settings, stop: asyncio.Event | None = None) -> Asyn
     keeping = asyncio.create_task(context.unpriced.keep(own))
     reserve.check()
     looking = asyncio.create_task(reserve.watch())
-    # connects while it serves, so that /readyz can name what is missing and intake answers 503
+    # a gateway alone on its port serves meanwhile, so that /readyz can name what is missing and intake answers 503
     connecting = asyncio.create_task(_connect(follower, appender, replies))
     pages = WebProxy(settings.web_url) if settings.web_url else None
     runner = GatewayRunner(application(context, shedder, pages), GRACE + CLOSING)
     await runner.setup()
     try:
         shared = settings.gateways > 1
-        if shared and settings.metrics_port:
-            await listen(runner, LOOPBACK, settings.metrics_port, "REV_METRICS_PORT")
         if shared:
+            if settings.metrics_port:
+                await listen(runner, LOOPBACK, settings.metrics_port, "REV_METRICS_PORT")
             await _either(connecting, stop or asyncio.Event())
         await listen(runner, settings.http_host, settings.http_port, "REV_HTTP_PORT", shared=shared)
         yield Gateway(context, runner.addresses[0][1])

@@ -41,6 +41,11 @@ def gateways(count: int) -> list[str]:
     return [GATEWAY, *(f"{GATEWAY}-{number}" for number in range(2, count + 1))]
 
 
+def service_of(name: str) -> str:
+    """Return the service that a child's name is of: ``gateway`` for ``gateway-2``."""
+    return name.partition("-")[0]
+
+
 def own_ports(count: int) -> list[str]:
     """Return whatever needs a port that only the supervisor and the other services know, with ``count`` gateways."""
     return [*(gateways(count) if count > 1 else []), *SERVICES[1:]]
@@ -116,7 +121,7 @@ def rev(*arguments: str) -> list[str]:
 
 
 def _service(name: str, names: Sequence[str], chosen: Mapping[str, int], host: str, signup: bool) -> Spec:
-    service = name.partition("-")[0]
+    service = service_of(name)
     where, port = _place(name, chosen, host)
     known = {
         GATEWAY: {
@@ -135,7 +140,7 @@ def _service(name: str, names: Sequence[str], chosen: Mapping[str, int], host: s
             "REV_GATEWAY_URL": f"http://{host}:{chosen['http']}",
             "REV_SIGNUP": "on" if signup else "off",
             "REV_SERVICE_URLS": ",".join(
-                f"{other.partition('-')[0]}={_url(other, chosen, host)}" for other in names if other != "web"
+                f"{service_of(other)}={_url(other, chosen, host)}" for other in names if other != "web"
             ),
         },
     }

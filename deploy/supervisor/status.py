@@ -12,7 +12,7 @@ from rich.text import Text
 
 from deploy.kafka import broker
 from deploy.supervisor import directory, probes
-from deploy.supervisor.plan import SERVICES
+from deploy.supervisor.plan import SERVICES, service_of
 
 READY, DEGRADED = "ready", "degraded"
 COLOURS = {READY: "green", DEGRADED: "yellow"}
@@ -75,7 +75,7 @@ def table(rows: list[StatusRow]) -> Table:
 
 
 def _answer(name: str, address: str) -> str:
-    path = PATHS.get(name.partition("-")[0])
+    path = PATHS.get(service_of(name))
     if path is None:
         return READY if broker.answers(int(address.rpartition(":")[2]), probes.PATIENCE) else "not ready"
     url = urlsplit(address)
