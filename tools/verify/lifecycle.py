@@ -65,16 +65,23 @@ class Lifecycle:
         self._months = months
 
     def apply(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Option]:
-        """Return what a command accepted ``at`` (ms) may have left; more than one option only if the body
-        of a key is older than the log."""
-        rule = {
-            "register": self._register,
-            "resolve": self._resolve,
-            "expire": self._remind,
-            "read": self._remind,
-            "void": self._void,
-        }[command["command"]]
-        return self._repeated(offset, at, command) or [rule(offset, at, command)]
+        """Return what a command accepted ``at`` (ms) may have left; more than one option only if that depends on
+        what is older than the log: the body of a key, or the mode of a task."""
+        repeated = self._repeated(offset, at, command)
+        if repeated:
+            return repeated
+        if command["command"] == "void":
+            return [self._void(offset, at, command)]
+        rule = {"register": self._register, "resolve": self._resolve}.get(command["command"], self._expiry)
+        return [rule(offset, at, command, outcome) for outcome in self._candidates(command)]
+
+    def _candidates(self, command: Mapping[str, Any]) -> list[OutcomeModel | None]:
+        """Return the outcomes that a command may name, None for one that is unknown."""
+        customer, mode = command["customer_id"], command.get("mode")
+        if command["command"] == "register":
+            return self._outcomes.candidates_of_task(customer, command["task_id"], mode)
+        target = command["outcome_id"] if command["command"] == "expire" else command["target"]
+        return self._outcomes.candidates(customer, target, mode)
 
     def opened(self, row: Row, command: Mapping[str, Any]) -> None:
         """Record that a row opens an outcome, which a command registers."""
@@ -101,8 +108,7 @@ class Lifecycle:
             body["target"] = command["target"] if outcome is None else outcome.id
         return body_of(canonical({"command": command["command"], **body}))
 
-    def _register(self, offset: int, at: int, command: Mapping[str, Any]) -> Option:
-        taken = self._outcomes.of_task(command["customer_id"], command["task_id"], command.get("mode"))
+    def _register(self, offset: int, at: int, command: Mapping[str, Any], taken: OutcomeModel | None) -> Option:
         if taken is not None or not _can_open(command, at):
             return Option([self._refusal(offset, at, 0, command, taken)], nothing)
         row = self._registered(offset, at, command)
@@ -113,8 +119,7 @@ class Lifecycle:
 
         return Option([row], effect)
 
-    def _resolve(self, offset: int, at: int, command: Mapping[str, Any]) -> Option:
-        outcome = self._find(command, command["target"])
+    def _resolve(self, offset: int, at: int, command: Mapping[str, Any], outcome: OutcomeModel | None) -> Option:
         verdict = "succeeded" if command["success"] else "failed"
         if outcome is not None and not outcome.verdict and at < outcome.expires_at:
             row = self._closing(offset, at, outcome, verdict, command)
@@ -129,19 +134,15 @@ class Lifecycle:
             return Option(rows, effect)
         if outcome is not None and outcome.verdict == verdict:
             return Option([], nothing)
-        closing = self._expiry(offset, at, outcome, command)
+        closing = self._expiry(offset, at, command, outcome)
         refusal = self._refusal(offset, at, len(closing.rows), command, outcome)
         if closing.rows:
             # of the whole record: nobody closed it, and it concerns what is closed
             refusal |= {"api_key_id": 0, "import_id": closing.rows[0]["import_id"]}
         return Option([*closing.rows, refusal], closing.effect)
 
-    def _remind(self, offset: int, at: int, command: Mapping[str, Any]) -> Option:
+    def _expiry(self, offset: int, at: int, command: Mapping[str, Any], outcome: OutcomeModel | None) -> Option:
         """Return the effect of an expirer's reminder or of a read of the outcome."""
-        target = command["target"] if command["command"] == "read" else command["outcome_id"]
-        return self._expiry(offset, at, self._find(command, target), command)
-
-    def _expiry(self, offset: int, at: int, outcome: OutcomeModel | None, command: Mapping[str, Any]) -> Option:
         if outcome is None or outcome.verdict or at < outcome.expires_at:
             return Option([], nothing)
         row = self._closing(offset, at, outcome, "expired", command)

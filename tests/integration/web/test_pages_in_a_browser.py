@@ -66,8 +66,8 @@ PORTAL_PAGES = {
 """Names in braces are ids that the test made. Agents and actions share templates."""
 PICTURES = os.environ.get("REV_SCREENSHOTS_AS") == "webp"
 """Whether screenshots are for docs/: then names are plain instead of markup, and there is more to see."""
-NAME = "Northwind" if PICTURES else "<img src=x onerror=alert(1)>"
-AGENT = "agent-copilot" if PICTURES else "<script>alert(1)</script>"
+NAME = "Northwind" if PICTURES else "<img src=x onerror=alert(1)> and a name as long as a name may well be"
+AGENT = "agent-copilot" if PICTURES else "<script>alert(1)</script>-of-a-long-name-of-an-agent"
 MARK = "" if PICTURES else " <b>"
 LATER = "2031-01-01T00:00:00Z"
 WIDTHS = {1280: 900, 390: 844}

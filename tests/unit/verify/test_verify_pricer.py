@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -304,6 +305,30 @@ async def test_they_agree_when_retention_has_taken_the_beginning(steps: list[tup
     firsts = {partition: min(gone, len(shard)) for partition, shard in enumerate(log.raw)}
     found, _ = await check(log, list(rows_of(log)), firsts)
     assert found == []
+
+
+@pytest.mark.parametrize("command", ["register", "succeed", "fail", "late", "read", "none"])
+@pytest.mark.parametrize("tasks", [("test",), (None,), ("test", None), (None, "test"), ("test", "live")])
+async def test_a_task_older_than_the_log_and_a_gateway_from_before_modes(
+    tasks: tuple[Mode | None, ...], command: str
+) -> None:
+    """The ledger does not say whether a test task was created before modes were separate: both are right then."""
+    task = Register("acme", 1, "t", "agent", 91, 100, price_on_success="2")
+    made = [(moded(task if mode else msgspec.structs.replace(task, test=True), mode), 0) for mode in tasks]
+    old: dict[str, commands.Command] = {
+        "register": task,
+        "succeed": Resolve("acme", 1, "t", True, 100),
+        "fail": Resolve("acme", 1, "t", False, 100),
+        "late": Resolve("acme", 1, "t", True, 100),
+        "read": ReadOutcome("acme", "t"),
+    }
+    later = [(old[command], 90 if command in ("late", "read") else 0)] if command in old else []
+    log = written([*made, *later, (moded(task, "live"), 0), (moded(Resolve("acme", 1, "t", True, 100), "test"), 0)])
+    partition = next(place for place, shard in enumerate(log.raw) if any(b"register" in one.value for one in shard))
+    first = next(one.offset for one in log.raw[partition] if b"register" in one.value)
+    for gone in range(len(tasks) + 2):
+        found, _ = await check(log, list(rows_of(log)), {partition: first + gone})
+        assert found == []
 
 
 def written(
