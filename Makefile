@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup demo test lint torture bench
+.PHONY: help setup demo test lint ruff mypy fuzz torture bench
 .DEFAULT_GOAL := help
 
 # uv, where it is there, installs in parallel. Without dependencies: a lock names them all, and leaves out three
@@ -19,6 +19,7 @@ help:
 	@echo "make demo     start everything, feed it with events, print the URLs (Ctrl-C stops it)"
 	@echo "make test     all tests but those that kill processes for a long time"
 	@echo "make lint     ruff and mypy"
+	@echo "make fuzz     the unit tests with new random examples"
 	@echo "make torture  kill -9 and SIGSTOP under load"
 	@echo "make bench    the numbers"
 
@@ -44,10 +45,17 @@ demo: setup
 test: setup $(VENV)/.tested
 	@$(PY) -m tests.side_by_side
 
-lint: setup $(VENV)/.tested
+lint: ruff mypy
+
+ruff: setup $(VENV)/.tested
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+
+mypy: setup $(VENV)/.tested
 	$(VENV)/bin/mypy
+
+fuzz: setup $(VENV)/.tested
+	REV_TEST_SEEDS=new $(VENV)/bin/pytest -q tests/unit
 
 torture: setup $(VENV)/.tested
 	$(VENV)/bin/pytest -m crash -s tests/crash

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import settings
 
 from deploy.children import spawn
 from deploy.supervisor.directory import read_json
@@ -59,6 +60,11 @@ class _Wall:
 
 
 _wall = _Wall()
+
+# A change is judged by the same examples on every machine; `make fuzz` looks for new ones.
+settings.register_profile("repeatable", derandomize=True)
+if os.environ.get("REV_TEST_SEEDS") != "new":
+    settings.load_profile("repeatable")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that runs the tests in the background has Ctrl-C ignored, and every child would ignore it too.

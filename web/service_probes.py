@@ -1,17 +1,21 @@
 """How the services are, as each says itself: /readyz and /metrics of every instance, asked at the same time."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import NamedTuple
 
 import aiohttp
 import msgspec
+from prometheus_client.parser import text_string_to_metric_families
 
 from warehouse.errors import ReadsUnavailable
 
 PATIENCE = aiohttp.ClientTimeout(total=2, connect=1)
-MOST_BYTES = 4 << 20
-"""Bytes of one answer that are read; metrics of a service with 64 partitions have a tenth of that."""
+MAX_BYTES = 4 << 20
+"""Maximum bytes of an answer; metrics of a service with 64 partitions have a tenth of that."""
+
+Metrics = Mapping[str, list[float]]
+"""The values of each sample name, over all labels."""
 
 
 class ServiceAddress(NamedTuple):
@@ -22,12 +26,13 @@ class ServiceAddress(NamedTuple):
 
 
 class Probed(NamedTuple):
-    """What an instance said. ``ready``: None if it did not answer. ``reasons``: what it lacks; ``metrics``: as text."""
+    """What an instance said. ``ready``: None if it did not answer. ``reasons``: what it lacks; ``metrics``: none if it
+    is away or they cannot be read."""
 
     instance: ServiceAddress
     ready: bool | None
     reasons: list[str]
-    metrics: str
+    metrics: Metrics
 
 
 class _Readiness(msgspec.Struct):
@@ -52,19 +57,37 @@ class ServiceProbes:
 
     async def _one(self, instance: ServiceAddress) -> Probed:
         try:
-            (status, body), (_, metrics) = await asyncio.gather(
+            (status, body), (_, text) = await asyncio.gather(
                 self._get(instance.url + "/readyz"), self._get(instance.url + "/metrics")
             )
-            said = _readiness(body)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return Probed(instance, None, [str(error) or type(error).__name__], "")
-        return Probed(instance, status == 200, [*said.reasons, *said.degraded], metrics)
+            return Probed(instance, None, [str(error) or type(error).__name__], {})
+        said = _readiness(body)
+        reasons = [*said.reasons, *said.degraded]
+        try:
+            return Probed(instance, status == 200, reasons, parsed(text))
+        except ValueError as error:
+            return Probed(instance, status == 200, [*reasons, f"/metrics cannot be read: {error}"], {})
 
     async def _get(self, url: str) -> tuple[int, str]:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=PATIENCE, cookie_jar=aiohttp.DummyCookieJar())
         async with self._session.get(url, allow_redirects=False) as answer:
-            return answer.status, (await answer.content.read(MOST_BYTES)).decode(errors="replace")
+            body = bytearray()
+            async for part in answer.content.iter_any():
+                body += part
+                if len(body) > MAX_BYTES:
+                    raise ValueError(f"an answer of more than {MAX_BYTES} bytes")
+            return answer.status, body.decode(errors="replace")
+
+
+def parsed(text: str) -> Metrics:
+    """Return the samples of a /metrics answer. Raises ValueError for text that is none."""
+    found: dict[str, list[float]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append(sample.value)
+    return found
 
 
 def _readiness(body: str) -> _Readiness:

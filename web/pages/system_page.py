@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 from prometheus_client import generate_latest
 
 from web.routes import Audience, WebRoute
-from web.service_probes import Probed, ServiceAddress, problem_of
+from web.service_probes import Probed, ServiceAddress, parsed, problem_of
 from web.site import WebSite
 from web.views import system_view
 from web.visits import Visit
@@ -55,4 +55,4 @@ def instances(site: WebSite) -> list[ServiceAddress]:
 def _self(visit: Visit, clickhouse: str) -> Probed:
     """Return what this process says of itself, without a request."""
     lacking = ["clickhouse: no answer"] if clickhouse else []
-    return Probed(ServiceAddress("web", "this process"), True, lacking, generate_latest().decode())
+    return Probed(ServiceAddress("web", "this process"), True, lacking, parsed(generate_latest().decode()))

@@ -3,16 +3,11 @@
 Metrics are binary floats, and none of them is money.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from web import formats
-from web.service_probes import Probed, ServiceAddress
-
-Metrics = Mapping[str, list[float]]
-"""The values of each sample name, over all labels."""
+from web.service_probes import Metrics, Probed, ServiceAddress
 
 
 class Gauge(NamedTuple):
@@ -78,21 +73,12 @@ class ServiceLine(NamedTuple):
     last: int | None
 
 
-def parsed(text: str) -> Metrics:
-    """Return the samples of a /metrics answer. Raises ValueError for text that is none."""
-    found: dict[str, list[float]] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            found.setdefault(sample.name, []).append(sample.value)
-    return found
-
-
 def observed(probed: Probed, before: Observation | None, now: int) -> Observation | None:
     """Return what to remember of an instance, to know its rate the next time; None if it is away."""
     kind = KINDS.get(probed.instance.service)
     if kind is None or not probed.metrics:
         return None
-    metrics = parsed(probed.metrics)
+    metrics = probed.metrics
     work, began = sum(metrics.get(kind.work, [])), _began(metrics)
     same = before if before is not None and before.began == began else None
     moved = now if same is not None and work > same.work else same.moved if same is not None else None
@@ -102,7 +88,7 @@ def observed(probed: Probed, before: Observation | None, now: int) -> Observatio
 def line(probed: Probed, before: Observation | None, after: Observation | None) -> ServiceLine:
     """Return an instance as a line. ``before`` and ``after``: what was observed at the last look and now."""
     kind = KINDS.get(probed.instance.service)
-    metrics = parsed(probed.metrics) if probed.metrics else {}
+    metrics = probed.metrics
     began = _began(metrics)
     last = max(metrics.get(kind.last, [0.0]), default=0.0) if kind and kind.last else 0.0
     lag = _lag(kind.lag, metrics) if kind and kind.lag else 0.0
@@ -123,7 +109,7 @@ def line(probed: Probed, before: Observation | None, after: Observation | None) 
 def part(service: str, url: str, problem: str) -> ServiceLine:
     """Return a part that has no metrics of ours, such as ClickHouse; ``problem``: '' if it answers."""
     reasons = [problem] if problem else []
-    probed = Probed(ServiceAddress(service, url), None if problem else True, reasons, "")
+    probed = Probed(ServiceAddress(service, url), None if problem else True, reasons, {})
     return line(probed, None, None)
 
 

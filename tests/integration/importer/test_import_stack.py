@@ -26,8 +26,9 @@ EXACT = ("8819", "9901.261")
 SET = ("--set", "action=completion")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def azure() -> Path:
+    """The trace. Named before `stack`, so that nothing is started where it is absent."""
     return beside(AZURE)
 
 
@@ -107,7 +108,7 @@ def _line(output: str, name: str) -> str:
     return found[1]
 
 
-async def test_the_azure_trace_is_the_same_in_every_view(stack: dict[str, Any], azure: Path, eventually: Any) -> None:
+async def test_the_azure_trace_is_the_same_in_every_view(azure: Path, stack: dict[str, Any], eventually: Any) -> None:
     """Summary, /v1/usage, the analyst's SQL and verify say 8,819 events and 9901.261 cents; again adds nothing."""
     customer = Customer(stack, "azure-whole")
     code, out, err = await customer.imported(azure, *SET)
@@ -125,7 +126,7 @@ async def test_the_azure_trace_is_the_same_in_every_view(stack: dict[str, Any], 
 
 
 async def test_an_import_killed_half_way_ends_exact_when_repeated(
-    stack: dict[str, Any], azure: Path, eventually: Any
+    azure: Path, stack: dict[str, Any], eventually: Any
 ) -> None:
     """Ctrl-C at the beginning, and kill -9 with some batches charged, one charged without its answer, and some
     never sent."""

@@ -15,12 +15,12 @@ AT = 1_774_915_200_000
 
 
 async def create_topic(kafka: str, name: str, partitions: int) -> None:
-    """A topic with room for large records, unless it is there."""
+    """A topic with room for large records, unless it is there. Their times are old: retention must not take them."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     try:
         if name not in await admin.list_topics():
-            config = {"max.message.bytes": str(16 << 20)}
+            config = {"max.message.bytes": str(16 << 20), "retention.ms": "-1"}
             await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
     finally:
         await admin.close()

@@ -7,9 +7,9 @@ import pytest
 from bench.running_stack import RunningStack
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """One `rev up` for the module, with a short append time-out so that faults show soon."""
+    """One `rev up` for the package, with a short append time-out so that faults show soon."""
     made = RunningStack(tmp_path_factory.mktemp("stack") / "data", {"REV_APPEND_TIMEOUT": "2s"})
     try:
         made.wait_ready()

@@ -10,7 +10,7 @@ from tests.integration.own_stack import own_stack
 from tests.integration.web.owner import Owner
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A `rev up` for these tests alone: figures of whole pages are compared with the whole ledger. Its demo is on."""
     with own_stack(tmp_path_factory.mktemp("web"), {"REV_DEMO": "1"}) as run:

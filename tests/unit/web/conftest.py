@@ -43,7 +43,7 @@ from web.documents import Documents
 from web.gateway_api import GatewayApi
 from web.live_feed import LiveFeed
 from web.pages.live_page import drawn
-from web.service_probes import Probed, ServiceAddress, ServiceProbes
+from web.service_probes import Metrics, Probed, ServiceAddress, ServiceProbes
 from web.session_cookie import SessionSigner
 from web.site import WebSite
 from web.static_files import StaticFiles
@@ -285,10 +285,10 @@ class FakeProbes(ServiceProbes):
 
     def __init__(self) -> None:
         super().__init__()
-        self.says: dict[str, tuple[bool, list[str], str]] = {}
+        self.says: dict[str, tuple[bool, list[str], Metrics]] = {}
 
     async def probe(self, instances: list[ServiceAddress]) -> list[Probed]:
-        away = (None, ["refused"], "")
+        away: tuple[None, list[str], Metrics] = (None, ["refused"], {})
         return [Probed(one, *self.says.get(one.service, away)) for one in instances]
 
 

@@ -1,14 +1,17 @@
 """/system: what each service says of itself, what is away, and rates from one look to the next."""
 
+import asyncio
 import socket
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from schemas.settings import SettingError, read
 from tests.unit.deploy.test_alerts import PARTS, in_code
 from tests.unit.web.conftest import NOW, Server
-from web.service_probes import Probed, ServiceAddress, ServiceProbes
+from web.service_probes import MAX_BYTES, Probed, ServiceAddress, ServiceProbes, parsed
 from web.views.system_view import KINDS, line, observed, worst
 
 BEGAN = "process_start_time_seconds 1777200000.0\nprocess_resident_memory_bytes 1.048576e+08\n"
@@ -18,7 +21,8 @@ URLS = "pricer=http://127.0.0.1:9100,pricer=http://127.0.0.1:9101/,ledger=http:/
 
 def pricer(records: int, began: str = BEGAN, lag: str = "2.0") -> Probed:
     text = f'{began}rev_shard_records_total{{shard="0"}} {records}\nrev_shard_records_total{{shard="1"}} 5\n'
-    return Probed(PRICER, True, [], f'{text}rev_shard_lag_records{{shard="0"}} {lag}\nrev_shard_lag_records 1.0\n')
+    text += f'rev_shard_lag_records{{shard="0"}} {lag}\nrev_shard_lag_records 1.0\n'
+    return Probed(PRICER, True, [], parsed(text))
 
 
 def test_what_is_shown_is_what_the_services_count() -> None:
@@ -46,7 +50,7 @@ def test_a_rate_is_from_one_look_to_the_next() -> None:
 
 def test_a_ledger_says_itself_when_it_wrote() -> None:
     text = BEGAN + 'rev_ledger_last_insert_timestamp_seconds{partition="0"} 1777204700.5\n'
-    assert line(Probed(ServiceAddress("ledger", ""), True, [], text), None, None).last == 1_777_204_700_500
+    assert line(Probed(ServiceAddress("ledger", ""), True, [], parsed(text)), None, None).last == 1_777_204_700_500
 
 
 @pytest.mark.parametrize(
@@ -59,7 +63,7 @@ def test_a_ledger_says_itself_when_it_wrote() -> None:
     ],
 )
 def test_a_state_is_what_readyz_says(ready: bool | None, reasons: list[str], state: str) -> None:
-    shown = line(Probed(PRICER, ready, reasons, ""), None, None)
+    shown = line(Probed(PRICER, ready, reasons, {}), None, None)
     assert (shown.state, shown.reasons) == (state, reasons)
     assert (
         worst([shown])
@@ -102,8 +106,44 @@ async def test_probes_read_what_a_service_says(server: Server) -> None:
         finally:
             await probes.close()
     assert found.ready is True and found.reasons == ["gateway: no answer"]
-    assert "rev_web_request_seconds" in found.metrics and line(found, None, None).state == "degraded"
-    assert away.ready is None and away.reasons and away.metrics == ""
+    assert "rev_web_request_seconds_count" in found.metrics and line(found, None, None).state == "degraded"
+    assert away.ready is None and away.reasons and away.metrics == {}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "reason"),
+    [
+        (100_000 * b"rev_sample 1.0\n", ""),
+        (b"", ""),
+        (b"rev_ingest_request_seconds_", "/metrics cannot be read"),
+        (b"<html>an error</html>", "/metrics cannot be read"),
+        ((MAX_BYTES + 1) * b"#", "an answer of more than"),
+    ],
+)
+async def test_metrics_of_any_size_and_shape_are_read_or_told(metrics: bytes, reason: str) -> None:
+    """An answer that comes in parts is read whole; one that cannot be read is told of its service alone."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        sent = web.StreamResponse()
+        await sent.prepare(request)
+        body = metrics if request.path == "/metrics" else b"{}"
+        for at in range(0, len(body), 40_000):
+            await sent.write(body[at : at + 40_000])
+            await asyncio.sleep(0)
+        return sent
+
+    app = web.Application()
+    app.router.add_get("/{any}", answer)
+    probes = ServiceProbes()
+    async with TestServer(app) as server:
+        try:
+            (found,) = await probes.probe([ServiceAddress("pricer", str(server.make_url("")))])
+        finally:
+            await probes.close()
+    assert found.reasons[0].startswith(reason) if reason else found.reasons == []
+    assert found.ready is (None if metrics[:1] == b"#" else True)
+    assert len(found.metrics.get("rev_sample", [])) == metrics.count(b"rev_sample")
+    assert observed(found, None, NOW) is None or found.metrics
 
 
 @pytest.mark.parametrize("text", ["pricer", "=http://a:1", "pricer=a:1", "pricer=ftp://a", "a=http://b:1;c=d"])

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ import aiohttp
 import msgspec
 import pytest
 
+from bench.running_stack import RunningStack
 from schemas.limits import HOUR
 from schemas.months import month_of, month_range
 from schemas.objects import iso
 from tests.integration.collector.closed_months import closed_month
-from tests.integration.own_stack import own_stack
 from tests.integration.reads.test_reads_of_a_stack import Api
 
 pytestmark = pytest.mark.integration
@@ -23,11 +23,10 @@ Eventually = Callable[..., Awaitable[None]]
 ALL = "/api/admin/invoices"
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """A `rev up` for this test alone: it kills the collector, and other tests look at the processes of theirs."""
-    with own_stack(tmp_path_factory.mktemp("invoices")) as run:
-        yield run
+@pytest.fixture
+def stack(running: RunningStack) -> dict[str, Any]:
+    """What the `stack` fixture of other packages is, of this package's stack."""
+    return {**running.run, "data": running.data, "admin_token": running.admin_token}
 
 
 @pytest.fixture

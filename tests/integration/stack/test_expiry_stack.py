@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,16 +10,6 @@ import pytest
 from bench.running_stack import RunningStack, wait_until
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    made = RunningStack(tmp_path_factory.mktemp("expiry") / "data")
-    try:
-        made.wait_ready()
-        yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")
