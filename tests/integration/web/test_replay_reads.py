@@ -24,7 +24,7 @@ RANGES = [WHOLE, TimeRange(NOW - 9 * DAY - 1, NOW - 2 * DAY + 999)]
 
 @pytest.fixture
 def priced(filled: Ledger) -> LedgerReplay:
-    filled.insert(MADE.rows)
+    filled.insert_half_merged(MADE.rows)
     return LedgerReplay(filled.engine)
 
 
