@@ -111,7 +111,7 @@ class LedgerReplay:
     async def replay(self, query: ReplayQuery) -> Replayed:
         time = query.time.clamped()
         where: dict[str, Value] = {"start": time.start, "end": time.end, "customer": query.customer}
-        days = {**day_parameters(time), "customer": query.customer}
+        days: dict[str, Value] = {**day_parameters(time), "customer": query.customer}
         # partitions are months of the accepted time, which is after the event's own, or a few minutes before it
         accepted = datetime.fromtimestamp(max(time.start - TIMESTAMP_AHEAD, 0) // 1000, UTC)
         more = {"month": f"{accepted:%Y%m}", "limit": MAX_NAMES, **parameters(query)}

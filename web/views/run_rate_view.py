@@ -73,24 +73,20 @@ def assemble(run_rate: RunRate, names: Mapping[str, str]) -> RunRateView:
 
 def _figures(now: RunRateRow, before: RunRateRow) -> list[Figure]:
     total, usual = parse_cents(now.total), parse_cents(before.total)
-    run_rate = 60 * total
-    events = f"{_a_minute(before.events)} a minute in the hour before" if before.minutes else "none in the hour before"
+    hourly = 60 * total
+    in_the_hour = f"{formats.dollars(usual)} in the hour before"
     failed = f"{formats.percent(before.failed, before.ended)} in the hour before" if before.ended else ""
     return [
+        Figure("Last minute", formats.dollars(total), formats.cents(total)),
         Figure(
-            "Last minute",
-            formats.dollars(total),
-            formats.cents(total),
-            note=f"{formats.dollars(usual)} in the hour before",
+            "An hour at this rate",
+            formats.dollars(hourly),
+            formats.cents(hourly),
+            *formats.change(hourly, usual),
+            note=in_the_hour,
         ),
-        Figure(
-            "At this rate",
-            f"{formats.dollars(run_rate)} an hour",
-            formats.cents(run_rate),
-            *formats.change(run_rate, usual),
-        ),
-        Figure("Events in the last minute", formats.grouped(now.events), note=events),
-        Figure("Failed", formats.percent(now.failed, now.ended), note=failed or "no verdicts yet"),
+        Figure("Events a minute", formats.grouped(now.events), note=f"{_a_minute(before.events)} in the hour before"),
+        Figure("Failed", formats.percent(now.failed, now.ended), note=failed or "no verdicts in the hour before"),
     ]
 
 

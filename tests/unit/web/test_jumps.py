@@ -105,9 +105,9 @@ def test_the_card_says_what_it_is_and_was() -> None:
     view = run_rate_view.assemble(run_rate, {"acme": "Acme & Co"})
     assert view.headline == "Money is flowing" and view.tone == "good"
     assert [(one.value, one.note) for one in view.figures] == [
-        ("$0.20", "$12.00 in the hour before"),
-        ("$12.00 an hour", ""),
-        ("20", "20 a minute in the hour before"),
+        ("$0.20", ""),
+        ("$12.00", "$12.00 in the hour before"),
+        ("20", "20 in the hour before"),
         ("0.0 %", "2.0 % in the hour before"),
     ]
     failures, silence, *_ = view.lines
