@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
@@ -25,11 +26,13 @@ from warehouse.activity_rows import CLOSED, OPEN, EventSearch, OutcomeSearch, Su
 from warehouse.client import ClickHouse
 from warehouse.dashboard import LedgerDashboard
 from warehouse.dashboard_rows import SeriesQuery
+from warehouse.migrate import migrate
 from warehouse.queries import LedgerReads
 from warehouse.reader import ClickHouseReader
 from warehouse.replay import LedgerReplay, ReplayQuery
 from warehouse.rows import MAX_ID, EventQuery, UsageQuery
 from warehouse.time_range import LAST, TimeRange
+from web.jumps import WATCHED
 from web.pages.events_page import found
 from web.readings import recent_events
 
@@ -57,7 +60,8 @@ def reads(runner: ClickHouseReader) -> dict[str, Read]:
         "overview: by action": lambda: board.ranked(MONTH, "action", 10),
         "overview: revenue over time": lambda: board.series(series),
         "overview: recent events": lambda: recent_events(board, NOW, 10),
-        "overview: the last minute": lambda: board.lately(NOW - 60_000),
+        "overview: the last minute": lambda: board.run_rates(TimeRange(NOW - 60_000, LAST), WATCHED),
+        "overview: the hour before": lambda: board.run_rates(TimeRange(NOW - HOUR - 60_000, NOW - 60_000), WATCHED),
         "overview: verdicts": lambda: board.verdicts(MONTH),
         "overview: pending": lambda: board.pending(NOW),
         "dashboard: outcomes": lambda: board.outcomes(MONTH, NOW),
@@ -88,10 +92,12 @@ def reads(runner: ClickHouseReader) -> dict[str, Read]:
 
 
 async def measure(url: str, user: tuple[str, str], pid: int, rows: int) -> dict[str, dict[str, float]]:
-    """Fill a ledger and time every read."""
+    """Fill a ledger that is empty, and time every read."""
     async with ClickHouse(url, *user) as db:
         began = time.perf_counter()
-        await fill(db, rows, 2)
+        await migrate(db)
+        if not int((await db.execute("SELECT count() FROM rev.entries"))[0][0]):
+            await fill(db, rows, 2)
         ((entries, size),) = await db.execute(
             "SELECT sum(rows), sum(bytes_on_disk) FROM system.parts WHERE active AND database = 'rev'"
         )
@@ -133,8 +139,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.page_reads", description=__doc__)
     parser.add_argument("rows", type=int, nargs="?", default=10_000_000)
     parser.add_argument("--keep", action="store_true", help="write the figures to bench/results")
+    parser.add_argument("--data", type=Path, help="directory of the engine, filled if it is empty, and kept")
     args = parser.parse_args()
-    with engine() as (url, user, pid):
+    with engine(args.data) as (url, user, pid):
         figures = asyncio.run(measure(url, user, pid, args.rows))
     if args.keep:
         measured = commit()

@@ -33,6 +33,7 @@ from warehouse.time_range import TimeRange
 END = 1_777_204_800_000
 MONTH = TimeRange(END - 30 * DAY, END)
 BLOCK = 200_000
+SMALL_BLOCK = 2_000
 TURNS = 5
 ROWS = """
 INSERT INTO rev.entries
@@ -94,12 +95,17 @@ def cpu(pid: int) -> float:
 
 
 async def fill(db: ClickHouse, rows: int, quantities: int) -> None:
-    """Write the ledger: so many events, and pending ones with their charges."""
+    """Write the ledger: pending events with their charges, and so many others, of which the last hours come in small
+    blocks, as the ledger writes them."""
     await migrate(db)
     given = {"rows": rows, "start": MONTH.start, "quantities": quantities}
+    pending, lately = rows // 30, rows - rows // 120
+    for first in range(0, pending, BLOCK // 2):
+        block = min(BLOCK // 2, pending - first)
+        await db.insert(PENDING.format(first=first, block=block, count=pending, **given))
     first, block = 0, BLOCK
     while first < rows:
-        count = min(block, rows - first)
+        count = min(block, lately - first) if first < lately else min(SMALL_BLOCK, rows - first)
         try:
             await db.insert(ROWS.format(first=first, count=count, **given))
         except InsertTooLarge:
@@ -108,10 +114,8 @@ async def fill(db: ClickHouse, rows: int, quantities: int) -> None:
             await asyncio.sleep(1)
             continue
         first += count
-    pending = rows // 30
-    for first in range(0, pending, BLOCK // 2):
-        block = min(BLOCK // 2, pending - first)
-        await db.insert(PENDING.format(first=first, block=block, count=pending, **given))
+    # as the engine does once a month has been over for a day
+    await db.execute("OPTIMIZE TABLE rev.entries PARTITION 202603 FINAL")
 
 
 async def measure(url: str, user: tuple[str, str], pid: int, rows: int, quantities: int) -> dict[str, float]:
@@ -145,10 +149,10 @@ async def timed(url: str, user: tuple[str, str], pid: int) -> dict[str, float]:
 
 
 @contextmanager
-def engine() -> Iterator[tuple[str, tuple[str, str], int]]:
-    """Yield the URL, user and process id of an engine with an empty directory; it is gone afterwards."""
+def engine(kept: Path | None = None) -> Iterator[tuple[str, tuple[str, str], int]]:
+    """Yield the URL, user and process id of an engine on the directory ``kept``, or on one that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="replay-") as directory:
-        data = Path(directory) / "engine"
+        data = kept or Path(directory) / "engine"
         command = [sys.executable, "-m", "deploy.clickhouse", "--data", str(data), "--port", "0"]
         process = spawn(command, stdout=subprocess.PIPE)
         try:

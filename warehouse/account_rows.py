@@ -11,7 +11,7 @@ from warehouse.time_range import TimeRange
 
 
 class CustomerQuery(NamedTuple):
-    """A page of customers with their sums in ``time`` and in ``before``, whose starts lie on an hour."""
+    """A page of customers with their sums in ``time`` and in ``before``, the earlier one."""
 
     time: TimeRange
     before: TimeRange

@@ -6,10 +6,10 @@ They return numbers as the rows hold them; web/ formats them.
 from collections.abc import Collection
 from typing import Protocol
 
-from schemas.limits import HOUR
 from schemas.settings import Settings
 from warehouse.account_rows import CustomerQuery, CustomerRow, GrantRow, LastEventRow
 from warehouse.reader import ClickHouseReader, QueryRunner
+from warehouse.time_range import day_parameters
 
 
 class AccountReads(Protocol):
@@ -46,15 +46,11 @@ class LedgerAccounts:
         self._runner = runner
 
     async def customers(self, query: CustomerQuery) -> list[CustomerRow]:
-        time, before = query.time.clamped(), query.before.clamped()
         return await self._runner.fetch(
             "account_customers",
             CustomerRow,
-            start=time.start,
-            end=time.end,
-            before_start=before.start,
-            before_whole=max(before.start, before.end // HOUR * HOUR),
-            before_end=before.end,
+            **day_parameters(query.time),
+            **day_parameters(query.before, "before_"),
             search=query.search,
             limit=query.limit,
             offset=query.offset,

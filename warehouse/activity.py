@@ -19,7 +19,7 @@ from warehouse.activity_rows import (
 )
 from warehouse.reader import ClickHouseReader, QueryRunner
 from warehouse.rows import EventRow, VoidedRow
-from warehouse.time_range import TimeRange
+from warehouse.time_range import TimeRange, day_parameters
 
 MOST_RELATED = 100
 """Entries that are shown about one event; an event with its outcome and voids has at most four."""
@@ -126,15 +126,12 @@ class LedgerActivity:
         return rows[0] if rows else None
 
     async def sums(self, query: SumsQuery) -> list[ComparedRow]:
-        time, before = query.time.clamped(), query.before.clamped()
         return await self._runner.fetch(
             "activity_sums",
             ComparedRow,
             key=query.key,
-            start=time.start,
-            end=time.end,
-            before_start=before.start,
-            before_end=before.end,
+            **day_parameters(query.time),
+            **day_parameters(query.before, "before_"),
             agent=query.agent,
             action=query.action,
             most=query.most,

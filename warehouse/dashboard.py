@@ -6,16 +6,15 @@ They return numbers as the rows hold them; web/ formats them.
 from collections.abc import Collection
 from typing import Protocol
 
-from schemas.limits import HOUR
 from schemas.settings import Settings
 from warehouse.dashboard_rows import (
     CountsRow,
-    LatelyRow,
     NameRow,
     OutcomeCountRow,
     PendingRow,
     RankedRow,
     RankKey,
+    RunRateRow,
     SeriesQuery,
     SeriesRow,
     SignupsRow,
@@ -24,7 +23,7 @@ from warehouse.dashboard_rows import (
 )
 from warehouse.reader import ClickHouseReader, QueryRunner
 from warehouse.rows import EventRow, Number
-from warehouse.time_range import TimeRange
+from warehouse.time_range import TimeRange, day_parameters
 
 PEERS: dict[RankKey, RankKey] = {"agent_id": "customer_id", "customer_id": "agent_id", "action": "customer_id"}
 """What is counted beside the sums of each key."""
@@ -34,11 +33,11 @@ class DashboardReads(Protocol):
     """The reads of the dashboard. Each may raise ReadsUnavailable."""
 
     async def totals(self, time: TimeRange) -> TotalsRow:
-        """Return the sums of a range whose start lies on an hour."""
+        """Return the sums of a range."""
         ...
 
     async def ranked(self, time: TimeRange, key: RankKey, most: int) -> list[RankedRow]:
-        """Return the sums by key of a range of whole hours, the largest total first, then by name."""
+        """Return the sums by key of a range, the largest total first, then by name."""
         ...
 
     async def series(self, query: SeriesQuery) -> list[SeriesRow]:
@@ -49,8 +48,11 @@ class DashboardReads(Protocol):
         """Return the last priced events that were accepted at or after ``since`` (ms), newest first."""
         ...
 
-    async def lately(self, since: int) -> LatelyRow:
-        """Return the sums of what was accepted at or after ``since`` (ms)."""
+    async def run_rates(self, accepted: TimeRange, limit: int) -> list[RunRateRow]:
+        """Return the sums of what was accepted in a range: of everyone, then of agents, the largest total first.
+
+        No rows if there was nothing. ``limit``: rows at most.
+        """
         ...
 
     async def verdicts(self, time: TimeRange) -> VerdictsRow:
@@ -100,16 +102,11 @@ class LedgerDashboard:
         self._runner = runner
 
     async def totals(self, time: TimeRange) -> TotalsRow:
-        time = time.clamped()
-        whole = max(time.start, time.end // HOUR * HOUR)
-        rows = await self._runner.fetch("dashboard_totals", TotalsRow, start=time.start, whole=whole, end=time.end)
-        return rows[0]
+        return (await self._runner.fetch("dashboard_totals", TotalsRow, **day_parameters(time)))[0]
 
     async def ranked(self, time: TimeRange, key: RankKey, most: int) -> list[RankedRow]:
-        time = time.clamped()
-        return await self._runner.fetch(
-            "dashboard_ranked", RankedRow, key=key, peer=PEERS[key], start=time.start, end=time.end, most=most
-        )
+        days = day_parameters(time)
+        return await self._runner.fetch("dashboard_ranked", RankedRow, key=key, peer=PEERS[key], most=most, **days)
 
     async def series(self, query: SeriesQuery) -> list[SeriesRow]:
         return await self._runner.fetch("dashboard_series", SeriesRow, **query._asdict())
@@ -117,12 +114,14 @@ class LedgerDashboard:
     async def recent(self, since: int, limit: int) -> list[EventRow]:
         return await self._runner.fetch("dashboard_recent", EventRow, since=since, limit=limit)
 
-    async def lately(self, since: int) -> LatelyRow:
-        return (await self._runner.fetch("dashboard_lately", LatelyRow, since=max(since, 0)))[0]
+    async def run_rates(self, accepted: TimeRange, limit: int) -> list[RunRateRow]:
+        accepted = accepted.clamped()
+        return await self._runner.fetch(
+            "dashboard_run_rates", RunRateRow, start=accepted.start, end=accepted.end, limit=limit
+        )
 
     async def verdicts(self, time: TimeRange) -> VerdictsRow:
-        time = time.clamped()
-        return (await self._runner.fetch("dashboard_verdicts", VerdictsRow, start=time.start, end=time.end))[0]
+        return (await self._runner.fetch("dashboard_verdicts", VerdictsRow, **day_parameters(time)))[0]
 
     async def pending(self, now: int) -> PendingRow:
         return (await self._runner.fetch("dashboard_pending", PendingRow, now=now))[0]

@@ -45,11 +45,22 @@ class SeriesRow(msgspec.Struct, frozen=True, gc=False):
     total: str
 
 
-class LatelyRow(msgspec.Struct, frozen=True, gc=False):
-    """What was accepted since a moment: events less voided ones, and what was charged, less voids."""
+class RunRateRow(msgspec.Struct, frozen=True, gc=False):
+    """What was accepted in a stretch of time: of one agent of a customer, or, both names '', of everyone.
 
+    ``events``: less voided ones; ``ended``: verdicts, of which ``failed`` were failures; ``total``: charges less voids.
+    ``minutes``: of the stretch, with events; ``most_events`` and ``most``: of one minute.
+    """
+
+    customer: str
+    agent: str
     events: int
+    failed: int
+    ended: int
     total: str
+    minutes: int
+    most_events: int
+    most: str
 
 
 class VerdictsRow(msgspec.Struct, frozen=True, gc=False):
@@ -100,7 +111,7 @@ class NameRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class SeriesQuery(NamedTuple):
-    """A query for sums by bucket and key. The range lies on hours. ``most`` names get rows of their own.
+    """A query for sums by bucket and key. The range is one of whole buckets. ``most`` names get rows of their own.
 
     ``customer``, ``agent`` and ``action``: only these; '' means any. ``test``: the test entries or the others.
     """

@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS rev._migrations
 ENGINE = MergeTree
 ORDER BY number
 """
+_SETTING = re.compile(r"MODIFY SETTING (\w+)")
 
 
 async def applied(clickhouse: ClickHouse) -> dict[int, str]:
@@ -44,9 +45,13 @@ async def migrate(clickhouse: ClickHouse) -> list[Migration]:
             f"the ledger has migrations that this release does not know: {strange}; start a newer release"
         )
     fresh = [migration for migration in known if migration.number not in done]
+    settings = {name for (name,) in await clickhouse.execute("SELECT name FROM system.merge_tree_settings")}
     for migration in fresh:
         for statement in migration.statements:
-            await clickhouse.execute(statement)
+            setting = _SETTING.search(statement)
+            # a setting of a table says what something costs; a server that is too old for it keeps its own way
+            if setting is None or setting[1] in settings:
+                await clickhouse.execute(statement)
         values = f"({migration.number}, '{migration.name}')"
         await clickhouse.insert(f"INSERT INTO rev._migrations (number, name) VALUES {values}")
     return fresh

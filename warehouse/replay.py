@@ -17,7 +17,7 @@ from schemas.price_match import PriceSlot, candidates
 from schemas.quantities import INPUT, OUTPUT
 from schemas.settings import Settings
 from warehouse.reader import ClickHouseReader, QueryRunner, Value
-from warehouse.time_range import TimeRange
+from warehouse.time_range import TimeRange, day_parameters
 
 MAX_CHANGES = 100
 """Maximum changed rows of a replay."""
@@ -28,7 +28,8 @@ MAX_NAMES = 1000
 BITS = 11
 """Bits of a numbered name; there are fewer than 2^11, since changes and competing rows have at most 1,100."""
 MOST_SUMMED = 10**9
-"""Maximum tokens of an event that is priced in a sum; 1.8 * 10^10 of them fit into a UInt64."""
+"""Maximum tokens of an event that is priced in a sum, as sql/queries/replay.sql and the projection `by_day` have it; an
+Int64 holds 9 * 10^9 of them."""
 NO_CODE = 2**64 - 1
 """No row has it; the engine takes no empty list."""
 _FIELDS = len(PriceSlot._fields)
@@ -110,10 +111,11 @@ class LedgerReplay:
     async def replay(self, query: ReplayQuery) -> Replayed:
         time = query.time.clamped()
         where: dict[str, Value] = {"start": time.start, "end": time.end, "customer": query.customer}
+        days: dict[str, Value] = {**day_parameters(time), "customer": query.customer}
         # partitions are months of the accepted time, which is after the event's own, or a few minutes before it
         accepted = datetime.fromtimestamp(max(time.start - TIMESTAMP_AHEAD, 0) // 1000, UTC)
         more = {"month": f"{accepted:%Y%m}", "limit": MAX_NAMES, **parameters(query)}
-        parts = await self._runner.fetch("replay", ReplayRow, **where, **more)
+        parts = await self._runner.fetch("replay", ReplayRow, **days, **more)
         registered = await self._runner.fetch("replay_registered", RegisteredRow, **where)
         return Replayed(parts, registered[0])
 
@@ -160,8 +162,7 @@ def parameters(query: ReplayQuery) -> dict[str, Any]:
         "rated": ["", *(name for name, _ in rates)],
         "rates": [Decimal(0), *(Decimal(format_cents(pico)) for _, pico in rates)],
         "ignoring": [False, *(change.rates.ignore_unknown for change in changes)],
-        "by_kind": any(name.endswith((f":{INPUT}", f":{OUTPUT}")) for name, _ in rates),
-        "most": _most_tokens(changes, [pico for _, pico in rates]),
+        "summed": _may_sum(changes),
     }
 
 
@@ -222,11 +223,17 @@ def _code(slot: PriceSlot, names: Sequence[dict[str, int]]) -> int:
     return _shape_bits(shape) + sum(number << BITS * field for field, number in enumerate(numbers))
 
 
-def _most_tokens(changes: Sequence[ChangedPrice], rates: Sequence[int]) -> int:
-    """Return how many tokens no change can charge more for than an event may cost, at most MOST_SUMMED.
+def _may_sum(changes: Sequence[ChangedPrice]) -> bool:
+    """True if no change can charge more than an event may cost for an event of MOST_SUMMED tokens and no quantities.
 
     Tokens, input and output may each have the highest rate.
     """
     fixed = max((parse_cents(one.rates.base) + parse_cents(one.rates.bonus) for one in changes), default=0)
-    rate = max([*(parse_cents(one.rates.token) for one in changes), *rates, 1], default=1)
-    return min((MAX_EVENT - fixed) // (3 * rate), MOST_SUMMED)
+    token = [parse_cents(one.rates.token) for one in changes]
+    kinds = [
+        parse_cents(rate.rate) // rate.per
+        for one in changes
+        for rate in one.rates.quantities
+        if rate.name in (INPUT, OUTPUT)
+    ]
+    return fixed + 3 * max([*token, *kinds, 0]) * MOST_SUMMED <= MAX_EVENT

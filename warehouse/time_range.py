@@ -28,12 +28,28 @@ class TimeRange(NamedTuple):
         """True if both ends lie on an hour, so that hourly sums can answer it."""
         return self.start % HOUR == 0 and self.end % HOUR == 0
 
+    @property
+    def whole_days(self) -> "TimeRange":
+        """The whole days (UTC) of the range, of which projections have the sums; empty at its end if there are none."""
+        first, last = -(-self.start // DAY) * DAY, self.end // DAY * DAY
+        return TimeRange(first, last) if first < last else TimeRange(self.end, self.end)
+
     def clamped(self) -> "TimeRange":
         """Return the part of the range that the engine's time types can hold; no event lies outside."""
         return TimeRange(min(max(self.start, 0), LAST), min(max(self.end, 0), LAST))
 
 
 EVER = TimeRange(0, LAST)
+
+
+def day_parameters(time: TimeRange, name: str = "") -> dict[str, int]:
+    """Return the parameters that queries written for a projection by day take: ``start``, ``first``, ``last``, ``end``.
+
+    The whole days of the range are [first, last). ``name`` goes before each name.
+    """
+    time = time.clamped()
+    days = time.whole_days
+    return {f"{name}start": time.start, f"{name}first": days.start, f"{name}last": days.end, f"{name}end": time.end}
 
 
 def named(period: str, now: int) -> TimeRange:

@@ -8,13 +8,15 @@ import structlog
 
 from schemas.limits import HOUR
 from warehouse.dashboard import DashboardReads
-from warehouse.dashboard_rows import LatelyRow
 from warehouse.errors import ReadsUnavailable
 from warehouse.rows import EventRow
+from warehouse.time_range import LAST, TimeRange
 from web import metrics, readings
 from web.broadcast import BEAT, Broadcast, Listener, frame
+from web.jumps import WATCHED
+from web.views import run_rate_view
+from web.views.run_rate_view import MINUTE, RunRate
 
-MINUTE = HOUR // 60
 OVERLAP = 10_000
 """ms that a poll looks back before the newest event: a partition may be written later than another."""
 SHOWN = 10
@@ -23,15 +25,27 @@ REMEMBERED = 1000
 """Ids of events that were sent, so that the overlap sends none twice."""
 QUIET = 10
 """Polls without news after which everybody gets a comment."""
-Drawing = Callable[[Sequence[EventRow], Mapping[str, str], LatelyRow], bytes]
+Drawing = Callable[[Sequence[EventRow], Mapping[str, str], RunRate], bytes]
 _log = structlog.get_logger("web")
+
+
+async def current_run_rate(reads: DashboardReads, now: int, last: RunRate | None = None) -> RunRate:
+    """Return the last minute at ``now`` (ms), and the hour before it, which is read again every minute.
+
+    ``last``: what was returned before. Raises ReadsUnavailable.
+    """
+    hour = TimeRange(now - MINUTE - HOUR, now - MINUTE)
+    minute = reads.run_rates(TimeRange(hour.end, LAST), WATCHED)
+    if last is not None and 0 <= hour.end - last.hour.end < MINUTE:
+        return RunRate(await minute, last.before, last.hour)
+    return RunRate(*await asyncio.gather(minute, reads.run_rates(hour, WATCHED)), hour)
 
 
 AWAY = frame("away", "The ledger cannot be read at the moment.")
 
 
 class LiveFeed:
-    """``draw`` makes frames of events (newest first), the names of their customers, and the last minute's sums.
+    """``draw`` makes frames of events (newest first), the names of customers, and the run rate.
 
     ``clock`` returns ms; ``pause`` waits until the next poll. It polls while somebody listens.
     """
@@ -51,7 +65,7 @@ class LiveFeed:
         self._sent: deque[int] = deque(maxlen=REMEMBERED)
         self._newest = self._clock() - MINUTE
         self._shown: list[EventRow] = []
-        self._lately: LatelyRow | None = None
+        self._run_rate: RunRate | None = None
         self._latest = b""
         self._quiet = 0
         self._is_away = False
@@ -102,19 +116,21 @@ class LiveFeed:
 
     async def _news(self) -> bytes:
         """Return what changed since the last poll, b'' if nothing did. Raises ReadsUnavailable."""
-        rows, lately = await asyncio.gather(
-            self._reads.recent(self._newest - OVERLAP, SHOWN), self._reads.lately(self._clock() - MINUTE)
+        rows, run_rate = await asyncio.gather(
+            self._reads.recent(self._newest - OVERLAP, SHOWN),
+            current_run_rate(self._reads, self._clock(), self._run_rate),
         )
         new = [row for row in rows if row.event_id not in self._sent]
-        if not new and not self._is_away and lately == self._lately:
+        if not new and not self._is_away and run_rate == self._run_rate:
             return b""
         shown = [*new, *self._shown][:SHOWN]
-        names = await readings.names(self._reads, [row.customer_id for row in shown])
-        news = self._draw(new, names, lately)
-        self._latest = self._draw(shown, names, lately)
+        named = [*(row.customer_id for row in shown), *run_rate_view.customers(run_rate)]
+        names = await readings.names(self._reads, named)
+        news = self._draw(new, names, run_rate)
+        self._latest = self._draw(shown, names, run_rate)
         self._sent.extend(row.event_id for row in new)
         self._newest = max([self._newest, *(row.recorded_at for row in new)])
-        self._shown, self._lately, self._is_away = shown, lately, False
+        self._shown, self._run_rate, self._is_away = shown, run_rate, False
         return news
 
     def _send(self, news: bytes) -> None:

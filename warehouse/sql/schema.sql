@@ -173,6 +173,65 @@ CREATE TABLE rev.entries
             count(),
             max(entries_offset)
         GROUP BY raw_partition
+    ),
+    PROJECTION by_day
+    (
+        SELECT
+            toStartOfDay(event_time),
+            test,
+            kind,
+            config_type,
+            customer_id,
+            action,
+            model,
+            provider,
+            outcome,
+            verdict,
+            empty(quantities) AND (tokens <= 1000000000) AND (ifNull(tokens_input, 0) <= 1000000000) AND (ifNull(tokens_output, 0) <= 1000000000),
+            count(),
+            sum(total_cents),
+            sum(tokens),
+            sum(ifNull(tokens_input, 0)),
+            sum(ifNull(tokens_output, 0)),
+            max(event_time)
+        GROUP BY
+            toStartOfDay(event_time),
+            test,
+            kind,
+            config_type,
+            customer_id,
+            action,
+            model,
+            provider,
+            outcome,
+            verdict,
+            empty(quantities) AND (tokens <= 1000000000) AND (ifNull(tokens_input, 0) <= 1000000000) AND (ifNull(tokens_output, 0) <= 1000000000)
+    ),
+    PROJECTION by_day_and_agent
+    (
+        SELECT
+            toStartOfDay(event_time),
+            test,
+            kind,
+            config_type,
+            customer_id,
+            agent_id,
+            action,
+            outcome,
+            verdict,
+            count(),
+            sum(total_cents),
+            sum(tokens)
+        GROUP BY
+            toStartOfDay(event_time),
+            test,
+            kind,
+            config_type,
+            customer_id,
+            agent_id,
+            action,
+            outcome,
+            verdict
     )
 )
 ENGINE = MergeTree

@@ -25,6 +25,8 @@ from web.web_refusals import invalid
 
 RATES = ("base_rate_cents", "token_rate_cents", "outcome_bonus_cents")
 NAMES = ("action_type", "model", "provider", "customer_id")
+MONTHLY = ("tiers", "tier_mode", "minimum_cents", "cap_cents")
+"""What a price charges by the customer's month; a replay does not count months."""
 FIELDS = (*NAMES, *RATES, "rates", "ignore_unknown")
 
 
@@ -54,7 +56,7 @@ def change_of(row: Any, where: str) -> ChangedPrice:
     """Return one row. Raises Refusal naming the field, which begins with ``where``."""
     if not isinstance(row, dict):
         raise invalid(f"{where} must be an object")
-    monthly = next((name for name in ("tiers", "tier_mode", "minimum_cents", "cap_cents") if name in row), None)
+    monthly = next((name for name in MONTHLY if name in row), None)
     if monthly is not None:
         raise invalid(f"{where}.{monthly} must be absent: a replay does not count months")
     unknown = next((name for name in row if name not in FIELDS), None)
@@ -129,11 +131,12 @@ def row_of(change: ChangedPrice) -> dict[str, Any]:
 
 
 def in_force(configs: Sequence[Mapping[str, Any]]) -> dict[PriceSlot, Rates | None]:
-    """Return the rates of the rows of GET /api/admin/pricing; None for one with steps, which a replay cannot change."""
+    """Return the rates of rows of GET /api/admin/pricing; None for one that counts months: no replay changes it."""
     found: dict[PriceSlot, Rates | None] = {}
     for config in configs:
         change = change_of({name: config.get(name) for name in FIELDS}, "price")
-        found[change.slot] = None if config.get("tiers") else change.rates
+        is_monthly = any(config.get(name) is not None for name in MONTHLY)
+        found[change.slot] = None if is_monthly else change.rates
     return found
 
 

@@ -10,8 +10,9 @@ from warehouse.dashboard import DashboardReads
 from warehouse.dashboard_rows import SeriesQuery
 from warehouse.time_range import TimeRange, named, today
 from web import periods, readings
+from web.live_feed import current_run_rate
 from web.routes import Audience, WebRoute
-from web.views import overview_view
+from web.views import overview_view, run_rate_view
 from web.views.overview_view import Compared, OverviewRows
 from web.visits import Visit
 
@@ -44,11 +45,15 @@ async def _overview(visit: Visit) -> web.Response:
     period = periods.checked(visit.query(("period",)).get("period"))
     now = visit.site.clock()
     time = named(period, now)
-    rows = await _read(visit.site.reads, period, time, now)
+    rows, run_rate = await asyncio.gather(
+        _read(visit.site.reads, period, time, now), current_run_rate(visit.site.reads, now)
+    )
     view = overview_view.assemble(period, time, rows)
+    names = await readings.names(visit.site.reads, run_rate_view.customers(run_rate))
     return visit.page(
         "overview.html",
         view=view,
+        run_rate=run_rate_view.assemble(run_rate, names),
         periods=periods.PERIODS,
         example=example(visit.address, visit.site.settings.data / "demo.key"),
     )

@@ -98,8 +98,8 @@ async def _preview(visit: Visit) -> web.Response:
         "price_preview.html",
         new=new,
         now=next((row for row in in_force if row.slot == new.slot), None),
-        # a replay does not count a month's steps
-        result=None if new.tiers else await _replayed(visit, new, in_force),
+        # a replay does not count months
+        result=None if new.is_monthly else await _replayed(visit, new, in_force),
         names=await readings.names(visit.site.reads, {new.slot.customer_id or ""}),
         fields=fields,
     )
@@ -148,7 +148,15 @@ async def _fields(visit: Visit) -> dict[str, str]:
 def _form(visit: Visit, fields: dict[str, str], problem: str = "", more: int = 0) -> web.Response:
     rows, stepped = price_form.rows_of(fields, more), price_form.stepped_of(fields)
     status = 400 if problem else 200
-    return visit.page("price_form.html", status, fields=fields, rows=rows, stepped=stepped, problem=problem)
+    return visit.page(
+        "price_form.html",
+        status,
+        fields=fields,
+        rows=rows,
+        stepped=stepped,
+        tier_modes=price_form.TIER_MODES,
+        problem=problem,
+    )
 
 
 async def _row(visit: Visit, id: str) -> PriceRow:

@@ -17,6 +17,12 @@ function follow(place) {
     const minute = place.querySelector("[data-live-minute]");
     if (minute) minute.replaceChildren(...parsed(event.data).body.childNodes);
   });
+  source.addEventListener("run-rate", (event) => {
+    const card = document.querySelector("[data-live-run-rate]");
+    if (!card) return;
+    card.replaceChildren(...parsed(event.data).body.childNodes);
+    showLocalTimes(card);
+  });
   source.addEventListener("events", (event) => add(place, event.data));
   source.addEventListener("error", () => {
     say(place, "waiting");

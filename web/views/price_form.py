@@ -25,6 +25,8 @@ LEAST_ROWS = 3
 MORE_ROWS = 3
 MAX_STEPPED = 8
 """Quantities that may have steps in one form."""
+GRADUATED, VOLUME = "graduated", "volume"
+TIER_MODES = {GRADUATED: "Each step has its own rate", VOLUME: "The whole month has the rate of the step it reaches"}
 LIKE = "0.005 or $2.50 per million"
 _RATE = re.compile(r"(.*?)\s*(?:(?:per|/)\s*(.+))?", re.IGNORECASE | re.ASCII)
 _STEP = re.compile(r"(?:up to\s+(\d[\d,]*(?:\.\d+)?)|then)\s*:?\s*(.+)", re.IGNORECASE | re.ASCII)
@@ -59,6 +61,9 @@ def new_row(fields: Fields) -> PriceRow:
         ended_at=None,
         tiers=_tiers(fields),
         effective_at=_start(fields),
+        minimum=_bound(fields, "minimum", "At least, a month"),
+        cap=_bound(fields, "cap", "At most, a month"),
+        is_volume=fields.get("tier_mode") == VOLUME,
     )
 
 
@@ -72,6 +77,9 @@ def fields_of(row: PriceRow) -> dict[str, str]:
         "base": _typed(row.base),
         "token": _typed(row.token_million),
         "bonus": _typed(row.bonus),
+        "tier_mode": VOLUME if row.is_volume else GRADUATED,
+        "minimum": "" if row.minimum is None else _typed(row.minimum) or "0",
+        "cap": "" if row.cap is None else _typed(row.cap) or "0",
     }
     for number, one in enumerate(row.rates, 1):
         fields |= {f"quantity_{number}": one.name, f"rate_{number}": one.words}
@@ -86,6 +94,9 @@ def body_of(row: PriceRow) -> dict[str, Any]:
     named: dict[str, Any] = {"customer_id": slot.customer_id, "model": slot.model, "provider": slot.provider}
     named["effective_at"] = None if row.effective_at is None else iso(row.effective_at)
     named["tiers"] = {one.name: [_step_body(step) for step in one.steps] for one in row.tiers} or None
+    named["tier_mode"] = VOLUME if row.is_volume else None
+    named["minimum_cents"] = None if row.minimum is None else format_cents(row.minimum)
+    named["cap_cents"] = None if row.cap is None else format_cents(row.cap)
     return {
         "action_type": slot.action,
         "base_rate_cents": format_cents(row.base),
@@ -141,6 +152,11 @@ def _plain(fields: Fields, name: str, label: str) -> int:
     if rate.per is not None:
         raise FormProblem(f"{label} must be an amount without units")
     return rate.pico
+
+
+def _bound(fields: Fields, name: str, label: str) -> int | None:
+    text = fields.get(name, "").strip()
+    return dollars.pico_of(label, text) if text else None
 
 
 def _token(fields: Fields) -> int:

@@ -15,7 +15,7 @@ MILLION = 10**6
 KNOWN = {
     *("id", "customer_id", "action_type", "model", "provider", "base_rate_cents", "token_rate_cents"),
     *("outcome_bonus_cents", "rates", "tiers", "ignore_unknown", "is_active", "created_at", "ended_at"),
-    *("effective_at", "scheduled"),
+    *("effective_at", "scheduled", "tier_mode", "minimum_cents", "cap_cents"),
 }
 """The members of a row that these pages show and write."""
 UNITS = {1: "unit", 10**3: "thousand", MILLION: "million", 10**9: "billion"}
@@ -85,6 +85,22 @@ class PriceRow(NamedTuple):
     """The least that a customer's month costs, in pico-cents."""
     cap: int | None = None
     """The most that it costs."""
+    is_volume: bool = False
+    """A month has the rate of the step that it reaches, instead of each step its own."""
+
+    @property
+    def is_monthly(self) -> bool:
+        """True if it charges by the customer's month."""
+        return bool(self.tiers) or self.minimum is not None or self.cap is not None
+
+    @property
+    def bounds(self) -> str:
+        """The least and the most of a month in words, if there are any."""
+        parts = [
+            f"at least {dollars_in_full(self.minimum)} a month" if self.minimum is not None else "",
+            f"at most {dollars_in_full(self.cap)} a month" if self.cap is not None else "",
+        ]
+        return ", ".join(filter(None, parts))
 
     @property
     def action(self) -> str:
@@ -104,9 +120,8 @@ class PriceRow(NamedTuple):
             f"{dollars_in_full(self.token_million)} per million tokens" if self.token else "",
             f"{dollars_in_full(self.bonus)} on success" if self.bonus else "",
             *(f"{one.name} {one.words}" for one in self.rates),
-            *(f"{one.name} {one.words}" for one in self.tiers),
-            f"at least {dollars_in_full(self.minimum)} a month" if self.minimum is not None else "",
-            f"at most {dollars_in_full(self.cap)} a month" if self.cap is not None else "",
+            *(f"{one.name} {one.words}{' of the whole month' if self.is_volume else ''}" for one in self.tiers),
+            self.bounds,
         ]
         return ", ".join(filter(None, parts)) or "free"
 
@@ -131,6 +146,7 @@ def price_row(shown: Mapping[str, Any]) -> PriceRow:
         beyond=tuple(sorted(name for name in shown if name not in KNOWN)),
         minimum=pico_of(shown["minimum_cents"]) if "minimum_cents" in shown else None,
         cap=pico_of(shown["cap_cents"]) if "cap_cents" in shown else None,
+        is_volume=shown.get("tier_mode") == "volume",
     )
 
 

@@ -45,6 +45,8 @@ class BudgetLine(NamedTuple):
     hard: bool
     reached: bool
     ends: int | None
+    held: int
+    """By open reservations; it is in neither spent nor left."""
 
 
 class SpendingView(NamedTuple):
@@ -63,9 +65,15 @@ def assemble(
     available = pico_of(balance["balance_cents"])
     used = sum(one.used for one in grants)
     reached = sum(one.reached for one in lines)
+    held = _held(balance)
     return SpendingView(
         figures=[
-            Figure("Balance", formats.dollars(available), formats.cents(available), note="can be drawn now"),
+            Figure(
+                "Balance",
+                formats.dollars(available),
+                formats.cents(available),
+                note=f"{formats.dollars(held)} of it held by reservations" if held else "can be drawn now",
+            ),
             Figure("Drawn", formats.dollars(used), formats.cents(used), note="from all grants"),
             Figure("Budgets", formats.grouped(len(lines)), note=f"{reached} reached" if reached else "none reached"),
         ],
@@ -109,7 +117,12 @@ def _budget(shown: Mapping[str, Any]) -> BudgetLine:
         hard=shown["hard"],
         reached=spent >= limit,
         ends=ms_or_none(shown["period_end"]),
+        held=_held(shown),
     )
+
+
+def _held(shown: Mapping[str, Any]) -> int:
+    return pico_of(shown["held_cents"]) if "held_cents" in shown else 0
 
 
 def _share(part: int, whole: int) -> int:

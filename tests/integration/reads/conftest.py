@@ -72,6 +72,17 @@ class Ledger:
         names = [name for name in COLUMNS if name not in but]
         self.client.insert("entries", data, database="rev", column_names=names)
 
+    def insert_half_merged(self, rows: Iterable[LedgerRow]) -> None:
+        """Insert rows, and merge every other one, so that these have projections and the others do not yet."""
+        rows = list(rows)
+        self.insert(rows[::2])
+        self.merge()
+        self.insert(rows[1::2])
+
+    def merge(self) -> None:
+        """Merge the parts of each month, which builds their projections."""
+        self.client.command("OPTIMIZE TABLE rev.entries FINAL")
+
     def explain(self, sql: str, parameters: dict[str, Any]) -> str:
         """The engine's plan of a query."""
         return str(self.client.raw_query(f"EXPLAIN projections = 1 {sql}", parameters=parameters, fmt="TSV").decode())

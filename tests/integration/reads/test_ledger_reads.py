@@ -138,6 +138,7 @@ async def test_sums_do_not_wrap(filled: Any) -> None:
 async def test_usage_by_the_hour_uses_the_projection(filled: Any) -> None:
     """A range of whole hours without a model is answered from the ledger's hourly projection."""
     filled.insert([row for row in generated(seed=3) if row.recorded_at > NOW - 20 * DAY])
+    filled.merge()
     for key in ("action", "agent_id", "hour", "day"):
         parameters = {
             "customer": "acme",

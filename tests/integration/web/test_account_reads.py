@@ -15,7 +15,7 @@ from tests.integration.reads.generated import NOW, generated
 from warehouse.account_rows import CustomerQuery
 from warehouse.accounts import LedgerAccounts
 from warehouse.reader import query_text
-from warehouse.time_range import TimeRange, named
+from warehouse.time_range import TimeRange, day_parameters, named
 from web import periods
 
 pytestmark = pytest.mark.integration
@@ -27,7 +27,7 @@ ROWS = generated(11, 700)
 
 @pytest.fixture
 async def reads(filled: Ledger) -> AsyncIterator[LedgerAccounts]:
-    filled.insert(ROWS)
+    filled.insert_half_merged(ROWS)
     yield LedgerAccounts(filled.engine)
 
 
@@ -121,8 +121,10 @@ async def test_grants_show_what_was_drawn_from_them(filled: Ledger) -> None:
 
 async def test_sums_of_customers_are_answered_by_the_projection(filled: Ledger) -> None:
     filled.insert(ROWS)
+    filled.merge()
     time = named("30d", NOW)
-    before = periods.before(time, NOW)
-    parameters = {"start": time.start, "end": time.end, "before_start": before.start, "before_end": before.end}
-    parameters |= {"before_whole": before.end, "search": "", "limit": 50, "offset": 0}
-    assert filled.explain(query_text("account_customers"), parameters).count("hourly") >= 1
+    parameters = day_parameters(time) | day_parameters(periods.before(time, NOW), "before_")
+    parameters |= {"search": "", "limit": 50, "offset": 0}
+    assert "(by_day)" in filled.explain(query_text("account_customers"), parameters)
+    parameters = {"customers": ["acme", "other"]}
+    assert "(by_day)" in filled.explain(query_text("account_last_events"), parameters)

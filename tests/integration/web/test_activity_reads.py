@@ -25,7 +25,7 @@ __all__ = ["filled"]
 
 @pytest.fixture
 async def reads(filled: Ledger) -> AsyncIterator[LedgerActivity]:
-    filled.insert(ROWS)
+    filled.insert_half_merged(ROWS)
     yield LedgerActivity(filled.engine)
 
 

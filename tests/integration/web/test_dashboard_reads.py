@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from schemas.ids import event_id
 from schemas.limits import DAY, HOUR
@@ -17,7 +17,7 @@ from warehouse.dashboard import LedgerDashboard
 from warehouse.dashboard_rows import RankKey, SeriesQuery
 from warehouse.memory import LedgerRow
 from warehouse.reader import query_text
-from warehouse.time_range import EVER, TimeRange, named
+from warehouse.time_range import EVER, LAST, TimeRange, day_parameters, named
 
 pytestmark = pytest.mark.integration
 ROWS = generated(7, 900)
@@ -30,7 +30,7 @@ __all__ = ["filled"]
 @pytest.fixture
 async def reads(filled: Ledger) -> AsyncIterator[LedgerDashboard]:
     """The dashboard's reads over a busy ledger."""
-    filled.insert(ROWS)
+    filled.insert_half_merged(ROWS)
     yield LedgerDashboard(filled.engine)
 
 
@@ -70,12 +70,39 @@ async def test_totals_are_exact_for_whole_and_partial_hours(reads: LedgerDashboa
         assert row.agents == sum(sums(group)[0] > 0 for group in grouped(rows, lambda one: one.agent_id).values())
 
 
-async def test_what_was_accepted_lately_is_exact(reads: LedgerDashboard) -> None:
+async def test_run_rates_are_exact(reads: LedgerDashboard) -> None:
+    """Of everyone and of each agent: sums, verdicts, and the busiest minute."""
     accepted = sorted(row.recorded_at for row in ROWS)
-    for since in (0, accepted[len(ROWS) // 2], accepted[-30], accepted[-1] + 1):
-        row = await reads.lately(since)
-        events, _, _, total = sums([row for row in counted(EVER) if row.recorded_at >= since])
-        assert (row.events, parse_cents(row.total)) == (events, total)
+    for start, end in ((0, LAST), (accepted[len(ROWS) // 2], accepted[-30]), (accepted[-30], LAST), (LAST - 1, LAST)):
+        kinds = ("event", "charge", "waived", "void")
+        rows = [row for row in ROWS if not row.test and row.kind in kinds and start <= row.recorded_at < end]
+        agents = grouped(rows, lambda row: (row.customer_id, row.agent_id))
+        expected = [(*key, *run_rate(group, start)) for key, group in agents.items()]
+        expected.sort(key=lambda one: (-one[5], -one[2], one[0], one[1]))
+        found = await reads.run_rates(TimeRange(start, end), 1000)
+        money = ("total", "most")
+        shown = [
+            tuple(parse_cents(value) if name in money else value for name, value in asdict(row).items())
+            for row in found
+        ]
+        assert shown == ([("", "", *run_rate(rows, start))] if rows else []) + expected
+        assert await reads.run_rates(TimeRange(start, end), 2) == found[:2]
+
+
+def run_rate(rows: list[LedgerRow], start: int) -> tuple[int, ...]:
+    """Events, failures, verdicts, pico-cents; minutes with events, and the most of one."""
+    minutes = list(grouped(rows, lambda row: (row.recorded_at - start) // 60_000).values())
+    known = [row.outcome if row.kind == "event" else row.verdict for row in rows if row.kind != "void"]
+    events = [sums(group)[0] - sum(row.kind == "waived" for row in group) for group in minutes]
+    return (
+        sum(events),
+        sum(one in ("failure", "failed") for one in known),
+        sum(one not in ("", "pending") for one in known),
+        sums(rows)[3],
+        sum(count > 0 for count in events),
+        max(events),
+        max(sums(group)[3] for group in minutes),
+    )
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -208,13 +235,22 @@ async def test_signups_are_counted_by_their_parameters(filled: Ledger) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["dashboard_totals", "dashboard_ranked", "dashboard_series"])
-async def test_sums_are_answered_by_the_projection(filled: Ledger, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "projection"),
+    [
+        ("dashboard_totals", "by_day_and_agent"),
+        ("dashboard_ranked", "by_day"),
+        ("dashboard_series", "by_day"),
+        ("dashboard_verdicts", "by_day"),
+    ],
+)
+async def test_sums_are_answered_by_a_projection(filled: Ledger, name: str, projection: str) -> None:
     filled.insert(ROWS)
-    time = named("30d", NOW)
-    given = {"start": time.start, "end": time.end, "whole": time.end, "key": "action", "peer": "customer_id"}
+    filled.merge()
     parameters = {
-        **given,
+        **day_parameters(named("30d", NOW)),
+        "key": "action",
+        "peer": "customer_id",
         "most": 10,
         "bucket": "day",
         "customer": "acme-corp",
@@ -222,4 +258,4 @@ async def test_sums_are_answered_by_the_projection(filled: Ledger, name: str) ->
         "agent": "",
         "action": "",
     }
-    assert "hourly" in filled.explain(query_text(name), parameters)
+    assert f"({projection})" in filled.explain(query_text(name), parameters)

@@ -357,7 +357,9 @@ async def test_an_event_arrives_live(owner: Owner, open_tab: Callable[..., Any])
         assert await tab.page.evaluate("window.stayed") is True and await row.count() == 1
         most = {"/dashboard": 10, "/events": 50}[path]
         assert await tab.page.locator("tr[data-event]").count() == min(before + 1, most)
-        await tab.page.get_by_text("in the last minute").wait_for()
+        await tab.page.locator("[data-live-minute]", has_text="in the last minute").wait_for()
+        if path == "/dashboard":
+            await tab.page.locator("[data-live-run-rate]", has_text="Money is flowing").wait_for()
         await keep(tab, f"live{path.replace('/', '-')}")
     tab.check()
 

@@ -13,8 +13,17 @@ from tests.integration.reads.conftest import Ledger, filled
 from tests.integration.reads.generated import NOW
 from tests.integration.web import priced_ledger
 from tests.integration.web.priced_ledger import WHOLE, PricedLedger, Sums
-from warehouse.replay import MAX_COMPETING, ChangedPrice, LedgerReplay, ReplayQuery, ReplayRow, TooManyCompeting
-from warehouse.time_range import TimeRange
+from warehouse.reader import query_text
+from warehouse.replay import (
+    MAX_COMPETING,
+    ChangedPrice,
+    LedgerReplay,
+    ReplayQuery,
+    ReplayRow,
+    TooManyCompeting,
+    parameters,
+)
+from warehouse.time_range import TimeRange, day_parameters
 
 pytestmark = pytest.mark.integration
 __all__ = ["filled"]
@@ -24,7 +33,7 @@ RANGES = [WHOLE, TimeRange(NOW - 9 * DAY - 1, NOW - 2 * DAY + 999)]
 
 @pytest.fixture
 def priced(filled: Ledger) -> LedgerReplay:
-    filled.insert(MADE.rows)
+    filled.insert_half_merged(MADE.rows)
     return LedgerReplay(filled.engine)
 
 
@@ -106,6 +115,15 @@ async def test_an_empty_range_and_many_competing_rows(priced: LedgerReplay) -> N
     with pytest.raises(TooManyCompeting, match="customer_id"):
         await priced.replay(ReplayQuery(WHOLE, "", [change], rows))
     assert await priced.replay(ReplayQuery(WHOLE, "acme", [change], rows))
+
+
+async def test_plain_events_come_from_the_projection(filled: Ledger) -> None:
+    filled.insert(MADE.rows)
+    filled.merge()
+    changes = [ChangedPrice(PriceSlot(None, "chat"), Rates("1", "0.0003", "0"))]
+    query = ReplayQuery(WHOLE, "", changes, list(MADE.in_force))
+    given = {**day_parameters(WHOLE), **parameters(query), "customer": "", "month": "000000", "limit": 9}
+    assert "(by_day)" in filled.explain(query_text("replay"), given)
 
 
 def test_the_generator_makes_all_cases() -> None:

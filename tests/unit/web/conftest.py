@@ -17,11 +17,11 @@ from tests.unit.web.activity import FakeActivity
 from warehouse.account_rows import CustomerQuery, CustomerRow, GrantRow
 from warehouse.dashboard_rows import (
     CountsRow,
-    LatelyRow,
     OutcomeCountRow,
     PendingRow,
     RankedRow,
     RankKey,
+    RunRateRow,
     SeriesQuery,
     SeriesRow,
     SignupsRow,
@@ -33,7 +33,7 @@ from warehouse.memory import MemoryReads
 from warehouse.replay import RegisteredRow, Replayed, ReplayQuery
 from warehouse.rows import EventRow
 from warehouse.saved_scenarios import ScenarioRow
-from warehouse.time_range import TimeRange
+from warehouse.time_range import LAST, TimeRange
 from warehouse.webhook_health import HealthRow
 from web.application import application
 from web.attempt_limits import LOGINS, SIGNUPS, AttemptLimits
@@ -103,6 +103,23 @@ DOCUMENTS = Documents()
 """Rendered once for all tests."""
 
 
+def summed(customer: str, agent: str, rows: list[EventRow]) -> RunRateRow:
+    """The sums of events of one minute."""
+    total = format_cents(sum(parse_cents(row.total) for row in rows))
+    failed = sum(row.outcome == "failure" for row in rows)
+    return RunRateRow(
+        customer=customer,
+        agent=agent,
+        events=len(rows),
+        failed=failed,
+        ended=failed + sum(row.outcome == "success" for row in rows),
+        total=total,
+        minutes=1,
+        most_events=len(rows),
+        most=total,
+    )
+
+
 class FakeDashboard:
     """DashboardReads over rows that a test sets. ``asked`` keeps the ranges of totals."""
 
@@ -116,6 +133,7 @@ class FakeDashboard:
         self.signed_up: list[SignupsRow] = []
         self.by_status: list[OutcomeCountRow] = []
         self.asked: list[TimeRange] = []
+        self.hour_before: list[RunRateRow] = []
 
     async def totals(self, time: TimeRange) -> TotalsRow:
         await self.ready()
@@ -134,10 +152,15 @@ class FakeDashboard:
         await self.ready()
         return [row for row in self.events if row.recorded_at >= since][:limit]
 
-    async def lately(self, since: int) -> LatelyRow:
+    async def run_rates(self, accepted: TimeRange, limit: int) -> list[RunRateRow]:
         await self.ready()
-        rows = [row for row in self.events if row.recorded_at >= since]
-        return LatelyRow(len(rows), format_cents(sum(parse_cents(row.total) for row in rows)))
+        if accepted.end < LAST:
+            return self.hour_before
+        rows = [row for row in self.events if row.recorded_at >= accepted.start]
+        agents = dict.fromkeys((row.customer_id, row.agent_id) for row in rows)
+        return [summed("", "", rows)] * bool(rows) + [
+            summed(*key, [row for row in rows if (row.customer_id, row.agent_id) == key]) for key in agents
+        ]
 
     async def verdicts(self, time: TimeRange) -> VerdictsRow:
         return VerdictsRow(9, 1, 0)

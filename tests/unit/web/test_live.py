@@ -9,11 +9,11 @@ import aiohttp
 import pytest
 
 from tests.unit.web.conftest import NOW, FakeDashboard, Server, Turnstile, event
-from warehouse.dashboard_rows import LatelyRow
 from warehouse.rows import EventRow
-from web import broadcast
+from web import broadcast, jumps
 from web.broadcast import BEAT, MOST_LISTENERS, QUEUED, Listener, frame
 from web.live_feed import AWAY, QUIET, LiveFeed
+from web.views.run_rate_view import RunRate
 from web.web_refusals import Refusal
 
 
@@ -33,8 +33,8 @@ class Watched(FakeDashboard):
         return sorted(rows, key=lambda row: row.recorded_at, reverse=True)[:limit]
 
 
-def draw(rows: Any, names: Any, lately: LatelyRow) -> bytes:
-    return f"{','.join(str(row.event_id) for row in rows)} of {lately.events};".encode()
+def draw(rows: Any, names: Any, run_rate: RunRate) -> bytes:
+    return f"{','.join(str(row.event_id) for row in rows)} of {jumps.whole(run_rate.minute).events};".encode()
 
 
 class Stage:

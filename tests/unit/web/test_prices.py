@@ -248,18 +248,54 @@ async def test_a_price_with_steps_can_be_changed_and_one_with_more_cannot(server
     """The form holds the steps; what it has no field for, it does not drop. A replay takes no steps: no preview."""
     steps = {"input": [{"up_to": 5, "rate": 1, "per": 1}, {"up_to": None, "rate": 100, "per": 10**6}]}
     rows = [shown(1, tiers=steps), shown(2, tiers=steps, tier_mode="volume"), shown(3, action_type="other")]
+    rows.append(shown(4, action_type="odd", discount_cents=1))
     gateway.answers[ALL] = {"configs": rows, "next_cursor": None}
     _, _, text = await server.get("/prices", **server.signed_in())
     assert "<code>input</code> in steps" in text and "up to 5: $0.01 per unit" in text
     _, _, text = await server.get("/prices/new?like=1", **server.signed_in())
     assert "up to 5: $0.01 per unit\nthen: $1.00 per million</textarea>" in text
-    status, _, text = await server.get("/prices/new?like=2", **server.signed_in())
-    assert status == 400 and "has tier_mode" in text
+    _, _, text = await server.get("/prices/new?like=2", **server.signed_in())
+    assert '<option value="volume" selected>' in text
+    status, _, text = await server.get("/prices/new?like=4", **server.signed_in())
+    assert status == 400 and "has discount_cents" in text
     typed = {"action_type": "chat", "stepped_1": "input", "steps_1": "up to 5: $0.01 per unit\nthen: $1 per million"}
     status, _, text = await server.submit("/prices/preview", **typed, step="preview")
     assert status == 200 and "There is no preview of a price with steps" in text and server.replay.asked == []
     _, _, text = await server.get("/replay", **server.signed_in())
     assert "other" in text and "<code>chat</code>" not in text, "a replay does not change a price with steps"
+
+
+def test_a_month_is_typed_as_it_is_shown() -> None:
+    """Minimum, cap and volume steps, in dollars, there and back; nothing is no bound, and 0 is one."""
+    typed = {"action_type": "chat", "minimum": "5", "cap": "$1,000.50", "tier_mode": "volume"}
+    row = new_row({**typed, "stepped_1": "pages", "steps_1": STEPS})
+    body = body_of(row)
+    assert (body["minimum_cents"], body["cap_cents"], body["tier_mode"]) == ("500", "100050", "volume")
+    again = price_row(shown(1, **{name: body[name] for name in ("tiers", "minimum_cents", "cap_cents", "tier_mode")}))
+    assert new_row(fields_of(again)) == row._replace(base=again.base)
+    assert again.beyond == () and again.is_monthly
+    assert again.words.endswith("of the whole month, at least $5.00 a month, at most $1,000.50 a month")
+    free = new_row({"action_type": "chat", "cap": "0"})
+    assert (free.minimum, free.cap, free.is_monthly) == (None, 0, True)
+    assert new_row(fields_of(free)) == free
+    plain = body_of(new_row({"action_type": "chat", "tier_mode": "graduated"}))
+    assert not {"minimum_cents", "cap_cents", "tier_mode"} & set(plain)
+    with pytest.raises(FormProblem, match="At most, a month must be dollars"):
+        new_row({"action_type": "chat", "cap": "many"})
+
+
+async def test_a_price_with_a_cap_has_no_preview_and_no_replay(server: Server, gateway: FakeGateway) -> None:
+    """A replay does not count months, and would write the row without its cap."""
+    rows = [shown(1, minimum_cents=0, cap_cents=10000), shown(3, action_type="other")]
+    gateway.answers[ALL] = {"configs": rows, "next_cursor": None}
+    _, _, text = await server.get("/prices", **server.signed_in())
+    assert "at least $0.00 a month, at most $100.00 a month" in text
+    _, _, text = await server.get("/prices/new?like=1", **server.signed_in())
+    assert 'value="100.00"' in text and 'name="minimum" type="text" autocomplete="off" value="0"' in text
+    _, _, text = await server.submit("/prices/preview", action_type="chat", cap="100", step="preview")
+    assert "There is no preview of a price with steps, a minimum or a cap" in text and server.replay.asked == []
+    _, _, text = await server.get("/replay", **server.signed_in())
+    assert "other" in text and "<code>chat</code>" not in text
 
 
 async def test_a_price_can_wait_for_its_day(server: Server, gateway: FakeGateway) -> None:

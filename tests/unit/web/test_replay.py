@@ -213,3 +213,19 @@ async def test_the_form_becomes_an_address(server: Server) -> None:
     for wrong in ({"base:1": "x"}, {"slot:1": "[1]"}, {"slot:1": "{"}, {"rates:1": "images"}, {"from": "x"}):
         assert (await server.send("POST", "/replay", form | changed | wrong, **cookies))[0] == 400
     assert (await server.send("POST", "/replay", {**form, "form_token": "x"}, **cookies))[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("rates", "summed"),
+    [
+        (Rates("0", "333", "0"), True),
+        (Rates("0", "334", "0"), False),
+        (Rates("1000000000", "0", "1000000000", (QuantityRate("images", "1000000000", 1),)), True),
+        (Rates("0", "0", "0", (QuantityRate("input", "334", 1),)), False),
+        (Rates("0", "0", "0", (QuantityRate("input", "1000000", 10**6),)), True),
+    ],
+)
+def test_events_are_summed_while_none_can_cost_too_much(rates: Rates, summed: bool) -> None:
+    """The rate of a quantity that plain events do not have does not count."""
+    change = ChangedPrice(PriceSlot(None, "chat"), rates)
+    assert parameters(ReplayQuery(TimeRange(0, 1), "", [change], []))["summed"] is summed

@@ -64,6 +64,15 @@ async def test_the_owner_sees_one_mode_with_exact_amounts(server: Server, gatewa
     assert (await server.get(f"{PATH}?mode=both", **server.signed_in()))[0] == 400
 
 
+async def test_what_reservations_hold_is_shown(server: Server, gateway: FakeGateway) -> None:
+    gateway.answers[f"{CREDITS}live"]["held_cents"] = 7
+    gateway.answers[BUDGETS]["budgets"][0] |= {"held_cents": 25, "left_cents": 350}
+    _, _, text = await server.get(PATH, **server.signed_in())
+    assert "$0.07 of it held by reservations" in text and "$0.25</data> held" in text and "$3.50" in text
+    _, _, text = await server.get("/portal/spending", **signed_in(server))
+    assert "$0.07 of it held by reservations" in text
+
+
 async def test_nothing_yet_says_what_to_do(server: Server, gateway: FakeGateway) -> None:
     server.accounts.granted = []
     gateway.answers[BUDGETS] = {"customer_id": ID, "budgets": []}

@@ -1,8 +1,7 @@
 -- Customers with their sums in [start, end) and in [before_start, before_end), without test entries: everyone who has a
 -- key, was named by a platform key, or metered; {search} is a part of the id or of the name. `found`: how many there are.
--- Written so that the projection `hourly` can answer the sums of whole hours (see usage_hours.sql); what follows
--- {before_whole}, the last whole hour before {before_end}, is read from the rows.
-WITH toStartOfDay(toStartOfHour(event_time)) AS day
+-- The whole days of both, [first, last) and [before_first, before_last), are written so that the projection `by_day` can
+-- answer them (see dashboard_totals.sql); what lies before and after them is read from the rows.
 SELECT
     id,
     name,
@@ -58,23 +57,31 @@ FROM
             (
                 SELECT
                     customer_id, kind, config_type, toInt64(count()) AS n, sum(total_cents) AS sum_cents,
-                    toStartOfHour(event_time) < toDateTime(intDiv({start:Int64}, 1000), 'UTC') AS is_before
+                    toStartOfDay(event_time) < toDateTime(intDiv({first:Int64}, 1000), 'UTC') AS is_before
                 FROM rev.entries
                 WHERE test = false
                     AND kind IN ('event', 'charge', 'adjustment', 'void')
-                    AND (toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
-                            AND toStartOfHour(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
-                        OR toStartOfHour(event_time) >= toDateTime(intDiv({before_start:Int64}, 1000), 'UTC')
-                            AND toStartOfHour(event_time) < toDateTime(intDiv({before_whole:Int64}, 1000), 'UTC'))
-                GROUP BY customer_id, kind, config_type, is_before, day
+                    AND (toStartOfDay(event_time) >= toDateTime(intDiv({first:Int64}, 1000), 'UTC')
+                            AND toStartOfDay(event_time) < toDateTime(intDiv({last:Int64}, 1000), 'UTC')
+                        OR toStartOfDay(event_time) >= toDateTime(intDiv({before_first:Int64}, 1000), 'UTC')
+                            AND toStartOfDay(event_time) < toDateTime(intDiv({before_last:Int64}, 1000), 'UTC'))
+                GROUP BY customer_id, kind, config_type, is_before, toStartOfDay(event_time)
                 UNION ALL
-                SELECT customer_id, kind, config_type, toInt64(count()), sum(total_cents), true
+                SELECT
+                    customer_id, kind, config_type, toInt64(count()), sum(total_cents),
+                    event_time < fromUnixTimestamp64Milli({start:Int64}, 'UTC') AS is_before
                 FROM rev.entries
                 WHERE test = false
                     AND kind IN ('event', 'charge', 'adjustment', 'void')
-                    AND event_time >= fromUnixTimestamp64Milli({before_whole:Int64}, 'UTC')
-                    AND event_time < fromUnixTimestamp64Milli({before_end:Int64}, 'UTC')
-                GROUP BY customer_id, kind, config_type
+                    AND (event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+                            AND event_time < fromUnixTimestamp64Milli({first:Int64}, 'UTC')
+                        OR event_time >= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
+                            AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+                        OR event_time >= fromUnixTimestamp64Milli({before_start:Int64}, 'UTC')
+                            AND event_time < fromUnixTimestamp64Milli({before_first:Int64}, 'UTC')
+                        OR event_time >= fromUnixTimestamp64Milli({before_last:Int64}, 'UTC')
+                            AND event_time < fromUnixTimestamp64Milli({before_end:Int64}, 'UTC'))
+                GROUP BY customer_id, kind, config_type, is_before
             )
         )
         GROUP BY customer_id

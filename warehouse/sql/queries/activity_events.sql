@@ -36,4 +36,5 @@ WHERE (customer_id, event_id) IN
     LIMIT {limit:UInt32}
 )
     AND (kind = 'event' OR kind = 'rejected' AND config_type = '')
+    AND entries.recorded_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
 ORDER BY entries.recorded_at DESC, event_id DESC

@@ -1,9 +1,6 @@
--- Sums over all customers in a range of whole hours, without test entries, by {key}: the {most} largest totals and all
--- others as one last row without a name. `peers`: how many different {peer} have events or charges left (0 for the others).
--- Written so that the projection `hourly` can answer it (see usage_hours.sql).
-WITH
-    toStartOfHour(event_time) AS hour,
-    toStartOfDay(toStartOfHour(event_time)) AS day
+-- Sums over all customers in [start, end), without test entries, by {key}: the {most} largest totals and all others as one
+-- last row without a name. `peers`: how many different {peer} have events or charges left (0 for the others).
+-- Its whole days, [first, last), are written so that a projection by day can answer them (see dashboard_totals.sql).
 SELECT
     if(rank > {most:UInt32}, '', any(one)) AS name,
     if(rank > {most:UInt32}, count(), 0) AS others,
@@ -44,9 +41,24 @@ FROM
                 FROM rev.entries
                 WHERE test = false
                     AND kind IN ('event', 'charge', 'adjustment', 'void')
-                    AND toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
-                    AND toStartOfHour(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
-                GROUP BY key, other, kind, config_type, day
+                    AND toStartOfDay(event_time) >= toDateTime(intDiv({first:Int64}, 1000), 'UTC')
+                    AND toStartOfDay(event_time) < toDateTime(intDiv({last:Int64}, 1000), 'UTC')
+                GROUP BY key, other, kind, config_type, toStartOfDay(event_time)
+                UNION ALL
+                SELECT
+                    {key:Identifier} AS key,
+                    {peer:Identifier} AS other,
+                    kind = 'charge' OR kind = 'void' AND config_type = 'charge' AS is_charge,
+                    multiIf(kind = 'void', toInt64(-1), kind = 'adjustment', toInt64(0), toInt64(1)) AS sign,
+                    toInt64(count()) AS n, sum(tokens) AS tokens_sum, sum(total_cents) AS cents
+                FROM rev.entries
+                WHERE test = false
+                    AND kind IN ('event', 'charge', 'adjustment', 'void')
+                    AND (event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+                            AND event_time < fromUnixTimestamp64Milli({first:Int64}, 'UTC')
+                        OR event_time >= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
+                            AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC'))
+                GROUP BY key, other, kind, config_type
             )
             GROUP BY key, other
         )

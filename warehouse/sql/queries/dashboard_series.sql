@@ -1,9 +1,10 @@
 -- Sums over one customer, agent or action or ('') all, in a range of whole hours, of test entries or the others, by
 -- {bucket} (hour or day) and {key}. Keys that are not among the {most} largest of the whole range share the name ''.
--- A bucket without entries has no row. Written so that the projection `hourly` can answer it (see usage_hours.sql).
+-- A bucket without entries has no row. Days are written so that the projection `by_day`, or with an agent the one
+-- `by_day_and_agent`, can answer them (see dashboard_totals.sql); hours are those of a day or two, from the rows.
 WITH
     toStartOfHour(event_time) AS hour,
-    toStartOfDay(toStartOfHour(event_time)) AS day
+    toStartOfDay(event_time) AS day
 SELECT
     toInt64(toUnixTimestamp(at)) * 1000 AS start,
     if(rank > {most:UInt32}, '', one) AS name,
@@ -36,8 +37,8 @@ FROM
                     AND kind IN ('event', 'charge', 'adjustment', 'void')
                     AND ({agent:String} = '' OR agent_id = {agent:String})
                     AND ({action:String} = '' OR action = {action:String})
-                    AND toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
-                    AND toStartOfHour(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
+                    AND {bucket:Identifier} >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
+                    AND {bucket:Identifier} < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
                 GROUP BY at, key, kind, config_type
             )
             GROUP BY at, key

@@ -1,8 +1,7 @@
--- Sums over all customers in [start, end), without test entries: whole hours up to {whole} from the projection
--- `hourly`, the rest from the rows. A void takes off where its original had counted (see usage_hours.sql).
-WITH
-    toStartOfHour(event_time) AS hour,
-    toStartOfDay(toStartOfHour(event_time)) AS day
+-- Sums over all customers in [start, end), without test entries: the whole days of the range, [first, last), written so that
+-- the projection `by_day_and_agent` can answer them, and what lies before and after them from the rows. Grouped by the day
+-- inside, so that no sum of 64 bits (tokens) or 38 digits (cents) is over more than one day of one agent before it is
+-- widened. A void takes off where its original had counted.
 SELECT
     sum(event_count) AS events,
     sum(charge_count) AS charges,
@@ -27,9 +26,9 @@ FROM
         FROM rev.entries
         WHERE test = false
             AND kind IN ('event', 'charge', 'adjustment', 'void')
-            AND toStartOfHour(event_time) >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
-            AND toStartOfHour(event_time) < toDateTime(intDiv({whole:Int64}, 1000), 'UTC')
-        GROUP BY agent_id, kind, config_type, day
+            AND toStartOfDay(event_time) >= toDateTime(intDiv({first:Int64}, 1000), 'UTC')
+            AND toStartOfDay(event_time) < toDateTime(intDiv({last:Int64}, 1000), 'UTC')
+        GROUP BY agent_id, kind, config_type, toStartOfDay(event_time)
         UNION ALL
         SELECT
             agent_id,
@@ -39,8 +38,10 @@ FROM
         FROM rev.entries
         WHERE test = false
             AND kind IN ('event', 'charge', 'adjustment', 'void')
-            AND event_time >= fromUnixTimestamp64Milli({whole:Int64}, 'UTC')
-            AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+            AND (event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+                    AND event_time < fromUnixTimestamp64Milli({first:Int64}, 'UTC')
+                OR event_time >= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
+                    AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC'))
         GROUP BY agent_id, kind, config_type
     )
     GROUP BY agent_id

@@ -5,56 +5,107 @@
 -- and a shape (which of the four it names), and {masks} and {shapes} are the shapes in the order in which Rev tries
 -- them. The first row that fits is the price: a change from 1 on, or 0 for one that stays; then events keep their cost.
 --
--- An amount is linear in tokens and counts, so events without quantities are summed first and priced afterwards. {most}
--- tokens are so few that no such event can cost more than an event may, and that a UInt64 holds their sum. All others,
--- and those whose bonus waits for an outcome, are priced one by one. Decimal(76): the widest product is 10^12 units at
--- 10^9 cents with 18 decimals.
+-- An amount is linear in tokens and counts, so plain events, those without quantities of at most 10^9 tokens, are summed
+-- first and priced afterwards, if {summed}: then no such event can cost more than an event may, and an Int64 holds their
+-- sums. Their whole days, [first, last), are written so that the projection `by_day` can answer them; what was voided is
+-- taken off again. All others, and those whose bonus waits for an outcome, are priced one by one. Decimal(76): the widest
+-- product is 10^12 units at 10^9 cents with 18 decimals.
 -- No event of the range is in a month before {month}; a table of many months is not read in whole.
 WITH
     voided AS
     (
-        SELECT assumeNotNull(original)
+        SELECT customer_id, assumeNotNull(original)
         FROM rev.entries
         WHERE kind = 'void' AND test = false AND original IS NOT NULL
             AND ({customer:String} = '' OR customer_id = {customer:String})
             AND _partition_id >= {month:String}
     ),
-    counted AS
+    plain AS
     (
         SELECT
-            event_id, customer_id, action, outcome, on_expiry, tokens, tokens_input, tokens_output, quantities,
-            total_cents, price_bonus,
-            toDate(event_time) AS day,
-            -- lists of one hold no name: then nothing has to be looked up
-            if(length({customers:Array(String)}) = 1, 0,
-                transform(customer_id, {customers:Array(String)}, range(length({customers:Array(String)})), 0))
-            + if(length({actions:Array(String)}) = 1, 0, bitShiftLeft(
-                transform(action, {actions:Array(String)}, range(length({actions:Array(String)})), 0), 11))
-            + if(length({models:Array(String)}) = 1, 0, bitShiftLeft(
-                transform(model, {models:Array(String)}, range(length({models:Array(String)})), 0), 22))
-            + if(length({providers:Array(String)}) = 1, 0, bitShiftLeft(
-                transform(provider, {providers:Array(String)}, range(length({providers:Array(String)})), 0), 33))
-                AS code
+            customer_id, action, model, provider, outcome, toDate(toStartOfDay(event_time)) AS day,
+            toInt64(count()) AS n,
+            toInt64(sum(tokens)) AS sum_tokens,
+            toInt64(sum(ifNull(tokens_input, 0))) AS sum_input,
+            toInt64(sum(ifNull(tokens_output, 0))) AS sum_output,
+            sum(total_cents) AS sum_cents
+        FROM rev.entries
+        WHERE kind = 'event' AND test = false AND outcome != 'pending'
+            AND ({customer:String} = '' OR customer_id = {customer:String})
+            AND toStartOfDay(event_time) >= toDateTime(intDiv({first:Int64}, 1000), 'UTC')
+            AND toStartOfDay(event_time) < toDateTime(intDiv({last:Int64}, 1000), 'UTC')
+            AND (empty(quantities) AND tokens <= 1000000000
+                AND ifNull(tokens_input, 0) <= 1000000000 AND ifNull(tokens_output, 0) <= 1000000000)
+        GROUP BY customer_id, action, model, provider, outcome, toStartOfDay(event_time)
+        UNION ALL
+        SELECT
+            customer_id, action, model, provider, outcome, toDate(event_time) AS day,
+            toInt64(count()), toInt64(sum(tokens)), toInt64(sum(ifNull(tokens_input, 0))),
+            toInt64(sum(ifNull(tokens_output, 0))), sum(total_cents)
+        FROM rev.entries
+        WHERE kind = 'event' AND test = false AND outcome != 'pending'
+            AND ({customer:String} = '' OR customer_id = {customer:String})
+            AND (event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+                    AND event_time < fromUnixTimestamp64Milli({first:Int64}, 'UTC')
+                OR event_time >= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
+                    AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC'))
+            AND (empty(quantities) AND tokens <= 1000000000
+                AND ifNull(tokens_input, 0) <= 1000000000 AND ifNull(tokens_output, 0) <= 1000000000)
+            AND _partition_id >= {month:String}
+        GROUP BY customer_id, action, model, provider, outcome, day
+        UNION ALL
+        SELECT
+            customer_id, action, model, provider, outcome, toDate(event_time) AS day,
+            -toInt64(count()), -toInt64(sum(tokens)), -toInt64(sum(ifNull(tokens_input, 0))),
+            -toInt64(sum(ifNull(tokens_output, 0))), -sum(total_cents)
+        FROM rev.entries
+        WHERE (customer_id, event_id) IN voided
+            AND kind = 'event' AND test = false AND outcome != 'pending'
+            AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+            AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+            AND (empty(quantities) AND tokens <= 1000000000
+                AND ifNull(tokens_input, 0) <= 1000000000 AND ifNull(tokens_output, 0) <= 1000000000)
+            AND _partition_id >= {month:String}
+        GROUP BY customer_id, action, model, provider, outcome, day
+    ),
+    others AS
+    (
+        SELECT
+            event_id, customer_id, action, model, provider, outcome, on_expiry, tokens, tokens_input, tokens_output,
+            quantities, total_cents, price_bonus,
+            toDate(event_time) AS day
         FROM rev.entries
         WHERE kind = 'event' AND test = false
             AND ({customer:String} = '' OR customer_id = {customer:String})
             AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
             AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+            AND (outcome = 'pending' OR NOT {summed:Bool} OR NOT (empty(quantities) AND tokens <= 1000000000
+                AND ifNull(tokens_input, 0) <= 1000000000 AND ifNull(tokens_output, 0) <= 1000000000))
             AND _partition_id >= {month:String}
-            AND event_id NOT IN voided
+            AND (customer_id, event_id) NOT IN voided
     ),
     closed AS
     (
         SELECT
             assumeNotNull(original) AS opened_by,
             verdict,
-            if(event_id IN voided, toDecimal128(0, 12), total_cents) AS charge,
-            event_id IN voided AS taken_back
+            (customer_id, event_id) IN voided AS taken_back,
+            if(taken_back, toDecimal128(0, 12), total_cents) AS charge
         FROM rev.entries
         WHERE kind IN ('charge', 'waived') AND test = false AND original IS NOT NULL AND action != 'outcome_charge'
             AND ({customer:String} = '' OR customer_id = {customer:String})
             AND _partition_id >= {month:String}
     ),
+    -- lists of one hold no name: then nothing has to be looked up
+    if(length({customers:Array(String)}) = 1, 0,
+        transform(customer_id, {customers:Array(String)}, range(length({customers:Array(String)})), 0))
+    + if(length({actions:Array(String)}) = 1, 0, bitShiftLeft(
+        transform(action, {actions:Array(String)}, range(length({actions:Array(String)})), 0), 11))
+    + if(length({models:Array(String)}) = 1, 0, bitShiftLeft(
+        transform(model, {models:Array(String)}, range(length({models:Array(String)})), 0), 22))
+    + if(length({providers:Array(String)}) = 1, 0, bitShiftLeft(
+        transform(provider, {providers:Array(String)}, range(length({providers:Array(String)})), 0), 33))
+        AS code,
     arrayFirst(
         found -> found >= 0,
         arrayMap(
@@ -94,11 +145,11 @@ FROM
 (
     SELECT
         customer_id, action, day, '' AS reason,
-        n AS event_count,
-        if(change > 0, n, 0) AS repriced_count,
+        toUInt64(n) AS event_count,
+        if(change > 0, event_count, 0) AS repriced_count,
         toUInt64(0) AS refused_count,
         toUInt64(0) AS waiting_count,
-        toDecimal256(cents, 12) AS actual_cents,
+        cents AS actual_cents,
         if(
             change > 0,
             base_rates[change + 1] * n + bonus_rates[change + 1] * successes
@@ -117,17 +168,16 @@ FROM
         (
             SELECT
                 customer_id, action, day, code,
-                count() AS n,
-                countIf(outcome = 'success') AS successes,
-                sum(tokens) AS all_tokens,
-                sum(if({by_kind:Bool}, ifNull(tokens_input, 0), 0)) AS all_input,
-                sum(if({by_kind:Bool}, ifNull(tokens_output, 0), 0)) AS all_output,
-                sum(total_cents) AS cents
-            FROM counted
-            WHERE empty(quantities) AND outcome != 'pending' AND tokens <= {most:UInt64}
-                AND (NOT {by_kind:Bool} OR ifNull(tokens_input, 0) <= {most:UInt64}
-                    AND ifNull(tokens_output, 0) <= {most:UInt64})
+                sum(part.n) AS n,
+                sum(if(outcome = 'success', part.n, 0)) AS successes,
+                sum(sum_tokens) AS all_tokens,
+                sum(sum_input) AS all_input,
+                sum(sum_output) AS all_output,
+                sum(toDecimal256(sum_cents, 12)) AS cents
+            FROM plain AS part
+            WHERE {summed:Bool}
             GROUP BY customer_id, action, day, code
+            HAVING n > 0
         )
     )
     UNION ALL
@@ -206,11 +256,8 @@ FROM
                                 if(isNull(tokens_input), [], [toDecimal256(ifNull(tokens_input, 0), 6)]),
                                 if(isNull(tokens_output), [], [toDecimal256(ifNull(tokens_output, 0), 6)]),
                                 arrayMap(units -> toDecimal256(units, 6), mapValues(quantities))) AS amounts
-                        FROM counted
+                        FROM others
                         LEFT ANY JOIN closed ON opened_by = event_id
-                        WHERE notEmpty(quantities) OR outcome = 'pending' OR tokens > {most:UInt64}
-                            OR {by_kind:Bool} AND (ifNull(tokens_input, 0) > {most:UInt64}
-                                OR ifNull(tokens_output, 0) > {most:UInt64})
                     )
                 )
             )
