@@ -14,7 +14,7 @@
 WITH
     voided AS
     (
-        SELECT customer_id, assumeNotNull(original)
+        SELECT customer_id, assumeNotNull(original) AS taken_back
         FROM rev.entries
         WHERE kind = 'void' AND test = false AND original IS NOT NULL
             AND ({customer:String} = '' OR customer_id = {customer:String})
@@ -45,9 +45,9 @@ WITH
         FROM rev.entries
         WHERE kind = 'event' AND test = false AND outcome != 'pending'
             AND ({customer:String} = '' OR customer_id = {customer:String})
-            AND (event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+            AND ({start:Int64} < {first:Int64} AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
                     AND event_time < fromUnixTimestamp64Milli({first:Int64}, 'UTC')
-                OR event_time >= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
+                OR {last:Int64} < {end:Int64} AND event_time >= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
                     AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC'))
             AND (empty(quantities) AND tokens <= 1000000000
                 AND ifNull(tokens_input, 0) <= 1000000000 AND ifNull(tokens_output, 0) <= 1000000000)
@@ -70,27 +70,32 @@ WITH
     ),
     others AS
     (
-        SELECT
-            event_id, customer_id, action, model, provider, outcome, on_expiry, tokens, tokens_input, tokens_output,
-            quantities, total_cents, price_bonus,
-            toDate(event_time) AS day
-        FROM rev.entries
-        WHERE kind = 'event' AND test = false
-            AND ({customer:String} = '' OR customer_id = {customer:String})
-            AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
-            AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
-            AND (outcome = 'pending' OR NOT {summed:Bool} OR NOT (empty(quantities) AND tokens <= 1000000000
-                AND ifNull(tokens_input, 0) <= 1000000000 AND ifNull(tokens_output, 0) <= 1000000000))
-            AND _partition_id >= {month:String}
-            AND (customer_id, event_id) NOT IN voided
+        SELECT *
+        FROM
+        (
+            SELECT
+                event_id, customer_id, action, model, provider, outcome, on_expiry, tokens, tokens_input, tokens_output,
+                quantities, total_cents, price_bonus,
+                toDate(event_time) AS day
+            FROM rev.entries
+            WHERE kind = 'event' AND test = false
+                AND ({customer:String} = '' OR customer_id = {customer:String})
+                AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+                AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+                AND (outcome = 'pending' OR NOT {summed:Bool} OR NOT (empty(quantities) AND tokens <= 1000000000
+                    AND ifNull(tokens_input, 0) <= 1000000000 AND ifNull(tokens_output, 0) <= 1000000000))
+                AND _partition_id >= {month:String}
+        ) AS known
+        -- a join, since a set would be asked for every row of the table
+        LEFT ANTI JOIN (SELECT taken_back FROM voided) AS void ON void.taken_back = known.event_id
     ),
     closed AS
     (
         SELECT
             assumeNotNull(original) AS opened_by,
             verdict,
-            (customer_id, event_id) IN voided AS taken_back,
-            if(taken_back, toDecimal128(0, 12), total_cents) AS charge
+            event_id IN (SELECT taken_back FROM voided) AS is_voided,
+            if(is_voided, toDecimal128(0, 12), total_cents) AS charge
         FROM rev.entries
         WHERE kind IN ('charge', 'waived') AND test = false AND original IS NOT NULL AND action != 'outcome_charge'
             AND ({customer:String} = '' OR customer_id = {customer:String})
@@ -215,7 +220,7 @@ FROM
                     + toDecimal256(arraySum(q -> q.3, rated), 12)
                     + if(outcome = 'success', bonus_rates[change + 1], toDecimal256(0, 12)) AS at_once,
                 if(
-                    outcome = 'pending' AND NOT taken_back
+                    outcome = 'pending' AND NOT is_voided
                         AND (verdict = 'succeeded' OR verdict = 'expired' AND on_expiry = 'success'),
                     bonus_rates[change + 1],
                     toDecimal256(0, 12)) AS later,
