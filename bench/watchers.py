@@ -121,7 +121,7 @@ def main() -> None:
         running, _ = scenarios.cold_start(Path(where) / "data")
         try:
             keys = keys_for(running)
-            scenarios.latency(running, keys, RATE, 10, 99)  # warm up
+            scenarios.latency(running, keys, RATE, args.seconds, 99)  # warm up
             turns = []
             for number in range(args.turns):
                 turns.append(turn(running, keys, args.seconds, number))
