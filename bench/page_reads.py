@@ -1,8 +1,7 @@
 """`python -m bench.page_reads [rows]`: how long the reads of the pages take over generated rows, on an engine apart.
 
 The rows are those of bench.replay_speed: 30 days of events, and pending ones of which most have ended. Every read is
-made as its page makes it, alone, after one that warms up; a page's reads run side by side, so that a page takes at
-most their sum. CPU seconds are the engine's.
+made as its page makes it, alone, after one that warms up; those of a whole page run side by side. CPU seconds are the engine's.
 """
 
 import argparse
@@ -34,6 +33,7 @@ from warehouse.rows import MAX_ID, EventQuery, UsageQuery
 from warehouse.time_range import LAST, TimeRange, named, today
 from web import periods
 from web.jumps import WATCHED
+from web.pages import overview_page
 from web.pages.events_page import found
 from web.readings import recent_events
 
@@ -54,6 +54,7 @@ def reads(runner: ClickHouseReader) -> dict[str, Read]:
     ledger, replay = LedgerReads(runner, KafkaLogEnds("")), LedgerReplay(runner)
     series = SeriesQuery(PAGE.start, PAGE.end, "day", "action", 5)
     return {
+        "overview: the page": lambda: overview_page.read(board, "30d", PAGE, NOW),
         "overview: totals of 30 days": lambda: board.totals(PAGE),
         "overview: totals of a day": lambda: board.totals(TODAY),
         "overview: totals until a moment": lambda: board.totals(periods.before(TODAY, NOW)),
