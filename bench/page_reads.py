@@ -1,7 +1,8 @@
 """`python -m bench.page_reads [rows]`: how long the reads of the pages take over generated rows, on an engine apart.
 
 The rows are those of bench.replay_speed: 30 days of events, and pending ones of which most have ended. Every read is
-made as its page makes it, alone, after one that warms up; those of a whole page run side by side. CPU seconds are the engine's.
+made as its page makes it, alone, after one that warms up; those of a whole page run side by side. CPU seconds
+are the engine's.
 """
 
 import argparse
