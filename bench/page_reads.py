@@ -1,8 +1,8 @@
 """`python -m bench.page_reads [rows]`: how long the reads of the pages take over generated rows, on an engine apart.
 
 The rows are those of bench.replay_speed: 30 days of events, and pending ones of which most have ended. Every read is
-made as its page makes it, alone, after one that warms up; a page's reads run side by side, so that a page takes at
-most their sum. CPU seconds are the engine's.
+made as its page makes it, alone, after one that warms up; those of a whole page run side by side. CPU seconds
+are the engine's.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any
 from bench.__main__ import RESULTS, commit, console
 from bench.replay_speed import CHANGES, END, IN_FORCE, MONTH, cpu, engine, fill
 from bench.scenarios import machine
-from schemas.limits import DAY, HOUR
+from schemas.limits import HOUR
 from streams.log_ends import KafkaLogEnds
 from warehouse.account_rows import CustomerQuery
 from warehouse.accounts import LedgerAccounts
@@ -31,17 +31,20 @@ from warehouse.queries import LedgerReads
 from warehouse.reader import ClickHouseReader
 from warehouse.replay import LedgerReplay, ReplayQuery
 from warehouse.rows import MAX_ID, EventQuery, UsageQuery
-from warehouse.time_range import LAST, TimeRange
+from warehouse.time_range import LAST, TimeRange, named, today
+from web import periods
 from web.jumps import WATCHED
+from web.pages import overview_page
 from web.pages.events_page import found
 from web.readings import recent_events
 
 NOW = END - HOUR // 3
+PAGE, WEEK, TODAY = named("30d", NOW), named("7d", NOW), today(NOW)
+"""As pages name them: whole days, of which the last is the current one."""
 TURNS = 30
 SECONDS = 6.0
 """After which a read is not repeated any more."""
-WEEK, TODAY = TimeRange(END - 7 * DAY, END), TimeRange(END - DAY, END)
-BEFORE = TimeRange(MONTH.start - 30 * DAY, NOW - 30 * DAY)
+BEFORE = periods.before(PAGE, NOW)
 CUSTOMER, AGENT, ACTION = "customer-7", "agent-77", "action-1"
 Read = Callable[[], Awaitable[Any]]
 
@@ -50,34 +53,36 @@ def reads(runner: ClickHouseReader) -> dict[str, Read]:
     """Return the reads of the pages, by page and what is read."""
     board, accounts, activity = LedgerDashboard(runner), LedgerAccounts(runner), LedgerActivity(runner)
     ledger, replay = LedgerReads(runner, KafkaLogEnds("")), LedgerReplay(runner)
-    series = SeriesQuery(MONTH.start, MONTH.end, "day", "action", 5)
+    series = SeriesQuery(PAGE.start, PAGE.end, "day", "action", 5)
     return {
-        "overview: totals of 30 days": lambda: board.totals(MONTH),
+        "overview: the page": lambda: overview_page.read(board, "30d", PAGE, NOW),
+        "overview: totals of 30 days": lambda: board.totals(PAGE),
         "overview: totals of a day": lambda: board.totals(TODAY),
-        "overview: totals until a moment": lambda: board.totals(TimeRange(WEEK.start, NOW)),
-        "overview: by agent": lambda: board.ranked(MONTH, "agent_id", 10),
-        "overview: by customer": lambda: board.ranked(MONTH, "customer_id", 10),
-        "overview: by action": lambda: board.ranked(MONTH, "action", 10),
+        "overview: totals until a moment": lambda: board.totals(periods.before(TODAY, NOW)),
+        "overview: totals of 24 hours": lambda: board.totals(named("24h", NOW)),
+        "overview: by agent": lambda: board.ranked(PAGE, "agent_id", 10),
+        "overview: by customer": lambda: board.ranked(PAGE, "customer_id", 10),
+        "overview: by action": lambda: board.ranked(PAGE, "action", 10),
         "overview: revenue over time": lambda: board.series(series),
         "overview: recent events": lambda: recent_events(board, NOW, 10),
         "overview: the last minute": lambda: board.run_rates(TimeRange(NOW - 60_000, LAST), WATCHED),
         "overview: the hour before": lambda: board.run_rates(TimeRange(NOW - HOUR - 60_000, NOW - 60_000), WATCHED),
-        "overview: verdicts": lambda: board.verdicts(MONTH),
+        "overview: verdicts": lambda: board.verdicts(PAGE),
         "overview: pending": lambda: board.pending(NOW),
-        "dashboard: outcomes": lambda: board.outcomes(MONTH, NOW),
+        "dashboard: outcomes": lambda: board.outcomes(PAGE, NOW),
         "dashboard: counts": board.counts,
-        "signups": lambda: board.signups(MONTH),
-        "customers: list": lambda: accounts.customers(CustomerQuery(MONTH, BEFORE)),
+        "signups": lambda: board.signups(PAGE),
+        "customers: list": lambda: accounts.customers(CustomerQuery(PAGE, BEFORE)),
         "customers: last events": lambda: accounts.last_events([f"customer-{number}" for number in range(50)]),
-        "customer: usage": lambda: ledger.usage(UsageQuery(CUSTOMER, False, MONTH, top=8), "action"),
+        "customer: usage": lambda: ledger.usage(UsageQuery(CUSTOMER, False, PAGE, top=8), "action"),
         "customer: over time": lambda: board.series(series._replace(customer=CUSTOMER)),
         "customer: pending": lambda: ledger.pending(UsageQuery(CUSTOMER, False, TimeRange(0, LAST)), NOW),
         "customer: events": lambda: ledger.events(EventQuery(CUSTOMER, False, limit=20)),
         "customer: grants": lambda: accounts.grants(CUSTOMER, False, 100),
-        "agents: ranking": lambda: activity.sums(SumsQuery("agent_id", MONTH, BEFORE, 101)),
-        "agent: sums": lambda: activity.sums(SumsQuery("agent_id", MONTH, BEFORE, 1, AGENT)),
-        "action: customers": lambda: activity.sums(SumsQuery("customer_id", MONTH, BEFORE, 10, "", ACTION)),
-        "action: components": lambda: activity.components(ACTION, MONTH),
+        "agents: ranking": lambda: activity.sums(SumsQuery("agent_id", PAGE, BEFORE, 101)),
+        "agent: sums": lambda: activity.sums(SumsQuery("agent_id", PAGE, BEFORE, 1, AGENT)),
+        "action: customers": lambda: activity.sums(SumsQuery("customer_id", PAGE, BEFORE, 10, "", ACTION)),
+        "action: components": lambda: activity.components(ACTION, PAGE),
         "events: all": lambda: found(activity, EventSearch(limit=51), NOW),
         "events: of a customer": lambda: found(activity, EventSearch(customer=CUSTOMER, limit=51), NOW),
         "events: of an agent": lambda: found(activity, EventSearch(agent=AGENT, limit=51), NOW),
@@ -86,6 +91,7 @@ def reads(runner: ClickHouseReader) -> dict[str, Read]:
         "outcomes: open": lambda: activity.outcomes(OutcomeSearch(NOW, OPEN, limit=51)),
         "outcomes: closed": lambda: activity.outcomes(OutcomeSearch(NOW, CLOSED, limit=51)),
         "audit": lambda: ledger.audit((LAST, MAX_ID), 51),
+        "replay: whole days": lambda: replay.replay(ReplayQuery(PAGE, "", CHANGES, IN_FORCE)),
         "replay: three changes": lambda: replay.replay(ReplayQuery(MONTH, "", CHANGES, IN_FORCE)),
         "replay: one customer": lambda: replay.replay(ReplayQuery(MONTH, CUSTOMER, CHANGES, IN_FORCE)),
     }

@@ -187,7 +187,7 @@ CREATE TABLE rev.entries
             provider,
             outcome,
             verdict,
-            empty(quantities) AND (tokens <= 1000000000) AND (ifNull(tokens_input, 0) <= 1000000000) AND (ifNull(tokens_output, 0) <= 1000000000),
+            greatest(notEmpty(quantities), tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000, ifNull(tokens_output, 0) > 1000000000),
             count(),
             sum(total_cents),
             sum(tokens),
@@ -205,7 +205,7 @@ CREATE TABLE rev.entries
             provider,
             outcome,
             verdict,
-            empty(quantities) AND (tokens <= 1000000000) AND (ifNull(tokens_input, 0) <= 1000000000) AND (ifNull(tokens_output, 0) <= 1000000000)
+            greatest(notEmpty(quantities), tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000, ifNull(tokens_output, 0) > 1000000000)
     ),
     PROJECTION by_day_and_agent
     (

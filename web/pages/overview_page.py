@@ -46,7 +46,7 @@ async def _overview(visit: Visit) -> web.Response:
     now = visit.site.clock()
     time = named(period, now)
     rows, run_rate = await asyncio.gather(
-        _read(visit.site.reads, period, time, now), current_run_rate(visit.site.reads, now)
+        read(visit.site.reads, period, time, now), current_run_rate(visit.site.reads, now)
     )
     view = overview_view.assemble(period, time, rows)
     names = await readings.names(visit.site.reads, run_rate_view.customers(run_rate))
@@ -59,7 +59,9 @@ async def _overview(visit: Visit) -> web.Response:
     )
 
 
-async def _read(reads: DashboardReads, period: str, time: TimeRange, now: int) -> OverviewRows:
+async def read(reads: DashboardReads, period: str, time: TimeRange, now: int) -> OverviewRows:
+    """Return the rows of the page; ``now`` in ms. Raises ReadsUnavailable."""
+
     async def compared(label: str, note: str, time: TimeRange) -> Compared:
         totals = await asyncio.gather(reads.totals(time), reads.totals(periods.before(time, now)))
         return Compared(label, note, *totals)

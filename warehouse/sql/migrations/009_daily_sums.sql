@@ -15,14 +15,16 @@ ALTER TABLE rev.entries ADD PROJECTION IF NOT EXISTS by_day
 (
     SELECT
         toStartOfDay(event_time), test, kind, config_type, customer_id, action, model, provider, outcome, verdict,
-        empty(quantities) AND tokens <= 1000000000
-            AND ifNull(tokens_input, 0) <= 1000000000 AND ifNull(tokens_output, 0) <= 1000000000,
+        greatest(
+            notEmpty(quantities), tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000,
+            ifNull(tokens_output, 0) > 1000000000),
         count(), sum(total_cents), sum(tokens), sum(ifNull(tokens_input, 0)), sum(ifNull(tokens_output, 0)),
         max(event_time)
     GROUP BY
         toStartOfDay(event_time), test, kind, config_type, customer_id, action, model, provider, outcome, verdict,
-        empty(quantities) AND tokens <= 1000000000
-            AND ifNull(tokens_input, 0) <= 1000000000 AND ifNull(tokens_output, 0) <= 1000000000
+        greatest(
+            notEmpty(quantities), tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000,
+            ifNull(tokens_output, 0) > 1000000000)
 );
 
 ALTER TABLE rev.entries ADD PROJECTION IF NOT EXISTS by_day_and_agent

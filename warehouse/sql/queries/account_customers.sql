@@ -73,13 +73,13 @@ FROM
                 FROM rev.entries
                 WHERE test = false
                     AND kind IN ('event', 'charge', 'adjustment', 'void')
-                    AND (event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+                    AND ({start:Int64} < {first:Int64} AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
                             AND event_time < fromUnixTimestamp64Milli({first:Int64}, 'UTC')
-                        OR event_time >= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
+                        OR {last:Int64} < {end:Int64} AND event_time >= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
                             AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
-                        OR event_time >= fromUnixTimestamp64Milli({before_start:Int64}, 'UTC')
+                        OR {before_start:Int64} < {before_first:Int64} AND event_time >= fromUnixTimestamp64Milli({before_start:Int64}, 'UTC')
                             AND event_time < fromUnixTimestamp64Milli({before_first:Int64}, 'UTC')
-                        OR event_time >= fromUnixTimestamp64Milli({before_last:Int64}, 'UTC')
+                        OR {before_last:Int64} < {before_end:Int64} AND event_time >= fromUnixTimestamp64Milli({before_last:Int64}, 'UTC')
                             AND event_time < fromUnixTimestamp64Milli({before_end:Int64}, 'UTC'))
                 GROUP BY customer_id, kind, config_type, is_before
             )

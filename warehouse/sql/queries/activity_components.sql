@@ -23,23 +23,23 @@ FROM
     (
         SELECT
             [
-                ('event', toDecimal256(sumIf(sign, base_cents != 0), 6), sum(toDecimal256(base_cents, 12)), countIf(base_cents != 0)),
+                ('event', toDecimal256(sumIf(sign, base_cents != 0), 6), toDecimal256(sum(base_cents), 12), countIf(base_cents != 0)),
                 (
                     'tokens',
-                    toDecimal256(sumIf(sign * toInt256(tokens), empty(lines) AND token_cents != 0), 6),
-                    sumIf(toDecimal256(token_cents, 12), empty(lines)),
+                    toDecimal256(sumIf(sign * toInt128(tokens), empty(lines) AND token_cents != 0), 6),
+                    toDecimal256(sumIf(token_cents, empty(lines)), 12),
                     countIf(empty(lines) AND token_cents != 0)
                 ),
                 (
                     'outcome',
                     toDecimal256(sumIf(sign, bonus_cents != 0 AND of_charge), 6),
-                    sumIf(toDecimal256(bonus_cents, 12), of_charge),
+                    toDecimal256(sumIf(bonus_cents, of_charge), 12),
                     countIf(bonus_cents != 0 AND of_charge)
                 ),
                 (
                     'success',
                     toDecimal256(sumIf(sign, bonus_cents != 0 AND NOT of_charge), 6),
-                    sumIf(toDecimal256(bonus_cents, 12), NOT of_charge),
+                    toDecimal256(sumIf(bonus_cents, NOT of_charge), 12),
                     countIf(bonus_cents != 0 AND NOT of_charge)
                 )
             ] AS of_entries

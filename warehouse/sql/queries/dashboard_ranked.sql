@@ -54,9 +54,9 @@ FROM
                 FROM rev.entries
                 WHERE test = false
                     AND kind IN ('event', 'charge', 'adjustment', 'void')
-                    AND (event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+                    AND ({start:Int64} < {first:Int64} AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
                             AND event_time < fromUnixTimestamp64Milli({first:Int64}, 'UTC')
-                        OR event_time >= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
+                        OR {last:Int64} < {end:Int64} AND event_time >= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
                             AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC'))
                 GROUP BY key, other, kind, config_type
             )
