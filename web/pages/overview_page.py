@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from warehouse.dashboard import DashboardReads
 from warehouse.dashboard_rows import SeriesQuery
 from warehouse.time_range import TimeRange, named, today
-from web import periods, readings
+from web import periods, readings, unpriced_readings
 from web.routes import Audience, WebRoute
 from web.views import overview_view
 from web.views.overview_view import Compared, OverviewRows
@@ -44,11 +44,14 @@ async def _overview(visit: Visit) -> web.Response:
     period = periods.checked(visit.query(("period",)).get("period"))
     now = visit.site.clock()
     time = named(period, now)
-    rows = await _read(visit.site.reads, period, time, now)
+    rows, missing = await asyncio.gather(
+        _read(visit.site.reads, period, time, now), unpriced_readings.unpriced(visit.site)
+    )
     view = overview_view.assemble(period, time, rows)
     return visit.page(
         "overview.html",
         view=view,
+        unpriced=missing,
         periods=periods.PERIODS,
         example=example(visit.address, visit.site.settings.data / "demo.key"),
     )
