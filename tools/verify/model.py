@@ -164,7 +164,8 @@ class ShardModel:
                 continue
             counts = charged.pop(COUNTS, None)
             if counts is not None:
-                months.add(*counts, charged["total_cents"])
+                month_key, price_model, own = counts
+                months.add(month_key, price_model, own, charged["total_cents"])
             row = adjusted(charged, id, one)
             self._spending.adjust(row)
             if row["credit_cents"] is not None:
