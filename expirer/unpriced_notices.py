@@ -48,7 +48,7 @@ class _Version(msgspec.Struct, frozen=True, gc=False):
     later: tuple["_Version", ...] = ()
 
 
-class Row(NamedTuple):
+class UnpricedRowKey(NamedTuple):
     """What the events of one notice have in common."""
 
     customer_id: str
@@ -83,8 +83,8 @@ class UnpricedNotices:
     order and any number of times. Everything that :meth:`take` returns must be passed to :meth:`sent`."""
 
     def __init__(self) -> None:
-        self._rows: dict[Row, _Events] = {}
-        self._row_of: dict[int, Row] = {}
+        self._rows: dict[UnpricedRowKey, _Events] = {}
+        self._row_of: dict[int, UnpricedRowKey] = {}
         self._prices: dict[bytes, tuple[tuple[int, int], ...]] = {}
         """The prices of each slot: id and start, by start."""
         self._passed = 0
@@ -103,7 +103,7 @@ class UnpricedNotices:
         elif id not in self._row_of:  # what waits never changes
             one = _decode(value)
             event = one.event
-            row = Row(one.customer_id, one.api_key_id, one.test, event.action, event.model, event.provider)
+            row = UnpricedRowKey(one.customer_id, one.api_key_id, one.test, event.action, event.model, event.provider)
             events = self._rows.setdefault(row, _Events())
             self._row_of[id] = row
             events.waiting[id] = None
@@ -120,12 +120,12 @@ class UnpricedNotices:
         """Note that the shard has decided everything in rev.raw before this offset."""
         self._passed = offset
 
-    def take(self, now: int, tick: int, limit: int) -> list[tuple[Row, ChargeUnpriced]]:
+    def take(self, now: int, tick: int, limit: int) -> list[tuple[UnpricedRowKey, ChargeUnpriced]]:
         """Return at most ``limit`` notices to send now, each with the row for :meth:`sent`: one of a row at a time."""
         if self._looked is not None and tick - self._looked < LOOK:
             return []
         self._looked = tick
-        taken: list[tuple[Row, ChargeUnpriced]] = []
+        taken: list[tuple[UnpricedRowKey, ChargeUnpriced]] = []
         for row, events in self._rows.items():
             if len(taken) == limit:
                 break
@@ -137,7 +137,7 @@ class UnpricedNotices:
                 taken.append((row, ChargeUnpriced(row.customer_id, row.api_key_id, ids, row.test)))
         return taken
 
-    def sent(self, row: Row, command: ChargeUnpriced, offset: int, tick: int) -> None:
+    def sent(self, row: UnpricedRowKey, command: ChargeUnpriced, offset: int, tick: int) -> None:
         """Note a notice at this offset of rev.raw, or -1 if it is unknown whether it was recorded."""
         events = self._rows.get(row)
         if events is not None:
@@ -171,7 +171,7 @@ class UnpricedNotices:
         if not (events.waiting or events.left):
             del self._rows[row]
 
-    def _price_of(self, row: Row, now: int) -> int | None:
+    def _price_of(self, row: UnpricedRowKey, now: int) -> int | None:
         """Return the id of the price in force for a row; None if there is none."""
         for slot in candidates(row.customer_id, row.action, row.model, row.provider):
             for id, start in reversed(self._prices.get(price_key(slot), ())):

@@ -12,7 +12,7 @@ from expirer.clock import MILLION, BrokerClock
 from expirer.month_timers import MonthTimers
 from expirer.state_reader import TEST, StateReader
 from expirer.timers import Reminder, Timers
-from expirer.unpriced_notices import Row, UnpricedNotices
+from expirer.unpriced_notices import UnpricedNotices, UnpricedRowKey
 from schemas import commands, ids, reservations
 from schemas.topics import STATE
 from streams.appends import Appender
@@ -175,7 +175,7 @@ class ExpiryWorker:
             self._log.info("unpriced_charging", count=events, lost=stand.count(False), actions=named)
         return len(due)
 
-    async def _append_charge(self, row: Row, command: commands.ChargeUnpriced) -> bool:
+    async def _append_charge(self, row: UnpricedRowKey, command: commands.ChargeUnpriced) -> bool:
         offset = await self._appended(command)
         self.unpriced.sent(row, command, offset, self._tick())
         return offset >= 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from expirer.unpriced_notices import LOOK, REST, SLOWLY, Row, UnpricedNotices
+from expirer.unpriced_notices import LOOK, REST, SLOWLY, UnpricedRowKey, UnpricedNotices
 from schemas import state, unpriced
 from schemas.commands import ChargeUnpriced, MeterEvent, Rates
 from schemas.price_match import PriceSlot
@@ -45,7 +45,7 @@ def test_events_are_named_once_they_have_a_price() -> None:
     assert notices.take(NOW, LOOK, 9) == []
     price(notices, 3, NOW + 1, action="*")
     assert notices.take(NOW, 2 * LOOK, 9) == []
-    row = Row("acme", 3, False, "chat", "m", None)
+    row = UnpricedRowKey("acme", 3, False, "chat", "m", None)
     assert notices.take(NOW + 1, 3 * LOOK, 9) == [
         (row, ChargeUnpriced("acme", 3, [7, 8])),
         (row._replace(test=True), ChargeUnpriced("acme", 3, [9], test=True)),
