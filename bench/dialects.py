@@ -58,17 +58,17 @@ def attributes_of(number: int) -> dict[str, Value]:
     }
 
 
-def protobuf() -> bytes:
-    """Return a request of BATCH spans in protobuf."""
+def protobuf(first: int = 0, now: int = NOW) -> bytes:
+    """Return a request of BATCH spans in protobuf, numbered from ``first``; ``now``: ms UTC."""
     request = ExportTraceServiceRequest()
     part = request.resource_spans.add()
-    _add(part.resource.attributes, {"service.name": "bot", "rev.customer.id": CUSTOMER})
+    _add(part.resource.attributes, {"service.name": "bot"})
     scope = part.scope_spans.add()
-    for number in range(BATCH):
+    for number in range(first, first + BATCH):
         span = scope.spans.add()
         span.name = "chat gpt-4o"
         span.trace_id, span.span_id = number.to_bytes(15, "big") + b"\1", number.to_bytes(7, "big") + b"\1"
-        span.start_time_unix_nano, span.end_time_unix_nano = (NOW - 2000) * 10**6, (NOW - 1000) * 10**6
+        span.start_time_unix_nano, span.end_time_unix_nano = (now - 2000) * 10**6, (now - 1000) * 10**6
         _add(span.attributes, attributes_of(number))
     return request.SerializeToString()
 
@@ -83,7 +83,7 @@ def _add(to: Any, attributes: dict[str, Value]) -> None:
             one.value.string_value = value
 
 
-def in_json() -> bytes:
+def in_json(first: int = 0, now: int = NOW) -> bytes:
     """Return the same request in JSON."""
 
     def written(attributes: dict[str, Value]) -> list[Any]:
@@ -97,17 +97,17 @@ def in_json() -> bytes:
             "traceId": (number.to_bytes(15, "big") + b"\1").hex(),
             "spanId": (number.to_bytes(7, "big") + b"\1").hex(),
             "name": "chat gpt-4o",
-            "startTimeUnixNano": str((NOW - 2000) * 10**6),
-            "endTimeUnixNano": str((NOW - 1000) * 10**6),
+            "startTimeUnixNano": str((now - 2000) * 10**6),
+            "endTimeUnixNano": str((now - 1000) * 10**6),
             "attributes": written(attributes_of(number)),
         }
-        for number in range(BATCH)
+        for number in range(first, first + BATCH)
     ]
-    resource = {"attributes": written({"service.name": "bot", "rev.customer.id": CUSTOMER})}
+    resource = {"attributes": written({"service.name": "bot"})}
     return json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]}).encode()
 
 
-def completion(number: int) -> bytes:
+def completion(number: int, now: int = NOW) -> bytes:
     """Return a completion as revenium-python-sdk sends it."""
     return json.dumps(
         {
@@ -121,13 +121,12 @@ def completion(number: int) -> bytes:
             "cacheReadTokenCount": 1920,
             "reasoningTokenCount": 192,
             "isStreamed": False,
-            "requestTime": iso(NOW - 2000),
-            "responseTime": iso(NOW - 1000),
-            "completionStartTime": iso(NOW - 1500),
+            "requestTime": iso(now - 2000),
+            "responseTime": iso(now - 1000),
+            "completionStartTime": iso(now - 1500),
             "requestDuration": 1000,
             "stopReason": "END",
             "agent": f"agent-{number % 7}",
-            "organizationName": CUSTOMER,
             "taskType": "chat",
             "traceId": f"trace-{number}",
         }
@@ -169,10 +168,14 @@ def completions(rounds: int) -> Cost:
     )
 
 
+def metered(body: bytes) -> list[dict[str, Any]]:
+    """Return the events of POST /v1/meter that a request of spans in protobuf becomes."""
+    return [one.fields for one in read_traces(CIMultiDict({"Content-Type": PROTOBUF}), body).events]
+
+
 def batch(rounds: int) -> Cost:
     """Return the cost of the same events in POST /v1/meter/batch."""
-    events = [one.fields for one in read_traces(CIMultiDict({"Content-Type": PROTOBUF}), protobuf()).events]
-    body = msgspec.json.encode({"events": events})
+    body = msgspec.json.encode({"events": metered(protobuf())})
     decoded = decode_batch(body).events or []
     return Cost(
         least(rounds, lambda: decode_batch(body)), least(rounds, lambda: events_of(decoded, CUSTOMER, None, BOUNDS))

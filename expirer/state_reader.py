@@ -9,10 +9,12 @@ import msgspec
 from expirer import metrics
 from expirer.month_timers import MonthTimers
 from expirer.timers import Timers
+from expirer.unpriced_notices import UnpricedNotices
 from schemas.open_months import MONTH_PREFIX
 from schemas.reservations import OPEN_PREFIX
 from schemas.spending import GRANTS_PREFIX
-from schemas.state import OUTCOME_PREFIX, SEPARATOR
+from schemas.state import OUTCOME_PREFIX, PRICE_PREFIX, SEPARATOR
+from schemas.unpriced import UNPRICED_PREFIX
 from streams import position
 
 TEST = SEPARATOR.decode()
@@ -56,14 +58,17 @@ _decode = msgspec.json.Decoder(_Open | _Closed).decode
 
 
 class StateReader:
-    """A reader that applies one partition's changes to its timers: of outcomes, of reservations, of grants and of open
-    months."""
+    """A reader that applies one partition's changes to its timers: of outcomes, of reservations, of grants, of open
+    months, and of events that wait for a price."""
 
-    def __init__(self, timers: Timers, reserved: Timers, grants: Timers, months: MonthTimers) -> None:
+    def __init__(
+        self, timers: Timers, reserved: Timers, grants: Timers, months: MonthTimers, unpriced: UnpricedNotices
+    ) -> None:
         self._timers = timers
         self._reserved = reserved
         self._grants = grants
         self._months = months
+        self._unpriced = unpriced
         self._expiring: dict[bytes, set[int]] = {}
         """The grants that expire, by the key of the list that they are in."""
 
@@ -78,8 +83,12 @@ class StateReader:
             self._grants_of(key, value)
         elif key.startswith(MONTH_PREFIX):
             self._months.observed(key, value)
+        elif key.startswith(UNPRICED_PREFIX):
+            self._unpriced.observed(key, value)
+        elif key.startswith(PRICE_PREFIX):
+            self._unpriced.observed_price(key, value)
         elif key == position.KEY and (found := position.decode(value)) is not None:
-            for timers in (self._timers, self._reserved, self._grants, self._months):
+            for timers in (self._timers, self._reserved, self._grants, self._months, self._unpriced):
                 timers.passed(found.next)
 
     def _grants_of(self, key: bytes, value: bytes | None) -> None:

@@ -12,6 +12,7 @@ from expirer.clock import MILLION, BrokerClock
 from expirer.month_timers import MonthTimers
 from expirer.state_reader import TEST, StateReader
 from expirer.timers import Reminder, Timers
+from expirer.unpriced_notices import UnpricedNotices, UnpricedRowKey
 from schemas import commands, ids, reservations
 from schemas.topics import STATE
 from streams.appends import Appender
@@ -57,10 +58,11 @@ class ExpiryWorker:
         """Of reservations; the metrics are of outcomes."""
         self.grants = Timers(partition)
         self.months = MonthTimers()
+        self.unpriced = UnpricedNotices()
         self._appender = appender
         self._clock = clock
         self._monotonic = monotonic
-        apply = StateReader(self.timers, self.reserved, self.grants, self.months).apply
+        apply = StateReader(self.timers, self.reserved, self.grants, self.months, self.unpriced).apply
         self._view = CompactedView(kafka, STATE, apply, partition=partition, fetch=FETCH, gather=GATHER)
         self._complete = False
         self._stopping = asyncio.Event()
@@ -116,7 +118,7 @@ class ExpiryWorker:
             if ticks % REPORT == 0:
                 self._report()
             ticks += 1
-            if await self._remind() + await self._close_months():
+            if await self._remind() + await self._close_months() + await self._charge_unpriced():
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK):
@@ -161,7 +163,24 @@ class ExpiryWorker:
         self.months.sent(key, offset, self._tick())
         return offset >= 0
 
-    async def _appended(self, command: Expiry | commands.CloseMonth) -> int:
+    async def _charge_unpriced(self) -> int:
+        """Send notices of events whose price has come, and return how many there were."""
+        if not (self._clock.known and self._appender.ready):
+            return 0
+        due = self.unpriced.take(self._now(), self._tick(), IN_FLIGHT)
+        if due:
+            stand = await asyncio.gather(*(self._append_charge(row, command) for row, command in due))
+            events = sum(len(command.event_ids) for _, command in due)
+            named = [f"{row.customer_id} {row.action}" for row, _ in due[:NAMED]]
+            self._log.info("unpriced_charging", count=events, lost=stand.count(False), actions=named)
+        return len(due)
+
+    async def _append_charge(self, row: UnpricedRowKey, command: commands.ChargeUnpriced) -> bool:
+        offset = await self._appended(command)
+        self.unpriced.sent(row, command, offset, self._tick())
+        return offset >= 0
+
+    async def _appended(self, command: Expiry | commands.Notice) -> int:
         """Append a reminder and return its offset in rev.raw; -1 if it is unknown whether it was recorded."""
         key, value = command.customer_id.encode(), commands.encode(command)
         try:

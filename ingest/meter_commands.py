@@ -6,7 +6,7 @@ from ingest.auth import mode_of, require_latest
 from ingest.context import Context
 from ingest.unpriced_actions import UnpricedKey
 from ingest.validation import TimeBounds
-from schemas.commands import Meter, MeterEvent, Mode
+from schemas.commands import Meter, MeterEvent, Mode, Unpriced
 from schemas.config import ApiKey, Price
 from schemas.quantities import no_rate, without_rate
 from schemas.replies import IndexedError
@@ -28,6 +28,7 @@ def meter_command(
     mode: Mode,
     batch: bool,
     import_id: str | None = None,
+    unpriced: Unpriced = "refuse",
 ) -> Meter:
     """Return the command of a request's events."""
     settings = context.settings
@@ -42,6 +43,7 @@ def meter_command(
         mode=mode,
         import_id=import_id,
         on_empty=context.view.on_empty(customer_id),
+        unpriced=unpriced,
     )
 
 
@@ -63,10 +65,17 @@ async def unpriced(context: Context, customer_id: str, events: list[MeterEvent])
     return missing
 
 
+def waits_for_price(context: Context, event: MeterEvent, error: str) -> bool:
+    """True if an event of a dialect that :func:`unpriced` has an error for is recorded at 0 all the same, as the
+    pricer decides it (REV_UNPRICED)."""
+    accepts = context.settings.unpriced == "accept" and error == no_price(event.action)
+    return accepts and event.outcome != "pending" and event.reservation_id is None
+
+
 def note_unpriced(
     context: Context, key: ApiKey, customer_id: str, events: list[MeterEvent], missing: list[IndexedError], dialect: str
 ) -> None:
-    """Put the events that :func:`unpriced` has refused on the list of GET /api/admin/unpriced."""
+    """Put the events that :func:`unpriced` has errors for on the list of GET /api/admin/unpriced."""
     mode, now = mode_of(context, key, customer_id), context.clock()
     for error in missing:
         event = events[error.index]

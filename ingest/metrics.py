@@ -30,9 +30,7 @@ DIALECT_EVENTS = Counter(
     "Events that clients of other products sent, by dialect and by what became of them.",
     ["dialect", "result"],
 )
-UNPRICED = Counter(
-    "rev_ingest_unpriced_events_total", "Events refused because their action has no price, or a quantity no rate."
-)
+UNPRICED = Counter("rev_ingest_unpriced_events_total", "Events whose action has no price, or a quantity no rate.")
 BUGS = Counter(
     "rev_ingest_unexpected_errors_total", "Requests answered 500; each is a bug, and its traceback is in the log."
 )

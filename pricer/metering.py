@@ -7,6 +7,8 @@ leaves its events as ``rejected`` entries without money, and nothing of it is re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from pricer import event_funding, idempotency, prices
 from pricer.budgets import BUDGET_EXCEEDED, SpendRefusal
 from pricer.credits import INSUFFICIENT
@@ -20,6 +22,7 @@ from schemas.labels import labels_of
 from schemas.limits import MAX_EVENTS
 from schemas.raw_json import EMPTY
 from schemas.replies import BatchChargedReply, ChargedReply, IndexedError, Receipt, RefusedReply, receipt_of
+from schemas.unpriced import NO_PRICE, UnpricedEvent, unpriced_key
 from streams.types import Decision, InputRecord, RetainedRecord, StateView
 
 INVALID = "invalid_request"
@@ -32,6 +35,8 @@ class EventRefusal(NamedTuple):
 
     code: str
     error: str
+    unpriced: bool = False
+    """The action has no price."""
 
 
 class PriceMatch(NamedTuple):
@@ -130,10 +135,13 @@ class MeterTransaction:
             match = self._matches[name] = self._match(event)
         stepped: SteppedMatch | None = None
         if not isinstance(match, PriceMatch):
-            if isinstance(match, EventRefusal):
+            if isinstance(match, SteppedMatch):
+                stepped, match = match, self._at_count(match)
+            elif match.unpriced and _waits_for_price(self.command, event):
+                match = self._without_price()
+            else:
                 self.refusals[index] = match
                 return
-            stepped, match = match, self._at_count(match)
         expires_at = None
         if event.outcome == "pending":
             expires_at = event.expires_at
@@ -183,6 +191,8 @@ class MeterTransaction:
             self._open_months.add(match.price, event, total)
         if expires_at is not None:
             self._open(index, event, match.price, expires_at)
+        if match.price is _UNPRICED:
+            self._keep(index, event)
         if key is not None and hashed is not None:
             self._retain(index, key, hashed, entry)
 
@@ -196,7 +206,7 @@ class MeterTransaction:
         written = _encode(self.command, self.record, self.entries, self.prices) if self.entries else None
         return Decision(
             entries=written,
-            changes=self._all_changes(),
+            changes=self.all_changes(),
             retained=tuple(self.retained),
             reply=reply,
         )
@@ -253,7 +263,7 @@ class MeterTransaction:
         if action == prices.CHARGE_ACTION:
             return EventRefusal(INVALID, f"action {action!r} is reserved")
         if price is None:
-            return EventRefusal(INVALID, f"no price for action {action!r}")
+            return EventRefusal(INVALID, f"no price for action {action!r}", unpriced=True)
         if price.stepped:
             return SteppedMatch(price)
         index = self._indexes.setdefault(price.ref.id, len(self.prices))
@@ -270,6 +280,21 @@ class MeterTransaction:
             self.prices.append(price.ref)
         return PriceMatch(price, index, used)
 
+    def _without_price(self) -> PriceMatch:
+        """Return the match of an event that is recorded at 0 since it has no price yet."""
+        index = self._indexes.setdefault(NO_PRICE.id, len(self.prices))
+        if index == len(self.prices):
+            self.prices.append(NO_PRICE)
+        return PriceMatch(_UNPRICED, index)
+
+    def _keep(self, index: int, event: MeterEvent) -> None:
+        """Keep an event until a price charges it."""
+        command = self.command
+        at = self.record.at if event.event_time is None else event.event_time
+        kept = replace(event, event_time=at, idempotency_key=None, metadata=EMPTY)
+        value = state.encode(UnpricedEvent(command.customer_id, command.api_key_id, kept, command.test))
+        self.changes.append((unpriced_key(self.first_id + index), value))
+
     @property
     def _month_counts(self) -> MonthCounts:
         if self._counts is None:
@@ -284,7 +309,8 @@ class MeterTransaction:
             self._months = MonthTransaction(self.shard, command.customer_id, command.test, self.record.at)
         return self._months
 
-    def _all_changes(self) -> tuple[tuple[bytes, bytes | None], ...]:
+    def all_changes(self) -> tuple[tuple[bytes, bytes | None], ...]:
+        """Return the state to write, but for what the events spend."""
         counts = () if self._counts is None else self._counts.changes()
         months = [] if self._months is None else self._months.changes()
         if months and not self._monthly:
@@ -334,6 +360,16 @@ class MeterTransaction:
             return ChargedReply(self.replayed[0], replayed=True, voided=bool(self.voided))
         entry = self.entries[0]
         return ChargedReply(receipt_of(entry, self.prices[entry.price], self.first_id, self.record.at))
+
+
+_UNPRICED = prices.parsed_price(state.encode(state.InstalledPrice(NO_PRICE.id, "", NO_PRICE.rates, NO_PRICE.offset)))
+"""The price, of nothing, at which an event without a price is recorded."""
+
+
+def _waits_for_price(command: Meter, event: MeterEvent) -> bool:
+    """True if an event without a price is recorded. What an outcome charges is agreed when it opens, and a reservation
+    is settled by what the event costs, so neither can wait."""
+    return command.unpriced == "accept" and event.outcome != "pending" and event.reservation_id is None
 
 
 def _encode(command: Meter, record: InputRecord, written: list[Entry], refs: list[PriceRef]) -> bytes:

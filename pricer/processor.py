@@ -18,11 +18,13 @@ from pricer import (
     reservation_commands,
     spending_commands,
     transitions,
+    unpriced_events,
     voids,
     webhooks,
 )
 from schemas import commands, entries, ids
 from schemas.commands import (
+    ChargeUnpriced,
     CloseMonth,
     Command,
     CreateBudget,
@@ -55,6 +57,8 @@ _EVENT = b'"agent_id":'
 """Occurs once in every encoded meter event."""
 _CLOSING = tuple(b'{"command":"%s"' % name for name in (b"resolve", b"expire", b"read"))
 """Prefixes of the commands that may close an outcome."""
+_UNPRICED = b'{"command":"unpriced.charge"'
+"""Prefix of the notice that names the events to charge."""
 CLOSING_WEIGHT = 10
 """Weight, in events, of a command that may close an outcome. Though small, it writes the outcome's criteria, up to 16
 KiB, again; as many such commands as events would make a transaction many times its raw bytes."""
@@ -62,7 +66,7 @@ KiB, again; as many such commands as events would make a transaction many times 
 _OF_OUTCOMES = (Register, Resolve, Expire, ReadOutcome)
 _OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets, GrantCredit, ExpireGrant, ReadBalance)
 _OF_RESERVATIONS = (Reserve, ReleaseReservation, ExpireReservation, ReadReservations)
-_OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, CloseMonth, Void, *_OF_SPENDING, *_OF_RESERVATIONS)
+_OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, CloseMonth, ChargeUnpriced, Void, *_OF_SPENDING, *_OF_RESERVATIONS)
 _PRICES = (InstallPrice, InstallPrices)
 
 
@@ -95,6 +99,8 @@ class Pricer:
             return outcomes.apply(command, record, state)
         if isinstance(command, CloseMonth):
             return month_terms.close(command, record, state)
+        if isinstance(command, ChargeUnpriced):
+            return unpriced_events.charge(command, record, state)
         if isinstance(command, Void):
             return voids.apply(command, record, state)
         if isinstance(command, _OF_SPENDING):
@@ -116,6 +122,8 @@ class Pricer:
         close an outcome. Metadata that looks like an event makes it too high, never too low."""
         if record.value.startswith(_CLOSING):
             return CLOSING_WEIGHT
+        if record.value.startswith(_UNPRICED):
+            return min(record.value.count(b","), MAX_EVENTS)
         return max(1, min(record.value.count(_EVENT), MAX_EVENTS))
 
     def retained_from(self, record: InputRecord) -> list[RetainedRecord]:
@@ -171,6 +179,6 @@ def _rejected(record: InputRecord, reason: str) -> bytes | None:
         return spending_commands.rejection(command, record, reason)
     if isinstance(command, _OF_RESERVATIONS):
         return reservation_commands.rejection(command, record, reason)
-    if isinstance(command, Expire | ReadOutcome | CloseMonth):
+    if isinstance(command, Expire | ReadOutcome | CloseMonth | ChargeUnpriced):
         return None  # it is a question, so no requested change is lost
     return config_transaction.entry_record(record, [Entry("rejected", reason=reason)])

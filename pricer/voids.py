@@ -23,6 +23,7 @@ from schemas.quantities import CAP
 from schemas.replies import OutcomeReply
 from schemas.spending import Subject
 from schemas.state import ClosedOutcome, OpenOutcome
+from schemas.unpriced import NO_PRICE, NOT_VOIDABLE, unpriced_key
 from streams.types import Decision, InputRecord, StateView
 
 Amounts = tuple[int, int, int, int, int]
@@ -50,7 +51,8 @@ def apply(command: Void, record: InputRecord, shard: StateView) -> Decision:
             _check_charge(command, shard, amounts[-1])
         else:
             voided = _open_outcome(command, shard)
-        given_back = (*_give_back(command, record, shard, amounts[-1]), *month_terms.take_out(command, shard))
+        taken_out = (*month_terms.take_out(command, shard), *_no_longer_unpriced(command, shard))
+        given_back = (*_give_back(command, record, shard, amounts[-1]), *taken_out)
     except VoidRefused as refused:
         return refusals.decision(command, record, refused.refusal)
     return _decision(command, record, amounts, voided, given_back)
@@ -189,6 +191,18 @@ def _open_outcome(command: Void, shard: StateView) -> OpenOutcome | None:
     if found.stored.customer_id != command.customer_id or _registered(found):
         raise _unknown(command)
     return found.stored if isinstance(found.stored, OpenOutcome) else None
+
+
+def _no_longer_unpriced(command: Void, shard: StateView) -> tuple[Change, ...]:
+    """Return the state without an event that waits for a price: none will charge it. One that was charged since stays,
+    since its adjustment cannot be voided."""
+    if command.charge or command.price is None or command.price.id != NO_PRICE.id:
+        return ()
+    key = unpriced_key(command.event_id)
+    if shard.get(key) is None:
+        error = f"event {command.event_id} came in before its price and was charged since by an adjustment"
+        raise VoidRefused(409, NOT_VOIDABLE, f"{error}, which cannot be voided")
+    return ((key, None),)
 
 
 def _registered(found: FoundOutcome) -> bool:

@@ -25,6 +25,8 @@ BudgetPeriod = Literal["day", "month", "total"]
 """How long a budget counts before it begins again: a calendar day or month (UTC), or for ever."""
 OnEmpty = Literal["charge", "refuse"]
 """What happens to an event that prepaid credit does not cover: the rest is due, or it is refused."""
+Unpriced = Literal["refuse", "accept"]
+"""What happens to an event whose action has no price: it is refused, or recorded at 0 until a price charges it."""
 Mode = Literal["live", "test"]
 """A separate namespace for each customer: idempotency keys, task ids, outcomes, events, endpoints and
 totals of one mode do not exist in the other.
@@ -75,6 +77,7 @@ class Meter(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field
     import_id: str | None = None
     """The label of the file that the events came from; no decision depends on it."""
     on_empty: OnEmpty = "charge"
+    unpriced: Unpriced = "refuse"
 
 
 class Rates(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -160,6 +163,16 @@ class CloseMonth(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     own: bool = False
     model: str | None = None
     provider: str | None = None
+    test: bool = False
+
+
+class ChargeUnpriced(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="unpriced.charge"):
+    """A notice that events of one customer, mode and API key that were recorded without a price may have one now; the
+    pricer decides by the append time."""
+
+    customer_id: str
+    api_key_id: int
+    event_ids: list[int]
     test: bool = False
 
 
@@ -541,7 +554,8 @@ Configure = Genesis | CreateKey | RevokeKey | ChangePrice | UpdateCustomer | Ens
 Outcome = Register | Resolve | Expire | ReadOutcome
 Spend = CreateBudget | DeleteBudget | ReadBudgets | GrantCredit | ExpireGrant | ReadBalance
 Reserving = Reserve | ReleaseReservation | ExpireReservation | ReadReservations
-Command = Meter | Outcome | CloseMonth | Void | Spend | Reserving | Configure | InstallPrice | InstallPrices
+Notice = CloseMonth | ChargeUnpriced
+Command = Meter | Outcome | Notice | Void | Spend | Reserving | Configure | InstallPrice | InstallPrices
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Command).decode

@@ -46,9 +46,9 @@ class Entry(EntryTerms, frozen=True, omit_defaults=True, gc=False):
 
     Kinds: an ``event``, charged at once; an outcome ``registered``; an outcome closed, with money
     (``charge``) or without (``waived``); a ``void`` of an event or charge; a ``rejected`` command; a
-    ``config`` change; an ``adjustment``, which settles a month of a price row. ``index`` is the event's place in its
-    command and with the record's raw offset and partition makes its event id. ``price`` indexes the record's
-    ``prices``; -1 is none.
+    ``config`` change; an ``adjustment``, which settles a month of a price row or charges an event that came before its
+    price. ``index`` is the event's place in its command and with the record's raw offset and partition makes its event
+    id. ``price`` indexes the record's ``prices``; -1 is none.
     """
 
     kind: EntryKind
@@ -63,13 +63,14 @@ class Entry(EntryTerms, frozen=True, omit_defaults=True, gc=False):
     expires_at: int | None = None
     """For an entry that opened an outcome: when it expires."""
     original: int | None = None
-    """The event id of the entry that this one refers to: the entry that opened the outcome (charge, waived)
-    or the voided entry (void).
+    """The event id of the entry that this one refers to: the entry that opened the outcome (charge, waived), the
+    voided entry (void), or the event that an adjustment charges.
     """
     body_hash: str | None = None
     """For an entry whose event has an idempotency key: hash of the validated body (pricer.idempotency)."""
     reason: str | None = None
-    """The reason for the rejection or the void; of an adjustment, its month, such as ``2026-11``."""
+    """The reason for the rejection or the void; of an adjustment, its month, such as ``2026-11``, or the event that it
+    charges."""
     type: str | None = None
     """For kind config: the domain event, such as ``pricing.updated``. For a void: ``charge`` if it voids a charge.
     For a rejected command that is not a meter command: its tag.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from schemas.commands import Unpriced
 from schemas.limits import DAY
 from schemas.secrets import KEY_BYTES, SecretError, read_key
 
@@ -130,6 +131,10 @@ def choice(name: str, text: str, words: tuple[str, ...]) -> str:
     return text
 
 
+def _unpriced(text: str) -> Unpriced:
+    return "accept" if choice("REV_UNPRICED", text, ("accept", "refuse")) == "accept" else "refuse"
+
+
 def _signup_default(env: Mapping[str, str]) -> str:
     """Return on for an address that only this machine reaches."""
     return "on" if (env.get("REV_HTTP_HOST") or LOOPBACK) in (LOOPBACK, "localhost", "::1") else "off"
@@ -182,6 +187,8 @@ class Settings(NamedTuple):
     session_timeout: int
     unknown_customers: str
     """REV_UNKNOWN_CUSTOMERS: accept or refuse customers that a platform's key names and nobody made."""
+    unpriced: Unpriced
+    """REV_UNPRICED: refuse events of dialects whose action has no price, or accept them at 0 until one charges them."""
     webhook_allow_private: bool
     """REV_WEBHOOK_ALLOW_PRIVATE: for development only; allows http, port 80 and private addresses."""
     secret_key: str
@@ -243,6 +250,7 @@ def read(env: Mapping[str, str]) -> Settings:
         outcome_ttl=duration("REV_OUTCOME_TTL", of("REV_OUTCOME_TTL", "30d"), MAX_TTL),
         session_timeout=duration("REV_SESSION_TIMEOUT", of("REV_SESSION_TIMEOUT", "6s")),
         unknown_customers=choice("REV_UNKNOWN_CUSTOMERS", of("REV_UNKNOWN_CUSTOMERS", "accept"), ("accept", "refuse")),
+        unpriced=_unpriced(of("REV_UNPRICED", "refuse")),
         webhook_allow_private=flag("REV_WEBHOOK_ALLOW_PRIVATE", of("REV_WEBHOOK_ALLOW_PRIVATE", "0")),
         secret_key=secret_key("REV_SECRET_KEY", of("REV_SECRET_KEY", "")),
         webhook_disable_after=duration("REV_WEBHOOK_DISABLE_AFTER", of("REV_WEBHOOK_DISABLE_AFTER", "5d"), MAX_WINDOW),

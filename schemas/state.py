@@ -27,6 +27,7 @@ OUTCOME_PREFIX = b"outcome/"
 TASK_PREFIX = b"task/"
 VOID_PREFIX = b"void/"
 COUNT_PREFIX = b"count/"
+PRICE_PREFIX = b"price/"
 
 
 class InstalledPrice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -125,7 +126,7 @@ class Counters(msgspec.Struct, frozen=True):
 
 def price_key(slot: PriceSlot) -> bytes:
     """Return the key of the price in force for a slot."""
-    key = b"price/" + (slot.customer_id or "").encode() + SEPARATOR + slot.action.encode()
+    key = PRICE_PREFIX + (slot.customer_id or "").encode() + SEPARATOR + slot.action.encode()
     if not slot.scoped:
         return key
     return key + SEPARATOR + (slot.model or "").encode() + SEPARATOR + (slot.provider or "").encode()

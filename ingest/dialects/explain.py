@@ -29,7 +29,10 @@ QUERY = {
 
 
 class ExplainedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An event of the body: the fields of POST /v1/meter that it becomes, and its price, or why it is refused."""
+    """An event of the body: the fields of POST /v1/meter that it becomes, and its price, or why it is refused.
+
+    One without either is recorded at 0 until its action has a price.
+    """
 
     index: int
     customer_id: str | None = None
@@ -86,9 +89,10 @@ async def explain(context: Context, request: web.Request) -> web.Response:
         for one in found:
             event = one.event
             price = context.view.price_for(context.clock(), customer_id, event.action, event.model, event.provider)
-            if price is None:
-                continue
             fields = {name: value for name, value in mapped.events[one.place].fields.items() if name != "customer_id"}
+            if price is None:
+                events[one.place] = ExplainedEvent(one.place, customer_id, fields)
+                continue
             try:
                 cost = quote(price, event)
             except NoQuote as error:

@@ -15,7 +15,7 @@ import msgspec
 from ingest.auth import PLATFORM, customer_of, mode_of
 from ingest.context import Context
 from ingest.dialects.dialect import MappedEvent, Recorded, Refusals
-from ingest.meter_commands import bounds, meter_command, note_unpriced, unpriced
+from ingest.meter_commands import bounds, meter_command, note_unpriced, unpriced, waits_for_price
 from ingest.new_customers import admit
 from ingest.problems import Decided, Forbidden, Invalid, PayloadTooLarge, Problem
 from ingest.validation import TimeBounds, decode_event, event_of, failed
@@ -49,7 +49,7 @@ class CheckedEvents(NamedTuple):
     forbidden: str | None
     """The first refusal for the reason that the key belongs to another customer."""
     unpriced: Sequence[tuple[str, MeterEvent, str]] = ()
-    """Of the refused, those without a price: customer, event, error."""
+    """Those without a price, whether they are refused or wait for one: customer, event, error."""
 
 
 async def record(
@@ -112,8 +112,9 @@ async def check(context: Context, key: ApiKey, mapped: list[MappedEvent]) -> Che
     for customer_id, events in list(customers.items()):
         missing = await unpriced(context, customer_id, [one.event for one in events])
         if missing:
-            refused += [IndexedError(events[error.index].place, error.error) for error in missing]
             without_price += [(customer_id, events[error.index].event, error.error) for error in missing]
+            missing = [one for one in missing if not waits_for_price(context, events[one.index].event, one.error)]
+            refused += [IndexedError(events[error.index].place, error.error) for error in missing]
             without = {error.index for error in missing}
             customers[customer_id] = [one for place, one in enumerate(events) if place not in without]
     kept = {customer_id: events for customer_id, events in customers.items() if events}
@@ -181,7 +182,8 @@ async def _append(
 ) -> BatchChargedReply | None:
     """Append a batch and return the pricer's reply, or None if it did not come in time: then it is durable."""
     mode = mode_of(context, key, customer_id)
-    command = encode_command(meter_command(context, key, customer_id, events, mode, batch=True))
+    accepts = context.settings.unpriced
+    command = encode_command(meter_command(context, key, customer_id, events, mode, batch=True, unpriced=accepts))
     reply = (await context.submitter.meter(customer_id, command, len(events), wait)).reply
     if reply is not None and not isinstance(reply, BatchChargedReply):
         raise TypeError(f"unexpected reply to a batch: {type(reply).__name__}")

@@ -30,6 +30,7 @@ from schemas.ids import Address, address_of
 from schemas.limits import MAX_BODY
 from schemas.money import format_cents, parse_cents
 from schemas.objects import Number, VoidObject, decode_standing, number
+from schemas.unpriced import NOT_VOIDABLE
 from warehouse.rows import EntryRow
 
 PATH = "/api/admin/events/void"
@@ -112,11 +113,11 @@ class VoidRequest:
         return found
 
     async def void(self, entry: EntryRow) -> VoidResult | None:
-        """Void an entry. Return None if the shard does not have it."""
+        """Void an entry. Return None if the shard does not have it, or it was charged by an adjustment since."""
         try:
             reply = await void_entry(self._context, entry, self._reason)
         except Decided as refused:
-            if refused.status == 404:
+            if refused.status == 404 or refused.code == NOT_VOIDABLE:
                 return None
             raise
         shown = _void(reply.result)

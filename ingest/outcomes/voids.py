@@ -23,6 +23,7 @@ from schemas.ids import address_of
 from schemas.limits import MAX_BODY
 from schemas.objects import VoidObject, decode_standing
 from schemas.replies import OutcomeReply
+from schemas.unpriced import NO_PRICE
 from warehouse.row_events import canonical, draws_of_row, event_of_row, lines_of_row, price_of_row
 from warehouse.rows import EntryRow
 
@@ -148,7 +149,7 @@ def void_of(entry: EntryRow, reason: str, actor: str = ACTOR) -> Void:
         credit=None if entry.credit is None else canonical(entry.credit),
         draws=draws_of_row(entry),
         reason=reason,
-        price=price_of_row(entry),
+        price=price_of_row(entry) or (NO_PRICE if entry.kind == "event" else None),
         outcome_id=entry.outcome_id or None,
         charge=entry.kind == "charge",
         test=entry.test,

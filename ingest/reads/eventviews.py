@@ -21,6 +21,7 @@ from schemas.meter_responses import (
 from schemas.objects import Json, Number, NumberOrNull, iso
 from schemas.raw_json import NULL
 from schemas.replies import Receipt
+from schemas.unpriced import NO_PRICE
 from warehouse.row_events import canonical, event_of_row, lines_of_row, price_of_row
 from warehouse.rows import EventRow
 
@@ -102,9 +103,7 @@ def page(rows: Sequence[EventRow], voided: Collection[int], limit: int) -> Event
 
 def _answer(row: EventRow) -> MeterResponse:
     """Return the response of POST, rendered by the same function from the same facts."""
-    price = price_of_row(row)
-    if price is None:
-        raise ValueError(f"event {row.event_id} was charged without a price")
+    price = price_of_row(row) or NO_PRICE
     receipt = Receipt(
         event_id=row.event_id,
         recorded_at=row.recorded_at,

@@ -41,8 +41,8 @@ class ComponentSums(msgspec.Struct, frozen=True, kw_only=True):
     """What one component of prices cost: ``event`` (the base), ``tokens`` at the token rate, each quantity with a rate,
     ``success`` and ``outcome`` (bonuses), ``cap`` and ``minimum``.
 
-    ``quantity``: units, less voided ones; an adjustment is of no further units. ``entries``: how many events and
-    charges have it, less voided ones. ``model``: only by component_model, empty for events without one.
+    ``quantity``: units, less voided ones; the adjustment of a month is of no further units. ``entries``: how many
+    events and charges have it, less voided ones. ``model``: only by component_model, empty for events without one.
     """
 
     component: str

@@ -31,7 +31,8 @@ class StatementLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
 
     A line of usage or outcomes is ``quantity`` units at ``rate_cents`` for every ``per`` of them, by the price
     ``price_id`` (absent for a registered outcome, whose price came with it). An adjustment settles a month of a price:
-    its lines change what the usage of the month costs, for no further quantity. A void is one entry that takes back
+    its lines change what the usage of the month costs, for no further quantity; or it charges an event that came before
+    its price. A void is one entry that takes back
     another, or several together. ``entries``: how many entries of the ledger the line is of.
     """
 

@@ -17,6 +17,7 @@ from tools.verify.month_model import MonthModels
 from tools.verify.outcome_model import OutcomeModel, OutcomeModels, closing_price, opened_by
 from tools.verify.row_values import BORROWED, EMPTY, EXACT, Row, canonical, event_id, iso, loads
 from tools.verify.spending_model import SpendingModels
+from tools.verify.unpriced_model import UnpricedModels
 from tools.verify.void_rules import VoidAddress, void_row, void_shown, voidable
 
 RESERVED = "outcome_charge"
@@ -59,10 +60,17 @@ class Lifecycle:
     """Outcomes of one partition. ``keys``: the namespaces shared with meter events."""
 
     def __init__(
-        self, partition: int, keys: Keys, outcomes: OutcomeModels, spending: SpendingModels, months: MonthModels
+        self,
+        partition: int,
+        keys: Keys,
+        outcomes: OutcomeModels,
+        spending: SpendingModels,
+        months: MonthModels,
+        unpriced: UnpricedModels,
     ) -> None:
         self._partition, self._keys, self._outcomes, self._spending = partition, keys, outcomes, spending
         self._months = months
+        self._unpriced = unpriced
 
     def apply(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Option]:
         """Return what a command accepted ``at`` (ms) may have left; more than one option only if that depends on
@@ -71,7 +79,7 @@ class Lifecycle:
         if repeated:
             return repeated
         if command["command"] == "void":
-            return [self._void(offset, at, command)]
+            return self._void(offset, at, command)
         rule = {"register": self._register, "resolve": self._resolve}.get(command["command"], self._expiry)
         return [rule(offset, at, command, outcome) for outcome in self._candidates(command)]
 
@@ -166,22 +174,28 @@ class Lifecycle:
             row["detail"] |= {"credit_cents": row["credit_cents"], "due_cents": due}
         return [row, *trial.notices(row, 1)], trial.keep
 
-    def _void(self, offset: int, at: int, command: Mapping[str, Any]) -> Option:
+    def _void(self, offset: int, at: int, command: Mapping[str, Any]) -> list[Option]:
         whose = self._outcomes.voided(command["event_id"])
         if whose == command["customer_id"]:
-            return Option([], nothing)
+            return [Option([], nothing)]
         place = VoidAddress(self._partition, offset)
+        refused = Option([self._refusal(offset, at, 0, command)], nothing)
         if whose is not None or not (voidable(command, place, self._outcomes) and self._spending.funded(command)):
-            return Option([self._refusal(offset, at, 0, command)], nothing)
+            return [refused]
+        id, charge = command["event_id"], command.get("charge", False)
+        unpriced = not charge and (command.get("price") or {"id": -1})["id"] == 0
+        if unpriced and self._unpriced.is_known(id) and not self._unpriced.holds(id):
+            return [refused]
         row = {**self._plain(offset, at, 0, command), **void_row(command)}
-        charge = command.get("charge", False)
 
         def effect() -> None:
-            self._outcomes.void(command["event_id"], command["customer_id"], charge=charge)
+            self._outcomes.void(id, command["customer_id"], charge=charge)
             self._spending.void(command)
             self._months.void(command)
+            self._unpriced.remove(id)
 
-        return Option([{**row, "detail": void_shown(row)}], effect)
+        made = Option([{**row, "detail": void_shown(row)}], effect)
+        return [made, refused] if unpriced and not self._unpriced.is_known(id) else [made]
 
     def _find(self, command: Mapping[str, Any], target: str) -> OutcomeModel | None:
         return self._outcomes.find(command["customer_id"], target, command.get("mode"))

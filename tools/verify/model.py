@@ -24,6 +24,7 @@ from tools.verify.row_values import EMPTY, EXACT, STEPPED, ZERO, Row, add, canon
 from tools.verify.spending_model import COMMANDS as SPENDING_COMMANDS
 from tools.verify.spending_model import SpendingModels, SpendingOption, SpendingTrial, amount_of
 from tools.verify.tier_model import CountKey, MonthModel, Part, cut, month
+from tools.verify.unpriced_model import MAX_CHARGED, NOTHING, UnpricedModels, adjusted, waits
 
 MAX_TOKENS = 10**12
 MAX_EVENTS = 1000
@@ -35,6 +36,8 @@ CONFIGURE |= {f"webhook.{name}" for name in endpoint_model.COMMANDS}
 
 COUNTS = "counts"
 """Key set in a charge's row until it is counted: what MonthTrial.add takes."""
+UNPRICED = "unpriced"
+"""Key set in the row of an event without a price until it waits for one: the event."""
 
 
 class ExpectedRows(NamedTuple):
@@ -78,7 +81,8 @@ class ShardModel:
         )
         self._spending = SpendingModels(partition) if spending is None else spending
         self._open_months = MonthModels(began)
-        self._lifecycle = Lifecycle(partition, keys, outcomes, self._spending, self._open_months)
+        self._unpriced = UnpricedModels()
+        self._lifecycle = Lifecycle(partition, keys, outcomes, self._spending, self._open_months, self._unpriced)
         self._months = MonthModel(began)
         self._counted: dict[CountKey, Decimal] = {}
         """What the events of the current command have added to the month's counts."""
@@ -87,6 +91,7 @@ class ShardModel:
     def apply(self, offset: int, timestamp: int, key: bytes, value: bytes) -> ExpectedRows:
         """Return the rows that a record must have left; ``timestamp`` is its append time in ms."""
         self._at = max(self._at, timestamp)
+        self._unpriced.began_at(offset)
         try:
             command = loads(value)
             name = command["command"]
@@ -100,6 +105,8 @@ class ShardModel:
             return self._outcome(offset, key, command)
         if name == "month.close":
             return self._close(offset, key, command)
+        if name == "unpriced.charge":
+            return self._charge_unpriced(offset, key, command)
         if name in ("price", "prices"):
             return self._install(offset, key, command.get("prices", [command]))
         if name == endpoint_model.REPLAY and key == command["customer_id"].encode():
@@ -141,6 +148,35 @@ class ShardModel:
         row["detail"] = {**row["detail"], "event_id": row["event_id"]}
         self._spending.adjust(row)
         return self._expected(offset, [row])
+
+    def _charge_unpriced(self, offset: int, key: bytes, command: Mapping[str, Any]) -> ExpectedRows:
+        """Return the adjustments of events that have a price now; nothing is known of those older than the log."""
+        if key != command["customer_id"].encode() or not 1 <= len(command["event_ids"]) <= MAX_CHARGED:
+            return self._expected(offset, [])
+        if not all(map(self._unpriced.is_known, command["event_ids"])):
+            return self._expected(offset, None)
+        rows: list[Row] = []
+        self._counted = {}
+        months = self._open_months.trial()
+        for id, one in list(self._unpriced.named(command)):
+            charged = self._charge(offset, len(rows), command, one.event, months)
+            if charged is None:
+                continue
+            counts = charged.pop(COUNTS, None)
+            if counts is not None:
+                month_key, price_model, own = counts
+                months.add(month_key, price_model, own, charged["total_cents"])
+            row = adjusted(charged, id, one)
+            self._spending.adjust(row)
+            if row["credit_cents"] is not None:
+                left = EXACT.subtract(row["total_cents"], row["credit_cents"])
+                row["detail"] |= {"credit_cents": row["credit_cents"], "due_cents": left}
+            self._unpriced.remove(id)
+            rows.append(row)
+        months.keep()
+        self._months.add(self._at, self._counted)
+        unsure = any(row.pop(STEPPED, False) for row in rows)
+        return self._expected(offset, None if unsure else rows)
 
     def _install(self, offset: int, key: bytes, records: list[Mapping[str, Any]]) -> ExpectedRows:
         if key != PRICE_KEY:
@@ -270,6 +306,9 @@ class ShardModel:
         months.keep()
         self._months.add(at, counted)
         for charge in charges:
+            event = charge.row.pop(UNPRICED, None)
+            if event is not None:
+                self._unpriced.add(charge.row, event)
             if charge.key is not None:
                 known = Known(charge.body, at)
                 self._keys.add(command["customer_id"], charge.key, known, charge.row["test"])
@@ -283,8 +322,10 @@ class ShardModel:
         labels = (event.get("model") or "", event.get("provider") or "")
         price_model = self._price_models.of(self._at, command["customer_id"], event["action"], *labels)
         tokens, outcome = event.get("tokens", 0), event.get("outcome")
-        if price_model is None or event["action"] == RESERVED or not 0 <= tokens <= MAX_TOKENS:
+        if event["action"] == RESERVED or not 0 <= tokens <= MAX_TOKENS:
             return None
+        if price_model is None:
+            return self._without_price(offset, index, command, event) if waits(command, event) else None
         known = not price_model.tiers or self._months.is_known(self._at)
         known = known and (price_model.cap is None or self._open_months.is_known(month(self._at)))
         key = (command["customer_id"], command.get("test", False), month(self._at), price_model.slot)
@@ -315,6 +356,11 @@ class ShardModel:
         for count_key, quantity in counted.items():
             self._counted[count_key] = add(self._counted.get(count_key, ZERO), quantity)
         return row
+
+    def _without_price(self, offset: int, index: int, command: Mapping[str, Any], event: Mapping[str, Any]) -> Row:
+        """Return the row of an event that is recorded at 0 until a price charges it."""
+        plain = {name: value for name, value in event.items() if name not in ("idempotency_key", "metadata")}
+        return {**self._event_row("event", offset, index, command, event), **NOTHING, UNPRICED: plain}
 
     def _cut(
         self, price_model: PriceModel, command: Mapping[str, Any], event: Mapping[str, Any]

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from warehouse.dashboard import DashboardReads
 from warehouse.dashboard_rows import SeriesQuery
 from warehouse.time_range import TimeRange, named, today
-from web import periods, readings
+from web import periods, readings, unpriced_readings
 from web.live_feed import current_run_rate
 from web.routes import Audience, WebRoute
 from web.views import overview_view, run_rate_view
@@ -45,8 +45,10 @@ async def _overview(visit: Visit) -> web.Response:
     period = periods.checked(visit.query(("period",)).get("period"))
     now = visit.site.clock()
     time = named(period, now)
-    rows, run_rate = await asyncio.gather(
-        read(visit.site.reads, period, time, now), current_run_rate(visit.site.reads, now)
+    rows, run_rate, missing = await asyncio.gather(
+        read(visit.site.reads, period, time, now),
+        current_run_rate(visit.site.reads, now),
+        unpriced_readings.unpriced(visit.site),
     )
     view = overview_view.assemble(period, time, rows)
     names = await readings.names(visit.site.reads, run_rate_view.customers(run_rate))
@@ -54,6 +56,7 @@ async def _overview(visit: Visit) -> web.Response:
         "overview.html",
         view=view,
         run_rate=run_rate_view.assemble(run_rate, names),
+        unpriced=missing,
         periods=periods.PERIODS,
         example=example(visit.address, visit.site.settings.data / "demo.key"),
     )

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 from aiohttp import hdrs, web
 
 from warehouse.time_range import named
-from web import readings, replays
+from web import readings, replays, unpriced_readings
 from web.data.replay_changes import FIELDS, change_of
 from web.data.replay_data import part
 from web.pages import price_lists
@@ -55,7 +55,9 @@ async def _list(visit: Visit) -> web.Response:
         rows = await price_lists.with_past(visit.site.api)
     else:
         rows = sorted(await price_lists.with_scheduled(visit.site.api), key=_place)
-    names = await readings.names(visit.site.reads, {row.slot.customer_id or "" for row in rows})
+    missing = await unpriced_readings.unpriced(visit.site)
+    theirs = {line.customer_id for line in missing.lines} if missing else set()
+    names = await readings.names(visit.site.reads, {row.slot.customer_id or "" for row in rows} | theirs)
     found = [row for row in rows if _is_found(row, search.casefold(), names.get(row.slot.customer_id or "", ""))]
     return visit.page(
         "prices.html",
@@ -67,6 +69,7 @@ async def _list(visit: Visit) -> web.Response:
         history=history,
         lists=LISTS,
         done=DONE.get(query.get("done", ""), ""),
+        unpriced=missing,
     )
 
 

@@ -18,7 +18,7 @@ WHAT = {
     "registered": "Outcome registered",
     "charge": "Outcome charged",
     "waived": "Outcome waived",
-    "adjustment": "Month settled",
+    "adjustment": "Adjustment",
     "void": "Void",
     "rejected": "Rejected",
 }

@@ -22,6 +22,8 @@ CUSTOMER = "all-clients"
 CALLS, LAGO_CALLS, SIGNALS, METERS, BATCH = 50, 250, 1000, 50, 100
 """Calls of the model through each middleware; calls that lago-agent-sdk meters, four events each; Paid's signals;
 Stripe's meter events."""
+LAGO_BUFFERED = 2000
+"""Calls after which lago-agent-sdk must have sent everything: it drops the oldest beyond 10,000 events."""
 STOPPED = "stopped"
 """An agent with a hard budget of nothing."""
 PROMPT, CACHED, ANSWER, REASONING = 2006, 1920, 300, 192
@@ -38,6 +40,8 @@ def lago_agent(url: str, key: str, times: int) -> Any:
         usage = CanonicalUsage(input=number, output=2 * number, cache_read=3, cache_write=4, cache_write_5m=4)
         usage.model, usage.provider, usage.api = "claude-sonnet-4", "anthropic", "messages"
         sdk.emit(usage)
+        if number % LAGO_BUFFERED == 0:
+            assert sdk.flush(60)
     flushed = sdk.flush(60)
     sdk.shutdown()
     return flushed

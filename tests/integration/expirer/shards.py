@@ -64,6 +64,8 @@ class Shard:
         """Every expire command read so far."""
         self.closes: list[tuple[commands.CloseMonth, int]] = []
         """Every month.close command read so far, and its append time, ms."""
+        self.charges: list[commands.ChargeUnpriced] = []
+        """Every unpriced.charge command read so far."""
 
     async def start(self, everything: bool = False) -> None:
         """Only what is sent from now on is read, or everything."""
@@ -108,6 +110,9 @@ class Shard:
                 elif isinstance(command, commands.CloseMonth):
                     assert record.key == command.customer_id.encode()
                     self.closes.append((command, record.timestamp))
+                elif isinstance(command, commands.ChargeUnpriced):
+                    assert record.key == command.customer_id.encode()
+                    self.charges.append(command)
         return self.sent
 
     async def of(self, event_id: int) -> list[Sent]:

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from schemas import open_months
-from schemas.commands import CloseMonth
+from schemas import open_months, state, unpriced
+from schemas.commands import ChargeUnpriced, CloseMonth, MeterEvent, Rates
 from schemas.limits import DAY
 from schemas.months import month_of
 from schemas.open_months import OpenMonth, month_key, slot_of
+from schemas.price_match import PriceSlot
+from schemas.state import InstalledPrice
+from schemas.unpriced import UnpricedEvent, unpriced_key
 from tests.integration.expirer.conftest import P
 from tests.integration.expirer.shards import EVERYTHING, Expirer, Rival, Shard, closed, opened
 
@@ -112,6 +115,30 @@ async def test_a_month_that_is_over_is_closed_until_the_state_says_so(
     }
     await shard.write((keys[0], None), (keys[1], None))
     await eventually(lambda: _is(service.metric("rev_expirer_due", partition="0"), 0))
+
+
+async def test_events_before_their_price_are_charged_when_it_is_set(
+    shards: list[Shard], expirer: Start, eventually: Eventually
+) -> None:
+    """A notice names them once they have a price, and those that came in meanwhile once the shard has decided it."""
+    shard, service = shards[0], expirer()
+    await eventually(service.ready)
+    waiting = unpriced.encode(UnpricedEvent("ä", 7, MeterEvent("bot", "fax")))
+    await shard.write((unpriced_key(65_536), waiting))
+    price = state.encode(InstalledPrice(3, "fax", Rates("1", "0", "0"), 9))
+    row = state.price_key(PriceSlot(None, "fax"))
+    await shard.write((unpriced_key(131_072), waiting), (row, price))
+
+    async def named(*wanted: list[int]) -> bool:
+        await shard.reminders()
+        return [sorted(one.event_ids) for one in shard.charges] == list(wanted)
+
+    await eventually(lambda: named([65_536, 131_072]))
+    assert shard.charges[0] == ChargeUnpriced("ä", 7, shard.charges[0].event_ids)
+    await shard.write((unpriced_key(65_536), None), (unpriced_key(131_072), None), (unpriced_key(196_608), waiting))
+    await eventually(lambda: named([65_536, 131_072], [196_608]))
+    assert service.end() == 0
+    await shard.write((unpriced_key(196_608), None), (row, None))
 
 
 async def test_an_open_transaction_holds_back_nothing_but_itself(

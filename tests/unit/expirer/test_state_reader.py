@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from expirer.month_timers import MonthTimers
 from expirer.state_reader import StateReader
 from expirer.timers import Reminder, Timers
+from expirer.unpriced_notices import UnpricedNotices
 from expirer.worker import grant_expiry, reservation_expiry
 from pricer.memory import MemoryShard
 from schemas import ids, state
-from schemas.commands import GrantCredit, PriceRef, Rates, Reserve
-from schemas.price_match import PriceSlot
+from schemas.commands import GrantCredit, Meter, MeterEvent, PriceRef, Rates, Reserve, SetPrice
 from streams import position
 
 NOW = 1_777_000_000_000
@@ -36,7 +36,8 @@ CLOSED = state.encode(state.ClosedOutcome("acme", "expired", "0", 99, NOW + 40, 
 def test_an_open_outcome_of_the_pricer_is_a_timer(customer: str, expires_at: int) -> None:
     """What the pricer encodes is understood, whoever the customer is."""
     timers = Timers(1)
-    StateReader(timers, Timers(1), Timers(1), MonthTimers()).apply(KEY, opened(expires_at, customer), 5)
+    reading = StateReader(timers, Timers(1), Timers(1), MonthTimers(), UnpricedNotices())
+    reading.apply(KEY, opened(expires_at, customer), 5)
     assert timers.take(expires_at - 1, 0, 9) == [] and timers.take(expires_at, 0, 9) == [Reminder(ID, customer)]
 
 
@@ -44,30 +45,29 @@ def test_an_open_outcome_of_the_pricer_is_a_timer(customer: str, expires_at: int
 def test_a_closed_one_and_a_tombstone_are_none(value: bytes | None) -> None:
     """Whether it was known before or not, and if it comes twice."""
     timers = Timers(1)
-    reading = StateReader(timers, Timers(1), Timers(1), MonthTimers())
+    reading = StateReader(timers, Timers(1), Timers(1), MonthTimers(), UnpricedNotices())
     for each in (value, opened(NOW), value, value):
         reading.apply(KEY, each, 0)
     assert timers.open == 0 and timers.take(NOW, 0, 9) == []
 
 
 def test_the_rest_of_the_state_is_none_of_ours() -> None:
-    """Prices, tasks, voids and whatever else is there are not even decoded."""
+    """Tasks, voids and whatever else is there are not even decoded."""
     timers = Timers(1)
     others = (
-        state.price_key(PriceSlot(None, "chat")),
         state.task_key("acme", "t"),
         state.void_key(ID),
         state.PRICE_NUMBER,
     )
     for key in (*others, b"outcomes", b"", b"out"):
-        StateReader(timers, Timers(1), Timers(1), MonthTimers()).apply(key, b"not json", 0)
+        StateReader(timers, Timers(1), Timers(1), MonthTimers(), UnpricedNotices()).apply(key, b"not json", 0)
     assert timers.open == 0
 
 
 def test_the_shards_position_says_which_reminders_it_has_seen() -> None:
     """A reminder is repeated once the shard's position is behind it."""
     timers = Timers(1)
-    reading = StateReader(timers, Timers(1), Timers(1), MonthTimers())
+    reading = StateReader(timers, Timers(1), Timers(1), MonthTimers(), UnpricedNotices())
     reading.apply(KEY, opened(NOW), 0)
     assert len(timers.take(NOW, 0, 9)) == 1
     timers.sent(ID, 20, 0)
@@ -81,7 +81,7 @@ def test_the_shards_position_says_which_reminders_it_has_seen() -> None:
 def test_what_cannot_be_understood_is_not_passed_over(value: bytes) -> None:
     """The reader stands still there and says so."""
     with pytest.raises(msgspec.DecodeError):
-        StateReader(Timers(1), Timers(1), Timers(1), MonthTimers()).apply(KEY, value, 0)
+        StateReader(Timers(1), Timers(1), Timers(1), MonthTimers(), UnpricedNotices()).apply(KEY, value, 0)
 
 
 @pytest.mark.parametrize("test", [False, True])
@@ -92,7 +92,7 @@ def test_a_reservation_of_the_pricer_is_a_timer_until_it_ends(test: bool) -> Non
     command = Reserve("acme", 1, 60_000, 10**9, amount="1", test=test, mode="test" if test else "live")
     made = log.append(b"acme", command)
     outcomes, reserved = Timers(0), Timers(0)
-    reading = StateReader(outcomes, reserved, Timers(0), MonthTimers())
+    reading = StateReader(outcomes, reserved, Timers(0), MonthTimers(), UnpricedNotices())
     for key, value in made.changes:
         reading.apply(key, value, 0)
     assert (outcomes.open, reserved.open) == (0, 1)
@@ -114,7 +114,7 @@ def test_a_grant_that_expires_is_a_timer_until_its_expiry_is_recorded(test: bool
     log = MemoryShard(1)
     log.now = NOW
     grants = Timers(0)
-    reading = StateReader(Timers(0), Timers(0), grants, MonthTimers())
+    reading = StateReader(Timers(0), Timers(0), grants, MonthTimers(), UnpricedNotices())
     for expires_at in (None, NOW + 5, NOW + 9):
         made = log.append(b"acme", GrantCredit("acme", "3", "why", expires_at, test=test))
         for key, value in made.changes:
@@ -128,3 +128,31 @@ def test_a_grant_that_expires_is_a_timer_until_its_expiry_is_recorded(test: bool
     for key, value in ended.changes:
         reading.apply(key, value, 0)
     assert grants.open == 1 and log.append(b"acme", grant_expiry(due)).entries is None
+
+
+def test_events_without_a_price_are_charged_when_their_price_comes() -> None:
+    """Until the state has none left; what the pricer writes about events and prices is understood."""
+    log = MemoryShard(1)
+    log.now = NOW
+    unpriced = UnpricedNotices()
+    reading = StateReader(Timers(0), Timers(0), Timers(0), MonthTimers(), unpriced)
+
+    def follow() -> None:
+        state_now = dict(log.shards[0].scan(b""))
+        for key in [*state_now, *followed]:
+            reading.apply(key, state_now.get(key), 0)
+        followed.update(state_now)
+
+    followed: set[bytes] = set()
+    events = [MeterEvent("bot", "chat", model="m"), MeterEvent("bot", "search")]
+    log.append(b"acme", Meter("acme", 1, events, 1000, 1000, batch=True, unpriced="accept"))
+    follow()
+    assert (unpriced.waiting, unpriced.take(NOW, 0, 9)) == (2, [])
+    log.append(b"_config", SetPrice("*", Rates("1", "0", "0"), model="m", effective_at=NOW + 5))
+    follow()
+    assert unpriced.take(NOW + 4, 1000, 9) == []
+    log.now = NOW + 5
+    ((_, command),) = unpriced.take(NOW + 5, 2000, 9)
+    assert log.append(b"acme", command).entries is not None
+    follow()
+    assert unpriced.waiting == 1

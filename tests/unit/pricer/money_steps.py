@@ -1,5 +1,5 @@
 """Random logs in which everything that moves money meets: prices with every term, budgets, credit, reservations,
-outcomes, voids, repeats, both modes and the ends of months."""
+outcomes, voids, repeats, events before their price, both modes and the ends of months."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from pricer.memory import MemoryShard
 from schemas import open_months, reservations
 from schemas.commands import (
+    ChargeUnpriced,
     CloseMonth,
     Command,
     CreateBudget,
@@ -36,6 +37,7 @@ from schemas.commands import (
     Resolve,
     SeedPrice,
     SetPrice,
+    Unpriced,
 )
 from schemas.limits import DAY
 from schemas.months import month_range
@@ -101,7 +103,7 @@ def reserved(log: MemoryShard, pick: int) -> tuple[str, str]:
 EVENT = st.builds(
     MeterEvent,
     agent_id=st.sampled_from(["a", "b"]),
-    action=st.sampled_from(["chat", "chat", "draw"]),
+    action=st.sampled_from(["chat", "chat", "chat", "draw", "draw", "fax"]),
     tokens=st.integers(0, 30),
     outcome=st.sampled_from([None, None, "success", "pending"]),
     idempotency_key=KEYS,
@@ -119,6 +121,7 @@ def meters(draw: st.DrawFn) -> Later:
     rarely = st.one_of(st.none(), st.none(), st.none(), PICK)
     settles = draw(st.lists(rarely, min_size=len(events), max_size=len(events)))
     import_id = draw(st.sampled_from([None, None, "imp_1"]))
+    unpriced: Unpriced = draw(st.sampled_from(["accept", "accept", "accept", "refuse"]))
 
     def make(log: MemoryShard) -> Command:
         owner, named = customer, []
@@ -129,9 +132,10 @@ def meters(draw: st.DrawFn) -> Later:
                 named.append(replace(event, reservation_id=id))
             else:
                 named.append(event)
-        return Meter(owner, 1, named, WINDOW, DAY, len(named) > 1, mode == "test", mode, import_id, on_empty)
+        meter = Meter(owner, 1, named, WINDOW, DAY, len(named) > 1, mode == "test", mode, import_id, on_empty)
+        return replace(meter, unpriced=unpriced)
 
-    return Later(f"meter {events} {settles} {customer} {mode} {on_empty}", make)
+    return Later(f"meter {events} {settles} {customer} {mode} {on_empty} {unpriced}", make)
 
 
 @st.composite
@@ -140,7 +144,7 @@ def endings(draw: st.DrawFn) -> Later:
     how = draw(
         st.sampled_from(
             ["release", "rs.expire", "rs.read", "void", "void", "void", "budget", "grant", "resolve", "resolve",
-             "expire", "read", "close", "close", "close", "price"]
+             "expire", "read", "close", "close", "close", "price", "unpriced", "unpriced"]
         )
     )  # fmt: skip
     pick, mode, flag = draw(PICK), draw(MODES), draw(st.booleans())
@@ -180,6 +184,13 @@ def endings(draw: st.DrawFn) -> Later:
                 if how == "resolve":
                     return Resolve(customer, 3, id, flag, WINDOW, idempotency_key=key, mode=mode)
                 return Expire(customer, id) if how == "expire" else ReadOutcome(customer, id, mode)
+            case "unpriced":
+                row = chosen(lambda row: row["kind"] == "event" and not row["price_id"])
+                if row is None:
+                    return None
+                ids = [one["event_id"] for one in rows if one["kind"] == "event" and not one["price_id"]]
+                named = ids if flag else [row["event_id"]]
+                return ChargeUnpriced(row["customer_id"], row["api_key_id"], named, row["test"])
             case "price":
                 return DeletePrice(pick) if flag else None
             case _:
@@ -241,7 +252,7 @@ def grants(draw: st.DrawFn) -> Later:
 
 @st.composite
 def prices(draw: st.DrawFn) -> Later:
-    action, rates = draw(st.sampled_from(["chat", "chat", "draw"])), draw(st.sampled_from(RATES))
+    action, rates = draw(st.sampled_from(["chat", "draw", "fax"])), draw(st.sampled_from(RATES))
     customer, model = draw(st.sampled_from([None, None, "acme"])), draw(st.sampled_from([None, None, "m"]))
     wait = draw(st.sampled_from([None, None, DAY // 2, 16 * DAY]))
 

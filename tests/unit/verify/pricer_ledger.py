@@ -11,6 +11,7 @@ from schemas import entries
 from schemas.commands import MeterEvent, PriceRef, Rates, Void
 from schemas.funding import Draw
 from schemas.quantities import Line, QuantityRate
+from schemas.unpriced import NO_PRICE
 from tools.verify.check import Check, Totals
 from tools.verify.compare import Difference
 from tools.verify.memory import MemoryLedger, MemoryRawLog
@@ -139,6 +140,8 @@ def void_of(row: Row, wrong: str | None = None) -> Void:
             model=row["price_model"] or None,
             provider=row["price_provider"] or None,
         )
+    elif row["kind"] == "event":
+        price = NO_PRICE
     closing = row["kind"] in ("charge", "waived")
     return Void(
         customer_id="hooli" if wrong == "customer" and closing else row["customer_id"],

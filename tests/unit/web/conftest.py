@@ -223,6 +223,8 @@ class FakeGateway(GatewayApi):
         self.asked: list[tuple[str, str, Any]] = []
 
     async def call(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
+        if path == "/api/admin/unpriced":
+            return {"actions": 0, "events": 0, "unpriced": []}
         self.asked.append((method, path, body))
         if method == "POST":
             if self.refusal is not None:

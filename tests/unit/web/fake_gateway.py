@@ -12,7 +12,7 @@ class FakeGateway:
     """``answers`` by method and path with its query; a Refusal is raised. ``calls`` keeps what was asked for."""
 
     def __init__(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.answers: dict[str, Any] = {}
+        self.answers: dict[str, Any] = {"GET /api/admin/unpriced": {"actions": 0, "events": 0, "unpriced": []}}
         self.calls: list[tuple[str, Any]] = []
         monkeypatch.setattr(server.site.api, "call", self._call)
         monkeypatch.setattr(server.site.api, "download", self._download)

@@ -1,5 +1,5 @@
--- What each component of prices cost, by model if {by_model}: units and cents, less voided ones. An adjustment is of no
--- further units.
+-- What each component of prices cost, by model if {by_model}: units and cents, less voided ones. The
+-- adjustment of a month is of no further units.
 SELECT
     component,
     of_model AS model,
