@@ -25,6 +25,8 @@ BudgetPeriod = Literal["day", "month", "total"]
 """How long a budget counts before it begins again: a calendar day or month (UTC), or for ever."""
 OnEmpty = Literal["charge", "refuse"]
 """What happens to an event that prepaid credit does not cover: the rest is due, or it is refused."""
+Category = Literal["promotional", "paid"]
+"""Of prepaid credit: whether the customer paid for it, so that it is deferred revenue until it is drawn."""
 Mode = Literal["live", "test"]
 """A separate namespace for each customer: idempotency keys, task ids, outcomes, events, endpoints and
 totals of one mode do not exist in the other.
@@ -471,6 +473,7 @@ class GrantCredit(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="co
     low_percent: int | None = None
     """The percentage of the balance after this grant of which a notice is given; None, as in commands from before
     notices, gives none."""
+    category: Category = "promotional"
 
 
 class ExpireGrant(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="credit.expire"):
