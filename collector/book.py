@@ -6,6 +6,7 @@ from typing import NamedTuple
 from schemas import invoices
 from schemas.billing import Billing
 from schemas.invoices import Account, CreditNote, Invoice, Issuer, Period, Record, State
+from schemas.meters import MeterPosition, RefusedMeterLine
 from schemas.months import month_after
 from schemas.pushes import WRITTEN, Push, StripeCustomer, StripeStatus
 
@@ -44,6 +45,9 @@ class Book:
         self.pushes: dict[str, Push] = {}
         """By the number of the invoice."""
         self.stripe_customers: dict[str, StripeCustomer] = {}
+        self.meter: MeterPosition | None = None
+        self.refused_lines: dict[str, RefusedMeterLine] = {}
+        """By identifier: usage that Stripe refuses."""
         self.unsent: set[str] = set()
         """The numbers of invoices that Stripe does not have as they are."""
         self.refused: set[str] = set()
@@ -69,6 +73,12 @@ class Book:
                 self.billing[_name(key)] = value
             elif isinstance(value, StripeCustomer):
                 self.stripe_customers[_name(key)] = value
+            elif isinstance(value, MeterPosition):
+                self.meter = value
+            elif isinstance(value, RefusedMeterLine):
+                self.refused_lines.pop(_name(key), None)
+                if value.state == "refused":
+                    self.refused_lines[_name(key)] = value
             elif isinstance(value, Push):
                 self.pushes[value.number] = value
                 self._mark(value.number)

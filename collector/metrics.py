@@ -10,4 +10,13 @@ REFUSED = Gauge(
     "rev_collector_refused_invoices", "Invoices that Stripe refuses; an administrator has to push them again"
 )
 PUSH_FAILURES = Counter("rev_collector_push_failures", "Attempts to bring an invoice to Stripe that failed")
+METER_EVENTS = Counter("rev_collector_meter_events", "Meter events that Stripe took")
+METER_FAILURES = Counter("rev_collector_meter_failures", "Attempts to bring usage to Stripe that failed")
+METER_REFUSED = Gauge(
+    "rev_collector_refused_meter_events", "Meter events that Stripe refuses; they are sent again hourly"
+)
+METER_UNTIL = Gauge(
+    "rev_collector_metered_until_timestamp_seconds",
+    "The accepted time until which Stripe has the usage; 0: not metered",
+)
 REPORTS = Counter("rev_collector_stripe_reports", "Reports of Stripe, by what became of them", ["outcome"])

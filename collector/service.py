@@ -12,9 +12,10 @@ import uvloop
 
 from collector.invoice_api import InvoiceApi
 from collector.invoice_log import InvoiceLog
+from collector.stripe.meter_pusher import MeterPusher
 from collector.stripe.modes import open_stripe
 from collector.stripe.stripe_api import StripeApi
-from collector.worker import InvoiceWorker, NotOwner
+from collector.worker import InvoiceWorker, MeterPusherOf, NotOwner
 from schemas.settings import Settings
 from schemas.topics import INVOICES
 from streams.health import HealthServer
@@ -92,8 +93,14 @@ class CollectorService:
     def _make(self, partition: int) -> InvoiceWorker:
         grace = self._settings.invoice_grace
         sender = self._stripe.sender
-        self._worker = InvoiceWorker(InvoiceLog(self._settings.kafka), self._reads, grace, wall_ms, sender=sender)
+        self._worker = InvoiceWorker(
+            InvoiceLog(self._settings.kafka), self._reads, grace, wall_ms, sender=sender, meters=self._meters()
+        )
         return self._worker
+
+    def _meters(self) -> MeterPusherOf | None:
+        mode = self._stripe.meters
+        return None if mode is None else lambda record: MeterPusher(mode, self._reads, record, wall_ms)
 
     def _owner(self) -> InvoiceWorker:
         """Return the worker. Raises NotOwner."""

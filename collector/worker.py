@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -11,6 +11,7 @@ from collector.book import Book, Change
 from collector.closer import Closer, NotSettled
 from collector.invoice_log import InvoiceLog
 from collector.invoicing import DEFAULT, Refused
+from collector.stripe.meter_pusher import MeterPusher
 from collector.stripe.pusher import Pusher
 from collector.stripe.senders import Sender
 from schemas.billing import Billing
@@ -20,6 +21,8 @@ from warehouse.invoice_sums import InvoicingReads
 
 TICK = 1.0
 """Seconds between checks of what is due."""
+MeterPusherOf = Callable[[Callable[[Sequence[Change]], Awaitable[None]]], MeterPusher]
+"""Makes what brings usage to Stripe, of what records changes."""
 log = structlog.get_logger("collector.worker")
 
 
@@ -29,7 +32,7 @@ class NotOwner(Exception):
 
 class InvoiceWorker:
     """The streams.partition_workers.Worker of rev.invoices. ``now`` returns ms UTC; ``grace`` is in ms.
-    ``sender``: how invoices come to Stripe; None: they do not."""
+    ``sender``: how invoices come to Stripe, ``meters``: how usage does; None: they do not."""
 
     def __init__(
         self,
@@ -38,8 +41,10 @@ class InvoiceWorker:
         grace: int,
         now: Callable[[], int],
         sender: Sender | None = None,
+        meters: MeterPusherOf | None = None,
     ) -> None:
         self._sender = sender
+        self._meters = meters
         self.partition = 0
         self._log = invoice_log
         self._reads = reads
@@ -72,6 +77,11 @@ class InvoiceWorker:
         """Return what brings invoices to Stripe."""
         return Pusher(sender, self._reads, self.record, self._now)
 
+    def _made_pusher(self) -> Pusher | MeterPusher | None:
+        if self._meters is not None:
+            return self._meters(self.record)
+        return None if self._sender is None else self.pusher(self._sender)
+
     def _wake_up(self, task: object) -> None:
         self._wake.set()
 
@@ -83,8 +93,9 @@ class InvoiceWorker:
             book.load(await self._log.open())
             self._closer = Closer(book, self._reads, self._commit, self._grace)
             log.info("invoices_read", invoices=len(book.invoices), months=len(book.closed()))
-            if self._sender is not None:
-                pushing = asyncio.create_task(self._push(self.pusher(self._sender)), name="stripe")
+            pusher = self._made_pusher()
+            if pusher is not None:
+                pushing = asyncio.create_task(self._push(pusher), name="stripe")
                 pushing.add_done_callback(self._wake_up)
             while not self._stopping:
                 more = await self._step(self._closer)
@@ -136,8 +147,8 @@ class InvoiceWorker:
                 book.apply(changes)
             return billing
 
-    async def _push(self, pusher: Pusher) -> None:
-        """Bring invoices to Stripe, until this is no longer the owner."""
+    async def _push(self, pusher: Pusher | MeterPusher) -> None:
+        """Bring invoices or usage to Stripe, until this is no longer the owner."""
         while not self._stopping:
             try:
                 more = await pusher.step(self.book)

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ingest.plain_names import BLANK, CONTROL, INVISIBLE
 from schemas.billing import MAX_TERMS, MINOR_DIGITS
-from schemas.commands import BudgetPeriod, OnEmpty, OnExpiry, Scope
+from schemas.commands import BudgetPeriod, Category, OnEmpty, OnExpiry, Scope
 from schemas.labels import ABOUT, LABELS, Labels
 from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
 from schemas.outcome_terms import TERMS, Kind
@@ -318,7 +318,10 @@ class BudgetBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class GrantBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Prepaid credit. ``priority``: of grants that expire together, the lower one is drawn first."""
+    """Prepaid credit. ``priority``: of grants that expire together, the lower one is drawn first.
+
+    ``category``: paid, if the customer paid for it; else it is promotional.
+    """
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("customer_id", "amount_cents", "reason")
 
@@ -328,6 +331,7 @@ class GrantBody(msgspec.Struct, forbid_unknown_fields=True):
     expires_at: Time | None = None
     priority: Annotated[int, Meta(ge=0, le=100)] | None = None
     low_percent: Annotated[int, Meta(ge=0, le=100)] | None = None
+    category: Category | None = None
     test: bool | None = None
     idempotency_key: Name | None = None
 

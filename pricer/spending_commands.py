@@ -148,6 +148,7 @@ def _grant(command: GrantCredit, record: InputRecord, shard: StateView) -> _Made
         reason=command.reason,
         priority=command.priority,
         expires_at=command.expires_at,
+        category=command.category,
     )
     credit.add(grant)
     changes = [*credit.changes(), *_marked(shard, customer_id, test)]

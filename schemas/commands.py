@@ -27,6 +27,8 @@ OnEmpty = Literal["charge", "refuse"]
 """What happens to an event that prepaid credit does not cover: the rest is due, or it is refused."""
 Unpriced = Literal["refuse", "accept"]
 """What happens to an event whose action has no price: it is refused, or recorded at 0 until a price charges it."""
+Category = Literal["promotional", "paid"]
+"""Of prepaid credit: whether the customer paid for it, so that it is deferred revenue until it is drawn."""
 Mode = Literal["live", "test"]
 """A separate namespace for each customer: idempotency keys, task ids, outcomes, events, endpoints and
 totals of one mode do not exist in the other.
@@ -484,6 +486,7 @@ class GrantCredit(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="co
     low_percent: int | None = None
     """The percentage of the balance after this grant of which a notice is given; None, as in commands from before
     notices, gives none."""
+    category: Category = "promotional"
 
 
 class ExpireGrant(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="credit.expire"):

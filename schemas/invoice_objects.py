@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from schemas.billing import Billing, BillTo, percent
 from schemas.invoices import CreditNote, Invoice, State
@@ -152,7 +153,9 @@ class StripeDifference(msgspec.Struct, frozen=True):
 class Reconciliation(msgspec.Struct, frozen=True):
     """Ledger, invoices and Stripe compared line by line. ``checked``: invoices that were found in Stripe.
 
-    ``mode``: of REV_STRIPE; unless it is invoice, ledger and invoices are compared. ``differences``: at most 1000.
+    ``mode``: of REV_STRIPE; unless it is invoice, ledger and invoices are compared. ``hours``: in mode meter, those
+    of customers and meters that were compared; their differences have the customer's id as ``number``.
+    ``differences``: at most 1000.
     """
 
     month: str
@@ -162,6 +165,7 @@ class Reconciliation(msgspec.Struct, frozen=True):
     checked: int
     count: int
     differences: Sequence[StripeDifference]
+    hours: int | UnsetType = UNSET
 
 
 class StripeReport(msgspec.Struct, frozen=True):

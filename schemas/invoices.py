@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from schemas.billing import Billing, BillTo
+from schemas.meters import MeterPosition, RefusedMeterLine
 from schemas.pushes import Push, StripeCustomer
 
 State = Literal["draft", "final", "paid", "void", "uncollectible"]
@@ -127,7 +128,21 @@ class CreditNote(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.total + self.tax
 
 
-Record = Issuer | Period | Account | Invoice | CreditNote | Billing | Push | StripeCustomer
+METER_KEY = b"meter"
+
+
+Record = (
+    Issuer
+    | Period
+    | Account
+    | Invoice
+    | CreditNote
+    | Billing
+    | Push
+    | StripeCustomer
+    | MeterPosition
+    | RefusedMeterLine
+)
 encode = msgspec.json.Encoder().encode
 _DECODERS: dict[bytes, msgspec.json.Decoder[Record]] = {
     b"issuer": msgspec.json.Decoder(Issuer),
@@ -138,6 +153,8 @@ _DECODERS: dict[bytes, msgspec.json.Decoder[Record]] = {
     b"billing": msgspec.json.Decoder(Billing),
     b"push": msgspec.json.Decoder(Push),
     b"stripe-customer": msgspec.json.Decoder(StripeCustomer),
+    b"meter": msgspec.json.Decoder(MeterPosition),
+    b"meter-line": msgspec.json.Decoder(RefusedMeterLine),
 }
 
 
@@ -167,6 +184,10 @@ def push_key(number: str) -> bytes:
 
 def stripe_customer_key(customer: str) -> bytes:
     return f"stripe-customer/{customer}".encode()
+
+
+def meter_line_key(identifier: str) -> bytes:
+    return f"meter-line/{identifier}".encode()
 
 
 def decode(key: bytes, value: bytes) -> Record:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from schemas import times
 from schemas.commands import Unpriced
-from schemas.limits import DAY
+from schemas.limits import DAY, HOUR
+from schemas.meters import MeterRule, MeterRuleError, meter_rules
 from schemas.secrets import KEY_BYTES, SecretError, read_key
 
 LOOPBACK = "127.0.0.1"
@@ -135,6 +137,25 @@ def _unpriced(text: str) -> Unpriced:
     return "accept" if choice("REV_UNPRICED", text, ("accept", "refuse")) == "accept" else "refuse"
 
 
+def _meters(text: str) -> tuple[MeterRule, ...]:
+    """Return the rules of REV_STRIPE_METERS. Raises SettingError."""
+    try:
+        return meter_rules(text)
+    except MeterRuleError as error:
+        raise SettingError(f"REV_STRIPE_METERS {error}") from None
+
+
+def _hour(name: str, text: str) -> int:
+    """Return the ms of a full hour, 0 for no text. Raises SettingError naming the variable."""
+    try:
+        found = times.parse(text) if text else 0
+    except times.TimeError as error:
+        raise SettingError(f"{name} {error}") from None
+    if found % HOUR:
+        raise SettingError(f"{name} must be a full hour, not {text!r}")
+    return found
+
+
 def _signup_default(env: Mapping[str, str]) -> str:
     """Return on for an address that only this machine reaches."""
     return "on" if (env.get("REV_HTTP_HOST") or LOOPBACK) in (LOOPBACK, "localhost", "::1") else "off"
@@ -204,7 +225,11 @@ class Settings(NamedTuple):
     issuer: str
     """REV_ISSUER: name and address of who makes the invoices, ``|`` between lines; on PDFs."""
     stripe: str
-    """REV_STRIPE: off, file or invoice: how invoices come to Stripe."""
+    """REV_STRIPE: off, file, invoice or meter: how invoices or usage come to Stripe."""
+    stripe_meters: tuple[MeterRule, ...]
+    """REV_STRIPE_METERS: with REV_STRIPE=meter, which meters of Stripe count what."""
+    stripe_meters_since: int
+    """REV_STRIPE_METERS_SINCE: ms; usage from before is not sent; 0: from before the month in which it begins."""
     stripe_key: str
     """REV_STRIPE_KEY, or what the file REV_STRIPE_KEY_FILE holds: without one, ``invoice`` is ``file``."""
     stripe_webhook_secret: str
@@ -258,7 +283,9 @@ def read(env: Mapping[str, str]) -> Settings:
         invoice_grace=duration("REV_INVOICE_GRACE", of("REV_INVOICE_GRACE", "1h"), MAX_GRACE),
         collector_url=http_url("REV_COLLECTOR_URL", env["REV_COLLECTOR_URL"]) if env.get("REV_COLLECTOR_URL") else "",
         issuer=of("REV_ISSUER", ""),
-        stripe=choice("REV_STRIPE", of("REV_STRIPE", "off"), ("off", "file", "invoice")),
+        stripe=choice("REV_STRIPE", of("REV_STRIPE", "off"), ("off", "file", "invoice", "meter")),
+        stripe_meters=_meters(of("REV_STRIPE_METERS", "")),
+        stripe_meters_since=_hour("REV_STRIPE_METERS_SINCE", of("REV_STRIPE_METERS_SINCE", "")),
         stripe_key=secret(env, "REV_STRIPE_KEY", "REV_STRIPE_KEY_FILE"),
         stripe_webhook_secret=secret(env, "REV_STRIPE_WEBHOOK_SECRET", "REV_STRIPE_WEBHOOK_SECRET_FILE"),
         stripe_url=http_url("REV_STRIPE_URL", env["REV_STRIPE_URL"]) if env.get("REV_STRIPE_URL") else "",

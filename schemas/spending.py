@@ -10,7 +10,7 @@ from zlib import crc32
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from schemas.commands import BudgetPeriod, Scope
+from schemas.commands import BudgetPeriod, Category, Scope
 from schemas.limits import DAY
 from schemas.money import format_cents, parse_cents
 from schemas.months import month_around
@@ -100,6 +100,7 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     expires_at: int | None = None
     ended: bool = False
     """Its expiry is recorded."""
+    category: Category = "promotional"
 
     @property
     def order(self) -> tuple[bool, int, int, int]:
@@ -125,6 +126,9 @@ class GrantObject(msgspec.Struct, frozen=True, kw_only=True):
     test: bool
     low_percent: Annotated[
         int | UnsetType, Meta(description="In the response to a grant: of which part of the balance a webhook tells.")
+    ] = UNSET
+    category: Annotated[
+        Category | UnsetType, Meta(description="paid, if the customer paid for it; absent if it is promotional.")
     ] = UNSET
 
 
@@ -324,6 +328,7 @@ def grant_shown(customer_id: str, test: bool, grant: Grant, low_percent: int | N
         created_at=iso(grant.created_at),
         test=test,
         low_percent=UNSET if low_percent is None else low_percent,
+        category=UNSET if grant.category == "promotional" else grant.category,
     )
 
 

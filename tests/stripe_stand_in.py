@@ -21,9 +21,9 @@ KEY = "sk_test_stand_in"
 
 
 class Refusal(Exception):
-    def __init__(self, status: int, message: str, type: str = "invalid_request_error") -> None:
+    def __init__(self, status: int, message: str, type: str = "invalid_request_error", code: str = "") -> None:
         super().__init__(message)
-        self.status, self.message, self.type = status, message, type
+        self.status, self.message, self.type, self.code = status, message, type, code
 
 
 class Kept(NamedTuple):
@@ -42,14 +42,19 @@ class StripeStandIn:
         self.invoices: dict[str, Object] = {}
         self.items: dict[str, Object] = {}
         self.notes: dict[str, Object] = {}
+        self.meters: dict[str, Object] = {}
+        self.events: dict[str, Object] = {}
+        """Meter events that were taken, also one that was taken twice since its identifier was forgotten."""
         self.asked: Counter[str] = Counter()
         self.bodies: list[str] = []
         self.retry_after = "7"
         self.away = False
+        self.refused_email = ""
         self.searchable = True
         """Whether a search finds what was made; Stripe's own lags behind."""
         self._faults: Iterator[Fault] = iter(faults)
         self._kept: dict[str, Kept] = {}
+        self._identifiers: set[str] = set()
         self._now = now
         self._runner: web.AppRunner | None = None
         self.url = ""
@@ -67,8 +72,9 @@ class StripeStandIn:
             await self._runner.cleanup()
 
     def forget_keys(self) -> None:
-        """A day passes: Stripe forgets idempotency keys."""
+        """A day passes: Stripe forgets idempotency keys, and identifiers of meter events."""
         self._kept.clear()
+        self._identifiers.clear()
 
     def fail(self, *faults: Fault) -> None:
         """The next requests fail."""
@@ -112,9 +118,8 @@ class StripeStandIn:
         try:
             found = self._api(method, path, params)
         except Refusal as error:
-            return Kept(
-                said, error.status, json.dumps({"error": {"message": error.message, "type": error.type}}).encode()
-            )
+            told = {"message": error.message, "type": error.type, "code": error.code}
+            return Kept(said, error.status, json.dumps({"error": told}).encode())
         return Kept(said, 500, failed) if fault == "error after" else Kept(said, 200, json.dumps(found).encode())
 
     def _cut(self, request: web.Request) -> web.StreamResponse:
@@ -123,6 +128,8 @@ class StripeStandIn:
         return web.Response()
 
     def _api(self, method: str, path: str, params: Object) -> Object:
+        if path.startswith("/v1/billing/"):
+            return self._metering(method, path.removeprefix("/v1/billing/"), params)
         name, _, rest = path.removeprefix("/v1/").partition("/")
         id, _, action = rest.partition("/")
         if method == "GET":
@@ -155,12 +162,61 @@ class StripeStandIn:
             if all(one.get(by) == params[by] for by in ("customer", "invoice") if by in params)
         ]
         some.reverse()
+        return self._page(some, params)
+
+    def meter(self, event_name: str, formula: str = "sum") -> None:
+        """The owner makes a meter."""
+        id = f"mtr_{len(self.meters) + 1}"
+        made = {"id": id, "event_name": event_name, "default_aggregation": {"formula": formula}}
+        self.meters[id] = {**made, "object": "billing.meter", "status": "active"}
+
+    def _metering(self, method: str, path: str, params: Object) -> Object:
+        if path == "meter_events":
+            return self._event(params)
+        assert method == "GET"
+        if path == "meters":
+            return self._page([*self.meters.values()], params)
+        _, id, _ = path.split("/")
+        name = self.meters[id]["event_name"]
+        start, end = int(params["start_time"]), int(params["end_time"])
+        assert params["value_grouping_window"] == "hour" and not start % 3600 and not end % 3600
+        hours: Counter[int] = Counter()
+        for one in self.events.values():
+            if (one["event_name"], one["payload"]["stripe_customer_id"]) == (name, params["customer"]):
+                hours[one["timestamp"] // 3600 * 3600] += int(one["payload"]["value"])
+        made = [
+            {"id": f"sum_{at}", "aggregated_value": float(value), "start_time": at, "end_time": at + 3600}
+            for at, value in sorted(hours.items())
+            if start <= at < end
+        ]
+        return self._page(made, params)
+
+    def _event(self, params: Object) -> Object:
+        if params["identifier"] in self._identifiers:
+            message = f"An event already exists with identifier {params['identifier']}."
+            raise Refusal(400, message, code="duplicate_meter_event")
+        payload, at = params["payload"], int(params["timestamp"])
+        if payload["stripe_customer_id"] not in self.customers:
+            raise Refusal(400, "There is no such customer")
+        now = self._now() // 1000
+        if not now - 35 * 86_400 <= at <= now + 300:
+            raise Refusal(400, "The timestamp must be within the past 35 days")
+        assert re.fullmatch(r"-?\d+", payload["value"]) and len(params["identifier"]) <= 100
+        assert params["event_name"] in {one["event_name"] for one in self.meters.values()}
+        self._identifiers.add(params["identifier"])
+        made = {**params, "object": "billing.meter_event", "timestamp": at}
+        self.events[f"{params['identifier']} {len(self.events)}"] = made
+        return made
+
+    def _page(self, some: list[Object], params: Object) -> Object:
         if after := params.get("starting_after"):
             some = some[[one["id"] for one in some].index(after) + 1 :]
         limit = min(int(params.get("limit", 10)), 3)  # pages of a few, so that there are several
         return {"object": "list", "data": some[:limit], "has_more": len(some) > limit}
 
     def _customer(self, id: str, action: str, params: Object) -> Object:
+        if self.refused_email and params.get("email") == self.refused_email:
+            raise Refusal(400, "Invalid email address")
         made = self.customers.get(id) or {"id": f"cus_{len(self.customers) + 1}", "object": "customer", "metadata": {}}
         self.customers[made["id"]] = made | params
         return self.customers[made["id"]]

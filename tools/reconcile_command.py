@@ -34,7 +34,9 @@ def report(found: dict[str, Any]) -> list[str]:
     ]
     if found["count"] > len(lines):
         lines.append(f"and {found['count'] - len(lines)} more differences")
-    if found["mode"] != "invoice":
+    if found["mode"] == "meter" and "hours" in found:
+        lines.append(f"{found['hours']} hours of customers' usage are compared with Stripe's meters")
+    elif found["mode"] != "invoice":
         lines.append(f"REV_STRIPE is {found['mode']}, so only ledger and invoices are compared")
     compared = f"{found['month']}: {found['invoices']} invoices, {found['checked']} of them compared with Stripe"
     return [*lines, f"{compared}; " + ("all agree" if found["agrees"] else f"{found['count']} differences")]

@@ -8,8 +8,10 @@ import msgspec
 
 from schemas.invoices import Invoice, Period
 from schemas.limits import TIMESTAMP_AHEAD
+from schemas.meters import MeterRule
 from schemas.settings import Settings
 from streams.log_ends import KafkaLogEnds
+from warehouse.meter_totals import MeterReads, MeterRow
 from warehouse.queries import LedgerReads
 from warehouse.reader import ClickHouseReader, QueryRunner
 from warehouse.statement_rows import StatementLineRow, StatementQuery
@@ -57,8 +59,12 @@ class InvoicingReads(Protocol):
         ...
 
 
+class CollectorReads(InvoicingReads, MeterReads, Protocol):
+    """All reads of the collector."""
+
+
 class LedgerInvoicing:
-    """Implementation of :class:`InvoicingReads` from ClickHouse and the log."""
+    """Implementation of :class:`CollectorReads` from ClickHouse and the log."""
 
     def __init__(self, runner: QueryRunner, reads: LedgerReads, partitions: int) -> None:
         self._runner = runner
@@ -87,6 +93,14 @@ class LedgerInvoicing:
     async def lines(self, invoice: Invoice) -> list[StatementLineRow]:
         query = invoice_query(invoice)
         return statement(query, await self._reads.statement(query)).lines
+
+    async def meter_totals(
+        self, rules: Sequence[MeterRule], since: int, as_of: int, start: int, end: int
+    ) -> list[MeterRow]:
+        metrics, actions = [rule.metric for rule in rules], [rule.action for rule in rules]
+        return await self._runner.fetch(
+            "meter_totals", MeterRow, metrics=metrics, actions=actions, since=since, as_of=as_of, start=start, end=end
+        )
 
     async def close(self) -> None:
         await self._reads.close()

@@ -2,15 +2,15 @@
 
 from collections.abc import AsyncIterator
 
+from schemas import table_files
 from schemas.ids import address_of
 from schemas.labels import LABELS
 from schemas.money import parse_cents
+from schemas.parquet_file import Column, ColumnKind, Value
+from schemas.table_files import Groups
 from warehouse.activity import ActivityReads
 from warehouse.activity_rows import EventSearch
 from warehouse.rows import EventRow
-from web import table_files
-from web.parquet_file import Column, ColumnKind, Value
-from web.table_files import Groups
 from web.views.event_lines import status_of
 
 PAGE = 2000

@@ -14,6 +14,10 @@ RETRIED = (408, 409, 425, 429)
 """Statuses below 500 that pass by themselves; 409: a request with the same key is in progress."""
 
 
+DUPLICATE, SAME_IDENTIFIER = "duplicate_meter_event", "already exists with identifier"
+"""How Stripe says that it has a meter event: by its code, or in words where there is none."""
+
+
 class OfficialClient:
     """Stripe's own client, without its retries: Rev keeps what it still has to send. ``url``: for a stand-in."""
 
@@ -37,7 +41,7 @@ class OfficialClient:
         try:
             answer = await self._client.raw_request_async(request.method, request.path, **request.params, **options)
         except self._error as error:
-            raise _raised(error.http_status, error.user_message, error.headers or {}) from error
+            raise _raised(error.http_status, error.user_message, error.headers or {}, error.code or "") from error
         found: dict[str, Any] = msgspec.json.decode(answer.body)
         return found
 
@@ -51,11 +55,16 @@ def _after(headers: Any) -> int:
     return int(text) * 1000 if text.isascii() and text.isdigit() and len(text) < 7 else 0
 
 
-def _raised(status: int | None, words: str | None, headers: Any) -> StripeAway | StripeRefuses:
+def _raised(status: int | None, words: str | None, headers: Any, code: str) -> StripeAway | StripeRefuses:
     """Return the error of an answer. No header or body that may hold a key is named."""
     said = (words or "no answer").splitlines()[0][:300]
     if status is None:
         return StripeAway(f"Stripe does not answer: {said}")
     if status in RETRIED or status >= 500:
         return StripeAway(f"Stripe answers {status}: {said}", _after(headers), decided=status >= 500)
-    return StripeRefuses(f"Stripe answers {status}: {said}", missing=status == 404)
+    return StripeRefuses(
+        f"Stripe answers {status}: {said}",
+        missing=status == 404,
+        duplicate=code == DUPLICATE or SAME_IDENTIFIER in said,
+        denied=status in (401, 403),
+    )

@@ -37,12 +37,15 @@ class StripeAway(Exception):
 class StripeRefuses(Exception):
     """Stripe refuses a request, or has something else than Rev; the message says what to do.
 
-    ``missing``: it does not have the object that was named.
+    ``missing``: it does not have the object that was named. ``duplicate``: it has this meter event already.
+    ``denied``: the key may not do this.
     """
 
-    def __init__(self, error: str, missing: bool = False) -> None:
+    def __init__(self, error: str, missing: bool = False, duplicate: bool = False, denied: bool = False) -> None:
         super().__init__(error)
         self.missing = missing
+        self.duplicate = duplicate
+        self.denied = denied
 
 
 class StripeDocument(NamedTuple):

@@ -1,7 +1,10 @@
 """Compares ledger, invoices and Stripe line by line."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
+
+from msgspec.structs import replace
 
 from collector.book import STATUS, Book
 from collector.stripe import requests
@@ -55,6 +58,13 @@ async def reconciled(
         count=len(found),
         differences=found[:MOST],
     )
+
+
+def with_usage(found: Reconciliation, hours: int, differences: Sequence[StripeDifference]) -> Reconciliation:
+    """Return what was found with what differs between the ledger's usage and Stripe's meters."""
+    named = [*found.differences, *differences]
+    count = found.count + len(differences)
+    return replace(found, agrees=not count, hours=hours, count=count, differences=named[:MOST])
 
 
 def _if_missing(invoice: Invoice) -> list[StripeDifference]:

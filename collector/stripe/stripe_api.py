@@ -11,16 +11,17 @@ from collector.book import Change
 from collector.invoice_api import guarded, json_response, refusal
 from collector.invoicing import Refused
 from collector.stripe import webhook
+from collector.stripe.meter_reconciling import compared_usage
 from collector.stripe.modes import StripeMode
 from collector.stripe.pusher import retried
 from collector.stripe.pushing import StripeAway, StripeRefuses
-from collector.stripe.reconciling import reconciled
+from collector.stripe.reconciling import reconciled, with_usage
 from collector.worker import InvoiceWorker
 from schemas.invoice_objects import MonthRequest, PushList, ReportTaken, StripeReport, push_shown
 from schemas.invoices import push_key
 from schemas.pushes import Push
 from schemas.settings import Settings
-from warehouse.invoice_sums import InvoicingReads
+from warehouse.invoice_sums import CollectorReads
 
 SHOWN = 1000
 """Pushes that a list names; those that Stripe refuses come first."""
@@ -38,7 +39,7 @@ class StripeApi:
         worker: Callable[[], InvoiceWorker],
         now: Callable[[], int],
         mode: StripeMode,
-        reads: InvoicingReads,
+        reads: CollectorReads,
     ) -> None:
         self._settings = settings
         self._worker = worker
@@ -57,14 +58,15 @@ class StripeApi:
 
     async def _pushes(self, request: web.Request) -> web.Response:
         book = self._worker().book
-        numbers = [*sorted(book.refused), *sorted(book.unsent)] if self._mode.name != "off" else []
+        is_on = self._mode.sender is not None
+        numbers = [*sorted(book.refused), *sorted(book.unsent)] if is_on else []
         shown = []
         for number in numbers[:SHOWN]:
             invoice = book.numbered(number)
             if invoice is not None:
                 push = book.push_of(number) or Push(number, "pending", 0, self._now(), 0)
                 shown.append(push_shown(invoice.customer_id, push))
-        counts = (len(book.unsent), len(book.refused)) if self._mode.name != "off" else (0, 0)
+        counts = (len(book.unsent), len(book.refused)) if is_on else (0, 0)
         return json_response(PushList(shown, self._mode.name, *counts))
 
     async def _push(self, request: web.Request) -> web.Response:
@@ -79,8 +81,12 @@ class StripeApi:
     async def _reconcile(self, request: web.Request) -> web.Response:
         asked = _month.decode(await request.read())
         call = None if self._mode.client is None else self._mode.client.call
+        book, meters = self._worker().book, self._mode.meters
         try:
-            found = await reconciled(self._worker().book, self._reads, call, asked.month, self._mode.name)
+            found = await reconciled(book, self._reads, None if meters else call, asked.month, self._mode.name)
+            if meters and call is not None:
+                checked, differences = await compared_usage(book, self._reads, call, asked.month)
+                found = with_usage(found, checked, differences)
         except StripeAway as error:
             return refusal(503, "stripe_unavailable", str(error))
         except StripeRefuses as error:

@@ -73,6 +73,7 @@ async def _grant(context: Context, request: web.Request) -> web.Response:
         idempotency_key=own_key,
         actor=ACTOR,
         low_percent=LOW if body.low_percent is None else body.low_percent,
+        category=body.category or "promotional",
     )
     return await decide(context, command)
 

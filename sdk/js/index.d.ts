@@ -364,6 +364,8 @@ export interface Grant {
   test: boolean;
   /** Of a new grant: the percentage of the balance of which a webhook tells. */
   low_percent?: number;
+  /** Whether the customer paid for it; absent: no. */
+  category?: "paid";
 }
 
 export interface Balance {

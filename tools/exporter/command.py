@@ -1,28 +1,36 @@
-"""`rev export`: reads the ledger and a gateway, and writes CSV files with a manifest. A repeat adds what is new."""
+"""`rev export`: reads the ledger and a gateway, and writes CSV or Parquet files. A repeat adds what is new.
+
+ClickHouse writes the entries in either format, so there may be any number of them; their amounts are Decimal(38, 12).
+"""
 
 import argparse
-import csv
 import http.client
-import io
 import json
 import os
 import sys
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from schemas.invoice_objects import InvoiceObject
+from schemas import table_files
 from schemas.months import MonthError, month_range
+from schemas.parquet_file import Column
 from schemas.settings import SettingError, read
-from schemas.spreadsheets import safe_text
 from tools.admin_call import CallFailed, add_gateway, admin_get
-from tools.exporter.manifest import ExportedFile, ExportError, Manifest, add, load, write
-from tools.exporter.postings import Posting, postings
+from tools.exporter.credit_postings import credit_postings
+from tools.exporter.destinations import ExportError, open_destination
+from tools.exporter.manifest import Export, Format, load
+from tools.exporter.paid_grants import paid_grants
+from tools.exporter.postings import postings
+from tools.exporter.tables import INVOICES, JOURNAL, LINES, cells
 
 FAILED = 1
 KINDS = ("entries", "invoices", "lines", "journal")
+FORMATS: tuple[Format, ...] = ("csv", "parquet")
+CLICKHOUSE_FORMATS = {"csv": "CSVWithNames", "parquet": "Parquet"}
 TOGETHER = 500
 """Invoices whose lines are in one file."""
 TIMEOUT = 600
@@ -34,15 +42,6 @@ COLUMNS = (
 )  # fmt: skip
 GIVEN = ("customer_id", "agent_id", "action", "model", "provider", "import_id", "reason")
 """Columns that hold text of senders."""
-NESTED = ("payments", "bill_to")
-INVOICE_FIELDS = tuple(
-    name for name in ({"start": "from", "end": "to"}.get(one, one) for one in InvoiceObject.__struct_fields__)
-    if name not in NESTED
-)  # fmt: skip
-LINE_FIELDS = (
-    "number", "customer_id", "kind", "late", "action", "model", "provider", "component", "quantity", "rate_cents",
-    "per", "price_id", "event_id", "voided_event_id", "import_id", "reason", "recorded_at", "entries", "amount_cents",
-)  # fmt: skip
 Get = Callable[[str], Any]
 Query = Callable[[str], Iterator[bytes]]
 
@@ -59,8 +58,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("kind", choices=[*KINDS, "all"], help="what to write")
     parser.add_argument("--month", required=True, metavar="YYYY-MM", help="the calendar month, UTC")
-    parser.add_argument("--to", required=True, type=Path, metavar="DIR", help="files go to DIR/YYYY-MM")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="data directory of `rev up`, for entries (REV_DATA)")
+    parser.add_argument(
+        "--to", required=True, metavar="DIR", help="files go to DIR/YYYY-MM, or s3://BUCKET/PREFIX/YYYY-MM"
+    )
+    parser.add_argument("--format", choices=FORMATS, default="csv", help="csv (the default) or parquet")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="data directory of `rev up`, for entries and journal (REV_DATA)"
+    )
     add_gateway(parser)
 
 
@@ -70,25 +74,35 @@ def run(arguments: argparse.Namespace) -> int:
         month_range(arguments.month)
     except MonthError as error:
         raise SettingError(f"--month {error}") from None
-    directory = arguments.to / arguments.month
+    kinds = KINDS if arguments.kind == "all" else (arguments.kind,)
     try:
-        manifest = load(directory, arguments.month, "csv")
-        for kind in KINDS if arguments.kind == "all" else (arguments.kind,):
-            if kind == "entries":
-                export_entries(directory, manifest, ledger_query(_address(arguments.data)))
-            else:
-                export_invoices(directory, manifest, lambda path: admin_get(arguments, path), kind)
+        place = open_destination(arguments.to, arguments.month)
+        try:
+            export = load(place, arguments.month, arguments.format)
+            for kind in kinds:
+                if kind == "entries":
+                    export_entries(export, ledger_query(_address(arguments.data)))
+                elif kind == "journal":
+                    export_postings(export, partial(admin_get, arguments), ledger_query(_address(arguments.data)))
+                else:
+                    export_invoices(export, partial(admin_get, arguments), kind)
+        finally:
+            place.close()
     except (CallFailed, ExportError, OSError) as error:
         print(f"rev export: {error}", file=sys.stderr)
         return FAILED
-    for one in manifest.files:
-        print(f"{directory / one.name}  {one.rows} rows  sha256 {one.sha256}")
+    for one in export.manifest.files:
+        print(f"{place.where(one.name)}  {one.rows} rows  sha256 {one.sha256}")
     return 0
 
 
-def export_entries(directory: Path, manifest: Manifest, query: Query) -> None:
-    """Write the entries of the month that no file has yet to another file, if there are any. Raises OSError."""
-    before = manifest.of("entries")[-1].until if manifest.of("entries") else {}
+def export_entries(export: Export, query: Query) -> None:
+    """Write the entries of the month that no file has yet to another file, if there are any.
+
+    Raises ExportError or OSError.
+    """
+    written, format = export.of("entries"), export.manifest.format
+    before = written[-1].until if written else {}
     ends = "SELECT toString(raw_partition), toString(max(entries_offset)) FROM rev.entries GROUP BY raw_partition"
     until: dict[str, int] = {}
     for line in b"".join(query(f"{ends} FORMAT JSONCompactEachRow")).splitlines():
@@ -98,7 +112,7 @@ def export_entries(directory: Path, manifest: Manifest, query: Query) -> None:
         f"(raw_partition = {int(name)} AND entries_offset > {before.get(name, -1)} AND entries_offset <= {end})"
         for name, end in sorted(until.items())
     ]
-    start, end = month_range(manifest.month)
+    start, end = month_range(export.manifest.month)
     chosen = (
         f"FROM rev.entries WHERE kind IN ('event', 'charge', 'adjustment', 'void') AND ({' OR '.join(parts) or '0'}) "
         f"AND event_time >= fromUnixTimestamp64Milli({start}, 'UTC') "
@@ -106,11 +120,12 @@ def export_entries(directory: Path, manifest: Manifest, query: Query) -> None:
     )
     rows = int(b"".join(query(f"SELECT count() {chosen} FORMAT TSV")))
     if rows:
-        name = f"entries-{len(manifest.of('entries')) + 1:04d}.csv"
-        selected = ", ".join(_safe(column) if column in GIVEN else column for column in COLUMNS)
-        order = "ORDER BY raw_partition, entries_offset, event_id FORMAT CSVWithNames"
-        size, digest = write(directory, name, query(f"SELECT {selected} {chosen} {order}"))
-        add(directory, manifest, ExportedFile(name, "entries", rows, size, digest, until))
+        # only a spreadsheet takes text for formulas
+        unsafe = GIVEN if format == "csv" else ()
+        selected = ", ".join(_safe(column) if column in unsafe else column for column in COLUMNS)
+        order = f"ORDER BY raw_partition, entries_offset, event_id FORMAT {CLICKHOUSE_FORMATS[format]}"
+        stem = f"entries-{len(written) + 1:04d}"
+        export.add(stem, "entries", rows, query(f"SELECT {selected} {chosen} {order}"), until)
 
 
 def _safe(column: str) -> str:
@@ -118,35 +133,43 @@ def _safe(column: str) -> str:
     return f"if(match({column}, '^[=+@\\\\t\\\\r-]'), concat('\\'', {column}), {column}) AS {column}"
 
 
-def export_invoices(directory: Path, manifest: Manifest, get: Get, kind: str) -> None:
-    """Write invoices, their lines or the journal of a closed month. Raises ExportError, CallFailed or OSError."""
-    month = manifest.month
+def export_invoices(export: Export, get: Get, kind: str) -> None:
+    """Write invoices or their lines of a closed month. Raises ExportError, CallFailed or OSError."""
+    mine = _final_invoices(get, export.manifest.month)
+    if kind == "invoices":
+        _add(export, "invoices", kind, INVOICES, mine)
+    else:
+        there = {one.name for one in export.of(kind)}
+        mine.sort(key=lambda one: (len(one["number"]), one["number"]))
+        for number, begin in enumerate(range(0, len(mine), TOGETHER), 1):
+            stem = f"lines-{number:04d}"
+            if export.name(stem) not in there:  # what a final invoice is of never changes
+                rows = [row for one in mine[begin : begin + TOGETHER] for row in _lines(get, one)]
+                _add(export, stem, kind, LINES, rows)
+
+
+def export_postings(export: Export, get: Get, query: Query) -> None:
+    """Write the journal of a closed month. Raises ExportError, CallFailed or OSError."""
+    month = export.manifest.month
+    _final_invoices(get, month)
+    every = listed_invoices(get, "")
+    notes = {one["number"]: _one(get, one["number"])["credit_notes"] for one in every if one["credited_cents"]}
+    posted = [*postings(month, every, notes), *credit_postings(month, paid_grants(query, get, month))]
+    _add(export, "journal", "journal", JOURNAL, [one._asdict() for one in posted])
+
+
+def _final_invoices(get: Get, month: str) -> list[Mapping[str, Any]]:
+    """Return the invoices of a closed month. Raises ExportError for one that is not closed, and CallFailed."""
     mine = listed_invoices(get, f"month={month}")
     if not mine or any(one["number"] is None for one in mine):
         raise ExportError(f"month {month} has no final invoices yet; export it after it is closed")
-    if kind == "invoices":
-        rows = [[one[name] for name in INVOICE_FIELDS] for one in mine]
-        _replace(directory, manifest, "invoices.csv", kind=kind, head=INVOICE_FIELDS, rows=rows)
-    elif kind == "journal":
-        every = listed_invoices(get, "")
-        notes = {one["number"]: _one(get, one["number"])["credit_notes"] for one in every if one["credited_cents"]}
-        posted = list(postings(month, every, notes))
-        _replace(directory, manifest, "journal.csv", kind=kind, head=Posting._fields, rows=posted)
-    else:
-        there = {one.name for one in manifest.of(kind)}
-        mine.sort(key=lambda one: (len(one["number"]), one["number"]))
-        for number, begin in enumerate(range(0, len(mine), TOGETHER), 1):
-            name = f"lines-{number:04d}.csv"
-            if name not in there:  # what a final invoice is of never changes
-                rows = [row for one in mine[begin : begin + TOGETHER] for row in _lines(get, one)]
-                _replace(directory, manifest, name, kind=kind, head=LINE_FIELDS, rows=rows)
+    return mine
 
 
-def _lines(get: Get, invoice: Mapping[str, Any]) -> list[list[Any]]:
-    """Return the rows of an invoice's lines."""
+def _lines(get: Get, invoice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return an invoice's lines with its number and customer."""
     named = {"number": invoice["number"], "customer_id": invoice["customer_id"]}
-    lines = _one(get, invoice["number"])["lines"]
-    return [[{**line, **named}.get(field, "") for field in LINE_FIELDS] for line in lines]
+    return [{**line, **named} for line in _one(get, invoice["number"])["lines"]]
 
 
 def listed_invoices(get: Get, filters: str) -> list[Mapping[str, Any]]:
@@ -194,14 +217,7 @@ def _one(get: Get, number: str) -> Any:
     return get(f"/api/admin/invoices/{number}")
 
 
-def _replace(
-    directory: Path, manifest: Manifest, name: str, kind: str, head: Sequence[str], rows: Sequence[Iterable[Any]]
-) -> None:
+def _add(export: Export, stem: str, kind: str, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
     """Write a table, and name it in the manifest."""
-    file = io.StringIO(newline="")
-    writer = csv.writer(file)
-    writer.writerow(head)
-    for row in rows:
-        writer.writerow([safe_text(cell) if isinstance(cell, str) else "" if cell is None else cell for cell in row])
-    size, digest = write(directory, name, [file.getvalue().encode()])
-    add(directory, manifest, ExportedFile(name, kind, len(rows), size, digest))
+    made = [cells(columns, row) for row in rows]
+    export.add(stem, kind, len(rows), [table_files.whole(export.manifest.format, columns, made)])

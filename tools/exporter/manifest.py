@@ -1,86 +1,72 @@
 """The manifest of an export: which files are there, with their hashes, and where the next one goes on.
 
-A file gets its name when it is whole and on disk, then the manifest names it. So what a cut leaves is written again.
+A file gets its name when it is whole and stored, then the manifest names it. So what a cut leaves is written again.
 """
 
-import hashlib
-import os
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import msgspec
 
+from tools.exporter.destinations import ExportedFile, ExportError, ExportPlace
+
 NAME = "manifest.json"
-
-
-class ExportedFile(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A file. ``until``: of entries, by partition the last offset of rev.entries that it or an earlier one covers."""
-
-    name: str
-    kind: str
-    rows: int
-    bytes: int
-    sha256: str
-    until: dict[str, int] = {}
+Format = Literal["csv", "parquet"]
 
 
 class Manifest(msgspec.Struct):
     """The files of one month."""
 
     month: str
-    format: str
+    format: Format
     files: list[ExportedFile] = []
+
+
+class Export:
+    """The files of one month at a place, as its manifest names them."""
+
+    def __init__(self, place: ExportPlace, manifest: Manifest) -> None:
+        self.place = place
+        self.manifest = manifest
 
     def of(self, kind: str) -> list[ExportedFile]:
         """Return the files of one kind, in the order in which they were written."""
-        return [part for part in self.files if part.kind == kind]
+        return [one for one in self.manifest.files if one.kind == kind]
+
+    def name(self, stem: str) -> str:
+        """Return the name of a file with its ending."""
+        return f"{stem}.{self.manifest.format}"
+
+    def add(
+        self, stem: str, kind: str, rows: int, chunks: Iterable[bytes], until: Mapping[str, int] | None = None
+    ) -> None:
+        """Write a file, then name it in the manifest; one of the same name takes its place.
+
+        Raises ExportError or OSError.
+        """
+        name = self.name(stem)
+        stored = self.place.write(name, chunks)
+        made = ExportedFile(
+            name, kind, rows, bytes=stored.size, sha256=stored.sha256, until=dict(until or {}), etag=stored.etag
+        )
+        files = [one for one in self.manifest.files if one.name != name]
+        place = next((at for at, one in enumerate(self.manifest.files) if one.name == name), len(files))
+        self.manifest.files = [*files[:place], made, *files[place:]]
+        self.place.replace(NAME, msgspec.json.format(msgspec.json.encode(self.manifest), indent=2) + b"\n")
 
 
-class ExportError(Exception):
-    """The export cannot go on; the message says what to do."""
-
-
-def load(directory: Path, month: str, format: str) -> Manifest:
-    """Return the manifest of a directory, after its files were checked. Raises ExportError."""
+def load(place: ExportPlace, month: str, format: Format) -> Export:
+    """Return the export at a place, after its files were checked. Raises ExportError or OSError."""
+    body = place.read(NAME)
+    if body is None:
+        return Export(place, Manifest(month, format))
     try:
-        found = msgspec.json.decode((directory / NAME).read_bytes(), type=Manifest)
-    except FileNotFoundError:
-        return Manifest(month, format)
-    except (OSError, msgspec.DecodeError) as error:
-        raise ExportError(f"{directory / NAME} cannot be read: {error}") from error
+        found = msgspec.json.decode(body, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise ExportError(f"{place.where(NAME)} cannot be read: {error}") from error
     if (found.month, found.format) != (month, format):
-        raise ExportError(f"{directory} holds {found.month} as {found.format}; export to another directory")
-    for part in found.files:
-        if not (directory / part.name).is_file() or _hash(directory / part.name) != part.sha256:
-            raise ExportError(
-                f"{directory / part.name} is missing or was changed; move the directory away, or restore it"
-            )
-    return found
-
-
-def write(directory: Path, name: str, chunks: Iterable[bytes]) -> tuple[int, str]:
-    """Write a file as a whole; return its bytes and SHA-256. Raises OSError."""
-    directory.mkdir(parents=True, exist_ok=True)
-    part, digest, size = directory / f"{name}.part", hashlib.sha256(), 0
-    with part.open("wb") as file:
-        for chunk in chunks:
-            digest.update(chunk)
-            size += file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(directory / name)
-    return size, digest.hexdigest()
-
-
-def add(directory: Path, manifest: Manifest, part: ExportedFile) -> None:
-    """Name a file in the manifest; one of the same name takes its place. Raises OSError."""
-    if any(one.name == part.name for one in manifest.files):
-        manifest.files = [part if one.name == part.name else one for one in manifest.files]
-    else:
-        manifest.files = [*manifest.files, part]
-    write(directory, NAME, [msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"])
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        raise ExportError(f"{place.where('')} holds {found.month} as {found.format}; export to another place")
+    for one in found.files:
+        if not place.is_intact(one):
+            raise ExportError(f"{place.where(one.name)} is missing or was changed; move all files away, or restore it")
+    return Export(place, found)

@@ -1,6 +1,7 @@
 """The general ledger journal of invoices: postings by account that balance to zero. Pure; amounts in minor units.
 
-What rounding carries from invoice to invoice is not posted: an invoice's revenue is what it bills.
+What rounding carries from invoice to invoice is not posted: an invoice's revenue is what it bills. What prepaid credit
+paid is not on invoices; ``credit_postings`` has it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -127,7 +127,7 @@ def grant_shown(id: int, command: Mapping[str, Any], at: int) -> dict[str, Any]:
         "reason": command["reason"],
         "created_at": iso(at),
         "test": command.get("test", False),
-        **({"low_percent": command["low_percent"]} if "low_percent" in command else {}),
+        **{name: command[name] for name in ("low_percent", "category") if name in command},
     }
 
 

@@ -8,13 +8,13 @@ from aiohttp import hdrs, web
 
 from schemas.ids import outcome_id
 from schemas.limits import HOUR
+from schemas.table_files import TYPES
 from warehouse.activity import ActivityReads
 from warehouse.activity_rows import BOTH, EventSearch, FullEntryRow, OutcomeSearch, OutcomeStateRow, PriceSetRow
 from warehouse.rows import EventRow
 from web import event_export, filters, readings
 from web.routes import Audience, WebRoute
 from web.site import WebSite
-from web.table_files import TYPES
 from web.views import event_view
 from web.views.event_lines import event_lines
 from web.views.event_view import EventView

@@ -9,18 +9,19 @@ from typing import Any, NamedTuple
 
 from aiohttp import hdrs, web
 
+from schemas import table_files
 from schemas.money import parse_cents
+from schemas.parquet_file import Column, ColumnKind
 from schemas.price_match import ANY
+from schemas.table_files import Groups
 from warehouse.account_rows import CustomerQuery
 from warehouse.activity_rows import SumsQuery
 from warehouse.dashboard_rows import RankKey
 from warehouse.rows import MAX_ID
 from warehouse.time_range import LAST, named
-from web import filters, periods, table_files
+from web import filters, periods
 from web.pages import keys_page, price_lists
-from web.parquet_file import Column, ColumnKind
 from web.routes import Audience, WebRoute
-from web.table_files import Groups
 from web.views.price_rows import PriceRow
 from web.visits import Visit
 from web.web_refusals import Refusal

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from schemas.ids import outcome_id
+from schemas.table_files import TYPES
 from warehouse.activity_rows import FullEntryRow, OutcomeSearch
 from warehouse.time_range import named
 from web import customer_readings, event_export, filters, periods
@@ -18,7 +19,6 @@ from web.pages import events_page, outcomes_page, price_lists, webhooks_page
 from web.portal_access import PortalUser
 from web.routes import Audience, WebRoute
 from web.spending_readings import spending
-from web.table_files import TYPES
 from web.views import customers_view, event_view, outcomes_view
 from web.views.price_rows import PriceRow
 from web.visits import PORTAL, Visit

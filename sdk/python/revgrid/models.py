@@ -351,6 +351,8 @@ class Grant:
     test: bool = False
     low_percent: Optional[int] = None
     """Of a new grant: the percentage of the balance of which a webhook tells."""
+    category: Optional[str] = None
+    """``paid``: the customer paid for it; None: it is promotional."""
 
 
 @dataclass(frozen=True)

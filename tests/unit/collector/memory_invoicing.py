@@ -1,15 +1,19 @@
 """The collector's reads over ledger rows in memory, in plain Python, and a journal that can fail at any commit."""
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 from collector.book import Book, Change
 from collector.closer import Closer
 from schemas import invoices
 from schemas.invoices import Invoice, Period
+from schemas.limits import HOUR
+from schemas.meters import COUNTS, MeterRule
 from schemas.money import format_cents
 from warehouse.invoice_sums import InvoiceSumRow, PeriodSums, invoice_query, period_sums
 from warehouse.ledger_row import LedgerRow
 from warehouse.memory_statements import scope, statement_rows
+from warehouse.meter_totals import MeterRow
 from warehouse.statement_rows import StatementLineRow, StatementQuery
 from warehouse.statements import statement
 from warehouse.time_range import LAST, TimeRange
@@ -32,7 +36,38 @@ class MemoryInvoicing:
         query = invoice_query(invoice)
         return statement(query, statement_rows(self.rows, query)).lines
 
+    async def meter_totals(
+        self, rules: Sequence[MeterRule], since: int, as_of: int, start: int, end: int
+    ) -> list[MeterRow]:
+        """What sql/queries/meter_totals.sql returns."""
+        used = [
+            row
+            for row in self.rows
+            if not row.test
+            and (row.kind == "event" or (row.kind == "void" and row.config_type != "charge"))
+            and row.recorded_at <= as_of
+            and start <= row.event_time < end
+        ]
+        changed = {(row.customer_id, row.event_time // HOUR) for row in used if row.recorded_at > since}
+        units: dict[tuple[str, int, int], list[Decimal]] = {}
+        for row in used:
+            for number, rule in enumerate(rules):
+                if (row.customer_id, row.event_time // HOUR) in changed and rule.action in ("", row.action):
+                    both = units.setdefault((row.customer_id, row.event_time // HOUR * HOUR, number), [Decimal()] * 2)
+                    amount = metered(row, rule.metric) * (-1 if row.kind == "void" else 1)
+                    both[0] += amount if row.recorded_at <= since else 0
+                    both[1] += amount
+        return [MeterRow(*place, str(before), str(after)) for place, (before, after) in sorted(units.items())]
+
     async def close(self) -> None: ...
+
+
+def metered(row: LedgerRow, metric: str) -> Decimal:
+    if metric == "events":
+        return Decimal(1)
+    if metric in COUNTS:
+        return Decimal(getattr(row, metric) or 0)
+    return Decimal(row.quantities.get(metric, 0))
 
 
 def sum_rows(rows: Sequence[LedgerRow], period: Period, closed: Sequence[Period]) -> list[InvoiceSumRow]:

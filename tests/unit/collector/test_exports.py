@@ -8,7 +8,8 @@ import json
 import re
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from schemas.limits import DAY
 from tests.unit.collector.test_invoices_http import BODY, World, gateway, settings, world
 from tests.unit.ingest.conftest import ADMIN
 from tools.exporter import command
-from tools.exporter.manifest import ExportError, Manifest, add, load
+from tools.exporter.destinations import Directory, ExportedFile, ExportError
+from tools.exporter.manifest import Format, load
 from tools.exporter.postings import postings
 from warehouse import invoice_sums
 
@@ -80,17 +82,13 @@ async def test_the_journal_balances_to_zero(world: World) -> None:
 
 async def test_files_have_their_hashes_and_a_repeat_writes_the_same(world: World, tmp_path: Path) -> None:
     found = await two_months(world)
-    manifest = Manifest("2026-04", "csv")
-    for kind in ("invoices", "lines", "journal"):
-        command.export_invoices(tmp_path, manifest, found.__getitem__, kind)
+    export_all(tmp_path, found)
     written = contents(tmp_path)
     told = json.loads(written["manifest.json"])
     assert {one["name"]: one["sha256"] for one in told["files"]} == {
         name: hashlib.sha256(body).hexdigest() for name, body in written.items() if name != "manifest.json"
     }
-    again = load(tmp_path, "2026-04", "csv")
-    for kind in ("invoices", "lines", "journal"):
-        command.export_invoices(tmp_path, again, found.__getitem__, kind)
+    export_all(tmp_path, found)
     assert contents(tmp_path) == written
     invoices = list(csv.DictReader((tmp_path / "invoices.csv").read_text().splitlines()))
     lines = list(csv.DictReader((tmp_path / "lines-0001.csv").read_text().splitlines()))
@@ -100,11 +98,36 @@ async def test_files_have_their_hashes_and_a_repeat_writes_the_same(world: World
         amounts = [Decimal(line["amount_cents"]) for line in lines if line["number"] == one["number"]]
         assert sum(amounts) == Decimal(one["lines_cents"])
     (tmp_path / "journal.csv").write_text("changed")
-    with pytest.raises(ExportError, match=r"journal\.csv is missing or was changed"):
-        load(tmp_path, "2026-04", "csv")
-    with pytest.raises(ExportError, match="month 2026-05 has no final invoices yet"):
+    with opened(tmp_path) as place, pytest.raises(ExportError, match=r"journal\.csv is missing or was changed"):
+        load(place, "2026-04", "csv")
+    with opened(tmp_path / "new") as place, pytest.raises(ExportError, match="month 2026-05 has no final invoices yet"):
         empty = {"/api/admin/invoices?limit=1000&month=2026-05": {"invoices": [], "next_cursor": None}}
-        command.export_invoices(tmp_path, Manifest("2026-05", "csv"), empty.__getitem__, "invoices")
+        command.export_invoices(load(place, "2026-05", "csv"), empty.__getitem__, "invoices")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Directory]:
+    """A directory, as `rev export` opens and closes it."""
+    place = Directory(path)
+    try:
+        yield place
+    finally:
+        place.close()
+
+
+def no_grants(sql: str) -> Iterator[bytes]:
+    """A ledger in which nobody paid for credit."""
+    assert "'credit.granted'" in sql
+    return iter(())
+
+
+def export_all(path: Path, found: dict[str, Any], format: Format = "csv", query: command.Query = no_grants) -> None:
+    """Write what comes from the gateway."""
+    with opened(path) as place:
+        export = load(place, "2026-04", format)
+        for kind in ("invoices", "lines"):
+            command.export_invoices(export, found.__getitem__, kind)
+        command.export_postings(export, found.__getitem__, query)
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -151,40 +174,59 @@ class MemoryExports:
         return [f"{name}/{offset}" for name, after, end in wanted for offset in range(int(after) + 1, int(end) + 1)]
 
 
+def export_entries(path: Path, ledger: MemoryExports, format: Format = "csv") -> list[ExportedFile]:
+    with opened(path) as place:
+        export = load(place, "2026-04", format)
+        command.export_entries(export, ledger)
+        return export.manifest.files
+
+
 def test_entries_are_exported_once(tmp_path: Path) -> None:
     """What comes later is in another file; a cut leaves nothing that counts."""
     ledger = MemoryExports()
-    command.export_entries(tmp_path, load(tmp_path, "2026-04", "csv"), ledger)
-    command.export_entries(tmp_path, load(tmp_path, "2026-04", "csv"), ledger)
+    export_entries(tmp_path, ledger)
+    export_entries(tmp_path, ledger)
     ledger.ends = {"0": 5, "1": 0, "2": 1}
     ledger.cut = True
     with pytest.raises(OSError, match="connection reset"):
-        command.export_entries(tmp_path, load(tmp_path, "2026-04", "csv"), ledger)
+        export_entries(tmp_path, ledger)
     ledger.cut = False
-    manifest = load(tmp_path, "2026-04", "csv")
-    assert [one.name for one in manifest.files] == ["entries-0001.csv"]
-    command.export_entries(tmp_path, manifest, ledger)
-    files = load(tmp_path, "2026-04", "csv").files
+    with opened(tmp_path) as place:
+        assert [one.name for one in load(place, "2026-04", "csv").manifest.files] == ["entries-0001.csv"]
+    files = export_entries(tmp_path, ledger)
     assert [(one.name, one.rows) for one in files] == [("entries-0001.csv", 5), ("entries-0002.csv", 4)]
     rows = [row for one in files for row in (tmp_path / one.name).read_text().splitlines()[1:]]
     assert sorted(rows) == sorted({*(f"0/{n}" for n in range(6)), "1/0", "2/0", "2/1"}) and len(rows) == 9
-    add(tmp_path, manifest, files[0])
-    with pytest.raises(ExportError, match="holds 2026-04 as csv; export to another directory"):
-        load(tmp_path, "2026-05", "csv")
+    with opened(tmp_path) as place:
+        with pytest.raises(ExportError, match="holds 2026-04 as csv; export to another place"):
+            load(place, "2026-05", "csv")
+        with pytest.raises(ExportError, match="holds 2026-04 as csv; export to another place"):
+            load(place, "2026-04", "parquet")
+        with pytest.raises(ExportError, match=r"another export writes to .*; wait until it has ended"):
+            Directory(tmp_path)
 
 
 def test_entries_are_all_that_invoices_are_of(tmp_path: Path) -> None:
     """Also what a month's minimum, cap or volume step adds; text of senders is no formula."""
     ledger = MemoryExports()
-    command.export_entries(tmp_path, load(tmp_path, "2026-04", "csv"), ledger)
-    counted, written = ledger.asked[1:]
+    export_entries(tmp_path / "csv", ledger)
+    export_entries(tmp_path / "parquet", ledger, "parquet")
+    counted, written, raw = ledger.asked[1], ledger.asked[2], ledger.asked[5]
     summed = (Path(invoice_sums.__file__).parent / "sql" / "queries" / "invoice_sums.sql").read_text()
     kinds = "kind IN ('event', 'charge', 'adjustment', 'void')"
     assert kinds in summed and kinds in counted and kinds in written
     for column in command.GIVEN:
         safe = f"if(match({column}, '^[=+@\\\\t\\\\r-]'), concat('\\'', {column}), {column}) AS {column}"
         assert safe in written
+    assert written.endswith("FORMAT CSVWithNames") and raw.endswith("FORMAT Parquet")
+    assert raw == written.replace("CSVWithNames", "Parquet").replace(
+        ", ".join(selected(command.COLUMNS, command.GIVEN)), ", ".join(command.COLUMNS)
+    )
     assert written.index("event_id") < written.index("match(customer_id") < written.index("match(reason")
+
+
+def selected(columns: Sequence[str], given: Sequence[str]) -> list[str]:
+    return [command._safe(one) if one in given else one for one in columns]
 
 
 def test_a_ledger_that_breaks_off_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,9 @@ INFORMATIVE = {
     # pushes that wait for Stripe: failures have a rule; reports that are refused are in Stripe's own list
     "rev_collector_unsent_invoices",
     "rev_collector_stripe_reports_total",
+    # usage in Stripe: what fails or is refused has a rule
+    "rev_collector_meter_events_total",
+    "rev_collector_metered_until_timestamp_seconds",
     # what an endpoint does wrong: its owner is told, and it is given up in the end, which is a rule
     "rev_notifier_waiting",
     "rev_notifier_retries",

@@ -82,6 +82,22 @@ async def test_an_event_draws_the_credit_down(gateway: Any, key: str) -> None:
     assert (shown["credit_cents"], shown["due_cents"]) == (Decimal("0.5"), 0)
 
 
+async def test_a_grant_says_whether_it_was_paid_for(gateway: Any, key: str) -> None:
+    """Where it was: in the response, the balance and the ledger; a promotional one says nothing, as one from before."""
+    first = await grant(gateway, category="paid", idempotency_key="k")
+    second = await grant(gateway, category="promotional")
+    assert first["category"] == "paid" and "category" not in second
+    shown = (await balance(gateway, key))["grants"]
+    assert [one.get("category") for one in shown] == ["paid", None]
+    gateway.settle()
+    details = [row.detail for row in gateway.ledger.rows if row.config_type == "credit.granted"]
+    assert ['"category":"paid"' in detail for detail in details] == [True, False]
+    again = await gateway.call("POST", PATH, {**GRANT, "idempotency_key": "k"}, ADMIN)
+    assert again.status == 409, again.text
+    wrong = await gateway.call("POST", PATH, {**GRANT, "category": "gift"}, ADMIN)
+    assert wrong.status == 400 and wrong.json["error"].startswith("category")
+
+
 async def test_low_and_exhausted_credit_is_noticed_once_after_a_grant(gateway: Any, key: str) -> None:
     """At the percentage that the grant says, 20 by default, and when nothing is left."""
 

@@ -62,6 +62,7 @@ GRANT = st.builds(
     st.sampled_from([False, False, True]),
     st.sampled_from([None, None, "b1", "b3"]),
     low_percent=st.sampled_from([None, None, 20, 100, 0, 101]),
+    category=st.sampled_from(["promotional", "promotional", "paid"]),
 )
 
 

@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from schemas import table_files
 from schemas.money import DECIMALS
+from schemas.parquet_file import Column, ColumnKind, ParquetFile, Value
 from tests.unit.web.conftest import NOW, Server
 from tests.unit.web.fake_gateway import FakeGateway
 from tests.unit.web.test_customers import listed
 from tests.unit.web.test_prices import shown
 from warehouse.dashboard_rows import SignupsRow
 from warehouse.memory import LedgerRow
-from web import table_files
 from web.pages import export_page
-from web.parquet_file import Column, ColumnKind, ParquetFile, Value
 
 EXACT = Context(prec=60)
 COLUMNS = [Column(kind.value, kind) for kind in ColumnKind]

@@ -1,6 +1,7 @@
 """Tables as files, CSV or Parquet, group by group of rows, so that memory stays bounded. Amounts stay exact.
 
-A cell is what its column holds (:class:`web.parquet_file.ColumnKind`): text, a count, pico-cents, ms, a flag; or None.
+A cell is what its column holds (:class:`schemas.parquet_file.ColumnKind`): text, a count, pico-cents, ms, a flag; or
+None.
 """
 
 import csv
@@ -9,8 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 
 from schemas.money import format_cents
 from schemas.objects import iso
+from schemas.parquet_file import Column, ColumnKind, ParquetFile, Value
 from schemas.spreadsheets import safe_text
-from web.parquet_file import Column, ColumnKind, ParquetFile, Value
 
 TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 """The media type of each kind of file, by the end of its name."""
@@ -30,7 +31,7 @@ async def _csv(columns: Sequence[Column], groups: Groups) -> AsyncIterator[bytes
         if isinstance(group, str):
             yield _lines([[group]])
         else:
-            yield _lines([*head, *([_cell(*one) for one in zip(columns, row, strict=True)] for row in group)])
+            yield _csv_rows(columns, group, head)
             head = []
 
 
@@ -42,6 +43,10 @@ async def _parquet(columns: Sequence[Column], groups: Groups) -> AsyncIterator[b
         else:
             yield file.group(group)
     yield file.end(note)
+
+
+def _csv_rows(columns: Sequence[Column], rows: Sequence[Sequence[Value]], head: Sequence[Sequence[str]]) -> bytes:
+    return _lines([*head, *([_cell(*one) for one in zip(columns, row, strict=True)] for row in rows)])
 
 
 def _cell(column: Column, value: Value) -> str:
@@ -61,6 +66,14 @@ def _lines(rows: Sequence[Sequence[str]]) -> bytes:
     file = io.StringIO(newline="")
     csv.writer(file).writerows(rows)
     return file.getvalue().encode()
+
+
+def whole(kind: str, columns: Sequence[Column], rows: Sequence[Sequence[Value]]) -> bytes:
+    """Return the file of a table that is in memory."""
+    if kind == "parquet":
+        file = ParquetFile(columns)
+        return file.group(rows) + file.end()
+    return _csv_rows(columns, rows, [[column.name for column in columns]])
 
 
 async def one_group(rows: Sequence[Sequence[Value]]) -> Groups:

@@ -1,0 +1,79 @@
+"""Usage as meter events of Stripe. Pure: the same line has the same identifier for ever."""
+
+import hashlib
+from collections.abc import Sequence
+
+from collector.stripe.requests import StripeRequest, key_of
+from schemas.limits import DAY, HOUR
+from schemas.meters import MeterLine, MeterPosition, MeterRule, meter_rules
+from warehouse.meter_totals import MeterRow, whole
+
+OLDEST = 34 * DAY
+"""ms. Stripe takes no event that is older than 35 days; what is late by more counts in the first hour that it takes."""
+
+
+def rules_of(position: MeterPosition) -> tuple[MeterRule, ...]:
+    """Return the rules of the interval that is in progress."""
+    return meter_rules(" ".join(position.rules))
+
+
+def lines_of(position: MeterPosition, rows: Sequence[MeterRow]) -> list[MeterLine]:
+    """Return the lines of an interval: what rounding the hour's total afterwards adds to rounding the one before.
+
+    So all lines of an hour add up to its rounded total, and none is for nothing.
+    """
+    lines = []
+    for row in rows:
+        before, after = whole(row.before), whole(row.after)
+        if before != after:
+            lines.append(
+                MeterLine(
+                    row.customer,
+                    row.hour,
+                    rule=position.rules[row.rule],
+                    before=before,
+                    value=after - before,
+                    since=position.since,
+                    as_of=position.as_of,
+                )
+            )
+    return lines
+
+
+def identifier(line: MeterLine) -> str:
+    """Return the identifier of a line's meter event, which follows from customer, meter, hour and interval."""
+    parts = (line.customer_id, line.rule, str(line.hour), str(line.since), str(line.as_of))
+    return "rev-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:48]
+
+
+def event_name(line: MeterLine) -> str:
+    """Return the event name of a line's meter."""
+    return meter_rules(line.rule)[0].event_name
+
+
+def make_event(line: MeterLine, customer: str, now: int, generation: int) -> StripeRequest:
+    """Return the request that adds a line to its meter. ``customer``: its id in Stripe."""
+    name, at = identifier(line), max(line.hour, (now - OLDEST) // HOUR * HOUR) // 1000
+    params = {
+        "event_name": event_name(line),
+        "identifier": name,
+        "timestamp": at,
+        "payload": {"stripe_customer_id": customer, "value": str(line.value)},
+    }
+    return StripeRequest("post", "/v1/billing/meter_events", params, key_of(generation, name, str(at)))
+
+
+def find_meters() -> StripeRequest:
+    return StripeRequest("get", "/v1/billing/meters", {"status": "active", "limit": 100})
+
+
+def find_hours(meter: str, customer: str, start: int, end: int) -> StripeRequest:
+    """Return the request of a customer's usage by hour, in ms from ``start`` to ``end``."""
+    params = {
+        "customer": customer,
+        "start_time": start // 1000,
+        "end_time": end // 1000,
+        "value_grouping_window": "hour",
+        "limit": 100,
+    }
+    return StripeRequest("get", f"/v1/billing/meters/{meter}/event_summaries", params)
