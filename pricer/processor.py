@@ -10,6 +10,7 @@ from pricer import (
     config_transaction,
     configuration,
     idempotency,
+    invoice_notices,
     metering,
     month_terms,
     outcomes,
@@ -33,6 +34,7 @@ from schemas.commands import (
     GrantCredit,
     InstallPrice,
     InstallPrices,
+    InvoiceNotice,
     Meter,
     ReadBalance,
     ReadBudgets,
@@ -62,7 +64,7 @@ KiB, again; as many such commands as events would make a transaction many times 
 _OF_OUTCOMES = (Register, Resolve, Expire, ReadOutcome)
 _OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets, GrantCredit, ExpireGrant, ReadBalance)
 _OF_RESERVATIONS = (Reserve, ReleaseReservation, ExpireReservation, ReadReservations)
-_OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, CloseMonth, Void, *_OF_SPENDING, *_OF_RESERVATIONS)
+_OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, CloseMonth, InvoiceNotice, Void, *_OF_SPENDING, *_OF_RESERVATIONS)
 _PRICES = (InstallPrice, InstallPrices)
 
 
@@ -95,6 +97,8 @@ class Pricer:
             return outcomes.apply(command, record, state)
         if isinstance(command, CloseMonth):
             return month_terms.close(command, record, state)
+        if isinstance(command, InvoiceNotice):
+            return invoice_notices.apply(command, record, state)
         if isinstance(command, Void):
             return voids.apply(command, record, state)
         if isinstance(command, _OF_SPENDING):

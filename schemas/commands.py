@@ -163,6 +163,17 @@ class CloseMonth(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     test: bool = False
 
 
+class InvoiceNotice(msgspec.Struct, frozen=True, tag_field="command", tag="invoice.notice"):
+    """What became of an invoice, for the customer's webhooks. A shard gets notices in the order of ``number``; a repeat
+    has the number of the first."""
+
+    customer_id: str
+    number: int
+    type: str
+    detail: msgspec.Raw
+    """The invoice or credit note as the API shows it (schemas.invoice_objects)."""
+
+
 class ReadOutcome(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="read"):
     """A read of an outcome, in order with all commands that change it.
 
@@ -541,7 +552,9 @@ Configure = Genesis | CreateKey | RevokeKey | ChangePrice | UpdateCustomer | Ens
 Outcome = Register | Resolve | Expire | ReadOutcome
 Spend = CreateBudget | DeleteBudget | ReadBudgets | GrantCredit | ExpireGrant | ReadBalance
 Reserving = Reserve | ReleaseReservation | ExpireReservation | ReadReservations
-Command = Meter | Outcome | CloseMonth | Void | Spend | Reserving | Configure | InstallPrice | InstallPrices
+Command = (
+    Meter | Outcome | CloseMonth | InvoiceNotice | Void | Spend | Reserving | Configure | InstallPrice | InstallPrices
+)
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Command).decode

@@ -2,17 +2,24 @@
 
 import pytest
 
-from collector.closer import SETTLING
+from collector.settling import SETTLING
 from schemas.invoices import Period
 from schemas.limits import DAY, HOUR
 from schemas.money import parse_cents
 from schemas.months import month_after, month_range
 from streams.log_ends import KafkaLogEnds
 from tests.integration.reads.conftest import Ledger, filled
-from tests.unit.collector.memory_invoicing import sum_rows
+from tests.unit.collector.memory_invoicing import cycle_rows, sum_rows
 from tests.unit.collector.test_closer import with_credit
-from tests.unit.statements.random_ledger import made
-from warehouse.invoice_sums import InvoiceSumRow, LedgerInvoicing, PeriodSums, period_sums
+from tests.unit.statements.random_ledger import CUSTOMERS, START, made
+from warehouse.invoice_sums import (
+    CustomerPeriod,
+    InvoiceSumRow,
+    LedgerInvoicing,
+    PeriodSums,
+    cycle_period_sums,
+    period_sums,
+)
 from warehouse.queries import LedgerReads
 from warehouse.statement_rows import StatementQuery
 from warehouse.statements import statement
@@ -54,4 +61,23 @@ async def test_sums_and_lines_equal_the_reference(filled: Ledger) -> None:
         credits += sum(len(of) for of in found.voided.values())
         closed.append(period)
         month = month_after(month)
+    assert credits > 1
+    # the same of customers that have periods of their own, each with others, together in one query
+    weeks: list[list[Period]] = [[], []]
+    credits = 0
+    for turn in range(12):
+        asked = []
+        for name, before, days in zip(CUSTOMERS, weeks, (7, 11), strict=True):
+            start = before[-1].end if before else START
+            late_after = before[-1].as_of if before else START
+            end = start + days * DAY
+            as_of = end + (turn % 3) * DAY
+            period = Period(
+                f"2026-11-{turn:04d}", start, end, first=START, late_after=late_after, as_of=as_of, state="closed"
+            )
+            asked.append(CustomerPeriod(name, period, list(before)))
+            before.append(period)
+        found = await reads.cycle_sums(asked)
+        assert plain(found) == plain(cycle_period_sums(cycle_rows(rows, asked), asked)), turn
+        credits += sum(len(of) for of in found.voided.values())
     assert credits > 1
