@@ -103,7 +103,8 @@ def _schedule(body: BillingBody) -> Schedule:
     zone = CALENDAR.time_zone if body.time_zone is None else body.time_zone
     if not is_time_zone(zone):
         raise Invalid(f"time_zone must be a name of the IANA database, such as Europe/Berlin, not {zone[:50]!r}")
-    return Schedule(cast(Interval, interval), anchor, zone)
+    wanted = Schedule(cast(Interval, interval), anchor, zone)
+    return CALENDAR if wanted == CALENDAR else wanted  # the default itself is left out of what is stored
 
 
 def _bill_to(body: BillToBody | None) -> BillTo:
