@@ -5,7 +5,18 @@ from typing import NamedTuple
 
 from schemas import invoices
 from schemas.billing import Billing
-from schemas.invoices import Account, CreditNote, Invoice, Issuer, Period, Record, State
+from schemas.invoices import (
+    Account,
+    CreditNote,
+    Cycle,
+    Invoice,
+    Issuer,
+    Notice,
+    NoticeCounter,
+    Period,
+    Record,
+    State,
+)
 from schemas.meters import MeterPosition, RefusedMeterLine
 from schemas.months import month_after
 from schemas.pushes import WRITTEN, Push, StripeCustomer, StripeStatus
@@ -21,10 +32,10 @@ STATUS: dict[State, StripeStatus] = {
 
 
 class Change(NamedTuple):
-    """A record to write."""
+    """A record to write; without a value, it is deleted."""
 
     key: bytes
-    value: Record
+    value: Record | None
 
 
 class Book:
@@ -52,6 +63,13 @@ class Book:
         """The numbers of invoices that Stripe does not have as they are."""
         self.refused: set[str] = set()
         """The numbers of invoices that Stripe refuses."""
+        self.cycles: dict[str, Cycle] = {}
+        """By customer: of those that have periods of their own."""
+        self._own_periods: dict[str, dict[str, Period]] = {}
+        """By customer and name: those of its own that have an invoice."""
+        self.notices: dict[int, Notice] = {}
+        """By number, in order: those that the customers' shards may not have."""
+        self.last_notice = 0
         self._notes_of: dict[str, list[str]] = {}
         self._months: dict[str, tuple[str, str]] = {}
         """By number: month and customer."""
@@ -59,16 +77,25 @@ class Book:
     def load(self, records: Iterable[tuple[bytes, bytes]]) -> None:
         """Apply encoded records. Raises KeyError or msgspec.DecodeError for one that cannot be read."""
         self.apply(Change(key, invoices.decode(key, value)) for key, value in records)
+        self.notices = dict(sorted(self.notices.items()))
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Apply changes that are committed."""
         for key, value in changes:
-            if isinstance(value, Issuer):
+            if value is None:
+                self.notices.pop(int(_name(key)), None)  # nothing else is deleted
+            elif isinstance(value, Notice):
+                self.notices[int(_name(key))] = value
+            elif isinstance(value, NoticeCounter):
+                self.last_notice = value.last
+            elif isinstance(value, Issuer):
                 self.issuer = value
             elif isinstance(value, Period):
                 self.periods[value.month] = value
             elif isinstance(value, Account):
                 self.accounts[_name(key)] = value
+            elif isinstance(value, Cycle):
+                self.cycles[_name(key)] = value
             elif isinstance(value, Billing):
                 self.billing[_name(key)] = value
             elif isinstance(value, StripeCustomer):
@@ -90,6 +117,8 @@ class Book:
             else:
                 where = value.period.month, value.customer_id
                 self.invoices[where] = value
+                if value.number and value.period.zone:
+                    self._own_periods.setdefault(value.customer_id, {})[value.period.month] = value.period
                 if value.number:
                     self._months[value.number] = where
                     self._mark(value.number)
@@ -130,6 +159,12 @@ class Book:
     def closed(self) -> list[Period]:
         """Return the closed periods, the earliest first."""
         return sorted((one for one in self.periods.values() if one.state == "closed"), key=lambda one: one.month)
+
+    def closed_of(self, customer: str, cycle: Cycle) -> list[Period]:
+        """Return the closed periods that hold entries of a customer with periods of its own, the earliest first."""
+        months = [period for period in self.closed() if period.month <= cycle.through]
+        own = self._own_periods.get(customer, {}).values()
+        return [*months, *sorted(own, key=lambda one: one.start)]
 
     def next_month(self) -> str | None:
         """Return the month to close next; None before invoicing has begun."""

@@ -11,7 +11,9 @@ from msgspec.structs import replace
 
 from collector import invoicing, metrics
 from collector.book import Book, Change
+from collector.cycles import CycleCloser, Makes
 from collector.invoicing import Credit, LineSum, Refused
+from collector.settling import SETTLING, NotSettled
 from schemas.billing import Billing
 from schemas.invoices import (
     ISSUER_KEY,
@@ -32,15 +34,8 @@ from warehouse.invoice_sums import InvoicingReads, PeriodSums
 
 CHUNK = 200
 """Customers in one transaction."""
-SETTLING = 5_000
-"""ms. A period takes entries until at least this long ago: clocks differ, and a command that is appended later must not
-get an earlier accepted time."""
 Commit = Callable[[Sequence[Change]], Awaitable[None]]
 log = structlog.get_logger("collector.closer")
-
-
-class NotSettled(Exception):
-    """The ledger does not hold everything until the time that a period is to be closed at."""
 
 
 class Closer:
@@ -55,9 +50,21 @@ class Closer:
         self._reads = reads
         self._commit_records = commit
         self._grace = grace
+        self._cycles = CycleCloser(book, reads, self._commit, grace, Makes(self._drafted, self._closed))
 
     async def step(self, now: int) -> bool:
         """Do what is due now; return whether anything was. Raises NotSettled or ReadsUnavailable: try again later."""
+        waiting = None
+        try:
+            more = await self._step_month(now)
+        except NotSettled as error:  # customers with periods of their own do not wait for a month of the others
+            waiting, more = error, False
+        more = await self._cycles.step(now) or more
+        if waiting is not None:
+            raise waiting
+        return more
+
+    async def _step_month(self, now: int) -> bool:
         month = self.book.next_month()
         if month is None:
             await self._commit([Change(ISSUER_KEY, Issuer(month_of(now)))])
@@ -105,7 +112,8 @@ class Closer:
         due = month_range(month).end + max(self._grace, SETTLING)
         if now < due:
             raise Refused(f"month {month} is not closed yet; its invoices are made from {iso(due)} on")
-        following, begun = self.book.next_month(), bool(self.book.periods)
+        following = self.book.next_month()
+        begun = bool(self.book.periods) or any(cycle.number for cycle in self.book.cycles.values())
         if self._is_closed(month) or following is None or month == following:
             return
         if begun or month > following:
@@ -142,7 +150,12 @@ class Closer:
     async def _sums(self, period: Period) -> PeriodSums:
         if not await self._reads.is_settled(period.as_of):
             raise NotSettled(f"the ledger does not hold everything until {iso(period.as_of)} yet")
-        return await self._reads.sums(period, self.book.closed())
+        sums = await self._reads.sums(period, self.book.closed())
+        own = [name for name, cycle in self.book.cycles.items() if cycle.through < period.month]
+        for name in own:
+            sums.lines.pop(name, None)
+            sums.voided.pop(name, None)
+        return sums
 
     async def _make_drafts(self, month: str, now: int) -> None:
         period = self._period(month, now, "draft")

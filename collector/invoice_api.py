@@ -12,8 +12,8 @@ import structlog
 from aiohttp import web
 from aiokafka.errors import KafkaError
 
-from collector.closer import NotSettled
 from collector.invoicing import DEFAULT, Refused, marked, paid
+from collector.settling import NotSettled
 from collector.worker import InvoiceWorker, NotOwner
 from schemas.billing import Billing
 from schemas.invoice_objects import (
@@ -70,7 +70,9 @@ class InvoiceApi:
             (
                 where
                 for where, one in self._worker().book.invoices.items()
-                if customer in ("", one.customer_id) and month in ("", where[0]) and state in ("", one.state)
+                if customer in ("", one.customer_id)
+                and month in ("", one.period.calendar_month)
+                and state in ("", one.state)
             ),
             reverse=True,
         )

@@ -38,7 +38,7 @@ class InvoiceLog:
         assert self._producer is not None, "not open"
         batches = PartitionBatches(self._producer, INVOICES, 0)
         for key, value in changes:
-            batches.add(key, invoices.encode(value), now)
+            batches.add(key, None if value is None else invoices.encode(value), now)
         await commit(self._producer, [batches])
         metrics.WRITTEN.inc(len(changes))
 

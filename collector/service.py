@@ -12,12 +12,14 @@ import uvloop
 
 from collector.invoice_api import InvoiceApi
 from collector.invoice_log import InvoiceLog
+from collector.notices import NoticeSender
 from collector.stripe.meter_pusher import MeterPusher
 from collector.stripe.modes import open_stripe
 from collector.stripe.stripe_api import StripeApi
 from collector.worker import InvoiceWorker, MeterPusherOf, NotOwner
 from schemas.settings import Settings
 from schemas.topics import INVOICES
+from streams.appends import Appender
 from streams.health import HealthServer
 from streams.log import setup
 from streams.membership import Membership
@@ -43,6 +45,8 @@ class CollectorService:
         self._stopping = asyncio.Event()
         self._reads = open_invoicing(settings)
         self._stripe = open_stripe(settings)
+        self._appender = Appender(settings.kafka, append_timeout=settings.append_timeout)
+        self._notice_sender = NoticeSender(self._appender, settings.partitions)
         self._worker: InvoiceWorker | None = None
         self._workers = PartitionWorkers(SERVICE, self._make)
         self._membership = Membership(
@@ -79,12 +83,14 @@ class CollectorService:
         joined = asyncio.create_task(self._membership.run(), name="collector-membership")
         stopping = asyncio.create_task(self._stopping.wait())
         try:
+            await self._appender.start()
             await asyncio.wait({joined, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
             self._membership.stop()
             await self._workers.stop()
             await joined
+            await self._appender.stop()
             await self._reads.close()
             await self._stripe.close()
             await health.stop()
@@ -92,9 +98,14 @@ class CollectorService:
 
     def _make(self, partition: int) -> InvoiceWorker:
         grace = self._settings.invoice_grace
-        sender = self._stripe.sender
         self._worker = InvoiceWorker(
-            InvoiceLog(self._settings.kafka), self._reads, grace, wall_ms, sender=sender, meters=self._meters()
+            InvoiceLog(self._settings.kafka),
+            self._reads,
+            grace,
+            wall_ms,
+            sender=self._stripe.sender,
+            meters=self._meters(),
+            notice_sender=self._notice_sender,
         )
         return self._worker
 

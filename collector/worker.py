@@ -8,13 +8,17 @@ import structlog
 
 from collector import metrics
 from collector.book import Book, Change
-from collector.closer import Closer, NotSettled
+from collector.closer import Closer
+from collector.cycles import cycle_changes
 from collector.invoice_log import InvoiceLog
 from collector.invoicing import DEFAULT, Refused
+from collector.notices import NoticeSender, notices_of
+from collector.settling import NotSettled
 from collector.stripe.meter_pusher import MeterPusher
 from collector.stripe.pusher import Pusher
 from collector.stripe.senders import Sender
 from schemas.billing import Billing
+from schemas.billing_periods import is_time_zone
 from schemas.invoices import Invoice, billing_key, invoice_key
 from warehouse.errors import ReadsUnavailable
 from warehouse.invoice_sums import InvoicingReads
@@ -32,7 +36,8 @@ class NotOwner(Exception):
 
 class InvoiceWorker:
     """The streams.partition_workers.Worker of rev.invoices. ``now`` returns ms UTC; ``grace`` is in ms.
-    ``sender``: how invoices come to Stripe, ``meters``: how usage does; None: they do not."""
+    ``sender``: how invoices come to Stripe, ``meters``: how usage does; None: they do not. ``notice_sender``: how
+    customers' webhooks hear of invoices; None: they do not."""
 
     def __init__(
         self,
@@ -42,9 +47,11 @@ class InvoiceWorker:
         now: Callable[[], int],
         sender: Sender | None = None,
         meters: MeterPusherOf | None = None,
+        notice_sender: NoticeSender | None = None,
     ) -> None:
         self._sender = sender
         self._meters = meters
+        self._notice_sender = notice_sender
         self.partition = 0
         self._log = invoice_log
         self._reads = reads
@@ -87,7 +94,7 @@ class InvoiceWorker:
 
     async def run(self) -> None:
         """Run until stopped. Raises what a transaction raised: then only a new owner knows what stands."""
-        pushing: asyncio.Task[None] | None = None
+        beside: list[asyncio.Task[None]] = []
         try:
             book = Book(files_suffice=self._sender is None or self._sender.writes_files)
             book.load(await self._log.open())
@@ -95,23 +102,28 @@ class InvoiceWorker:
             log.info("invoices_read", invoices=len(book.invoices), months=len(book.closed()))
             pusher = self._made_pusher()
             if pusher is not None:
-                pushing = asyncio.create_task(self._push(pusher), name="stripe")
-                pushing.add_done_callback(self._wake_up)
+                beside.append(asyncio.create_task(self._push(pusher), name="stripe"))
+            if self._notice_sender is not None:
+                beside.append(asyncio.create_task(self._notify(self._notice_sender), name="notices"))
+            for task in beside:
+                task.add_done_callback(self._wake_up)
             while not self._stopping:
                 more = await self._step(self._closer)
                 if self._broken is not None:
                     raise self._broken
-                if pushing is not None and pushing.done() and (failure := pushing.exception()) is not None:
-                    raise failure
+                for task in beside:
+                    if task.done() and (failure := task.exception()) is not None:
+                        raise failure
                 if not more:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(TICK):
                             await self._wake.wait()
         finally:
             self._closer = None
-            if pushing is not None:
-                pushing.cancel()
-                await asyncio.wait([pushing])
+            for task in beside:
+                task.cancel()
+            if beside:
+                await asyncio.wait(beside)
             await self._log.close()
 
     async def change(self, number: str, change: Callable[[Invoice], Invoice]) -> Invoice | None:
@@ -141,8 +153,11 @@ class InvoiceWorker:
             now = book.billing.get(customer, DEFAULT)
             if billing.currency != now.currency and customer in book.accounts:
                 raise Refused(f"currency must be {now.currency}: the customer has invoices in it")
+            if not is_time_zone(billing.schedule.time_zone):
+                raise Refused("time_zone must be one that the collector's machine knows", 400, "invalid_request")
             if billing != now:
-                changes = [Change(billing_key(customer), billing)]
+                periods = cycle_changes(book, customer, billing, self._now())
+                changes = [Change(billing_key(customer), billing), *periods]
                 await self._commit(changes)
                 book.apply(changes)
             return billing
@@ -152,6 +167,16 @@ class InvoiceWorker:
         while not self._stopping:
             try:
                 more = await pusher.step(self.book)
+            except NotOwner:
+                return
+            if not more:
+                await asyncio.sleep(TICK)
+
+    async def _notify(self, sender: NoticeSender) -> None:
+        """Tell customers' webhooks of invoices, until this is no longer the owner."""
+        while not self._stopping:
+            try:
+                more = await sender.step(self.book, self.record)
             except NotOwner:
                 return
             if not more:
@@ -183,8 +208,11 @@ class InvoiceWorker:
         return more
 
     async def _commit(self, changes: Sequence[Change]) -> None:
+        book = self.book
+        noticed = notices_of(book, changes)
         try:
-            await self._log.commit(changes, self._now())
+            await self._log.commit([*changes, *noticed], self._now())
+            book.apply(noticed)
         except BaseException as error:
             self._broken = error
             self._wake.set()

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ingest.plain_names import BLANK, CONTROL, INVISIBLE
-from schemas.billing import MAX_TERMS, MINOR_DIGITS
+from schemas.billing import MAX_TERMS, MAX_THRESHOLD, MINOR_DIGITS
 from schemas.commands import BudgetPeriod, Category, OnEmpty, OnExpiry, Scope
 from schemas.labels import ABOUT, LABELS, Labels
 from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
@@ -452,6 +452,28 @@ class BillingBody(msgspec.Struct, forbid_unknown_fields=True):
     tax_reason: Line | None = None
     payment_terms_days: Annotated[int, Meta(extra_json_schema={"minimum": 0, "maximum": MAX_TERMS})] | None = None
     bill_to: BillToBody | None = None
+    billing_interval: Annotated[str, Meta(extra_json_schema={"enum": ["week", "month"]})] | None = None
+    billing_anchor: (
+        Annotated[
+            int,
+            Meta(
+                description="The day of the month, the last one if it has fewer days; or of the week, Monday is 1.",
+                extra_json_schema={"minimum": 1, "maximum": 31},
+            ),
+        ]
+        | None
+    ) = None
+    time_zone: Annotated[str, Meta(description="A name of the IANA database: Europe/Berlin.")] | None = None
+    invoice_threshold_cents: (
+        Annotated[
+            int,
+            Meta(
+                description="A period ends early once its invoice would be of more.",
+                extra_json_schema={"minimum": 1, "maximum": MAX_THRESHOLD},
+            ),
+        ]
+        | None
+    ) = None
 
 
 class ReconcileBody(msgspec.Struct, forbid_unknown_fields=True):

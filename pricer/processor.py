@@ -10,6 +10,7 @@ from pricer import (
     config_transaction,
     configuration,
     idempotency,
+    invoice_notices,
     metering,
     month_terms,
     outcomes,
@@ -35,6 +36,7 @@ from schemas.commands import (
     GrantCredit,
     InstallPrice,
     InstallPrices,
+    InvoiceNotice,
     Meter,
     ReadBalance,
     ReadBudgets,
@@ -66,7 +68,10 @@ KiB, again; as many such commands as events would make a transaction many times 
 _OF_OUTCOMES = (Register, Resolve, Expire, ReadOutcome)
 _OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets, GrantCredit, ExpireGrant, ReadBalance)
 _OF_RESERVATIONS = (Reserve, ReleaseReservation, ExpireReservation, ReadReservations)
-_OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, CloseMonth, ChargeUnpriced, Void, *_OF_SPENDING, *_OF_RESERVATIONS)
+_OF_CUSTOMERS = (
+    *(Meter, *_OF_OUTCOMES, CloseMonth, ChargeUnpriced, InvoiceNotice, Void),
+    *(*_OF_SPENDING, *_OF_RESERVATIONS),
+)
 _PRICES = (InstallPrice, InstallPrices)
 
 
@@ -101,6 +106,8 @@ class Pricer:
             return month_terms.close(command, record, state)
         if isinstance(command, ChargeUnpriced):
             return unpriced_events.charge(command, record, state)
+        if isinstance(command, InvoiceNotice):
+            return invoice_notices.apply(command, record, state)
         if isinstance(command, Void):
             return voids.apply(command, record, state)
         if isinstance(command, _OF_SPENDING):

@@ -4,6 +4,8 @@ import re
 
 import msgspec
 
+from schemas.billing_periods import CALENDAR, Schedule
+
 DEFAULT_CURRENCY = "usd"
 _DIGITS = {
     0: "BIF CLP DJF GNF JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF",
@@ -16,6 +18,8 @@ MINOR_DIGITS = {code: digits for digits, codes in _DIGITS.items() for code in co
 MAX_TERMS = 365
 """Days."""
 DEFAULT_TERMS = 30
+MAX_THRESHOLD = 10**12
+"""Minor units."""
 MAX_TAX = 10_000
 """Hundredths of a percent: 100 %."""
 _PERCENT = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?", re.ASCII)
@@ -36,13 +40,16 @@ class BillTo(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Billing(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a customer is billed. ``tax``: hundredths of a percent of an invoice's total. ``terms``: days until due."""
+    """How a customer is billed. ``tax``: hundredths of a percent of an invoice's total. ``terms``: days until due.
+    ``threshold``: a period ends early once an invoice of it would be of more than so many minor units; 0: never."""
 
     currency: str = DEFAULT_CURRENCY
     tax: int = 0
     tax_reason: str = ""
     terms: int = DEFAULT_TERMS
     bill_to: BillTo = BillTo()
+    schedule: Schedule = CALENDAR
+    threshold: int = 0
 
 
 def tax_of(total: int, rate: int) -> int:

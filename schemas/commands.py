@@ -178,6 +178,17 @@ class ChargeUnpriced(msgspec.Struct, frozen=True, omit_defaults=True, tag_field=
     test: bool = False
 
 
+class InvoiceNotice(msgspec.Struct, frozen=True, tag_field="command", tag="invoice.notice"):
+    """What became of an invoice, for the customer's webhooks. A shard gets notices in the order of ``number``; a repeat
+    has the number of the first."""
+
+    customer_id: str
+    number: int
+    type: str
+    detail: msgspec.Raw
+    """The invoice or credit note as the API shows it (schemas.invoice_objects)."""
+
+
 class ReadOutcome(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="read"):
     """A read of an outcome, in order with all commands that change it.
 
@@ -557,7 +568,7 @@ Configure = Genesis | CreateKey | RevokeKey | ChangePrice | UpdateCustomer | Ens
 Outcome = Register | Resolve | Expire | ReadOutcome
 Spend = CreateBudget | DeleteBudget | ReadBudgets | GrantCredit | ExpireGrant | ReadBalance
 Reserving = Reserve | ReleaseReservation | ExpireReservation | ReadReservations
-Notice = CloseMonth | ChargeUnpriced
+Notice = CloseMonth | ChargeUnpriced | InvoiceNotice
 Command = Meter | Outcome | Notice | Void | Spend | Reserving | Configure | InstallPrice | InstallPrices
 
 encode = msgspec.json.Encoder().encode

@@ -27,6 +27,10 @@ TYPES = (
     "credit.exhausted",
     "credit.expired",
     "reservation.expired",
+    "invoice.created",
+    "invoice.finalized",
+    "invoice.paid",
+    "credit_note.created",
     "webhook.disabled",
     "webhook.test",
 )

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from schemas.billing import Billing, BillTo, percent
+from schemas.billing_periods import Interval
 from schemas.invoices import CreditNote, Invoice, State
 from schemas.objects import Number, iso, number
 from schemas.pushes import Push, PushState
@@ -59,6 +60,8 @@ class InvoiceObject(msgspec.Struct, frozen=True, rename={"start": "from", "end":
     voided_at: str | None
     given_up_at: str | None
     bill_to: BillTo
+    time_zone: str | UnsetType = UNSET
+    """Of a period of the customer's own; absent from calendar months, UTC."""
 
 
 class CreditNoteObject(msgspec.Struct, frozen=True):
@@ -105,7 +108,11 @@ class RunResult(msgspec.Struct, frozen=True):
 
 
 class BillingObject(msgspec.Struct, frozen=True):
-    """How a customer is billed. ``tax_percent`` of an invoice's total is added to it."""
+    """How a customer is billed. ``tax_percent`` of an invoice's total is added to it.
+
+    ``billing_anchor``: the day of the month or week on which its periods begin. ``invoice_threshold_cents``: a period
+    ends early once its invoice would be of more; None: it does not.
+    """
 
     customer_id: str
     currency: str
@@ -113,6 +120,10 @@ class BillingObject(msgspec.Struct, frozen=True):
     tax_reason: str
     payment_terms_days: int
     bill_to: BillTo
+    billing_interval: Interval
+    billing_anchor: int
+    time_zone: str
+    invoice_threshold_cents: int | None
 
 
 class PushObject(msgspec.Struct, frozen=True):
@@ -201,7 +212,7 @@ def invoice_shown(invoice: Invoice) -> InvoiceObject:
     return InvoiceObject(
         number=invoice.number or None,
         customer_id=invoice.customer_id,
-        month=period.month,
+        month=period.calendar_month,
         state=invoice.state,
         start=iso(period.start),
         end=iso(period.end),
@@ -229,6 +240,7 @@ def invoice_shown(invoice: Invoice) -> InvoiceObject:
         voided_at=None if invoice.voided_at is None else iso(invoice.voided_at),
         given_up_at=None if invoice.given_up_at is None else iso(invoice.given_up_at),
         bill_to=invoice.bill_to,
+        time_zone=period.zone or UNSET,
     )
 
 
@@ -238,7 +250,7 @@ def note_shown(note: CreditNote) -> CreditNoteObject:
         number=note.number,
         invoice=note.invoice,
         customer_id=note.customer_id,
-        month=note.period.month,
+        month=note.period.calendar_month,
         as_of=iso(note.period.as_of),
         currency=note.currency,
         entries=note.entries,
@@ -258,6 +270,10 @@ def billing_shown(customer: str, billing: Billing) -> BillingObject:
         tax_reason=billing.tax_reason,
         payment_terms_days=billing.terms,
         bill_to=billing.bill_to,
+        billing_interval=billing.schedule.interval,
+        billing_anchor=billing.schedule.anchor,
+        time_zone=billing.schedule.time_zone,
+        invoice_threshold_cents=billing.threshold or None,
     )
 
 

@@ -13,7 +13,9 @@ from schemas.pushes import Push, StripeCustomer
 
 State = Literal["draft", "final", "paid", "void", "uncollectible"]
 PeriodState = Literal["draft", "closing", "closed"]
+NoticeType = Literal["invoice.created", "invoice.finalized", "invoice.paid", "credit_note.created"]
 ISSUER_KEY = b"issuer"
+NOTICES_KEY = b"notices"
 
 
 class Issuer(msgspec.Struct, frozen=True):
@@ -24,21 +26,45 @@ class Issuer(msgspec.Struct, frozen=True):
     next_note: int = 1
 
 
-class Period(msgspec.Struct, frozen=True):
-    """A month and the entries that its invoices are of.
+class Period(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A month, or a period of one customer, and the entries that its invoices are of.
 
     They are those of before ``end`` that were accepted until ``as_of`` and are on no earlier invoice: of from
     ``start`` on, or accepted after ``late_after``, the earlier month's ``as_of``. What happened and was accepted
-    before ``first`` is on no invoice.
+    before ``first`` is on no invoice. ``zone``: the time zone of one customer's period; empty: it is everybody's month.
     """
 
     month: str
+    """``2026-11``; of one customer's period, the month that it begins in and its number: ``2026-11-0003``."""
     start: int
     end: int
     first: int
     late_after: int
     as_of: int
     state: PeriodState
+    zone: str = ""
+
+    @property
+    def calendar_month(self) -> str:
+        """The month that it is listed under."""
+        return self.month[:7]
+
+
+class Cycle(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The running period of a customer that has periods of its own, since its billing was first set so.
+
+    ``through``: the last calendar month that it is invoiced for with everybody. ``name`` is that of its period;
+    ``number``: how many periods of its own were closed. ``late_after``: until when entries from before ``start`` had to
+    be accepted to be on an earlier invoice; None: until ``through`` was closed. ``drafted``: it has its draft.
+    """
+
+    through: str
+    name: str
+    start: int
+    end: int
+    number: int = 0
+    late_after: int | None = None
+    drafted: bool = False
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -131,6 +157,26 @@ class CreditNote(msgspec.Struct, frozen=True, omit_defaults=True):
 METER_KEY = b"meter"
 
 
+class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of an invoice or credit note, until the customer's shard has it for the customer's webhooks."""
+
+    type: NoticeType
+    invoice: Invoice | None = None
+    note: CreditNote | None = None
+
+    @property
+    def customer_id(self) -> str:
+        one = self.invoice or self.note
+        assert one is not None
+        return one.customer_id
+
+
+class NoticeCounter(msgspec.Struct, frozen=True):
+    """``last``: the number of the last notice that was made."""
+
+    last: int
+
+
 Record = (
     Issuer
     | Period
@@ -140,6 +186,9 @@ Record = (
     | Billing
     | Push
     | StripeCustomer
+    | Notice
+    | NoticeCounter
+    | Cycle
     | MeterPosition
     | RefusedMeterLine
 )
@@ -155,6 +204,9 @@ _DECODERS: dict[bytes, msgspec.json.Decoder[Record]] = {
     b"stripe-customer": msgspec.json.Decoder(StripeCustomer),
     b"meter": msgspec.json.Decoder(MeterPosition),
     b"meter-line": msgspec.json.Decoder(RefusedMeterLine),
+    b"notice": msgspec.json.Decoder(Notice),
+    b"cycle": msgspec.json.Decoder(Cycle),
+    b"notices": msgspec.json.Decoder(NoticeCounter),
 }
 
 
@@ -188,6 +240,14 @@ def stripe_customer_key(customer: str) -> bytes:
 
 def meter_line_key(identifier: str) -> bytes:
     return f"meter-line/{identifier}".encode()
+
+
+def cycle_key(customer: str) -> bytes:
+    return f"cycle/{customer}".encode()
+
+
+def notice_key(number: int) -> bytes:
+    return b"notice/%020d" % number
 
 
 def decode(key: bytes, value: bytes) -> Record:

@@ -39,11 +39,23 @@ class PeriodSums(NamedTuple):
     voided: dict[str, dict[str, InvoiceSumRow]]
 
 
+class CustomerPeriod(NamedTuple):
+    """A customer's period of its own; ``closed``: those before it that hold entries of the customer, in order."""
+
+    customer: str
+    period: Period
+    closed: Sequence[Period]
+
+
 class InvoicingReads(Protocol):
     """The reads of the collector. Each may raise ReadsUnavailable."""
 
     async def sums(self, period: Period, closed: Sequence[Period]) -> PeriodSums:
         """Return the sums of a period; ``closed``: the periods before it, in order."""
+        ...
+
+    async def cycle_sums(self, periods: Sequence[CustomerPeriod]) -> PeriodSums:
+        """Return the sums of periods of single customers, one for each. Their ``first`` is the same."""
         ...
 
     async def is_settled(self, as_of: int) -> bool:
@@ -86,6 +98,22 @@ class LedgerInvoicing:
         )
         return period_sums(rows, closed)
 
+    async def cycle_sums(self, periods: Sequence[CustomerPeriod]) -> PeriodSums:
+        rows = await self._runner.fetch(
+            "period_sums",
+            InvoiceSumRow,
+            customers=[one.customer for one in periods],
+            starts=[one.period.start for one in periods],
+            period_ends=[one.period.end for one in periods],
+            first=periods[0].period.first,
+            lates=[one.period.late_after for one in periods],
+            as_ofs=[one.period.as_of for one in periods],
+            since=max(min(one.period.start for one in periods) - TIMESTAMP_AHEAD, 0),
+            ends=[[before.end for before in one.closed] for one in periods],
+            closes=[[before.as_of for before in one.closed] for one in periods],
+        )
+        return cycle_period_sums(rows, periods)
+
     async def is_settled(self, as_of: int) -> bool:
         found = await asyncio.gather(*(self._reads.is_settled(number, as_of) for number in range(self._partitions)))
         return all(found)
@@ -121,6 +149,16 @@ def period_sums(rows: Sequence[InvoiceSumRow], closed: Sequence[Period]) -> Peri
             sums.lines[row.customer] = row
         else:
             sums.voided.setdefault(row.customer, {})[closed[row.month - 1].month] = row
+    return sums
+
+
+def cycle_period_sums(rows: Sequence[InvoiceSumRow], periods: Sequence[CustomerPeriod]) -> PeriodSums:
+    """Return the rows of customers' periods by customer and period."""
+    sums = PeriodSums({}, {})
+    for one in periods:
+        found = period_sums([row for row in rows if row.customer == one.customer], one.closed)
+        sums.lines.update(found.lines)
+        sums.voided.update(found.voided)
     return sums
 
 

@@ -147,7 +147,7 @@ class MemoryReads:
 
     async def audit(self, before: tuple[int, int], limit: int) -> list[AuditRow]:
         self._check()
-        changes = [row for row in self.rows if row.kind in ("config", "void")]
+        changes = [row for row in self.rows if row.kind in ("config", "void") and row.actor != "collector"]
         changes = [row for row in changes if (row.recorded_at, row.event_id) < before]
         changes.sort(key=lambda row: (row.recorded_at, row.event_id), reverse=True)
         return [_audit_row(row) for row in changes[:limit]]

@@ -24,7 +24,7 @@ from warehouse.errors import ReadsTooSlow, ReadsUnavailable
 from warehouse.select_list import select_list
 
 Row = TypeVar("Row", bound=msgspec.Struct)
-Value = str | int | bool | Sequence[int] | Sequence[str] | Sequence[Decimal]
+Value = str | int | bool | Sequence[int] | Sequence[Sequence[int]] | Sequence[str] | Sequence[Decimal]
 
 CONNECT_TIMEOUT = 2.0
 """Seconds."""

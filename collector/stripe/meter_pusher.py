@@ -18,8 +18,8 @@ from msgspec.structs import replace
 
 from collector import metrics
 from collector.book import Book, Change
-from collector.closer import SETTLING
 from collector.invoicing import DEFAULT
+from collector.settling import SETTLING
 from collector.stripe import requests
 from collector.stripe.meter_lines import event_name, find_hours, find_meters, identifier, lines_of, make_event, rules_of
 from collector.stripe.pusher import MAX_ERROR, delay

@@ -27,7 +27,7 @@ async def reconciled(
 
     Raises StripeAway, StripeRefuses or ReadsUnavailable.
     """
-    ours = {one.number: one for (of, _), one in sorted(book.invoices.items()) if of == month and one.number}
+    ours = {one.number: one for (of, _), one in sorted(book.invoices.items()) if of[:7] == month and one.number}
     theirs = {} if call is None else await _stripe_invoices(call, month)
     found: list[StripeDifference] = []
     checked = 0

@@ -58,7 +58,11 @@ def make_invoice(invoice: Invoice, customer: str, generation: int) -> StripeRequ
         "days_until_due": days_until_due(invoice),
         "auto_advance": "false",
         "pending_invoice_items_behavior": "exclude",
-        "metadata": {INVOICE: invoice.number, CUSTOMER: invoice.customer_id, "rev_month": invoice.period.month},
+        "metadata": {
+            INVOICE: invoice.number,
+            CUSTOMER: invoice.customer_id,
+            "rev_month": invoice.period.calendar_month,
+        },
     }
     return StripeRequest("post", "/v1/invoices", params, key_of(generation, *_named(invoice)))
 

@@ -1,6 +1,7 @@
 """HTTP handlers of how a customer is billed: currency, tax, terms and address."""
 
 import re
+from typing import cast
 from urllib.parse import quote
 
 import msgspec
@@ -17,7 +18,17 @@ from ingest.problems import Invalid, NotFound
 from ingest.request_body import query_of
 from ingest.responses import encode
 from ingest.routing import Auth, Operation, Route, bound
-from schemas.billing import DEFAULT_CURRENCY, DEFAULT_TERMS, MAX_TERMS, MINOR_DIGITS, Billing, BillTo, parse_percent
+from schemas.billing import (
+    DEFAULT_CURRENCY,
+    DEFAULT_TERMS,
+    MAX_TERMS,
+    MAX_THRESHOLD,
+    MINOR_DIGITS,
+    Billing,
+    BillTo,
+    parse_percent,
+)
+from schemas.billing_periods import CALENDAR, LAST_ANCHOR, Interval, Schedule, is_time_zone
 from schemas.invoice_objects import BillingObject
 from schemas.limits import MAX_NAME
 
@@ -67,7 +78,33 @@ def billing_of(body: BillingBody) -> Billing:
     _check_line("tax_reason", body.tax_reason)
     if tax and not body.tax_reason:
         raise Invalid("tax_reason is required with tax_percent, such as German VAT")
-    return Billing(currency, tax, body.tax_reason or "", terms, _bill_to(body.bill_to))
+    threshold = body.invoice_threshold_cents
+    if threshold is not None and not 1 <= threshold <= MAX_THRESHOLD:
+        raise Invalid(f"invoice_threshold_cents must be an integer from 1 to {MAX_THRESHOLD}")
+    return Billing(
+        currency,
+        tax=tax,
+        tax_reason=body.tax_reason or "",
+        terms=terms,
+        bill_to=_bill_to(body.bill_to),
+        schedule=_schedule(body),
+        threshold=threshold or 0,
+    )
+
+
+def _schedule(body: BillingBody) -> Schedule:
+    interval = CALENDAR.interval if body.billing_interval is None else body.billing_interval
+    if interval not in LAST_ANCHOR:
+        raise Invalid("billing_interval must be week or month")
+    anchor = CALENDAR.anchor if body.billing_anchor is None else body.billing_anchor
+    last = LAST_ANCHOR[interval]
+    if not 1 <= anchor <= last:
+        raise Invalid(f"billing_anchor must be an integer from 1 to {last} with billing_interval {interval}")
+    zone = CALENDAR.time_zone if body.time_zone is None else body.time_zone
+    if not is_time_zone(zone):
+        raise Invalid(f"time_zone must be a name of the IANA database, such as Europe/Berlin, not {zone[:50]!r}")
+    wanted = Schedule(cast(Interval, interval), anchor, zone)
+    return CALENDAR if wanted == CALENDAR else wanted  # the default itself is left out of what is stored
 
 
 def _bill_to(body: BillToBody | None) -> BillTo:

@@ -1,9 +1,10 @@
 """The documents of statements and invoices. Pure; every amount is exact, in the currency's major unit."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from ingest.pdf.layout import PdfDocument, Row, Sum
 from ingest.statements.statement_views import StatementLine, StatementShown
@@ -57,7 +58,8 @@ def invoice_document(
     facts = [("Invoice number", number)]
     facts += [("Date of issue", _day(invoice.finalized_at))] if invoice.finalized_at else []
     facts += [("Date due", _day(invoice.due_at))] if invoice.due_at else []
-    facts += [("Period", f"{_day(invoice.start)} to {_day(invoice.end, -1)}")]
+    zone = UTC if isinstance(invoice.time_zone, UnsetType) else ZoneInfo(invoice.time_zone)
+    facts += [("Period", f"{_day(invoice.start, zone=zone)} to {_day(invoice.end, -1, zone)}")]
     rows = [_row(line, invoice.currency) for line in lines]
     if credits := parse_cents(_text(invoice.credits_cents)):
         rows.append(Row("Paid by prepaid credit", "", "", "", major_exact(-credits, invoice.currency)))
@@ -157,9 +159,9 @@ def _text(value: Raw) -> str:
     return bytes(value).decode()
 
 
-def _day(moment: str, shift: int = 0) -> str:
-    """Return the day of a time, UTC; ``shift``: ms to add to it."""
-    at = datetime.fromtimestamp((times.parse(moment) + shift) / 1000, UTC)
+def _day(moment: str, shift: int = 0, zone: tzinfo = UTC) -> str:
+    """Return the day of a time in a time zone; ``shift``: ms to add to it."""
+    at = datetime.fromtimestamp((times.parse(moment) + shift) / 1000, zone)
     return f"{at:%B} {at.day}, {at.year}"
 
 

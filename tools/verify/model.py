@@ -87,6 +87,8 @@ class ShardModel:
         self._counted: dict[CountKey, Decimal] = {}
         """What the events of the current command have added to the month's counts."""
         self._at = began
+        self._last_notice = None if began else 0
+        """The number of the last notice of an invoice; None: that is older than the log."""
 
     def apply(self, offset: int, timestamp: int, key: bytes, value: bytes) -> ExpectedRows:
         """Return the rows that a record must have left; ``timestamp`` is its append time in ms."""
@@ -107,6 +109,8 @@ class ShardModel:
             return self._close(offset, key, command)
         if name == "unpriced.charge":
             return self._charge_unpriced(offset, key, command)
+        if name == "invoice.notice":
+            return self._notice(offset, key, command)
         if name in ("price", "prices"):
             return self._install(offset, key, command.get("prices", [command]))
         if name == endpoint_model.REPLAY and key == command["customer_id"].encode():
@@ -177,6 +181,24 @@ class ShardModel:
         self._months.add(self._at, self._counted)
         unsure = any(row.pop(STEPPED, False) for row in rows)
         return self._expected(offset, None if unsure else rows)
+
+    def _notice(self, offset: int, key: bytes, command: Mapping[str, Any]) -> ExpectedRows:
+        """Return what a notice of an invoice leaves: a row, unless it is a repeat."""
+        if key != command["customer_id"].encode():
+            return self._expected(offset, [self._plain(offset, key, "rejected")])
+        number = command["number"]
+        said = {"config_type": command["type"], "actor": "collector", "detail": command["detail"]}
+        rows = [{**self._plain(offset, key, "config"), **said}]
+        if self._last_notice is None:
+            effects = (partial(self._noticed, number), nothing)
+            return ExpectedRows(offset, self._at, (rows, []), effects=effects)
+        if number <= self._last_notice:
+            return self._expected(offset, [])
+        self._noticed(number)
+        return self._expected(offset, rows)
+
+    def _noticed(self, number: int) -> None:
+        self._last_notice = number
 
     def _install(self, offset: int, key: bytes, records: list[Mapping[str, Any]]) -> ExpectedRows:
         if key != PRICE_KEY:

@@ -54,6 +54,7 @@ async def _show(visit: Visit, fields: Mapping[str, Any], *, problem: str = "", d
         shown=shown,
         whole=f"/customers/{quote(shown.id, safe='')}",
         fields={name: fields.get(name, "") for name in billing_form.FIELDS},
+        intervals=billing_form.INTERVALS,
         currencies={code: code.upper() for code in sorted(MINOR_DIGITS)},
         problem=problem,
         done=done,

@@ -6,13 +6,17 @@ from typing import Any
 from web.views.dollars import FormProblem
 
 ADDRESS = ("name", "email", "line1", "line2", "postal_code", "city", "state", "country", "tax_id")
-FIELDS = ("currency", "tax_percent", "tax_reason", "payment_terms_days", *ADDRESS)
+NUMBERS = {"payment_terms_days": ("30", 5), "billing_anchor": ("1", 5), "invoice_threshold_cents": ("100000", 13)}
+"""Fields that are integers, with an example and the most digits of each."""
+TEXTS = ("currency", "tax_percent", "tax_reason", "billing_interval", "time_zone")
+FIELDS = (*TEXTS, *NUMBERS, *ADDRESS)
+INTERVALS = {"month": "Monthly", "week": "Weekly"}
 
 
 def fields_of(shown: Mapping[str, Any]) -> dict[str, str]:
     """Return the fields of a billing as the API shows it."""
     bill_to = shown["bill_to"]
-    fields = {name: str(shown[name]) for name in FIELDS if name not in ADDRESS}
+    fields = {name: "" if shown[name] is None else str(shown[name]) for name in FIELDS if name not in ADDRESS}
     return {**fields, **{name: bill_to.get(name, "") for name in ADDRESS}}
 
 
@@ -20,10 +24,10 @@ def body_of(form: Mapping[str, str]) -> dict[str, Any]:
     """Return the body of the request; what is empty gets the API's default. Raises FormProblem."""
     given = {name: form.get(name, "").strip() for name in FIELDS}
     given["country"] = given["country"].upper()
-    days = given["payment_terms_days"]
-    if days and not (days.isascii() and days.isdigit() and len(days) < 6):
-        raise FormProblem("payment_terms_days must be an integer, such as 30")
-    body: dict[str, Any] = {name: given[name] for name in ("currency", "tax_percent", "tax_reason") if given[name]}
-    body |= {"payment_terms_days": int(days)} if days else {}
+    for name, (example, digits) in NUMBERS.items():
+        if given[name] and not (given[name].isascii() and given[name].isdigit() and len(given[name]) <= digits):
+            raise FormProblem(f"{name} must be an integer, such as {example}")
+    body: dict[str, Any] = {name: given[name] for name in TEXTS if given[name]}
+    body |= {name: int(given[name]) for name in NUMBERS if given[name]}
     address = {name: given[name] for name in ADDRESS if given[name]}
     return {**body, "bill_to": address} if address else body

@@ -4,8 +4,10 @@ Amounts are in pico of the currency's minor unit, times in ms.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from schemas.money import PICO
 from web import currency_amounts, filters
@@ -62,6 +64,7 @@ class InvoiceView(NamedTuple):
     number: str
     customer_id: str
     month: str
+    own_period: str
     state: str
     currency: str
     as_of: int
@@ -88,6 +91,7 @@ def assemble(answer: Mapping[str, Any], now: int, root: str = "") -> InvoiceView
         number=shown["number"],
         customer_id=shown["customer_id"],
         month=shown["month"],
+        own_period=_own_period(shown),
         state=state_of(shown, now),
         currency=shown["currency"],
         as_of=ms_of(shown["as_of"]),
@@ -105,6 +109,15 @@ def assemble(answer: Mapping[str, Any], now: int, root: str = "") -> InvoiceView
         notes=[_note(one) for one in notes],
         may=_may(shown),
     )
+
+
+def _own_period(shown: Mapping[str, Any]) -> str:
+    """Return the first and the last day of a period of the customer's own; empty for a calendar month."""
+    if "time_zone" not in shown:
+        return ""
+    zone = ZoneInfo(shown["time_zone"])
+    first, last = (datetime.fromtimestamp(at / 1000, zone) for at in (ms_of(shown["from"]), ms_of(shown["to"]) - 1))
+    return f"{first:%Y-%m-%d} to {last:%Y-%m-%d} ({zone.key})"
 
 
 def address(bill_to: Mapping[str, str]) -> list[str]:

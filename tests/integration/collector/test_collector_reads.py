@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 from pyarrow import parquet
 
-from collector.closer import SETTLING
+from collector.settling import SETTLING
 from schemas.funding import Draw
 from schemas.invoices import Period
 from schemas.limits import DAY, HOUR
@@ -17,16 +17,23 @@ from schemas.money import DECIMALS, PICO, format_cents, parse_cents
 from schemas.months import month_after, month_of, month_range
 from streams.log_ends import KafkaLogEnds
 from tests.integration.reads.conftest import EXACT, Ledger, filled
-from tests.unit.collector.memory_invoicing import MemoryInvoicing, sum_rows
+from tests.unit.collector.memory_invoicing import MemoryInvoicing, cycle_rows, sum_rows
 from tests.unit.collector.test_closer import with_credit
 from tests.unit.collector.test_stripe_meters import RULES, measured
-from tests.unit.statements.random_ledger import START, made
+from tests.unit.statements.random_ledger import CUSTOMERS, START, made
 from tools.exporter import command
 from tools.exporter.credit_postings import Use
 from tools.exporter.destinations import Directory
 from tools.exporter.manifest import load
 from tools.exporter.paid_grants import paid_grants
-from warehouse.invoice_sums import InvoiceSumRow, LedgerInvoicing, PeriodSums, period_sums
+from warehouse.invoice_sums import (
+    CustomerPeriod,
+    InvoiceSumRow,
+    LedgerInvoicing,
+    PeriodSums,
+    cycle_period_sums,
+    period_sums,
+)
 from warehouse.ledger_row import LedgerRow
 from warehouse.meter_totals import MeterRow
 from warehouse.queries import LedgerReads
@@ -70,6 +77,25 @@ async def test_sums_and_lines_equal_the_reference(filled: Ledger) -> None:
         credits += sum(len(of) for of in found.voided.values())
         closed.append(period)
         month = month_after(month)
+    assert credits > 1
+    # the same of customers that have periods of their own, each with others, together in one query
+    weeks: list[list[Period]] = [[], []]
+    credits = 0
+    for turn in range(12):
+        asked = []
+        for name, before, days in zip(CUSTOMERS, weeks, (7, 11), strict=True):
+            start = before[-1].end if before else START
+            late_after = before[-1].as_of if before else START
+            end = start + days * DAY
+            as_of = end + (turn % 3) * DAY
+            period = Period(
+                f"2026-11-{turn:04d}", start, end, first=START, late_after=late_after, as_of=as_of, state="closed"
+            )
+            asked.append(CustomerPeriod(name, period, list(before)))
+            before.append(period)
+        found = await reads.cycle_sums(asked)
+        assert plain(found) == plain(cycle_period_sums(cycle_rows(rows, asked), asked)), turn
+        credits += sum(len(of) for of in found.voided.values())
     assert credits > 1
 
 

@@ -83,6 +83,17 @@ async def test_a_month_is_invoiced_once(api: Api, stack: dict[str, Any], eventua
         200,
         {**made[1], "largest": [paid if one["number"] == number else one for one in made[1]["largest"]]},
     )
+    # what its webhooks hear of is told once, although the collector was killed
+    sql = (
+        "SELECT config_type, toString(count()) FROM rev.entries"
+        " WHERE customer_id = 'invoice-acme' AND actor = 'collector' GROUP BY config_type ORDER BY config_type"
+    )
+
+    async def is_told() -> bool:
+        async with api.session.post(str(stack["clickhouse"]), data=sql, headers=headers) as answer:
+            return (await answer.text()).split() == ["invoice.created", "1", "invoice.finalized", "1"]
+
+    await eventually(is_told)
     status, refused = await api.call("POST", ALL + "/run", api.admin, {"month": month_of(end + 40 * 24 * HOUR)})
     assert status == 409 and "is not closed yet" in refused["error"]
 

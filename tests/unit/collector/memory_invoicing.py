@@ -10,7 +10,14 @@ from schemas.invoices import Invoice, Period
 from schemas.limits import HOUR
 from schemas.meters import COUNTS, MeterRule
 from schemas.money import format_cents
-from warehouse.invoice_sums import InvoiceSumRow, PeriodSums, invoice_query, period_sums
+from warehouse.invoice_sums import (
+    CustomerPeriod,
+    InvoiceSumRow,
+    PeriodSums,
+    cycle_period_sums,
+    invoice_query,
+    period_sums,
+)
 from warehouse.ledger_row import LedgerRow
 from warehouse.memory_statements import scope, statement_rows
 from warehouse.meter_totals import MeterRow
@@ -28,6 +35,9 @@ class MemoryInvoicing:
 
     async def sums(self, period: Period, closed: Sequence[Period]) -> PeriodSums:
         return period_sums(sum_rows(self.rows, period, closed), closed)
+
+    async def cycle_sums(self, periods: Sequence[CustomerPeriod]) -> PeriodSums:
+        return cycle_period_sums(cycle_rows(self.rows, periods), periods)
 
     async def is_settled(self, as_of: int) -> bool:
         return as_of <= self.settled_until
@@ -95,6 +105,15 @@ def sum_rows(rows: Sequence[LedgerRow], period: Period, closed: Sequence[Period]
     return found
 
 
+def cycle_rows(rows: Sequence[LedgerRow], periods: Sequence[CustomerPeriod]) -> list[InvoiceSumRow]:
+    """What sql/queries/period_sums.sql returns."""
+    return [
+        row
+        for one in periods
+        for row in sum_rows([row for row in rows if row.customer_id == one.customer], one.period, one.closed)
+    ]
+
+
 def of_invoice(rows: Sequence[LedgerRow], period: Period, customer: str) -> list[LedgerRow]:
     """The entries that a customer's invoice is of."""
     time = TimeRange(period.start, period.end)
@@ -132,7 +151,11 @@ class Journal:
         death = next(self._deaths, "")
         if death == "before":
             raise Killed
-        self.held |= {key: invoices.encode(value) for key, value in changes}
+        for key, value in changes:
+            if value is None:
+                self.held.pop(key, None)
+            else:
+                self.held[key] = invoices.encode(value)
         self.commits += 1
         if death == "after":
             raise Killed

@@ -7,8 +7,9 @@ from msgspec.structs import replace
 
 from collector import closer as closing
 from collector.book import Book
-from collector.closer import Closer, NotSettled
+from collector.closer import Closer
 from collector.invoicing import Refused
+from collector.settling import SETTLING, NotSettled
 from schemas.invoices import Invoice
 from schemas.limits import DAY, HOUR
 from schemas.money import PICO, parse_cents
@@ -130,7 +131,7 @@ async def test_a_month_is_drafted_then_final() -> None:
     assert {(one.state, one.number) for one in drafts} == {("draft", "")} and book.periods["2026-11"].state == "draft"
     book = await run(journal, reads, [END + HOUR])
     assert {one.state for one in book.invoices.values()} <= {"final", "paid"}
-    assert book.periods["2026-11"].as_of == END + HOUR - closing.SETTLING
+    assert book.periods["2026-11"].as_of == END + HOUR - SETTLING
     assert len(book.invoices) >= len(drafts)
 
 

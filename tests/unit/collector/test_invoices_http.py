@@ -196,3 +196,37 @@ async def test_the_collector_asks_for_the_admin_token(world: World) -> None:
     with pytest.raises(Exception, match="the admin token is required"):
         await client.call("GET", "/invoices")
     await client.close()
+
+
+async def test_a_customer_with_weeks_of_its_own(world: World) -> None:
+    """Its billing says so, and its invoices have their time zone and are listed under the month in which they begin."""
+    gateway = world.gateway
+    key = await gateway.make_key("acme")
+    world.begin()
+    await world.step()
+    path = "/api/admin/customers/acme/billing"
+    first = (await gateway.call("GET", path, None, ADMIN)).json
+    assert (first["billing_interval"], first["billing_anchor"], first["time_zone"]) == ("month", 1, "UTC")
+    assert first["invoice_threshold_cents"] is None
+    own = {"billing_interval": "week", "billing_anchor": 1, "time_zone": "Asia/Tokyo", "invoice_threshold_cents": 500}
+    answer = await gateway.call("PUT", path, own, ADMIN)
+    assert answer.status == 200 and own.items() <= answer.json.items()
+    assert (await gateway.call("GET", path, None, ADMIN)).json == answer.json
+    assert (await gateway.call("POST", "/v1/meter", BODY, key)).status == 201
+    gateway.now += 8 * DAY
+    await world.step()
+    (one,) = (await world.admin("GET", ""))[1]["invoices"]
+    assert (one["time_zone"], one["entries"], one["number"], one["month"]) == ("Asia/Tokyo", 1, "INV-000001", "2026-04")
+    assert one["to"].endswith("T15:00:00.000Z") and one["from"] == "2026-04-01T00:00:00.000Z"
+    assert (await world.admin("GET", "?month=2026-04"))[1]["invoices"] == [one]
+    assert (await world.admin("GET", "?month=2026-05"))[1]["invoices"] == []
+    page = (await world.admin("GET", "?limit=1"))[1]
+    assert page["next_cursor"] is None
+    shown = (await gateway.call("GET", "/v1/invoices/INV-000001", key=key)).json
+    assert sum(line["amount_cents"] for line in shown["lines"]) == one["lines_cents"]
+    for format in ("pdf", "csv"):
+        assert (await gateway.call("GET", f"/v1/invoices/INV-000001?format={format}", key=key)).status == 200
+    # what is set again to the default ends the week as planned, and months follow
+    await gateway.call("PUT", path, {}, ADMIN)
+    cycle = world.worker.book.cycles["acme"]
+    assert cycle.number >= 1 and cycle.end > gateway.now

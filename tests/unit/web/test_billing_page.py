@@ -45,10 +45,23 @@ async def test_the_form_holds_what_is_set_and_sends_what_is_given(server: Server
     status, headers, _ = await server.submit(f"{PATH}/billing", **{**form, "country": " de"})
     assert (status, headers["Location"]) == (303, f"{PATH}/billing?done=1")
     sent = {**BILLING, "tax_percent": "19", "payment_terms_days": 30, "bill_to": ADDRESS}
+    sent |= {"billing_interval": "month", "billing_anchor": 1, "time_zone": "UTC"}
     assert gateway.calls[-1] == (f"PUT {API}/billing", sent)
     assert "It holds from the next invoice on" in (await server.get(headers["Location"], **server.signed_in()))[2]
     await server.submit(f"{PATH}/billing")
     assert gateway.calls[-1][1] == {}, "what is empty gets the API's default"
+
+
+async def test_periods_are_kept_by_a_save(server: Server, gateway: FakeGateway) -> None:
+    """A form that did not hold them would set them back."""
+    own = {"billing_interval": "week", "billing_anchor": 7, "time_zone": "Asia/Tokyo", "invoice_threshold_cents": 5000}
+    gateway.answers[f"GET {API}/billing"] = billing(**own)
+    _, _, text = await server.get(f"{PATH}/billing", **server.signed_in())
+    for words in ('<option value="week" selected>', 'value="7"', 'value="Asia/Tokyo"', 'value="5000"'):
+        assert words in text, words
+    gateway.answers[f"PUT {API}/billing"] = billing(**own)
+    await server.submit(f"{PATH}/billing", **billing_form.fields_of(billing(**own)))
+    assert own.items() <= gateway.calls[-1][1].items()
 
 
 @pytest.mark.parametrize("days", ["x", "-1", "1.5", "٣", "1000000"])

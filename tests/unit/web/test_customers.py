@@ -48,6 +48,7 @@ def gateway(server: Server, monkeypatch: pytest.MonkeyPatch) -> FakeGateway:
 
 def billing(**changes: Any) -> dict[str, Any]:
     made = {"customer_id": ID, "currency": "usd", "tax_percent": 0, "tax_reason": "", "payment_terms_days": 30}
+    made |= {"billing_interval": "month", "billing_anchor": 1, "time_zone": "UTC", "invoice_threshold_cents": None}
     return {**made, "bill_to": {}, **changes}
 
 

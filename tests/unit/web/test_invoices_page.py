@@ -247,6 +247,11 @@ async def test_one_invoice_in_full(server: Server, gateway: FakeGateway) -> None
     _, _, text = await server.get("/invoices/INV-000001", **server.signed_in())
     assert "5 more lines are in the PDF and the CSV file" in text
     assert (await server.get("/invoices/INV-000077", **server.signed_in()))[0] == 404
+    week = {"from": "2026-03-08T15:00:00.000Z", "to": "2026-03-15T15:00:00.000Z", "time_zone": "Asia/Tokyo"}
+    assert "2026-03 (UTC)" in text
+    gateway.answers[f"GET {API}/INV-000001"] = answer(invoice(**week))
+    _, _, text = await server.get("/invoices/INV-000001", **server.signed_in())
+    assert "2026-03-09 to 2026-03-15 (Asia/Tokyo)" in text and "(UTC)" not in text
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
--- What was configured and what was taken back, newest first, before a place in that order.
+-- What was configured and what was taken back, newest first, before a place in that order. Notices of invoices change
+-- nothing, so they are left out.
 SELECT
     event_id, if(kind = 'void', 'meter.voided', config_type) AS type, actor, detail,
     toUnixTimestamp64Milli(entries.recorded_at) AS recorded_at
 FROM rev.entries AS entries
 WHERE kind IN ('config', 'void')
+    AND actor != 'collector'
     AND (toUnixTimestamp64Milli(entries.recorded_at), event_id) < ({before_time:Int64}, {before_id:UInt64})
 ORDER BY entries.recorded_at DESC, event_id DESC
 LIMIT {limit:UInt32}
