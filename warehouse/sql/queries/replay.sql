@@ -87,7 +87,7 @@ WITH
                 AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
                 AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
                 AND (outcome = 'pending' OR NOT {summed:Bool} OR greatest(
-                    notEmpty(quantities), tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000,
+                    quantities.size0 > 0, tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000,
                     ifNull(tokens_output, 0) > 1000000000) = 1)
                 AND _partition_id >= {month:String}
         ) AS known
