@@ -2,7 +2,7 @@
 
 import pytest
 
-from expirer.unpriced_notices import LOOK, REST, SLOWLY, UnpricedRowKey, UnpricedNotices
+from expirer.unpriced_notices import LOOK, REST, SLOWLY, UnpricedNotices, UnpricedRowKey
 from schemas import state, unpriced
 from schemas.commands import ChargeUnpriced, MeterEvent, Rates
 from schemas.price_match import PriceSlot
