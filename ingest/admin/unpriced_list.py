@@ -16,7 +16,7 @@ from schemas.quantities import no_rate
 
 
 class UnpricedRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Events of one action that were refused for ``reason``. ``priced_now``: the price is there now.
+    """Events of one action that came in without a price. ``priced_now``: the price is there now.
 
     ``events`` counts an event as often as it was sent.
     """
