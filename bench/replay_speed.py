@@ -114,7 +114,7 @@ async def fill(db: ClickHouse, rows: int, quantities: int) -> None:
             await asyncio.sleep(1)
             continue
         first += count
-    # as the engine does once a month has been over for a day
+    # its blocks are few and far larger than a ledger writes, so that no merge wants them
     await db.execute("OPTIMIZE TABLE rev.entries PARTITION 202603 FINAL")
 
 

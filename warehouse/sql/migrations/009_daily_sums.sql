@@ -6,11 +6,6 @@ ALTER TABLE rev.entries MODIFY SETTING materialize_projections_on_merge = 1;
 
 ALTER TABLE rev.entries MODIFY SETTING materialize_projections_on_insert = 0;
 
--- A month that is over has fewer parts left than are merged together; a day later they are made one.
-ALTER TABLE rev.entries MODIFY SETTING min_age_to_force_merge_on_partition_only = 1;
-
-ALTER TABLE rev.entries MODIFY SETTING min_age_to_force_merge_seconds = 86400;
-
 ALTER TABLE rev.entries ADD PROJECTION IF NOT EXISTS by_day
 (
     SELECT
