@@ -157,6 +157,7 @@ async def test_meters_hold_the_usage(seed: int, faults: list[Fault], deaths: lis
             # attempts take time, so that it may be further already
             assert world.held() == world.wanted(world.position.since)
             until = max(until, world.position.since)
+        world.stripe.fail()
         for month in ("2026-10", "2026-11", "2026-12"):
             assert await world.differences(month) == []
         names = [one["metadata"]["rev_customer_id"] for one in world.stripe.customers.values()]
