@@ -94,7 +94,7 @@ class MeterPusher:
             if not position.as_of:
                 return await self._begin(position)
             return await self._go_on(book, position)
-        except Exception as error:  # usage that fails stops no invoice; what cannot be recorded fails there again
+        except (StripeAway, StripeRefuses, ReadsUnavailable, OSError) as error:
             await self._failed(position, error)
             return False
 
@@ -246,8 +246,7 @@ class MeterPusher:
 
     async def _failed(self, before: MeterPosition, error: Exception) -> None:
         metrics.METER_FAILURES.inc()
-        known = isinstance(error, (StripeAway, StripeRefuses, ReadsUnavailable, OSError))
-        words = (str(error) if known else repr(error))[:MAX_ERROR] or repr(error)
+        words = str(error)[:MAX_ERROR] or repr(error)
         now, attempts = self._now(), before.attempts + 1
         after = error.after if isinstance(error, StripeAway) else 0
         generation = before.generation + (isinstance(error, StripeAway) and error.decided)

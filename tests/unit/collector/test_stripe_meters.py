@@ -141,7 +141,7 @@ async def world() -> AsyncIterator[World]:
     st.lists(st.sampled_from(FAULTS), max_size=80),
     st.lists(st.sampled_from(["before", "after", ""]), max_size=30),
     # for less time than the 34 days after which an event counts in another hour
-    st.lists(st.integers(1, 6 * 24), min_size=1, max_size=5),
+    st.lists(st.integers(1, 4 * 24), min_size=1, max_size=5),
 )
 async def test_meters_hold_the_usage(seed: int, faults: list[Fault], deaths: list[str], waits: list[int]) -> None:
     """After any interval: by customer, meter and hour, with late events and voids, lost answers, 429, 500 and kills."""
@@ -154,7 +154,10 @@ async def test_meters_hold_the_usage(seed: int, faults: list[Fault], deaths: lis
             world.deaths = [*deaths]
             await world.push(until)
             world.deaths = []
-            assert world.held() == world.wanted(until)
+            # attempts take time, so that it may be further already
+            assert world.held() == world.wanted(world.position.since)
+            until = max(until, world.position.since)
+        world.stripe.fail()
         for month in ("2026-10", "2026-11", "2026-12"):
             assert await world.differences(month) == []
         names = [one["metadata"]["rev_customer_id"] for one in world.stripe.customers.values()]
