@@ -16,7 +16,7 @@ from collector.book import Book, Change
 from collector.invoicing import DEFAULT, Closed
 from collector.settling import SETTLING, NotSettled
 from schemas.billing import Billing
-from schemas.billing_periods import CALENDAR, Schedule, boundary_after, local_month
+from schemas.billing_periods import CALENDAR, Schedule, local_month, period_end_after
 from schemas.invoices import (
     ISSUER_KEY,
     Cycle,
@@ -66,7 +66,7 @@ def cycle_changes(book: Book, customer: str, billing: Billing, now: int) -> list
     if cycle is not None:
         if billing.schedule == book.billing.get(customer, DEFAULT).schedule:
             return []
-        end = min(cycle.end, boundary_after(billing.schedule, max(now, cycle.start)))
+        end = min(cycle.end, period_end_after(billing.schedule, max(now, cycle.start)))
         return [Change(cycle_key(customer), replace(cycle, end=end))] if end != cycle.end else []
     if billing.schedule == CALENDAR and not billing.threshold:
         return []
@@ -76,7 +76,7 @@ def cycle_changes(book: Book, customer: str, billing: Billing, now: int) -> list
         month = month_after(month)
     start, end = month_range(month)
     through = month_of(start - 1)
-    end = min(end, boundary_after(billing.schedule, max(now, start)))
+    end = min(end, period_end_after(billing.schedule, max(now, start)))
     return [*changes, Change(cycle_key(customer), Cycle(through, _name(billing.schedule, start, 1), start, end))]
 
 
@@ -105,7 +105,7 @@ class CycleCloser:
         if due.final:
             await self._close(due.final, now)
         elif due.draft:
-            await self._draft(due.draft, now)
+            await self._make_drafts(due.draft, now)
         elif due.check:
             await self._check(due.check, now)
         else:
@@ -138,7 +138,7 @@ class CycleCloser:
         sums = await self._sums(periods)
         await self._finish(periods, sums, now)
 
-    async def _draft(self, ends: dict[str, int], now: int) -> None:
+    async def _make_drafts(self, ends: dict[str, int], now: int) -> None:
         periods = self._periods(ends, now, "draft")
         sums = await self._sums(periods)
         changes: list[Change] = []
@@ -200,7 +200,7 @@ class CycleCloser:
     def _next(self, name: str, cycle: Cycle, period: Period) -> Cycle:
         """Return the period that follows one that is closed; one that a threshold has ended leaves the rest of it."""
         schedule = self._billing(name).schedule
-        end = cycle.end if period.end < cycle.end else boundary_after(schedule, period.end)
+        end = cycle.end if period.end < cycle.end else period_end_after(schedule, period.end)
         number = cycle.number + 1
         named = _name(schedule, period.end, number + 1)
         return Cycle(cycle.through, named, period.end, end, number, late_after=period.as_of)

@@ -32,7 +32,7 @@ log = structlog.get_logger("collector.notices")
 
 def notices_of(book: Book, changes: Sequence[Change]) -> list[Change]:
     """Return the records that tell of changes; ``book`` is as it was before them. Pure."""
-    found = [notice for change in changes for notice in _told(book, change)]
+    found = [notice for change in changes for notice in _noticed(book, change)]
     if not found:
         return []
     numbered = enumerate(found, book.last_notice + 1)
@@ -81,7 +81,7 @@ class NoticeSender:
         return done
 
 
-def _told(book: Book, change: Change) -> Iterator[Notice]:
+def _noticed(book: Book, change: Change) -> Iterator[Notice]:
     """Yield the notices of one change."""
     value = change.value
     if isinstance(value, CreditNote) and value.number not in book.notes:

@@ -45,7 +45,7 @@ def is_time_zone(name: str) -> bool:
     return name in _names()
 
 
-def boundary_after(schedule: Schedule, at: int) -> int:
+def period_end_after(schedule: Schedule, at: int) -> int:
     """Return the first end of a period that is later than a time; both are ms since the epoch.
 
     A day begins at its first instant: where clocks are put forward at midnight, that is when they are.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from schemas.billing_periods import CALENDAR, Schedule, boundary_after, is_time_zone, local_month
+from schemas.billing_periods import CALENDAR, Schedule, is_time_zone, local_month, period_end_after
 from schemas.limits import DAY, HOUR
 from schemas.months import month_around
 
@@ -50,12 +50,12 @@ def at(text: str) -> int:
     ],
 )
 def test_where_periods_end(schedule: Schedule, after: str, end: str) -> None:
-    assert boundary_after(schedule, at(after)) == at(end)
+    assert period_end_after(schedule, at(after)) == at(end)
 
 
 @given(TIMES)
 def test_the_default_is_the_calendar_month(time: int) -> None:
-    assert boundary_after(CALENDAR, time) == month_around(time).end
+    assert period_end_after(CALENDAR, time) == month_around(time).end
     assert local_month(CALENDAR, time) == f"{datetime.fromtimestamp(time // 1000, UTC):%Y-%m}"
 
 
@@ -63,7 +63,7 @@ def test_the_default_is_the_calendar_month(time: int) -> None:
 @example(Schedule("month", 1, "Pacific/Apia"), at("2026-12-31T09:59:59"))
 def test_ends_are_midnights_of_the_anchor_without_one_between(schedule: Schedule, time: int) -> None:
     """Against a walk over each instant at which a quarter of an hour begins."""
-    end = boundary_after(schedule, time)
+    end = period_end_after(schedule, time)
     assert time < end <= time + 33 * DAY
     zone = ZoneInfo(schedule.time_zone)
     local, before = (datetime.fromtimestamp(one // 1000, zone) for one in (end, end - 1000))
