@@ -7,6 +7,7 @@ shard's state, so replaying the log gives the same bytes.
 import msgspec
 
 from pricer import (
+    anchor_commands,
     config_transaction,
     configuration,
     idempotency,
@@ -35,6 +36,7 @@ from schemas.commands import (
     InstallPrices,
     Meter,
     ReadBalance,
+    ReadBillingAnchor,
     ReadBudgets,
     ReadOutcome,
     ReadReservations,
@@ -43,6 +45,7 @@ from schemas.commands import (
     ReplayWebhook,
     Reserve,
     Resolve,
+    SetBillingAnchor,
     Void,
 )
 from schemas.entries import Entry
@@ -62,7 +65,8 @@ KiB, again; as many such commands as events would make a transaction many times 
 _OF_OUTCOMES = (Register, Resolve, Expire, ReadOutcome)
 _OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets, GrantCredit, ExpireGrant, ReadBalance)
 _OF_RESERVATIONS = (Reserve, ReleaseReservation, ExpireReservation, ReadReservations)
-_OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, CloseMonth, Void, *_OF_SPENDING, *_OF_RESERVATIONS)
+_OF_ANCHORS = (SetBillingAnchor, ReadBillingAnchor)
+_OF_CUSTOMERS = (Meter, *_OF_OUTCOMES, CloseMonth, *_OF_ANCHORS, Void, *_OF_SPENDING, *_OF_RESERVATIONS)
 _PRICES = (InstallPrice, InstallPrices)
 
 
@@ -95,6 +99,8 @@ class Pricer:
             return outcomes.apply(command, record, state)
         if isinstance(command, CloseMonth):
             return month_terms.close(command, record, state)
+        if isinstance(command, _OF_ANCHORS):
+            return anchor_commands.apply(command, record, state)
         if isinstance(command, Void):
             return voids.apply(command, record, state)
         if isinstance(command, _OF_SPENDING):
@@ -171,6 +177,8 @@ def _rejected(record: InputRecord, reason: str) -> bytes | None:
         return spending_commands.rejection(command, record, reason)
     if isinstance(command, _OF_RESERVATIONS):
         return reservation_commands.rejection(command, record, reason)
+    if isinstance(command, _OF_ANCHORS):
+        return anchor_commands.rejection(command, record, reason)
     if isinstance(command, Expire | ReadOutcome | CloseMonth):
         return None  # it is a question, so no requested change is lost
     return config_transaction.entry_record(record, [Entry("rejected", reason=reason)])

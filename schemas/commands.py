@@ -151,7 +151,8 @@ class Expire(msgspec.Struct, frozen=True, tag_field="command", tag="expire"):
 class CloseMonth(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="month.close"):
     """A notice that a month of one price row may be over; the pricer decides by the append time.
 
-    ``month``: such as ``2026-11``. ``own``: the row is for this customer alone.
+    ``month``: a billing period, such as ``2026-11`` or, with a billing anchor, ``2026-11-15``. ``own``: the row is for
+    this customer alone.
     """
 
     customer_id: str
@@ -161,6 +162,20 @@ class CloseMonth(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     model: str | None = None
     provider: str | None = None
     test: bool = False
+
+
+class SetBillingAnchor(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="billing_anchor.set"):
+    """The day of the month on which a customer's billing periods begin, from the end of the running period on."""
+
+    customer_id: str
+    day: int
+    actor: str = "admin"
+
+
+class ReadBillingAnchor(msgspec.Struct, frozen=True, tag_field="command", tag="billing_anchor.read"):
+    """A read of a customer's billing anchor, in order with all commands that change it."""
+
+    customer_id: str
 
 
 class ReadOutcome(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="read"):
@@ -541,7 +556,8 @@ Configure = Genesis | CreateKey | RevokeKey | ChangePrice | UpdateCustomer | Ens
 Outcome = Register | Resolve | Expire | ReadOutcome
 Spend = CreateBudget | DeleteBudget | ReadBudgets | GrantCredit | ExpireGrant | ReadBalance
 Reserving = Reserve | ReleaseReservation | ExpireReservation | ReadReservations
-Command = Meter | Outcome | CloseMonth | Void | Spend | Reserving | Configure | InstallPrice | InstallPrices
+Billing = CloseMonth | SetBillingAnchor | ReadBillingAnchor
+Command = Meter | Outcome | Billing | Void | Spend | Reserving | Configure | InstallPrice | InstallPrices
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Command).decode
