@@ -29,6 +29,7 @@ class _OpenMonth(msgspec.Struct, frozen=True, gc=False):
     model: str | None = None
     provider: str | None = None
     test: bool = False
+    end: int | None = None
 
 
 class _Sent(NamedTuple):
@@ -77,7 +78,8 @@ class MonthTimers:
                 provider=month.provider,
                 test=month.test,
             )
-            heapq.heappush(self._waiting, (month_range(month.month).end, key))
+            end = month_range(month.month).end if month.end is None else month.end
+            heapq.heappush(self._waiting, (end, key))
 
     def passed(self, offset: int) -> None:
         """Note that the shard has decided everything in rev.raw before this offset."""

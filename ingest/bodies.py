@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ingest.plain_names import BLANK, CONTROL, INVISIBLE
 from schemas.billing import MAX_TERMS, MAX_THRESHOLD, MINOR_DIGITS
+from schemas.billing_anchors import MAX_DAY
 from schemas.commands import BudgetPeriod, Category, OnEmpty, OnExpiry, Scope
 from schemas.labels import ABOUT, LABELS, Labels
 from schemas.limits import MAX_EVENTS, MAX_NAME, MAX_TOKENS
@@ -300,6 +301,14 @@ class CustomerBody(msgspec.Struct, forbid_unknown_fields=True):
     external_ids: dict[Name, Name] | None = None
     test: bool | None = None
     on_empty: OnEmpty | None = None
+
+
+class BillingAnchorBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The day of the month on which a customer's billing periods begin; in a shorter month, on its last day."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("billing_anchor",)
+
+    billing_anchor: Annotated[int, Meta(ge=1, le=MAX_DAY)] | None = None
 
 
 class BudgetBody(msgspec.Struct, forbid_unknown_fields=True):

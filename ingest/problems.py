@@ -6,6 +6,7 @@
       Forbidden       403
       NotFound        404
       NothingCharged  409, code nothing_charged
+      NotVoidable     409, code not_voidable
       PayloadTooLarge 413
       Unsupported     415
       TooMany         429 + Retry-After
@@ -69,6 +70,10 @@ class NotFound(Problem):
 
 class NothingCharged(Problem):
     status, code = 409, "nothing_charged"
+
+
+class NotVoidable(Problem):
+    status, code = 409, "not_voidable"
 
 
 class PayloadTooLarge(Problem):

@@ -134,6 +134,8 @@ def type_of(entry: Entry) -> str | None:
             return "meter.created"
         case "void":
             return "meter.voided"
+        case "adjustment":
+            return "adjustment.created"
         case "charge" | "waived":
             return f"outcome.{entry.verdict}"
         case "rejected":

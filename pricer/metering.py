@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from pricer import event_funding, idempotency, prices
+from pricer import anchor_commands, event_funding, idempotency, prices
 from pricer.budgets import BUDGET_EXCEEDED, SpendRefusal
 from pricer.credits import INSUFFICIENT
 from pricer.holds import CLOSED, NOT_FOUND
 from pricer.month_counts import MonthCounts
 from pricer.month_terms import MonthTransaction
 from schemas import entries, ids, state
+from schemas.billing_anchors import BillingPeriod, period_at
 from schemas.commands import Meter, MeterEvent, PriceRef
 from schemas.entries import Entry, EntryRecord
 from schemas.labels import labels_of
@@ -109,6 +110,7 @@ class MeterTransaction:
         self._marks = marks
         self._scoped = marks is not None and state.SCOPED in marks
         self._monthly = marks is not None and state.MONTHLY in marks
+        self._anchored = marks is not None and state.ANCHORED in marks
         self._funding = event_funding.of_command(command, record, shard, marks) if funded else None
         self._matches: dict[str | tuple[str, str | None, str | None], PriceMatch | SteppedMatch | EventRefusal] = {}
         self._indexes: dict[int | tuple[int, str], int] = {}
@@ -299,15 +301,22 @@ class MeterTransaction:
     def _month_counts(self) -> MonthCounts:
         if self._counts is None:
             command = self.command
-            self._counts = MonthCounts(self.shard, command.customer_id, command.test, self.record.at)
+            self._counts = MonthCounts(self.shard, command.customer_id, command.test, self._period())
         return self._counts
 
     @property
     def _open_months(self) -> MonthTransaction:
         if self._months is None:
             command = self.command
-            self._months = MonthTransaction(self.shard, command.customer_id, command.test, self.record.at)
+            self._months = MonthTransaction(self.shard, command.customer_id, command.test, self._period())
         return self._months
+
+    def _period(self) -> BillingPeriod:
+        """Return the customer's billing period. Only a shard that has ever had an anchor looks for one."""
+        at = self.record.at
+        if not self._anchored:
+            return period_at((), at)
+        return anchor_commands.period_of(self.shard, self.command.customer_id, at)
 
     def all_changes(self) -> tuple[tuple[bytes, bytes | None], ...]:
         """Return the state to write, but for what the events spend."""

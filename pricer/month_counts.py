@@ -1,7 +1,7 @@
-"""What a customer has used in the calendar month, counted for every price that has steps. Pure.
+"""What a customer has used in the billing period, counted for every price that has steps. Pure.
 
 A count belongs to a price's slot, to a customer and to a mode; a new price of the slot goes on with it. It is kept in
-the shard's state until the next month's first event replaces it. Only events that are charged are counted, at their
+the shard's state until the next period's first event replaces it. Only events that are charged are counted, at their
 accepted time. A void does not change a count, since later events have been charged by it.
 """
 
@@ -9,20 +9,20 @@ from functools import lru_cache
 
 from pricer.prices import ParsedPrice
 from schemas import state
+from schemas.billing_anchors import BillingPeriod
 from schemas.commands import MeterEvent
 from schemas.price_match import PriceSlot
 from schemas.quantities import EVENT, MICRO, all_quantities, parse_quantity
 from schemas.state import MonthCount, decode_count
-from schemas.tiers import month_of
 from streams.types import StateView
 
 
 class MonthCounts:
     """The counts that one meter command reads and adds to, in micro-units by quantity."""
 
-    def __init__(self, shard: StateView, customer_id: str, test: bool, at: int) -> None:
+    def __init__(self, shard: StateView, customer_id: str, test: bool, period: BillingPeriod) -> None:
         self._shard, self._customer_id, self._test = shard, customer_id, test
-        self._month = month_of(at)
+        self._month = int(period.name.replace("-", ""))
         self._counts: dict[bytes, dict[str, int]] = {}
 
     def used(self, price: ParsedPrice) -> dict[str, int]:

@@ -1,9 +1,9 @@
-"""Caps, minimums and volume steps: what a price row charges a customer in a calendar month. Pure.
+"""Caps, minimums and volume steps: what a price row charges a customer in a month. Pure.
 
 A cap is exact at each event: what an event costs beyond it is taken back by a line of the event itself. A minimum and
 volume steps are known when the month is over; the first command after that settles it by one ``adjustment`` entry.
-Accepted time decides the month. A void before the close takes its event out of the month; after it, the adjustment
-stays. See docs/decisions/0045.
+A month is a calendar month (UTC) or a billing period of the customer's anchor; accepted time decides which. A void
+before the close takes its event out of the month; after it, the adjustment stays. See docs/decisions/0045 and 0053.
 """
 
 from typing import NamedTuple
@@ -11,15 +11,24 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from pricer import anchor_commands
 from pricer.credits import CreditTransaction
 from pricer.prices import Amounts, ParsedPrice
 from schemas import entries, ids, objects, open_months, spending
+from schemas.billing_anchors import BillingPeriod
 from schemas.commands import CloseMonth, MeterEvent, PriceRef, Void
 from schemas.entries import Entry, EntryRecord
 from schemas.funding import Draw, due
 from schemas.money import format_cents, parse_cents
-from schemas.months import month_of, month_range
-from schemas.open_months import AdjustmentObject, MonthCharges, OpenMonth, month_key, slot_of
+from schemas.open_months import (
+    AdjustmentObject,
+    MonthCharges,
+    OpenMonth,
+    day_start,
+    end_of,
+    month_key,
+    slot_of,
+)
 from schemas.price_match import PriceSlot
 from schemas.quantities import (
     CAP,
@@ -39,11 +48,11 @@ Change = tuple[bytes, bytes | None]
 
 
 class MonthTransaction:
-    """The months of one customer and mode that a meter command charges in; ``at``: its accepted time."""
+    """The months of one customer and mode that a meter command charges in; ``period``: that of its accepted time."""
 
-    def __init__(self, shard: StateView, customer_id: str, test: bool, at: int) -> None:
+    def __init__(self, shard: StateView, customer_id: str, test: bool, period: BillingPeriod) -> None:
         self._shard, self._customer_id, self._test = shard, customer_id, test
-        self._month = month_of(at)
+        self._period = period
         self._months: dict[bytes, OpenMonth] = {}
         self._changed: set[bytes] = set()
 
@@ -78,7 +87,7 @@ class MonthTransaction:
     def _of(self, price: ParsedPrice) -> tuple[bytes, OpenMonth]:
         ref = price.ref
         slot = _slot(ref, self._customer_id)
-        key = month_key(self._customer_id, self._test, self._month, slot)
+        key = month_key(self._customer_id, self._test, self._period.name, slot)
         found = self._months.get(key)
         if found is None:
             stored = self._shard.get(key)
@@ -87,12 +96,13 @@ class MonthTransaction:
                 if stored is not None
                 else OpenMonth(
                     customer_id=self._customer_id,
-                    month=self._month,
+                    month=self._period.name,
                     action=ref.action_type,
                     own=not ref.is_default,
                     model=ref.model,
                     provider=ref.provider,
                     test=self._test,
+                    end=None if self._period.is_month else self._period.end,
                 )
             )
         return key, found
@@ -118,9 +128,11 @@ def close(command: CloseMonth, record: InputRecord, shard: StateView) -> Decisio
     slot = slot_of(command)
     key = month_key(command.customer_id, command.test, command.month, slot)
     stored = shard.get(key)
-    if stored is None or record.at < month_range(command.month).end:
+    if stored is None:
         return Decision()
     month = open_months.decode(stored)
+    if record.at < end_of(month):
+        return Decision()
     settled = settlement(month)
     if not settled.total:
         return Decision(changes=((key, None),))
@@ -139,7 +151,8 @@ def take_out(command: Void, shard: StateView) -> tuple[Change, ...]:
     if price is None or command.charge:
         return ()
     slot = _slot(price, command.customer_id)
-    key = month_key(command.customer_id, command.test, month_of(command.recorded_at), slot)
+    period = anchor_commands.period_of(shard, command.customer_id, command.recorded_at)
+    key = month_key(command.customer_id, command.test, period.name, slot)
     stored = shard.get(key)
     if stored is None:
         return ()
@@ -201,6 +214,8 @@ def _entry(
         created_at=objects.iso(record.at),
         test=month.test,
     )
+    if month.end is not None:
+        shown = replace(shown, period_start=objects.iso(day_start(month.month)), period_end=objects.iso(month.end))
     if credit is not None:
         left = due(total, credit)
         shown = replace(shown, credit_cents=objects.number(credit), due_cents=objects.number(left))
@@ -211,7 +226,7 @@ def _entry(
             action=month.action,
             model=month.model,
             provider=month.provider,
-            event_time=month_range(month.month).end - 1,
+            event_time=end_of(month) - 1,
         ),
         price=0,
         token=format_cents(settled.token),

@@ -7,6 +7,7 @@ shard's state, so replaying the log gives the same bytes.
 import msgspec
 
 from pricer import (
+    anchor_commands,
     config_transaction,
     configuration,
     idempotency,
@@ -39,6 +40,7 @@ from schemas.commands import (
     InvoiceNotice,
     Meter,
     ReadBalance,
+    ReadBillingAnchor,
     ReadBudgets,
     ReadOutcome,
     ReadReservations,
@@ -47,6 +49,7 @@ from schemas.commands import (
     ReplayWebhook,
     Reserve,
     Resolve,
+    SetBillingAnchor,
     Void,
 )
 from schemas.entries import Entry
@@ -68,8 +71,9 @@ KiB, again; as many such commands as events would make a transaction many times 
 _OF_OUTCOMES = (Register, Resolve, Expire, ReadOutcome)
 _OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets, GrantCredit, ExpireGrant, ReadBalance)
 _OF_RESERVATIONS = (Reserve, ReleaseReservation, ExpireReservation, ReadReservations)
+_OF_ANCHORS = (SetBillingAnchor, ReadBillingAnchor)
 _OF_CUSTOMERS = (
-    *(Meter, *_OF_OUTCOMES, CloseMonth, ChargeUnpriced, InvoiceNotice, Void),
+    *(Meter, *_OF_OUTCOMES, CloseMonth, ChargeUnpriced, InvoiceNotice, *_OF_ANCHORS, Void),
     *(*_OF_SPENDING, *_OF_RESERVATIONS),
 )
 _PRICES = (InstallPrice, InstallPrices)
@@ -108,6 +112,8 @@ class Pricer:
             return unpriced_events.charge(command, record, state)
         if isinstance(command, InvoiceNotice):
             return invoice_notices.apply(command, record, state)
+        if isinstance(command, _OF_ANCHORS):
+            return anchor_commands.apply(command, record, state)
         if isinstance(command, Void):
             return voids.apply(command, record, state)
         if isinstance(command, _OF_SPENDING):
@@ -186,6 +192,8 @@ def _rejected(record: InputRecord, reason: str) -> bytes | None:
         return spending_commands.rejection(command, record, reason)
     if isinstance(command, _OF_RESERVATIONS):
         return reservation_commands.rejection(command, record, reason)
+    if isinstance(command, _OF_ANCHORS):
+        return anchor_commands.rejection(command, record, reason)
     if isinstance(command, Expire | ReadOutcome | CloseMonth | ChargeUnpriced):
         return None  # it is a question, so no requested change is lost
     return config_transaction.entry_record(record, [Entry("rejected", reason=reason)])

@@ -156,7 +156,8 @@ class Expire(msgspec.Struct, frozen=True, tag_field="command", tag="expire"):
 class CloseMonth(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="month.close"):
     """A notice that a month of one price row may be over; the pricer decides by the append time.
 
-    ``month``: such as ``2026-11``. ``own``: the row is for this customer alone.
+    ``month``: a billing period, such as ``2026-11`` or, with a billing anchor, ``2026-11-15``. ``own``: the row is for
+    this customer alone.
     """
 
     customer_id: str
@@ -187,6 +188,20 @@ class InvoiceNotice(msgspec.Struct, frozen=True, tag_field="command", tag="invoi
     type: str
     detail: msgspec.Raw
     """The invoice or credit note as the API shows it (schemas.invoice_objects)."""
+
+
+class SetBillingAnchor(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="billing_anchor.set"):
+    """The day of the month on which a customer's billing periods begin, from the end of the running period on."""
+
+    customer_id: str
+    day: int
+    actor: str = "admin"
+
+
+class ReadBillingAnchor(msgspec.Struct, frozen=True, tag_field="command", tag="billing_anchor.read"):
+    """A read of a customer's billing anchor, in order with all commands that change it."""
+
+    customer_id: str
 
 
 class ReadOutcome(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="read"):
@@ -569,7 +584,8 @@ Outcome = Register | Resolve | Expire | ReadOutcome
 Spend = CreateBudget | DeleteBudget | ReadBudgets | GrantCredit | ExpireGrant | ReadBalance
 Reserving = Reserve | ReleaseReservation | ExpireReservation | ReadReservations
 Notice = CloseMonth | ChargeUnpriced | InvoiceNotice
-Command = Meter | Outcome | Notice | Void | Spend | Reserving | Configure | InstallPrice | InstallPrices
+Billing = SetBillingAnchor | ReadBillingAnchor
+Command = Meter | Outcome | Notice | Billing | Void | Spend | Reserving | Configure | InstallPrice | InstallPrices
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Command).decode

@@ -13,6 +13,7 @@ from schemas.limits import DAY
 TYPES = (
     "meter.created",
     "meter.voided",
+    "adjustment.created",
     "pricing.updated",
     "key.created",
     "key.revoked",

@@ -1,13 +1,17 @@
 """Months of a price row that are settled at their close: their state in the customer's shard, and the result. Pure.
 
-A row with a cap, a minimum or volume steps has one such state for each customer, mode and calendar month (UTC, by
-accepted time) in which it charged an event. Money is decimal text in cents.
+A row with a cap, a minimum or volume steps has one such state for each customer, mode and billing period (by accepted
+time) in which it charged an event. A billing period is a calendar month (UTC), or one that begins at the customer's
+anchor (schemas.billing_anchors). Money is decimal text in cents.
 """
+
+from datetime import datetime
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from schemas.commands import CloseMonth, PriceRef
+from schemas.months import month_range
 from schemas.objects import Number
 from schemas.price_match import PriceSlot
 from schemas.state import SEPARATOR, namespace, price_key
@@ -39,6 +43,8 @@ class OpenMonth(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     provider: str | None = None
     test: bool = False
     charges: tuple[MonthCharges, ...] = ()
+    end: int | None = None
+    """When it is over, ms UTC; None: a calendar month."""
 
 
 class AdjustmentObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +64,9 @@ class AdjustmentObject(msgspec.Struct, frozen=True, kw_only=True):
     total_cents: Number
     created_at: str
     test: bool
+    period_start: str | UnsetType = UNSET
+    """Absent for a calendar month, as period_end."""
+    period_end: str | UnsetType = UNSET
     credit_cents: Number | UnsetType = UNSET
     """What prepaid credit paid; absent for a customer without any grant until then, as due_cents."""
     due_cents: Number | UnsetType = UNSET
@@ -66,6 +75,16 @@ class AdjustmentObject(msgspec.Struct, frozen=True, kw_only=True):
 def slot_of(command: CloseMonth | OpenMonth) -> PriceSlot:
     """Return the price row that a month is of."""
     return PriceSlot(command.customer_id if command.own else None, command.action, command.model, command.provider)
+
+
+def end_of(month: OpenMonth) -> int:
+    """Return when a month is over, ms UTC."""
+    return month_range(month.month).end if month.end is None else month.end
+
+
+def day_start(name: str) -> int:
+    """Return the first ms of the period that a date such as ``2026-11-15`` is the name of."""
+    return int(datetime.fromisoformat(f"{name}T00:00:00+00:00").timestamp()) * 1000
 
 
 def month_key(customer_id: str, test: bool, month: str, slot: PriceSlot) -> bytes:

@@ -21,8 +21,9 @@ PRICE_NUMBER = b"price-number"
 PRICE_SCOPED = b"price-scoped"
 """Key of what the shard has ever had, one letter each; before that, no event looks for it. The name is older than all
 letters but the first. After the letters stands the filter of customers with a budget or credit (schemas.spending)."""
-SCOPED, LIMITED, MONTHLY = b"1", b"s", b"m"
-"""A price for one model or provider; a customer with a budget or prepaid credit; an open month."""
+SCOPED, LIMITED, MONTHLY, ANCHORED = b"1", b"s", b"m", b"a"
+"""A price for one model or provider; a customer with a budget or prepaid credit; an open month; a customer with a
+billing anchor."""
 NOTICES = b"notices"
 """Key of the number of the last InvoiceNotice that the shard applied, as decimal text."""
 OUTCOME_PREFIX = b"outcome/"
@@ -110,8 +111,8 @@ Outcome = OpenOutcome | ClosedOutcome
 
 
 class MonthCount(msgspec.Struct, frozen=True, gc=False):
-    """What a customer used in a calendar month (schemas.tiers.month_of) of a price with steps: micro-units by quantity,
-    as decimal text, since they may exceed 64 bits; ``event`` counts events."""
+    """What a customer used in a billing period of a price with steps: micro-units by quantity, as decimal text, since
+    they may exceed 64 bits; ``event`` counts events. ``month``: the name of the period without dashes, 202611."""
 
     month: int
     used: dict[str, str]

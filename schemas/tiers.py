@@ -1,11 +1,10 @@
 """The steps that a price has for a quantity, or for the count of events, in a month. Pure.
 
-A step holds up to a count of the customer's calendar month (UTC, by accepted time); the last one has no end. Graduated:
-what an event uses beyond a step is charged at the next one. Volume: the whole month is charged at the step that it
-reaches; until its close every event is charged at the first one.
+A step holds up to a count of the customer's billing period (schemas.billing_anchors, by accepted time); the last one
+has no end. Graduated: what an event uses beyond a step is charged at the next one. Volume: the whole month is charged
+at the step that it reaches; until its close every event is charged at the first one.
 """
 
-from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -28,13 +27,3 @@ class Tiers(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     name: str
     steps: tuple[Step, ...]
-
-
-def month_of(at: int) -> int:
-    """Return the calendar month of a time in ms, in UTC.
-
-    >>> month_of(1_777_204_800_000)
-    202604
-    """
-    moment = datetime.fromtimestamp(at // 1000, UTC)
-    return moment.year * 100 + moment.month

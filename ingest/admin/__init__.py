@@ -5,7 +5,16 @@ holds it; their lists are read from that view. Budgets and credit are in the cus
 for them.
 """
 
-from ingest.admin import budget_handlers, bulk_prices, credit_handlers, customers, keys, prices, unpriced_list
+from ingest.admin import (
+    anchor_handlers,
+    budget_handlers,
+    bulk_prices,
+    credit_handlers,
+    customers,
+    keys,
+    prices,
+    unpriced_list,
+)
 from ingest.context import Context
 from ingest.routing import Route
 
@@ -17,6 +26,7 @@ def routes(context: Context) -> list[Route]:
         *prices.routes(context),
         *bulk_prices.routes(context),
         *customers.routes(context),
+        *anchor_handlers.routes(context),
         *budget_handlers.routes(context),
         *credit_handlers.routes(context),
         *unpriced_list.routes(context),

@@ -16,7 +16,7 @@ from ingest.request_body import query_of
 from ingest.responses import DoneResponse
 from ingest.routing import Auth, Operation, Route, bound
 from ingest.write_request import REPLAYED, one_key
-from schemas.commands import CreateBudget, DeleteBudget, ReadBudgets, Scope, Spend, encode
+from schemas.commands import CreateBudget, DeleteBudget, ReadBudgets, Scope, SetBillingAnchor, Spend, encode
 from schemas.spending import BudgetList, BudgetObject
 
 PATH = "/api/admin/budgets"
@@ -112,7 +112,7 @@ async def known_customer(context: Context, name: str | None) -> str:
     return name
 
 
-async def decide(context: Context, command: Spend) -> web.Response:
+async def decide(context: Context, command: Spend | SetBillingAnchor) -> web.Response:
     """Return the shard's reply to a change. Raises MaybeRecorded when none came in time, and as CommandLog.decide."""
     submitted = await context.submitter.decide(command.customer_id, encode(command), True)
     if submitted.reply is None:

@@ -54,8 +54,8 @@ class VoidResult(msgspec.Struct, frozen=True):
 class VoidResults(msgspec.Struct, frozen=True):
     """The voids of a request.
 
-    ``missing``: ids that charged nothing or are unknown. ``total_cents``: the sum of the voids that this
-    request made, without those that existed already.
+    ``missing``: ids that are unknown, charged nothing or are of adjustments. ``total_cents``: the sum of the voids that
+    this request made, without those that existed already.
     """
 
     voids: list[VoidResult]

@@ -12,7 +12,7 @@ from ingest.command_log import outcome_reply
 from ingest.context import Context
 from ingest.outcomes.outcome_handlers import forwarded
 from ingest.outcomes.outcome_requests import opened_by, reason_of
-from ingest.problems import MaybeRecorded, NotFound, NothingCharged, Unanswered
+from ingest.problems import MaybeRecorded, NotFound, NothingCharged, NotVoidable, Unanswered
 from ingest.reads.event_evidence import event_address, evidence
 from ingest.reads.event_status import EventStatus, event_status
 from ingest.request_body import body_of, query_of
@@ -57,6 +57,8 @@ async def void_event(context: Context, request: web.Request) -> web.Response:
     if entry.kind not in ("event", "charge"):
         if entry.kind in ("void", "config"):
             raise NotFound(f"there is no event {text[:40]!r}")
+        if entry.kind == "adjustment":
+            raise NotVoidable(f"event {text} is the adjustment of {entry.reason}, and an adjustment cannot be voided")
         raise NothingCharged(f"event {text} charged nothing ({entry.kind}), so there is nothing to void")
     return await _void(context, entry, reason)
 

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from schemas.limits import DAY
 from schemas.topics import partition_of
+from tools.verify.anchor_model import HISTORY as ANCHORS
+from tools.verify.anchor_model import AnchorModels
 from tools.verify.compare import Difference, compare
 from tools.verify.config_model import CONFIG_KEY, Configuration
 from tools.verify.derive import derive
@@ -26,6 +29,8 @@ CHUNK = 20_000
 """Approximate number of rows compared at once."""
 MAX_WINDOW = 400 * DAY
 """Keys charged up to this long before the log begins are still queried; a window is shorter."""
+PAGE = 200
+"""Records whose rows are read together where the ledger is asked what a record left."""
 STEP = 0.1
 """Seconds between two checks of the ledger's progress."""
 
@@ -42,6 +47,14 @@ class Totals:
     borrowed: int = 0
     cents: Decimal = ZERO
     differences: int = 0
+
+
+class _Page(NamedTuple):
+    """The ledger's rows of some records of a partition, by offset."""
+
+    partition: int
+    span: range
+    rows: Mapping[int, list[Row]]
 
 
 class Check:
@@ -61,6 +74,7 @@ class Check:
         self._log, self._ledger, self._selection, self._tell = log, ledger, selection, tell
         self._tries, self._pause, self._chunk = int(patience / STEP), pause, chunk
         self._reached: dict[int, int] = {}
+        self._page = _Page(-1, range(0), {})
         self.totals = Totals()
 
     async def run(self) -> Totals:
@@ -106,7 +120,14 @@ class Check:
         self._check_inherited(partition, inherited)
         spending = await self._inherit_spending(partition, span.first)
         return ShardModel(
-            partition, keys, outcomes, PriceModels(inherited), configuration, began=began, spending=spending
+            partition,
+            keys,
+            outcomes,
+            PriceModels(inherited),
+            configuration,
+            began=began,
+            spending=spending,
+            anchors=await self._inherit_anchors(partition, span.first),
         )
 
     async def _inherit(self, partition: int, first: int, outcomes: OutcomeModels) -> None:
@@ -126,6 +147,15 @@ class Check:
                     originals = await self._ledger.originals([row]) if row["kind"] == "void" else {}
                     spending.inherit(row, originals.get(row["original"]))
         return spending
+
+    async def _inherit_anchors(self, partition: int, first: int) -> AnchorModels:
+        """Return the billing anchors that were set before the log begins."""
+        anchors = AnchorModels()
+        for customer in await self._ledger.limited(partition, first, ANCHORS):
+            async for row in self._ledger.rows(partition, Span(0, first), Selection(customer)):
+                if row["config_type"] in ANCHORS:
+                    anchors.inherit(row)
+        return anchors
 
     def _check_inherited(self, partition: int, inherited: list[PriceModel]) -> None:
         """Check that before the log begins a slot had at most one price for each start: several only if scheduled."""
@@ -174,6 +204,8 @@ class Check:
         weight = 0
         async for record in self._log.records(partition, span):
             expected = self._apply(shard, record)
+            if expected.asked is not None:
+                expected = expected.asked(await self._rows_of(partition, expected.offset))
             if len(expected.effects) > 1:
                 await self._settle(partition, expected)
             chunk.append(expected)
@@ -192,12 +224,21 @@ class Check:
 
     async def _settle(self, partition: int, expected: ExpectedRows) -> None:
         """Apply the effect of the option that the ledger's rows match: later records depend on it."""
-        await self._caught_up(partition, expected.offset)
-        span = Span(expected.offset, expected.offset + 1)
-        rows = [row async for row in self._ledger.rows(partition, span, Selection())]
+        rows = await self._rows_of(partition, expected.offset)
         options = expected.options or ()
         found = [len(compare(partition, expected._replace(options=(option,)), rows)) for option in options]
         expected.effects[found.index(min(found))]()
+
+    async def _rows_of(self, partition: int, offset: int) -> list[Row]:
+        """Return the ledger's rows of one record, however few are selected; some records at a time."""
+        if partition != self._page.partition or offset not in self._page.span:
+            await self._caught_up(partition, offset)
+            end = max(offset + 1, min(offset + PAGE, await self._ledger.reached(partition) + 1))
+            rows = defaultdict[int, list[Row]](list)
+            async for row in self._ledger.rows(partition, Span(offset, end), Selection()):
+                rows[row["raw_offset"]].append(row)
+            self._page = _Page(partition, range(offset, end), rows)
+        return self._page.rows.get(offset, [])
 
     async def _compare(self, partition: int, span: Span, first: int, chunk: list[ExpectedRows]) -> None:
         leaving = [e.offset for e in chunk if e.options is None or any(e.options)]

@@ -118,7 +118,8 @@ class ClickHouseLedger:
         return {int(id): PriceAsSet(int(start), terms_shown(loads(detail))) for id, start, detail in found}
 
     async def limited(self, partition: int, first: int, types: Sequence[str]) -> list[str]:
-        where = f"raw_partition = {partition} AND raw_offset < {first} AND config_type IN {tuple(types)}"
+        where = f"raw_partition = {partition} AND raw_offset < {first}"
+        where += f" AND config_type IN ({', '.join(map(_quoted, types))})"
         found = await self._all(f"SELECT DISTINCT customer_id FROM rev.entries WHERE {where} ORDER BY customer_id")
         return [customer for (customer,) in found]
 

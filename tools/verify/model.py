@@ -5,16 +5,18 @@ or none; a key that was charged within the command's window is answered again or
 the command; nothing of a refusal is remembered.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple
 
 from schemas.labels import LABELS
-from tools.verify import endpoint_model
+from tools.verify import anchor_model, endpoint_model
 from tools.verify.amounts import amounts, are_exact, capped
+from tools.verify.anchor_model import AnchorModels
 from tools.verify.config_model import CONFIG_KEY, Configuration
 from tools.verify.key_model import Keys, Known, body_of
+from tools.verify.ledger_amounts import as_charged, as_held
 from tools.verify.lifecycle import COMMANDS, RESERVED, Effect, Lifecycle, nothing
 from tools.verify.month_model import MonthModels, MonthTrial, quantities_in
 from tools.verify.outcome_model import OutcomeModels
@@ -23,7 +25,7 @@ from tools.verify.reservation_model import MAX_TTL
 from tools.verify.row_values import EMPTY, EXACT, STEPPED, ZERO, Row, add, canonical, event_id, loads, quantities_of
 from tools.verify.spending_model import COMMANDS as SPENDING_COMMANDS
 from tools.verify.spending_model import SpendingModels, SpendingOption, SpendingTrial, amount_of
-from tools.verify.tier_model import CountKey, MonthModel, Part, cut, month
+from tools.verify.tier_model import CountKey, MonthModel, Part, cut
 from tools.verify.unpriced_model import MAX_CHARGED, NOTHING, UnpricedModels, adjusted, waits
 
 MAX_TOKENS = 10**12
@@ -43,7 +45,9 @@ UNPRICED = "unpriced"
 class ExpectedRows(NamedTuple):
     """Rows that one record of the log must have left. ``options``: any of them is right; there are several
     only if the result depends on what is older than the log. Then the option that matches has its effect on
-    later records when its function in ``effects`` (one for each option) is called. None: nothing is known."""
+    later records when its function in ``effects`` (one for each option) is called. None: nothing is known.
+    ``asked``: an amount depends on what is older than the log, and later records on that amount. Then nothing
+    has had an effect yet, and it returns what the record must have left, given the ledger's rows of it."""
 
     offset: int
     at: int
@@ -52,6 +56,7 @@ class ExpectedRows(NamedTuple):
     problem: str = ""
     """Error in the log itself."""
     effects: tuple[Effect, ...] = ()
+    asked: "Callable[[list[Row]], ExpectedRows] | None" = None
 
 
 class _Charge(NamedTuple):
@@ -72,6 +77,7 @@ class ShardModel:
         configuration: Configuration,
         began: int = 0,
         spending: SpendingModels | None = None,
+        anchors: AnchorModels | None = None,
     ) -> None:
         self.partition, self._keys, self._price_models, self._configuration = (
             partition,
@@ -80,7 +86,8 @@ class ShardModel:
             configuration,
         )
         self._spending = SpendingModels(partition) if spending is None else spending
-        self._open_months = MonthModels(began)
+        self._anchors = AnchorModels() if anchors is None else anchors
+        self._open_months = MonthModels(self._anchors, began)
         self._unpriced = UnpricedModels()
         self._lifecycle = Lifecycle(partition, keys, outcomes, self._spending, self._open_months, self._unpriced)
         self._months = MonthModel(began)
@@ -105,6 +112,8 @@ class ShardModel:
             return self._reserve(offset, key, command)
         if name in COMMANDS or name in SPENDING_COMMANDS:
             return self._outcome(offset, key, command)
+        if name in anchor_model.COMMANDS:
+            return self._anchor(offset, key, command)
         if name == "month.close":
             return self._close(offset, key, command)
         if name == "unpriced.charge":
@@ -137,13 +146,23 @@ class ShardModel:
         rows = tuple(option.rows for option in options)
         return ExpectedRows(offset, self._at, rows, effects=tuple(option.effect for option in options))
 
+    def _anchor(self, offset: int, key: bytes, command: Mapping[str, Any]) -> ExpectedRows:
+        """Return the row of a change of a billing anchor."""
+        row = self._anchors.row((self.partition, offset), self._at, command, key)
+        return self._expected(offset, [] if row is None else [row])
+
     def _close(self, offset: int, key: bytes, command: Mapping[str, Any]) -> ExpectedRows:
         """Return the adjustment of a month that is over; nothing is known of one that is older than the log."""
         if key != command["customer_id"].encode():
             return self._expected(offset, [])
-        if not self._open_months.is_known(command["month"]):
-            return self._expected(offset, None)
-        columns = self._open_months.close(self._at, command)
+        period = self._open_months.closing(command)
+        if period is None:
+            return self._expected(offset, [])
+        if not self._open_months.is_known(period):
+            if not self._spending.is_limited(command["customer_id"], command.get("test", False)):
+                return self._expected(offset, None)
+            return ExpectedRows(offset, self._at, None, asked=partial(self._adjusted, offset))
+        columns = self._open_months.close(self._at, period, command)
         if columns is None:
             return self._expected(offset, [])
         price_model = columns.pop("price")
@@ -178,7 +197,7 @@ class ShardModel:
             self._unpriced.remove(id)
             rows.append(row)
         months.keep()
-        self._months.add(self._at, self._counted)
+        self._months.add(self._anchors.period(command["customer_id"], self._at), self._counted)
         unsure = any(row.pop(STEPPED, False) for row in rows)
         return self._expected(offset, None if unsure else rows)
 
@@ -199,6 +218,12 @@ class ShardModel:
 
     def _noticed(self, number: int) -> None:
         self._last_notice = number
+
+    def _adjusted(self, offset: int, found: list[Row]) -> ExpectedRows:
+        """Let the adjustment of an unknown month draw from credit what the ledger says. Nothing else is known of it."""
+        for row in found:
+            self._spending.credit((row["customer_id"], row["test"])).take(row["draws"])
+        return self._expected(offset, None)
 
     def _install(self, offset: int, key: bytes, records: list[Mapping[str, Any]]) -> ExpectedRows:
         if key != PRICE_KEY:
@@ -223,7 +248,10 @@ class ShardModel:
             "raw_index": index,
         }
 
-    def _meter(self, offset: int, key: bytes, command: Mapping[str, Any]) -> ExpectedRows:
+    def _meter(
+        self, offset: int, key: bytes, command: Mapping[str, Any], found: list[Row] | None = None
+    ) -> ExpectedRows:
+        """Return the rows of a meter command; ``found``: the ledger's, once they were asked for."""
         events = command["events"]
         sane = 1 <= len(events) <= (MAX_EVENTS if command.get("batch") else 1)
         if not sane or key != command["customer_id"].encode():
@@ -245,6 +273,13 @@ class ShardModel:
                     continue
             charge = self._charge(offset, index, command, event, months)
             settles = event.get("reservation_id")
+            if charge is not None and STEPPED in charge and (settles or self._is_limited(command)):
+                if found is None:
+                    asked = partial(self._meter, offset, key, command)
+                    return ExpectedRows(offset, self._at, None, len(events), asked=asked)
+                # whether there was room for it depends on its amount
+                refused = refused or any(row["kind"] == "rejected" for row in found)
+                charge = as_charged(charge, found)
             if charge is None or not trial.charge(charge, command.get("on_empty", "charge"), settles):
                 refused = True
                 continue
@@ -267,8 +302,17 @@ class ShardModel:
         charged()
         return self._expected(offset, rows, len(events))
 
-    def _reserve(self, offset: int, key: bytes, command: Mapping[str, Any]) -> ExpectedRows:
-        """Return what a new reservation leaves: of an amount, or of what its estimate would cost."""
+    def _is_limited(self, command: Mapping[str, Any]) -> bool:
+        """True if what an event costs matters to more than its own row."""
+        if command.get("on_empty", "charge") != "charge":
+            return True
+        return self._spending.is_limited(command["customer_id"], command.get("test", False))
+
+    def _reserve(
+        self, offset: int, key: bytes, command: Mapping[str, Any], found: list[Row] | None = None
+    ) -> ExpectedRows:
+        """Return what a new reservation leaves: of an amount, or of what its estimate would cost. ``found``: the
+        ledger's rows, once they were asked for."""
         if key != command["customer_id"].encode():
             return self._expected(offset, self._spending.misplaced(offset, self._at, command))
         name, body = command.get("idempotency_key"), b""
@@ -282,7 +326,12 @@ class ShardModel:
                 options += [SpendingOption([], nothing)] if known in (b"", body) else []
                 options += [refused] if known != body else []
         if not options:
-            made = self._spending.reserving(offset, self._at, command, *self._reserved_amount(offset, command))
+            amount, priced_by = self._reserved_amount(offset, command)
+            if STEPPED in priced_by:
+                if found is None:
+                    return ExpectedRows(offset, self._at, None, asked=partial(self._reserve, offset, key, command))
+                amount, priced_by = as_held(amount, priced_by, found)
+            made = self._spending.reserving(offset, self._at, command, amount, priced_by)
             known_now = Known(body, self._at)
 
             def effect() -> None:
@@ -298,7 +347,7 @@ class ShardModel:
 
     def _reserved_amount(self, offset: int, command: Mapping[str, Any]) -> tuple[Decimal | None, Row]:
         """Return what a reservation is to hold, None if the command does not say it as it must; and the columns of the
-        price that says so."""
+        price that says so, with STEPPED if the amount depends on what is older than the log."""
         text, estimate = command.get("amount"), command.get("estimate")
         if (text is None) == (estimate is None) or not 0 < command["ttl"] <= MAX_TTL:
             return None, {}
@@ -309,7 +358,9 @@ class ShardModel:
         row = self._charge(offset, 0, {**command, "outcome_ttl": command["ttl"]}, estimate, months)
         if row is None:
             return None, {}
-        return row["total_cents"], {name: value for name, value in row.items() if name.startswith("price_")}
+        return row["total_cents"], {
+            name: value for name, value in row.items() if name.startswith("price_") or name == STEPPED
+        }
 
     def _find_key(self, command: Mapping[str, Any], name: str) -> bytes | None:
         known = self._keys.find(command["customer_id"], name, command.get("mode"))
@@ -326,7 +377,7 @@ class ShardModel:
     ) -> None:
         trial.keep()
         months.keep()
-        self._months.add(at, counted)
+        self._months.add(self._anchors.period(command["customer_id"], at), counted)
         for charge in charges:
             event = charge.row.pop(UNPRICED, None)
             if event is not None:
@@ -348,9 +399,10 @@ class ShardModel:
             return None
         if price_model is None:
             return self._without_price(offset, index, command, event) if waits(command, event) else None
-        known = not price_model.tiers or self._months.is_known(self._at)
-        known = known and (price_model.cap is None or self._open_months.is_known(month(self._at)))
-        key = (command["customer_id"], command.get("test", False), month(self._at), price_model.slot)
+        period = self._anchors.period(command["customer_id"], self._at)
+        known = not price_model.tiers or self._months.is_known(period)
+        known = known and (price_model.cap is None or self._open_months.is_known(period))
+        key = (command["customer_id"], command.get("test", False), period.name, price_model.slot)
         counted, parts = self._cut(price_model, command, event)
         if "event" in parts:
             ((_, rate, per),) = parts.pop("event")
@@ -397,7 +449,8 @@ class ShardModel:
                 if name in own:
                     key = (command["customer_id"], command.get("test", False), price_model.slot, name)
                     counted[key] = own[name]
-                    parts[name] = cut(steps, self._months.used(key, self._counted), own[name])
+                    period = self._anchors.period(command["customer_id"], self._at)
+                    parts[name] = cut(steps, self._months.used(key, period, self._counted), own[name])
         for name, steps in price_model.volume:
             own = quantities_in(event)
             if name in own:

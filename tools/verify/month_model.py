@@ -1,17 +1,18 @@
 """Months of prices with a cap, a minimum or volume steps; written apart from the pricer. Pure."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from tools.verify.anchor_model import AnchorModels, PeriodModel
 from tools.verify.price_model import PriceModel, Slot
 from tools.verify.row_values import EXACT, ZERO, Row, add, iso
-from tools.verify.tier_model import Step, Tiered, month
+from tools.verify.tier_model import Step, Tiered
 
 TOKENS = ("input", "output", "cache_read", "cache_write", "reasoning")
 MonthKey = tuple[str, bool, str, Slot]
-"""Customer, test mode, month and price row."""
+"""Customer, test mode, name of the billing period and price row."""
 
 
 class Charges(NamedTuple):
@@ -64,19 +65,27 @@ class MonthTrial:
 
 class MonthModels:
     """The months of one partition that are not closed. ``began``: accepted time (ms) of what is older than the log, 0
-    if nothing is; months until then are unknown."""
+    if nothing is; months that had begun by then are unknown. ``anchors``: the customers' billing periods."""
 
-    def __init__(self, began: int = 0) -> None:
-        self._unknown = month(began) if began else ""
+    def __init__(self, anchors: AnchorModels, began: int = 0) -> None:
+        self._anchors = anchors
+        self._began = began
         self._open: Months = {}
 
     def trial(self) -> MonthTrial:
         """Return a trial of one command."""
         return MonthTrial(self._open)
 
-    def is_known(self, of: str) -> bool:
-        """True if the log holds everything of a month."""
-        return of > self._unknown
+    def is_known(self, period: PeriodModel) -> bool:
+        """True if the log holds everything of a period."""
+        return not self._began or period.start > self._began
+
+    def closing(self, command: Mapping[str, Any]) -> PeriodModel | None:
+        """Return the period that a notice is of; None if the customer has no such period."""
+        name = command["month"]
+        first = datetime.fromisoformat(f"{name if len(name) > 7 else name + '-01'}T00:00:00+00:00")
+        period = self._anchors.period(command["customer_id"], int(first.timestamp()) * 1000)
+        return period if period.name == name else None
 
     def void(self, command: Mapping[str, Any]) -> None:
         """Take a voided event out of its month, if that is still open and the event was counted."""
@@ -90,7 +99,8 @@ class MonthModels:
             price.get("model") or "",
             price.get("provider") or "",
         )
-        key = (customer, command.get("test", False), month(command.get("recorded_at", 0)), slot)
+        period = self._anchors.period(customer, command.get("recorded_at", 0))
+        key = (customer, command.get("test", False), period.name, slot)
         charges = self._open.get(key)
         if charges is None or price["id"] not in charges:
             return
@@ -106,9 +116,9 @@ class MonthModels:
         if not self._open[key]:
             del self._open[key]
 
-    def close(self, at: int, command: Mapping[str, Any]) -> Row | None:
+    def close(self, at: int, period: PeriodModel, command: Mapping[str, Any]) -> Row | None:
         """Return the columns of the adjustment that a notice accepted ``at`` leaves; None if it leaves none."""
-        end = _end(command["month"])
+        end = period.end
         own = command["customer_id"] if command.get("own", False) else None
         slot = (own, command["action"], command.get("model") or "", command.get("provider") or "")
         key = (command["customer_id"], command.get("test", False), command["month"], slot)
@@ -153,6 +163,7 @@ class MonthModels:
                 "total_cents": total,
                 "created_at": iso(at),
                 "test": command.get("test", False),
+                **_dates(period),
             },
         }
 
@@ -200,8 +211,7 @@ def _step_at(steps: tuple[Step, ...], count: Decimal) -> Step:
     return next(step for step in steps if step[0] is None or count <= step[0])
 
 
-def _end(of: str) -> int:
-    """Return the end of a month such as ``2026-11``, ms UTC."""
-    year, number = int(of[:4]), int(of[5:])
-    following = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=UTC)
-    return int(following.timestamp()) * 1000
+def _dates(period: PeriodModel) -> dict[str, str]:
+    """Return the dates that an adjustment shows of a period that is no calendar month."""
+    is_month = len(period.name) == len("2026-11")
+    return {} if is_month else {"period_start": iso(period.start), "period_end": iso(period.end)}

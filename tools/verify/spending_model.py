@@ -166,6 +166,11 @@ class SpendingModels:
         if reserved.known:
             self._reserved[owner] = reserved
 
+    def is_limited(self, customer: str, test: bool) -> bool:
+        """True if a customer has ever had a budget, credit or a reservation in a mode."""
+        owner = customer, test
+        return bool(self.budgets(owner).known or self.credit(owner).known or self.reserved(owner).known)
+
     def funded(self, command: Mapping[str, Any]) -> bool:
         """True if what a void gives back came from grants of its customer."""
         known = self.credit((command["customer_id"], command.get("test", False))).known

@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+from tools.verify.anchor_model import PeriodModel
 from tools.verify.row_values import EXACT, ZERO, Row, add
 
 Step = tuple[Decimal | None, Decimal, int]
-"""The count of the month up to which it holds (None: no end), cents, and the units that they are for."""
+"""The count of the period up to which it holds (None: no end), cents, and the units that they are for."""
 Tiered = tuple[tuple[str, tuple[Step, ...]], ...]
 """Steps by quantity; ``event`` counts events."""
 Part = tuple[Decimal, Decimal, int]
@@ -76,35 +76,27 @@ def cut(steps: tuple[Step, ...], used: Decimal, quantity: Decimal) -> list[Part]
 
 
 class MonthModel:
-    """Counts of the current month. ``began``: accepted time (ms) of what is older than the log, 0 if nothing is; the
-    counts of its month are unknown."""
+    """Counts of the latest billing period of each key. ``began``: accepted time (ms) of what is older than the log, 0
+    if nothing is; the counts of a period that had begun by then are unknown."""
 
     def __init__(self, began: int = 0) -> None:
-        self._unknown = month(began) if began else ""
-        self._month = ""
-        self._used: dict[CountKey, Decimal] = {}
+        self._began = began
+        self._used: dict[CountKey, tuple[int, Decimal]] = {}
 
-    def is_known(self, at: int) -> bool:
-        """True if the counts of the month of an accepted time are known; it becomes the current month."""
-        if month(at) != self._month:
-            self._month = month(at)
-            self._used.clear()
-        return self._month != self._unknown
+    def is_known(self, period: PeriodModel) -> bool:
+        """True if the log holds everything of a period."""
+        return not self._began or period.start > self._began
 
-    def used(self, key: CountKey, here: Mapping[CountKey, Decimal]) -> Decimal:
-        """Return a count, with what a command has added ``here``."""
-        return add(self._used.get(key, ZERO), here.get(key, ZERO))
+    def used(self, key: CountKey, period: PeriodModel, here: Mapping[CountKey, Decimal]) -> Decimal:
+        """Return a count of a period, with what a command has added ``here``."""
+        start, units = self._used.get(key, (period.start, ZERO))
+        return add(units if start == period.start else ZERO, here.get(key, ZERO))
 
-    def add(self, at: int, counted: Mapping[CountKey, Decimal]) -> None:
-        """Count what a command that was accepted ``at`` has charged."""
-        if self.is_known(at):
+    def add(self, period: PeriodModel, counted: Mapping[CountKey, Decimal]) -> None:
+        """Count what a command in a period has charged."""
+        if self.is_known(period):
             for key, quantity in counted.items():
-                self._used[key] = add(self._used.get(key, ZERO), quantity)
-
-
-def month(at: int) -> str:
-    """Return the calendar month of a time in ms, UTC."""
-    return f"{datetime.fromtimestamp(at // 1000, UTC):%Y-%m}"
+                self._used[key] = period.start, add(self.used(key, period, {}), quantity)
 
 
 def parts_of(row: Row) -> Parts:

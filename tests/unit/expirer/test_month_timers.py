@@ -6,6 +6,7 @@ import pytest
 from expirer.month_timers import AGAIN, SLOWLY, MonthTimers
 from schemas import open_months
 from schemas.commands import CloseMonth
+from schemas.limits import DAY
 from schemas.months import MonthError, month_range
 from schemas.open_months import OpenMonth, month_key, slot_of
 
@@ -31,6 +32,13 @@ def test_a_notice_is_sent_when_the_month_is_over_and_names_what_it_is_of() -> No
         (key, CloseMonth("acme", "2026-11", "chat", own=True, model="m1", provider="p1", test=True))
     ]
     assert (timers.due, timers.oldest()) == (1, END)
+
+
+def test_a_billing_period_of_an_anchor_has_its_own_end() -> None:
+    timers = MonthTimers()
+    key = opened(timers, OpenMonth("acme", "2026-11-15", "chat", end=END + 14 * DAY))
+    assert timers.take(END + 14 * DAY - 1, 0, 10) == []
+    assert timers.take(END + 14 * DAY, 0, 10) == [(key, CloseMonth("acme", "2026-11-15", "chat"))]
 
 
 def test_a_notice_is_repeated_once_the_shard_has_passed_over_it() -> None:

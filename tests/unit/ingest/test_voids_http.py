@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from schemas.commands import Void, decode
+from schemas.commands import CloseMonth, Void, decode, encode
 from schemas.ids import event_id
 from schemas.limits import DAY
 
@@ -135,6 +135,28 @@ async def test_what_charged_nothing_cannot_be_taken_back(gateway: Any, key: str)
         assert (refused.status, refused.json["code"]) == (409, "nothing_charged")
     # the one read that asked the shard
     assert len(gateway.log.values()) == before + 1
+
+
+async def test_an_adjustment_cannot_be_taken_back(gateway: Any, key: str) -> None:
+    """409 not_voidable names the month; alone and among others nothing of it is recorded."""
+    price = {"action_type": "completion", "base_rate_cents": 1, "minimum_cents": 10}
+    assert (await gateway.call("POST", "/api/admin/pricing", price, ADMIN)).status == 201
+    made = await metered(gateway, key)
+    gateway.now += 31 * DAY
+    await gateway.log.append(b"acme-corp", encode(CloseMonth("acme-corp", "2026-04", "completion")))
+    gateway.settle()
+    adjustment = next(row for row in gateway.ledger.rows if row.kind == "adjustment")
+    before = len(gateway.log.values())
+    refused = await void(gateway, "events", adjustment.event_id)
+    assert (refused.status, refused.json["code"]) == (409, "not_voidable")
+    assert refused.json["error"] == (
+        f"event {adjustment.event_id} is the adjustment of 2026-04, and an adjustment cannot be voided"
+    )
+    assert len(gateway.log.values()) == before
+    body = {"event_ids": [adjustment.event_id, made["event_id"]], "reason": "a wrong file"}
+    many = (await gateway.call("POST", "/api/admin/events/void", body, ADMIN)).json
+    assert [one["voided_event_id"] for one in many["voids"]] == [made["event_id"]]
+    assert many["missing"] == [adjustment.event_id]
 
 
 async def test_what_the_ledger_lacks_is_on_its_way_or_unknown(gateway: Any, key: str) -> None:

@@ -48,6 +48,7 @@ def test_a_charged_event_says_what_meter_answers() -> None:
     ("entry", "type"),
     [
         (Entry("void", original=1, detail=DETAIL), "meter.voided"),
+        (Entry("adjustment", event=EVENT, price=0, reason="2026-11", detail=DETAIL), "adjustment.created"),
         (Entry("charge", verdict="succeeded", detail=DETAIL), "outcome.succeeded"),
         (Entry("charge", verdict="failed", detail=DETAIL), "outcome.failed"),
         (Entry("waived", verdict="expired", detail=DETAIL), "outcome.expired"),

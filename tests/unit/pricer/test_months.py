@@ -18,6 +18,7 @@ from schemas.commands import (
     Meter,
     MeterEvent,
     Rates,
+    SetBillingAnchor,
     SetPrice,
     Void,
 )
@@ -32,6 +33,7 @@ from schemas.tiers import Step, Tiers
 from streams.state import RETENTION
 from streams.types import Decision
 from tests.unit.pricer.month_model import Metered, MonthModel, Terms
+from tools.verify.anchor_model import AnchorModels
 
 NOVEMBER, DECEMBER = 1_793_491_200_000, 1_796_083_200_000
 """The first ms of both months of 2026, UTC."""
@@ -417,13 +419,15 @@ CUSTOMERS = ("acme", "globex")
 
 
 class Months(RuleBasedStateMachine):
-    """Events, batches, repeats, voids and price changes over months, with a hard budget and prepaid credit."""
+    """Events, batches, repeats, voids, price changes and billing anchors over months, with a hard budget and prepaid
+    credit."""
 
     def __init__(self) -> None:
         super().__init__()
         self.log = MemoryShard(1)
         self.log.now = NOVEMBER
         self.model = MonthModel()
+        self.anchors = AnchorModels()
         self.price, self.terms = 0, PRICES[0][1]
         self.budget: dict[str, Decimal] = {}
         self.spent: dict[tuple[str, str], Decimal] = {}
@@ -453,6 +457,15 @@ class Months(RuleBasedStateMachine):
         self.log.append(customer.encode(), GrantCredit(customer, cents, "paid"))
         self.credit[customer] = self.credit.get(customer, Decimal(0)) + Decimal(cents)
 
+    @rule(customer=st.sampled_from(CUSTOMERS), day=st.sampled_from([1, 10, 31]))
+    def anchor(self, customer: str, day: int) -> None:
+        """Budgets keep their calendar months."""
+        self.log.append(customer.encode(), SetBillingAnchor(customer, day))
+        self.anchors.set(customer, day, self.log.now)
+
+    def period(self, customer: str) -> str:
+        return self.anchors.period(customer, self.log.now).name
+
     @rule(days=st.sampled_from([1, 9, 21]))
     def wait(self, days: int) -> None:
         self.log.now += days * 86_400_000
@@ -472,13 +485,13 @@ class Months(RuleBasedStateMachine):
         ),
     )
     def meter(self, customer: str, test: bool, rows: list[tuple[int | None, str | None, int, bool]]) -> None:
-        owner = (customer, test, month_of(self.log.now))
+        owner, month = (customer, test, self.period(customer)), month_of(self.log.now)
         wanted: list[Metered] = []
         before = len(self.model.events)
         spending = Decimal(0)
         refused = False
         limit = None if test else self.budget.get(customer)
-        room = None if limit is None else limit - self.spent.get((customer, owner[2]), Decimal(0))
+        room = None if limit is None else limit - self.spent.get((customer, month), Decimal(0))
         for input, images, plain, success in rows:
             quantities = {} if input is None else {"input": Decimal(input)}
             if images is not None:
@@ -511,7 +524,7 @@ class Months(RuleBasedStateMachine):
             assert sum(map(Decimal, parts)) == Decimal(entry.total)
         if not test:
             if limit is not None:
-                key = customer, owner[2]
+                key = customer, month
                 self.spent[key] = self.spent.get(key, Decimal(0)) + spending
             for entry, one in zip(found, wanted, strict=True):
                 self.draw(customer, entry, one.cost)
@@ -548,7 +561,9 @@ class Months(RuleBasedStateMachine):
         assert Decimal(back.total) == -metered.cost
         if metered.owner not in self.model.closed:
             metered.voided = True
-        customer, test, month = metered.owner
+        customer, test, _ = metered.owner
+        assert decision.entries is not None
+        month = month_of(entries.decode(decision.entries).recorded_at)
         if not test:
             if entry.credit is not None:
                 self.credit[customer] += Decimal(entry.credit)
@@ -569,11 +584,11 @@ class Months(RuleBasedStateMachine):
     @rule(early=st.booleans())
     def close(self, early: bool) -> None:
         """Send the notices that the expirer sends, of every month that is open in the state."""
-        now = month_of(self.log.now)
         for key in open_keys(self.log):
             stored = self.log.shards[0].get(key)
             assert stored is not None
             month = open_months.decode(stored)
+            now = self.period(month.customer_id)
             if month.month == now and not early:
                 continue
             owner = month.customer_id, month.test, month.month

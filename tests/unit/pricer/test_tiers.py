@@ -16,7 +16,7 @@ from schemas.ids import event_id
 from schemas.money import MoneyError
 from schemas.quantities import Line, QuantityRate
 from schemas.rate_rules import canonical_rates
-from schemas.tiers import Step, Tiers, month_of
+from schemas.tiers import Step, Tiers
 from tests.unit.pricer.tier_model import Part, TierModel
 
 NOVEMBER, DECEMBER = 1_793_491_200_000, 1_796_083_200_000
@@ -169,11 +169,6 @@ def test_steps_that_cannot_be_are_refused(tiers: Tiers, says: str) -> None:
     """The message names the quantity, the step and the field."""
     with pytest.raises(MoneyError, match=says):
         canonical_rates(Rates("1", "0", "0", (QuantityRate("images", "1"),), tiers=(tiers,)))
-
-
-@pytest.mark.parametrize("at, month", [(NOVEMBER - 1, 202610), (NOVEMBER, 202611), (DECEMBER - 1, 202611), (0, 197001)])
-def test_a_month_is_a_calendar_month_in_utc(at: int, month: int) -> None:
-    assert month_of(at) == month
 
 
 class Metered(NamedTuple):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pricer import memory
 from schemas import commands
 from schemas.commands import (
+    CloseMonth,
     CreateBudget,
     CreateKey,
     CreateWebhook,
@@ -31,6 +32,7 @@ from schemas.commands import (
     ProbeWebhook,
     Rates,
     ReadBalance,
+    ReadBillingAnchor,
     ReadBudgets,
     ReadOutcome,
     ReadReservations,
@@ -42,6 +44,7 @@ from schemas.commands import (
     RevokeKey,
     RotateWebhook,
     SeedPrice,
+    SetBillingAnchor,
     SetPrice,
     SetPriceList,
     UpdateWebhook,
@@ -351,7 +354,8 @@ def written(
 
 OF_SPENDING = (CreateBudget, DeleteBudget, ReadBudgets, GrantCredit, ExpireGrant, ReadBalance)
 OF_RESERVATIONS = (Reserve, ReleaseReservation, ExpireReservation, ReadReservations)
-BY_CUSTOMER = (Meter, Register, Resolve, Expire, ReadOutcome, Void, *OF_SPENDING, *OF_RESERVATIONS)
+OF_MONTHS = (CloseMonth, SetBillingAnchor, ReadBillingAnchor)
+BY_CUSTOMER = (Meter, Register, Resolve, Expire, ReadOutcome, Void, *OF_SPENDING, *OF_RESERVATIONS, *OF_MONTHS)
 
 
 def _command(step: Step, log: memory.MemoryShard) -> commands.Command | None:

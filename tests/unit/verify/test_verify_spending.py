@@ -1,14 +1,17 @@
 """Budgets and prepaid credit on random logs: the real pricer's ledger agrees with a model that knows nothing of it."""
 
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from pricer import memory
-from schemas import commands
+from schemas import commands, open_months
 from schemas.commands import (
+    CloseMonth,
     CreateBudget,
     DeleteBudget,
     EventLabels,
@@ -17,16 +20,21 @@ from schemas.commands import (
     GrantCredit,
     Meter,
     MeterEvent,
+    Rates,
     ReadBalance,
     ReadBudgets,
     ReadReservations,
     ReleaseReservation,
     Reserve,
     Scope,
+    SetBillingAnchor,
+    SetPrice,
 )
 from schemas.limits import DAY
+from schemas.quantities import QuantityRate
+from schemas.tiers import Step, Tiers
 from tests.unit.verify.pricer_ledger import check, rows_of
-from tests.unit.verify.test_verify_pricer import METER, OUTCOME, PENDING, written
+from tests.unit.verify.test_verify_pricer import METER, OUTCOME, PENDING, TakeBack, written
 
 CUSTOMER = st.sampled_from(["acme", "globex"])
 VALUES: dict[Scope, list[str]] = {
@@ -80,6 +88,22 @@ class Ending(NamedTuple):
     mode: Literal["live", "test"]
     key: str | None
     covers: bool
+
+
+NOVEMBER = 1_793_491_200_000
+"""The first ms of November 2026, UTC."""
+
+
+class Due(NamedTuple):
+    """A notice of an open month, over or not; of none if none is open."""
+
+    pick: int
+
+
+TIERS = (
+    Tiers("event", (Step("3", "0.6"), Step(None, "0.2"))),
+    Tiers("images", (Step("2", "0.5"), Step("6", "0.4"), Step(None, "0"))),
+)
 
 
 def reserving(command: Reserve, mode: Literal["live", "test"]) -> Reserve:
@@ -177,6 +201,68 @@ HOLDING = st.lists(
     max_size=25,
 )
 """Mostly reservations and what ends them."""
+CHARGED = st.builds(
+    lambda tokens, images, success, covers: Meter(
+        "acme",
+        1,
+        [MeterEvent("agent", "chat", tokens, outcome=success, model="m", quantities={"images": images})] * 2,
+        10**12,
+        50,
+        batch=True,
+        mode="live",
+        on_empty="refuse" if covers else "charge",
+    ),
+    st.sampled_from([0, 1000, 2400]),
+    st.sampled_from(["0", "1", "2.5"]),
+    st.sampled_from([None, "success"]),
+    st.booleans(),
+)
+MONTHLY_PRICE = st.builds(
+    SetPrice,
+    st.just("chat"),
+    st.sampled_from(
+        [
+            Rates("0.5", "0.0003", "0.25", (QuantityRate("images", "0.4"),), cap="2"),
+            Rates("0.5", "0.0003", "0.25", (QuantityRate("images", "0.4"),), cap="1.1", minimum="0.9"),
+            Rates("0", "0.0001", "0.25", tiers=TIERS),
+            Rates("0", "0.0001", "0", tiers=TIERS, cap="3.3"),
+            Rates("0", "0.0001", "0.1", tiers=TIERS, tier_mode="volume", minimum="3"),
+            Rates("0.5", "0.0003", "0.25", ignore_unknown=True),
+        ]
+    ),
+)
+GIFT = st.builds(
+    lambda amount, days, low: GrantCredit(
+        "acme", amount, "why", None if days is None else NOVEMBER + days * DAY, low_percent=low
+    ),
+    st.sampled_from(["3", "0.5", "20"]),
+    st.sampled_from([None, 10, 40]),
+    st.sampled_from([None, 20, 70]),
+)
+MONTHS = st.lists(
+    st.tuples(
+        st.one_of(
+            MONTHLY_PRICE,
+            CHARGED,
+            CHARGED,
+            CHARGED,
+            VALID,
+            VALID,
+            ENDING,
+            ENDING,
+            ENOUGH,
+            GIFT,
+            st.builds(Due, st.integers(0, 3)),
+            st.builds(Due, st.integers(0, 3)),
+            st.builds(SetBillingAnchor, st.just("acme"), st.sampled_from([1, 9, 31, 32])),
+            st.builds(TakeBack, st.integers(0, 60), st.none()),
+        ),
+        st.sampled_from([0, 0, 0, 1, DAY // 2, 9 * DAY, 20 * DAY]),
+    ),
+    min_size=3,
+    max_size=30,
+)
+"""Caps, steps and minimums beside what limits spending, over billing periods."""
 COVERED = st.builds(lambda command: replace(command, on_empty="refuse"), METER)
 """Events of a customer whose credit must cover them."""
 STEPS = st.lists(
@@ -216,8 +302,19 @@ def ended(step: Ending, log: memory.MemoryShard) -> commands.Command:
     return Meter(customer, 1, events, 10**12, 50, len(events) > 1, test, step.mode, on_empty=on_empty)
 
 
-def removed(step: Removal | Ending, log: memory.MemoryShard) -> commands.Command:
-    """A removal or an ending as the command that it is for this log."""
+def closing(step: Due, log: memory.MemoryShard) -> commands.Command:
+    """A notice as the command that it is for this log."""
+    found = [open_months.decode(value) for shard in log.shards for _, value in shard.scan(open_months.MONTH_PREFIX)]
+    if not found:
+        return CloseMonth("acme", "1970-01", "chat")
+    month = found[step.pick % len(found)]
+    return CloseMonth(month.customer_id, month.month, month.action, month.own, month.model, month.provider, month.test)
+
+
+def removed(step: Removal | Ending | Due, log: memory.MemoryShard) -> commands.Command:
+    """A removal, an ending or a notice as the command that it is for this log."""
+    if isinstance(step, Due):
+        return closing(step, log)
     if isinstance(step, Ending):
         return ended(step, log)
     made = [row for row in rows_of(log) if row["config_type"] == "budget.created"]
@@ -253,6 +350,47 @@ async def test_they_agree_on_reservations(steps: list[tuple[Any, int]], gone: in
     firsts = {partition: min(gone, len(shard)) for partition, shard in enumerate(log.raw)}
     found, _ = await check(log, list(rows_of(log)), firsts)
     assert found == []
+
+
+@settings(deadline=None, max_examples=150)
+@given(MONTHS, st.sampled_from([0, 0, 4, 12, 20]))
+async def test_they_agree_on_months_beside_budgets_and_credit(steps: list[tuple[Any, int]], gone: int) -> None:
+    """What a capped or stepped event costs decides what may be spent, also if the month is older than the log."""
+    log = log_of([(ReadBudgets("acme"), NOVEMBER), *steps])
+    firsts = {partition: min(gone, len(shard)) for partition, shard in enumerate(log.raw)}
+    found, _ = await check(log, list(rows_of(log)), firsts)
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        Rates("1", "0", "0", cap="2.5"),
+        Rates("0", "0", "0", tiers=(Tiers("event", (Step("2", "1"), Step(None, "0.25"))),)),
+    ],
+    ids=["cap", "steps"],
+)
+@pytest.mark.parametrize("limit", ["3", "2.2", None])
+async def test_what_is_reserved_or_charged_in_a_month_older_than_the_log(rates: Rates, limit: str | None) -> None:
+    """How much the month had counted is in the ledger alone: an estimate, an event and what they draw follow from it;
+    a wrong draw is still a difference."""
+    event = MeterEvent("agent", "chat", model="m")
+    meter = Meter("acme", 1, [event], 10**12, 50, mode="live")
+    hold = Reserve("acme", 1, DAY, 10**12, estimate=event, mode="live")
+    made: list[Any] = [SetPrice("chat", rates), GrantCredit("acme", "50", "paid")]
+    if limit is not None:
+        made.append(CreateBudget("acme", "all", "total", limit, True))
+    log = log_of([(step, 0) for step in [*made, meter, meter, hold, meter, hold, meter]])
+    rows = list(rows_of(log))
+    place = next(place for place, shard in enumerate(log.raw) if any(b'"meter"' in one.value for one in shard))
+    first = next(one.offset for one in log.raw[place] if b'"meter"' in one.value)
+    for gone in range(7):
+        found, _ = await check(log, rows, {place: first + gone})
+        assert found == []
+    drawn = [number for number, row in enumerate(rows) if row["draws"]]
+    rows[drawn[-1]] = {**rows[drawn[-1]], "draws": (), "credit_cents": Decimal(0)}
+    found, _ = await check(log, rows, {place: first + 1})
+    assert {difference.column for difference in found} >= {"draws", "credit_cents"}
 
 
 async def test_a_key_that_is_older_than_the_log_may_repeat_or_conflict() -> None:
