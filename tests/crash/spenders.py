@@ -17,7 +17,7 @@ from tests.crash.clients import MONTHLY, Book
 
 SPENDERS = 3
 """Clients of each spending customer and mode, which race for the last cents."""
-LIMIT, GRANTS = Decimal("95.5"), (Decimal("60.125"), Decimal("31"))
+LIMIT, GRANTS = Decimal("25.5"), (Decimal("16.125"), Decimal("8"))
 """Cents of the hard budget in all, and of what is prepaid."""
 REFUSED = {402, 404, 409}
 ACTIONS = ("chat", "completion", MONTHLY[0], MONTHLY[2])
@@ -167,9 +167,8 @@ def check_spending(running: RunningStack) -> None:
         id: (customer, Decimal(cents.strip('"')))
         for id, customer, cents in _rows(running, f"{GRANTED} WHERE config_type = 'credit.granted' FORMAT TSV")
     }
-    drawn = _rows(
-        running, f"SELECT grant, max(drawn), min(drawn), argMax(drawn, event_id) FROM ({DRAWN}) GROUP BY 1 FORMAT TSV"
-    )
+    bounds = "SELECT grant, max(drawn), min(drawn), argMax(drawn, event_id)"
+    drawn = _rows(running, f"{bounds} FROM ({DRAWN}) GROUP BY grant FORMAT TSV")
     left = {id: amount for id, (_, amount) in most.items()}
     for id, high, low, last in drawn:
         assert Decimal(low) >= 0 and Decimal(high) <= most[id][1], f"grant {id} of {most[id]}: {low} to {high} drawn"

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -152,10 +151,10 @@ def check_adjustments(running: RunningStack) -> None:
     print(f"  {len(found)} months settled: {dict(found)}")
     assert len(found) == len(dict(found)) and dict(found).keys() == owed.keys() != set()
     assert {owner: owed[owner] + cents for owner, cents in found} == dict.fromkeys(owed, MINIMUM)
-    capped: Any = running.sql(
-        "SELECT toYYYYMM(recorded_at), toString(max(spent)) FROM (SELECT any(recorded_at) AS recorded_at,"
-        f" sum(total_cents) AS spent FROM rev.entries WHERE kind IN ('event', 'void') AND action = '{MONTHLY[2]}'"
-        " GROUP BY customer_id, test, toYYYYMM(recorded_at)) GROUP BY 1 FORMAT TSV"
+    capped = running.sql(
+        "SELECT month, toString(max(spent)) FROM (SELECT toYYYYMM(recorded_at) AS month, sum(total_cents) AS spent"
+        f" FROM rev.entries WHERE kind IN ('event', 'void') AND action = '{MONTHLY[2]}'"
+        " GROUP BY customer_id, test, month) GROUP BY month FORMAT TSV"
     )
     spent = {line.split("\t")[0]: Decimal(line.split("\t")[1]) for line in capped.splitlines()}
     assert last_month() in spent and max(spent.values()) <= Decimal(CAP)

@@ -339,7 +339,7 @@ def written(
     other: Callable[[Any, memory.MemoryShard], commands.Command] | None = None,
 ) -> memory.MemoryShard:
     """The log that the steps leave; ``other`` makes the command of a step that is of no kind known here."""
-    log = memory.MemoryShard()
+    log = memory.MemoryShard(retention=10**13)  # windows here are longer than those of gateways
     first = SetPrice("chat", Rates("0.5", "0.0003", "0.25"))
     for step, later in [(first, 1), *steps]:
         log.now += later
