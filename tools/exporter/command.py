@@ -63,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", choices=FORMATS, default="csv", help="csv (the default) or parquet")
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="data directory of `rev up`, for entries and journal (REV_DATA)"
+        "--data", type=Path, metavar="DIR", help="data directory of `rev up`, to read the ledger (REV_DATA)"
     )
     add_gateway(parser)
 
