@@ -1,10 +1,11 @@
 """Random logs in which everything that moves money meets: prices with every term, budgets, credit, reservations,
-outcomes, voids, repeats, events before their price, both modes and the ends of months."""
+outcomes, voids, repeats, events before their price, both modes, notices of invoices and the ends of billing periods."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
+from msgspec import Raw
 from msgspec.structs import replace
 
 from pricer.memory import MemoryShard
@@ -22,6 +23,7 @@ from schemas.commands import (
     ExpireReservation,
     Genesis,
     GrantCredit,
+    InvoiceNotice,
     Meter,
     MeterEvent,
     Mode,
@@ -36,6 +38,7 @@ from schemas.commands import (
     Reserve,
     Resolve,
     SeedPrice,
+    SetBillingAnchor,
     SetPrice,
     Unpriced,
 )
@@ -199,7 +202,7 @@ def endings(draw: st.DrawFn) -> Later:
                     return None
                 one = open_months.decode(found[pick % len(found)])
                 if flag:
-                    log.now = max(log.now, month_range(one.month).end)
+                    log.now = max(log.now, month_range(one.month).end if one.end is None else one.end)
                 return CloseMonth(one.customer_id, one.month, one.action, one.own, one.model, one.provider, one.test)
 
     return Later(f"{how} {pick} {mode} {flag} {key}", make)
@@ -281,6 +284,10 @@ def registers(draw: st.DrawFn) -> Later:
     return Later(f"register {customer} {task} {cents} {mode} {key}", make)
 
 
+ANCHORS = st.builds(SetBillingAnchor, st.sampled_from(CUSTOMERS), st.sampled_from([1, 16, 20, 31]))
+NOTICES = st.builds(
+    InvoiceNotice, st.just("acme"), st.integers(1, 4), st.just("invoice.created"), st.just(Raw(b'{"total_cents":5}'))
+)
 READS = st.one_of(
     st.builds(ReadBalance, st.sampled_from(CUSTOMERS), MODES),
     st.builds(ReadBudgets, st.sampled_from(CUSTOMERS), amount=st.just("1")),
@@ -291,7 +298,7 @@ STEPS = st.lists(
         WAITS,
         st.one_of(
             meters(), meters(), meters(), meters(), meters(), endings(), endings(), endings(), endings(), reserves(),
-            reserves(), budgets(), grants(), grants(), prices(), registers(), READS,
+            reserves(), budgets(), grants(), grants(), prices(), registers(), READS, ANCHORS, NOTICES,
         ),
     ),
     min_size=15, max_size=45,
