@@ -45,7 +45,7 @@ from tests.integration.collector.closed_months import closed_month
 
 pytestmark = pytest.mark.integration
 
-EXAMPLES = 10
+EXAMPLES = 6
 """Random requests of each operation, beside those that cover its schema systematically."""
 SPLIT = {
     *("tokens", "tokens_input", "tokens_output", "tokens_in", "tokens_out"),
@@ -107,7 +107,9 @@ def places(running: RunningStack, secrets: dict[Auth, str]) -> dict[str, str]:
         "PATCH /v1/webhooks/{id}": str(hooks[2]),  # which may switch it off
         **dict.fromkeys((f"/api/admin/webhooks/{{id}}{end}" for end in ("", "/replay")), str(hooks[0])),
         "GET /api/admin/api-keys/{id}": str(running.call("GET", "/v1/key", None, key)[1]["id"]),
-        **dict.fromkeys((f"/api/admin/customers/{{customer_id}}{end}" for end in ("", "/billing")), CUSTOMER),
+        **dict.fromkeys(
+            (f"/api/admin/customers/{{customer_id}}{end}" for end in ("", "/billing", "/billing-anchor")), CUSTOMER
+        ),
         "/api/admin/invoices/{number}/push": invoices[0],
         **dict.fromkeys(("/v1/invoices/{number}", "/api/admin/invoices/{number}"), invoices[0]),
         **{
