@@ -45,12 +45,12 @@ class BillingPeriod(NamedTuple):
         return is_month(self.name)
 
 
-class BillingAnchorObject(msgspec.Struct, frozen=True):
+class BillingAnchorObject(msgspec.Struct, frozen=True, kw_only=True):
     """A customer's billing anchor. The running period is of the anchor that holds now."""
 
     customer_id: str
     billing_anchor: int
-    effective_at: str | UnsetType
+    effective_at: str | UnsetType = UNSET
     """From when it holds; absent for the 1st of a customer who never had another one."""
     period_start: str
     period_end: str
