@@ -16,18 +16,16 @@ TESTS = Path(__file__).parent
 FIRST = (
     "clickhouse",
     "collector",
-    "declarations",
     "expirer",
     "ledger",
     "notifier",
     "pricer",
-    "reference",
     "streams",
     "transport",
     "web",
 )
 """What one process runs of tests/integration; another one runs everything else."""
-OWN_STACK = ("stack",)
+OWN_STACK = ("declarations", "reference", "stack")
 """What the other one runs first: the rest shares one `rev up`, which takes a quarter of a core even at rest."""
 NICENESS = 10
 """Of the unit tests."""
