@@ -20,10 +20,8 @@ from schemas.commands import (
     Rates,
     SetBillingAnchor,
     SetPrice,
-    Void,
 )
 from schemas.entries import Entry
-from schemas.ids import event_id
 from schemas.money import MoneyError
 from schemas.months import month_of
 from schemas.open_months import MONTH_PREFIX
@@ -33,6 +31,7 @@ from schemas.tiers import Step, Tiers
 from streams.state import RETENTION
 from streams.types import Decision
 from tests.unit.pricer.month_model import Metered, MonthModel, Terms
+from tests.unit.pricer.voiding import void_command
 from tools.verify.anchor_model import AnchorModels
 
 NOVEMBER, DECEMBER = 1_793_491_200_000, 1_796_083_200_000
@@ -75,29 +74,8 @@ def close(log: MemoryShard, month: str = "2026-11", customer: str = "acme", **mo
 
 def void(log: MemoryShard, decision: Decision, index: int = 0) -> list[Entry]:
     """Void one event of a decision, as the gateway does it from the ledger."""
-    assert decision.entries is not None
-    record = entries.decode(decision.entries)
-    entry = record.entries[index]
-    assert entry.event is not None
-    command = Void(
-        customer_id=record.customer_id,
-        event_id=event_id(0, record.raw_offset, entry.index),
-        event=msgspec.structs.replace(entry.event, event_time=entry.event.event_time or record.recorded_at),
-        base=entry.base,
-        token=entry.token,
-        bonus=entry.bonus,
-        total=entry.total,
-        reason="wrong",
-        price=record.prices[entry.price],
-        test=record.test,
-        recorded_at=record.recorded_at,
-        key_id=1,
-        quantity=entry.quantity,
-        lines=entry.lines,
-        credit=entry.credit,
-        draws=entry.draws,
-    )
-    return written(log.append(record.customer_id.encode(), command))
+    command = void_command(decision, index)
+    return written(log.append(command.customer_id.encode(), command))
 
 
 def open_keys(log: MemoryShard) -> list[bytes]:

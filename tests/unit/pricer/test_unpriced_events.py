@@ -20,7 +20,6 @@ from schemas.commands import (
     MeterEvent,
     Rates,
     SetPrice,
-    Void,
 )
 from schemas.entries import Entry
 from schemas.ids import event_id
@@ -29,6 +28,7 @@ from schemas.replies import BatchChargedReply, RefusedReply
 from schemas.tiers import Step, Tiers
 from schemas.unpriced import NO_PRICE, UNPRICED_PREFIX
 from streams.types import Decision
+from tests.unit.pricer.voiding import void_command
 
 NOVEMBER = 1_793_491_200_000
 """The first ms of November 2026, UTC."""
@@ -85,29 +85,8 @@ def id_of(decision: Decision, index: int = 0) -> int:
 
 def void(log: MemoryShard, decision: Decision, index: int = 0) -> Decision:
     """Void one event of a decision, as the gateway does it from the ledger."""
-    assert decision.entries is not None
-    record = entries.decode(decision.entries)
-    entry = record.entries[index]
-    assert entry.event is not None
-    command = Void(
-        customer_id=record.customer_id,
-        event_id=event_id(0, record.raw_offset, entry.index),
-        event=msgspec.structs.replace(entry.event, event_time=entry.event.event_time or record.recorded_at),
-        base=entry.base,
-        token=entry.token,
-        bonus=entry.bonus,
-        total=entry.total,
-        reason="wrong",
-        price=record.prices[entry.price],
-        test=record.test,
-        recorded_at=record.recorded_at,
-        key_id=1,
-        quantity=entry.quantity,
-        lines=entry.lines,
-        credit=entry.credit,
-        draws=entry.draws,
-    )
-    return log.append(record.customer_id.encode(), command)
+    command = void_command(decision, index)
+    return log.append(command.customer_id.encode(), command)
 
 
 def test_an_event_without_a_price_is_recorded_at_0_and_charged_once_its_price_is_set() -> None:
