@@ -1,9 +1,6 @@
-// Turns each select of a simulator into a slider, and shows its figures anew while they are dragged.
+// Turns each select of a simulator into a slider, and shows its figures anew while they are dragged. The page
+// runs this before it is first drawn, for sliders take less room than what they replace.
 import { figures, parseCents } from "./estimate.js";
-
-export function runSimulators(root) {
-  for (const form of root.querySelectorAll("[data-simulator]")) run(form);
-}
 
 function run(form) {
   for (const select of form.querySelectorAll("select")) slide(select);
@@ -50,3 +47,5 @@ function show(form) {
     }
   }
 }
+
+for (const form of document.querySelectorAll("[data-simulator]")) run(form);

@@ -1,4 +1,5 @@
-// Shows <time> in the reader's own zone; UTC stays on hover.
+// Shows <time> in the reader's own zone; UTC stays on hover. The page runs this before it is first drawn:
+// local times are wider or narrower than those in UTC, and what was drawn would move.
 const parts = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
 const near = new Intl.DateTimeFormat(undefined, parts);
 const far = new Intl.DateTimeFormat(undefined, { ...parts, year: "numeric" });
@@ -10,3 +11,5 @@ export function showLocalTimes(root) {
     element.textContent = (at.getFullYear() === year ? near : far).format(at);
   }
 }
+
+showLocalTimes(document);

@@ -68,8 +68,8 @@ async def test_kill_of_an_insert_that_still_sends(clickhouse: Any, ask: In, tabl
     """An INSERT whose client sends slowly (or was stopped) is ended by KILL … SYNC and writes nothing."""
     head = f"INSERT INTO {table} (id) FORMAT TSV"
     with half_sent(clickhouse, "slow", head, b"1\n" * 2_000_000, 10_000_000):
-        await eventually(lambda: ask(b"SELECT 1", query_id="slow").code == 216)
         await started(ask, eventually, f"INSERT INTO {table}")
+        assert ask(b"SELECT 1", query_id="slow").code == 216
         killed = ask(b"KILL QUERY WHERE query_id = 'slow' SYNC")
         assert b"slow" in killed.body
         assert ask(b"SELECT 1", query_id="slow").status == 200

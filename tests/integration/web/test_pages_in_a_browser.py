@@ -121,8 +121,10 @@ async def open_tab(owner: Owner) -> AsyncIterator[Callable[..., Any]]:
                 viewport={"width": width, "height": WIDTHS[width]}, color_scheme=scheme, timezone_id="Europe/Berlin"
             )
             await context.add_init_script(
-                "window.shift = 0; new PerformanceObserver((list) => { for (const entry of list.getEntries())"
-                " window.shift += entry.value; }).observe({type: 'layout-shift', buffered: true});"
+                "window.shift = 0; window.shifted = []; new PerformanceObserver((list) => {"
+                " for (const { value, sources } of list.getEntries()) { window.shift += value;"
+                " for (const { node } of sources) window.shifted.push(node?.outerHTML ?? node?.textContent); }"
+                " }).observe({type: 'layout-shift', buffered: true});"
             )
             return Watched(await context.new_page(), owner.url)
 
@@ -252,7 +254,7 @@ async def look_at(tab: Watched, pages: dict[str, str], ids: dict[str, Any]) -> N
         answer = await tab.page.goto(tab.url + path.format(**ids), wait_until="load")
         assert answer.status == 200, name
         assert await tab.page.evaluate("document.documentElement.scrollWidth") == width, name
-        assert await tab.page.evaluate("window.shift") < 0.01, name
+        assert await tab.page.evaluate("window.shift") < 0.01, (name, await tab.page.evaluate("window.shifted"))
         await keep(tab, name)
         # no table is wider than its card: nothing in it is cut off
         wide = "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth).length"
