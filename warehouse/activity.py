@@ -138,10 +138,7 @@ class LedgerActivity:
         )
 
     async def components(self, action: str, time: TimeRange) -> list[ComponentRow]:
-        time = time.clamped()
-        return await self._runner.fetch(
-            "activity_components", ComponentRow, action=action, start=time.start, end=time.end
-        )
+        return await self._runner.fetch("activity_components", ComponentRow, action=action, **day_parameters(time))
 
     async def outcomes(self, search: OutcomeSearch) -> list[OutcomeStateRow]:
         return await self._runner.fetch(

@@ -30,6 +30,8 @@ BITS = 11
 MOST_SUMMED = 10**9
 """Maximum tokens of an event that is priced in a sum, as sql/queries/replay.sql and the projection `by_day` have it; an
 Int64 holds 9 * 10^9 of them."""
+MOST_UNITS = 10**8
+"""Maximum of its other quantities together, which must be whole numbers."""
 NO_CODE = 2**64 - 1
 """No row has it; the engine takes no empty list."""
 _FIELDS = len(PriceSlot._fields)
@@ -224,16 +226,13 @@ def _code(slot: PriceSlot, names: Sequence[dict[str, int]]) -> int:
 
 
 def _may_sum(changes: Sequence[ChangedPrice]) -> bool:
-    """True if no change can charge more than an event may cost for an event of MOST_SUMMED tokens and no quantities.
+    """True if no change can charge more than an event may cost for an event of MOST_SUMMED tokens and MOST_UNITS.
 
     Tokens, input and output may each have the highest rate.
     """
     fixed = max((parse_cents(one.rates.base) + parse_cents(one.rates.bonus) for one in changes), default=0)
     token = [parse_cents(one.rates.token) for one in changes]
-    kinds = [
-        parse_cents(rate.rate) // rate.per
-        for one in changes
-        for rate in one.rates.quantities
-        if rate.name in (INPUT, OUTPUT)
-    ]
-    return fixed + 3 * max([*token, *kinds, 0]) * MOST_SUMMED <= MAX_EVENT
+    by_name = [(rate.name, parse_cents(rate.rate) // rate.per) for one in changes for rate in one.rates.quantities]
+    of_tokens = max([*token, *(rate for name, rate in by_name if name in (INPUT, OUTPUT)), 0])
+    of_units = max([rate for _, rate in by_name], default=0)
+    return fixed + 3 * of_tokens * MOST_SUMMED + of_units * MOST_UNITS <= MAX_EVENT

@@ -78,7 +78,7 @@ def _run(argvs: list[list[str]], port: int) -> int:
 def _comes_up(process: subprocess.Popen[bytes], port: int) -> bool:
     deadline = time.monotonic() + START_LIMIT
     while process.poll() is None and time.monotonic() < deadline:
-        if broker.answers(port, timeout=1.0):
+        if broker.is_listed(port, timeout=1.0):
             return True
         time.sleep(0.02)
     return False

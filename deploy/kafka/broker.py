@@ -185,3 +185,19 @@ def answers(port: int, timeout: float) -> bool:
             return len(connection.recv(8)) > 0
     except OSError:
         return False
+
+
+def is_listed(port: int, timeout: float) -> bool:
+    """True if the broker's metadata names a broker. For a moment after a start it names none, and clients fail on that.
+
+    ``timeout`` in seconds. Source: Metadata, version 1, in https://kafka.apache.org/protocol.
+    """
+    request = struct.pack(">hhihi", 3, 1, 1, -1, 0)  # key, version, correlation id, no client id, no topics
+    try:
+        with socket.create_connection((ports.LOOPBACK, port), timeout=timeout) as connection:
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            with connection.makefile("rb") as response:
+                brokers: int = struct.unpack(">iii", response.read(12))[2]  # after the length and the correlation id
+    except (OSError, struct.error):
+        return False
+    return brokers > 0

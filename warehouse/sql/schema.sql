@@ -174,39 +174,6 @@ CREATE TABLE rev.entries
             max(entries_offset)
         GROUP BY raw_partition
     ),
-    PROJECTION by_day
-    (
-        SELECT
-            toStartOfDay(event_time),
-            test,
-            kind,
-            config_type,
-            customer_id,
-            action,
-            model,
-            provider,
-            outcome,
-            verdict,
-            greatest(notEmpty(quantities), tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000, ifNull(tokens_output, 0) > 1000000000),
-            count(),
-            sum(total_cents),
-            sum(tokens),
-            sum(ifNull(tokens_input, 0)),
-            sum(ifNull(tokens_output, 0)),
-            max(event_time)
-        GROUP BY
-            toStartOfDay(event_time),
-            test,
-            kind,
-            config_type,
-            customer_id,
-            action,
-            model,
-            provider,
-            outcome,
-            verdict,
-            greatest(notEmpty(quantities), tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000, ifNull(tokens_output, 0) > 1000000000)
-    ),
     PROJECTION by_day_and_agent
     (
         SELECT
@@ -232,6 +199,81 @@ CREATE TABLE rev.entries
             action,
             outcome,
             verdict
+    ),
+    PROJECTION by_outcome
+    (
+        SELECT
+            toUInt64OrZero(substring(outcome_id, 4)),
+            test,
+            countIf(kind IN ('event', 'registered')),
+            maxIf(recorded_at, (kind IN ('event', 'registered'))),
+            maxIf(expires_at, (kind IN ('event', 'registered'))),
+            sumIf(if(kind = 'registered', price_on_success, price_bonus), (kind IN ('event', 'registered'))),
+            max(verdict),
+            sumIf(total_cents, (kind = 'charge') OR ((kind = 'void') AND (config_type = 'charge'))),
+            countIf((kind = 'void') AND (config_type != 'charge'))
+        GROUP BY
+            toUInt64OrZero(substring(outcome_id, 4)),
+            test
+    ),
+    PROJECTION by_component
+    (
+        SELECT
+            toStartOfDay(event_time),
+            test,
+            kind,
+            config_type,
+            action,
+            countIf(base_cents != 0),
+            sum(base_cents),
+            countIf(empty(lines) AND (token_cents != 0)),
+            sumIf(tokens, empty(lines) AND (token_cents != 0)),
+            sumIf(token_cents, empty(lines)),
+            countIf(bonus_cents != 0),
+            sum(bonus_cents),
+            sumMap(CAST(tupleElement(lines, 1), 'Array(String)'), tupleElement(lines, 2), tupleElement(lines, 5))
+        GROUP BY
+            toStartOfDay(event_time),
+            test,
+            kind,
+            config_type,
+            action
+    ),
+    PROJECTION by_day
+    (
+        SELECT
+            toStartOfDay(event_time),
+            test,
+            kind,
+            config_type,
+            customer_id,
+            action,
+            model,
+            provider,
+            outcome,
+            verdict,
+            CAST(mapKeys(quantities), 'Array(String)'),
+            greatest(tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000, ifNull(tokens_output, 0) > 1000000000, arraySum(mapValues(quantities)) > 100000000, arraySum(CAST(mapValues(quantities), 'Array(Decimal(38, 0))')) != arraySum(mapValues(quantities))),
+            count(),
+            sum(total_cents),
+            sum(tokens),
+            sum(ifNull(tokens_input, 0)),
+            sum(ifNull(tokens_output, 0)),
+            sumMap(CAST(mapKeys(quantities), 'Array(String)'), mapValues(quantities)),
+            max(event_time)
+        GROUP BY
+            toStartOfDay(event_time),
+            test,
+            kind,
+            config_type,
+            customer_id,
+            action,
+            model,
+            provider,
+            outcome,
+            verdict,
+            CAST(mapKeys(quantities), 'Array(String)'),
+            greatest(tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000, ifNull(tokens_output, 0) > 1000000000, arraySum(mapValues(quantities)) > 100000000, arraySum(CAST(mapValues(quantities), 'Array(Decimal(38, 0))')) != arraySum(mapValues(quantities)))
     )
 )
 ENGINE = MergeTree

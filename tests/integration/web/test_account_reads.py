@@ -125,6 +125,6 @@ async def test_sums_of_customers_are_answered_by_the_projection(filled: Ledger) 
     time = named("30d", NOW)
     parameters = day_parameters(time) | day_parameters(periods.before(time, NOW), "before_")
     parameters |= {"search": "", "limit": 50, "offset": 0}
-    assert "(by_day)" in filled.explain(query_text("account_customers"), parameters)
+    assert "(by_day" in filled.explain(query_text("account_customers"), parameters)
     parameters = {"customers": ["acme", "other"]}
     assert "(by_day)" in filled.explain(query_text("account_last_events"), parameters)

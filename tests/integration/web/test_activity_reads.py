@@ -1,19 +1,23 @@
 """The SQL of events, agents, actions and outcomes on the real engine, against plain Python over the same rows."""
 
 from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.limits import DAY
 from schemas.money import parse_cents
+from schemas.quantities import Line
 from tests.integration.reads.conftest import Ledger, filled
 from tests.integration.reads.generated import NOW, generated
 from tests.unit.web.activity import entry_of
 from warehouse.activity import LedgerActivity
 from warehouse.activity_rows import BOTH, CLOSED, OPEN, TEST, EventSearch, OutcomeSearch, SumsQuery
 from warehouse.memory import LedgerRow
-from warehouse.time_range import TimeRange
+from warehouse.time_range import LAST, TimeRange
 
 pytestmark = pytest.mark.integration
 ROWS = generated(11, 700)
@@ -59,6 +63,38 @@ async def test_a_search_finds_what_fits_and_pages_go_on(reads: LedgerActivity) -
     since = EVENTS[40].recorded_at
     recent = await reads.events(EventSearch(tests=BOTH, limit=1000), since)
     assert len(recent) == sum(row.recorded_at >= since for row in EVENTS)
+
+
+def itemized(row: LedgerRow, rng: Random) -> LedgerRow:
+    """The row with parts and lines of any kind, those of a void negative."""
+    sign = -1 if row.kind == "void" else 1
+    parts = {name: sign * rng.choice((0, 1, 10**13)) for name in ("base_cents", "token_cents", "bonus_cents")}
+    names = rng.sample(("input", "cache_read", "images"), rng.choice((0, 0, 1, 3)))
+    lines = [Line(name, rng.choice(("2.5", "1000")), "0.3", 7, str(sign * rng.randrange(9))) for name in names]
+    return replace(row, lines=tuple(lines), tokens=rng.randrange(5000), **parts)
+
+
+@pytest.mark.parametrize("time", [TimeRange(0, LAST), TimeRange(NOW - 30 * DAY - 7, NOW - 9 * DAY + 7)])
+async def test_components_are_the_lines_of_an_action(filled: Ledger, time: TimeRange) -> None:
+    """The lines are those of the view rev.lines; what a void takes back is taken off."""
+    rng = Random(5)
+    filled.insert_half_merged([itemized(row, rng) for row in ROWS])
+    reads = LedgerActivity(filled.engine)
+    seen: set[str] = set()
+    for action in sorted({row.action for row in ROWS}):
+        given = {"action": action, "start": time.start, "end": min(time.end, NOW + DAY)}
+        lines = filled.client.query(
+            "SELECT component, sum(quantity), sum(cents) FROM rev.lines WHERE action = {action:String}"
+            " AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')"
+            " AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC') GROUP BY component",
+            parameters=given,
+        ).result_rows
+        found = await reads.components(action, time)
+        sums = {row.component: (Decimal(row.units), Decimal(row.total)) for row in found}
+        assert sums == {name: (units, cents) for name, units, cents in lines if units or cents}
+        assert [cents for _, cents in sums.values()] == sorted((cents for _, cents in sums.values()), reverse=True)
+        seen |= sums.keys()
+    assert seen == {"event", "tokens", "outcome", "success", "input", "cache_read", "images"}
 
 
 async def test_an_entry_is_read_whole_with_what_refers_to_it(reads: LedgerActivity) -> None:

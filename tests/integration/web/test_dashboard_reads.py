@@ -242,9 +242,13 @@ async def test_signups_are_counted_by_their_parameters(filled: Ledger) -> None:
         ("dashboard_ranked", "by_day"),
         ("dashboard_series", "by_day"),
         ("dashboard_verdicts", "by_day"),
+        ("dashboard_outcomes", "by_outcome"),
+        ("dashboard_pending", "by_outcome"),
+        ("activity_components", "by_component"),
     ],
 )
 async def test_sums_are_answered_by_a_projection(filled: Ledger, name: str, projection: str) -> None:
+    """What two can answer is read from either, by_day or by_day_and_agent."""
     filled.insert(ROWS)
     filled.merge()
     parameters = {
@@ -257,5 +261,6 @@ async def test_sums_are_answered_by_a_projection(filled: Ledger, name: str, proj
         "test": 0,
         "agent": "",
         "action": "",
+        "now": NOW,
     }
-    assert f"({projection})" in filled.explain(query_text(name), parameters)
+    assert f"ReadFromMergeTree ({projection}" in filled.explain(query_text(name), parameters)

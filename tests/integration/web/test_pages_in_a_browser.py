@@ -80,11 +80,12 @@ LEFT = "net::ERR_ABORTED"
 
 
 class Watched:
-    """A browser tab and everything that it should not have done."""
+    """A browser tab and everything that it should not have done. ``axe``: whether axe-core judges what it shows."""
 
     def __init__(self, page: Any, url: str) -> None:
         self.page = page
         self.url = url
+        self.axe = False
         self.wrong: list[str] = []
         self.asked: list[str] = []
         page.on("console", lambda message: self._said(message.type, message.text))
@@ -99,6 +100,19 @@ class Watched:
     def _failed(self, url: str, reason: str) -> None:
         if reason != LEFT:
             self.wrong.append(f"failed: {url}: {reason}")
+
+    async def judge(self, name: str) -> None:
+        """Keep what axe-core calls serious or critical on this page: the rule and where."""
+        if not self.axe:
+            return
+        await self.page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text())
+        found = await self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        self.wrong += [
+            f"{name}: {one['id']}: {node['target'][0]}"
+            for one in found["violations"]
+            if one["impact"] in ("serious", "critical")
+            for node in one["nodes"][:3]
+        ]
 
     def check(self) -> None:
         """Nothing went wrong, and no other host was asked."""
@@ -151,7 +165,8 @@ async def sign_in_to_portal(tab: Watched, owner: Owner, key: str) -> None:
 
 
 async def keep(tab: Watched, name: str) -> None:
-    """Keep a screenshot of the whole page if they are wanted: PNG, or with REV_SCREENSHOTS_AS=webp small files."""
+    """Judge the page, and keep a screenshot of it if they are wanted: PNG, or with REV_SCREENSHOTS_AS=webp small files."""
+    await tab.judge(name)
     directory = os.environ.get("REV_SCREENSHOTS")
     if not directory:
         return
@@ -174,11 +189,14 @@ async def keep(tab: Watched, name: str) -> None:
 async def test_every_page_is_whole_at_this_width(
     owner: Owner, open_tab: Callable[..., Any], eventually: Any, width: int, scheme: str
 ) -> None:
-    """No error, no other host, nothing wider than the window, nothing that moves after it was drawn."""
+    """No error, no other host, nothing wider than the window, nothing that moves after it was drawn; and axe-core finds
+    nothing serious, on the owner's pages in light and the customers' in dark colours."""
     key, ids = await made_things(owner, eventually, f"{width}-{scheme}")
     tab = await open_tab(width, scheme)
+    tab.axe = (width, scheme) == (1280, "light")
     await sign_in(tab, owner)
     await look_at(tab, PAGES, ids)
+    tab.axe = (width, scheme) == (390, "dark")
     await sign_in_to_portal(tab, owner, key)
     await look_at(tab, PORTAL_PAGES, ids)
     tab.check()
@@ -273,35 +291,6 @@ async def _outcome(owner: Owner, key: str, name: str) -> str:
     status, _ = await owner.call("POST", f"/v1/outcomes/{task}/resolve", {"success": True, "evidence": {"a": 1}}, key)
     assert status == 200
     return str(made["outcome_id"])
-
-
-@pytest.mark.parametrize(("width", "scheme", "portal"), [(1280, "light", False), (390, "dark", True)])
-async def test_everybody_can_use_the_pages(
-    owner: Owner, open_tab: Callable[..., Any], eventually: Any, width: int, scheme: str, portal: bool
-) -> None:
-    """axe-core finds nothing serious, on any page: the owner's in light, the customers' in dark colours."""
-    axe = files("axe_playwright_python").joinpath("axe.min.js").read_text()
-    key, ids = await made_things(owner, eventually, f"axe-{width}")
-    tab = await open_tab(width, scheme)
-    await tab.page.goto(owner.url + "/login")
-    wrong = {"login": await serious(tab, axe)}
-    await (sign_in_to_portal(tab, owner, key) if portal else sign_in(tab, owner))
-    for name, path in (PORTAL_PAGES if portal else PAGES).items():
-        await tab.page.goto(owner.url + path.format(**ids), wait_until="load")
-        wrong[name] = await serious(tab, axe)
-    assert {name: found for name, found in wrong.items() if found} == {}
-
-
-async def serious(tab: Watched, axe: str) -> list[str]:
-    """What axe-core calls serious or critical: the rule and where."""
-    await tab.page.evaluate(axe)
-    found = await tab.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{one['id']}: {node['target'][0]}"
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"][:3]
-    ]
 
 
 async def test_a_person_looks_around(owner: Owner, open_tab: Callable[..., Any]) -> None:

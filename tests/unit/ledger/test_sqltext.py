@@ -23,7 +23,7 @@ def test_migrations_are_numbered_without_a_hole_and_bear_repetition() -> None:
     for migration in found:
         for statement in migration.statements:
             assert statement.startswith(repeatable), statement[:60]
-            again = ("IF NOT EXISTS", "COMMENT COLUMN", "MODIFY SETTING", "MATERIALIZE PROJECTION")
+            again = ("IF NOT EXISTS", "IF EXISTS", "COMMENT COLUMN", "MODIFY SETTING", "MATERIALIZE PROJECTION")
             assert not statement.startswith("ALTER") or any(words in statement for words in again)
 
 

@@ -5,10 +5,11 @@
 -- and a shape (which of the four it names), and {masks} and {shapes} are the shapes in the order in which Rev tries
 -- them. The first row that fits is the price: a change from 1 on, or 0 for one that stays; then events keep their cost.
 --
--- An amount is linear in tokens and counts, so plain events, those without quantities of at most 10^9 tokens, are summed
--- first and priced afterwards, if {summed}: then no such event can cost more than an event may, and an Int64 holds their
--- sums. Their whole days, [first, last), are written so that the projection `by_day` can answer them: that an event is
--- plain as one number, since the engine takes an AND apart, and without subcolumns, which no projection has. What was
+-- An amount is linear in tokens, quantities and counts, so plain events are summed first and priced afterwards, if
+-- {summed}: those of at most 10^9 tokens and 10^8 units that are whole numbers. No such event can cost more than an event
+-- may, or have more decimals, and an Int64 holds their sums; whether a row has a rate for all is a matter of their names. Their
+-- whole days, [first, last), are written so that the projection `by_day` can answer them: that an event is plain as one
+-- number, since the engine takes an AND apart, and without subcolumns and lambdas, which no projection has. What was
 -- voided is taken off again. All others, and those whose bonus waits for an outcome, are priced one by one. Decimal(76):
 -- the widest product is 10^12 units at 10^9 cents with 18 decimals.
 -- No event of the range is in a month before {month}; a table of many months is not read in whole.
@@ -29,6 +30,8 @@ WITH
             toInt64(sum(tokens)) AS sum_tokens,
             toInt64(sum(ifNull(tokens_input, 0))) AS sum_input,
             toInt64(sum(ifNull(tokens_output, 0))) AS sum_output,
+            mapKeys(quantities)::Array(String) AS names,
+            sumMap(mapKeys(quantities)::Array(String), mapValues(quantities)) AS units,
             sum(total_cents) AS sum_cents
         FROM rev.entries
         WHERE kind = 'event' AND test = false AND outcome != 'pending'
@@ -36,14 +39,17 @@ WITH
             AND toStartOfDay(event_time) >= toDateTime(intDiv({first:Int64}, 1000), 'UTC')
             AND toStartOfDay(event_time) < toDateTime(intDiv({last:Int64}, 1000), 'UTC')
             AND greatest(
-                notEmpty(quantities), tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000,
-                ifNull(tokens_output, 0) > 1000000000) = 0
-        GROUP BY customer_id, action, model, provider, outcome, toStartOfDay(event_time)
+                tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000, ifNull(tokens_output, 0) > 1000000000,
+                arraySum(mapValues(quantities)) > 100000000,
+                arraySum(mapValues(quantities)::Array(Decimal(38, 0))) != arraySum(mapValues(quantities))) = 0
+        GROUP BY customer_id, action, model, provider, outcome, names, toStartOfDay(event_time)
         UNION ALL
         SELECT
             customer_id, action, model, provider, outcome, toDate(event_time) AS day,
             toInt64(count()), toInt64(sum(tokens)), toInt64(sum(ifNull(tokens_input, 0))),
-            toInt64(sum(ifNull(tokens_output, 0))), sum(total_cents)
+            toInt64(sum(ifNull(tokens_output, 0))),
+            mapKeys(quantities)::Array(String) AS names,
+            sumMap(mapKeys(quantities)::Array(String), mapValues(quantities)), sum(total_cents)
         FROM rev.entries
         WHERE kind = 'event' AND test = false AND outcome != 'pending'
             AND ({customer:String} = '' OR customer_id = {customer:String})
@@ -52,25 +58,29 @@ WITH
                 OR {last:Int64} < {end:Int64} AND event_time >= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
                     AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC'))
             AND greatest(
-                notEmpty(quantities), tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000,
-                ifNull(tokens_output, 0) > 1000000000) = 0
+                tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000, ifNull(tokens_output, 0) > 1000000000,
+                arraySum(mapValues(quantities)) > 100000000,
+                arraySum(mapValues(quantities)::Array(Decimal(38, 0))) != arraySum(mapValues(quantities))) = 0
             AND _partition_id >= {month:String}
-        GROUP BY customer_id, action, model, provider, outcome, day
+        GROUP BY customer_id, action, model, provider, outcome, names, day
         UNION ALL
         SELECT
             customer_id, action, model, provider, outcome, toDate(event_time) AS day,
             -toInt64(count()), -toInt64(sum(tokens)), -toInt64(sum(ifNull(tokens_input, 0))),
-            -toInt64(sum(ifNull(tokens_output, 0))), -sum(total_cents)
+            -toInt64(sum(ifNull(tokens_output, 0))),
+            mapKeys(quantities)::Array(String) AS names,
+            sumMap(mapKeys(quantities)::Array(String), arrayMap(unit -> -unit, mapValues(quantities))), -sum(total_cents)
         FROM rev.entries
         WHERE (customer_id, event_id) IN voided
             AND kind = 'event' AND test = false AND outcome != 'pending'
             AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
             AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
             AND greatest(
-                notEmpty(quantities), tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000,
-                ifNull(tokens_output, 0) > 1000000000) = 0
+                tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000, ifNull(tokens_output, 0) > 1000000000,
+                arraySum(mapValues(quantities)) > 100000000,
+                arraySum(mapValues(quantities)::Array(Decimal(38, 0))) != arraySum(mapValues(quantities))) = 0
             AND _partition_id >= {month:String}
-        GROUP BY customer_id, action, model, provider, outcome, day
+        GROUP BY customer_id, action, model, provider, outcome, names, day
     ),
     others AS
     (
@@ -87,8 +97,9 @@ WITH
                 AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
                 AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
                 AND (outcome = 'pending' OR NOT {summed:Bool} OR greatest(
-                    quantities.size0 > 0, tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000,
-                    ifNull(tokens_output, 0) > 1000000000) = 1)
+                    tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000, ifNull(tokens_output, 0) > 1000000000,
+                    arraySum(quantities.values) > 100000000,
+                    arraySum(quantities.values::Array(Decimal(38, 0))) != arraySum(quantities.values)) = 1)
                 AND _partition_id >= {month:String}
         ) AS known
         -- a join, since a set would be asked for every row of the table
@@ -154,39 +165,59 @@ SELECT
 FROM
 (
     SELECT
-        customer_id, action, day, '' AS reason,
+        customer_id, action, day,
+        if(change > 0 AND notEmpty(unknown), concat('no_rate:', unknown[1]), '') AS reason,
         toUInt64(n) AS event_count,
         if(change > 0, event_count, 0) AS repriced_count,
-        toUInt64(0) AS refused_count,
+        if(reason != '', event_count, 0) AS refused_count,
         toUInt64(0) AS waiting_count,
         cents AS actual_cents,
-        if(
-            change > 0,
+        multiIf(
+            change <= 0, actual_cents,
+            reason != '', toDecimal256(0, 12),
             base_rates[change + 1] * n + bonus_rates[change + 1] * successes
                 + token_rates[change + 1] * toInt256(all_tokens)
-                + if(of_input > 0, quantity_rates[of_input + 1] - token_rates[change + 1], toDecimal256(0, 12))
-                    * toInt256(all_input)
-                + if(of_output > 0, quantity_rates[of_output + 1] - token_rates[change + 1], toDecimal256(0, 12))
-                    * toInt256(all_output),
-            actual_cents) AS replayed_cents,
+                + arraySum(
+                    (name, rate, amount) -> if(
+                        rate > 0,
+                        (
+                            quantity_rates[rate + 1]
+                            - if(
+                                name IN ('input', 'output', 'cache_read', 'cache_write', 'reasoning'),
+                                token_rates[change + 1], toDecimal256(0, 12))
+                        ) * toInt256(amount),
+                        toDecimal256(0, 12)),
+                    kinds, numbers, amounts)) AS replayed_cents,
         toDecimal256(0, 12) AS waiting_actual_cents,
         toDecimal256(0, 12) AS waiting_replayed_cents
     FROM
     (
-        SELECT *, matched AS change, rate_of(change, 'input') AS of_input, rate_of(change, 'output') AS of_output
+        SELECT
+            *,
+            matched AS change,
+            if(
+                {ignoring:Array(Bool)}[change + 1], [],
+                arrayFilter(
+                    name -> rate_of(change, name) = 0
+                        AND name NOT IN ('input', 'output', 'cache_read', 'cache_write', 'reasoning'),
+                    names)) AS unknown,
+            arrayConcat(['input', 'output'], units.1) AS kinds,
+            arrayConcat([toInt256(all_input), toInt256(all_output)], arrayMap(unit -> toInt256(unit), units.2)) AS amounts,
+            arrayMap(name -> rate_of(change, name), kinds) AS numbers
         FROM
         (
             SELECT
-                customer_id, action, day, code,
+                customer_id, action, day, code, part.names AS names,
                 sum(part.n) AS n,
                 sum(if(outcome = 'success', part.n, 0)) AS successes,
                 sum(sum_tokens) AS all_tokens,
                 sum(sum_input) AS all_input,
                 sum(sum_output) AS all_output,
+                sumMap(part.units.1, part.units.2) AS units,
                 sum(toDecimal256(sum_cents, 12)) AS cents
             FROM plain AS part
             WHERE {summed:Bool}
-            GROUP BY customer_id, action, day, code
+            GROUP BY customer_id, action, day, code, names
             HAVING n > 0
         )
     )
