@@ -9,10 +9,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: help setup demo test lint ruff mypy fuzz torture bench
 .DEFAULT_GOAL := help
 
-# uv, where it is there, installs in parallel. Without dependencies: a lock names them all, and leaves out three
-# large ones that the engine's package asks for and Rev never imports (docs/decisions/0030-setup.md).
-UV := $(shell command -v uv 2>/dev/null)
-INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(PY) --no-deps,$(PY) -m pip install --quiet --no-deps)
+# uv installs in parallel what pip installs one by one: half the time. It knows nothing of pip's settings, so where it
+# cannot reach a registry, pip does it. Without dependencies: a lock names them all, and leaves out three large ones that
+# the engine's package asks for and Rev never imports (docs/decisions/0030-setup.md).
+define install
+	@$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps $(1) 2>$(VENV)/uv.log || \
+		{ cat $(VENV)/uv.log; echo "uv cannot install; pip does it"; $(PY) -m pip install --quiet --no-deps $(1); }
+endef
 
 help:
 	@echo "make setup    install what runs Rev into $(VENV) and fetch Kafka's jars"
@@ -26,17 +29,18 @@ help:
 setup: $(VENV)/.installed
 	@$(PY) -m deploy.kafka --fetch
 
-$(VENV)/.installed: requirements.lock pyproject.toml
+$(VENV)/.installed: requirements-uv.lock requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Rev needs Python 3.11 or later; name one with PYTHON=")'
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (once) ..."
-	@$(INSTALL) --require-hashes -r requirements.lock
-	@$(INSTALL) --no-build-isolation -e .
+	@$(PY) -m pip install --quiet --no-deps --require-hashes -r requirements-uv.lock
+	$(call install,--require-hashes -r requirements.lock)
+	$(call install,--no-build-isolation -e .)
 	@touch $@
 
 $(VENV)/.tested: $(VENV)/.installed requirements-test.lock
 	@echo "Installing what the tests need (once) ..."
-	@$(INSTALL) --require-hashes -r requirements-test.lock
+	$(call install,--require-hashes -r requirements-test.lock)
 	@touch $@
 
 demo: setup

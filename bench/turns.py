@@ -151,15 +151,15 @@ def main() -> None:
         pairs = [one[key] / other[key] for one, other in zip(after, before, strict=True)]
         lower, middle, upper = quantiles(pairs, n=4) if len(pairs) > 1 else pairs * 3
         ratios[key] = [round(ratio, 3) for ratio in (lower, middle, upper)]
-    show(list(sides)[0], old)
-    show(list(sides)[1], new)
+    for name, figures in zip(sides, (old, new), strict=True):
+        show(name, figures)
     show("ratio of a turn: median", {key: middle for key, (_, middle, _) in ratios.items()})
     if args.keep:
         names = list(sides)
         kept = RESULTS / f"{time.strftime('%Y-%m-%d')}-{names[1]}-turns.json"
-        figures = {"before": names[0], "after": names[1], "machine": scenarios.machine(), "turns": args.turns}
+        about = {"before": names[0], "after": names[1], "machine": scenarios.machine(), "turns": args.turns}
         kept.write_text(
-            json.dumps({**figures, names[0]: old, names[1]: new, "ratios: quartiles of turns": ratios}, indent=1) + "\n"
+            json.dumps({**about, names[0]: old, names[1]: new, "ratios: quartiles of turns": ratios}, indent=1) + "\n"
         )
         console.print(f"kept in {kept.name}")
 

@@ -50,10 +50,12 @@ def parsed(rates: Rates) -> ParsedPrice:
     return parsed_price(encode(InstalledPrice(id=1, action_type="chat", rates=canonical_rates(rates), offset=0)))
 
 
-def some_rates(rng: random.Random, awkward: bool) -> Rates:
-    """Rates; awkward ones have all decimals, the largest amounts, or no rate for a quantity."""
+def some_rates(rng: random.Random, awkward: bool, lacking: bool = False) -> Rates:
+    """Rates; awkward ones have all decimals or the largest amounts. Those and ``lacking`` ones have no rate for some
+    quantities."""
     texts = ["0", "0.0003", "1.5", "12"] + (["0.000000000001", "0.123456789012", "1000000000"] if awkward else [])
-    kept = [name for name in NAMES if not awkward or rng.random() < 0.7]
+    lacking = lacking or awkward
+    kept = [name for name in NAMES if not lacking or rng.random() < 0.7]
     quantities = [QuantityRate(name, rng.choice(texts), 1) for name in kept if name not in TOKEN_KINDS]
     quantities += [
         QuantityRate(name, rng.choice(["250", "25.5"]), 10**6)
@@ -66,7 +68,7 @@ def some_rates(rng: random.Random, awkward: bool) -> Rates:
             rng.choice(texts),
             rng.choice(texts),
             tuple(quantities),
-            ignore_unknown=awkward and rng.random() < 0.3,
+            ignore_unknown=lacking and rng.random() < 0.3,
         )
     )
 

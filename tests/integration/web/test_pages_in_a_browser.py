@@ -165,7 +165,7 @@ async def sign_in_to_portal(tab: Watched, owner: Owner, key: str) -> None:
 
 
 async def keep(tab: Watched, name: str) -> None:
-    """Judge the page, and keep a screenshot of it if they are wanted: PNG, or with REV_SCREENSHOTS_AS=webp small files."""
+    """Judge the page, and keep a screenshot if they are wanted: PNG, or small files with REV_SCREENSHOTS_AS=webp."""
     await tab.judge(name)
     directory = os.environ.get("REV_SCREENSHOTS")
     if not directory:

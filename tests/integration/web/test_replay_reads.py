@@ -59,20 +59,24 @@ async def found(
 
 
 async def test_random_changes_equal_the_pricer(priced: LedgerReplay) -> None:
-    """Rows, changes and prices of every shape; also amounts that are refused."""
-    reasons = set[str]()
+    """Rows, changes and prices of every shape; also amounts that are refused, of events priced in sums and alone."""
+    reasons, in_sums = set[str](), set[str]()
     for seed in range(12):
         rng = random.Random(seed)
         picked = {*priced_ledger.slots(rng, rng.randrange(1, 9)), *rng.sample(sorted(MADE.in_force, key=repr), 2)}
         changes = [
-            ChangedPrice(slot, priced_ledger.some_rates(rng, awkward=seed % 2 == 0))
+            ChangedPrice(slot, priced_ledger.some_rates(rng, awkward=seed % 3 == 0, lacking=seed % 3 == 1))
             for slot in sorted(picked, key=repr)
         ]
         time, customer = rng.choice(RANGES), rng.choice(["", "", *priced_ledger.CUSTOMERS])
         expected = priced_ledger.replayed(MADE, time, customer, changes)
         assert await found(priced, time, changes, customer) == expected, seed
-        reasons |= {why.partition(":")[0] for _, _, why in expected}
+        found_here = {why.partition(":")[0] for _, _, why in expected}
+        reasons |= found_here
+        if parameters(ReplayQuery(time, customer, changes, list(MADE.in_force)))["summed"]:
+            in_sums |= found_here
     assert reasons == {"", "no_rate", "too_many_decimals", "too_expensive"}
+    assert in_sums >= {"", "no_rate"}
 
 
 @pytest.mark.parametrize("time", RANGES)

@@ -220,12 +220,13 @@ async def test_the_form_becomes_an_address(server: Server) -> None:
     [
         (Rates("0", "333", "0"), True),
         (Rates("0", "334", "0"), False),
-        (Rates("1000000000", "0", "1000000000", (QuantityRate("images", "1000000000", 1),)), True),
+        (Rates("1000000000", "0", "1000000000", (QuantityRate("images", "9979", 1),)), True),
+        (Rates("1000000000", "0", "1000000000", (QuantityRate("images", "9981", 1),)), False),
         (Rates("0", "0", "0", (QuantityRate("input", "334", 1),)), False),
         (Rates("0", "0", "0", (QuantityRate("input", "1000000", 10**6),)), True),
     ],
 )
 def test_events_are_summed_while_none_can_cost_too_much(rates: Rates, summed: bool) -> None:
-    """The rate of a quantity that plain events do not have does not count."""
+    """At most 10^9 tokens of three kinds and 10^8 units, each at the highest rate, stay within 10^12 cents."""
     change = ChangedPrice(PriceSlot(None, "chat"), rates)
     assert parameters(ReplayQuery(TimeRange(0, 1), "", [change], []))["summed"] is summed
