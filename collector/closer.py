@@ -5,6 +5,8 @@ continued by the next one, and nobody is invoiced twice. Times are ms UTC and ar
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
 
 import structlog
 from msgspec.structs import replace
@@ -35,6 +37,7 @@ from warehouse.invoice_sums import InvoicingReads, PeriodSums
 CHUNK = 200
 """Customers in one transaction."""
 Commit = Callable[[Sequence[Change]], Awaitable[None]]
+Made = TypeVar("Made")
 log = structlog.get_logger("collector.closer")
 
 
@@ -162,8 +165,13 @@ class Closer:
         sums = await self._sums(period)
         names = sorted(sums.lines)
         for begin in range(0, len(names), CHUNK):
-            made = [self._drafted(period, name, sums, now) for name in names[begin : begin + CHUNK]]
-            await self._commit([Change(invoice_key(month, one.customer_id), one) for one in made])
+            tried = [
+                self._tried(name, month, partial(self._drafted, period, name, sums, now))
+                for name in names[begin : begin + CHUNK]
+            ]
+            made = [Change(invoice_key(month, one.customer_id), one) for one in tried if one is not None]
+            if made:
+                await self._commit(made)
         await self._commit([Change(period_key(month), period)])
         log.info("month_drafted", month=month, customers=len(names))
 
@@ -178,19 +186,24 @@ class Closer:
             assert issuer is not None
             changes: list[Change] = []
             for name in names[begin : begin + CHUNK]:
-                try:
-                    closed = self._closed(issuer, period, name, sums, now)
-                except Exception as error:
-                    # one customer that fails stops no other; the month stays open until all are invoiced
-                    metrics.FAILED.inc()
-                    log.exception("invoice_failed", customer=name, month=period.month, error=repr(error))
-                    continue
+                closed = self._tried(name, period.month, partial(self._closed, issuer, period, name, sums, now))
+                if closed is None:
+                    continue  # the month stays open until all are invoiced
                 issuer = closed.issuer
                 changes += [Change(invoice_key(one.period.month, name), one) for one in closed.invoices]
                 changes += [Change(note_key(one.number), one) for one in closed.notes]
                 changes.append(Change(account_key(name), closed.account))
             if changes:
                 yield [*changes, Change(ISSUER_KEY, issuer)]
+
+    def _tried(self, name: str, month: str, make: Callable[[], Made]) -> Made | None:
+        """Return what is made, or None if making it fails: one customer that fails stops no other, and is told."""
+        try:
+            return make()
+        except Exception as error:
+            metrics.FAILED.inc()
+            log.exception("invoice_failed", customer=name, month=month, error=repr(error))
+            return None
 
     def _closed(self, issuer: Issuer, period: Period, name: str, sums: PeriodSums, now: int) -> invoicing.Closed:
         voided = sums.voided.get(name, {})

@@ -1,16 +1,19 @@
 """Months of random ledgers are closed: exact, gapless, each entry once, whatever dies in between."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from collector import closer as closing
 from collector.book import Book
 from collector.closer import Closer
 from collector.invoicing import Refused
 from collector.settling import SETTLING, NotSettled
-from schemas.invoices import Invoice
+from schemas.invoices import Invoice, Period
 from schemas.limits import DAY, HOUR
 from schemas.money import PICO, parse_cents
 from schemas.months import month_range
@@ -168,6 +171,28 @@ async def test_a_customer_that_fails_stops_no_other() -> None:
     numbers = sorted(one.number for one in book.invoices.values())
     assert numbers == [f"INV-{number:06d}" for number in range(1, len(numbers) + 1)]
     assert book.periods["2026-12"].state == "closed"
+
+
+async def test_a_draft_that_fails_stops_no_other() -> None:
+    """The others have drafts, and the month closes in time with everybody when the cause is gone."""
+    reads, journal = MemoryInvoicing(made(1)), Journal()
+    await run(journal, reads, [START + DAY])
+    owner = journal.closer(reads, HOUR)
+    real = owner._drafted
+
+    def failing(period: Period, name: str, *rest: Any) -> Invoice:
+        if name == CUSTOMERS[0]:
+            raise ValueError(name)
+        return real(period, name, *rest)
+
+    owner._drafted = failing  # type: ignore[method-assign]
+    with capture_logs() as logs:
+        assert await owner.step(END + SETTLING)
+    assert owner.book.periods["2026-11"].state == "draft"
+    assert {one.customer_id for one in owner.book.invoices.values()} == set(CUSTOMERS[1:])
+    assert [line["customer"] for line in logs if line["event"] == "invoice_failed"] == [CUSTOMERS[0]]
+    book = await run(journal, reads, [END + HOUR])
+    assert {one.customer_id for one in book.invoices.values()} == set(CUSTOMERS)
 
 
 async def test_which_months_may_be_closed() -> None:
