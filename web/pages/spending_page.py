@@ -120,6 +120,7 @@ async def _show(
         scopes=SCOPES,
         terms=PERIODS,
         priorities=spending_form.PRIORITIES,
+        categories=spending_form.CATEGORIES,
         kinds=spending_form.HARD,
         fields=fields or {},
         problem=problem,

@@ -11,6 +11,7 @@ from web.views.spending_view import PERIODS, SCOPES
 
 Fields = Mapping[str, str]
 PRIORITIES = {"10": "First", "50": "In between", "90": "Last"}
+CATEGORIES = {"promotional": "given for free", "paid": "paid for by the customer"}
 HARD = {"1": "refuses what exceeds it", "0": "says so, and lets it pass"}
 
 
@@ -27,6 +28,7 @@ def grant_body(customer_id: str, test: bool, fields: Fields, once: str) -> dict[
         raise FormProblem("Reason is required")
     body = {"customer_id": customer_id, "amount_cents": format_cents(amount), "reason": reason, "test": test}
     body |= {"priority": int(_one_of("Drawn", fields.get("priority", "50"), PRIORITIES)), "idempotency_key": key(once)}
+    body |= {"category": _one_of("Credit", fields.get("category", "promotional"), CATEGORIES)}
     last = fields.get("expires", "").strip()
     return body | ({"expires_at": _day_after(last)} if last else {})
 

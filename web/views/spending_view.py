@@ -16,7 +16,7 @@ FULL = 100
 
 
 class GrantLine(NamedTuple):
-    """A grant: ``state`` is open, used up or expired; ``share`` is what is used, in percent."""
+    """A grant: ``state`` is open, used up or expired; ``share`` is what is used, in percent; ``paid``: it was bought."""
 
     id: int
     amount: int
@@ -29,6 +29,7 @@ class GrantLine(NamedTuple):
     created: int
     expires: int | None
     state: str
+    paid: bool
 
 
 class BudgetLine(NamedTuple):
@@ -100,6 +101,7 @@ def _grant(row: GrantRow, now: int) -> GrantLine:
         created=ms_of(shown["created_at"]),
         expires=expires,
         state=state,
+        paid=shown.get("category") == "paid",
     )
 
 
