@@ -2,42 +2,21 @@
 
 import argparse
 import functools
-import json
 import statistics
-import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from bench import processes, scenarios
+from bench.reporting import commit, console, keep, show
 from bench.running_stack import RunningStack
 from bench.scenarios import Figures
-
-RESULTS = Path(__file__).parent / "results"
-console = Console()
 
 
 def median_of(runs: int, measure: Callable[[int], Figures]) -> Figures:
     """Return the median of each figure over some runs; ``measure`` gets the run's number."""
     taken = [measure(number) for number in range(runs)]
     return {name: statistics.median(run[name] for run in taken) for name in taken[0]}
-
-
-def show(title: str, figures: Figures) -> None:
-    table = Table(title=title, show_header=False, title_justify="left")
-    for name, value in figures.items():
-        table.add_row(name, f"{value:,}")
-    console.print(table)
-
-
-def commit() -> str:
-    """Return the short hash of the measured commit."""
-    asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
-    return asked.stdout.strip()
 
 
 def keys_for(running: RunningStack, count: int = 16) -> list[str]:
@@ -132,19 +111,8 @@ def main() -> None:
         bench.under_load()
         for partitions in (1, 2, 4):
             bench.growth(partitions)
-    result = {
-        "commit": asked,
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": scenarios.machine(),
-        "runs": args.runs,
-        "figures": bench.taken,
-        "failed": bench.failed,
-    }
     if not args.quick:
-        RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / f"{result['date']}-{asked}.json"
-        path.write_text(json.dumps(result, indent=1) + "\n")
-        console.print(f"kept in {path.name}")
+        keep("", {"runs": args.runs, "figures": bench.taken, "failed": bench.failed}, asked)
     if bench.failed:
         raise SystemExit(f"without figures: {', '.join(bench.failed)}")
 

@@ -5,14 +5,12 @@ turns and their ratios to the side without.
 """
 
 import argparse
-import json
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 
 from bench import scenarios
-from bench.__main__ import RESULTS, commit, console, show
+from bench.reporting import commit, keep, show
 from bench.running_stack import RunningStack
 from bench.scenarios import Figures
 
@@ -69,10 +67,7 @@ def main() -> None:
     for side, found in ratios.items():
         show(f"{side} / {SIDES[0]}", found)
     if args.keep:
-        kept = RESULTS / f"{time.strftime('%Y-%m-%d')}-{asked}-budgets.json"
-        figures = {"commit": asked, "machine": scenarios.machine(), "turns": args.turns, "rate": RATE}
-        kept.write_text(json.dumps({**figures, "medians": medians, "ratios": ratios}, indent=1) + "\n")
-        console.print(f"kept in {kept.name}")
+        keep("budgets", {"turns": args.turns, "rate": RATE, "medians": medians, "ratios": ratios}, asked)
 
 
 if __name__ == "__main__":

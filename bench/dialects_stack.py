@@ -8,7 +8,6 @@ same machine.
 
 import argparse
 import asyncio
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,8 +17,9 @@ import msgspec
 from multidict import CIMultiDict
 
 from bench import load, processes, scenarios
-from bench.__main__ import RESULTS, commit, console, keys_for, show
+from bench.__main__ import keys_for
 from bench.dialects import BATCH, completion, in_json, metered, protobuf
+from bench.reporting import keep, show
 from bench.running_stack import RunningStack, wait_until
 from bench.scenarios import Figures
 from ingest.dialects.otlp import PROTOBUF
@@ -153,15 +153,7 @@ def main() -> None:
         finally:
             running.stop()
     if args.keep:
-        result = {
-            "commit": commit(),
-            "date": time.strftime("%Y-%m-%d"),
-            "machine": scenarios.machine(),
-            "figures": figures,
-        }
-        path = RESULTS / f"{result['date']}-{result['commit']}-dialects.json"
-        path.write_text(json.dumps(result, indent=1) + "\n")
-        console.print(f"kept in {path.name}")
+        keep("dialects", {"figures": figures})
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
-from bench import load, processes, scenarios, traffic
-from bench.__main__ import RESULTS, commit, console, keys_for, show
+from bench import load, processes, reporting, scenarios, traffic
+from bench.__main__ import keys_for
+from bench.reporting import show
 from bench.running_stack import RunningStack, wait_until
 from bench.scenarios import Figures
 from schemas import commands
@@ -204,15 +205,7 @@ def main() -> None:
         finally:
             running.stop()
     if args.keep:
-        result = {
-            "commit": commit(),
-            "date": time.strftime("%Y-%m-%d"),
-            "machine": scenarios.machine(),
-            "figures": taken,
-        }
-        path = RESULTS / f"expiry-{result['date']}-{result['commit']}.json"
-        path.write_text(json.dumps(result, indent=1) + "\n")
-        console.print(f"kept in {path.name}")
+        reporting.keep("expiry", {"figures": taken})
 
 
 if __name__ == "__main__":

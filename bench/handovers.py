@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import load, scenarios
-from bench.__main__ import console, show
 from bench.expiry import append, opened, registers
+from bench.reporting import console, machine, show
 from bench.running_stack import RunningStack, wait_until
 from bench.scenarios import Figures
 from deploy.children import spawn
@@ -152,7 +152,7 @@ def main() -> None:
             time.sleep(SPAN)
             for what in ("join", "leave"):
                 show(f"{what}, {sign.name}", figures(running, [w for w in windows if w.what == what]))
-            console.print(json.dumps(scenarios.machine()))
+            console.print(json.dumps(machine()))
         finally:
             running.stop()
 

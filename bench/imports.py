@@ -5,7 +5,6 @@ sending until every row has its price.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -14,8 +13,8 @@ import time
 from pathlib import Path
 from statistics import median
 
-from bench import processes, scenarios
-from bench.__main__ import RESULTS, commit, console, show
+from bench import processes
+from bench.reporting import keep, show
 from bench.running_stack import RunningStack, wait_until
 from bench.scenarios import Figures
 
@@ -95,11 +94,7 @@ def main() -> None:
             running.stop()
     show("imports", figures)
     if args.keep:
-        asked = commit()
-        kept = RESULTS / f"{time.strftime('%Y-%m-%d')}-{asked}-imports.json"
-        found = {"commit": asked, "machine": scenarios.machine(), "figures": {"imports": figures}}
-        kept.write_text(json.dumps(found, indent=1) + "\n")
-        console.print(f"kept in {kept.name}")
+        keep("imports", {"figures": {"imports": figures}})
 
 
 if __name__ == "__main__":

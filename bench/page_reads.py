@@ -7,16 +7,14 @@ are the engine's.
 
 import argparse
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from bench.__main__ import RESULTS, commit, console
 from bench.replay_speed import CHANGES, END, IN_FORCE, MONTH, cpu, engine, fill
-from bench.scenarios import machine
+from bench.reporting import console, keep
 from schemas.limits import HOUR
 from streams.log_ends import KafkaLogEnds
 from warehouse.account_rows import CustomerQuery
@@ -150,10 +148,7 @@ def main() -> None:
     with engine(args.data) as (url, user, pid):
         figures = asyncio.run(measure(url, user, pid, args.rows))
     if args.keep:
-        measured = commit()
-        file = RESULTS / f"{time.strftime('%Y-%m-%d')}-{measured}-pages.json"
-        file.write_text(json.dumps({"commit": measured, "machine": machine(), "pages": figures}, indent=1))
-        console.print(f"kept in {file.relative_to(RESULTS.parents[1])}")
+        keep("pages", {"pages": figures})
 
 
 if __name__ == "__main__":

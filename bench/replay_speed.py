@@ -16,8 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from bench.__main__ import RESULTS, commit, console, show
-from bench.scenarios import machine
+from bench.reporting import keep, show
 from deploy.children import spawn
 from schemas.commands import Rates
 from schemas.limits import DAY
@@ -176,10 +175,7 @@ def main() -> None:
         figures = asyncio.run(measure(url, user, pid, args.rows, args.quantities))
     show("replay", figures)
     if args.keep:
-        measured = commit()
-        name = f"{time.strftime('%Y-%m-%d')}-{measured}-replay-{args.quantities}.json"
-        (RESULTS / name).write_text(json.dumps({"commit": measured, "machine": machine(), "replay": figures}, indent=1))
-        console.print(f"kept in bench/results/{name}")
+        keep(f"replay-{args.quantities}", {"replay": figures})
 
 
 if __name__ == "__main__":

@@ -5,11 +5,9 @@ Rates are per second of wall time with the load generator on the same machine; t
 
 import asyncio
 import os
-import platform
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 from bench import load, processes, traffic
 from bench.running_stack import RunningStack, wait_until
@@ -129,16 +127,3 @@ def restart(running: RunningStack, key: str, name: str) -> Figures:
     took = time.monotonic() - began
     running.wait_pid(name, other_than=before)
     return {f"{name}_s": round(took, 2)}
-
-
-def machine() -> dict[str, Any]:
-    """Return the machine that the figures were taken on."""
-    model = next(
-        (
-            line.split(":", 1)[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
-    return {"cores": os.cpu_count(), "cpu": model, "python": platform.python_version()}

@@ -10,14 +10,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 
-from bench import scenarios
-from bench.__main__ import RESULTS, console, show
+from bench.reporting import commit, console, keep, show
 from bench.scenarios import Figures
 
 HERE = Path(__file__).parents[1]
@@ -119,19 +117,13 @@ def started(checkout: Path) -> Iterator[Side]:
         # its input ends here, and so does it
 
 
-def commit_of(checkout: Path) -> str:
-    """Return the short hash of the commit that is checked out there."""
-    asked = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.turns", description=__doc__)
     parser.add_argument("other", type=Path, help="a checkout of what is compared with")
     parser.add_argument("--turns", type=int, default=TURNS)
     parser.add_argument("--keep", action="store_true", help="write the figures to bench/results")
     args = parser.parse_args()
-    sides = {commit_of(checkout): checkout for checkout in (args.other.resolve(), HERE)}
+    sides = {commit(checkout): checkout for checkout in (args.other.resolve(), HERE)}
     taken: dict[str, list[Figures]] = {name: [] for name in sides}
     with ExitStack() as opened:
         running = []
@@ -155,13 +147,9 @@ def main() -> None:
         show(name, figures)
     show("ratio of a turn: median", {key: middle for key, (_, middle, _) in ratios.items()})
     if args.keep:
-        names = list(sides)
-        kept = RESULTS / f"{time.strftime('%Y-%m-%d')}-{names[1]}-turns.json"
-        about = {"before": names[0], "after": names[1], "machine": scenarios.machine(), "turns": args.turns}
-        kept.write_text(
-            json.dumps({**about, names[0]: old, names[1]: new, "ratios: quartiles of turns": ratios}, indent=1) + "\n"
-        )
-        console.print(f"kept in {kept.name}")
+        before_commit, after_commit = sides
+        found = {before_commit: old, after_commit: new, "ratios: quartiles of turns": ratios}
+        keep(f"turns-{before_commit}", {"before": before_commit, "turns": args.turns, **found}, after_commit)
 
 
 if __name__ == "__main__":

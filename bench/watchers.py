@@ -7,11 +7,9 @@ machine, the watchers in a process of their own.
 
 import argparse
 import asyncio
-import json
 import multiprocessing
 import re
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +19,8 @@ from typing import Any
 import aiohttp
 
 from bench import load, processes, scenarios, traffic
-from bench.__main__ import RESULTS, commit, console, keys_for, show
+from bench.__main__ import keys_for
+from bench.reporting import console, keep, show
 from bench.running_stack import RunningStack
 from bench.scenarios import Figures
 
@@ -141,12 +140,8 @@ def main() -> None:
     show(f"{LISTENERS} watch", watched)
     show("ratios", ratios)
     if args.keep:
-        measured = commit()
-        kept = RESULTS / f"{time.strftime('%Y-%m-%d')}-{measured}-watchers.json"
-        figures = {"commit": measured, "machine": scenarios.machine(), "rate": RATE, "listeners": LISTENERS}
-        figures |= {"turns": turns, "alone": alone, "watched": watched, "ratios": ratios}
-        kept.write_text(json.dumps(figures, indent=1) + "\n")
-        console.print(f"kept in {kept.name}")
+        figures = {"turns": turns, "alone": alone, "watched": watched, "ratios": ratios}
+        keep("watchers", {"rate": RATE, "listeners": LISTENERS, **figures})
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from bench import load, processes, scenarios, traffic
-from bench.__main__ import RESULTS, commit, console, show
+from bench import load, processes, reporting, traffic
+from bench.reporting import show
 from bench.running_stack import RunningStack, wait_until
 from bench.scenarios import Figures
 
@@ -211,12 +211,7 @@ def main() -> None:
         finally:
             site.stop()
     if args.keep:
-        asked = commit()
-        path = RESULTS / f"{time.strftime('%Y-%m-%d')}-{asked}-webhooks.json"
-        path.write_text(
-            json.dumps({"commit": asked, "machine": scenarios.machine(), "figures": taken}, indent=1) + "\n"
-        )
-        console.print(f"kept in {path.name}")
+        reporting.keep("webhooks", {"figures": taken})
 
 
 if __name__ == "__main__":
