@@ -16,7 +16,7 @@ FULL = 100
 
 
 class GrantLine(NamedTuple):
-    """A grant: ``state`` is open, used up or expired; ``share`` is what is used, in percent; ``paid``: it was bought."""
+    """A grant: ``state`` is open, used up or expired; ``share``: percent that is used; ``paid``: it was bought."""
 
     id: int
     amount: int

@@ -167,7 +167,7 @@ async def test_two_processes_fight_over_several_partitions(
 async def test_an_engine_killed_again_and_again(log: Log, desk: Desk, engine: Engine, eventually: Eventually) -> None:
     """kill -9 of the engine under load: the writer waits, catches up, and no row is lost or doubled."""
     with desk.running(desk.writer(linger=0.01)) as tasks:
-        for _ in range(5):
+        for _ in range(3):
             before = len(await desk.stored())
             for _ in range(5):
                 await log.append([AT] * 4)

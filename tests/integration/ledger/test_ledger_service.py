@@ -172,7 +172,7 @@ async def test_killed_again_and_again(
     services: Services, logs: list[Log], db: ClickHouse, eventually: Eventually
 ) -> None:
     """kill -9 of the ledger under load loses and doubles nothing."""
-    for _ in range(4):
+    for _ in range(3):
         service = services.start()
         before = len(await stored(db, 0))
         writing = asyncio.create_task(load(logs, 30))

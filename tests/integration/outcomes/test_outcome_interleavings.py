@@ -16,7 +16,7 @@ from tests.integration.outcomes.model import Customer, Outcome, Wanted
 pytestmark = pytest.mark.integration
 
 Eventually = Callable[..., Awaitable[None]]
-STEPS = 120
+STEPS = 80
 PRICES = ["0", "0.000000000001", "0.25", "4900.5", "1000000000"]
 BONUSES = ["0", "500", "0.000000000001"]
 EVIDENCE: list[dict[str, Any] | None] = [None, {"deal": 1}, {"deal": 1, "by": "ü"}]

@@ -41,7 +41,7 @@ def ranges() -> list[TimeRange]:
 
 
 async def test_usage_equals_the_reference(filled: Any) -> None:
-    """Every sum of every key, range, filter and mode is what plain Python makes of the same rows."""
+    """Every sum of every key and range, half of the filters in turn, is what plain Python makes of the same rows."""
     rows = generated(seed=1)
     filled.insert(rows)
     memory = MemoryReads(rows)
@@ -53,11 +53,12 @@ async def test_usage_equals_the_reference(filled: Any) -> None:
         {"model": "m1"},
         {"agent": "nobody"},
     ]
-    for number, (time, key, given) in enumerate(itertools.product(ranges(), KEYS, filters)):
-        test = (number + number // len(filters)) % 2 == 1  # each filter with and without
-        query = UsageQuery("acme", test, time, **given)
-        real, wanted = await filled.reads.usage(query, key), await memory.usage(query, key)
-        assert _comparable(real) == _comparable(wanted), (time, key, given, test)
+    for number, (time, key) in enumerate(itertools.product(ranges(), KEYS)):
+        for place, given in enumerate(filters[number % 2 :: 2]):
+            test = (number // 2 + place) % 2 == 1  # each filter with and without
+            query = UsageQuery("acme", test, time, **given)
+            real, wanted = await filled.reads.usage(query, key), await memory.usage(query, key)
+            assert _comparable(real) == _comparable(wanted), (time, key, given, test)
 
 
 def _comparable(rows: list[Any]) -> list[tuple[Any, ...]]:
@@ -206,7 +207,7 @@ async def test_an_entry_of_any_kind_is_found_by_its_id(filled: Any) -> None:
     filled.insert(rows)
     memory = MemoryReads(rows)
     assert {"event", "registered", "charge", "waived", "void", "rejected"} == {row.kind for row in rows}
-    for row in rows[::3]:
+    for row in rows[::7]:
         real, wanted = await filled.reads.entry(row.event_id), await memory.entry(row.event_id)
         assert real is not None and canonical(real) == canonical(wanted)
         assert await filled.reads.entry(row.event_id, row.customer_id) == real

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 
-from tests.unit.deploy.tree import PACKAGES, ROOT, modules
+from tests.unit.deploy.tree import PACKAGES, ROOT, modules, parsed
 
 MOST = 6
 PASSING_ON = frozenset({"self._thread", "made.add_row"})
@@ -12,7 +12,7 @@ PASSING_ON = frozenset({"self._thread", "made.add_row"})
 
 def long_calls() -> Iterator[tuple[str, int, str]]:
     for path in modules(*PACKAGES, "sdk"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call) and len(node.args) > MOST and ast.unparse(node.func) not in PASSING_ON:
                 yield str(path.relative_to(ROOT)), node.lineno, ast.unparse(node.func)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.deploy.tree import parsed
+
 ROOT = Path(__file__).parents[3]
 SERVICES = ("ingest", "pricer", "ledger", "expirer", "notifier", "collector", "web")
 READERS = ("ingest", "ledger", "collector", "web")
@@ -28,7 +30,7 @@ def imported(package: str) -> dict[str, set[str]]:
     """By the file that does it: which other rooms are imported, also inside functions."""
     found = dict[str, set[str]]()
     for path in (ROOT / package).rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 names = [node.module or ""]
@@ -49,7 +51,7 @@ def test_the_independent_model_is_independent() -> None:
     """Of schemas, `rev verify` takes limits, names of labels and terms, topics and settings; no arithmetic on money."""
     taken = set[str]()
     for path in (ROOT / "tools" / "verify").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("schemas"):
                 taken.add(node.module or "")
     assert taken == {"schemas.labels", "schemas.limits", "schemas.outcome_terms", "schemas.topics", "schemas.settings"}
@@ -75,7 +77,7 @@ def test_no_circle_of_imports() -> None:
     }
     imports: dict[str, set[str]] = {name: set() for name in modules}
     for name, path in modules.items():
-        for node in ast.parse(path.read_text()).body:
+        for node in parsed(path).body:
             if isinstance(node, ast.ImportFrom) and node.module:
                 named = {f"{node.module}.{alias.name}" for alias in node.names}
                 imports[name] |= (named & modules.keys()) or ({node.module} & modules.keys())

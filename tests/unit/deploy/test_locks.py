@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.deploy.tree import PACKAGES, ROOT, modules
+from tests.unit.deploy.tree import PACKAGES, ROOT, modules, parsed
 
 # Imports every module of Rev but the one reader that needs pyarrow, and asks the engine, where what the run lock leaves
 # out, and what only tests use, is not there.
@@ -95,7 +95,7 @@ def test_every_import_comes_from_a_package_of_the_run_lock() -> None:
 def _imports(file: Path) -> set[str]:
     """The top-level names that a module imports, wherever in it."""
     names = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -11,7 +11,7 @@ from itertools import chain
 import yaml
 
 from tests.unit.deploy.test_names import BANNED
-from tests.unit.deploy.tree import PACKAGES, ROOT, modules
+from tests.unit.deploy.tree import PACKAGES, ROOT, modules, parsed
 
 MOST = 160
 """Characters of a message, without what its placeholders stand for."""
@@ -74,7 +74,7 @@ def collected(find: Callable[[ast.AST], Iterator[tuple[int, str]]]) -> list[Mess
     return [
         (str(path.relative_to(ROOT)), line, text)
         for path in modules(*PACKAGES, "sdk")
-        for line, text in find(ast.parse(path.read_text()))
+        for line, text in find(parsed(path))
     ]
 
 

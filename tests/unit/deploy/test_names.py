@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.unit.deploy.tree import PACKAGES, ROOT, modules
+from tests.unit.deploy.tree import PACKAGES, ROOT, modules, parsed
 
 NAMED = (*PACKAGES, "bench")
 METAPHORS = """
@@ -31,7 +31,7 @@ Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 def definitions() -> Iterator[tuple[Path, Definition]]:
     for path in modules(*NAMED):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, Definition):
                 yield path, node
 

@@ -121,7 +121,7 @@ class Model(RuleBasedStateMachine):
         assert self.timers.oldest() == min((self.times[key] for key in self.reminded), default=None)
 
 
-Model.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Model.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 TestTimersAgainstModel = Model.TestCase
 
 

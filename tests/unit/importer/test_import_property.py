@@ -147,7 +147,7 @@ def fresh(served: Serving) -> MemoryGateway:
     return gateway
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(lines, min_size=1, max_size=12), dialects, st.booleans(), st.booleans(), st.data())
 def test_every_right_row_once_and_every_other_told(
     gateway: Serving,

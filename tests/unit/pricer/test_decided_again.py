@@ -143,7 +143,7 @@ def encoded(decision: Decision) -> bytes:
 PLANS = st.lists(st.sampled_from(["go", "go", "begin", "end", "die"]), min_size=1, max_size=25)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(steps=st.lists(st.tuples(st.integers(0, 9), commands), min_size=1, max_size=60), plan=PLANS)
 def test_answers_survive_every_cut_and_every_death(steps: list[tuple[int, Command]], plan: list[str]) -> None:
     """``plan`` repeats: decide a record, begin or end a commit, or die with all that is not committed."""

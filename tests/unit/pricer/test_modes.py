@@ -127,7 +127,7 @@ def steps(draw: st.DrawFn) -> tuple[Mode, Command, int]:
     return mode, command, after
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(steps(), max_size=30))
 def test_no_mode_sees_the_other(given: list[tuple[Mode, Command, int]]) -> None:
     """Every answer and entry of one mode is what it is in a log that holds nothing of the other."""

@@ -354,6 +354,6 @@ class OutcomeMachine(RuleBasedStateMachine):
             assert [one for record in records for one in again.pricer.retained_from(record)] == live
 
 
-OutcomeMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+OutcomeMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestOutcomeMachine = OutcomeMachine.TestCase
 TestOutcomeMachine.__doc__ = "Random interleavings end each outcome as the model does, and charge what it charges."

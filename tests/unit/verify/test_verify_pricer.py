@@ -291,7 +291,7 @@ LOGS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(LOGS)
 async def test_the_pricer_and_the_model_agree_on_any_log(steps: list[tuple[Step, int]]) -> None:
     """Every row, amount, id, refusal and audit entry of a random log is what the model says."""
@@ -300,7 +300,7 @@ async def test_the_pricer_and_the_model_agree_on_any_log(steps: list[tuple[Step,
     assert found == []
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(LOGS, st.integers(0, 30))
 async def test_they_agree_when_retention_has_taken_the_beginning(steps: list[tuple[Step, int]], gone: int) -> None:
     """What the model takes from the ledger instead is enough, wherever the log now begins."""

@@ -324,7 +324,7 @@ def removed(step: Removal | Ending | Due, log: memory.MemoryShard) -> commands.C
     return DeleteBudget("acme" if step.budget > 9 else row["customer_id"], row["event_id"])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(STEPS)
 async def test_the_pricer_and_the_model_agree_on_budgets(steps: list[tuple[Any, int]]) -> None:
     """Every refusal, notice and amount spent of a random log is what the model says."""
@@ -333,7 +333,7 @@ async def test_the_pricer_and_the_model_agree_on_budgets(steps: list[tuple[Any, 
     assert found == []
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(STEPS, st.integers(0, 30))
 async def test_they_agree_when_the_budgets_are_older_than_the_log(steps: list[tuple[Any, int]], gone: int) -> None:
     log = log_of(steps)
@@ -342,7 +342,7 @@ async def test_they_agree_when_the_budgets_are_older_than_the_log(steps: list[tu
     assert found == []
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(HOLDING, st.sampled_from([0, 0, 4, 12]))
 async def test_they_agree_on_reservations(steps: list[tuple[Any, int]], gone: int) -> None:
     """What each holds, how it ends, and what others may spend meanwhile; also when some are older than the log."""
@@ -352,7 +352,7 @@ async def test_they_agree_on_reservations(steps: list[tuple[Any, int]], gone: in
     assert found == []
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(MONTHS, st.sampled_from([0, 0, 4, 12, 20]))
 async def test_they_agree_on_months_beside_budgets_and_credit(steps: list[tuple[Any, int]], gone: int) -> None:
     """What a capped or stepped event costs decides what may be spent, also if the month is older than the log."""

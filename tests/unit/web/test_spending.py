@@ -93,7 +93,14 @@ async def test_the_customer_sees_its_own_and_changes_nothing(server: Server, gat
 async def test_a_grant_is_dollars_in_and_exact_cents_out_once(server: Server, gateway: FakeGateway) -> None:
     """One form sent twice has one idempotency key; another page has another."""
     gateway.answers["POST /api/admin/credits"] = {}
-    given = {"amount": "1,000.005", "reason": " gift ", "expires": "2026-12-31", "priority": "10", "mode": "live", "category": "paid"}
+    given = {
+        "amount": "1,000.005",
+        "reason": " gift ",
+        "expires": "2026-12-31",
+        "priority": "10",
+        "mode": "live",
+        "category": "paid",
+    }
     status, headers, _ = await server.submit(f"{PATH}/credit", **given)
     assert (status, headers["Location"]) == (303, f"{PATH}?mode=live&done=granted")
     call, body = gateway.calls[-1]
@@ -101,7 +108,14 @@ async def test_a_grant_is_dollars_in_and_exact_cents_out_once(server: Server, ga
     assert (call, body) == (
         "POST /api/admin/credits",
         {
-            **{"customer_id": ID, "amount_cents": "100000.5", "reason": "gift", "test": False, "priority": 10, "category": "paid"},
+            **{
+                "customer_id": ID,
+                "amount_cents": "100000.5",
+                "reason": "gift",
+                "test": False,
+                "priority": 10,
+                "category": "paid",
+            },
             "expires_at": "2027-01-01T00:00:00Z",
         },
     )

@@ -5,11 +5,10 @@ ALTER TABLE rev.entries ADD PROJECTION IF NOT EXISTS by_outcome
 (
     SELECT
         toUInt64OrZero(substring(outcome_id, 4)), test,
-        countIf(kind IN ('event', 'registered')),
         maxIf(recorded_at, kind IN ('event', 'registered')),
-        maxIf(expires_at, kind IN ('event', 'registered')),
+        maxIf(ifNull(toUnixTimestamp64Milli(expires_at), 9007199254740992), kind IN ('event', 'registered')),
         sumIf(if(kind = 'registered', price_on_success, price_bonus), kind IN ('event', 'registered')),
-        max(verdict),
+        max(indexOf(['succeeded', 'failed', 'expired'], verdict)),
         sumIf(total_cents, kind = 'charge' OR kind = 'void' AND config_type = 'charge'),
         countIf(kind = 'void' AND config_type != 'charge')
     GROUP BY toUInt64OrZero(substring(outcome_id, 4)), test
