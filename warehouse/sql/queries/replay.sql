@@ -10,8 +10,8 @@
 -- may, or have more decimals, and an Int64 holds their sums; whether a row has a rate for all is a matter of their names. Their
 -- whole days, [first, last), are written so that the projection `by_day` can answer them: that an event is plain as one
 -- number, since the engine takes an AND apart, and without subcolumns and lambdas, which no projection has. What was
--- voided is taken off again. All others, and those whose bonus waits for an outcome, are priced one by one. Decimal(76):
--- the widest product is 10^12 units at 10^9 cents with 18 decimals.
+-- voided is taken off again. Those whose bonus waits for an outcome are summed with how that ended. All others, of which a
+-- range rarely has any, are priced one by one. Decimal(76): the widest product is 10^12 units at 10^9 cents with 18 decimals.
 -- No event of the range is in a month before {month}; a table of many months is not read in whole.
 WITH
     voided AS
@@ -19,6 +19,18 @@ WITH
         SELECT customer_id, assumeNotNull(original) AS taken_back
         FROM rev.entries
         WHERE kind = 'void' AND test = false AND original IS NOT NULL
+            AND ({customer:String} = '' OR customer_id = {customer:String})
+            AND _partition_id >= {month:String}
+    ),
+    closed AS
+    (
+        SELECT
+            assumeNotNull(original) AS opened_by,
+            verdict,
+            event_id IN (SELECT taken_back FROM voided) AS is_voided,
+            if(is_voided, toDecimal128(0, 12), total_cents) AS charge
+        FROM rev.entries
+        WHERE kind IN ('charge', 'waived') AND test = false AND original IS NOT NULL AND action != 'outcome_charge'
             AND ({customer:String} = '' OR customer_id = {customer:String})
             AND _partition_id >= {month:String}
     ),
@@ -32,7 +44,10 @@ WITH
             toInt64(sum(ifNull(tokens_output, 0))) AS sum_output,
             mapKeys(quantities)::Array(String) AS names,
             sumMap(mapKeys(quantities)::Array(String), mapValues(quantities)) AS units,
-            sum(total_cents) AS sum_cents
+            sum(total_cents) AS sum_cents,
+            toInt64(if(outcome = 'success', count(), 0)) AS wins,
+            toInt64(0) AS waiting,
+            toDecimal128(0, 12) AS waiting_cents
         FROM rev.entries
         WHERE kind = 'event' AND test = false AND outcome != 'pending'
             AND ({customer:String} = '' OR customer_id = {customer:String})
@@ -49,7 +64,8 @@ WITH
             toInt64(count()), toInt64(sum(tokens)), toInt64(sum(ifNull(tokens_input, 0))),
             toInt64(sum(ifNull(tokens_output, 0))),
             mapKeys(quantities)::Array(String) AS names,
-            sumMap(mapKeys(quantities)::Array(String), mapValues(quantities)), sum(total_cents)
+            sumMap(mapKeys(quantities)::Array(String), mapValues(quantities)), sum(total_cents),
+            toInt64(if(outcome = 'success', count(), 0)), toInt64(0), toDecimal128(0, 12)
         FROM rev.entries
         WHERE kind = 'event' AND test = false AND outcome != 'pending'
             AND ({customer:String} = '' OR customer_id = {customer:String})
@@ -69,7 +85,8 @@ WITH
             -toInt64(count()), -toInt64(sum(tokens)), -toInt64(sum(ifNull(tokens_input, 0))),
             -toInt64(sum(ifNull(tokens_output, 0))),
             mapKeys(quantities)::Array(String) AS names,
-            sumMap(mapKeys(quantities)::Array(String), arrayMap(unit -> -unit, mapValues(quantities))), -sum(total_cents)
+            sumMap(mapKeys(quantities)::Array(String), arrayMap(unit -> -unit, mapValues(quantities))), -sum(total_cents),
+            -toInt64(if(outcome = 'success', count(), 0)), toInt64(0), toDecimal128(0, 12)
         FROM rev.entries
         WHERE (customer_id, event_id) IN voided
             AND kind = 'event' AND test = false AND outcome != 'pending'
@@ -81,7 +98,50 @@ WITH
                 arraySum(mapValues(quantities)::Array(Decimal(38, 0))) != arraySum(mapValues(quantities))) = 0
             AND _partition_id >= {month:String}
         GROUP BY customer_id, action, model, provider, outcome, names, day
+        UNION ALL
+        SELECT
+            customer_id, action, model, provider, 'pending', day,
+            toInt64(count()), toInt64(sum(tokens)), toInt64(sum(ifNull(tokens_input, 0))),
+            toInt64(sum(ifNull(tokens_output, 0))),
+            names,
+            sumMap(names, units), sum(total_cents + charge),
+            toInt64(countIf(NOT is_voided AND (verdict = 'succeeded' OR verdict = 'expired' AND on_expiry = 'success'))),
+            toInt64(countIf(verdict = '')), sumIf(price_bonus, verdict = '')
+        FROM
+        (
+            SELECT
+                event_id, customer_id, action, model, provider, on_expiry, tokens, tokens_input, tokens_output, total_cents,
+                price_bonus,
+                mapKeys(quantities)::Array(String) AS names,
+                mapValues(quantities) AS units,
+                toDate(event_time) AS day
+            FROM rev.entries
+            WHERE kind = 'event' AND test = false AND outcome = 'pending'
+                AND ({customer:String} = '' OR customer_id = {customer:String})
+                AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+                AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+                AND greatest(
+                    tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000, ifNull(tokens_output, 0) > 1000000000,
+                    arraySum(mapValues(quantities)) > 100000000,
+                    arraySum(mapValues(quantities)::Array(Decimal(38, 0))) != arraySum(mapValues(quantities))) = 0
+                AND _partition_id >= {month:String}
+        ) AS opened
+        LEFT ANTI JOIN (SELECT taken_back FROM voided) AS void ON void.taken_back = opened.event_id
+        LEFT ANY JOIN closed ON closed.opened_by = opened.event_id
+        GROUP BY customer_id, action, model, provider, names, day
     ),
+    (
+        SELECT count() > 0
+        FROM rev.entries
+        WHERE kind = 'event' AND test = false
+            AND ({customer:String} = '' OR customer_id = {customer:String})
+            AND toStartOfDay(event_time) >= toStartOfDay(toDateTime(intDiv({start:Int64}, 1000), 'UTC'))
+            AND toStartOfDay(event_time) < toDateTime(intDiv({end:Int64}, 1000), 'UTC') + 1
+            AND greatest(
+                tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000, ifNull(tokens_output, 0) > 1000000000,
+                arraySum(mapValues(quantities)) > 100000000,
+                arraySum(mapValues(quantities)::Array(Decimal(38, 0))) != arraySum(mapValues(quantities))) = 1
+    ) AS some_are_alone,
     others AS
     (
         SELECT *
@@ -96,7 +156,7 @@ WITH
                 AND ({customer:String} = '' OR customer_id = {customer:String})
                 AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
                 AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
-                AND (outcome = 'pending' OR NOT {summed:Bool} OR greatest(
+                AND (NOT {summed:Bool} OR some_are_alone AND greatest(
                     tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000, ifNull(tokens_output, 0) > 1000000000,
                     arraySum(quantities.values) > 100000000,
                     arraySum(quantities.values::Array(Decimal(38, 0))) != arraySum(quantities.values)) = 1)
@@ -104,18 +164,6 @@ WITH
         ) AS known
         -- a join, since a set would be asked for every row of the table
         LEFT ANTI JOIN (SELECT taken_back FROM voided) AS void ON void.taken_back = known.event_id
-    ),
-    closed AS
-    (
-        SELECT
-            assumeNotNull(original) AS opened_by,
-            verdict,
-            event_id IN (SELECT taken_back FROM voided) AS is_voided,
-            if(is_voided, toDecimal128(0, 12), total_cents) AS charge
-        FROM rev.entries
-        WHERE kind IN ('charge', 'waived') AND test = false AND original IS NOT NULL AND action != 'outcome_charge'
-            AND ({customer:String} = '' OR customer_id = {customer:String})
-            AND _partition_id >= {month:String}
     ),
     -- lists of one hold no name: then nothing has to be looked up
     if(length({customers:Array(String)}) = 1, 0,
@@ -170,7 +218,7 @@ FROM
         toUInt64(n) AS event_count,
         if(change > 0, event_count, 0) AS repriced_count,
         if(reason != '', event_count, 0) AS refused_count,
-        toUInt64(0) AS waiting_count,
+        toUInt64(waits) AS waiting_count,
         cents AS actual_cents,
         multiIf(
             change <= 0, actual_cents,
@@ -188,8 +236,9 @@ FROM
                         ) * toInt256(amount),
                         toDecimal256(0, 12)),
                     kinds, numbers, amounts)) AS replayed_cents,
-        toDecimal256(0, 12) AS waiting_actual_cents,
-        toDecimal256(0, 12) AS waiting_replayed_cents
+        waits_cents AS waiting_actual_cents,
+        multiIf(reason != '', toDecimal256(0, 12), change > 0, bonus_rates[change + 1] * waits, waits_cents)
+            AS waiting_replayed_cents
     FROM
     (
         SELECT
@@ -209,7 +258,9 @@ FROM
             SELECT
                 customer_id, action, day, code, part.names AS names,
                 sum(part.n) AS n,
-                sum(if(outcome = 'success', part.n, 0)) AS successes,
+                sum(part.wins) AS successes,
+                sum(part.waiting) AS waits,
+                sum(toDecimal256(part.waiting_cents, 12)) AS waits_cents,
                 sum(sum_tokens) AS all_tokens,
                 sum(sum_input) AS all_input,
                 sum(sum_output) AS all_output,
