@@ -57,8 +57,9 @@ _PROFILE = {
     "memory_profiler_step": 0,
     "query_profiler_real_time_period_ns": 0,
     "query_profiler_cpu_time_period_ns": 0,
-    "max_threads": 2,
-    # By default a query gets one thread for each GiB that is free, of which an engine this small has none.
+    # One, so that what pages read again and again leaves a core to events. A query may ask for more; by default it
+    # would get one for each GiB that is free, and an engine this small has none.
+    "max_threads": 1,
     "max_threads_min_free_memory_per_thread": 0,
     "max_insert_threads": 1,
     "use_uncompressed_cache": 0,

@@ -49,7 +49,7 @@ _HANDSHAKE = re.compile(
 )
 """Query of clickhouse-connect when it connects: it sends only settings that are not read-only."""
 
-LIMITS = {"max_execution_time": 30, "max_memory_usage": 256 << 20, "max_threads": 2}
+LIMITS = {"max_execution_time": 30, "max_memory_usage": 256 << 20, "max_threads": 1}
 """Seconds, bytes, threads: limits of one analyst's query, which may ask for less."""
 _LOWER = frozenset({*LIMITS, "max_rows_to_read", "max_bytes_to_read", "max_result_rows", "max_result_bytes"})
 _FREE_NAMES = """
