@@ -179,12 +179,7 @@ def answers(port: int, timeout: float) -> bool:
     ``timeout`` in seconds.
     """
     request = struct.pack(">hhih", 18, 0, 1, -1)  # key, version, correlation id, no client id
-    try:
-        with socket.create_connection((ports.LOOPBACK, port), timeout=timeout) as connection:
-            connection.sendall(struct.pack(">i", len(request)) + request)
-            return len(connection.recv(8)) > 0
-    except OSError:
-        return False
+    return len(_response(port, timeout, request, 8)) > 0
 
 
 def is_listed(port: int, timeout: float) -> bool:
@@ -193,11 +188,19 @@ def is_listed(port: int, timeout: float) -> bool:
     ``timeout`` in seconds. Source: Metadata, version 1, in https://kafka.apache.org/protocol.
     """
     request = struct.pack(">hhihi", 3, 1, 1, -1, 0)  # key, version, correlation id, no client id, no topics
+    response = _response(port, timeout, request, 12)
+    if len(response) < 12:
+        return False
+    brokers: int = struct.unpack(">iii", response)[2]  # after the length and the correlation id
+    return brokers > 0
+
+
+def _response(port: int, timeout: float, request: bytes, size: int) -> bytes:
+    """Return the first bytes of the response to a request, fewer than ``size`` if there are no more."""
     try:
         with socket.create_connection((ports.LOOPBACK, port), timeout=timeout) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)
             with connection.makefile("rb") as response:
-                brokers: int = struct.unpack(">iii", response.read(12))[2]  # after the length and the correlation id
-    except (OSError, struct.error):
-        return False
-    return brokers > 0
+                return response.read(size)
+    except OSError:
+        return b""
