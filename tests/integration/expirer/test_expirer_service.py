@@ -16,6 +16,7 @@ from schemas.open_months import OpenMonth, month_key, slot_of
 from schemas.price_match import PriceSlot
 from schemas.state import InstalledPrice
 from schemas.unpriced import UnpricedEvent, unpriced_key
+from tests.freezing import freeze, thaw
 from tests.integration.expirer.conftest import P
 from tests.integration.expirer.shards import EVERYTHING, Expirer, Rival, Shard, closed, opened
 
@@ -199,6 +200,8 @@ async def test_another_takes_over(
     await eventually(shared)
     if sign == signal.SIGTERM:
         assert one.end() == 0
+    elif sign == signal.SIGSTOP:
+        freeze(one.process.pid)
     else:
         one.process.send_signal(sign)
     due = {shard.partition: new_id(shard) for shard in shards}
@@ -210,7 +213,7 @@ async def test_another_takes_over(
     await eventually(lambda: _is(working(two), [0, 1]))
     await eventually(two.ready)
     if sign == signal.SIGSTOP:
-        one.process.send_signal(signal.SIGCONT)
+        thaw(one.process.pid)
         await eventually(shared, timeout=60)
     for shard in shards:
         await eventually(reminded(shard, due[shard.partition], len(await shard.of(due[shard.partition])) + 1))

@@ -21,6 +21,7 @@ from schemas.settings import Settings, read
 from schemas.topics import DEAD, DELIVERIES, ENTRIES
 from streams.appends import Appender
 from streams.clients import partition_consumer
+from tests.freezing import freeze, thaw
 from tests.integration.ledger.engine import Engine
 from tests.integration.ledger.entries_log import Log
 from warehouse.client import ClickHouse
@@ -196,11 +197,11 @@ async def test_a_zombie_wakes_up(services: Services, logs: list[Log], db: ClickH
     writing = asyncio.create_task(load(logs, 10))
     await asyncio.wait({writing}, return_when=asyncio.FIRST_COMPLETED)
     await load(logs, 2)
-    zombie.send(signal.SIGSTOP)
+    freeze(zombie.process.pid)
     await load(logs, 5)
     services.start(1)
     await eventually(all_stored(db, logs), timeout=90)
-    zombie.send(signal.SIGCONT)
+    thaw(zombie.process.pid)
     await load(logs, 20)
     await eventually(all_stored(db, logs), timeout=90)
     await assert_exact(db, logs)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -16,6 +15,7 @@ from notifier.testing import MemorySender, never
 from schemas.commands import ReplayWebhook, UpdateWebhook, decode, encode
 from schemas.deliveries import delivery_id
 from schemas.secrets import SecretBox, new_secret
+from tests.freezing import freeze, thaw
 from tests.integration.notifier.site import Child, Receiver, Running, Site
 
 pytestmark = pytest.mark.integration
@@ -339,10 +339,10 @@ async def test_a_frozen_owner_that_wakes_up_does_no_harm(
     child(1)
     ids = [id for name in names for id in await site.meter(name, 10)]
     await eventually(lambda: set(receiver.accepted()) == set(ids), 90)
-    frozen.process.send_signal(signal.SIGSTOP)
+    freeze(frozen.process.pid)
     ids += [id for name in names for id in await site.meter(name, 20)]
     await eventually(lambda: set(receiver.accepted()) == set(ids), 90)
-    frozen.process.send_signal(signal.SIGCONT)
+    thaw(frozen.process.pid)
     ids += [id for name in names for id in await site.meter(name, 20)]
     await eventually(lambda: set(receiver.accepted()) == set(ids), 90)
     for name in names:

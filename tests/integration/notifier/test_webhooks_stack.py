@@ -18,6 +18,7 @@ from deploy.children import spawn
 from notifier.endpoint_queue import RETRIES
 from schemas.deliveries import delivery_id
 from schemas.signing import verify, verify_body
+from tests.freezing import frozen
 from tests.integration.notifier.site import Receiver
 
 pytestmark = pytest.mark.integration
@@ -128,11 +129,11 @@ async def test_killed_and_frozen_notifiers_lose_nothing(
             batch = {"events": [{"agent_id": "a", "action": "chat", "tokens": n} for n in range(10)]}
             answer = await call(product, "POST", "/v1/meter/batch", batch, key)
             ids += [f"evt_{one['event_id']}" for one in answer["results"]]
-        os.kill(pid, signal.SIGKILL if round % 2 else signal.SIGSTOP)
         if round % 2 == 0:
-            await asyncio.to_thread(product.call, "GET", "/v1/webhooks", None, key)
-            os.kill(pid, signal.SIGCONT)
+            with frozen(pid):
+                await asyncio.to_thread(product.call, "GET", "/v1/webhooks", None, key)
         else:
+            os.kill(pid, signal.SIGKILL)
             await asyncio.to_thread(product.wait_pid, "notifier", pid)
     await eventually(lambda: set(receiver.accepted()) >= set(ids), 120)
     delivery: dict[str, set[str]] = {}

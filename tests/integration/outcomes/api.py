@@ -1,16 +1,15 @@
 """One customer of the running stack, and the admin: requests whose numbers come back as Decimal."""
 
 import json
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
+
+from tests.freezing import frozen
 
 
 class Answer(NamedTuple):
@@ -78,16 +77,10 @@ class Stack:
             f" WHERE outcome_id = '{outcome_id}' AND kind IN ('charge', 'waived')"
         )
 
-    @contextmanager
-    def stopped(self, name: str) -> Iterator[None]:
+    def frozen(self, name: str) -> AbstractContextManager[None]:
         """One process of the stack does not run meanwhile."""
         found = json.loads((Path(self._run["data"]) / "run.json").read_text())
-        pid = int(found["pids"][name])
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
+        return frozen(int(found["pids"][name]))
 
 
 def ahead(seconds: float) -> str:

@@ -39,7 +39,7 @@ async def test_a_verdict_that_was_appended_in_time_counts_however_late_it_is_pri
     customer = await here.customer("late")
     name, until = task(), ahead(4)
     assert (await customer.register(name, until)).status == 201
-    with here.stopped("pricer"):
+    with here.frozen("pricer"):
         sent = await customer.post(f"/v1/outcomes/{name}/resolve", {"success": True}, Prefer="respond-async")
         assert sent.status == 202, "it was not appended in time: this machine is too slow"
         await eventually(lambda: is_past(until))
@@ -61,7 +61,7 @@ async def test_a_verdict_that_was_appended_late_is_refused_without_any_timer(
 ) -> None:
     """The expirer stands still: the verdict itself closes the outcome, as expired, at that price."""
     customer = await here.customer("late")
-    with here.stopped("expirer"):
+    with here.frozen("expirer"):
         name, until = task(), ahead(1)
         opened = await customer.register(name, until, price_on_failure="0.25")
         assert opened.status == 201
@@ -85,7 +85,7 @@ async def test_a_verdict_that_was_appended_late_is_refused_without_any_timer(
 async def test_a_look_after_its_time_closes_it_without_any_timer(here: Stack, eventually: Eventually) -> None:
     """The expirer stands still: a GET shows it expired, at the price of on_expiry, once and for all."""
     customer = await here.customer("late")
-    with here.stopped("expirer"):
+    with here.frozen("expirer"):
         name, until = task(), ahead(1)
         assert (await customer.register(name, until, on_expiry="success")).status == 201
         await eventually(lambda: is_past(until))

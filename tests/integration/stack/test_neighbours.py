@@ -17,19 +17,9 @@ from bench.running_stack import RunningStack, wait_until
 from deploy import ports
 from deploy.children import spawn
 from deploy.supervisor import directory, probes
+from tests.freezing import frozen
 
 pytestmark = pytest.mark.integration
-
-
-@contextmanager
-def stopped(running: RunningStack, name: str) -> Iterator[None]:
-    """One process of the stack does not run meanwhile."""
-    pid = running.wait_pid(name)
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def event(**more: Any) -> dict[str, Any]:
@@ -57,7 +47,7 @@ def test_kafka_stopped_acknowledges_nothing_and_a_repeat_is_charged_once(running
     """Without Kafka: 503 with one of its two codes; afterwards the same key is charged exactly once."""
     name = str(uuid.uuid4())
     body = event(idempotency_key=name)
-    with stopped(running, "kafka"):
+    with frozen(running.wait_pid("kafka")):
         answers = [running.call("POST", "/v1/meter", body, key) for _ in range(3)]
     assert [status for status, _ in answers] == [503, 503, 503]
     codes = [answer["code"] for _, answer in answers]
@@ -85,7 +75,7 @@ def _settle(running: RunningStack, key: str) -> None:
 def test_pricer_stopped_answers_202_and_prices_later(running: RunningStack, key: str) -> None:
     """Without the pricer: 202 with the event's address, and the price once it is back."""
     name = str(uuid.uuid4())
-    with stopped(running, "pricer"):
+    with frozen(running.wait_pid("pricer")):
         status, answer = running.call("POST", "/v1/meter", event(idempotency_key=name), key)
         assert (status, answer["status"], answer["price"]) == (202, "accepted", None)
         assert running.call("GET", f"/v1/events/{answer['event_id']}", key=key)[0] == 202
@@ -102,7 +92,7 @@ def test_pricer_stopped_answers_202_and_prices_later(running: RunningStack, key:
 def test_clickhouse_stopped_keeps_metering_and_catches_up(running: RunningStack, key: str) -> None:
     """Without ClickHouse: prices go on, aggregating reads are 503, the ledger catches up."""
     name = str(uuid.uuid4())
-    with stopped(running, "clickhouse"):
+    with frozen(running.wait_pid("clickhouse")):
         status, _ = running.call("POST", "/v1/meter", event(idempotency_key=name), key)
         assert status == 201
         assert running.call("GET", "/v1/usage", key=key)[0] == 503

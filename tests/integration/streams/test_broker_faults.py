@@ -3,8 +3,6 @@
 import asyncio
 import gc
 import json
-import os
-import signal
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +14,7 @@ from streams.appends import Appender
 from streams.errors import AppendUnknown, NotRecorded
 from streams.reply_receiver import ReplyReceiver
 from streams.views import CompactedView
+from tests.freezing import freeze, thaw
 
 pytestmark = [
     pytest.mark.integration,
@@ -50,16 +49,17 @@ class Broker:
         self.process.wait(30)
         self._stack.close()
 
-    def signal(self, number: int) -> None:
-        """To the broker itself, not to its controller."""
-        pid = self.process.pid
-        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
-            if b"broker.properties" in Path(f"/proc/{child}/cmdline").read_bytes():
-                os.kill(child, number)
+    @property
+    def pid(self) -> int:
+        """Of the broker itself, not of its parent or its controller."""
+        parent = self.process.pid
+        children = map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
+        (found,) = (child for child in children if b"broker.properties" in Path(f"/proc/{child}/cmdline").read_bytes())
+        return found
 
     def stop(self) -> None:
         if self.process.poll() is None:
-            self.signal(signal.SIGCONT)
+            thaw(self.pid)
         self._stack.close()
 
 
@@ -144,13 +144,13 @@ async def test_frozen_broker(own_log, broker, eventually):
     appender = Appender(log.kafka, append_timeout=1000, topic=log.names.raw)
     await appender.start()
     sure = await attempts(appender, range(3))
-    broker.signal(signal.SIGSTOP)
+    freeze(broker.pid)
     together = await asyncio.gather(*(attempts(appender, [10 + i]) for i in range(5)))
     assert {outcome for one in together for outcome in one.values()} == {AppendUnknown}
     refused = await attempts(appender, range(100, 200))
     assert set(refused.values()) == {NotRecorded}
     assert not appender.ready
-    broker.signal(signal.SIGCONT)
+    thaw(broker.pid)
     await eventually(lambda: appender.ready, 30)
     sure |= await attempts(appender, range(3, 6))
     await appender.stop()

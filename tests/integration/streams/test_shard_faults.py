@@ -1,7 +1,6 @@
 """Hosts in processes of their own that are killed, stopped and outnumbered (DESIGN, "The shard")."""
 
 import asyncio
-import signal
 from collections import Counter
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from streams.errors import InstanceTaken
 from streams.instance import Instance
 from streams.state import MemoryStore
+from tests.freezing import freeze, thaw
 
 pytestmark = pytest.mark.integration
 
@@ -70,11 +70,11 @@ async def test_zombie_does_not_double(new_log, child, eventually):
         return await log.end(log.names.entries) > 50
 
     await eventually(busy)
-    zombie.process.send_signal(signal.SIGSTOP)
+    freeze(zombie.process.pid)
     heir = child(log, 1)
     await eventually(heir.ready([0, 1]), 60)
     await exactly_once(log, await feeding, eventually)
-    zombie.process.send_signal(signal.SIGCONT)
+    thaw(zombie.process.pid)
     await eventually(lambda: sorted(zombie.says()["shards"] + heir.says()["shards"]) == [0, 1], 60)
     await eventually(lambda: len(zombie.says()["shards"]) == 1 and not zombie.says()["reasons"], 60)
     total = 20 * 40 + await feed(log, 2)
