@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from deploy.clickhouse import guard, request, sessions, statement
@@ -22,6 +23,10 @@ from deploy.clickhouse.users import User
 STREAMABLE = frozenset({"native", "tabseparated", "tsv", "csv", "rowbinary", "jsoneachrow"})
 """Formats without a header or an end, whose pieces can be joined."""
 DEFAULT_FORMAT = "TabSeparated"
+REMEMBERED = 256
+"""Statements whose parsing is remembered: services send the same ones again and again, with other parameters."""
+LONGEST = 16 << 10
+"""Bytes of the longest of them."""
 
 
 class QueryResult(NamedTuple):
@@ -31,6 +36,16 @@ class QueryResult(NamedTuple):
     format: str | None = None
     summary: str = ""
     more: AsyncIterator[bytes] | None = None
+
+
+class ParsedStatement(NamedTuple):
+    """What the text of a statement says. ``query_class`` and ``statements``: see Engine.classify."""
+
+    query_class: str
+    statements: int
+    kill: statement.Kill | None
+    format: str | None
+    is_select: bool
 
 
 def summary(started: float, **counts: int) -> str:
@@ -52,6 +67,7 @@ class Execution:
         self._registry = registry
         self._sessions = open_sessions
         self._pools = pools
+        self._remembered = lru_cache(REMEMBERED)(self._read)
 
     @asynccontextmanager
     async def answer(self, user: User, wanted: Request, running: RunningQuery) -> AsyncIterator[QueryResult]:
@@ -98,20 +114,20 @@ class Execution:
                 raise read_only()
             return await self._insert(user, wanted, running, handle, insert)
         sql = await request.whole(wanted)
-        kind, count = self._engine.classify(sql)
+        says = self._remembered(sql) if len(sql) <= LONGEST else self._read(sql)
+        kind, count = says.query_class, says.statements
         if count > 1:
             raise syntax("Multi-statements are not allowed")
         if (user.role == "ro" or wanted.get) and count and kind != "READ_ONLY":
             raise read_only()
-        kill = statement.kill(sql)
-        if kill is not None:
-            return await self._kill(user, wanted, running, handle, kill)
+        if says.kill is not None:
+            return await self._kill(user, wanted, running, handle, says.kill)
         handle.clean = handle.clean and (kind == "READ_ONLY" or sql[:6].upper() == b"INSERT")
-        format_name = statement.output_format(sql) or wanted.format or DEFAULT_FORMAT
+        format_name = says.format or wanted.format or DEFAULT_FORMAT
         if user.role == "ro":
             sql = await self._thread(user, running, self._guarded, handle, sql, wanted.parameters)
         streamed = format_name.lower() in STREAMABLE and not wanted.buffered and kind == "READ_ONLY"
-        if streamed and statement.is_select(sql):
+        if streamed and says.is_select:
             return await self._stream(user, wanted, running, handle, sql, format_name)
         plain: QueryResult = await self._thread(
             user, running, _plain, handle, sql, format_name, wanted.parameters, kind
@@ -119,6 +135,11 @@ class Execution:
         if count == 0:  # nothing to parse, yet the engine raised no error
             raise syntax("Empty query")
         return plain
+
+    def _read(self, sql: bytes) -> ParsedStatement:
+        return ParsedStatement(
+            *self._engine.classify(sql), statement.kill(sql), statement.output_format(sql), statement.is_select(sql)
+        )
 
     def _guarded(self, handle: Handle, sql: bytes, parameters: dict[str, str]) -> bytes:
         """Return the statement to run for an analyst. Raises ClickHouseError."""

@@ -6,6 +6,7 @@ Pure. Statements are bytes, because the data after an INSERT need not be text.
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 _TOKEN = re.compile(
@@ -113,11 +114,11 @@ def output_format(sql: bytes) -> str | None:
 
 def kill(sql: bytes) -> Kill | None:
     """Parse a KILL QUERY statement; None for any other."""
-    tokens = list(_tokens(sql))
-    while tokens and tokens[-1].text == b";":
-        tokens.pop()
-    if [token.text for token in tokens[:3]] != [b"KILL", b"QUERY", b"WHERE"]:
+    if [token.text for token in islice(_tokens(sql), 3)] != [b"KILL", b"QUERY", b"WHERE"]:
         return None
+    tokens = list(_tokens(sql))
+    while tokens[-1].text == b";":
+        tokens.pop()
     format_name: str | None = None
     if tokens[-2].text == b"FORMAT" and tokens[-1].kind == "word":
         format_name = sql[tokens[-1].start : tokens[-1].end].decode()

@@ -3,8 +3,8 @@
 -- each maximum has reached the record before the partition's block (no gap) and each stage holds its block,
 -- each record once. 'resync:' in a message tells the writer to start over; any other throwIf is a record that
 -- must not enter the ledger.
--- {columns} and {values}: warehouse/columns.py. {staged}: the stages, each row with its raw_partition; {firsts}: (partition, offset that must not be
--- above the one that follows its maximum); {blocks}: (partition, records, last offset), by partition.
+-- {columns} and {values}: warehouse/columns.py. {staged}: the stages, each row with its raw_partition. Parameters: firsts, (partition, offset that must not be
+-- above the one that follows its maximum); blocks, (partition, records, last offset), by partition.
 -- A record without entries is met as an entry without a kind (LEFT ARRAY JOIN).
 -- The tuples are taken apart once, below, since planning a way into them for each column costs more than
 -- the rows of a small block (docs/decisions/0006).
@@ -37,8 +37,8 @@ FROM
             WHERE raw_partition IN ({partitions})
             GROUP BY raw_partition
         )
-        HAVING throwIf(NOT arrayAll(first -> following[first.1] >= first.2, [{firsts}]), 'resync: a gap before the block') = 0
-            AND throwIf(staged != [{blocks}], 'resync: the stage does not hold the block') = 0
+        HAVING throwIf(NOT arrayAll(first -> following[first.1] >= first.2, {{firsts:Array(Tuple(UInt16, UInt64))}}), 'resync: a gap before the block') = 0
+            AND throwIf(staged != {{blocks:Array(Tuple(UInt16, UInt64, UInt64))}}, 'resync: the stage does not hold the block') = 0
     )[raw_partition]
     AND throwIf(
         customer_id = '' OR isNull(s.raw_offset) OR isNull(s.recorded_at),
