@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -17,8 +18,8 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-def die_with(parent: int) -> Callable[[], None]:
-    """Return what a child runs before its exec so that it is killed when ``parent`` is gone.
+def die_with(parent: int, niceness: int = 0) -> Callable[[], None]:
+    """Return what a child runs before its exec so that it is killed when ``parent`` is gone, and runs at ``niceness``.
 
     Linux counts the death of the thread that forked, so fork from the main thread. Without such
     a call (not Linux), the child only gets its own session.
@@ -31,6 +32,11 @@ def die_with(parent: int) -> Callable[[], None]:
                 os._exit(1)
         # Ctrl-C in the terminal goes to the supervisor, which stops the others in order.
         os.setsid()
+        if niceness:
+            os.nice(niceness)
+            # Linux may share the processor among sessions first (autogroup in sched(7)); the niceness is then within one.
+            with suppress(OSError):
+                Path("/proc/self/autogroup").write_text(str(niceness))
 
     return prepare
 

@@ -176,6 +176,8 @@ class Settings(NamedTuple):
     http_port: int
     gateways: int
     """REV_GATEWAYS: gateway processes of this machine that share the port."""
+    niceness: int
+    """REV_NICENESS: of the embedded engine and of what shows pages and makes invoices; events do not wait for them."""
     metrics_port: int
     """REV_METRICS_PORT: /metrics and /readyz of a service that is neither web nor a gateway alone on its port;
     0 = none."""
@@ -255,6 +257,7 @@ def read(env: Mapping[str, str]) -> Settings:
         http_host=of("REV_HTTP_HOST", LOOPBACK),
         http_port=whole("REV_HTTP_PORT", of("REV_HTTP_PORT", "8080"), 0, 65535),
         gateways=whole("REV_GATEWAYS", of("REV_GATEWAYS", "1"), 1, 64),
+        niceness=whole("REV_NICENESS", of("REV_NICENESS", "10"), 0, 19),
         metrics_port=whole("REV_METRICS_PORT", of("REV_METRICS_PORT", "0"), 0, 65535),
         web_port=whole("REV_WEB_PORT", of("REV_WEB_PORT", "8081"), 0, 65535),
         web_url=http_url("REV_WEB_URL", env["REV_WEB_URL"]) if env.get("REV_WEB_URL") else "",

@@ -90,7 +90,7 @@ class Child:
                     stdin=subprocess.PIPE if self.spec.held else subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    preexec_fn=children.die_with(os.getpid()),
+                    preexec_fn=children.die_with(os.getpid(), self.spec.niceness),
                 )
         except (OSError, RuntimeError, ValueError) as error:
             return f"cannot be started: {error}"

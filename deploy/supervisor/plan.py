@@ -99,10 +99,10 @@ def make(settings: Settings, chosen: Mapping[str, int], env: Mapping[str, str], 
     embedded = is_embedded(env)
     host = ports.LOOPBACK if settings.http_host in ("0.0.0.0", "::", "") else settings.http_host
     names = [*gateways(settings.gateways), *SERVICES[1:]]
-    specs = [_service(name, names, chosen, host, settings.signup) for name in names]
+    specs = [_service(name, names, chosen, host, settings) for name in names]
     if embedded:
         specs += [
-            _clickhouse(settings.data / "clickhouse", chosen["clickhouse"]),
+            _clickhouse(settings.data / "clickhouse", chosen["clickhouse"], settings.niceness),
             *_kafka(settings.data / "kafka", chosen["kafka"], rng),
         ]
     return ProcessPlan(
@@ -120,7 +120,7 @@ def rev(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "tools.cli", *arguments]
 
 
-def _service(name: str, names: Sequence[str], chosen: Mapping[str, int], host: str, signup: bool) -> Spec:
+def _service(name: str, names: Sequence[str], chosen: Mapping[str, int], host: str, settings: Settings) -> Spec:
     service = service_of(name)
     where, port = _place(name, chosen, host)
     known = {
@@ -138,7 +138,7 @@ def _service(name: str, names: Sequence[str], chosen: Mapping[str, int], host: s
             "REV_HTTP_HOST": ports.LOOPBACK,
             "REV_WEB_PORT": str(port),
             "REV_GATEWAY_URL": f"http://{host}:{chosen['http']}",
-            "REV_SIGNUP": "on" if signup else "off",
+            "REV_SIGNUP": "on" if settings.signup else "off",
             "REV_SERVICE_URLS": ",".join(
                 f"{service_of(other)}={_url(other, chosen, host)}" for other in names if other != "web"
             ),
@@ -153,6 +153,7 @@ def _service(name: str, names: Sequence[str], chosen: Mapping[str, int], host: s
         env=known.get(service, {"REV_HTTP_HOST": ports.LOOPBACK, "REV_METRICS_PORT": str(port)}),
         held=True,
         within=READERS.get(name, START_LIMIT),
+        niceness=settings.niceness if name in ("web", "collector") else 0,
         # nobody after the gateway needs them
         beside=name in ("web", "collector") or (service == GATEWAY and name != GATEWAY),
     )
@@ -168,12 +169,13 @@ def _url(name: str, chosen: Mapping[str, int], host: str) -> str:
     return f"http://{where}:{port}"
 
 
-def _clickhouse(data: Path, port: int) -> Spec:
+def _clickhouse(data: Path, port: int, niceness: int) -> Spec:
     return Spec(
         name="clickhouse",
         command=_always([sys.executable, "-m", "deploy.clickhouse", "--data", str(data), "--port", str(port)]),
         ready=partial(probes.http_ok, ports.LOOPBACK, port, "/ping"),
         address=f"http://{ports.LOOPBACK}:{port}",
+        niceness=niceness,
     )
 
 

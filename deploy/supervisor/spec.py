@@ -27,5 +27,7 @@ class Spec(NamedTuple):
     """Seconds within which the child must first be ready; otherwise the start fails."""
     reserve: float = 0.5
     """Minimum seconds from SIGTERM to SIGKILL, however slow the children stopped before it are."""
+    niceness: int = 0
+    """What is added to the niceness of the child (nice(2))."""
     beside: bool = False
     """True if it stops together with the child before it, as neither needs the other to stop."""

@@ -66,6 +66,25 @@ async def test_a_child_that_is_killed_is_started_again(tmp_path: Path, eventuall
     )
 
 
+def _share_of_its_session(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/autogroup").read_text().split()[-1]  # "/autogroup-12 nice 7"
+    except OSError:
+        return "none"
+
+
+async def test_a_child_is_as_nice_as_it_should_be(tmp_path: Path, eventually: Eventually) -> None:
+    """Towards every process, also where Linux shares the processor among sessions first."""
+    specs = [_spec("as all", SLEEP), _spec("nicer", SLEEP)._replace(niceness=7)]
+    async with _running(specs, tmp_path) as group:
+        await eventually(lambda: len(group.pids) == len(specs))
+        for spec in specs:
+            pid = group.pids[spec.name]
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            assert os.getpriority(os.PRIO_PROCESS, pid) == min(own + spec.niceness, 19)
+            assert _share_of_its_session(pid) in (str(spec.niceness), "none")
+
+
 async def test_a_child_that_cannot_start_is_tried_again(tmp_path: Path, eventually: Eventually) -> None:
     """A command that fails to be made (such as a jar that is not the listed one) is visible and repeated."""
 

@@ -44,6 +44,12 @@ def test_several_gateways_share_a_port_and_have_one_of_their_own(tmp_path: Path)
     assert [url for service, _, url in told if service == "gateway"] == [spec.address for spec in gateways]
 
 
+def test_pages_and_invoices_wait_for_events(tmp_path: Path) -> None:
+    """What prices an event and answers is as nice as the supervisor."""
+    planned, _ = made(tmp_path, REV_NICENESS="7")
+    assert {spec.name: spec.niceness for spec in planned.specs if spec.niceness} == {"web": 7, "collector": 7}
+
+
 @pytest.mark.parametrize("name", plan.SERVICES[2:])
 def test_what_is_not_for_others_is_on_loopback(tmp_path: Path, name: str) -> None:
     """Whatever address people reach."""
