@@ -34,7 +34,7 @@ def die_with(parent: int, niceness: int = 0) -> Callable[[], None]:
         os.setsid()
         if niceness:
             os.nice(niceness)
-            # Linux may share the processor among sessions first (autogroup in sched(7)); the niceness is then within one.
+            # Linux may share the cores among sessions first (autogroup in sched(7)); the niceness is then within one.
             with suppress(OSError):
                 Path("/proc/self/autogroup").write_text(str(niceness))
 
