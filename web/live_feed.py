@@ -21,6 +21,8 @@ OVERLAP = 10_000
 """ms that a poll looks back before the newest event: a partition may be written later than another."""
 SHOWN = 10
 """Events of one poll, and of what a new listener gets first."""
+RATED = 3_000
+"""ms between two reads of the last minute, which cost more than the newest events do."""
 REMEMBERED = 1000
 """Ids of events that were sent, so that the overlap sends none twice."""
 QUIET = 10
@@ -66,6 +68,7 @@ class LiveFeed:
         self._newest = self._clock() - MINUTE
         self._shown: list[EventRow] = []
         self._run_rate: RunRate | None = None
+        self._rated = 0
         self._latest = b""
         self._quiet = 0
         self._is_away = False
@@ -116,10 +119,7 @@ class LiveFeed:
 
     async def _news(self) -> bytes:
         """Return what changed since the last poll, b'' if nothing did. Raises ReadsUnavailable."""
-        rows, run_rate = await asyncio.gather(
-            self._reads.recent(self._newest - OVERLAP, SHOWN),
-            current_run_rate(self._reads, self._clock(), self._run_rate),
-        )
+        rows, run_rate = await asyncio.gather(self._reads.recent(self._newest - OVERLAP, SHOWN), self._rate())
         new = [row for row in rows if row.event_id not in self._sent]
         if not new and not self._is_away and run_rate == self._run_rate:
             return b""
@@ -132,6 +132,13 @@ class LiveFeed:
         self._newest = max([self._newest, *(row.recorded_at for row in new)])
         self._shown, self._run_rate, self._is_away = shown, run_rate, False
         return news
+
+    async def _rate(self) -> RunRate:
+        now = self._clock()
+        if self._run_rate is None or now - self._rated >= RATED:
+            self._rated = now
+            return await current_run_rate(self._reads, now, self._run_rate)
+        return self._run_rate
 
     def _send(self, news: bytes) -> None:
         self._quiet = 0 if news else self._quiet + 1

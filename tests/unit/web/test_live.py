@@ -9,10 +9,12 @@ import aiohttp
 import pytest
 
 from tests.unit.web.conftest import NOW, FakeDashboard, Server, Turnstile, event
+from warehouse.dashboard_rows import RunRateRow
 from warehouse.rows import EventRow
+from warehouse.time_range import TimeRange
 from web import broadcast, jumps
 from web.broadcast import BEAT, MOST_LISTENERS, QUEUED, Listener, frame
-from web.live_feed import AWAY, QUIET, LiveFeed
+from web.live_feed import AWAY, QUIET, RATED, LiveFeed
 from web.views.run_rate_view import RunRate
 from web.web_refusals import Refusal
 
@@ -22,7 +24,7 @@ class Watched(FakeDashboard):
 
     def __init__(self) -> None:
         super().__init__()
-        self.polls = 0
+        self.polls = self.rates = 0
         self.is_broken = False
 
     async def recent(self, since: int, limit: int) -> list[EventRow]:
@@ -31,6 +33,10 @@ class Watched(FakeDashboard):
             raise KeyError("a bug")
         rows = await super().recent(since, 1000)
         return sorted(rows, key=lambda row: row.recorded_at, reverse=True)[:limit]
+
+    async def run_rates(self, accepted: TimeRange, limit: int) -> list[RunRateRow]:
+        self.rates += 1
+        return await super().run_rates(accepted, limit)
 
 
 def draw(rows: Any, names: Any, run_rate: RunRate) -> bytes:
@@ -69,7 +75,8 @@ class Stage:
         for _ in range(3):
             await asyncio.sleep(0)
 
-    async def poll(self) -> None:
+    async def poll(self, after: int = RATED) -> None:
+        self.now += after
         self.polls.reached.clear()
         self.polls.turn()
         await self.settled()
@@ -102,6 +109,18 @@ async def test_an_event_is_sent_once_and_a_newcomer_gets_the_last_ones(stage: St
     stage.now += 61_000
     await stage.poll()
     assert stage.heard[late] == b"3,2,1 of 3; of 0;", "the last minute is over"
+
+
+async def test_the_last_minute_is_read_less_often_than_events_are(stage: Stage) -> None:
+    """It is a sum over a minute, and costs more."""
+    first = stage.ear()
+    await stage.settled()
+    assert stage.reads.rates == 2, "the last minute, and the hour before it"
+    stage.reads.events = [event(event_id=1, recorded_at=NOW)]
+    await stage.poll(after=RATED - 1)
+    assert (stage.reads.rates, stage.heard[first]) == (2, b" of 0;1 of 0;")
+    await stage.poll(after=1)
+    assert (stage.reads.rates, stage.heard[first]) == (3, b" of 0;1 of 0; of 1;")
 
 
 async def test_five_hundred_listen_to_one_poll_and_the_slow_are_dropped(stage: Stage) -> None:
