@@ -164,6 +164,7 @@ class Closer:
         period = self._period(month, now, "draft")
         sums = await self._sums(period)
         names = sorted(sums.lines)
+        drafted = 0
         for begin in range(0, len(names), CHUNK):
             tried = [
                 self._tried(name, month, partial(self._drafted, period, name, sums, now))
@@ -172,8 +173,9 @@ class Closer:
             made = [Change(invoice_key(month, one.customer_id), one) for one in tried if one is not None]
             if made:
                 await self._commit(made)
+            drafted += len(made)
         await self._commit([Change(period_key(month), period)])
-        log.info("month_drafted", month=month, customers=len(names))
+        log.info("month_drafted", month=month, customers=drafted, failed=len(names) - drafted)
 
     def _drafted(self, period: Period, name: str, sums: PeriodSums, now: int) -> Invoice:
         return invoicing.drafted(self._account(name), period, name, _line_sum(sums, name), now, self._billing(name))

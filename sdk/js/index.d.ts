@@ -445,6 +445,137 @@ export interface BudgetList {
   fits?: boolean;
 }
 
+/** A line of a statement or an invoice: usage and outcomes are `quantity` units at `rate_cents` for every `per`. */
+export interface StatementLine {
+  kind: 'usage' | 'outcome' | 'adjustment' | 'void';
+  action: string;
+  /** How many entries of the ledger it is of. */
+  entries: number;
+  amount_cents: number;
+  /** They are from before the invoice. */
+  late?: boolean;
+  model?: string;
+  provider?: string;
+  component?: string;
+  quantity?: number;
+  rate_cents?: number;
+  per?: number;
+  price_id?: number;
+  event_id?: number;
+  voided_event_id?: number;
+  import_id?: string;
+  reason?: string;
+  recorded_at?: string;
+}
+
+/** What is owed for a month, from what was accepted until `as_of`. */
+export interface Statement {
+  customer_id: string;
+  month: string;
+  from: string;
+  to: string;
+  as_of: string;
+  currency: string;
+  test: boolean;
+  lines: StatementLine[];
+  subtotal_cents: number;
+  /** At most 0. */
+  voided_cents: number;
+  /** What prepaid credit paid. */
+  credits_cents?: number;
+  due_cents: number;
+}
+
+/** Whom an invoice is for; absent: not known. */
+export interface BillTo {
+  name?: string;
+  email?: string;
+  line1?: string;
+  line2?: string;
+  postal_code?: string;
+  city?: string;
+  state?: string;
+  country?: string;
+  tax_id?: string;
+}
+
+export interface Payment {
+  reference: string;
+  amount_cents: number;
+  recorded_at: string;
+}
+
+/** An invoice; cents are the minor unit of its currency. `balance_cents`: what is left to pay. */
+export interface Invoice {
+  /** null in a draft. */
+  number: string | null;
+  customer_id: string;
+  month: string;
+  state: 'draft' | 'final' | 'paid' | 'void' | 'uncollectible';
+  from: string;
+  to: string;
+  as_of: string;
+  late_after: string;
+  invoicing_since: string;
+  currency: string;
+  entries: number;
+  lines_cents: number;
+  credits_cents: number;
+  carried_in_cents: number;
+  total_cents: number;
+  /** The next invoice's carried_in_cents. */
+  carried_out_cents: number;
+  tax_cents: number;
+  tax_percent: number;
+  tax_reason: string;
+  amount_due_cents: number;
+  credited_cents: number;
+  paid_cents: number;
+  balance_cents: number;
+  payments: Payment[];
+  created_at: string;
+  finalized_at: string | null;
+  due_at: string | null;
+  voided_at: string | null;
+  given_up_at: string | null;
+  bill_to: BillTo;
+  /** Of a period of the customer's own; absent for a calendar month, UTC. */
+  time_zone?: string;
+}
+
+export interface InvoiceList {
+  invoices: Invoice[];
+  next_cursor: string | null;
+}
+
+export interface InvoiceQuery extends OfCustomer {
+  month?: string;
+  state?: Invoice['state'];
+  limit?: number;
+  cursor?: string;
+}
+
+/** What was voided of an invoice after it was final. */
+export interface CreditNote {
+  number: string;
+  invoice: string;
+  customer_id: string;
+  month: string;
+  as_of: string;
+  currency: string;
+  entries: number;
+  voided_cents: number;
+  total_cents: number;
+  created_at: string;
+  tax_cents: number;
+}
+
+export interface InvoiceWithLines {
+  invoice: Invoice;
+  credit_notes: CreditNote[];
+  lines: StatementLine[];
+}
+
 export interface Webhook {
   id: number;
   customer_id: string;
@@ -477,6 +608,9 @@ export class Rev {
   usage(query?: UsageQuery): Promise<Usage>;
   pricing(query?: OfCustomer): Promise<Pricing>;
   balance(query?: OfCustomer): Promise<Balance>;
+  statement(query?: OfCustomer & { month?: string; as_of?: Time }): Promise<Statement>;
+  invoices(query?: InvoiceQuery): Promise<InvoiceList>;
+  invoice(number: string, query?: OfCustomer): Promise<InvoiceWithLines>;
   reserve(reservation: ReservationRequest, options?: WriteOptions): Promise<Reservation>;
   release(reservationId: string, query?: OfCustomer): Promise<Reservation>;
   reservation(reservationId: string, query?: OfCustomer): Promise<Reservation>;

@@ -118,6 +118,21 @@ export class Rev {
     return this.#call('GET', withQuery('/v1/balance', query));
   }
 
+  /** What is owed for a `month` (the current one), line by line; the same `as_of` gives the same statement. */
+  async statement(query) {
+    return this.#call('GET', withQuery('/v1/statement', query));
+  }
+
+  /** A page of invoices, the latest month first. */
+  async invoices(query) {
+    return this.#call('GET', withQuery('/v1/invoices', query));
+  }
+
+  /** An invoice with its credit notes and lines. */
+  async invoice(number, query) {
+    return this.#call('GET', withQuery(`/v1/invoices/${segment(number)}`, query));
+  }
+
   /** The budgets, with what is spent and left of each; `amount_cents`: whether so much more would fit. */
   async budgets(query) {
     return this.#call('GET', withQuery('/v1/budgets', query));

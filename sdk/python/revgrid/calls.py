@@ -19,11 +19,14 @@ from .models import (
     BudgetList,
     Deleted,
     Event,
+    InvoiceList,
+    InvoiceWithLines,
     MeterResponse,
     Outcome,
     Pricing,
     Reservation,
     ReservationList,
+    Statement,
     Usage,
     Webhook,
     WebhookList,
@@ -264,6 +267,45 @@ def reservations(*, customer_id: str | None = None) -> Call[ReservationList]:
 def balance(*, customer_id: str | None = None) -> Call[Balance]:
     """Return the prepaid credit that can be drawn now."""
     return _get("/v1/balance", Balance, {"customer_id": customer_id})
+
+
+def statement(
+    *, month: str | None = None, as_of: Time | None = None, customer_id: str | None = None
+) -> Call[Statement]:
+    """Return what is owed for a calendar month (UTC, ``2026-11``; by default the current one), line by line.
+
+    ``as_of``: only what was accepted until then; by default a few seconds ago. The same time gives the same statement.
+    """
+    query = {"month": month, "as_of": None if as_of is None else _time(as_of), "customer_id": customer_id}
+    return _get("/v1/statement", Statement, query)
+
+
+def invoices(
+    *,
+    month: str | None = None,
+    state: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+    customer_id: str | None = None,
+) -> Call[InvoiceList]:
+    """Return a page of invoices, the latest month first.
+
+    ``state``: ``draft``, ``final``, ``paid``, ``void`` or ``uncollectible``. ``limit``: 1 to 1000, by default 50.
+    ``cursor``: the ``next_cursor`` of the page before.
+    """
+    query = {
+        "month": month,
+        "state": state,
+        "limit": None if limit is None else str(limit),
+        "cursor": cursor,
+        "customer_id": customer_id,
+    }
+    return _get("/v1/invoices", InvoiceList, query)
+
+
+def invoice(number: str, *, customer_id: str | None = None) -> Call[InvoiceWithLines]:
+    """Return an invoice with its credit notes and lines."""
+    return _get("/v1/invoices/" + _segment(number), InvoiceWithLines, {"customer_id": customer_id})
 
 
 def register_outcome(

@@ -437,6 +437,158 @@ class ReservationList:
 
 
 @dataclass(frozen=True)
+class StatementLine:
+    """A line of a statement or an invoice.
+
+    ``kind``: ``usage`` or ``outcome``, which are ``quantity`` units at ``rate_cents`` for every ``per`` of them;
+    ``adjustment``, which settles a month of a price; or ``void``, which takes back the event ``voided_event_id``, or
+    several together. ``entries``: how many entries of the ledger it is of. ``late``: they are from before the invoice.
+    """
+
+    kind: str
+    action: str
+    entries: int
+    amount_cents: Decimal
+    late: bool = False
+    model: Optional[str] = None
+    provider: Optional[str] = None
+    component: Optional[str] = None
+    quantity: Optional[Decimal] = None
+    rate_cents: Optional[Decimal] = None
+    per: Optional[int] = None
+    price_id: Optional[int] = None
+    event_id: Optional[int] = None
+    voided_event_id: Optional[int] = None
+    import_id: Optional[str] = None
+    reason: Optional[str] = None
+    recorded_at: Optional[datetime] = None
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What is owed for a month, from what was accepted until ``as_of``; the same ``as_of`` gives the same statement.
+
+    ``voided_cents`` is at most 0. ``credits_cents``: what prepaid credit paid. ``due_cents``: what is left.
+    """
+
+    customer_id: str
+    month: str
+    as_of: datetime
+    currency: str
+    lines: tuple[StatementLine, ...]
+    subtotal_cents: Decimal
+    voided_cents: Decimal
+    due_cents: Decimal
+    credits_cents: Optional[Decimal] = None
+    start: Optional[datetime] = field(default=None, metadata={"json": "from"})
+    end: Optional[datetime] = field(default=None, metadata={"json": "to"})
+    test: bool = False
+
+
+@dataclass(frozen=True)
+class BillTo:
+    """Whom an invoice is for; what is not known is empty. ``country``: two letters, ISO 3166."""
+
+    name: str = ""
+    email: str = ""
+    line1: str = ""
+    line2: str = ""
+    postal_code: str = ""
+    city: str = ""
+    state: str = ""
+    country: str = ""
+    tax_id: str = ""
+
+
+@dataclass(frozen=True)
+class Payment:
+    """A payment of an invoice. ``reference`` names it within the invoice."""
+
+    reference: str
+    amount_cents: int
+    recorded_at: datetime
+
+
+@dataclass(frozen=True)
+class Invoice:
+    """An invoice. Cents are the minor unit of ``currency``, such as yen of ``jpy``.
+
+    ``state``: ``draft`` (without ``number``), ``final``, ``paid``, ``void`` or ``uncollectible``. ``lines_cents`` -
+    ``credits_cents`` (what prepaid credit paid) + ``carried_in_cents`` are rounded half up to ``total_cents``, and the
+    next invoice carries ``carried_out_cents`` on. ``amount_due_cents`` is ``total_cents`` with the tax;
+    ``balance_cents`` is what is left of it after credit notes and payments.
+    """
+
+    number: Optional[str]
+    customer_id: str
+    month: str
+    state: str
+    as_of: datetime
+    currency: str
+    entries: int
+    lines_cents: Decimal
+    carried_in_cents: Decimal
+    total_cents: int
+    carried_out_cents: Decimal
+    credited_cents: int
+    paid_cents: int
+    balance_cents: int
+    payments: tuple[Payment, ...]
+    created_at: datetime
+    credits_cents: Decimal
+    tax_cents: int
+    tax_percent: Decimal
+    tax_reason: str
+    amount_due_cents: int
+    bill_to: BillTo
+    start: Optional[datetime] = field(default=None, metadata={"json": "from"})
+    end: Optional[datetime] = field(default=None, metadata={"json": "to"})
+    late_after: Optional[datetime] = None
+    """Entries from before ``start`` are on it if they were accepted later than this."""
+    invoicing_since: Optional[datetime] = None
+    finalized_at: Optional[datetime] = None
+    due_at: Optional[datetime] = None
+    voided_at: Optional[datetime] = None
+    given_up_at: Optional[datetime] = None
+    time_zone: Optional[str] = None
+    """Of a period of the customer's own; None for a calendar month, UTC."""
+
+
+@dataclass(frozen=True)
+class InvoiceList:
+    """Invoices, the latest month first. ``next_cursor``: for the next page; None on the last one."""
+
+    invoices: tuple[Invoice, ...]
+    next_cursor: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class CreditNote:
+    """What was voided of an ``invoice`` after it was final. ``voided_cents`` is exact."""
+
+    number: str
+    invoice: str
+    customer_id: str
+    month: str
+    as_of: datetime
+    currency: str
+    entries: int
+    voided_cents: Decimal
+    total_cents: int
+    created_at: datetime
+    tax_cents: int
+
+
+@dataclass(frozen=True)
+class InvoiceWithLines:
+    """An invoice, its credit notes and its lines."""
+
+    invoice: Invoice
+    credit_notes: tuple[CreditNote, ...]
+    lines: tuple[StatementLine, ...]
+
+
+@dataclass(frozen=True)
 class Webhook:
     """An endpoint.
 

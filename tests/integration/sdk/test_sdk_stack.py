@@ -147,6 +147,22 @@ async def test_quantities_are_priced_by_their_rates(here: Here, eventually: Even
             client.meter(agent_id="a", action="draw", model="gpt", quantities={"pages": 1})
 
 
+async def test_what_is_owed_is_what_was_priced(here: Here, eventually: Eventually) -> None:
+    """Line by line, and the same for the same moment; no month of this server has ended, so there is no invoice."""
+    with client_of(here, "sdk-statement") as client:
+        made = [client.meter(agent_id="a", action="completion", tokens=tokens) for tokens in (2400, 1)]
+        due = sum(one.price.total_cents for one in made if one.price is not None)
+        await eventually(lambda: client.statement().due_cents == due)
+        owed = client.statement()
+        assert sum(line.amount_cents for line in owed.lines) == owed.subtotal_cents == due
+        assert {line.kind for line in owed.lines} == {"usage"} and owed.currency == "usd" and not owed.test
+        client.meter(agent_id="a", action="completion", tokens=7)
+        assert client.statement(month=owed.month, as_of=owed.as_of) == owed
+        assert client.invoices(month="2020-01").invoices == ()
+        with pytest.raises(revgrid.NotFoundError):
+            client.invoice("INV-999999")
+
+
 def test_mode_and_warnings_are_told(here: Here) -> None:
     """A live key's answers say test False; a platform key's near miss of a known customer is told."""
     with client_of(here, "sdk-modes") as client:

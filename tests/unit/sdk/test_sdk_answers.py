@@ -1,8 +1,10 @@
 """What revgrid makes of answers: exact amounts, typed models, typed errors."""
 
 import json
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ import revgrid
 from pricer import prices
 from revgrid import models
 from revgrid.errors import class_of
-from revgrid.models import Event, MeterResponse, Outcome, PriceLine, Pricing, Usage, Webhook
+from revgrid.models import Event, InvoiceList, MeterResponse, Outcome, PriceLine, Pricing, Usage, Webhook
 from revgrid.reading import read, refusal
 from schemas import meter_responses, state
 from schemas.commands import MeterEvent, PriceRef, Rates
@@ -31,6 +33,22 @@ STANDING = {
     "resolved_at": "2027-04-29T20:00:01.000Z",
     "voided": False,
 }
+
+
+def test_invoices_are_read_as_the_documents_show_them() -> None:
+    """Exact amounts are Decimal, what is billed is whole cents, and `from` and `to` are start and end."""
+    text = (Path(__file__).parents[3] / "docs" / "invoices.md").read_text()
+    shown = re.search(r'^    (\{"invoices": .*?\n)\n', text, re.M | re.S)
+    assert shown is not None
+    (one,) = read(InvoiceList, answer(200, shown[1].encode())).invoices
+    assert (one.number, one.state, one.total_cents, one.carried_out_cents) == (
+        "INV-000001",
+        "final",
+        1125,
+        Decimal("-0.22"),
+    )
+    assert (one.start, one.end) == (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+    assert (one.bill_to, one.payments, one.voided_at, one.time_zone) == (models.BillTo(), (), None, None)
 
 
 def test_a_metered_event_is_read_whole() -> None:

@@ -164,6 +164,9 @@ def test_queries_name_the_gateways_parameters() -> None:
         calls.event(1, customer_id="c"),
         calls.delete_webhook(1, customer_id="c"),
         calls.pricing(customer_id="c"),
+        calls.statement(customer_id="c"),
+        calls.invoices(customer_id="c"),
+        calls.invoice("INV-000001", customer_id="c"),
     ):
         assert call.path.endswith("?customer_id=c") and call.body is None
     assert body(calls.create_webhook(url="u", events=("*",), customer_id="c")) == {
@@ -171,6 +174,10 @@ def test_queries_name_the_gateways_parameters() -> None:
         "events": ["*"],
         "customer_id": "c",
     }
+    listed = calls.invoices(month="2026-11", state="final", limit=2, cursor="a&b").path
+    assert listed == "/v1/invoices?month=2026-11&state=final&limit=2&cursor=a%26b"
+    owed = dict(parse_qsl(urlsplit(calls.statement(month="2026-11", as_of=MOMENT).path).query))
+    assert owed == {"month": "2026-11", "as_of": MOMENT.isoformat()}
     asked = calls.budgets(amount_cents=Decimal("0.50"), agent_id="a")
     assert (asked.path, asked.safe) == ("/v1/budgets?amount_cents=0.50&agent_id=a", True)
     with pytest.raises(TypeError, match="amount_cents"):

@@ -23,7 +23,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_both_clients_have_the_same_methods() -> None:
     """With the same parameters and words; those of AsyncRev are coroutines."""
-    assert len(METHODS) == 17 and set(METHODS) == {
+    assert len(METHODS) == 20 and set(METHODS) == {
         name for name in vars(revgrid.AsyncRev) if not name.startswith("_") and name != "aclose"
     }
     for name in METHODS:

@@ -10,10 +10,13 @@ import pytest
 
 import ingest.responses as posted
 from ingest.bodies import EventBody
+from ingest.invoices.invoice_handlers import InvoiceShown
 from ingest.reads import usage_responses as reads
 from ingest.reads.eventviews import EventShown
+from ingest.statements import statement_views
 from revgrid import models
-from schemas import meter_responses, objects, reservations, spending, webhooks
+from schemas import invoice_objects, meter_responses, objects, reservations, spending, webhooks
+from schemas.billing import BillTo
 
 TYPES = (Path(__file__).parents[3] / "sdk" / "js" / "index.d.ts").read_text()
 
@@ -47,6 +50,14 @@ SAME = [
     (spending.BudgetList, models.BudgetList, "BudgetList"),
     (reservations.ReservationObject, models.Reservation, "Reservation"),
     (reservations.ReservationList, models.ReservationList, "ReservationList"),
+    (statement_views.StatementLine, models.StatementLine, "StatementLine"),
+    (statement_views.StatementShown, models.Statement, "Statement"),
+    (BillTo, models.BillTo, "BillTo"),
+    (invoice_objects.PaymentObject, models.Payment, "Payment"),
+    (invoice_objects.InvoiceObject, models.Invoice, "Invoice"),
+    (invoice_objects.InvoiceList, models.InvoiceList, "InvoiceList"),
+    (invoice_objects.CreditNoteObject, models.CreditNote, "CreditNote"),
+    (InvoiceShown, models.InvoiceWithLines, "InvoiceWithLines"),
     (webhooks.WebhookObject, models.Webhook, "Webhook"),
 ]
 
