@@ -24,6 +24,7 @@ from streams.health import HealthServer
 from streams.log import setup
 from streams.membership import Membership
 from streams.partition_workers import PartitionWorkers
+from streams.waiting import first_of
 from warehouse.invoice_sums import open_invoicing
 
 SERVICE = "collector"
@@ -81,12 +82,10 @@ class CollectorService:
         await health.start()
         log.info("collector_starts", ordinal=settings.ordinal, kafka=settings.kafka)
         joined = asyncio.create_task(self._membership.run(), name="collector-membership")
-        stopping = asyncio.create_task(self._stopping.wait())
         try:
             await self._appender.start()
-            await asyncio.wait({joined, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await first_of([joined], self._stopping)
         finally:
-            stopping.cancel()
             self._membership.stop()
             await self._workers.stop()
             await joined

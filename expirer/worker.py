@@ -18,6 +18,7 @@ from schemas.topics import STATE
 from streams.appends import Appender
 from streams.errors import StreamError
 from streams.views import CompactedView
+from streams.waiting import finished
 
 log = structlog.get_logger("expirer.worker")
 
@@ -96,16 +97,8 @@ class ExpiryWorker:
     async def _read(self) -> bool:
         """Read rev.state. Return True once everything is read, False if stopped before."""
         began = self._monotonic()
-        reading = asyncio.create_task(self._view.start())
-        stopping = asyncio.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait([reading, stopping], return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done():
-                return False
-            reading.result()
-        finally:
-            reading.cancel()
-            stopping.cancel()
+        if not await finished(self._view.start(), self._stopping):
+            return False
         self._complete = True
         seconds = round((self._monotonic() - began) / 1e9, 2)
         self._log.info("timers_rebuilt", open=self.timers.open, offset=self._view.position, seconds=seconds)

@@ -29,6 +29,7 @@ from streams.appends import Appender
 from streams.listening import listen
 from streams.reply_receiver import ReplyReceiver
 from streams.views import CompactedView
+from streams.waiting import first_of
 from warehouse.queries import open_reads
 
 GRACE = 1.0
@@ -112,7 +113,7 @@ async def running(settings: Settings, stop: asyncio.Event | None = None) -> Asyn
         if shared:
             if settings.metrics_port:
                 await listen(runner, LOOPBACK, settings.metrics_port, "REV_METRICS_PORT")
-            await _either(connecting, stop or asyncio.Event())
+            await first_of([connecting], stop or asyncio.Event())
         await listen(runner, settings.http_host, settings.http_port, "REV_HTTP_PORT", shared=shared)
         yield Gateway(context, runner.addresses[0][1])
     finally:
@@ -127,13 +128,6 @@ async def running(settings: Settings, stop: asyncio.Event | None = None) -> Asyn
         for client in (pages, collector):
             if client is not None:
                 await client.close()
-
-
-async def _either(task: asyncio.Task[None], stop: asyncio.Event) -> None:
-    """Return when the task is done or ``stop`` is set."""
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
 
 
 async def _connect(follower: CompactedView, appender: Appender, replies: ReplyReceiver) -> None:

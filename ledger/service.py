@@ -32,6 +32,7 @@ from streams.health import HealthServer
 from streams.log import setup
 from streams.membership import Membership
 from streams.partition_workers import PartitionWorkers
+from streams.waiting import first_of
 from warehouse.client import ClickHouse
 from warehouse.errors import Unavailable, WrongSchema
 from warehouse.migrate import migrate
@@ -156,13 +157,10 @@ class Ledger:
         )
         joined = asyncio.create_task(membership.run(), name="ledger-membership")
         copied = asyncio.create_task(copying.run(), name="deliveries-membership")
-        waits = [asyncio.create_task(event.wait()) for event in (self._stopping, wrong_log)]
         try:
-            await asyncio.wait({joined, *waits}, return_when=asyncio.FIRST_COMPLETED)
+            await first_of([joined], self._stopping, wrong_log)
             reasons = workers.not_ready_reasons()
         finally:
-            for task in waits:
-                task.cancel()
             membership.stop()
             copying.stop()
             await asyncio.gather(workers.stop(), copyists.stop())

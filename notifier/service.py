@@ -8,8 +8,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 import structlog
 import uvloop
@@ -32,6 +31,7 @@ from streams.log import setup
 from streams.membership import Membership
 from streams.partition_workers import PartitionWorkers
 from streams.views import CompactedView
+from streams.waiting import finished, first_of
 
 SERVICE = "notifier"
 GROUP = "rev-notifier"
@@ -108,7 +108,7 @@ class Notifier:
         sender = self._make_sender()
         self._not_ready_reason = "the configuration is not known yet"
         try:
-            if await self._unless_stopped(view.start()) and await self._unless_stopped(complete.wait()):
+            if await finished(view.start(), self._stopping) and await finished(complete.wait(), self._stopping):
                 await appender.start()
                 self._not_ready_reason = None
                 rules = DeliveryRules(settings.webhook_disable_after, settings.webhook_backlog, settings.partitions)
@@ -162,12 +162,9 @@ class Notifier:
             assign=workers.assign,
         )
         joined = asyncio.create_task(membership.run(), name="notifier-membership")
-        waits = [asyncio.create_task(event.wait()) for event in (self._stopping, self._fenced)]
         try:
-            await asyncio.wait({joined, *waits}, return_when=asyncio.FIRST_COMPLETED)
+            await first_of([joined], self._stopping, self._fenced)
         finally:
-            for task in waits:
-                task.cancel()
             membership.stop()
             await joined
             self._membership = None
@@ -176,16 +173,6 @@ class Notifier:
         if isinstance(error, NotifierFenced):
             self._lost |= {error.partition}
             self._fenced.set()
-
-    async def _unless_stopped(self, starting: Coroutine[Any, Any, Any]) -> bool:
-        """Run until done or stopped. Return whether no stop was requested."""
-        task = asyncio.create_task(starting)
-        stop = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-        for one in (task, stop):
-            one.cancel()
-        await asyncio.wait({task, stop})
-        return not self._stopping.is_set()
 
     async def _wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -4,8 +4,6 @@ Contains nothing specific to a service: a Processor supplies what the shards do.
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
 
 from schemas.settings import Settings
 from streams.appends import Appender
@@ -18,6 +16,7 @@ from streams.rocks import RocksStore
 from streams.shard import ShardConfig
 from streams.topic_names import STANDARD
 from streams.types import Processor
+from streams.waiting import finished
 
 
 async def serve(settings: Settings, service: str, processor: Processor, stop: asyncio.Event) -> None:
@@ -32,8 +31,8 @@ async def serve(settings: Settings, service: str, processor: Processor, stop: as
     reply_sender = ReplySender(settings.kafka, STANDARD.replies)
     appender = Appender(settings.kafka, append_timeout=settings.append_timeout)
     try:
-        epoch = await _until(stop, log_epoch(settings.kafka))
-        if epoch is None:
+        known = asyncio.create_task(log_epoch(settings.kafka))
+        if not await finished(known, stop):
             return
         await reply_sender.start()
         await appender.start()
@@ -41,7 +40,7 @@ async def serve(settings: Settings, service: str, processor: Processor, stop: as
             kafka=settings.kafka,
             service=service,
             processor=processor,
-            epoch=epoch,
+            epoch=known.result(),
             partitions=settings.partitions,
             sender=appender,
             reply_sender=reply_sender,
@@ -59,16 +58,3 @@ async def serve(settings: Settings, service: str, processor: Processor, stop: as
         await reply_sender.stop()
         await health.stop()
         instance.release()
-
-
-async def _until(stop: asyncio.Event, epoch: Coroutine[Any, Any, str]) -> str | None:
-    """Return the epoch, or None if ``stop`` is set before the epoch is known."""
-    reading = asyncio.create_task(epoch)
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait([reading, stopping], return_when=asyncio.FIRST_COMPLETED)
-        return reading.result() if reading.done() else None
-    finally:
-        reading.cancel()
-        stopping.cancel()
-        await asyncio.wait([reading, stopping])
