@@ -1,6 +1,7 @@
 """The command `rev`. Each subcommand imports what it needs when it runs, so that `rev` starts quickly."""
 
 import argparse
+import importlib
 import json
 import logging
 import os
@@ -122,53 +123,18 @@ def _init(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _gateway(arguments: argparse.Namespace) -> int:
-    from ingest import service
+def _service(package: str, summary: str) -> Command:
+    """Return the command that runs a service."""
 
-    service.main(_settings(arguments))
-    return 0
+    def run(arguments: argparse.Namespace) -> int:
+        from deploy.hidden_modules import hidden
 
+        with hidden("rich"):  # structlog imports it for terminals; services log JSON, and it is 3 MB and 0.1 s of each
+            importlib.import_module("structlog")
+        importlib.import_module(f"{package}.service").main(_settings(arguments))
+        return 0
 
-def _pricer(arguments: argparse.Namespace) -> int:
-    from pricer import service
-
-    service.main(_settings(arguments))
-    return 0
-
-
-def _ledger(arguments: argparse.Namespace) -> int:
-    from ledger import service
-
-    service.main(_settings(arguments))
-    return 0
-
-
-def _expirer(arguments: argparse.Namespace) -> int:
-    from expirer import service
-
-    service.main(_settings(arguments))
-    return 0
-
-
-def _notifier(arguments: argparse.Namespace) -> int:
-    from notifier import service
-
-    service.main(_settings(arguments))
-    return 0
-
-
-def _collector(arguments: argparse.Namespace) -> int:
-    from collector import service
-
-    service.main(_settings(arguments))
-    return 0
-
-
-def _web(arguments: argparse.Namespace) -> int:
-    from web import service
-
-    service.main(_settings(arguments))
-    return 0
+    return Command(summary, _configure_service, run)
 
 
 def _configure_import(parser: argparse.ArgumentParser) -> None:
@@ -268,13 +234,13 @@ COMMANDS = {
     "up": Command("start everything on this machine and run it until Ctrl-C", _configure_up, _up),
     "status": Command("show what runs on a data directory", _data, _status),
     "init": Command("prepare a Kafka cluster: topics, the log's epoch, default prices", _configure_service, _init),
-    "gateway": Command("run a gateway: the HTTP API", _configure_service, _gateway),
-    "pricer": Command("run a pricer: price every command of its shards exactly once", _configure_service, _pricer),
-    "ledger": Command("run a ledger writer: write every entry to ClickHouse exactly once", _configure_service, _ledger),
-    "expirer": Command("run an expirer: close outcomes that are due", _configure_service, _expirer),
-    "notifier": Command("run a notifier: deliver signed webhooks and retry them", _configure_service, _notifier),
-    "collector": Command("run a collector: make invoices from the ledger", _configure_service, _collector),
-    "web": Command("run the pages: dashboard, login and dashboard data", _configure_service, _web),
+    "gateway": _service("ingest", "run a gateway: the HTTP API"),
+    "pricer": _service("pricer", "run a pricer: price every command of its shards exactly once"),
+    "ledger": _service("ledger", "run a ledger writer: write every entry to ClickHouse exactly once"),
+    "expirer": _service("expirer", "run an expirer: close outcomes that are due"),
+    "notifier": _service("notifier", "run a notifier: deliver signed webhooks and retry them"),
+    "collector": _service("collector", "run a collector: make invoices from the ledger"),
+    "web": _service("web", "run the pages: dashboard, login and dashboard data"),
     "dialects": Command("list the clients of other products that can send to Rev", lambda _: None, _dialects),
     "import": Command("send events from a file", _configure_import, _import),
     "imports": Command("list imports with their totals", _configure_imports, _imports),

@@ -12,11 +12,13 @@ import threading
 from pathlib import Path
 from typing import IO, Any
 
-from chdb import _chdb as _untyped
-
 from deploy.clickhouse import config, guard
 from deploy.clickhouse.errors import denied, from_engine, refusal
 from deploy.clickhouse.users import Role
+from deploy.hidden_modules import hidden
+
+with hidden("numpy"):  # it is for results as arrays, which nobody asks for here, and 6 MB
+    from chdb import _chdb as _untyped
 
 _chdb: Any = _untyped
 

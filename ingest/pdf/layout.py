@@ -4,12 +4,11 @@ Lengths are points from the top left corner of the page. No time or random numbe
 """
 
 import io
-from collections.abc import Sequence
-from typing import NamedTuple
 
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
+from ingest.pdf.document import PdfDocument
 from ingest.pdf.fonts import BOLD, TEXT, pieces, width, wrapped
 
 WIDTH, HEIGHT = A4
@@ -20,39 +19,6 @@ QUANTITY, RATE = RIGHT - 205, RIGHT - 95
 WORDS = QUANTITY - 95 - LEFT
 """Width of the column of words."""
 SIZE, SMALL, LEADING = 8.5, 7.5, 11.5
-
-
-class Row(NamedTuple):
-    """A line of the table; ``detail`` stands below ``words`` in small letters."""
-
-    words: str
-    detail: str
-    quantity: str
-    rate: str
-    amount: str
-
-
-class Sum(NamedTuple):
-    """A line below the table."""
-
-    words: str
-    amount: str
-    is_strong: bool = False
-
-
-class PdfDocument(NamedTuple):
-    """What the pages show. ``facts``: labels and values; ``parties``: a heading and lines each."""
-
-    title: str
-    name: str
-    facts: Sequence[tuple[str, str]]
-    parties: Sequence[tuple[str, Sequence[str]]]
-    headline: str
-    amount_title: str
-    rows: Sequence[Row]
-    sums: Sequence[Sum]
-    notes: Sequence[str]
-    foot: str
 
 
 def pdf(document: PdfDocument) -> bytes:

@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from ingest.collector_client import Collector
 from ingest.context import Context
 from ingest.middleware import http_response
-from ingest.pdf.layout import PdfDocument, pdf
+from ingest.pdf.document import PdfDocument
 from ingest.problems import PayloadTooLarge
 from ingest.statements.statement_params import MEDIA_TYPES
 from schemas.billing import DEFAULT_CURRENCY
@@ -44,7 +44,9 @@ async def drawn(context: Context, make: Callable[[], PdfDocument]) -> bytes:
 def _pdf(document: PdfDocument) -> bytes:
     if len(document.rows) > MAX_ROWS:
         raise PayloadTooLarge(f"a PDF may have at most {MAX_ROWS} lines; ask for format=csv or json instead")
-    return pdf(document)
+    from ingest.pdf import layout  # what draws is a tenth of a gateway's memory and start; most never need it
+
+    return layout.pdf(document)
 
 
 async def currency_of(collector: Collector, customer: str) -> str:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, Raw, UnsetType
 
-from ingest.pdf.layout import PdfDocument, Row, Sum
+from ingest.pdf.document import PdfDocument, Row, Sum
 from ingest.statements.statement_views import StatementLine, StatementShown
 from schemas import times
 from schemas.billing import MINOR_DIGITS, BillTo, major

@@ -7,8 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from collector.invoicing import LineSum, close
+from ingest.pdf.document import Row
 from ingest.pdf.fonts import TEXT, pieces, width, wrapped
-from ingest.pdf.layout import Row, pdf
+from ingest.pdf.layout import pdf
 from ingest.statements.pdf_documents import invoice_document, major_exact, statement_document
 from ingest.statements.statement_views import line_shown, shown
 from schemas.billing import Billing, BillTo, major, parse_percent, percent, tax_of
