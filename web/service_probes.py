@@ -41,9 +41,10 @@ class _Readiness(msgspec.Struct):
 
 
 class ServiceProbes:
-    """Asks the services. It connects at the first probe."""
+    """Asks the services, each with that much patience. It connects at the first probe."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: aiohttp.ClientTimeout = PATIENCE) -> None:
+        self._patience = patience
         self._session: aiohttp.ClientSession | None = None
 
     async def probe(self, instances: list[ServiceAddress]) -> list[Probed]:
@@ -71,7 +72,7 @@ class ServiceProbes:
 
     async def _get(self, url: str) -> tuple[int, str]:
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=PATIENCE, cookie_jar=aiohttp.DummyCookieJar())
+            self._session = aiohttp.ClientSession(timeout=self._patience, cookie_jar=aiohttp.DummyCookieJar())
         async with self._session.get(url, allow_redirects=False) as answer:
             body = bytearray()
             async for part in answer.content.iter_any():

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.limits import DAY
@@ -97,6 +97,7 @@ SHAPES = st.from_regex(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(SHAPES, min_size=2, max_size=8))
 def test_a_time_is_read_alike_whatever_was_read_before(texts: list[str]) -> None:
     """What is remembered of earlier rows changes no time, and no count of local times."""

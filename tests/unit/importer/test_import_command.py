@@ -6,6 +6,7 @@ import pytest
 
 from tests.shared import beside
 from tests.unit.importer.serving import Lines, Serving
+from tools.importer import command
 
 AZURE = "data/azure_llm_code.csv"
 
@@ -76,9 +77,14 @@ def test_an_import_that_was_cut_off_is_completed_by_repeating_it(
 
 
 def test_a_lagging_ledger_is_covered_by_the_keys(
-    serving: Serving, tmp_path: Path, capsys: pytest.CaptureFixture[str], told: Lines
+    serving: Serving,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    told: Lines,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What the ledger does not show yet is sent again, answered as replayed, and told as there."""
+    monkeypatch.setattr(command, "SHOWN_PAUSE", 0)  # it will not show it, however long one waits
     serving.gateway.lag = 1_000_000
     path = usage(tmp_path / "a.csv", 2500)
     assert serving.run(path, *SET) == 0

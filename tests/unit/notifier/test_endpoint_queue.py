@@ -123,20 +123,20 @@ def test_a_lane_that_is_full_lags_and_catches_up() -> None:
     assert sorted(attempt.offset for attempt in world.attempts) == list(range(3000))
 
 
-def test_a_million_events_behind_cost_no_memory() -> None:
+def test_many_events_behind_cost_no_memory() -> None:
     """A lagging queue holds the same few references however much comes in."""
     world = World()
     world.hook(1)
     offset = world.meter()
     line = world.log[offset]
-    world.log += [line._replace(offset=n) for n in range(1, 200_000)]
+    world.log += [line._replace(offset=n) for n in range(1, 50_000)]
     held = []
     while world.scheduler.next < len(world.log):
         world.tail(10_000)
         queue = world.scheduler.queues[1]
         held.append((len(queue.deliveries), world.limits.bodies.used))
     assert len(set(held)) == 1 and held[0][0] == TAIL_QUEUE
-    assert world.scheduler.queues[1].ranges.behind(world.scheduler.next) == 200_000 - TAIL_QUEUE
+    assert world.scheduler.queues[1].ranges.behind(world.scheduler.next) == 50_000 - TAIL_QUEUE
 
 
 def test_a_lane_full_of_retries_probes_and_recovers() -> None:

@@ -566,4 +566,4 @@ class SpendingMachine(RuleBasedStateMachine):
 
 
 TestSpending = SpendingMachine.TestCase
-TestSpending.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestSpending.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)

@@ -358,4 +358,4 @@ class Unpriced(RuleBasedStateMachine):
 
 
 TestUnpriced = Unpriced.TestCase
-TestUnpriced.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestUnpriced.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)

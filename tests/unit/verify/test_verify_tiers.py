@@ -85,7 +85,7 @@ def written(steps: list[Used]) -> MemoryShard:
     return log
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(LOGS)
 async def test_the_pricer_and_the_model_agree_on_every_step(steps: list[Used]) -> None:
     """Amounts, lines and bases over months, modes, batches, repeats, voids, and changes of the price."""
@@ -94,7 +94,7 @@ async def test_the_pricer_and_the_model_agree_on_every_step(steps: list[Used]) -
     assert found == []
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(LOGS, st.integers(0, 14))
 async def test_they_agree_when_the_log_no_longer_holds_the_beginning(steps: list[Used], gone: int) -> None:
     """In the month in which the log begins, a row need only agree with itself; after that the counts are known."""

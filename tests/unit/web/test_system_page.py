@@ -5,7 +5,7 @@ import socket
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientTimeout, web
 from aiohttp.test_utils import TestServer
 
 from schemas.settings import SettingError, read
@@ -14,6 +14,8 @@ from tests.unit.web.conftest import NOW, Server
 from web.service_probes import MAX_BYTES, Probed, ServiceAddress, ServiceProbes, parsed
 from web.views.system_view import KINDS, line, observed, worst
 
+LONG = ClientTimeout(total=60)
+"""A crowded machine may take longer than the 2 s that a probe has."""
 BEGAN = "process_start_time_seconds 1777200000.0\nprocess_resident_memory_bytes 1.048576e+08\n"
 PRICER = ServiceAddress("pricer", "http://127.0.0.1:9100")
 URLS = "pricer=http://127.0.0.1:9100,pricer=http://127.0.0.1:9101/,ledger=http://127.0.0.1:9102"
@@ -100,7 +102,7 @@ async def test_probes_read_what_a_service_says(server: Server) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         nowhere = ServiceAddress("ledger", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        probes = ServiceProbes()
+        probes = ServiceProbes(LONG)
         try:
             found, away = await probes.probe([ServiceAddress("web", server.url), nowhere])
         finally:
@@ -134,7 +136,7 @@ async def test_metrics_of_any_size_and_shape_are_read_or_told(metrics: bytes, re
 
     app = web.Application()
     app.router.add_get("/{any}", answer)
-    probes = ServiceProbes()
+    probes = ServiceProbes(LONG)
     async with TestServer(app) as server:
         try:
             (found,) = await probes.probe([ServiceAddress("pricer", str(server.make_url("")))])

@@ -32,7 +32,7 @@ ROWS = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.lists(ROWS, max_size=20), max_size=4))
 def test_what_is_written_is_read_to_the_last_decimal(groups: list[list[tuple[Value, ...]]]) -> None:
     """Any values, in any number of groups, by a reader that is not ours."""
