@@ -135,7 +135,7 @@ class LiveFeed:
 
     async def _rate(self) -> RunRate:
         now = self._clock()
-        if self._run_rate is None or now - self._rated >= RATED:
+        if self._run_rate is None or self._is_away or now - self._rated >= RATED:
             self._rated = now
             return await current_run_rate(self._reads, now, self._run_rate)
         return self._run_rate

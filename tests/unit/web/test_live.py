@@ -121,6 +121,12 @@ async def test_the_last_minute_is_read_less_often_than_events_are(stage: Stage) 
     assert (stage.reads.rates, stage.heard[first]) == (2, b" of 0;1 of 0;")
     await stage.poll(after=1)
     assert (stage.reads.rates, stage.heard[first]) == (3, b" of 0;1 of 0; of 1;")
+    stage.reads.available = False
+    await stage.poll()
+    stage.reads.available = True
+    rates = stage.reads.rates
+    await stage.poll(after=1)
+    assert stage.reads.rates > rates, "what could not be read is read at once"
 
 
 async def test_five_hundred_listen_to_one_poll_and_the_slow_are_dropped(stage: Stage) -> None:
