@@ -80,14 +80,6 @@ def ready(running: RunningStack) -> bool:
         return False
 
 
-def peak_mib(pid: int) -> float:
-    """Return the peak resident memory of a process."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return round(int(line.split()[1]) / 1024, 1)
-    raise ValueError(f"no VmHWM for {pid}")
-
-
 def opened(running: RunningStack, count: int) -> Figures:
     """Register ``count`` outcomes that expire in 30 to 60 days; wait until the expirer holds them all."""
     now, rng = time.time_ns() // 1_000_000, random.Random(7)
@@ -103,7 +95,7 @@ def opened(running: RunningStack, count: int) -> Figures:
         "open": count,
         "registered_per_s": round(count / took),
         "expirer_mib": round(processes.memory_mib(pid), 1),
-        "expirer_peak_mib": peak_mib(pid),
+        "expirer_peak_mib": processes.peak_mib(pid),
     }
 
 
@@ -122,7 +114,7 @@ def restarted(running: RunningStack, count: int) -> Figures:
         "kill_to_ready_s": round(took, 2),
         "of_which_reading_s": max(rebuilt[-4:]),
         "expirer_mib": round(processes.memory_mib(pid), 1),
-        "expirer_peak_mib": peak_mib(pid),
+        "expirer_peak_mib": processes.peak_mib(pid),
     }
 
 

@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -56,12 +55,6 @@ async def fill(running: RunningStack, month: str, customers: int, events: int) -
         for first in range(0, events, BLOCK):
             given = {"first": first, "count": min(BLOCK, events - first), "customers": customers, "events": events}
             await db.insert(ROWS.format(start=time_of.start, length=time_of.end - time_of.start, **given))
-
-
-def peak_mib(pid: int) -> float:
-    """Return the largest resident set of a process so far."""
-    found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
-    return round(int(found[1]) / 1024, 1) if found else 0.0
 
 
 def command(running: RunningStack, month: str) -> "subprocess.Popen[bytes]":
@@ -133,7 +126,7 @@ def measure(where: Path, customers: int, events: int, *, kill: bool) -> Figures:
         figures: Figures = {
             "seconds": round(seconds, 1),
             **{f"{name}_cpu_s": round(after[name] - before[name], 1) for name in names if not kill},
-            **{f"{name}_peak_mib": peak_mib(running.pid(name)) for name in ("collector", "clickhouse")},
+            **{f"{name}_peak_mib": processes.peak_mib(running.pid(name)) for name in ("collector", "clickhouse")},
         }
         check(running, month, customers)
         figures["again_seconds"] = round(run(running, month), 1)

@@ -22,6 +22,14 @@ def memory_mib(pid: int) -> float:
     raise ValueError(f"no Pss for {pid}")
 
 
+def peak_mib(pid: int) -> float:
+    """Return the peak resident memory of a process."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return round(int(line.split()[1]) / 1024, 1)
+    raise ValueError(f"no VmHWM for {pid}")
+
+
 def pids(running: RunningStack) -> dict[str, int]:
     """Return every process of the product by name, including the supervisor."""
     return {**{str(k): int(v) for k, v in running.run["pids"].items()}, "supervisor": running.process.pid}

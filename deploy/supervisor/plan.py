@@ -17,6 +17,8 @@ from schemas.settings import SettingError, Settings
 SERVICES = ("gateway", "web", "collector", "notifier", "expirer", "pricer", "ledger")
 """Services in the order in which they stop."""
 GATEWAY = "gateway"
+BEHIND = ("web", "collector")
+"""Services that no event waits for."""
 MOST_SHARDS = 4
 READERS = {"expirer": 600.0}
 """Seconds to get ready, for a service that first reads everything the log has kept for it."""
@@ -153,9 +155,9 @@ def _service(name: str, names: Sequence[str], chosen: Mapping[str, int], host: s
         env=known.get(service, {"REV_HTTP_HOST": ports.LOOPBACK, "REV_METRICS_PORT": str(port)}),
         held=True,
         within=READERS.get(name, START_LIMIT),
-        niceness=settings.niceness if name in ("web", "collector") else 0,
+        niceness=settings.niceness if name in BEHIND else 0,
         # nobody after the gateway needs them
-        beside=name in ("web", "collector") or (service == GATEWAY and name != GATEWAY),
+        beside=name in BEHIND or (service == GATEWAY and name != GATEWAY),
     )
 
 
