@@ -34,6 +34,8 @@ _READING: dict[str, str | int] = {
     "input_format_skip_unknown_fields": 1,
     "input_format_null_as_default": 0,
     "input_format_parallel_parsing": 0,
+    # an INSERT is one part, so that all of it is there or nothing
+    "min_insert_block_size_bytes": 1 << 30,
 }
 
 

@@ -65,6 +65,9 @@ _PROFILE = {
     "max_threads": 1,
     "max_threads_min_free_memory_per_thread": 0,
     "max_insert_threads": 1,
+    # What a merge holds of each projection that it builds before it writes it away; 256 MiB each would be more than the
+    # engine has. The ledger's INSERTs, which must be one part, say so themselves.
+    "min_insert_block_size_bytes": 8 << 20,
     "use_uncompressed_cache": 0,
 }
 WRITER = ("GRANT ALL ON *.*",)
