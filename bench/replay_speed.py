@@ -22,8 +22,9 @@ from schemas.commands import Rates
 from schemas.limits import DAY
 from schemas.price_match import PriceSlot
 from schemas.quantities import QuantityRate
+from schemas.tiers import Step, Tiers
 from warehouse.client import ClickHouse
-from warehouse.errors import InsertTooLarge
+from warehouse.errors import InsertTooLarge, ReadsTooSlow
 from warehouse.migrate import migrate
 from warehouse.reader import ClickHouseReader
 from warehouse.replay import ChangedPrice, LedgerReplay, ReplayQuery
@@ -84,6 +85,15 @@ CHANGES = [
     ),
     ChangedPrice(PriceSlot("customer-7", "action-2"), Rates("5", "0", "2", (QuantityRate("images", "1"),))),
 ]
+TIERS = (
+    Tiers("event", (Step("100", "0"), Step(None, "0.1"))),
+    Tiers("input", (Step("1000000", "3", 1000), Step(None, "1"))),
+)
+STEPPED = {
+    "steps of a customer": [ChangedPrice(PriceSlot("customer-7", "*"), Rates("0", "0.0004", "2", (), True, TIERS))],
+    "steps of an action": [ChangedPrice(PriceSlot(None, "action-1"), Rates("0", "0.0004", "2", (), True, TIERS))],
+    "steps of all": [ChangedPrice(PriceSlot(None, "*"), Rates("0", "0.0004", "2", (), True, TIERS))],
+}
 IN_FORCE = [PriceSlot(f"customer-{number}", "action-3") for number in range(20)]
 
 
@@ -123,18 +133,25 @@ async def measure(url: str, user: tuple[str, str], pid: int, rows: int, quantiti
         await fill(db, rows, quantities)
         ((entries,),) = await db.execute("SELECT count() FROM rev.entries")
     filled: dict[str, float] = {"entries": int(entries), "percent with quantities": quantities}
-    return {**filled, **await timed(url, user, pid)}
+    found = {**filled, **await timed(url, user, pid, CHANGES)}
+    for name, changes in STEPPED.items():
+        try:
+            steps = await timed(url, user, pid, changes)
+        except ReadsTooSlow:
+            steps = {"too_slow": 1}
+        found |= {f"{name}: {part}": figure for part, figure in steps.items()}
+    return found
 
 
-async def timed(url: str, user: tuple[str, str], pid: int) -> dict[str, float]:
-    """Replay a ledger that is filled."""
+async def timed(url: str, user: tuple[str, str], pid: int, changes: list[ChangedPrice]) -> dict[str, float]:
+    """Replay a ledger that is filled. Raises ReadsTooSlow."""
     reader = ClickHouseReader(url, *user)
     reads = LedgerReplay(reader)
     seconds, used = [], []
     try:
         for _ in range(TURNS + 1):
             began, before = time.perf_counter(), cpu(pid)
-            await reads.replay(ReplayQuery(MONTH, "", CHANGES, IN_FORCE))
+            await reads.replay(ReplayQuery(MONTH, "", changes, IN_FORCE))
             seconds.append(time.perf_counter() - began)
             used.append(cpu(pid) - before)
     finally:

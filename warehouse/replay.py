@@ -1,17 +1,19 @@
 """Replay: what the events of the ledger would have cost at other prices, computed by ClickHouse.
 
-This module turns rows of prices into the parameters of sql/queries/replay.sql. It computes no amounts itself.
+This module turns rows of prices into the parameters of sql/queries/replay.sql. It computes no amounts itself. What a
+row charges in graduated steps is replayed; what is settled when a month is over (volume, minimum) and caps are not.
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from schemas.billing_anchors import Anchors, period_at, with_anchor
 from schemas.commands import Rates
-from schemas.limits import TIMESTAMP_AHEAD
+from schemas.limits import DAY, TIMESTAMP_AHEAD
 from schemas.money import MAX_EVENT, format_cents, parse_cents
 from schemas.price_match import PriceSlot, candidates
 from schemas.quantities import INPUT, OUTPUT
@@ -34,6 +36,12 @@ MOST_UNITS = 10**8
 """Maximum of its other quantities together, which must be whole numbers."""
 NO_CODE = 2**64 - 1
 """No row has it; the engine takes no empty list."""
+NO_CHANGE = -2
+"""No event has it, likewise."""
+NO_END = Decimal(10**40)
+"""The count up to which a last step holds: more than any."""
+LATE = 800 * DAY
+"""ms after the replayed time for which billing periods are told; what is accepted later counts in the last one."""
 _FIELDS = len(PriceSlot._fields)
 
 
@@ -81,6 +89,14 @@ class RegisteredRow(msgspec.Struct, frozen=True, gc=False):
     total: str
 
 
+class AnchorRow(msgspec.Struct, frozen=True, gc=False):
+    """A customer's billing anchor, a day of the month, set at an accepted time in ms."""
+
+    customer_id: str
+    day: int
+    at: int
+
+
 class Replayed(NamedTuple):
     """``parts``: the largest difference first within a part."""
 
@@ -116,13 +132,29 @@ class LedgerReplay:
         days: dict[str, Value] = {**day_parameters(time), "customer": query.customer}
         # partitions are months of the accepted time, which is after the event's own, or a few minutes before it
         accepted = datetime.fromtimestamp(max(time.start - TIMESTAMP_AHEAD, 0) // 1000, UTC)
-        more = {"month": f"{accepted:%Y%m}", "limit": MAX_NAMES, **parameters(query)}
+        anchors = await self._anchors(query) if any(change.rates.tiers for change in query.changes) else {}
+        # a period that is no calendar month may begin in the one before
+        counted = accepted - timedelta(days=31) if anchors else accepted
+        more = {
+            "month": f"{accepted:%Y%m}",
+            "counted_month": f"{counted:%Y%m}",
+            "limit": MAX_NAMES,
+            **parameters(query),
+            **billing_periods(anchors, time),
+        }
         parts = await self._runner.fetch("replay", ReplayRow, **days, **more)
         registered = await self._runner.fetch("replay_registered", RegisteredRow, **where)
         return Replayed(parts, registered[0])
 
     async def close(self) -> None:
         await self._runner.close()
+
+    async def _anchors(self, query: ReplayQuery) -> dict[str, Anchors]:
+        """Return the billing anchors of customers who have one."""
+        found: dict[str, Anchors] = {}
+        for row in await self._runner.fetch("replay_anchors", AnchorRow, customer=query.customer):
+            found[row.customer_id] = with_anchor(found.get(row.customer_id, ()), row.day, row.at)
+        return found
 
 
 def open_replay(settings: Settings) -> LedgerReplay:
@@ -164,8 +196,44 @@ def parameters(query: ReplayQuery) -> dict[str, Any]:
         "rated": ["", *(name for name, _ in rates)],
         "rates": [Decimal(0), *(Decimal(format_cents(pico)) for _, pico in rates)],
         "ignoring": [False, *(change.rates.ignore_unknown for change in changes)],
+        **_steps(changes),
         "summed": _may_sum(changes),
     }
+
+
+def _steps(changes: Sequence[ChangedPrice]) -> dict[str, Any]:
+    """Return the parameters that say which changes charge in steps, and the steps."""
+    tiered = [(number, tiers) for number, change in enumerate(changes, 1) for tiers in change.rates.tiers]
+    steps = [
+        (
+            index,
+            Decimal(below),
+            NO_END if step.up_to is None else Decimal(step.up_to),
+            parse_cents(step.rate) // step.per,
+        )
+        for index, (_, tiers) in enumerate(tiered, 1)
+        for below, step in zip(("0", *(str(one.up_to) for one in tiers.steps)), tiers.steps, strict=False)
+    ]
+    return {
+        "stepped": [NO_CHANGE, *dict.fromkeys(number for number, _ in tiered)],
+        "tiered": ["", *(f"{number}:{tiers.name}" for number, tiers in tiered)],
+        "step_of": [0, *(index for index, _, _, _ in steps)],
+        "step_from": [Decimal(0), *(low for _, low, _, _ in steps)],
+        "step_to": [Decimal(0), *(high for _, _, high, _ in steps)],
+        "step_rates": [Decimal(0), *(Decimal(format_cents(pico)) for _, _, _, pico in steps)],
+    }
+
+
+def billing_periods(anchors: Mapping[str, Anchors], time: TimeRange) -> dict[str, Any]:
+    """Return the parameters that say when the billing periods of customers with an anchor began."""
+    begun = [("", 0)]
+    for customer, held in anchors.items():
+        start = time.start - TIMESTAMP_AHEAD
+        while start < time.end + LATE:
+            period = period_at(held, start)
+            begun.append((customer, period.start))
+            start = period.end
+    return {"anchored": [customer for customer, _ in begun], "began": [start for _, start in begun]}
 
 
 def competing(changed: Sequence[PriceSlot], in_force: Sequence[PriceSlot], customer: str) -> list[PriceSlot]:

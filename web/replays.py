@@ -57,7 +57,7 @@ def _time(name: str, text: str) -> int:
 
 
 async def prices_in_force(api: GatewayApi) -> dict[PriceSlot, Rates | None]:
-    """Return all rows in force; None for the rates of one that counts months. Raises Refusal."""
+    """Return all rows in force; None for the rates of one whose months are settled. Raises Refusal."""
     configs, cursor = [], ""
     while True:
         after = f"&cursor={quote(cursor, safe='')}" if cursor else ""

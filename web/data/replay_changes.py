@@ -19,15 +19,27 @@ from schemas.money import (
     rate_from_text,
 )
 from schemas.price_match import ANY, PriceSlot
-from schemas.quantities import COMPONENTS, MAX_PER, MAX_RATES, NAME, QuantityRate
+from schemas.quantities import (
+    COMPONENTS,
+    MAX_PER,
+    MAX_RATES,
+    NAME,
+    QuantityError,
+    QuantityRate,
+    format_quantity,
+    parse_quantity,
+)
+from schemas.rate_rules import canonical_rates
+from schemas.tiers import Step, Tiers
 from warehouse.replay import MAX_CHANGES, ChangedPrice
 from web.web_refusals import invalid
 
 RATES = ("base_rate_cents", "token_rate_cents", "outcome_bonus_cents")
 NAMES = ("action_type", "model", "provider", "customer_id")
-MONTHLY = ("tiers", "tier_mode", "minimum_cents", "cap_cents")
-"""What a price charges by the customer's month; a replay does not count months."""
-FIELDS = (*NAMES, *RATES, "rates", "ignore_unknown")
+SETTLED = ("minimum_cents", "cap_cents")
+"""What depends on the cost of a customer's whole month, as volume steps do on its usage; a replay has neither."""
+FIELDS = (*NAMES, *RATES, "rates", "tiers", "tier_mode", "ignore_unknown")
+GRADUATED, VOLUME = "graduated", "volume"
 
 
 def decoded(text: str) -> Any:
@@ -56,9 +68,9 @@ def change_of(row: Any, where: str) -> ChangedPrice:
     """Return one row. Raises Refusal naming the field, which begins with ``where``."""
     if not isinstance(row, dict):
         raise invalid(f"{where} must be an object")
-    monthly = next((name for name in MONTHLY if name in row), None)
-    if monthly is not None:
-        raise invalid(f"{where}.{monthly} must be absent: a replay does not count months")
+    settled = next((name for name in SETTLED if name in row), None)
+    if settled is not None:
+        raise invalid(f"{where}.{settled} must be absent: a replay does not settle months")
     unknown = next((name for name in row if name not in FIELDS), None)
     if unknown is not None:
         raise invalid(f"{where}.{unknown[:80]} is unknown; known here: {', '.join(FIELDS)}")
@@ -71,8 +83,60 @@ def change_of(row: Any, where: str) -> ChangedPrice:
     ignored = row.get("ignore_unknown")
     if not isinstance(ignored, bool | None):
         raise invalid(f"{where}.ignore_unknown must be true or false")
+    mode = row.get("tier_mode")
+    if mode is not None and mode != GRADUATED:
+        raise invalid(f"{where}.tier_mode must be {GRADUATED}: a replay does not settle months")
     quantities = quantity_rates({} if rates is None else rates, f"{where}.rates")
-    return ChangedPrice(slot, Rates(base, token, bonus, quantities, bool(ignored)))
+    tiers = tiers_of(row.get("tiers"), f"{where}.tiers")
+    given = Rates(base, token, bonus, quantities, bool(ignored), tiers)
+    return ChangedPrice(slot, checked(given, where) if tiers else given)
+
+
+def checked(rates: Rates, where: str) -> Rates:
+    """Return rates in canonical form, if a price may have them. Raises Refusal."""
+    try:
+        return canonical_rates(rates)
+    except MoneyError as error:
+        raise invalid(f"{where}.{error}") from None
+
+
+def tiers_of(given: Any, where: str) -> tuple[Tiers, ...]:
+    """Return the steps of quantities, by name; :func:`checked` looks at their order. Raises Refusal."""
+    if given is None:
+        return ()
+    if not isinstance(given, dict) or not all(isinstance(steps, list) for steps in given.values()):
+        raise invalid(f"{where} must be an object with a list of steps for each quantity")
+    return tuple(
+        Tiers(name, tuple(_step(step, f"{where}.{name[:80]}[{number}]") for number, step in enumerate(given[name])))
+        for name in sorted(given)
+    )
+
+
+def _step(given: Any, where: str) -> Step:
+    if not isinstance(given, dict) or not {"up_to", "rate"} <= set(given) <= {"up_to", "rate", "per"}:
+        raise invalid(f"{where} must have up_to and rate, and may have per")
+    up_to = given["up_to"]
+    if up_to is not None:
+        try:
+            if not isinstance(up_to, str | int | Decimal) or isinstance(up_to, bool):
+                raise QuantityError("must be a number")
+            up_to = format_quantity(parse_quantity(up_to if isinstance(up_to, str) else format(Decimal(up_to), "f")))
+        except QuantityError as error:
+            raise invalid(f"{where}.up_to {error}") from None
+    return Step(up_to, _required(given["rate"], f"{where}.rate"), _per(given.get("per"), where))
+
+
+def _per(given: Any, where: str) -> int:
+    per = 1 if given is None else given
+    if type(per) is not int or not 1 <= per <= MAX_PER:
+        raise invalid(f"{where}.per must be an integer from 1 to {MAX_PER}")
+    return per
+
+
+def _required(given: Any, where: str) -> str:
+    if given is None:
+        raise invalid(f"{where} {RATE_WANTED}")
+    return cents_of(given, where)
 
 
 def quantity_rates(given: Any, where: str) -> tuple[QuantityRate, ...]:
@@ -91,13 +155,8 @@ def _quantity_rate(name: str, given: Any, where: str) -> QuantityRate:
     if isinstance(given, dict):
         if not set(given) <= {"rate", "per"} or given.get("rate") is None:
             raise invalid(f"{where} must have a rate, and may have per")
-        per = 1 if given.get("per") is None else given["per"]
-        if type(per) is not int or not 1 <= per <= MAX_PER:
-            raise invalid(f"{where}.per must be an integer from 1 to {MAX_PER}")
-        given = given["rate"]
-    if given is None:
-        raise invalid(f"{where} {RATE_WANTED}")
-    rate = cents_of(given, where)
+        per, given = _per(given.get("per"), where), given["rate"]
+    rate = _required(given, where)
     if parse_cents(rate) % per:
         raise invalid(f"{where} must have at most 12 decimals for one unit, unlike {rate} cents per {per}")
     return QuantityRate(name, rate, per)
@@ -127,16 +186,24 @@ def row_of(change: ChangedPrice) -> dict[str, Any]:
         row["rates"] = {
             one.name: one.rate if one.per == 1 else {"rate": one.rate, "per": one.per} for one in rates.quantities
         }
+    if rates.tiers:
+        row["tiers"] = {one.name: [_step_row(step) for step in one.steps] for one in rates.tiers}
     return row | ({"ignore_unknown": True} if rates.ignore_unknown else {})
 
 
+def _step_row(step: Step) -> dict[str, Any]:
+    return {"up_to": step.up_to, "rate": step.rate} | ({} if step.per == 1 else {"per": step.per})
+
+
 def in_force(configs: Sequence[Mapping[str, Any]]) -> dict[PriceSlot, Rates | None]:
-    """Return the rates of rows of GET /api/admin/pricing; None for one that counts months: no replay changes it."""
+    """Return the rates of rows of GET /api/admin/pricing; None for one whose months are settled: no replay has it."""
     found: dict[PriceSlot, Rates | None] = {}
     for config in configs:
-        change = change_of({name: config.get(name) for name in FIELDS}, "price")
-        is_monthly = any(config.get(name) is not None for name in MONTHLY)
-        found[change.slot] = None if is_monthly else change.rates
+        is_volume = config.get("tier_mode") == VOLUME
+        row = {name: config.get(name) for name in FIELDS}
+        change = change_of(row | ({"tiers": None, "tier_mode": None} if is_volume else {}), "price")
+        is_settled = is_volume or any(config.get(name) is not None for name in SETTLED)
+        found[change.slot] = None if is_settled else change.rates
     return found
 
 

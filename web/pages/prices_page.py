@@ -101,8 +101,7 @@ async def _preview(visit: Visit) -> web.Response:
         "price_preview.html",
         new=new,
         now=next((row for row in in_force if row.slot == new.slot), None),
-        # a replay does not count months
-        result=None if new.is_monthly else await _replayed(visit, new, in_force),
+        result=None if new.is_settled else await _replayed(visit, new, in_force),
         names=await readings.names(visit.site.reads, {new.slot.customer_id or ""}),
         fields=fields,
     )

@@ -94,6 +94,11 @@ class PriceRow(NamedTuple):
         return bool(self.tiers) or self.minimum is not None or self.cap is not None
 
     @property
+    def is_settled(self) -> bool:
+        """True if the cost of a whole month decides, so that no replay has it."""
+        return self.is_volume or self.minimum is not None or self.cap is not None
+
+    @property
     def bounds(self) -> str:
         """The least and the most of a month in words, if there are any."""
         parts = [

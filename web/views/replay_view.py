@@ -1,6 +1,7 @@
 """What the page /replay shows: the rows to change, and what a replay found. Pure; money in pico-cents."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
@@ -10,10 +11,11 @@ from schemas.limits import DAY
 from schemas.money import PICO, parse_cents
 from schemas.price_match import ANY, PriceSlot
 from schemas.quantities import QuantityRate
+from schemas.tiers import Step, Tiers
 from warehouse.replay import ChangedPrice, Replayed, ReplayRow
 from warehouse.time_range import TimeRange
 from web import formats
-from web.data.replay_changes import RATES, cents_of, quantity_rates
+from web.data.replay_changes import RATES, cents_of, checked, quantity_rates, tiers_of
 from web.data.replay_data import days, others_of, part, whole_of
 from web.views import series_chart
 from web.views.overview_view import Figure
@@ -26,6 +28,7 @@ MOST_LINES = 20
 """Actions and customers that the page shows."""
 HALF = 50
 """Percent of a picture on each side of its middle."""
+_THEN = re.compile(r",\s*then\s+")
 WHY = {
     "no_rate": "no rate for {}",
     "too_many_decimals": "{} would cost more than 12 decimals of a cent",
@@ -43,6 +46,7 @@ class EditableRow(NamedTuple):
     token: str
     bonus: str
     rates: str
+    steps: str
     changed: bool
 
 
@@ -118,6 +122,7 @@ def _editable(slot: PriceSlot, shown: Rates | None, changed: Rates | None, now: 
         token=shown.token,
         bonus=shown.bonus,
         rates=rates_text(shown.quantities),
+        steps=steps_text(shown.tiers),
         changed=changed is not None and changed != now,
     )
 
@@ -130,31 +135,74 @@ def about(slot: PriceSlot) -> str:
 
 def rates_text(rates: Sequence[QuantityRate]) -> str:
     """Return the rates of quantities as one text: ``images=1.5, input=250/1000000``."""
-    return ", ".join(f"{one.name}={one.rate}" + (f"/{one.per}" if one.per != 1 else "") for one in rates)
+    return ", ".join(f"{one.name}={_rate_text(one.rate, one.per)}" for one in rates)
+
+
+def _rate_text(rate: str, per: int) -> str:
+    return rate if per == 1 else f"{rate}/{per}"
 
 
 def rates_from(text: str, where: str) -> tuple[QuantityRate, ...]:
     """Return the rates that :func:`rates_text` writes. Raises Refusal."""
     given: dict[str, Any] = {}
     for one in filter(None, (piece.strip() for piece in text.split(","))):
-        name, equals, rate = (side.strip() for side in one.partition("="))
-        amount, slash, per = (side.strip() for side in rate.partition("/"))
-        if not equals or name in given or (slash and not (per.isascii() and per.isdigit() and len(per) <= 10)):
+        name, equals, text = (side.strip() for side in one.partition("="))
+        rate = _rate_from(text)
+        if not equals or name in given or rate is None:
             raise invalid(f"{where} must be like images=1.5, input=250/1000000")
-        given[name] = {"rate": amount, "per": int(per) if slash else 1}
+        given[name] = rate
     return quantity_rates(given, where)
+
+
+def _rate_from(text: str) -> dict[str, Any] | None:
+    """Return a rate as the API takes it, of ``250/1000000`` or ``1.5``; None if it is like neither."""
+    amount, slash, per = (side.strip() for side in text.partition("/"))
+    if slash and not (per.isascii() and per.isdigit() and len(per) <= 10):
+        return None
+    return {"rate": amount, "per": int(per) if slash else 1}
+
+
+def steps_text(tiers: Sequence[Tiers]) -> str:
+    """Return graduated steps as one text: ``input=3/1000 to 1000000, then 2/1000; event=0 to 100, then 1.5``."""
+    return "; ".join(f"{one.name}={', then '.join(map(_step_text, one.steps))}" for one in tiers)
+
+
+def _step_text(step: Step) -> str:
+    rate = _rate_text(step.rate, step.per)
+    return rate if step.up_to is None else f"{rate} to {step.up_to}"
+
+
+def steps_from(text: str, where: str) -> tuple[Tiers, ...]:
+    """Return the steps that :func:`steps_text` writes. Raises Refusal."""
+    given: dict[str, Any] = {}
+    for one in filter(None, (piece.strip() for piece in text.split(";"))):
+        name, equals, steps = (side.strip() for side in one.partition("="))
+        found = [_step_from(step) for step in _THEN.split(steps)]
+        if not equals or name in given or None in found:
+            raise invalid(f"{where} must be like input=3/1000 to 1000000, then 2/1000; event=0 to 100, then 1.5")
+        given[name] = found
+    return tiers_of(given, where)
+
+
+def _step_from(text: str) -> dict[str, Any] | None:
+    rate, to, count = (side.strip() for side in text.partition(" to "))
+    found = _rate_from(rate)
+    return None if found is None or bool(to) != bool(count) else found | {"up_to": count or None}
 
 
 def rates_of_form(form: Mapping[str, str], number: str, action: str, ignore_unknown: bool) -> Rates | None:
     """Return the rates of a row of the form; None if all its fields are empty. Raises Refusal."""
     texts = [form.get(f"{name}:{number}", "").strip() for name in ("base", "token", "bonus")]
-    more = form.get(f"rates:{number}", "").strip()
-    if not any(texts) and not more:
+    more, steps = (form.get(f"{name}:{number}", "").strip() for name in ("rates", "steps"))
+    if not any(texts) and not more and not steps:
         return None
     base, token, bonus = (
         cents_of(text or None, f"{name} of {action[:80]}") for name, text in zip(RATES, texts, strict=True)
     )
-    return Rates(base, token, bonus, rates_from(more, f"rates of {action[:80]}"), ignore_unknown)
+    quantities = rates_from(more, f"rates of {action[:80]}")
+    tiers = steps_from(steps, f"steps of {action[:80]}")
+    rates = Rates(base, token, bonus, quantities, ignore_unknown, tiers)
+    return checked(rates, action[:80]) if tiers else rates
 
 
 def assemble(found: Replayed, time: TimeRange, names: Mapping[str, str]) -> ReplayResult:

@@ -2,20 +2,22 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from pricer.prices import NotPriced, ParsedPrice, amounts, parsed_price
+from pricer.prices import Amounts, NotPriced, ParsedPrice, amounts, at_count, parsed_price
+from schemas.billing_anchors import Anchors, period_at
 from schemas.commands import MeterEvent, Rates
 from schemas.ids import event_id
 from schemas.limits import DAY, MAX_TOKENS
 from schemas.money import parse_cents
 from schemas.price_match import PriceSlot, candidates
-from schemas.quantities import TOKEN_KINDS, QuantityRate, all_quantities
+from schemas.quantities import EVENT, TOKEN_KINDS, QuantityRate, all_quantities, parse_quantity
 from schemas.rate_rules import canonical_rates
 from schemas.state import InstalledPrice, encode
+from schemas.tiers import Step, Tiers
 from tests.integration.reads.generated import NOW
 from warehouse.ledger_row import LedgerRow
 from warehouse.replay import ChangedPrice
@@ -43,6 +45,8 @@ class Sums(NamedTuple):
 class PricedLedger(NamedTuple):
     rows: list[LedgerRow]
     in_force: dict[PriceSlot, Rates]
+    anchors: Mapping[str, Anchors]
+    """Customers whose billing periods do not begin on the 1st."""
 
 
 def parsed(rates: Rates) -> ParsedPrice:
@@ -50,9 +54,9 @@ def parsed(rates: Rates) -> ParsedPrice:
     return parsed_price(encode(InstalledPrice(id=1, action_type="chat", rates=canonical_rates(rates), offset=0)))
 
 
-def some_rates(rng: random.Random, awkward: bool, lacking: bool = False) -> Rates:
+def some_rates(rng: random.Random, awkward: bool, lacking: bool = False, stepped: bool = False) -> Rates:
     """Rates; awkward ones have all decimals or the largest amounts. Those and ``lacking`` ones have no rate for some
-    quantities."""
+    quantities. ``stepped``: some are graduated."""
     texts = ["0", "0.0003", "1.5", "12"] + (["0.000000000001", "0.123456789012", "1000000000"] if awkward else [])
     lacking = lacking or awkward
     kept = [name for name in NAMES if not lacking or rng.random() < 0.7]
@@ -62,15 +66,30 @@ def some_rates(rng: random.Random, awkward: bool, lacking: bool = False) -> Rate
         for name in kept
         if name in TOKEN_KINDS and rng.random() < 0.5
     ]
-    return canonical_rates(
-        Rates(
-            rng.choice(texts),
-            rng.choice(texts),
-            rng.choice(texts),
-            tuple(quantities),
-            ignore_unknown=lacking and rng.random() < 0.3,
-        )
+    rates = Rates(
+        rng.choice(texts),
+        rng.choice(texts),
+        rng.choice(texts),
+        tuple(quantities),
+        ignore_unknown=lacking and rng.random() < 0.3,
     )
+    return canonical_rates(_with_steps(rng, rates, texts) if stepped else rates)
+
+
+def _with_steps(rng: random.Random, rates: Rates, texts: Sequence[str]) -> Rates:
+    """The rates with steps for events and some quantities, short enough that events cross several."""
+    names = [name for name in (EVENT, *NAMES) if rng.random() < 0.5] or [EVENT]
+    tiers = []
+    for name in names:
+        ends = sorted(
+            rng.sample([1, 3, 9, 20] if name == EVENT else [500, 1200, 4000, 20_000, 90_000], rng.randrange(1, 4))
+        )
+        if name == "seconds":
+            ends = [f"{end}.5" for end in ends]
+        steps = [Step(None if end is None else str(end), rng.choice(texts)) for end in (*ends, None)]
+        tiers.append(Tiers(name, tuple(steps)))
+    kept = tuple(rate for rate in rates.quantities if rate.name not in names)
+    return replace(rates, base="0" if EVENT in names else rates.base, quantities=kept, tiers=tuple(tiers))
 
 
 def slots(rng: random.Random, count: int) -> list[PriceSlot]:
@@ -84,19 +103,50 @@ def slots(rng: random.Random, count: int) -> list[PriceSlot]:
     return sorted(found, key=repr)
 
 
-def made(seed: int, count: int) -> PricedLedger:
+class Counts:
+    """What customers have used of the steps of rows in their billing periods, event by event."""
+
+    def __init__(self, anchors: Mapping[str, Anchors]) -> None:
+        self._anchors = anchors
+        self._used: dict[tuple[str, bool, str, PriceSlot], dict[str, int]] = defaultdict(dict)
+
+    def priced(
+        self, customer: str, test: bool, at: int, event: MeterEvent, slot: PriceSlot, rates: Rates
+    ) -> tuple[Amounts | NotPriced, int]:
+        """What an event accepted at a time costs, or why it has no price, and the bonus. It counts if it has all
+        rates."""
+        period = period_at(self._anchors.get(customer, ()), at).name
+        used = self._used[customer, test, period, slot]
+        price = parsed(rates)
+        price = at_count(price, used) if price.event_steps else price
+        try:
+            found: Amounts | NotPriced = amounts(price, event, dict(used))
+        except NotPriced as error:
+            found = error
+        if not _without_rate(event, rates):
+            for tiers in rates.tiers:
+                units = "1" if tiers.name == EVENT else all_quantities(event).get(tiers.name, "0")
+                used[tiers.name] = used.get(tiers.name, 0) + parse_quantity(units)
+        return found, parse_cents(rates.bonus)
+
+
+def made(seed: int, count: int, stepped: bool = False, anchors: Mapping[str, Anchors] = {}) -> PricedLedger:
     """Events of thirty days at the prices in force, their outcomes, voids, test events and registered outcomes."""
     rng = random.Random(seed)
-    in_force = {PriceSlot(None, "*"): some_rates(rng, awkward=False)}
-    in_force |= {slot: some_rates(rng, awkward=False) for slot in slots(rng, 8)}
+    in_force = {PriceSlot(None, "*"): some_rates(rng, awkward=False, stepped=stepped)}
+    in_force |= {slot: some_rates(rng, awkward=False, stepped=stepped) for slot in slots(rng, 8)}
+    counts = Counts(anchors)
     rows: list[LedgerRow] = []
     for offset in range(count):
         event = _event(rng)
         customer, test = rng.choice(CUSTOMERS), rng.random() < 0.1
-        rates = matching(in_force, customer, event)
-        assert rates is not None
-        cost = amounts(parsed(rates), event)
+        slot = matching(in_force, customer, event)
+        assert slot is not None
+        rates = in_force[slot]
         at = NOW - 31 * DAY + offset * 32 * DAY // count
+        recorded_at = at + rng.choice([-60_000, 0, DAY])
+        cost, _ = counts.priced(customer, test, recorded_at, event, slot, rates)
+        assert not isinstance(cost, NotPriced), cost
         opened = LedgerRow(
             kind="event",
             event_id=event_id(1, 3 * offset),
@@ -116,7 +166,7 @@ def made(seed: int, count: int) -> PricedLedger:
             on_expiry=event.on_expiry or "",
             test=test,
             event_time=at,
-            recorded_at=at + rng.choice([-60_000, 0, DAY]),
+            recorded_at=recorded_at,
         )
         rows.append(opened)
         last = opened
@@ -127,7 +177,7 @@ def made(seed: int, count: int) -> PricedLedger:
             rows.append(_void(rng.choice([opened, last]), offset))
         if rng.random() < 0.05:
             rows.append(replace(opened, kind="charge", action="outcome_charge", event_id=event_id(2, offset)))
-    return PricedLedger(rows, in_force)
+    return PricedLedger(rows, in_force, anchors)
 
 
 def _event(rng: random.Random) -> MeterEvent:
@@ -188,10 +238,10 @@ def _void(taken: LedgerRow, offset: int) -> LedgerRow:
     )
 
 
-def matching(rates: dict[PriceSlot, Rates], customer: str, event: MeterEvent) -> Rates | None:
-    """The rates of the row in force for an event."""
+def matching(rates: Collection[PriceSlot], customer: str, event: MeterEvent) -> PriceSlot | None:
+    """The row in force for an event."""
     tried = candidates(customer, event.action, event.model, event.provider)
-    return next((rates[slot] for slot in tried if slot in rates), None)
+    return next((slot for slot in tried if slot in rates), None)
 
 
 def event_of(row: LedgerRow) -> MeterEvent:
@@ -218,14 +268,18 @@ def replayed(
     voided = {row.original for row in ledger.rows if row.kind == "void"}
     closings = {row.original: row for row in ledger.rows if row.kind in ("charge", "waived") and row.original}
     found: dict[tuple[str, str, str], Sums] = defaultdict(Sums)
+    counts = Counts(ledger.anchors)
     for row in ledger.rows:
-        mine = row.kind == "event" and not row.test and row.event_id not in voided and customer in ("", row.customer_id)
-        if not mine or not time.start <= row.event_time < time.end:
+        if row.kind != "event" or row.test or customer not in ("", row.customer_id):
             continue
         event = event_of(row)
-        tried = candidates(row.customer_id, event.action, event.model, event.provider)
-        rates = next((laid[slot] for slot in tried if slot in laid), None)
-        sums, why = _one(row, event, rates, closings.get(row.event_id), voided)
+        slot = matching(laid, row.customer_id, event)
+        rates = None if slot is None else laid[slot]
+        # what is voided or outside of the time counts in the steps too
+        priced = slot and rates and counts.priced(row.customer_id, False, row.recorded_at, event, slot, rates)
+        if row.event_id in voided or not time.start <= row.event_time < time.end:
+            continue
+        sums, why = _one(row, event, rates, priced, closings.get(row.event_id), voided)
         day = f"{row.event_time // DAY}"
         parts = [("all", "", ""), ("action", row.action, ""), ("customer", row.customer_id, ""), ("day", day, "")]
         for key in [*parts, *([("refused", row.action, why)] if why else [])]:
@@ -234,33 +288,43 @@ def replayed(
 
 
 def _one(
-    row: LedgerRow, event: MeterEvent, rates: Rates | None, closing: LedgerRow | None, voided: Iterable[int | None]
+    row: LedgerRow,
+    event: MeterEvent,
+    rates: Rates | None,
+    priced: tuple[Amounts | NotPriced, int] | None,
+    closing: LedgerRow | None,
+    voided: Iterable[int | None],
 ) -> tuple[Sums, str]:
     taken = closing is not None and closing.event_id in voided
     charge = closing.total_cents if closing is not None and not taken else 0
     waits = event.outcome == "pending" and closing is None
     actual, awaited = row.total_cents + charge, row.price_bonus if waits else 0
-    if rates is None:
+    if rates is None or priced is None:
         return Sums(1, 0, 0, waits, actual, actual, awaited, awaited), ""
-    bonus = parse_cents(rates.bonus)
+    cost, bonus = priced
     earns = (
         closing is not None
         and not taken
         and (closing.verdict == "succeeded" or (closing.verdict == "expired" and row.on_expiry == "success"))
     )
-    try:
-        now = parse_cents(amounts(parsed(rates), event)[4]) + (bonus if earns else 0)
-    except NotPriced as error:
-        return Sums(1, 1, 1, waits, actual, 0, awaited, 0), _why(str(error), event, rates)
+    if isinstance(cost, NotPriced):
+        return Sums(1, 1, 1, waits, actual, 0, awaited, 0), _why(str(cost), event, rates)
+    now = parse_cents(cost[4]) + (bonus if earns else 0)
     return Sums(1, 1, 0, waits, actual, now, awaited, bonus if waits else 0), ""
 
 
 def _why(message: str, event: MeterEvent, rates: Rates) -> str:
     """The reason as a replay names it: a quantity without a rate before one whose cost has too many decimals."""
-    known = {rate.name for rate in rates.quantities}
-    unknown = [name for name in all_quantities(event) if name not in known and name not in TOKEN_KINDS]
-    if unknown and not rates.ignore_unknown:
+    unknown = _without_rate(event, rates)
+    if unknown:
         return f"no_rate:{unknown[0]}"
     if "at most 12 decimals" in message:
         return f"too_many_decimals:{message.split(' ')[0].removeprefix('quantities.')}"
     return "too_expensive"
+
+
+def _without_rate(event: MeterEvent, rates: Rates) -> list[str]:
+    """The quantities for which an event is refused."""
+    known = {one.name for one in (*rates.quantities, *rates.tiers)}
+    unknown = [name for name in all_quantities(event) if name not in known and name not in TOKEN_KINDS]
+    return [] if rates.ignore_unknown else unknown

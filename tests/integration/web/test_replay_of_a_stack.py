@@ -84,6 +84,44 @@ async def test_a_replay_equals_an_independent_query(metered: Owner) -> None:
     ]
 
 
+async def _holds(owner: Owner, customer: str, kind: str, count: int) -> bool:
+    """True if the ledger has so many entries of a customer."""
+    where = f"customer_id = '{customer}' AND kind = '{kind}'"
+    (row,) = await owner.sql(f"SELECT count() AS n FROM rev.entries WHERE {where}")
+    return int(row["n"]) == count
+
+
+async def test_steps_are_replayed_as_they_were_charged(
+    owner: Owner, eventually: Callable[..., Awaitable[None]]
+) -> None:
+    """The counts of the shard, with a billing anchor and a voided event, and those of the query give the same cents."""
+    customer = "replay-steps"
+    key = await owner.key(customer)
+    assert (await owner.call("PUT", f"/api/admin/customers/{customer}/billing-anchor", {"billing_anchor": 7}))[0] == 200
+    tiers = {
+        "event": [{"up_to": 2, "rate": 0}, {"up_to": None, "rate": "1.25"}],
+        "input": [{"up_to": 1000, "rate": 3, "per": 100}, {"up_to": None, "rate": "0.001"}],
+    }
+    price = {"action_type": "*", "customer_id": customer, "token_rate_cents": "0.0003", "tiers": tiers}
+    assert (await owner.call("POST", "/api/admin/pricing", price))[0] == 201
+    body = {"agent_id": "a", "action": "stepped", "tokens_input": 700, "tokens_output": 11}
+    made = [await owner.call("POST", "/v1/meter", body, key) for _ in range(5)]
+    assert [status for status, _ in made] == [201] * 5
+    await eventually(lambda: _holds(owner, customer, "event", 5))
+    voided = made[0][1]["event_id"]
+    assert (await owner.call("POST", f"/api/admin/events/{voided}/void", {"reason": "a test"}))[0] == 201
+    await eventually(lambda: _holds(owner, customer, "void", 1))
+    status, found = await owner.call("POST", PATH, {"changes": [price], "customer_id": customer})
+    charged = sum(Decimal(str(shown["price"]["total_cents"])) for _, shown in made[1:])
+    assert status == 200, found
+    assert (found["total"]["repriced"], found["total"]["refused"]) == (4, 0)
+    assert Decimal(found["total"]["replayed_cents"]) == Decimal(found["total"]["actual_cents"]) == charged
+    # 400 tokens of the second event are beyond the first step, and the third one is the first that is not free
+    assert charged == Decimal("9") + Decimal("0.4") + 3 * (Decimal("1.25") + Decimal("0.7")) + 4 * 11 * Decimal(
+        "0.0003"
+    )
+
+
 async def test_who_may_replay(metered: Owner) -> None:
     key = await metered.key("replay-key")
     assert (await metered.call("POST", PATH, {"changes": []}, key))[0] == 401

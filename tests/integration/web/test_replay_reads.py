@@ -4,8 +4,11 @@ import random
 from datetime import date, timedelta
 
 import pytest
+from msgspec.structs import replace
 
+from schemas.billing_anchors import with_anchor
 from schemas.commands import Rates
+from schemas.ids import event_id
 from schemas.limits import DAY
 from schemas.money import parse_cents
 from schemas.price_match import PriceSlot
@@ -21,6 +24,7 @@ from warehouse.replay import (
     ReplayQuery,
     ReplayRow,
     TooManyCompeting,
+    billing_periods,
     parameters,
 )
 from warehouse.time_range import TimeRange, day_parameters
@@ -28,6 +32,8 @@ from warehouse.time_range import TimeRange, day_parameters
 pytestmark = pytest.mark.integration
 __all__ = ["filled"]
 MADE = priced_ledger.made(5, 500)
+ANCHORS = {"acme": with_anchor((), 15, NOW - 90 * DAY), "it's": with_anchor((), 31, NOW - 90 * DAY)}
+STEPPED = priced_ledger.made(8, 500, stepped=True, anchors=ANCHORS)
 RANGES = [WHOLE, TimeRange(NOW - 9 * DAY - 1, NOW - 2 * DAY + 999)]
 
 
@@ -48,9 +54,13 @@ def day_number(text: str) -> str:
 
 
 async def found(
-    reads: LedgerReplay, time: TimeRange, changes: list[ChangedPrice], customer: str = ""
+    reads: LedgerReplay,
+    time: TimeRange,
+    changes: list[ChangedPrice],
+    customer: str = "",
+    ledger: PricedLedger = MADE,
 ) -> dict[tuple[str, str, str], Sums]:
-    rows = (await reads.replay(ReplayQuery(time, customer, changes, list(MADE.in_force)))).parts
+    rows = (await reads.replay(ReplayQuery(time, customer, changes, list(ledger.in_force)))).parts
     return {
         (row.part, day_number(row.name) if row.part == "day" else row.name, row.why): sums(row)
         for row in rows
@@ -98,6 +108,50 @@ async def test_unchanged_prices_equal_the_ledger(filled: Ledger, priced: LedgerR
         assert one["all", "", ""].actual == one["all", "", ""].replayed == parse_cents(ledger) > 0
 
 
+@pytest.fixture
+def stepped(filled: Ledger) -> LedgerReplay:
+    """Prices with graduated steps, and two customers whose billing periods begin on another day."""
+    set_at = NOW - 90 * DAY
+    for number, (customer, anchors) in enumerate(STEPPED.anchors.items()):
+        detail = f'{{"customer_id":"x","billing_anchor":{anchors[-1].day}}}'
+        row = replace(STEPPED.rows[0], kind="config", event_id=event_id(3, number), customer_id=customer, total_cents=0)
+        kept = replace(row, config_type="billing_anchor.updated", detail=detail, event_time=set_at, recorded_at=set_at)
+        filled.insert([kept])
+    filled.insert_half_merged(STEPPED.rows)
+    return LedgerReplay(filled.engine)
+
+
+async def test_steps_equal_the_pricer(stepped: LedgerReplay) -> None:
+    """Rows in steps beside others; also for times that begin in the middle of a billing period."""
+    reasons = set[str]()
+    for seed in range(12):
+        rng = random.Random(seed)
+        picked = {*priced_ledger.slots(rng, rng.randrange(1, 6)), *rng.sample(sorted(STEPPED.in_force, key=repr), 2)}
+        changes = [
+            ChangedPrice(
+                slot, priced_ledger.some_rates(rng, awkward=False, lacking=seed % 3 == 1, stepped=rng.random() < 0.6)
+            )
+            for slot in sorted(picked, key=repr)
+        ]
+        time, customer = rng.choice(RANGES), rng.choice(["", "", *priced_ledger.CUSTOMERS])
+        expected = priced_ledger.replayed(STEPPED, time, customer, changes)
+        assert await found(stepped, time, changes, customer, STEPPED) == expected, seed
+        reasons |= {why.partition(":")[0] for _, _, why in expected}
+    assert reasons >= {"", "no_rate"}
+
+
+@pytest.mark.parametrize("time", RANGES)
+async def test_unchanged_steps_equal_the_ledger(stepped: LedgerReplay, time: TimeRange) -> None:
+    """What each event costs depends on those before it in its billing period, voided ones and those outside of the
+    time included."""
+    same = [ChangedPrice(slot, rates) for slot, rates in STEPPED.in_force.items()]
+    without = await found(stepped, time, [], ledger=STEPPED)
+    repriced = await found(stepped, time, same, ledger=STEPPED)
+    assert {key: one._replace(repriced=0) for key, one in repriced.items()} == without
+    whole = repriced["all", "", ""]
+    assert whole.repriced == whole.events > 50 and whole.actual == whole.replayed > 0
+
+
 async def test_registered_outcomes_keep_their_prices(priced: LedgerReplay) -> None:
     change = ChangedPrice(PriceSlot(None, "outcome_charge"), Rates("7", "7", "7"))
     known = [row for row in MADE.rows if row.action == "outcome_charge" and not row.test]
@@ -126,7 +180,8 @@ async def test_plain_events_come_from_the_projection(filled: Ledger) -> None:
     filled.merge()
     changes = [ChangedPrice(PriceSlot(None, "chat"), Rates("1", "0.0003", "0"))]
     query = ReplayQuery(WHOLE, "", changes, list(MADE.in_force))
-    given = {**day_parameters(WHOLE), **parameters(query), "customer": "", "month": "000000", "limit": 9}
+    months = {"month": "000000", "counted_month": "000000", **billing_periods({}, WHOLE)}
+    given = {**day_parameters(WHOLE), **parameters(query), **months, "customer": "", "limit": 9}
     assert "(by_day)" in filled.explain(query_text("replay"), given)
 
 

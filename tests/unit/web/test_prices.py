@@ -9,6 +9,7 @@ from schemas.money import PICO, format_cents
 from schemas.price_match import PriceSlot
 from schemas.quantities import QuantityRate
 from schemas.rate_rules import canonical_rates
+from schemas.tiers import Step, Tiers
 from tests.unit.web.conftest import NOW, Server
 from tests.unit.web.fake_gateway import FakeGateway
 from tests.unit.web.test_replay import FOUND
@@ -245,7 +246,8 @@ async def test_ending_a_price_asks_first(server: Server, gateway: FakeGateway) -
 
 
 async def test_a_price_with_steps_can_be_changed_and_one_with_more_cannot(server: Server, gateway: FakeGateway) -> None:
-    """The form holds the steps; what it has no field for, it does not drop. A replay takes no steps: no preview."""
+    """The form holds the steps, and a replay previews them; what the form has no field for, it does not drop."""
+    server.replay.found = FOUND
     steps = {"input": [{"up_to": 5, "rate": 1, "per": 1}, {"up_to": None, "rate": 100, "per": 10**6}]}
     rows = [shown(1, tiers=steps), shown(2, tiers=steps, tier_mode="volume"), shown(3, action_type="other")]
     rows.append(shown(4, action_type="odd", discount_cents=1))
@@ -260,9 +262,15 @@ async def test_a_price_with_steps_can_be_changed_and_one_with_more_cannot(server
     assert status == 400 and "has discount_cents" in text
     typed = {"action_type": "chat", "stepped_1": "input", "steps_1": "up to 5: $0.01 per unit\nthen: $1 per million"}
     status, _, text = await server.submit("/prices/preview", **typed, step="preview")
-    assert status == 200 and "There is no preview of a price with steps" in text and server.replay.asked == []
+    assert status == 200 and "the last 30 days" in text
+    (change,) = server.replay.asked[0].changes
+    assert change.rates.tiers == (Tiers("input", (Step("5", "1"), Step(None, "100", 10**6))),)
+    _, _, text = await server.submit("/prices/preview", **typed, tier_mode="volume", step="preview")
+    assert "There is no preview of a price with a minimum, a cap or a rate" in text and len(server.replay.asked) == 1
+    gateway.answers[ALL] = {"configs": [rows[0], {**rows[1], "action_type": "volume"}, rows[2]], "next_cursor": None}
     _, _, text = await server.get("/replay", **server.signed_in())
-    assert "other" in text and "<code>chat</code>" not in text, "a replay does not change a price with steps"
+    assert "<code>other</code>" in text and 'value="input=1 to 5, then 100/1000000"' in text
+    assert "<code>volume</code>" not in text, "a replay does not settle months"
 
 
 def test_a_month_is_typed_as_it_is_shown() -> None:
@@ -285,7 +293,7 @@ def test_a_month_is_typed_as_it_is_shown() -> None:
 
 
 async def test_a_price_with_a_cap_has_no_preview_and_no_replay(server: Server, gateway: FakeGateway) -> None:
-    """A replay does not count months, and would write the row without its cap."""
+    """A replay does not settle months, and would write the row without its cap."""
     rows = [shown(1, minimum_cents=0, cap_cents=10000), shown(3, action_type="other")]
     gateway.answers[ALL] = {"configs": rows, "next_cursor": None}
     _, _, text = await server.get("/prices", **server.signed_in())
@@ -293,7 +301,7 @@ async def test_a_price_with_a_cap_has_no_preview_and_no_replay(server: Server, g
     _, _, text = await server.get("/prices/new?like=1", **server.signed_in())
     assert 'value="100.00"' in text and 'name="minimum" type="text" autocomplete="off" value="0"' in text
     _, _, text = await server.submit("/prices/preview", action_type="chat", cap="100", step="preview")
-    assert "There is no preview of a price with steps, a minimum or a cap" in text and server.replay.asked == []
+    assert "There is no preview of a price with a minimum, a cap" in text and server.replay.asked == []
     _, _, text = await server.get("/replay", **server.signed_in())
     assert "other" in text and "<code>chat</code>" not in text
 

@@ -11,6 +11,7 @@ from schemas.commands import Rates
 from schemas.limits import DAY
 from schemas.price_match import PriceSlot
 from schemas.quantities import QuantityRate
+from schemas.tiers import Step, Tiers
 from tests.unit.web.conftest import ADMIN, NOW, Server
 from warehouse.errors import ReadsTooSlow, ReadsUnavailable
 from warehouse.replay import (
@@ -91,6 +92,10 @@ async def test_absent_times_are_the_last_thirty_days(server: Server) -> None:
     assert server.replay.asked[0].time == named("30d", NOW) and server.replay.asked[0].customer == "acme"
 
 
+def _stepped(*steps: Any) -> Any:
+    return {"changes": [{"action_type": "a", "tiers": {"x": list(steps)}}]}
+
+
 BAD: list[tuple[Any, str]] = [
     ("{", "the body must be JSON"),
     ('{"changes": [], "from": NaN}', "the body must be JSON"),
@@ -126,6 +131,27 @@ BAD: list[tuple[Any, str]] = [
         {"changes": [{"action_type": "a", "rates": {"x": {"rate": 1, "per": 3}}}]},
         "changes[0].rates.x must have at most",
     ),
+    ({"changes": [{"action_type": "a", "minimum_cents": 1}]}, "changes[0].minimum_cents must be absent"),
+    ({"changes": [{"action_type": "a", "cap_cents": None}]}, "changes[0].cap_cents must be absent"),
+    ({"changes": [{"action_type": "a", "tier_mode": "volume"}]}, "changes[0].tier_mode must be graduated"),
+    ({"changes": [{"action_type": "a", "tiers": []}]}, "changes[0].tiers must be an object"),
+    ({"changes": [{"action_type": "a", "tiers": {"x": 1}}]}, "changes[0].tiers must be an object"),
+    ({"changes": [{"action_type": "a", "tiers": {"x": []}}]}, "changes[0].tiers.x must have 1 to 32 steps"),
+    ({"changes": [{"action_type": "a", "tiers": {"x": [1]}}]}, "changes[0].tiers.x[0] must have up_to and rate"),
+    (_stepped({"rate": 1}), "changes[0].tiers.x[0] must have up_to and rate"),
+    (_stepped({"up_to": None, "rate": 1, "flat": 1}), "changes[0].tiers.x[0] must have up_to and rate, and may have"),
+    (_stepped({"up_to": None, "rate": None}), "changes[0].tiers.x[0].rate must be a number"),
+    (_stepped({"up_to": None, "rate": -1}), "changes[0].tiers.x[0].rate must not be negative"),
+    (_stepped({"up_to": None, "rate": 1, "per": 0}), "changes[0].tiers.x[0].per must be an integer"),
+    (_stepped({"up_to": None, "rate": 1, "per": 3}), "changes[0].tiers.x[0] must have at most 12 decimals"),
+    (_stepped({"up_to": True, "rate": 1}), "changes[0].tiers.x[0].up_to must be a number"),
+    (_stepped({"up_to": "1e3", "rate": 1}), "changes[0].tiers.x[0].up_to must be"),
+    (_stepped({"up_to": 5, "rate": 1}), "changes[0].tiers.x must end with a step whose up_to is null"),
+    (_stepped({"up_to": 5, "rate": 1}, {"up_to": 5, "rate": 1}, {"up_to": None, "rate": 1}), "changes[0].tiers.x[1]"),
+    (
+        {"changes": [{"action_type": "a", "base_rate_cents": 1, "tiers": {"event": [{"up_to": None, "rate": 1}]}}]},
+        "changes[0].tiers.event must not be given together with base_rate_cents",
+    ),
     ({"changes": [{"action_type": "a"}, {"action_type": "a", "model": "*"}]}, "changes[1] is for the same customer"),
     ({"changes": [{"action_type": "a"}] * (MAX_CHANGES + 1)}, "changes must be at most 100 rows"),
 ]
@@ -159,6 +185,18 @@ def test_a_row_survives_being_written() -> None:
     text = replay_view.rates_text(rates.quantities)
     assert text == "images=1.5, input=250/1000000"
     assert replay_view.rates_from(text, "rates") == rates.quantities
+    tiers = (
+        Tiers("event", (Step("100", "0"), Step(None, "1.5"))),
+        Tiers("input", (Step("1000000", "3", 1000), Step("2000000", "2", 1000), Step(None, "1"))),
+    )
+    stepped = ChangedPrice(PriceSlot(None, "chat"), Rates("0", "0.1", "0", (), False, tiers))
+    assert changes_of([row_of(stepped)]) == [stepped]
+    text = replay_view.steps_text(tiers)
+    assert text == "event=0 to 100, then 1.5; input=3/1000 to 1000000, then 2/1000 to 2000000, then 1"
+    assert replay_view.steps_from(text, "steps") == tiers
+    for wrong in ("input", "input=1 to", "input=1/x to 5", "input=1; input=2", "input=1 to 5, 2", "input=1 to x"):
+        with pytest.raises(Refusal):
+            replay_view.steps_from(wrong, "steps")
     for wrong in ("images", "images=", "images=1/0", "images=1/x", "images=1, images=2", "images=1/"):
         with pytest.raises(Refusal):
             replay_view.rates_from(wrong, "rates")
@@ -210,7 +248,12 @@ async def test_the_form_becomes_an_address(server: Server) -> None:
         {"action_type": "chat", "base_rate_cents": "0.1", "token_rate_cents": "0.0003"},
         {"action_type": "a b", "model": "m", "base_rate_cents": "2", "rates": {"images": {"rate": "1", "per": 4}}},
     ]
-    for wrong in ({"base:1": "x"}, {"slot:1": "[1]"}, {"slot:1": "{"}, {"rates:1": "images"}, {"from": "x"}):
+    steps = {"steps:1": "event=0 to 100, then 1.5", "base:1": ""}
+    _, headers, _ = await server.send("POST", "/replay", form | rates | steps, **cookies)
+    (row,) = json.loads(parse_qs(urlsplit(headers["Location"]).query)["changes"][0])
+    assert row["tiers"] == {"event": [{"up_to": "100", "rate": "0"}, {"up_to": None, "rate": "1.5"}]}
+    fields = {"base:1": "x", "slot:1": "[1]", "rates:1": "images", "steps:1": "event", "from": "x"}
+    for wrong in (*({name: text} for name, text in fields.items()), {"slot:1": "{"}, {"steps:1": "=1"}):
         assert (await server.send("POST", "/replay", form | changed | wrong, **cookies))[0] == 400
     assert (await server.send("POST", "/replay", {**form, "form_token": "x"}, **cookies))[0] == 403
 

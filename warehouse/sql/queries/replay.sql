@@ -12,6 +12,11 @@
 -- number, since the engine takes an AND apart, and without subcolumns and lambdas, which no projection has. What was
 -- voided is taken off again. Most have no quantities: their sums are read without the maps. Those whose bonus waits for
 -- an outcome are summed with how that ended. All others, of which a range rarely has any, are priced one by one.
+-- What a change charges in steps depends on what the customer has used before in the billing period, so its events are
+-- priced one by one: `counted` has the count before each of them, of a quantity or of events, in the order of the log.
+-- As on the shard, it counts by accepted time, from the period's beginning on, also what is before {start} or voided,
+-- and nothing that has no rate. (What is refused for its amount counts: the amount depends on the count.)
+-- {steps} are those of all such quantities: of which one, from and up to which count, and cents for a unit.
 -- Decimal(76): the widest product is 10^12 units at 10^9 cents with 18 decimals.
 -- A replay is asked for now and then and reads the most, so it takes two threads.
 -- No event of the range is in a month before {month}; a table of many months is not read in whole.
@@ -186,11 +191,58 @@ WITH
                 AND (NOT {summed:Bool} OR some_are_alone AND greatest(
                     tokens > 1000000000, ifNull(tokens_input, 0) > 1000000000, ifNull(tokens_output, 0) > 1000000000,
                     arraySum(quantities.values) > 100000000,
-                    arraySum(quantities.values::Array(Decimal(38, 0))) != arraySum(quantities.values)) = 1)
+                    arraySum(quantities.values::Array(Decimal(38, 0))) != arraySum(quantities.values)) = 1
+                    OR is_stepped)
                 AND _partition_id >= {month:String}
         ) AS known
         -- a join, since a set would be asked for every row of the table
         LEFT ANTI JOIN (SELECT taken_back FROM voided) AS void ON void.taken_back = known.event_id
+    ),
+    counted AS
+    (
+        SELECT event_id AS counted_event, groupArray(name) AS counted_names, groupArray(count_before) AS counts_before
+        FROM
+        (
+            SELECT
+                event_id, name,
+                sum(units) OVER (
+                    PARTITION BY customer_id, change, period, name ORDER BY event_id
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS count_before
+            FROM
+            (
+                SELECT
+                    customer_id, event_id, change, if(began > 0, began, toInt64(toYYYYMM(recorded_at))) AS period,
+                    arrayJoin(arrayFilter(used -> tier_of(change, used.1) > 0, all_used)) AS one,
+                    one.1 AS name,
+                    one.2 AS units
+                FROM
+                (
+                    SELECT
+                        customer_id, event_id, recorded_at, toUnixTimestamp64Milli(recorded_at) AS accepted,
+                        matched AS change,
+                        arrayConcat(
+                            [('event', toDecimal128(1, 6))],
+                            if(isNull(tokens_input), [], [('input', toDecimal128(ifNull(tokens_input, 0), 6))]),
+                            if(isNull(tokens_output), [], [('output', toDecimal128(ifNull(tokens_output, 0), 6))]),
+                            arrayMap(
+                                (name, units) -> (name::String, units::Decimal(38, 6)),
+                                mapKeys(quantities), mapValues(quantities))) AS all_used
+                    FROM rev.entries
+                    WHERE kind = 'event' AND test = false
+                        AND ({customer:String} = '' OR customer_id = {customer:String})
+                        AND _partition_id >= {counted_month:String}
+                        AND is_stepped
+                        AND empty(unknown_of(matched, arrayMap(name -> name::String, mapKeys(quantities))))
+                ) AS event
+                ASOF LEFT JOIN
+                (
+                    SELECT begun.1 AS anchored, begun.2 AS began
+                    FROM (SELECT arrayJoin(arrayZip({anchored:Array(String)}, {began:Array(Int64)})) AS begun)
+                ) AS billing_period
+                ON event.customer_id = billing_period.anchored AND event.accepted >= billing_period.began
+            )
+        )
+        GROUP BY event_id
     ),
     -- lists of one hold no name: then nothing has to be looked up
     if(length({customers:Array(String)}) = 1, 0,
@@ -211,6 +263,7 @@ WITH
             {masks:Array(UInt64)}, {shapes:Array(UInt64)}
         )
     ) AS matched,
+    length({stepped:Array(Int16)}) > 1 AND has({stepped:Array(Int16)}, matched) AS is_stepped,
     {base:Array(Decimal(76, 12))} AS base_rates,
     {token:Array(Decimal(76, 12))} AS token_rates,
     {bonus:Array(Decimal(76, 12))} AS bonus_rates,
@@ -218,7 +271,29 @@ WITH
     -- 0 is no rate: the first of {rates} stands for it
     (number, name) -> transform(
         concat(toString(number), ':', name), {rated:Array(String)}, range(length({rated:Array(String)})), 0
-    ) AS rate_of
+    ) AS rate_of,
+    -- 0 is no steps, likewise
+    (number, name) -> transform(
+        concat(toString(number), ':', name), {tiered:Array(String)}, range(length({tiered:Array(String)})), 0
+    ) AS tier_of,
+    (number, names) -> if(
+        {ignoring:Array(Bool)}[number + 1], [],
+        arrayFilter(
+            name -> rate_of(number, name) = 0 AND tier_of(number, name) = 0
+                AND name NOT IN ('input', 'output', 'cache_read', 'cache_write', 'reasoning'),
+            names)) AS unknown_of,
+    arrayZip(
+        {step_of:Array(UInt16)}, {step_from:Array(Decimal(76, 6))}, {step_to:Array(Decimal(76, 6))},
+        {step_rates:Array(Decimal(76, 12))}) AS steps,
+    -- the parts of some units on each step that they reach
+    (tier, used, units) -> arrayFilter(
+        part -> part.1 > 0,
+        arrayMap(
+            step -> (
+                if(step.1 = tier, greatest(least(used + units, step.3) - greatest(used, step.2), toDecimal256(0, 6)),
+                    toDecimal256(0, 6)),
+                step.4),
+            steps)) AS parts_of
 SELECT
     multiIf(
         grouping(customer_id) = 0, 'customer',
@@ -271,12 +346,7 @@ FROM
         SELECT
             *,
             matched AS change,
-            if(
-                {ignoring:Array(Bool)}[change + 1], [],
-                arrayFilter(
-                    name -> rate_of(change, name) = 0
-                        AND name NOT IN ('input', 'output', 'cache_read', 'cache_write', 'reasoning'),
-                    names)) AS unknown,
+            unknown_of(change, names) AS unknown,
             arrayConcat(['input', 'output'], units.1) AS kinds,
             arrayConcat([toInt256(all_input), toInt256(all_output)], arrayMap(unit -> toInt256(unit), units.2)) AS amounts,
             arrayMap(name -> rate_of(change, name), kinds) AS numbers
@@ -294,7 +364,7 @@ FROM
                 sumMap(part.units.1, part.units.2) AS units,
                 sum(toDecimal256(sum_cents, 12)) AS cents
             FROM plain AS part
-            WHERE {summed:Bool}
+            WHERE {summed:Bool} AND NOT is_stepped
             GROUP BY customer_id, action, day, code, names
             HAVING n > 0
         )
@@ -328,10 +398,10 @@ FROM
             SELECT
                 customer_id, action, day, change, price_bonus, unknown,
                 toDecimal256(total_cents, 12) + charge AS cents,
-                arrayFilter(q -> q.3 != truncate(q.3, 12), rated) AS inexact,
+                arrayFilter(q -> arrayExists(part -> part.1 * part.2 != truncate(part.1 * part.2, 12), q.3), rated) AS inexact,
                 base_rates[change + 1]
                     + token_rates[change + 1] * (toInt256(tokens) - toInt256(arraySum(q -> q.2, rated)))
-                    + toDecimal256(arraySum(q -> q.3, rated), 12)
+                    + toDecimal256(arraySum(q -> arraySum(part -> part.1 * part.2, q.3), rated), 12)
                     + if(outcome = 'success', bonus_rates[change + 1], toDecimal256(0, 12)) AS at_once,
                 if(
                     outcome = 'pending' AND NOT is_voided
@@ -343,40 +413,43 @@ FROM
             (
                 SELECT
                     *,
-                    if(
-                        {ignoring:Array(Bool)}[change + 1], [],
-                        arrayFilter(
-                            (name, rate) -> rate = 0
-                                AND name NOT IN ('input', 'output', 'cache_read', 'cache_write', 'reasoning'),
-                            names, numbers)) AS unknown,
-                    -- name, tokens, and the cost with 18 decimals, of which an amount has 12
+                    unknown_of(change, names) AS unknown,
+                    -- name, tokens, and the parts at each rate: units with 6 decimals and cents with 12
                     arrayFilter(
-                        q -> q.4 > 0,
+                        q -> notEmpty(q.3),
                         arrayMap(
-                            (name, rate, units) -> (
+                            (name, rate, tier, units) -> (
                                 name,
                                 if(name IN ('input', 'output', 'cache_read', 'cache_write', 'reasoning'),
                                     units, toDecimal256(0, 6)),
-                                quantity_rates[rate + 1] * units,
-                                rate),
-                            names, numbers, amounts)) AS rated
+                                multiIf(
+                                    rate > 0, [(units, quantity_rates[rate + 1])],
+                                    tier > 0, parts_of(tier, toDecimal256(counts_before[indexOf(counted_names, name)], 6), units),
+                                    [])),
+                            names, numbers, tiers, amounts)) AS rated
                 FROM
                 (
-                    SELECT *, arrayMap(name -> rate_of(change, name), names) AS numbers
+                    SELECT
+                        *,
+                        arrayMap(name -> rate_of(change, name), names) AS numbers,
+                        arrayMap(name -> tier_of(change, name), names) AS tiers
                     FROM
                     (
                         SELECT
                             *,
                             matched AS change,
                             arrayConcat(
+                                if(tier_of(change, 'event') > 0, ['event'], []),
                                 if(isNull(tokens_input), [], ['input']), if(isNull(tokens_output), [], ['output']),
                                 arrayMap(name -> name::String, mapKeys(quantities))) AS names,
                             arrayConcat(
+                                if(tier_of(change, 'event') > 0, [toDecimal256(1, 6)], []),
                                 if(isNull(tokens_input), [], [toDecimal256(ifNull(tokens_input, 0), 6)]),
                                 if(isNull(tokens_output), [], [toDecimal256(ifNull(tokens_output, 0), 6)]),
                                 arrayMap(units -> toDecimal256(units, 6), mapValues(quantities))) AS amounts
                         FROM others
                         LEFT ANY JOIN closed ON opened_by = event_id
+                        LEFT ANY JOIN counted ON counted_event = event_id
                     )
                 )
             )
