@@ -11,9 +11,9 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from pricer import anchor_commands
+from pricer import anchor_commands, month_minimums
 from pricer.credits import CreditTransaction
-from pricer.prices import Amounts, ParsedPrice
+from pricer.prices import Amounts, ParsedPrice, plain_ref
 from schemas import entries, ids, objects, open_months, spending
 from schemas.billing_anchors import BillingPeriod
 from schemas.commands import CloseMonth, MeterEvent, PriceRef, Void
@@ -72,7 +72,7 @@ class MonthTransaction:
         key, month = self._of(price)
         id = price.ref.id
         before = next((one for one in month.charges if one.price.id == id), None)
-        charged = before or MonthCharges(_plain(price), 0, "0", {}, price.volume, price.minimum)
+        charged = before or MonthCharges(plain_ref(price), 0, "0", {}, price.volume, price.minimum)
         used = _counted(charged, event, 1)
         cost = format_cents(parse_cents(charged.cost) + parse_cents(total))
         charged = replace(charged, events=charged.events + 1, cost=cost, used=used)
@@ -109,8 +109,10 @@ class MonthTransaction:
 
 
 class Settlement(NamedTuple):
-    """What the close of a month adds to what its events cost, in pico-cents, and the lines that say why."""
+    """What the close of a month adds to what its events cost, in pico-cents, the price whose minimum holds, and the
+    lines that say why."""
 
+    price: PriceRef
     volume: int
     minimum: int
     token: int
@@ -133,15 +135,14 @@ def close(command: CloseMonth, record: InputRecord, shard: StateView) -> Decisio
     month = open_months.decode(stored)
     if record.at < end_of(month):
         return Decision()
+    changes = ((key, None), *month_minimums.following(month, shard))
     settled = settlement(month)
-    if not settled.total:
-        return Decision(changes=((key, None),))
+    if settled is None or not settled.total:
+        return Decision(changes=changes)
     credit, draws, drawn = _paid(command, record, shard, settled.total)
     entry = _entry(month, settled, record, credit, draws)
-    written = EntryRecord(
-        command.customer_id, record.offset, record.at, [entry], [month.charges[-1].price], test=command.test
-    )
-    return Decision(entries=entries.encode(written), changes=((key, None), *drawn))
+    written = EntryRecord(command.customer_id, record.offset, record.at, [entry], [settled.price], test=command.test)
+    return Decision(entries=entries.encode(written), changes=(*changes, *drawn))
 
 
 def take_out(command: Void, shard: StateView) -> tuple[Change, ...]:
@@ -164,12 +165,17 @@ def take_out(command: Void, shard: StateView) -> tuple[Change, ...]:
             one = replace(one, events=one.events - 1, cost=cost, used=_counted(one, command.event, -1))
         if one.events:
             left.append(one)
-    return ((key, open_months.encode(replace(month, charges=tuple(left))) if left else None),)
+    month = replace(month, charges=tuple(left))
+    return ((key, open_months.encode(month) if left or month.spans else None),)
 
 
-def settlement(month: OpenMonth) -> Settlement:
-    """Return what a month's close adds. Every price record's quantities get the rate of the step that all of the
-    month's volume reaches; the minimum is that of the last used price record."""
+def settlement(month: OpenMonth) -> Settlement | None:
+    """Return what a month's close adds; None if nothing is known to be owed. Every price record's quantities get the
+    rate of the step that all of the month's volume reaches; the minimum is that of the last used price record, or of
+    the row in a month without events."""
+    holds = month.charges[-1] if month.charges else month_minimums.without_events(month)
+    if holds is None or holds.price is None:
+        return None
     reached: dict[str, int] = {}
     for one in month.charges:
         for name, text in one.used.items():
@@ -186,14 +192,14 @@ def settlement(month: OpenMonth) -> Settlement:
                 volume += pico
                 token += pico if tiers.name in TOKEN_KINDS else 0
     minimum = 0
-    wanted = month.charges[-1].minimum
+    wanted = holds.minimum
     if wanted is not None:
         cost = sum(parse_cents(one.cost) for one in month.charges)
         minimum = max(parse_cents(wanted) - cost - volume, 0)
     if minimum:
         text = format_cents(minimum)
         lines.append(Line(MINIMUM, "1", text, 1, text))
-    return Settlement(volume, minimum, token, tuple(lines))
+    return Settlement(holds.price, volume, minimum, token, tuple(lines))
 
 
 def _entry(
@@ -207,7 +213,7 @@ def _entry(
         action=month.action,
         model=month.model,
         provider=month.provider,
-        price_id=month.charges[-1].price.id,
+        price_id=settled.price.id,
         volume_cents=objects.number(format_cents(settled.volume)),
         minimum_cents=objects.number(format_cents(settled.minimum)),
         total_cents=objects.number(total),
@@ -285,12 +291,6 @@ def _reached(tiers: Tiers, micro: int) -> Step:
 
 def _pico(step: Step) -> int:
     return parse_cents(step.rate) // step.per
-
-
-def _plain(price: ParsedPrice) -> PriceRef:
-    """Return the reference to a price without the base of a step that some event was on."""
-    ref = price.ref
-    return replace(ref, rates=replace(ref.rates, base="0")) if price.event_steps else ref
 
 
 def _slot(price: PriceRef, customer_id: str) -> PriceSlot:

@@ -24,6 +24,7 @@ MAX_AHEAD = 10 * 366 * DAY
 """The longest time, in ms, for which a price may be scheduled."""
 
 _decode = msgspec.json.Decoder(config.Price).decode
+_decode_customer = msgspec.json.Decoder(config.Customer).decode
 
 
 class PriceChanges:
@@ -154,9 +155,15 @@ class PriceChanges:
             provider=first.provider,
             effective_at=first.effective_at if first.is_active and first.start > self._now else None,
             later=tuple(ScheduledPrice(one.id, one.rates, one.start) for one in others),
+            test=self._is_test(first.customer_id),
         )
         self._installs.append(command)
         change.put(_active_key(first.slot), b",".join(b"%d" % one.id for one in versions) or None)
+
+    def _is_test(self, customer_id: str | None) -> bool:
+        """True if a customer is flagged test."""
+        stored = None if customer_id is None else self._change.get(kept_at(config.customer_key(customer_id)))
+        return stored is not None and _decode_customer(stored).test
 
     def _known(self, id: int) -> config.Price:
         price = self.find(id)

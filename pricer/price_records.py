@@ -7,6 +7,7 @@ the accepted time of an event tells which price of the slot applies.
 
 from msgspec.structs import replace
 
+from pricer import month_minimums
 from schemas import state
 from schemas.commands import InstallPrice, InstallPrices, Rates
 from schemas.price_match import PriceSlot
@@ -31,7 +32,12 @@ def _apply(command: InstallPrice, record: InputRecord, shard: StateView) -> Deci
         return Decision()
     slot = PriceSlot(command.customer_id, command.action_type, command.model, command.provider)
     key = state.price_key(slot)
-    changes = ((state.PRICE_NUMBER, b"%d" % command.number), (key, _installed(command, record, shard.get(key))))
+    before = shard.get(key)
+    after = _installed(command, record, before)
+    changes: tuple[tuple[bytes, bytes | None], ...]
+    changes = ((state.PRICE_NUMBER, b"%d" % command.number), (key, after))
+    if command.customer_id is not None:
+        changes += month_minimums.opened(slot, before, after, record.at, shard)
     if not slot.scoped:
         return Decision(changes=changes)
     marks = state.with_mark(shard.get(state.PRICE_SCOPED), state.SCOPED)
@@ -60,4 +66,5 @@ def _installed(command: InstallPrice, record: InputRecord, before: bytes | None)
         )
 
     later = tuple(price(one.id, one.rates, one.effective_at) for one in command.later)
-    return state.encode(replace(price(command.id, command.rates, command.effective_at), later=later))
+    first = price(command.id, command.rates, command.effective_at)
+    return state.encode(replace(first, later=later, test=command.test))

@@ -187,6 +187,12 @@ def _keys(customer_id: str, action: str, model: str | None, provider: str | None
     return tuple(map(price_key, candidates(customer_id, action, model, provider)))
 
 
+def plain_ref(price: ParsedPrice) -> PriceRef:
+    """Return the reference to a price without the base of a step that some event was on."""
+    ref = price.ref
+    return replace(ref, rates=replace(ref.rates, base="0")) if price.event_steps else ref
+
+
 def at_count(price: ParsedPrice, used: Mapping[str, int]) -> ParsedPrice:
     """Return a price at the step that the next event of the month is on; ``used``: the month's count."""
     count = used.get(EVENT, 0)

@@ -441,6 +441,8 @@ class InstallPrice(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="c
     effective_at: int | None = None
     """The accepted time from which the price is in force; None is from this record on."""
     later: tuple[ScheduledPrice, ...] = ()
+    test: bool = False
+    """Its customer is flagged test, so that a month without events owes no minimum."""
 
 
 class InstallPrices(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="prices"):

@@ -32,6 +32,14 @@ class MonthCharges(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     minimum: str | None = None
 
 
+class MinimumSpan(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The minimum of a price row, and the price that has it, from an accepted time on; both None: it has none."""
+
+    start: int
+    price: PriceRef | None = None
+    minimum: str | None = None
+
+
 class OpenMonth(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A month of a price row that is not settled; ``charges``: one for each price record, the last used one last."""
 
@@ -45,6 +53,8 @@ class OpenMonth(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     charges: tuple[MonthCharges, ...] = ()
     end: int | None = None
     """When it is over, ms UTC; None: a calendar month."""
+    spans: tuple[MinimumSpan, ...] = ()
+    """Of a customer's own row with a minimum: what it is from the month's beginning on, by time."""
 
 
 class AdjustmentObject(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,6 +48,8 @@ class InstalledPrice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The accepted time from which it is in force; None if it is already."""
     later: tuple["InstalledPrice", ...] = ()
     """The prices that follow it, by time; theirs are empty."""
+    test: bool = False
+    """Its customer was flagged test when it was set."""
 
 
 if TYPE_CHECKING:

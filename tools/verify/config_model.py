@@ -71,7 +71,9 @@ class Configuration:
         if not self._complete:
             return ""
         decided = self._installs.get(command["number"])
-        absent = {"active": True, "effective_at": None}
+        absent: Install = {"active": True, "effective_at": None}
+        if "test" not in command and decided is not None:
+            absent["test"] = decided["test"]  # older logs do not say it
         later = [_following(one) for one in command.get("later", ())]
         taken = {**absent, **command, **_slot(command), "rates": _cents(command["rates"]), "later": later}
         if decided is None or any(taken[name] != value for name, value in decided.items()):
@@ -218,6 +220,7 @@ class Configuration:
         told = {**first, "active": bool(plan), "number": number, "later": [_following(one) for one in others]}
         if not plan or plan[0][1] <= self._at:
             told["effective_at"] = None
+        told["test"] = self._customers.get(slot[0] or "", _customer())["test"]
         self._installs[number] = told
         self._plans[slot] = plan
         if not plan:

@@ -18,9 +18,9 @@ from tools.verify.config_model import CONFIG_KEY, Configuration
 from tools.verify.key_model import Keys, Known, body_of
 from tools.verify.ledger_amounts import as_charged, as_held
 from tools.verify.lifecycle import COMMANDS, RESERVED, Effect, Lifecycle, nothing
-from tools.verify.month_model import MonthModels, MonthTrial, quantities_in
+from tools.verify.month_model import MonthModels, MonthTrial, key_of, quantities_in
 from tools.verify.outcome_model import OutcomeModels
-from tools.verify.price_model import PriceModel, PriceModels
+from tools.verify.price_model import PriceModel, PriceModels, slot_of
 from tools.verify.reservation_model import MAX_TTL
 from tools.verify.row_values import EMPTY, EXACT, STEPPED, ZERO, Row, add, canonical, event_id, loads, quantities_of
 from tools.verify.spending_model import COMMANDS as SPENDING_COMMANDS
@@ -159,10 +159,12 @@ class ShardModel:
         if period is None:
             return self._expected(offset, [])
         if not self._open_months.is_known(period):
+            if self._at >= period.end:
+                self._open_months.follow(key_of(command), period.end, self._price_models)
             if not self._spending.is_limited(command["customer_id"], command.get("test", False)):
                 return self._expected(offset, None)
             return ExpectedRows(offset, self._at, None, asked=partial(self._adjusted, offset))
-        columns = self._open_months.close(self._at, period, command)
+        columns = self._open_months.close(self._at, period, command, self._price_models)
         if columns is None:
             return self._expected(offset, [])
         price_model = columns.pop("price")
@@ -230,8 +232,11 @@ class ShardModel:
             return self._expected(offset, [self._plain(offset, key, "rejected")])
         problems = []
         for record in records:
-            last = self._price_models.number
-            if self._price_models.install(record, offset):
+            last, slot = self._price_models.number, slot_of(record)
+            owed = self._price_models.owes(slot)
+            if self._price_models.install(record, offset, self._at):
+                if owed or self._price_models.owes(slot):
+                    self._open_months.changed(slot, self._at)
                 problems.append(self._configuration.check_install(record, self.partition, last))
         return ExpectedRows(offset, self._at, ([],), problem="; ".join(filter(None, problems)))
 

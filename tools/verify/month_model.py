@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tools.verify.anchor_model import AnchorModels, PeriodModel
-from tools.verify.price_model import PriceModel, Slot
+from tools.verify.price_model import PriceModel, PriceModels, Slot
 from tools.verify.row_values import EXACT, ZERO, Row, add, iso
 from tools.verify.tier_model import Step, Tiered
 
@@ -71,6 +71,10 @@ class MonthModels:
         self._anchors = anchors
         self._began = began
         self._open: Months = {}
+        self._of_rows: set[MonthKey] = set()
+        """Months that are open since a customer's own row has a minimum, with or without events."""
+        self._closed: set[MonthKey] = set()
+        """Those of them that are over."""
 
     def trial(self) -> MonthTrial:
         """Return a trial of one command."""
@@ -116,15 +120,36 @@ class MonthModels:
         if not self._open[key]:
             del self._open[key]
 
-    def close(self, at: int, period: PeriodModel, command: Mapping[str, Any]) -> Row | None:
+    def changed(self, slot: Slot, at: int) -> None:
+        """Open the month in which a customer's own row changes that has a minimum, or had one."""
+        assert slot[0] is not None
+        self._of_rows.add((slot[0], False, self._anchors.period(slot[0], at).name, slot))
+
+    def follow(self, key: MonthKey, end: int, price_models: PriceModels) -> None:
+        """Open the month after one that closed, if the row has a minimum."""
+        customer, test, _, slot = key
+        if slot[0] is None or test:
+            return
+        self._of_rows.discard(key)
+        self._closed.add(key)
+        after = (customer, test, self._anchors.period(customer, end).name, slot)
+        if price_models.owes(slot) and after not in self._closed:
+            self._of_rows.add(after)
+
+    def close(self, at: int, period: PeriodModel, command: Mapping[str, Any], price_models: PriceModels) -> Row | None:
         """Return the columns of the adjustment that a notice accepted ``at`` leaves; None if it leaves none."""
-        end = period.end
-        own = command["customer_id"] if command.get("own", False) else None
-        slot = (own, command["action"], command.get("model") or "", command.get("provider") or "")
-        key = (command["customer_id"], command.get("test", False), command["month"], slot)
-        if at < end or key not in self._open:
+        end, key = period.end, key_of(command)
+        slot = key[-1]
+        if at < end or (key not in self._open and key not in self._of_rows):
             return None
-        charges = list(self._open.pop(key).values())
+        charges = list(self._open.pop(key, {}).values())
+        last = charges[-1].price_model if charges else None
+        held = price_models.held(slot, period.start, end) if key in self._of_rows else [None]
+        if last is None and all(one is not None and one.minimum is not None for one in held):
+            last = held[-1]
+        self.follow(key, end, price_models)
+        if last is None:
+            return None
         lines = _volume_lines(charges)
         volume = token = spent = ZERO
         for name, _, _, _, cents in lines:
@@ -132,7 +157,6 @@ class MonthModels:
             token = add(token, cents) if name in TOKENS else token
         for one in charges:
             spent = add(spent, one.cents)
-        last = charges[-1].price_model
         short = ZERO
         if last.minimum is not None:
             short = max(EXACT.subtract(last.minimum, add(spent, volume)), ZERO)
@@ -166,6 +190,14 @@ class MonthModels:
                 **_dates(period),
             },
         }
+
+
+def key_of(command: Mapping[str, Any]) -> MonthKey:
+    """Return the month that a notice is of."""
+    customer = command["customer_id"]
+    own = customer if command.get("own", False) else None
+    slot = (own, command["action"], command.get("model") or "", command.get("provider") or "")
+    return customer, command.get("test", False), command["month"], slot
 
 
 def quantities_in(event: Mapping[str, Any]) -> dict[str, Decimal]:

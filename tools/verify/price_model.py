@@ -66,9 +66,15 @@ class PriceModels:
             self._slots.setdefault(price_model.slot, []).append(price_model)
         self.number = 0
         """Number of the last record taken; a record whose number is not higher is a repeat."""
+        self._owing = {slot: versions for slot, versions in self._slots.items() if slot[0] is not None}
+        """Prices of customers' own rows, of which months without events may owe the minimum."""
+        self._histories: dict[Slot, list[tuple[int, PriceModel | None]]] = {
+            slot: [(0, None), *((one.start, one) for one in versions)] for slot, versions in self._owing.items()
+        }
+        """Those that were in force, each from an accepted time on."""
 
-    def install(self, command: Mapping[str, Any], offset: int) -> bool:
-        """Take a price record, which states all prices of its slot. Return False if it is a repeat."""
+    def install(self, command: Mapping[str, Any], offset: int, at: int) -> bool:
+        """Take a price record accepted ``at``, which states all prices of its slot. Return False if it is a repeat."""
         if command["number"] <= self.number:
             return False
         self.number = command["number"]
@@ -77,7 +83,22 @@ class PriceModels:
         if command.get("active", True):
             stated = [command, *command.get("later", ())]
             self._slots[slot] = [_stated(slot, one, before.get(one["id"], offset)) for one in stated]
+        if slot[0] is not None:
+            owing = self._owing[slot] = [] if command.get("test", False) else self._slots.get(slot, [])
+            past = [one for one in self._histories.get(slot, [(0, None)]) if one[0] < at]
+            now = [(at, max((one for one in owing if one.start <= at), key=lambda one: one.start, default=None))]
+            self._histories[slot] = [*past, *now, *((one.start, one) for one in owing if one.start > at)]
         return True
+
+    def owes(self, slot: Slot) -> bool:
+        """True if a price of a row, in force or scheduled, has a minimum that a month without events may owe."""
+        return any(one.minimum is not None for one in self._owing.get(slot, []))
+
+    def held(self, slot: Slot, start: int, end: int) -> "list[PriceModel | None]":
+        """Return what a customer's row had in force in [start, end), one after the other; None: no price."""
+        history = self._histories.get(slot, [(0, None)])
+        begun = [price_model for at, price_model in history if at <= start]
+        return [*begun[-1:], *(price_model for at, price_model in history if start < at < end)]
 
     def of(self, at: int, customer: str, action: str, model: str, provider: str) -> PriceModel | None:
         """Return the price in force at an accepted time: of all rows that fit, the one that names the customer; of

@@ -84,6 +84,8 @@ def test_customers_are_updated() -> None:
         ({"action_type": "search"}, "not what"),
         ({"active": False}, "not what"),
         ({"customer_id": "acme"}, "not what"),
+        ({"test": True}, "not what"),
+        ({"test": False}, ""),
         ({"number": 9}, "not what"),
     ],
 )
