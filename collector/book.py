@@ -56,6 +56,8 @@ class Book:
         self.pushes: dict[str, Push] = {}
         """By the number of the invoice."""
         self.stripe_customers: dict[str, StripeCustomer] = {}
+        self.by_stripe_id: dict[str, tuple[str, ...]] = {}
+        """By Stripe's id of a customer: those that are it or were it."""
         self.meter: MeterPosition | None = None
         self.refused_lines: dict[str, RefusedMeterLine] = {}
         """By identifier: usage that Stripe refuses."""
@@ -100,6 +102,9 @@ class Book:
                 self.billing[_name(key)] = value
             elif isinstance(value, StripeCustomer):
                 self.stripe_customers[_name(key)] = value
+                for id in value.ids:
+                    names = self.by_stripe_id.get(id, ())
+                    self.by_stripe_id[id] = names if _name(key) in names else (*names, _name(key))
             elif isinstance(value, MeterPosition):
                 self.meter = value
             elif isinstance(value, RefusedMeterLine):

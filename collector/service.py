@@ -16,6 +16,7 @@ from collector.notices import NoticeSender
 from collector.stripe.meter_pusher import MeterPusher
 from collector.stripe.modes import open_stripe
 from collector.stripe.stripe_api import StripeApi
+from collector.stripe.stripe_customers import ConfiguredIds
 from collector.worker import InvoiceWorker, MeterPusherOf, NotOwner
 from schemas.settings import Settings
 from schemas.topics import INVOICES
@@ -46,6 +47,7 @@ class CollectorService:
         self._stopping = asyncio.Event()
         self._reads = open_invoicing(settings)
         self._stripe = open_stripe(settings)
+        self._ids = ConfiguredIds(settings.kafka)
         self._appender = Appender(settings.kafka, append_timeout=settings.append_timeout)
         self._notice_sender = NoticeSender(self._appender, settings.partitions)
         self._worker: InvoiceWorker | None = None
@@ -84,11 +86,14 @@ class CollectorService:
         joined = asyncio.create_task(self._membership.run(), name="collector-membership")
         try:
             await self._appender.start()
+            if self._stripe.name != "off":
+                self._ids.start()
             await first_of([joined], self._stopping)
         finally:
             self._membership.stop()
             await self._workers.stop()
             await joined
+            await self._ids.stop()
             await self._appender.stop()
             await self._reads.close()
             await self._stripe.close()
@@ -102,6 +107,7 @@ class CollectorService:
             self._reads,
             grace,
             wall_ms,
+            self._ids,
             sender=self._stripe.sender,
             meters=self._meters(),
             notice_sender=self._notice_sender,
@@ -110,7 +116,7 @@ class CollectorService:
 
     def _meters(self) -> MeterPusherOf | None:
         mode = self._stripe.meters
-        return None if mode is None else lambda record: MeterPusher(mode, self._reads, record, wall_ms)
+        return None if mode is None else lambda record: MeterPusher(mode, self._reads, record, wall_ms, self._ids)
 
     def _owner(self) -> InvoiceWorker:
         """Return the worker. Raises NotOwner."""

@@ -17,6 +17,7 @@ from collector.settling import NotSettled
 from collector.stripe.meter_pusher import MeterPusher
 from collector.stripe.pusher import Pusher
 from collector.stripe.senders import Sender
+from collector.stripe.stripe_customers import GivenIds
 from schemas.billing import Billing
 from schemas.billing_periods import is_time_zone
 from schemas.invoices import Invoice, billing_key, invoice_key
@@ -36,8 +37,8 @@ class NotOwner(Exception):
 
 class InvoiceWorker:
     """The streams.partition_workers.Worker of rev.invoices. ``now`` returns ms UTC; ``grace`` is in ms.
-    ``sender``: how invoices come to Stripe, ``meters``: how usage does; None: they do not. ``notice_sender``: how
-    customers' webhooks hear of invoices; None: they do not."""
+    ``ids``: customers of Stripe that were given. ``sender``: how invoices come to Stripe, ``meters``: how usage does;
+    None: they do not. ``notice_sender``: how customers' webhooks hear of invoices; None: they do not."""
 
     def __init__(
         self,
@@ -45,10 +46,12 @@ class InvoiceWorker:
         reads: InvoicingReads,
         grace: int,
         now: Callable[[], int],
+        ids: GivenIds,
         sender: Sender | None = None,
         meters: MeterPusherOf | None = None,
         notice_sender: NoticeSender | None = None,
     ) -> None:
+        self._ids = ids
         self._sender = sender
         self._meters = meters
         self._notice_sender = notice_sender
@@ -82,7 +85,7 @@ class InvoiceWorker:
 
     def pusher(self, sender: Sender) -> Pusher:
         """Return what brings invoices to Stripe."""
-        return Pusher(sender, self._reads, self.record, self._now)
+        return Pusher(sender, self._reads, self.record, self._now, self._ids)
 
     def _made_pusher(self) -> Pusher | MeterPusher | None:
         if self._meters is not None:

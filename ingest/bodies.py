@@ -292,7 +292,8 @@ class RateBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CustomerBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Changes to a customer. ``external_ids`` maps a system to an id.
+    """Changes to a customer. ``external_ids`` maps a system to an id, and replaces what was there; ``stripe`` is the
+    customer of Stripe that gets its invoices and usage.
 
     ``on_empty``: what prepaid credit does not cover is due (``charge``) or refused (``refuse``).
     """

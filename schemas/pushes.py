@@ -38,8 +38,18 @@ class Push(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
 
 
-class StripeCustomer(msgspec.Struct, frozen=True):
-    """The customer in Stripe that a customer of Rev is, and what Stripe knows of it."""
+class StripeCustomer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The customers in Stripe that a customer of Rev is or was.
+
+    ``id``: Rev's own, empty if there is none; ``bill_to``: what Stripe knows of that one. ``given``: those that an
+    administrator gave and that were used, the last one at the end.
+    """
 
     id: str
     bill_to: BillTo
+    given: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All of them, each once: Rev's own may be given, too."""
+        return tuple(dict.fromkeys((self.id, *self.given) if self.id else self.given))

@@ -1,6 +1,7 @@
 """A stand-in for Stripe's API: it keeps what it was sent, and loses answers or fails when it is told to.
 
-As Stripe does, it gives an idempotency key's first answer again, also a 500, and refuses a key with other parameters.
+As Stripe does, it gives an idempotency key's first answer again, also a refusal or a 500, and refuses a key with other
+parameters.
 """
 
 import hmac
@@ -104,7 +105,7 @@ class StripeStandIn:
             return answer(400, error)
         if kept is None:
             kept = self._done(said, request.method, path, params, fault)
-            if request.method == "POST" and kept.status in (200, 500):
+            if request.method == "POST":
                 assert key, f"{path} without an idempotency key"
                 self._kept[key] = kept
         if fault == "lost":
@@ -154,8 +155,10 @@ class StripeStandIn:
             return {"object": "search_result", "data": some[:1], "has_more": False}
         if id:
             if id not in found:
-                raise Refusal(404, f"No such {name}: '{id}'")
+                raise Refusal(404, f"No such {name}: '{id}'", code="resource_missing")
             return found[id]
+        if (customer := params.get("customer")) is not None and customer not in self.customers:
+            raise Refusal(400, f"No such customer: '{customer}'", code="resource_missing")
         some = [
             one
             for one in found.values()
@@ -163,6 +166,10 @@ class StripeStandIn:
         ]
         some.reverse()
         return self._page(some, params)
+
+    def customer(self, id: str, email: str = "owner@b.invalid") -> None:
+        """The owner makes a customer."""
+        self.customers[id] = {"id": id, "object": "customer", "metadata": {}, "email": email}
 
     def meter(self, event_name: str, formula: str = "sum") -> None:
         """The owner makes a meter."""
@@ -224,7 +231,7 @@ class StripeStandIn:
     def _invoice(self, id: str, action: str, params: Object) -> Object:
         if not id:
             if params["customer"] not in self.customers:
-                raise Refusal(400, f"No such customer: '{params['customer']}'")
+                raise Refusal(400, f"No such customer: '{params['customer']}'", code="resource_missing")
             if any(one["number"] == params["number"] and one["status"] != "void" for one in self.invoices.values()):
                 raise Refusal(400, f"Invoice number {params['number']} is already used")
             made = {"id": f"in_{len(self.invoices) + 1}", "object": "invoice", "status": "draft", "total": 0}

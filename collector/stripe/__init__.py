@@ -2,6 +2,8 @@
 
 - ``items`` makes whole cents of an invoice's exact lines; pure.
 - ``requests`` says what is sent to Stripe, under which idempotency keys; pure.
+- ``calls`` says what can become of a request.
+- ``stripe_customers`` says which customer of Stripe one of Rev is.
 - ``pushing`` brings one invoice to Stripe, from wherever an earlier attempt ended.
 - ``pusher`` goes through all invoices, records how far each is, and tries again.
 - ``senders`` are the modes: to Stripe, or to files that say what would be sent.

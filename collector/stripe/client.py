@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from collector.stripe.pushing import StripeAway, StripeRefuses
+from collector.stripe.calls import StripeAway, StripeRefuses
 from collector.stripe.requests import StripeRequest
 from schemas.settings import SettingError
 
@@ -13,7 +13,7 @@ TIMEOUT = 30.0
 RETRIED = (408, 409, 425, 429)
 """Statuses below 500 that pass by themselves; 409: a request with the same key is in progress."""
 
-
+MISSING = "resource_missing"
 DUPLICATE, SAME_IDENTIFIER = "duplicate_meter_event", "already exists with identifier"
 """How Stripe says that it has a meter event: by its code, or in words where there is none."""
 
@@ -64,7 +64,7 @@ def _raised(status: int | None, words: str | None, headers: Any, code: str) -> S
         return StripeAway(f"Stripe answers {status}: {said}", _after(headers), decided=status >= 500)
     return StripeRefuses(
         f"Stripe answers {status}: {said}",
-        missing=status == 404,
+        missing=status == 404 or code == MISSING,
         duplicate=code == DUPLICATE or SAME_IDENTIFIER in said,
         denied=status in (401, 403),
     )

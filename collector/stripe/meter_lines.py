@@ -51,8 +51,11 @@ def event_name(line: MeterLine) -> str:
     return meter_rules(line.rule)[0].event_name
 
 
-def make_event(line: MeterLine, customer: str, now: int, generation: int) -> StripeRequest:
-    """Return the request that adds a line to its meter. ``customer``: its id in Stripe."""
+def make_event(line: MeterLine, customer: str, now: int, *attempt: str) -> StripeRequest:
+    """Return the request that adds a line to its meter. ``customer``: its id in Stripe.
+
+    ``attempt``: what makes the idempotency key another one, since Stripe repeats a refusal for a day.
+    """
     name, at = identifier(line), max(line.hour, (now - OLDEST) // HOUR * HOUR) // 1000
     params = {
         "event_name": event_name(line),
@@ -60,7 +63,7 @@ def make_event(line: MeterLine, customer: str, now: int, generation: int) -> Str
         "timestamp": at,
         "payload": {"stripe_customer_id": customer, "value": str(line.value)},
     }
-    return StripeRequest("post", "/v1/billing/meter_events", params, key_of(generation, name, str(at)))
+    return StripeRequest("post", "/v1/billing/meter_events", params, key_of(0, name, str(at), *attempt))
 
 
 def find_meters() -> StripeRequest:

@@ -8,7 +8,7 @@ begins: after a day Stripe forgets identifiers, and then the meter itself is ask
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,18 +18,17 @@ from msgspec.structs import replace
 
 from collector import metrics
 from collector.book import Book, Change
-from collector.invoicing import DEFAULT
 from collector.settling import SETTLING
-from collector.stripe import requests
+from collector.stripe.calls import Call, StripeAway, StripeRefuses, listed
+from collector.stripe.meter_customers import MeterCustomers
 from collector.stripe.meter_lines import event_name, find_hours, find_meters, identifier, lines_of, make_event, rules_of
 from collector.stripe.pusher import MAX_ERROR, delay
-from collector.stripe.pushing import Call, StripeAway, StripeRefuses, listed
+from collector.stripe.stripe_customers import GivenIds, IdsUnknown
 from schemas.invoices import METER_KEY, meter_line_key, stripe_customer_key
 from schemas.limits import HOUR
 from schemas.meters import MeterLine, MeterPosition, MeterRule, RefusedMeterLine
 from schemas.months import month_around
 from schemas.objects import iso
-from schemas.pushes import StripeCustomer
 from warehouse.errors import ReadsUnavailable
 from warehouse.meter_totals import MeterReads
 from warehouse.time_range import LAST
@@ -56,15 +55,16 @@ class MeterMode(NamedTuple):
 
 
 class _Outcome(NamedTuple):
-    """What became of some lines; ``customers``: those that were found or made in Stripe."""
+    """What became of some lines. ``refused``: why, by identifier; of those ``in_doubt``, Stripe may have some."""
 
     refused: dict[str, str]
-    customers: dict[str, StripeCustomer]
+    in_doubt: set[str]
     away: StripeAway | None
 
 
 class MeterPusher:
-    """The usage of one owner. ``record`` commits changes and applies them to the book; ``now`` returns ms UTC."""
+    """The usage of one owner. ``record`` commits changes and applies them to the book; ``now`` returns ms UTC.
+    ``ids``: the customers of Stripe that administrators gave."""
 
     def __init__(
         self,
@@ -72,11 +72,13 @@ class MeterPusher:
         reads: MeterReads,
         record: Callable[[Sequence[Change]], Awaitable[None]],
         now: Callable[[], int],
+        ids: GivenIds,
     ) -> None:
         self._mode = mode
         self._reads = reads
         self._record = record
         self._now = now
+        self._ids = ids
         self._interval: tuple[int, int, list[MeterLine]] = (0, 0, [])
 
     async def step(self, book: Book) -> bool:
@@ -94,7 +96,7 @@ class MeterPusher:
             if not position.as_of:
                 return await self._begin(position)
             return await self._go_on(book, position)
-        except (StripeAway, StripeRefuses, ReadsUnavailable, OSError) as error:
+        except (StripeAway, StripeRefuses, ReadsUnavailable, IdsUnknown, OSError) as error:
             await self._failed(position, error)
             return False
 
@@ -127,12 +129,14 @@ class MeterPusher:
         lines = await self._lines(position)
         chunk = lines[position.done : position.done + CHUNK]
         if self._mode.call is None:
-            await asyncio.to_thread(_written, self._mode.directory, position, lines)
+            await self._ids.catch_up()
+            given = {line.customer_id: self._ids.get(line.customer_id) for line in lines}
+            await asyncio.to_thread(_written, self._mode.directory, position, lines, given)
             await self._end(position, len(lines))
         elif chunk:
             await self._send_chunk(book, position, chunk)
         else:
-            await self._send_refused(book)
+            await self._send_refused(book, position)
             await self._end(position, len(lines))
         return True
 
@@ -146,56 +150,59 @@ class MeterPusher:
         return lines
 
     async def _send_chunk(self, book: Book, position: MeterPosition, chunk: Sequence[MeterLine]) -> None:
-        now, attempts = self._now(), position.attempts + 1
-        tried = position.tried or now
-        position = replace(position, tried=tried, attempts=attempts, due=now + delay(attempts))
+        now, attempts, tried = self._now(), position.attempts + 1, position.tried
+        position = replace(position, tried=tried or now, attempts=attempts, due=now + delay(attempts))
         await self._record([Change(METER_KEY, position)])
-        forgotten = now - tried > REMEMBERED
-        sent = await self._send(book, chunk, position.generation, forgotten)
-        changes = [Change(stripe_customer_key(name), one) for name, one in sent.customers.items()]
+        sent = await self._send(book, chunk, position, tried)
         if sent.away is not None:
-            await self._record(changes)
             raise sent.away
+        changes = []
         for line in chunk:
             if words := sent.refused.get(identifier(line)):
                 log.error(
                     "meter_event_refused", customer=line.customer_id, meter=line.rule, hour=iso(line.hour), error=words
                 )
-                changes.append(Change(meter_line_key(identifier(line)), RefusedMeterLine(line, words)))
+                since = tried if identifier(line) in sent.in_doubt else 0
+                changes.append(Change(meter_line_key(identifier(line)), RefusedMeterLine(line, words, tried=since)))
         metrics.METER_EVENTS.inc(len(chunk) - len(sent.refused))
         done = position.done + len(chunk)
         after = replace(position, done=done, tried=0, attempts=0, due=0, error="")
         await self._record([*changes, Change(METER_KEY, after)])
 
-    async def _send_refused(self, book: Book) -> None:
+    async def _send_refused(self, book: Book, position: MeterPosition) -> None:
         """Send again what Stripe refused; what it refuses still waits for the next interval."""
         kept = [*book.refused_lines.items()]
         for begin in range(0, len(kept), CHUNK):
             some, now = kept[begin : begin + CHUNK], self._now()
-            forgotten = any(one.tried and now - one.tried > REMEMBERED for _, one in some)
             trying = [Change(meter_line_key(name), replace(one, tried=one.tried or now)) for name, one in some]
             await self._record(trying)
-            generation = 0 if book.meter is None else book.meter.generation
-            sent = await self._send(book, [one.line for _, one in some], generation, forgotten)
-            changes = [Change(stripe_customer_key(name), one) for name, one in sent.customers.items()]
+            tried = min((one.tried for _, one in some if one.tried), default=0)
+            sent = await self._send(book, [one.line for _, one in some], position, tried)
             if sent.away is not None:
-                await self._record(changes)
                 raise sent.away
+            changes = []
             for name, one in some:
                 words = sent.refused.get(name)
-                after = replace(one, state="refused" if words else "sent", error=words or one.error, tried=0)
+                since = one.tried if name in sent.in_doubt else 0
+                after = replace(one, state="refused" if words else "sent", error=words or one.error, tried=since)
                 changes.append(Change(meter_line_key(name), after))
             metrics.METER_EVENTS.inc(len(some) - len(sent.refused))
             await self._record(changes)
 
-    async def _send(self, book: Book, lines: Sequence[MeterLine], generation: int, forgotten: bool) -> _Outcome:
-        """Send lines, each once. ``forgotten``: Stripe may have one and not know its identifier any more."""
+    async def _send(self, book: Book, lines: Sequence[MeterLine], position: MeterPosition, tried: int) -> _Outcome:
+        """Send lines, each once. ``tried``: ms; when Stripe may have taken one first; 0: it has none."""
         call = self._mode.call
         assert call is not None
+        await self._ids.catch_up()
+        # whether Stripe may have one and not know its identifier any more
+        forgotten = bool(tried) and self._now() - tried > REMEMBERED
         slots = asyncio.Semaphore(TOGETHER)
         refused: dict[str, str] = {}
+        in_doubt: set[str] = set()
         away: list[StripeAway] = []
-        customers: dict[str, StripeCustomer] = {}
+        # another one for each interval: what was refused in an earlier one would be refused again under its key
+        attempt = (str(position.generation), str(position.as_of))
+        found = MeterCustomers(call, book, self._ids, attempt)
         no_customer: dict[str, str] = {}
         meters = await _meters(call) if forgotten else {}
 
@@ -204,7 +211,7 @@ class MeterPusher:
                 if away:
                     return
                 try:
-                    customers[name] = await _customer(call, book, name, generation)
+                    await found.ensure(name)
                 except StripeRefuses as error:
                     no_customer[name] = str(error)
                     away.extend([StripeAway(str(error))] if error.denied else [])
@@ -216,26 +223,29 @@ class MeterPusher:
                 if away:
                     return
                 try:
-                    known = customers[line.customer_id].id
-                    if forgotten and await _is_there(call, meters, line, known, book):
+                    if forgotten and await _is_there(call, meters, line, book):
                         return
-                    await call(make_event(line, known, self._now(), generation))
+                    await call(make_event(line, found.ids[line.customer_id], self._now(), *attempt))
                 except StripeRefuses as error:
                     if error.denied:
                         away.append(StripeAway(str(error)))
                     elif not error.duplicate:
                         refused[identifier(line)] = str(error)[:MAX_ERROR]
+                        in_doubt.update([identifier(line)] if error.in_doubt else [])
                 except StripeAway as error:
                     away.append(error)
 
         await asyncio.gather(*(ensure(name) for name in sorted({line.customer_id for line in lines})))
+        if found.new:
+            # before anything is sent there, so that it is known where usage is to be looked for
+            await self._record([Change(stripe_customer_key(name), one) for name, one in found.new.items()])
         for line in lines:
             if line.customer_id in no_customer:
                 refused[identifier(line)] = no_customer[line.customer_id][:MAX_ERROR]
+                in_doubt.update([identifier(line)] if tried else [])
         if not away:
-            await asyncio.gather(*(send(line) for line in lines if line.customer_id in customers))
-        new = {name: one for name, one in customers.items() if book.stripe_customers.get(name) != one}
-        return _Outcome(refused, new, max(away, key=lambda one: (one.after, one.decided), default=None))
+            await asyncio.gather(*(send(line) for line in lines if line.customer_id in found.ids))
+        return _Outcome(refused, in_doubt, max(away, key=lambda one: (one.after, one.decided), default=None))
 
     async def _end(self, position: MeterPosition, count: int) -> None:
         after = MeterPosition(position.first, position.as_of, begun=position.begun, generation=position.generation)
@@ -260,30 +270,24 @@ class MeterPusher:
         await self._record([Change(METER_KEY, failed)])
 
 
-async def _customer(call: Call, book: Book, name: str, generation: int) -> StripeCustomer:
-    """Return who a customer is in Stripe; one with our id in its metadata, or a new one."""
-    known = book.stripe_customers.get(name)
-    if known is not None:
-        return known
-    bill_to = book.billing.get(name, DEFAULT).bill_to
-    found = (await call(requests.find_customer(name)))["data"]
-    if not found:
-        found = [await call(requests.make_customer(name, bill_to, generation))]
-    return StripeCustomer(str(found[0]["id"]), bill_to)
-
-
 async def _meters(call: Call) -> dict[str, str]:
     """Return the ids of Stripe's active meters by event name."""
     return {str(one["event_name"]): str(one["id"]) async for one in listed(call, find_meters())}
 
 
-async def _is_there(call: Call, meters: dict[str, str], line: MeterLine, customer: str, book: Book) -> bool:
+async def _is_there(call: Call, meters: dict[str, str], line: MeterLine, book: Book) -> bool:
     """Return whether Stripe's meter has a line. Raises StripeRefuses if it has something else."""
     meter = meters.get(event_name(line))
     if meter is None:
         return False
-    hours = [one async for one in listed(call, find_hours(meter, customer, line.hour, line.hour + HOUR))]
-    there = sum(round(one["aggregated_value"]) for one in hours)
+    there = 0
+    for id in book.stripe_customers[line.customer_id].ids:
+        others = [name for name in book.by_stripe_id[id] if name != line.customer_id]
+        if others:
+            words = f"whether the meter has it is not known: customer {id} in Stripe is or was {others[0]!r}, too"
+            raise StripeRefuses(words, in_doubt=True)
+        async for one in listed(call, find_hours(meter, id, line.hour, line.hour + HOUR)):
+            there += round(one["aggregated_value"])
     owed = sum(
         one.line.value
         for one in book.refused_lines.values()
@@ -294,17 +298,19 @@ async def _is_there(call: Call, meters: dict[str, str], line: MeterLine, custome
         return True
     if there == line.before - owed:
         return False
-    raise StripeRefuses(f"the meter has {there} for the hour, not {line.before - owed}; set it right in Stripe by hand")
+    words = f"the meter has {there} for the hour, not {line.before - owed}; set it right in Stripe by hand"
+    raise StripeRefuses(words, in_doubt=True)
 
 
-def _written(directory: Path, position: MeterPosition, lines: Sequence[MeterLine]) -> None:
-    """Write the meter events of an interval to a file."""
+def _written(directory: Path, position: MeterPosition, lines: Sequence[MeterLine], given: Mapping[str, str]) -> None:
+    """Write the meter events of an interval to a file. ``given``: customers of Stripe that administrators gave."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"meter-{iso(position.as_of)[:13]}.jsonl"
     part = path.with_suffix(".part")
     with part.open("wb") as file:
         for line in lines:
-            request = make_event(line, CUSTOMER, position.as_of, position.generation)
+            customer = given[line.customer_id] or CUSTOMER
+            request = make_event(line, customer, position.as_of, str(position.generation), str(position.as_of))
             shown = {"method": request.method, "path": request.path, "idempotency_key": request.key}
             named = {"rev_customer_id": line.customer_id}
             file.write(msgspec.json.encode({**shown, "params": request.params, **named}) + b"\n")

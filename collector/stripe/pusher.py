@@ -13,9 +13,11 @@ from msgspec.structs import replace
 from collector import metrics
 from collector.book import Book, Change
 from collector.invoicing import Refused
+from collector.stripe.calls import StripeAway, StripeRefuses
 from collector.stripe.items import Mismatch, items_of
-from collector.stripe.pushing import StripeAway, StripeDocument, StripeRefuses
+from collector.stripe.pushing import Keep, StripeDocument
 from collector.stripe.senders import Interrupted, Sender
+from collector.stripe.stripe_customers import GivenIds, IdsUnknown
 from schemas.invoices import Invoice, push_key, stripe_customer_key
 from schemas.limits import HOUR
 from schemas.pushes import Push, StripeCustomer
@@ -32,7 +34,8 @@ log = structlog.get_logger("collector.stripe")
 
 
 class Pusher:
-    """The pushes of one owner. ``record`` commits changes and applies them to the book; ``now`` returns ms UTC."""
+    """The pushes of one owner. ``record`` commits changes and applies them to the book; ``now`` returns ms UTC.
+    ``ids``: the customers of Stripe that administrators gave."""
 
     def __init__(
         self,
@@ -40,12 +43,15 @@ class Pusher:
         reads: InvoicingReads,
         record: Callable[[Sequence[Change]], Awaitable[None]],
         now: Callable[[], int],
+        ids: GivenIds,
     ) -> None:
         self._sender = sender
         self._reads = reads
         self._record = record
         self._now = now
+        self._ids = ids
         self._paused_until = 0
+        self._waiting = ""
 
     async def step(self, book: Book) -> bool:
         """Bring some invoices there that are due now; return whether there were any."""
@@ -61,6 +67,8 @@ class Pusher:
                 chosen.setdefault(invoice.customer_id, invoice)
                 if len(chosen) == CHOSEN:
                     break
+        if not chosen or not await self._knows_ids():
+            return False
         slots = asyncio.Semaphore(TOGETHER)
 
         async def push_one(invoice: Invoice) -> None:
@@ -78,7 +86,19 @@ class Pusher:
             await asyncio.gather(*tasks, return_exceptions=True)
         metrics.UNSENT.set(len(book.unsent))
         metrics.REFUSED.set(len(book.refused))
-        return bool(chosen) and self._now() >= self._paused_until
+        return self._now() >= self._paused_until
+
+    async def _knows_ids(self) -> bool:
+        """Return whether all ids are known that administrators gave until now; an invoice may not go elsewhere."""
+        try:
+            await self._ids.catch_up()
+        except IdsUnknown as error:
+            if str(error) != self._waiting:
+                log.warning("pushes_wait", error=str(error))
+            self._waiting = str(error)
+            return False
+        self._waiting = ""
+        return True
 
     async def _push(self, book: Book, invoice: Invoice) -> None:
         now = self._now()
@@ -91,7 +111,7 @@ class Pusher:
         known = book.stripe_customers.get(invoice.customer_id)
         try:
             document = await self._document(book, invoice, known)
-            push, customer = await self._sender.send(document, push, self._settling)
+            push, customer = await self._sender.send(document, push, self._keeper(invoice.customer_id))
         except Interrupted as error:
             (push, customer) = error.sent
             push = self._failed(push, error.cause, invoice)
@@ -100,16 +120,21 @@ class Pusher:
         else:
             log.info("invoice_sent", invoice=push.number, customer=invoice.customer_id, status=push.status)
         changes = [Change(push_key(push.number), push)]
-        if customer is not None and customer != known:
+        if customer is not None and customer != book.stripe_customers.get(invoice.customer_id):
             changes.append(Change(stripe_customer_key(invoice.customer_id), customer))
         await self._record(changes)
 
     async def _document(self, book: Book, invoice: Invoice, known: StripeCustomer | None) -> StripeDocument:
         lines = await self._reads.lines(invoice)
-        return StripeDocument(invoice, items_of(invoice, lines), book.notes_to_push(invoice), known)
+        given = self._ids.get(invoice.customer_id)
+        return StripeDocument(invoice, items_of(invoice, lines), book.notes_to_push(invoice), known, given)
 
-    async def _settling(self, push: Push) -> None:
-        await self._record([Change(push_key(push.number), push)])
+    def _keeper(self, customer: str) -> Keep:
+        async def keep(one: Push | StripeCustomer) -> None:
+            key = push_key(one.number) if isinstance(one, Push) else stripe_customer_key(customer)
+            await self._record([Change(key, one)])
+
+        return keep
 
     def _failed(self, push: Push, error: Exception, invoice: Invoice) -> Push:
         """Return the push after an attempt that failed."""
@@ -125,6 +150,8 @@ class Pusher:
             generation += error.decided
             if after:
                 self._paused_until = max(self._paused_until, self._now() + after)
+        elif isinstance(error, StripeRefuses):
+            generation += 1  # Stripe repeats a refusal, too, also when its reason is gone
         level = log.warning if passes else log.error
         if words != push.error:
             level("push_failed", invoice=push.number, customer=invoice.customer_id, error=words, tried_again=passes)

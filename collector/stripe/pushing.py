@@ -4,80 +4,59 @@ An attempt after the first looks for what is there before it makes anything: an 
 success, and Stripe forgets idempotency keys after a day.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from collector.book import STATUS
 from collector.stripe import requests
+from collector.stripe.calls import Call, StripeRefuses, listed
 from collector.stripe.items import Item
-from collector.stripe.requests import CUSTOMER, INVOICE, LINE, NOTE, StripeRequest
+from collector.stripe.requests import CUSTOMER, INVOICE, LINE, NOTE
+from collector.stripe.stripe_customers import is_taken_up, taken_up, with_own
 from schemas.invoices import CreditNote, Invoice
 from schemas.pushes import Push, StripeCustomer
 
-Call = Callable[[StripeRequest], Awaitable[dict[str, Any]]]
-"""Sends a request and returns what Stripe answers. Raises StripeAway or StripeRefuses."""
+Keep = Callable[[Push | StripeCustomer], Awaitable[None]]
+"""Records what must be known of an attempt before it goes on."""
 SETTLED = ("paid", "void")
 """Statuses that nothing changes any more."""
 
 
-class StripeAway(Exception):
-    """Stripe did not answer, or asks to try again. ``after``: ms until then, if it says so.
-
-    ``decided``: it answered an error of its own, which it repeats for the same idempotency key.
-    """
-
-    def __init__(self, error: str, after: int = 0, decided: bool = False) -> None:
-        super().__init__(error)
-        self.after = after
-        self.decided = decided
-
-
-class StripeRefuses(Exception):
-    """Stripe refuses a request, or has something else than Rev; the message says what to do.
-
-    ``missing``: it does not have the object that was named. ``duplicate``: it has this meter event already.
-    ``denied``: the key may not do this.
-    """
-
-    def __init__(self, error: str, missing: bool = False, duplicate: bool = False, denied: bool = False) -> None:
-        super().__init__(error)
-        self.missing = missing
-        self.duplicate = duplicate
-        self.denied = denied
-
-
 class StripeDocument(NamedTuple):
-    """An invoice as Stripe is to have it. ``notes``: those that it takes; ``customer``: who it is there, if known."""
+    """An invoice as Stripe is to have it. ``notes``: those that it takes. ``customer``: who it is there, if known;
+    ``given``: the customer there that an administrator gave, empty if none."""
 
     invoice: Invoice
     items: Sequence[Item]
     notes: Sequence[CreditNote]
     customer: StripeCustomer | None
+    given: str = ""
 
 
 class Pushing:
     """One attempt. ``push`` and ``customer`` say how far it came, also after an error.
 
-    ``settling`` is awaited before Stripe is told a status, so that what it then reports is not taken for a payment.
+    ``keep`` is awaited before Stripe is told a status, so that what it then reports is not taken for a payment; and
+    before a customer that was given is used, so that a later one knows where to look.
     """
 
-    def __init__(
-        self, call: Call, document: StripeDocument, push: Push, settling: Callable[[Push], Awaitable[None]]
-    ) -> None:
+    def __init__(self, call: Call, document: StripeDocument, push: Push, keep: Keep) -> None:
         self.push = push
         self.customer = document.customer
         self._call = call
         self._document = document
-        self._settling = settling
+        self._keep = keep
 
     async def run(self) -> None:
         """Bring the invoice to Stripe. Raises StripeAway or StripeRefuses."""
-        customer = await self._ensure_customer()
-        found = await self._ensure_invoice(customer)
+        found = await self._kept_invoice()
+        if found is None or found["status"] == "draft":
+            customer = await self._ensure_customer()
+            found = found or await self._ensure_invoice(customer)
         if found["status"] == "draft":
-            await self._ensure_items(found, customer)
+            await self._ensure_items(found)
             found = await self._finalize(found)
         self._note(found)
         await self._ensure_notes(found)
@@ -89,37 +68,53 @@ class Pushing:
         return self.push.attempts > 1
 
     async def _ensure_customer(self) -> str:
-        name, wanted = self._document.invoice.customer_id, self._document.invoice.bill_to
+        """Return Stripe's id of the customer. One that was given is never changed: its address is its owner's."""
+        name, wanted, given = self._document.invoice.customer_id, self._document.invoice.bill_to, self._document.given
         known = self.customer
-        if known is None and self._is_repeat:
-            found = (await self._call(requests.find_customer(name)))["data"]
-            known = StripeCustomer(str(found[0]["id"]), wanted) if found else None
-        if known is None:
-            made = await self._call(requests.make_customer(name, wanted, self.push.generation))
-            known = StripeCustomer(str(made["id"]), wanted)
-        elif known.bill_to != wanted:
-            await self._call(requests.change_customer(known.id, name, wanted, self.push))
-            known = replace(known, bill_to=wanted)
-        self.customer = known
-        return known.id
+        if given:
+            if not is_taken_up(known, given):
+                self.customer = await taken_up(self._call, name, given, known)
+                await self._keep(self.customer)
+            return given
+        if known is not None and known.id:
+            if known.bill_to != wanted:
+                await self._call(requests.change_customer(known.id, name, wanted, self.push))
+                self.customer = replace(known, bill_to=wanted)
+            return known.id
+        found = (await self._call(requests.find_customer(name)))["data"] if self._is_repeat else []
+        if not found:
+            found = [await self._call(requests.make_customer(name, wanted, self.push.generation))]
+        self.customer = with_own(known, str(found[0]["id"]), wanted)
+        return self.customer.id
 
     async def _ensure_invoice(self, customer: str) -> dict[str, Any]:
         invoice = self._document.invoice
-        if self.push.invoice and (kept := await self._kept_invoice()) is not None:
-            return kept
-        if self._is_repeat:
-            async for found in listed(self._call, requests.find_invoices(customer)):
-                if found["metadata"].get(INVOICE) == invoice.number and found["status"] != "void":
-                    self._note(found)
-                    return found
+        if self._is_repeat and (begun := await self._begun_invoice(customer)) is not None:
+            self._note(begun)
+            return begun
         made = await self._call(requests.make_invoice(invoice, customer, self.push.generation))
         if made["metadata"].get(CUSTOMER) != invoice.customer_id:
             raise StripeRefuses(f"invoice {made['id']} in Stripe is of another customer; look at its metadata")
         self._note(made)
         return made
 
+    async def _begun_invoice(self, customer: str) -> dict[str, Any] | None:
+        """Return what an earlier attempt made of any customer that this one was; None if there is nothing."""
+        ids = self.customer.ids if self.customer is not None else ()
+        for id in dict.fromkeys((customer, *ids)):
+            try:
+                async for found in listed(self._call, requests.find_invoices(id)):
+                    if found["metadata"].get(INVOICE) == self._document.invoice.number and found["status"] != "void":
+                        return found
+            except StripeRefuses as error:
+                if not error.missing:
+                    raise
+        return None
+
     async def _kept_invoice(self) -> dict[str, Any] | None:
-        """Return the invoice that Stripe had at the last attempt; None if it was a draft that somebody deleted."""
+        """Return the invoice that Stripe had at the last attempt; None if it had none, or a draft that was deleted."""
+        if not self.push.invoice:
+            return None
         try:
             return await self._call(requests.read_invoice(self.push.invoice))
         except StripeRefuses as error:
@@ -129,8 +124,8 @@ class Pushing:
         self.push = replace(self.push, invoice="", status="", generation=self.push.generation + 1)
         return None
 
-    async def _ensure_items(self, found: dict[str, Any], customer: str) -> None:
-        id, there = str(found["id"]), set()
+    async def _ensure_items(self, found: dict[str, Any]) -> None:
+        id, customer, there = str(found["id"]), str(found["customer"]), set()
         if self._is_repeat:
             async for held in listed(self._call, requests.find_items(id)):
                 there.add(held["metadata"].get(LINE))
@@ -177,7 +172,7 @@ class Pushing:
             )
         if self.push.settles != wanted:
             self.push = replace(self.push, settles=wanted, told=False)
-            await self._settling(self.push)
+            await self._keep(self.push)
         told = requests.settle(self._document.invoice, self.push.invoice, wanted, self.push.generation)
         try:
             self._note(await self._call(told))
@@ -194,14 +189,3 @@ class Pushing:
     def _note(self, found: dict[str, Any]) -> None:
         url = str(found.get("hosted_invoice_url") or "")
         self.push = replace(self.push, invoice=str(found["id"]), status=found["status"], url=url)
-
-
-async def listed(call: Call, request: StripeRequest) -> AsyncIterator[dict[str, Any]]:
-    """Yield the objects of all pages of a list."""
-    while True:
-        page = await call(request)
-        for one in page["data"]:
-            yield one
-        if not page["has_more"]:
-            return
-        request = request._replace(params={**request.params, "starting_after": page["data"][-1]["id"]})

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from collector.book import STATUS, Book
 from collector.stripe import requests
+from collector.stripe.calls import Call, listed
 from collector.stripe.items import Mismatch, items_of
-from collector.stripe.pushing import Call, listed
 from collector.stripe.requests import CUSTOMER, INVOICE, LINE, NOTE, StripeRequest
 from schemas.invoice_objects import Reconciliation, StripeDifference
 from schemas.invoices import Invoice

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -32,10 +33,10 @@ def key_of(generation: int, *parts: str) -> str:
     return "rev-" + hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
-def make_customer(name: str, bill_to: BillTo, generation: int) -> StripeRequest:
+def make_customer(name: str, bill_to: BillTo, generation: int, *attempt: str) -> StripeRequest:
     return StripeRequest(
         "post", "/v1/customers", {**_bill_to(name, bill_to), "metadata": {CUSTOMER: name}},
-        key_of(generation, "customer", name, repr(bill_to)),
+        key_of(generation, "customer", name, repr(bill_to), *attempt),
     )  # fmt: skip
 
 
@@ -47,6 +48,10 @@ def change_customer(id: str, name: str, bill_to: BillTo, push: Push) -> StripeRe
 def find_customer(name: str) -> StripeRequest:
     quoted = name.replace("\\", "\\\\").replace("'", "\\'")
     return StripeRequest("get", "/v1/customers/search", {"query": f"metadata['{CUSTOMER}']:'{quoted}'", "limit": 1})
+
+
+def read_customer(id: str) -> StripeRequest:
+    return StripeRequest("get", f"/v1/customers/{quote(id, safe='')}", {})
 
 
 def make_invoice(invoice: Invoice, customer: str, generation: int) -> StripeRequest:

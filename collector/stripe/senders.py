@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from collector.book import STATUS
 from collector.stripe import requests
-from collector.stripe.pushing import Call, Pushing, StripeAway, StripeDocument
+from collector.stripe.calls import Call, StripeAway
+from collector.stripe.pushing import Keep, Pushing, StripeDocument
 from collector.stripe.requests import StripeRequest
 from schemas.pushes import WRITTEN, Push, StripeCustomer
 
-Settling = Callable[[Push], Awaitable[None]]
 Sent = tuple[Push, StripeCustomer | None]
 CUSTOMER, INVOICE = "{customer}", "{invoice}"
 """What stands in files where Stripe's ids would."""
@@ -35,8 +35,8 @@ class Sender(Protocol):
 
     writes_files: bool
 
-    async def send(self, document: StripeDocument, push: Push, settling: Settling) -> Sent:
-        """Bring an invoice there. Raises Interrupted; ``settling``: see :class:`collector.stripe.pushing.Pushing`."""
+    async def send(self, document: StripeDocument, push: Push, keep: Keep) -> Sent:
+        """Bring an invoice there. Raises Interrupted; ``keep``: see :class:`collector.stripe.pushing.Pushing`."""
         ...
 
 
@@ -48,8 +48,8 @@ class StripeSender:
     def __init__(self, call: Call) -> None:
         self._call = call
 
-    async def send(self, document: StripeDocument, push: Push, settling: Settling) -> Sent:
-        pushing = Pushing(self._call, document, push, settling)
+    async def send(self, document: StripeDocument, push: Push, keep: Keep) -> Sent:
+        pushing = Pushing(self._call, document, push, keep)
         try:
             await pushing.run()
         except Exception as error:
@@ -65,7 +65,7 @@ class FileSender:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    async def send(self, document: StripeDocument, push: Push, settling: Settling) -> Sent:
+    async def send(self, document: StripeDocument, push: Push, keep: Keep) -> Sent:
         if push.invoice not in ("", WRITTEN):
             # it must stay known where the invoice is, and Stripe is not told of the change by a file
             away = StripeAway(f"invoice {push.invoice} is in Stripe; set REV_STRIPE=invoice and a key to go on with it")
@@ -94,10 +94,12 @@ class FileSender:
 def requests_of(document: StripeDocument) -> Iterator[StripeRequest]:
     """Yield the requests that bring an invoice to Stripe if nothing is there yet and nothing fails."""
     invoice = document.invoice
-    yield requests.make_customer(invoice.customer_id, invoice.bill_to, 0)
-    yield requests.make_invoice(invoice, CUSTOMER, 0)
+    customer = document.given or CUSTOMER
+    if not document.given:
+        yield requests.make_customer(invoice.customer_id, invoice.bill_to, 0)
+    yield requests.make_invoice(invoice, customer, 0)
     for item in document.items:
-        yield requests.make_item(invoice, item, INVOICE, CUSTOMER, 0)
+        yield requests.make_item(invoice, item, INVOICE, customer, 0)
     yield requests.finalize(invoice, INVOICE, 0)
     for note in document.notes:
         yield requests.make_note(note, invoice, INVOICE, False, 0)

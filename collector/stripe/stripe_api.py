@@ -11,10 +11,10 @@ from collector.book import Change
 from collector.invoice_api import guarded, json_response, refusal
 from collector.invoicing import Refused
 from collector.stripe import webhook
+from collector.stripe.calls import StripeAway, StripeRefuses
 from collector.stripe.meter_reconciling import compared_usage
 from collector.stripe.modes import StripeMode
 from collector.stripe.pusher import retried
-from collector.stripe.pushing import StripeAway, StripeRefuses
 from collector.stripe.reconciling import reconciled, with_usage
 from collector.worker import InvoiceWorker
 from schemas.invoice_objects import MonthRequest, PushList, ReportTaken, StripeReport, push_shown

@@ -135,6 +135,15 @@ def invoiced_in(rows: Iterable[LedgerRow], event_id: int | None, closed: Sequenc
     return 0
 
 
+class Ids(dict[str, str]):
+    """The customers of Stripe that administrators gave, by customer."""
+
+    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
+        return super().get(name, default)
+
+    async def catch_up(self) -> None: ...
+
+
 class Killed(Exception):
     """The process is gone."""
 

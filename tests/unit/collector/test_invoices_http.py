@@ -13,7 +13,7 @@ from collector.worker import InvoiceWorker, NotOwner
 from ingest.collector_client import CollectorClient
 from schemas.limits import DAY
 from schemas.money import parse_cents
-from tests.unit.collector.memory_invoicing import Journal, MemoryInvoicing
+from tests.unit.collector.memory_invoicing import Ids, Journal, MemoryInvoicing
 from tests.unit.ingest.conftest import ADMIN, Gateway, gateway, settings
 
 __all__ = ["gateway", "settings"]
@@ -28,7 +28,7 @@ class World:
         self.gateway = gateway
         self.journal = Journal()
         self.reads = MemoryInvoicing([])
-        self.worker = InvoiceWorker(self.journal, self.reads, 0, lambda: gateway.now)  # type: ignore[arg-type]
+        self.worker = InvoiceWorker(self.journal, self.reads, 0, lambda: gateway.now, Ids())  # type: ignore[arg-type]
         self.owner = False
 
     def begin(self) -> None:

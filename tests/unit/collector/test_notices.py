@@ -21,7 +21,7 @@ from schemas.invoice_objects import invoice_shown, note_shown
 from schemas.limits import HOUR
 from streams.appends import Appended
 from streams.errors import AppendUnknown, NotRecorded
-from tests.unit.collector.memory_invoicing import Journal, Killed, MemoryInvoicing
+from tests.unit.collector.memory_invoicing import Ids, Journal, Killed, MemoryInvoicing
 from tests.unit.collector.test_closer import SEEDS, TIMES
 from tests.unit.statements.random_ledger import made
 
@@ -72,7 +72,7 @@ class Collector:
         self.begin()
 
     def begin(self) -> None:
-        self.worker = InvoiceWorker(self.journal, self.reads, HOUR, lambda: self.now)  # type: ignore[arg-type]
+        self.worker = InvoiceWorker(self.journal, self.reads, HOUR, lambda: self.now, Ids())  # type: ignore[arg-type]
         owner = self.journal.closer(self.reads, HOUR)
         owner._commit_records = self.worker._commit
         self.worker._closer = owner

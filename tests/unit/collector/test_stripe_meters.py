@@ -25,7 +25,7 @@ from schemas.meters import MeterPosition, meter_rules
 from schemas.months import month_range
 from schemas.settings import SettingError, read
 from tests.stripe_stand_in import FAULTS, KEY, Fault, StripeStandIn
-from tests.unit.collector.memory_invoicing import Journal, Killed, MemoryInvoicing, metered
+from tests.unit.collector.memory_invoicing import Ids, Journal, Killed, MemoryInvoicing, metered
 from tests.unit.collector.test_closer import SEEDS
 from tests.unit.statements.random_ledger import CUSTOMERS, START, made
 from warehouse.ledger_row import LedgerRow
@@ -47,6 +47,7 @@ class World:
         self.journal = Journal()
         self.book = Book()
         self.deaths: list[str] = []
+        self.ids = Ids()
         self.rules = RULES
         self.first = FIRST
 
@@ -63,7 +64,7 @@ class World:
         self.book = Book()
         self.book.load(self.journal.held.items())
         mode = MeterMode(self.rules, self.first, self.client.call, Path("."))
-        return MeterPusher(mode, self.reads, self.record, lambda: self.now)
+        return MeterPusher(mode, self.reads, self.record, lambda: self.now, self.ids)
 
     async def record(self, changes: Sequence[Change]) -> None:
         death = self.deaths.pop() if self.deaths else ""
@@ -266,7 +267,7 @@ async def test_a_wrong_key_refuses_no_line(world: World) -> None:
     mode = MeterMode(RULES, FIRST, wrong.call, Path("."))
     world.now = START + 9 * DAY + 5_000
     for _ in range(3):
-        await MeterPusher(mode, world.reads, world.record, lambda: world.now).step(world.book)
+        await MeterPusher(mode, world.reads, world.record, lambda: world.now, world.ids).step(world.book)
     await wrong.close()
     assert "401" in world.position.error and "sk_test" not in world.position.error and not world.book.refused_lines
     await world.push(START + 9 * DAY)
@@ -315,7 +316,7 @@ async def test_every_difference_is_named(world: World) -> None:
 async def test_without_a_key_a_file_says_what_would_be_sent(world: World, tmp_path: Path) -> None:
     mode = MeterMode(RULES, FIRST, None, tmp_path)
     world.now = START + 5_000
-    pusher = MeterPusher(mode, world.reads, world.record, lambda: world.now)
+    pusher = MeterPusher(mode, world.reads, world.record, lambda: world.now, world.ids)
     while await pusher.step(world.book):
         pass
     lines = written(tmp_path / "meter-2026-11-01T00.jsonl")

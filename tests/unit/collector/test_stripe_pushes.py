@@ -22,7 +22,7 @@ from schemas.invoices import Invoice, billing_key, invoice_key, push_key
 from schemas.limits import DAY, HOUR
 from schemas.money import PICO, parse_cents
 from tests.stripe_stand_in import FAULTS, KEY, Fault, StripeStandIn
-from tests.unit.collector.memory_invoicing import Journal, Killed, MemoryInvoicing
+from tests.unit.collector.memory_invoicing import Ids, Journal, Killed, MemoryInvoicing
 from tests.unit.collector.test_closer import END, SEEDS, TIMES, with_credit
 from tests.unit.statements.random_ledger import CUSTOMERS, START, made
 
@@ -39,6 +39,7 @@ class World:
         self.journal = Journal()
         self.book = Book()
         self.deaths: list[str] = []
+        self.ids = Ids()
 
     async def start(self) -> None:
         await self.stripe.start()
@@ -79,7 +80,7 @@ class World:
     async def push(self, steps: int = 200) -> None:
         """The pusher runs, anew after each death, until nothing is left or only what Stripe refuses."""
         for _ in range(steps):
-            pusher = Pusher(StripeSender(self.client.call), self.reads, self.record, lambda: self.now)
+            pusher = Pusher(StripeSender(self.client.call), self.reads, self.record, lambda: self.now, self.ids)
             try:
                 while self.book.unsent:
                     if not await pusher.step(self.book):
@@ -178,7 +179,7 @@ async def test_stripe_is_away_for_a_day(world: World, caplog: pytest.LogCaptureF
     """It is tried again, at the latest every hour, and nothing else waits."""
     await world.close_until(END + HOUR)
     world.stripe.away = True
-    pusher = Pusher(StripeSender(world.client.call), world.reads, world.record, lambda: world.now)
+    pusher = Pusher(StripeSender(world.client.call), world.reads, world.record, lambda: world.now, world.ids)
     for _ in range(24):
         await pusher.step(world.book)
         world.now += HOUR
@@ -196,7 +197,7 @@ async def test_retry_after_is_waited_for(world: World) -> None:
     await world.close_until(END + HOUR)
     world.stripe.retry_after = "90"
     world.stripe.fail(*["limit"] * 2)
-    pusher = Pusher(StripeSender(world.client.call), world.reads, world.record, lambda: world.now)
+    pusher = Pusher(StripeSender(world.client.call), world.reads, world.record, lambda: world.now, world.ids)
     assert not await pusher.step(world.book)
     asked = len(world.stripe.bodies)
     world.now += 89_999
@@ -238,7 +239,7 @@ async def test_a_draft_that_is_another_one_is_not_finalized(world: World) -> Non
     """Somebody adds an item in Stripe while the push is under way."""
     await world.close_until(END + HOUR)
     world.stripe.fail(*[""] * 4, *["cut"] * 50)
-    pusher = Pusher(StripeSender(world.client.call), world.reads, world.record, lambda: world.now)
+    pusher = Pusher(StripeSender(world.client.call), world.reads, world.record, lambda: world.now, world.ids)
     await pusher.step(world.book)
     world.stripe.fail()
     drafts = [one for one in world.stripe.invoices.values() if one["status"] == "draft"]
@@ -308,7 +309,7 @@ def _rest(exact: int) -> str:
 async def test_no_key_is_named_in_errors(world: World) -> None:
     client = OfficialClient("sk_test_wrong", world.stripe.url)
     await world.close_until(END + HOUR)
-    pusher = Pusher(StripeSender(client.call), world.reads, world.record, lambda: world.now)
+    pusher = Pusher(StripeSender(client.call), world.reads, world.record, lambda: world.now, world.ids)
     await pusher.step(world.book)
     await client.close()
     assert {push.state for push in world.book.pushes.values()} == {"failed"}
