@@ -16,6 +16,9 @@ METER_FAILURES = Counter("rev_collector_meter_failures", "Attempts to bring usag
 METER_REFUSED = Gauge(
     "rev_collector_refused_meter_events", "Meter events that Stripe refuses; they are sent again hourly"
 )
+METER_DROPPED = Counter(
+    "rev_collector_dropped_meter_events", "Meter events that Stripe took and dropped later, as it reports"
+)
 METER_UNTIL = Gauge(
     "rev_collector_metered_until_timestamp_seconds",
     "The accepted time until which Stripe has the usage; 0: not metered",

@@ -232,6 +232,8 @@ class Settings(NamedTuple):
     """REV_STRIPE_METERS: with REV_STRIPE=meter, which meters of Stripe count what."""
     stripe_meters_since: int
     """REV_STRIPE_METERS_SINCE: ms; usage from before is not sent; 0: from before the month in which it begins."""
+    stripe_meter_api: str
+    """REV_STRIPE_METER_API: with REV_STRIPE=meter, v1 or stream: how meter events come to Stripe."""
     stripe_key: str
     """REV_STRIPE_KEY, or what the file REV_STRIPE_KEY_FILE holds: without one, ``invoice`` is ``file``."""
     stripe_webhook_secret: str
@@ -289,6 +291,7 @@ def read(env: Mapping[str, str]) -> Settings:
         stripe=choice("REV_STRIPE", of("REV_STRIPE", "off"), ("off", "file", "invoice", "meter")),
         stripe_meters=_meters(of("REV_STRIPE_METERS", "")),
         stripe_meters_since=_hour("REV_STRIPE_METERS_SINCE", of("REV_STRIPE_METERS_SINCE", "")),
+        stripe_meter_api=choice("REV_STRIPE_METER_API", of("REV_STRIPE_METER_API", "v1"), ("v1", "stream")),
         stripe_key=secret(env, "REV_STRIPE_KEY", "REV_STRIPE_KEY_FILE"),
         stripe_webhook_secret=secret(env, "REV_STRIPE_WEBHOOK_SECRET", "REV_STRIPE_WEBHOOK_SECRET_FILE"),
         stripe_url=http_url("REV_STRIPE_URL", env["REV_STRIPE_URL"]) if env.get("REV_STRIPE_URL") else "",

@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -19,6 +20,7 @@ Fault = Literal["", "lost", "cut", "limit", "error", "error after"]
 FAULTS: tuple[Fault, ...] = ("", "lost", "cut", "limit", "error", "error after")
 Object = dict[str, Any]
 KEY = "sk_test_stand_in"
+DUPLICATE = "duplicate_meter_event"
 
 
 class Refusal(Exception):
@@ -46,6 +48,16 @@ class StripeStandIn:
         self.meters: dict[str, Object] = {}
         self.events: dict[str, Object] = {}
         """Meter events that were taken, also one that was taken twice since its identifier was forgotten."""
+        self.dropped: list[Object] = []
+        """Meter events that the stream took and that counted nothing."""
+        self.sessions: dict[str, int] = {}
+        """By token: until when, ms, the stream takes it."""
+        self.batches: list[int] = []
+        """How many events each request of the stream had."""
+        self.reports: dict[str, Object] = {}
+        """Events that thin ones name."""
+        self.refused_batch = ""
+        """An identifier: the stream refuses a request that has it."""
         self.asked: Counter[str] = Counter()
         self.bodies: list[str] = []
         self.retry_after = "7"
@@ -83,10 +95,17 @@ class StripeStandIn:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.text()
-        params = nested([*request.query.items(), *parse_qsl(body, keep_blank_values=True)])
         path = request.path
+        is_json = request.content_type == "application/json"
+        form = [] if is_json else parse_qsl(body, keep_blank_values=True)
+        params = json.loads(body) if is_json and body else nested([*request.query.items(), *form])
         self.bodies.append(f"{request.method} {path} {body}")
-        if request.headers.get("Authorization") != f"Bearer {KEY}":
+        authorization = request.headers.get("Authorization", "")
+        if path == "/v2/billing/meter_event_stream":
+            if self.sessions.get(authorization.removeprefix("Bearer "), -1) <= self._now():
+                error = {"code": "billing_meter_event_session_expired", "type": "temporary_session_expired"}
+                return answer(401, {"error": {**error, "message": "The session has expired"}})
+        elif authorization != f"Bearer {KEY}":
             return answer(401, {"error": {"message": "Invalid API Key provided", "type": "invalid_request_error"}})
         fault = "cut" if self.away else next(self._faults, "")
         self.asked[fault] += 1
@@ -105,7 +124,8 @@ class StripeStandIn:
             return answer(400, error)
         if kept is None:
             kept = self._done(said, request.method, path, params, fault)
-            if request.method == "POST":
+            # in its API v2, Stripe repeats no failure
+            if request.method == "POST" and (path.startswith("/v1/") or kept.status == 200):
                 assert key, f"{path} without an idempotency key"
                 self._kept[key] = kept
         if fault == "lost":
@@ -131,6 +151,8 @@ class StripeStandIn:
     def _api(self, method: str, path: str, params: Object) -> Object:
         if path.startswith("/v1/billing/"):
             return self._metering(method, path.removeprefix("/v1/billing/"), params)
+        if path.startswith("/v2/"):
+            return self._streaming(method, path.removeprefix("/v2/"), params)
         name, _, rest = path.removeprefix("/v1/").partition("/")
         id, _, action = rest.partition("/")
         if method == "GET":
@@ -198,10 +220,47 @@ class StripeStandIn:
         ]
         return self._page(made, params)
 
+    def _streaming(self, method: str, path: str, params: Object) -> Object:
+        if path.startswith("core/events/") and method == "GET":
+            id = path.removeprefix("core/events/")
+            if id not in self.reports:
+                raise Refusal(404, f"No such event: '{id}'", code="resource_missing")
+            return self.reports[id]
+        assert method == "POST"
+        if path == "billing/meter_event_session":
+            token = f"token_{len(self.sessions) + 1}"
+            self.sessions[token] = self._now() + 15 * 60_000
+            return {"id": f"session_{token}", "object": "v2.billing.meter_event_session", "authentication_token": token}
+        assert path == "billing/meter_event_stream" and 1 <= len(params["events"]) <= 100
+        if self.refused_batch in [one["identifier"] for one in params["events"]]:
+            raise Refusal(400, "An event is invalid")
+        self.batches.append(len(params["events"]))
+        for one in params["events"]:
+            at = int(datetime.fromisoformat(one["timestamp"]).timestamp())
+            try:
+                self._event({**one, "timestamp": at})
+            except Refusal as refusal:
+                if refusal.code != DUPLICATE:
+                    self.dropped.append({**one, "error": refusal.message})
+        return {}
+
+    def dropped_report(self, id: str, type: str = "v1.billing.meter.error_report_triggered") -> bytes:
+        """Stripe reports what it dropped; the report names an event that says which."""
+        samples = [
+            {"error_message": one["error"], "request": {"identifier": one["identifier"]}} for one in self.dropped
+        ]
+        reason = {"code": "meter_event_customer_not_found", "error_count": len(samples), "sample_errors": samples}
+        data = {"reason": {"error_count": len(samples), "error_types": [reason]}}
+        thin: Object = {"id": id, "object": "v2.core.event", "type": type, "livemode": False}
+        if type.endswith("error_report_triggered"):
+            thin["related_object"] = {"id": "mtr_1", "type": "billing.meter", "url": "/v1/billing/meters/mtr_1"}
+        self.reports[id] = {**thin, "data": data}
+        return json.dumps(thin).encode()
+
     def _event(self, params: Object) -> Object:
         if params["identifier"] in self._identifiers:
             message = f"An event already exists with identifier {params['identifier']}."
-            raise Refusal(400, message, code="duplicate_meter_event")
+            raise Refusal(400, message, code=DUPLICATE)
         payload, at = params["payload"], int(params["timestamp"])
         if payload["stripe_customer_id"] not in self.customers:
             raise Refusal(400, "There is no such customer")

@@ -8,6 +8,9 @@ from collector.stripe.requests import StripeRequest
 Call = Callable[[StripeRequest], Awaitable[dict[str, Any]]]
 """Sends a request and returns what Stripe answers. Raises StripeAway or StripeRefuses."""
 
+MAX_ERROR = 500
+"""Characters of an error that are kept."""
+
 
 class StripeAway(Exception):
     """Stripe did not answer, or asks to try again. ``after``: ms until then, if it says so.
@@ -25,7 +28,7 @@ class StripeRefuses(Exception):
     """Stripe refuses a request, or has something else than Rev; the message says what to do.
 
     ``missing``: it does not have the object that was named. ``duplicate``: it has this meter event already.
-    ``denied``: the key may not do this. ``in_doubt``: whether it has what was sent is not known.
+    ``denied``: the key or the session may not do this. ``in_doubt``: whether it has what was sent is not known.
     """
 
     def __init__(

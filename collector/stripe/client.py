@@ -14,6 +14,7 @@ RETRIED = (408, 409, 425, 429)
 """Statuses below 500 that pass by themselves; 409: a request with the same key is in progress."""
 
 MISSING = "resource_missing"
+EXPIRED = "billing_meter_event_session_expired"
 DUPLICATE, SAME_IDENTIFIER = "duplicate_meter_event", "already exists with identifier"
 """How Stripe says that it has a meter event: by its code, or in words where there is none."""
 
@@ -32,12 +33,14 @@ class OfficialClient:
         self._client = stripe.StripeClient(
             key,
             http_client=self._http,
-            base_addresses={"api": url.rstrip("/")} if url else {},
+            base_addresses={"api": url.rstrip("/"), "meter_events": url.rstrip("/")} if url else {},
             max_network_retries=0,
         )
 
     async def call(self, request: StripeRequest) -> dict[str, Any]:
         options = {"idempotency_key": request.key} if request.key else {}
+        if request.token:
+            options |= {"api_key": request.token, "base": "meter_events"}
         try:
             answer = await self._client.raw_request_async(request.method, request.path, **request.params, **options)
         except self._error as error:
@@ -66,5 +69,5 @@ def _raised(status: int | None, words: str | None, headers: Any, code: str) -> S
         f"Stripe answers {status}: {said}",
         missing=status == 404 or code == MISSING,
         duplicate=code == DUPLICATE or SAME_IDENTIFIER in said,
-        denied=status in (401, 403),
+        denied=status in (401, 403) or code == EXPIRED,
     )

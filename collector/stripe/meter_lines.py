@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from collector.stripe.requests import StripeRequest, key_of
 from schemas.limits import DAY, HOUR
 from schemas.meters import MeterLine, MeterPosition, MeterRule, meter_rules
+from schemas.objects import iso
 from warehouse.meter_totals import MeterRow, whole
 
 OLDEST = 34 * DAY
@@ -56,14 +57,31 @@ def make_event(line: MeterLine, customer: str, now: int, *attempt: str) -> Strip
 
     ``attempt``: what makes the idempotency key another one, since Stripe repeats a refusal for a day.
     """
-    name, at = identifier(line), max(line.hour, (now - OLDEST) // HOUR * HOUR) // 1000
-    params = {
-        "event_name": event_name(line),
-        "identifier": name,
-        "timestamp": at,
-        "payload": {"stripe_customer_id": customer, "value": str(line.value)},
-    }
-    return StripeRequest("post", "/v1/billing/meter_events", params, key_of(0, name, str(at), *attempt))
+    at = time_of(line, now) // 1000
+    params = {**_event(line, customer), "timestamp": at}
+    return StripeRequest("post", "/v1/billing/meter_events", params, key_of(0, identifier(line), str(at), *attempt))
+
+
+def make_events(events: Sequence[tuple[MeterLine, str]], token: str, now: int, *attempt: str) -> StripeRequest:
+    """Return the request that adds lines to their meters over the stream, each for the id of a customer in Stripe."""
+    made = [{**_event(line, customer), "timestamp": iso(time_of(line, now))} for line, customer in events]
+    key = key_of(0, *(f"{one['identifier']} {one['timestamp']}" for one in made), *attempt)
+    return StripeRequest("post", "/v2/billing/meter_event_stream", {"events": made}, key, token)
+
+
+def make_session(now: int) -> StripeRequest:
+    """Return the request of a session of the stream. Each time gives another one."""
+    return StripeRequest("post", "/v2/billing/meter_event_session", {}, key_of(0, "session", str(now)))
+
+
+def time_of(line: MeterLine, now: int) -> int:
+    """Return the time, ms, at which a line counts."""
+    return max(line.hour, (now - OLDEST) // HOUR * HOUR)
+
+
+def _event(line: MeterLine, customer: str) -> dict[str, object]:
+    payload = {"stripe_customer_id": customer, "value": str(line.value)}
+    return {"event_name": event_name(line), "identifier": identifier(line), "payload": payload}
 
 
 def find_meters() -> StripeRequest:

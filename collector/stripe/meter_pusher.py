@@ -8,7 +8,7 @@ begins: after a day Stripe forgets identifiers, and then the meter itself is ask
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,12 +19,13 @@ from msgspec.structs import replace
 from collector import metrics
 from collector.book import Book, Change
 from collector.settling import SETTLING
-from collector.stripe.calls import Call, StripeAway, StripeRefuses, listed
-from collector.stripe.meter_customers import MeterCustomers
-from collector.stripe.meter_lines import event_name, find_hours, find_meters, identifier, lines_of, make_event, rules_of
-from collector.stripe.pusher import MAX_ERROR, delay
+from collector.stripe.calls import MAX_ERROR, Call, StripeAway, StripeRefuses, listed
+from collector.stripe.meter_apis import EventStream, MeterApi, SingleEvents
+from collector.stripe.meter_lines import find_meters, identifier, lines_of, make_event, rules_of
+from collector.stripe.meter_sending import MeterSending, Record
+from collector.stripe.pusher import delay
 from collector.stripe.stripe_customers import GivenIds, IdsUnknown
-from schemas.invoices import METER_KEY, meter_line_key, stripe_customer_key
+from schemas.invoices import METER_KEY, meter_line_key
 from schemas.limits import HOUR
 from schemas.meters import MeterLine, MeterPosition, MeterRule, RefusedMeterLine
 from schemas.months import month_around
@@ -33,8 +34,8 @@ from warehouse.errors import ReadsUnavailable
 from warehouse.meter_totals import MeterReads
 from warehouse.time_range import LAST
 
-CHUNK, TOGETHER = 200, 8
-"""Lines between two records of what is sent, and requests at a time."""
+CHUNK = 200
+"""Lines between two records of what is sent."""
 REMEMBERED = 20 * HOUR
 """ms within which Stripe knows an identifier for certain; it does so for 24 h."""
 CUSTOMER = "{customer}"
@@ -45,21 +46,14 @@ log = structlog.get_logger("collector.stripe")
 class MeterMode(NamedTuple):
     """``rules``: what is counted. ``first``: ms; usage from before is not sent; 0: the start of its first month.
 
-    ``call`` sends a request; None: intervals are written to ``directory``.
+    ``call`` sends a request; None: intervals are written to ``directory``. ``streams``: over the meter event stream.
     """
 
     rules: tuple[MeterRule, ...]
     first: int
     call: Call | None
     directory: Path
-
-
-class _Outcome(NamedTuple):
-    """What became of some lines. ``refused``: why, by identifier; of those ``in_doubt``, Stripe may have some."""
-
-    refused: dict[str, str]
-    in_doubt: set[str]
-    away: StripeAway | None
+    streams: bool = False
 
 
 class MeterPusher:
@@ -70,7 +64,7 @@ class MeterPusher:
         self,
         mode: MeterMode,
         reads: MeterReads,
-        record: Callable[[Sequence[Change]], Awaitable[None]],
+        record: Record,
         now: Callable[[], int],
         ids: GivenIds,
     ) -> None:
@@ -79,6 +73,9 @@ class MeterPusher:
         self._record = record
         self._now = now
         self._ids = ids
+        self._api: MeterApi | None = None
+        if mode.call is not None:
+            self._api = (EventStream if mode.streams else SingleEvents)(mode.call, now)
         self._interval: tuple[int, int, list[MeterLine]] = (0, 0, [])
 
     async def step(self, book: Book) -> bool:
@@ -154,8 +151,6 @@ class MeterPusher:
         position = replace(position, tried=tried or now, attempts=attempts, due=now + delay(attempts))
         await self._record([Change(METER_KEY, position)])
         sent = await self._send(book, chunk, position, tried)
-        if sent.away is not None:
-            raise sent.away
         changes = []
         for line in chunk:
             if words := sent.refused.get(identifier(line)):
@@ -178,8 +173,6 @@ class MeterPusher:
             await self._record(trying)
             tried = min((one.tried for _, one in some if one.tried), default=0)
             sent = await self._send(book, [one.line for _, one in some], position, tried)
-            if sent.away is not None:
-                raise sent.away
             changes = []
             for name, one in some:
                 words = sent.refused.get(name)
@@ -189,63 +182,18 @@ class MeterPusher:
             metrics.METER_EVENTS.inc(len(some) - len(sent.refused))
             await self._record(changes)
 
-    async def _send(self, book: Book, lines: Sequence[MeterLine], position: MeterPosition, tried: int) -> _Outcome:
-        """Send lines, each once. ``tried``: ms; when Stripe may have taken one first; 0: it has none."""
-        call = self._mode.call
-        assert call is not None
+    async def _send(self, book: Book, lines: Sequence[MeterLine], position: MeterPosition, tried: int) -> MeterSending:
+        """Send lines, each once. ``tried``: ms, when Stripe may have taken one; 0: it has none. Raises StripeAway."""
+        call, api = self._mode.call, self._api
+        assert call is not None and api is not None
         await self._ids.catch_up()
-        # whether Stripe may have one and not know its identifier any more
-        forgotten = bool(tried) and self._now() - tried > REMEMBERED
-        slots = asyncio.Semaphore(TOGETHER)
-        refused: dict[str, str] = {}
-        in_doubt: set[str] = set()
-        away: list[StripeAway] = []
-        # another one for each interval: what was refused in an earlier one would be refused again under its key
+        # of each interval its own: what was refused in an earlier one would be refused again under the same key
         attempt = (str(position.generation), str(position.as_of))
-        found = MeterCustomers(call, book, self._ids, attempt)
-        no_customer: dict[str, str] = {}
-        meters = await _meters(call) if forgotten else {}
-
-        async def ensure(name: str) -> None:
-            async with slots:
-                if away:
-                    return
-                try:
-                    await found.ensure(name)
-                except StripeRefuses as error:
-                    no_customer[name] = str(error)
-                    away.extend([StripeAway(str(error))] if error.denied else [])
-                except StripeAway as error:
-                    away.append(error)
-
-        async def send(line: MeterLine) -> None:
-            async with slots:
-                if away:
-                    return
-                try:
-                    if forgotten and await _is_there(call, meters, line, book):
-                        return
-                    await call(make_event(line, found.ids[line.customer_id], self._now(), *attempt))
-                except StripeRefuses as error:
-                    if error.denied:
-                        away.append(StripeAway(str(error)))
-                    elif not error.duplicate:
-                        refused[identifier(line)] = str(error)[:MAX_ERROR]
-                        in_doubt.update([identifier(line)] if error.in_doubt else [])
-                except StripeAway as error:
-                    away.append(error)
-
-        await asyncio.gather(*(ensure(name) for name in sorted({line.customer_id for line in lines})))
-        if found.new:
-            # before anything is sent there, so that it is known where usage is to be looked for
-            await self._record([Change(stripe_customer_key(name), one) for name, one in found.new.items()])
-        for line in lines:
-            if line.customer_id in no_customer:
-                refused[identifier(line)] = no_customer[line.customer_id][:MAX_ERROR]
-                in_doubt.update([identifier(line)] if tried else [])
-        if not away:
-            await asyncio.gather(*(send(line) for line in lines if line.customer_id in found.ids))
-        return _Outcome(refused, in_doubt, max(away, key=lambda one: (one.after, one.decided), default=None))
+        sending = MeterSending(call, api, book, self._ids, self._record, attempt)
+        await sending.run(lines, bool(tried), bool(tried) and self._now() - tried > REMEMBERED)
+        if sending.away is not None:
+            raise sending.away
+        return sending
 
     async def _end(self, position: MeterPosition, count: int) -> None:
         after = MeterPosition(position.first, position.as_of, begun=position.begun, generation=position.generation)
@@ -268,38 +216,6 @@ class MeterPusher:
         tried = before.tried or (now if isinstance(error, StripeAway) else 0)
         failed = replace(before, attempts=attempts, due=due, generation=generation, tried=tried, error=words)
         await self._record([Change(METER_KEY, failed)])
-
-
-async def _meters(call: Call) -> dict[str, str]:
-    """Return the ids of Stripe's active meters by event name."""
-    return {str(one["event_name"]): str(one["id"]) async for one in listed(call, find_meters())}
-
-
-async def _is_there(call: Call, meters: dict[str, str], line: MeterLine, book: Book) -> bool:
-    """Return whether Stripe's meter has a line. Raises StripeRefuses if it has something else."""
-    meter = meters.get(event_name(line))
-    if meter is None:
-        return False
-    there = 0
-    for id in book.stripe_customers[line.customer_id].ids:
-        others = [name for name in book.by_stripe_id[id] if name != line.customer_id]
-        if others:
-            words = f"whether the meter has it is not known: customer {id} in Stripe is or was {others[0]!r}, too"
-            raise StripeRefuses(words, in_doubt=True)
-        async for one in listed(call, find_hours(meter, id, line.hour, line.hour + HOUR)):
-            there += round(one["aggregated_value"])
-    owed = sum(
-        one.line.value
-        for one in book.refused_lines.values()
-        if (one.line.customer_id, one.line.hour, one.line.rule) == (line.customer_id, line.hour, line.rule)
-        and one.line.as_of < line.as_of
-    )
-    if there == line.before - owed + line.value:
-        return True
-    if there == line.before - owed:
-        return False
-    words = f"the meter has {there} for the hour, not {line.before - owed}; set it right in Stripe by hand"
-    raise StripeRefuses(words, in_doubt=True)
 
 
 def _written(directory: Path, position: MeterPosition, lines: Sequence[MeterLine], given: Mapping[str, str]) -> None:

@@ -50,5 +50,5 @@ def _open_meters(settings: Settings) -> StripeMode:
     if not settings.stripe_key:
         log.warning("stripe_key_missing", written_to=str(directory), do="set REV_STRIPE_KEY or REV_STRIPE_KEY_FILE")
         return StripeMode("meter", meters=MeterMode(rules, first, None, directory))
-    client = OfficialClient(settings.stripe_key, settings.stripe_url)
-    return StripeMode("meter", client, meters=MeterMode(rules, first, client.call, directory))
+    client, streams = OfficialClient(settings.stripe_key, settings.stripe_url), settings.stripe_meter_api == "stream"
+    return StripeMode("meter", client, meters=MeterMode(rules, first, client.call, directory, streams))

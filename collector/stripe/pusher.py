@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from collector import metrics
 from collector.book import Book, Change
 from collector.invoicing import Refused
-from collector.stripe.calls import StripeAway, StripeRefuses
+from collector.stripe.calls import MAX_ERROR, StripeAway, StripeRefuses
 from collector.stripe.items import Mismatch, items_of
 from collector.stripe.pushing import Keep, StripeDocument
 from collector.stripe.senders import Interrupted, Sender
@@ -29,7 +29,6 @@ TOGETHER, CHOSEN = 8, 200
 """Invoices in progress at a time, and those of one step, each of another customer."""
 FIRST_DELAY, LAST_DELAY = 2_000, HOUR
 """ms until the second attempt; it doubles until the longest."""
-MAX_ERROR = 500
 log = structlog.get_logger("collector.stripe")
 
 

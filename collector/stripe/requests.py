@@ -19,12 +19,16 @@ CUSTOMER, INVOICE, LINE, NOTE = "rev_customer_id", "rev_invoice", "rev_line", "r
 
 
 class StripeRequest(NamedTuple):
-    """A request of Stripe's API; ``key`` is its idempotency key, empty for a read."""
+    """A request of Stripe's API; ``key`` is its idempotency key, empty for a read.
+
+    ``token``: a session's, in place of the API key; such a request goes to the host of meter events.
+    """
 
     method: str
     path: str
     params: Params
     key: str = ""
+    token: str = ""
 
 
 def key_of(generation: int, *parts: str) -> str:
@@ -52,6 +56,10 @@ def find_customer(name: str) -> StripeRequest:
 
 def read_customer(id: str) -> StripeRequest:
     return StripeRequest("get", f"/v1/customers/{quote(id, safe='')}", {})
+
+
+def read_event(id: str) -> StripeRequest:
+    return StripeRequest("get", f"/v2/core/events/{quote(id, safe='')}", {})
 
 
 def make_invoice(invoice: Invoice, customer: str, generation: int) -> StripeRequest:

@@ -10,8 +10,9 @@ from collector import metrics
 from collector.book import Change
 from collector.invoice_api import guarded, json_response, refusal
 from collector.invoicing import Refused
-from collector.stripe import webhook
+from collector.stripe import requests, webhook
 from collector.stripe.calls import StripeAway, StripeRefuses
+from collector.stripe.dropped_events import DroppedEvents, MeterReport, dropped
 from collector.stripe.meter_reconciling import compared_usage
 from collector.stripe.modes import StripeMode
 from collector.stripe.pusher import retried
@@ -107,6 +108,8 @@ class StripeApi:
             return _refused(401, "unauthorized", str(error))
         except msgspec.DecodeError as error:
             return _refused(400, "invalid_request", f"the body is not an event of Stripe: {error}")
+        if isinstance(report, MeterReport):
+            return await self._take_dropped(report)
         if report is None or not report.number:
             metrics.REPORTS.labels("ignored").inc()
             return json_response(ReportTaken("ignored"))
@@ -130,6 +133,32 @@ class StripeApi:
         assert invoice is not None
         if invoice.balance < 0:
             log.error("invoice_overpaid", invoice=report.number, cents=-invoice.balance, do="pay it back")
+        metrics.REPORTS.labels("taken").inc()
+        return json_response(ReportTaken("taken"))
+
+    async def _take_dropped(self, report: MeterReport) -> web.Response:
+        """Make visible that Stripe dropped meter events. Which, is only in the event that the report names."""
+        found, unread = DroppedEvents(), ""
+        try:
+            if self._mode.client is None:
+                raise StripeRefuses("without REV_STRIPE_KEY it cannot be read")
+            found = dropped(await self._mode.client.call(requests.read_event(report.id)))
+        except StripeAway as error:
+            return _refused(503, "stripe_unavailable", str(error))
+        except (StripeRefuses, msgspec.ValidationError) as error:
+            unread = str(error)
+        log.error(
+            "meter_events_dropped",
+            report=report.id,
+            type=report.type,
+            meter=report.meter,
+            count=found.count,
+            reasons=found.reasons,
+            samples=found.samples,
+            unread=unread,
+            do="set right what Stripe names, and compare with rev reconcile stripe",
+        )
+        metrics.METER_DROPPED.inc(found.count or 1)
         metrics.REPORTS.labels("taken").inc()
         return json_response(ReportTaken("taken"))
 

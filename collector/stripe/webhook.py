@@ -10,6 +10,7 @@ import msgspec
 
 from collector.book import Book
 from collector.invoicing import Refused, marked, received
+from collector.stripe.dropped_events import METER_REPORTS, MeterReport, meter_report
 from collector.stripe.requests import INVOICE
 from schemas.invoices import Invoice
 from schemas.pushes import Push
@@ -74,9 +75,12 @@ def check(body: bytes, signature: str, secrets: Sequence[str], now: int) -> None
         raise Forged(f"Stripe-Signature is more than {TOLERANCE} s from now")
 
 
-def report_of(body: bytes) -> InvoiceReport | None:
+def report_of(body: bytes) -> InvoiceReport | MeterReport | None:
     """Return the report in a body; None for a kind that means nothing here. Raises msgspec.DecodeError."""
-    return _report(body) if _kind(body).type in REPORTS else None
+    kind = _kind(body).type
+    if kind in METER_REPORTS:
+        return meter_report(body)
+    return _report(body) if kind in REPORTS else None
 
 
 def check_known(report: InvoiceReport, book: Book) -> None:

@@ -298,11 +298,11 @@ async def test_what_may_be_there_is_never_sent_again(usage: MeterWorld) -> None:
 
 
 @settings(deadline=None, max_examples=10)
-@given(SEEDS, st.lists(st.sampled_from(FAULTS), max_size=80), DEATHS, GIVEN, st.booleans())
+@given(SEEDS, st.lists(st.sampled_from(FAULTS), max_size=80), DEATHS, GIVEN, st.booleans(), st.booleans())
 async def test_each_unit_is_counted_once_wherever_it_goes(
-    seed: int, faults: Sequence[Fault], deaths: list[str], changes: list[str], days_pass: bool
+    seed: int, faults: Sequence[Fault], deaths: list[str], changes: list[str], days_pass: bool, streams: bool
 ) -> None:
-    world = MeterWorld(seed, faults)
+    world = MeterWorld(seed, faults, streams=streams)
     await begin(world)
     try:
         for number, id in enumerate(changes, 1):

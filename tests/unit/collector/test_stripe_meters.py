@@ -37,7 +37,7 @@ FIRST = START - DAY
 class World:
     """A collector in mode meter with what it holds, and Stripe. ``deaths``: commits at which it dies."""
 
-    def __init__(self, seed: int, faults: Sequence[Fault] = (), count: int = 100) -> None:
+    def __init__(self, seed: int, faults: Sequence[Fault] = (), count: int = 100, streams: bool = False) -> None:
         rng = random.Random(seed)
         self.now = START
         self.stripe = StripeStandIn(faults, lambda: self.now)
@@ -48,6 +48,7 @@ class World:
         self.book = Book()
         self.deaths: list[str] = []
         self.ids = Ids()
+        self.streams = streams
         self.rules = RULES
         self.first = FIRST
 
@@ -63,7 +64,7 @@ class World:
     def new_owner(self) -> MeterPusher:
         self.book = Book()
         self.book.load(self.journal.held.items())
-        mode = MeterMode(self.rules, self.first, self.client.call, Path("."))
+        mode = MeterMode(self.rules, self.first, self.client.call, Path("."), self.streams)
         return MeterPusher(mode, self.reads, self.record, lambda: self.now, self.ids)
 
     async def record(self, changes: Sequence[Change]) -> None:
@@ -128,9 +129,9 @@ def measured(row: LedgerRow, rng: random.Random) -> LedgerRow:
     return replace(row, quantities={"seconds": str(taken)}) if row.kind == "void" and not row.config_type else row
 
 
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    one = World(3)
+@pytest.fixture(params=["v1", "stream"])
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    one = World(3, streams=request.param == "stream")
     await one.start()
     yield one
     await one.stop()
@@ -143,10 +144,13 @@ async def world() -> AsyncIterator[World]:
     st.lists(st.sampled_from(["before", "after", ""]), max_size=30),
     # for less time than the 34 days after which an event counts in another hour
     st.lists(st.integers(1, 4 * 24), min_size=1, max_size=5),
+    st.booleans(),
 )
-async def test_meters_hold_the_usage(seed: int, faults: list[Fault], deaths: list[str], waits: list[int]) -> None:
+async def test_meters_hold_the_usage(
+    seed: int, faults: list[Fault], deaths: list[str], waits: list[int], streams: bool
+) -> None:
     """After any interval: by customer, meter and hour, with late events and voids, lost answers, 429, 500 and kills."""
-    world = World(seed, faults)
+    world = World(seed, faults, streams=streams)
     await world.start()
     try:
         until = START
@@ -164,7 +168,7 @@ async def test_meters_hold_the_usage(seed: int, faults: list[Fault], deaths: lis
         names = [one["metadata"]["rev_customer_id"] for one in world.stripe.customers.values()]
         assert len(set(names)) == len(names)
         keys = [key.split()[0] for key in world.stripe.events]
-        assert len(set(keys)) == len(keys)
+        assert len(set(keys)) == len(keys) and not world.stripe.dropped and bool(world.stripe.batches) == streams
     finally:
         await world.stop()
 
@@ -339,6 +343,10 @@ def test_settings_say_what_is_counted() -> None:
     found = open_stripe(read({**given, "REV_STRIPE_METERS_SINCE": "2026-11-01T00:00:00Z"}))
     assert found.meters is not None and found.sender is None
     assert (found.meters.rules[1].action, found.meters.first) == ("chat", START)
+    streaming = open_stripe(read({**given, "REV_STRIPE_METER_API": "stream"})).meters
+    assert streaming is not None and streaming.streams and not found.meters.streams
+    with pytest.raises(SettingError, match="REV_STRIPE_METER_API must be v1 or stream, not 'v2'"):
+        read({**given, "REV_STRIPE_METER_API": "v2"})
     for wrong, words in (("a", "not 'a'"), ("a=tokens a=events", "must name each meter once")):
         with pytest.raises(SettingError, match=words):
             read({**given, "REV_STRIPE_METERS": wrong})
