@@ -179,12 +179,14 @@ class StripeStandIn:
             if id not in found:
                 raise Refusal(404, f"No such {name}: '{id}'", code="resource_missing")
             return found[id]
+        since = int(params.get("created", {}).get("gte", 0))
         if (customer := params.get("customer")) is not None and customer not in self.customers:
             raise Refusal(400, f"No such customer: '{customer}'", code="resource_missing")
         some = [
             one
             for one in found.values()
             if all(one.get(by) == params[by] for by in ("customer", "invoice") if by in params)
+            and one.get("created", 0) >= since
         ]
         some.reverse()
         return self._page(some, params)
@@ -294,7 +296,13 @@ class StripeStandIn:
             if any(one["number"] == params["number"] and one["status"] != "void" for one in self.invoices.values()):
                 raise Refusal(400, f"Invoice number {params['number']} is already used")
             made = {"id": f"in_{len(self.invoices) + 1}", "object": "invoice", "status": "draft", "total": 0}
-            made |= {"amount_paid": 0, "amount_paid_off_stripe": 0, "amount_remaining": 0, "hosted_invoice_url": None}
+            made |= {
+                "created": self._now() // 1000,
+                "amount_paid": 0,
+                "amount_paid_off_stripe": 0,
+                "amount_remaining": 0,
+                "hosted_invoice_url": None,
+            }
             self.invoices[made["id"]] = made | params
             assert params["metadata"]
             return self.invoices[made["id"]]

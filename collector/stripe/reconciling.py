@@ -10,14 +10,18 @@ from collector.book import STATUS, Book
 from collector.stripe import requests
 from collector.stripe.calls import Call, listed
 from collector.stripe.items import Mismatch, items_of
-from collector.stripe.requests import CUSTOMER, INVOICE, LINE, NOTE, StripeRequest
+from collector.stripe.requests import CUSTOMER, INVOICE, LINE, NOTE
 from schemas.invoice_objects import Reconciliation, StripeDifference
 from schemas.invoices import Invoice
+from schemas.limits import DAY
+from schemas.months import month_range
 from warehouse.invoice_sums import InvoicingReads
 from warehouse.statements import TooManyLines, Unbalanced
 
 MOST = 1000
 """Differences that are named."""
+MARGIN = DAY
+"""ms. A month begins earlier in some time zones, and clocks differ."""
 
 
 async def reconciled(
@@ -74,9 +78,10 @@ def _if_missing(invoice: Invoice) -> list[StripeDifference]:
 
 
 async def _stripe_invoices(call: Call, month: str) -> dict[str, list[dict[str, Any]]]:
-    """Return Stripe's invoices of a month by number."""
+    """Return Stripe's invoices of a month by number. It made each after the period had begun, however much later."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    async for one in listed(call, StripeRequest("get", "/v1/invoices", {"limit": 100})):
+    since = (month_range(month).start - MARGIN) // 1000
+    async for one in listed(call, requests.find_invoices_since(since)):
         if one["metadata"].get("rev_month") == month and one["metadata"].get(INVOICE):
             found[one["metadata"][INVOICE]].append(one)
     return found

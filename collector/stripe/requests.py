@@ -91,6 +91,11 @@ def find_invoices(customer: str) -> StripeRequest:
     return StripeRequest("get", "/v1/invoices", {"customer": customer, "limit": 100})
 
 
+def find_invoices_since(time: int) -> StripeRequest:
+    """Return the request of the invoices that Stripe made since a time, in seconds."""
+    return StripeRequest("get", "/v1/invoices", {"created": {"gte": time}, "limit": 100})
+
+
 def read_invoice(id: str) -> StripeRequest:
     return StripeRequest("get", f"/v1/invoices/{id}", {})
 

@@ -69,7 +69,7 @@ class Paying:
 
 
 async def paying_world(world: World, mode: dict[str, str]) -> AsyncIterator[Paying]:
-    stand_in = StripeStandIn()
+    stand_in = StripeStandIn(now=lambda: world.gateway.now)
     await stand_in.start()
     env = {"REV_ADMIN_TOKEN": ADMIN, "REV_STRIPE_URL": stand_in.url, "REV_STRIPE_WEBHOOK_SECRET": SECRET, **mode}
     chosen = open_stripe(read(env))
