@@ -13,6 +13,7 @@ from schemas.invoices import (
     Issuer,
     Notice,
     NoticeCounter,
+    Payment,
     Period,
     Record,
     State,
@@ -189,7 +190,31 @@ def wants_push(invoice: Invoice, notes: Sequence[CreditNote], push: Push | None)
     if push.state == "failed":
         return False
     unsent = [note.number for note in notes if note.number not in push.notes]
-    return push.state == "pending" or bool(unsent) or push.status != STATUS[invoice.state]
+    return push.state == "pending" or bool(unsent or unsent_transfers(invoice, push)) or _is_behind(invoice, push)
+
+
+def _is_behind(invoice: Invoice, push: Push) -> bool:
+    """Return whether Rev knows of a status that Stripe's invoice is to get. An open one has none: if Stripe is ahead,
+    its report is on the way."""
+    return push.status != STATUS[invoice.state] and (STATUS[invoice.state] != "open" or push.status in ("", "draft"))
+
+
+def unsent_transfers(invoice: Invoice, push: Push) -> list[Payment]:
+    """Return what was paid outside of Stripe and is not credited to its open invoice yet."""
+    if STATUS[invoice.state] != "open":
+        return []
+    return [
+        payment
+        for payment in invoice.payments
+        if payment.reference != f"stripe {push.invoice}"
+        and payment.reference not in push.attached
+        and push.transfers.get(payment.reference) != ""
+    ]
+
+
+def attached_cents(invoice: Invoice, push: Push) -> int:
+    """Return the cents of payments outside of Stripe that it has credited to its invoice."""
+    return sum(payment.cents for payment in invoice.payments if payment.reference in push.attached)
 
 
 def _name(key: bytes) -> str:

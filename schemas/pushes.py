@@ -20,6 +20,8 @@ class Push(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``due``: when it is tried again. ``generation``: the one of its idempotency keys, since Stripe repeats even the
     answer 500 of a key. ``invoice``: Stripe's id. ``notes``: the numbers of the credit notes that Stripe has.
+    ``transfers``: Stripe's payment records of payments outside of it, by their references, empty for one that Stripe is
+    not told of; of those ``attached``, it has credited the invoice.
     ``settles``: the status that Rev, not Stripe, gives it, such as paid by a transfer; ``told``: Stripe has it so.
     """
 
@@ -34,6 +36,8 @@ class Push(msgspec.Struct, frozen=True, omit_defaults=True):
     settles: StripeStatus = ""
     told: bool = False
     notes: tuple[str, ...] = ()
+    transfers: dict[str, str] = {}
+    attached: tuple[str, ...] = ()
     url: str = ""
     error: str = ""
 

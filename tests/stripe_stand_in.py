@@ -45,6 +45,9 @@ class StripeStandIn:
         self.invoices: dict[str, Object] = {}
         self.items: dict[str, Object] = {}
         self.notes: dict[str, Object] = {}
+        self.payment_records: dict[str, Object] = {}
+        self.off_stripe: Counter[str] = Counter()
+        """By invoice: cents that were paid outside of Stripe."""
         self.meters: dict[str, Object] = {}
         self.events: dict[str, Object] = {}
         """Meter events that were taken, also one that was taken twice since its identifier was forgotten."""
@@ -62,6 +65,8 @@ class StripeStandIn:
         self.bodies: list[str] = []
         self.retry_after = "7"
         self.away = False
+        self.losing = ""
+        """A path whose requests are done and whose answers are lost."""
         self.refused_email = ""
         self.searchable = True
         """Whether a search finds what was made; Stripe's own lags behind."""
@@ -107,7 +112,7 @@ class StripeStandIn:
                 return answer(401, {"error": {**error, "message": "The session has expired"}})
         elif authorization != f"Bearer {KEY}":
             return answer(401, {"error": {"message": "Invalid API Key provided", "type": "invalid_request_error"}})
-        fault = "cut" if self.away else next(self._faults, "")
+        fault = "cut" if self.away else "lost" if path == self.losing else next(self._faults, "")
         self.asked[fault] += 1
         if fault == "limit":
             error = {"error": {"message": "Too many requests", "type": "rate_limit_error"}}
@@ -155,6 +160,8 @@ class StripeStandIn:
             return self._streaming(method, path.removeprefix("/v2/"), params)
         name, _, rest = path.removeprefix("/v1/").partition("/")
         id, _, action = rest.partition("/")
+        if method == "GET" and name == "invoice_payments":
+            return self._page(self._attached(params), params)
         if method == "GET":
             return self._read(name, id, params)
         made = {
@@ -162,6 +169,7 @@ class StripeStandIn:
             "invoices": self._invoice,
             "invoiceitems": self._item,
             "credit_notes": self._note,
+            "payment_records": self._payment_record,
         }[name]
         return made(id, action, params)
 
@@ -175,10 +183,13 @@ class StripeStandIn:
             wanted = re.sub(r"\\(.)", r"\1", match[2])
             some = [one for one in found.values() if one["metadata"].get(match[1]) == wanted and self.searchable]
             return {"object": "search_result", "data": some[:1], "has_more": False}
+        # what is off Stripe is neither in reports nor in answers that were not asked for it
+        expanded = params.get("expand", {}).values()
         if id:
             if id not in found:
                 raise Refusal(404, f"No such {name}: '{id}'", code="resource_missing")
-            return found[id]
+            shown = {"amount_paid_off_stripe": self.off_stripe[id]} if "amount_paid_off_stripe" in expanded else {}
+            return {**found[id], **shown}
         since = int(params.get("created", {}).get("gte", 0))
         if (customer := params.get("customer")) is not None and customer not in self.customers:
             raise Refusal(400, f"No such customer: '{customer}'", code="resource_missing")
@@ -299,7 +310,6 @@ class StripeStandIn:
             made |= {
                 "created": self._now() // 1000,
                 "amount_paid": 0,
-                "amount_paid_off_stripe": 0,
                 "amount_remaining": 0,
                 "hosted_invoice_url": None,
             }
@@ -318,8 +328,18 @@ class StripeStandIn:
         elif action == "pay":
             self._from(invoice, "open", "uncollectible")
             assert params["paid_out_of_band"] == "true"
-            paid = invoice["amount_remaining"]
-            invoice |= {"status": "paid", "amount_paid": paid, "amount_paid_off_stripe": paid, "amount_remaining": 0}
+            self._pay_off_stripe(invoice, invoice["amount_remaining"])
+        elif action == "attach_payment":
+            self._from(invoice, "open")
+            record = self.payment_records[params["payment_record"]]
+            if record["attached"]:
+                raise Refusal(400, "The payment record is attached to an invoice already")
+            # Stripe credits what is too much to the customer; a collector must not let that happen
+            assert int(record["amount_requested"]["value"]) <= invoice["amount_remaining"]
+            if record["amount_requested"]["currency"] != invoice["currency"]:
+                raise Refusal(400, "The currency must be the invoice's")
+            record["attached"] = id
+            self._pay_off_stripe(invoice, int(record["amount_requested"]["value"]))
         elif action == "void":
             self._from(invoice, "open", "uncollectible")
             invoice["status"] = "void"
@@ -327,6 +347,24 @@ class StripeStandIn:
             self._from(invoice, "open")
             invoice["status"] = "uncollectible"
         return invoice
+
+    def _payment_record(self, id: str, action: str, params: Object) -> Object:
+        assert id == "report_payment" and params["outcome"] == "guaranteed" and int(params["initiated_at"])
+        made = {"id": f"pr_{len(self.payment_records) + 1}", "object": "payment_record", "attached": "", **params}
+        self.payment_records[made["id"]] = made
+        return made
+
+    def _attached(self, params: Object) -> list[Object]:
+        record = self.payment_records[params["payment"]["payment_record"]]
+        assert params["payment"]["type"] == "payment_record"
+        return [{"id": f"inpay_{record['id']}"}] if record["attached"] == params["invoice"] else []
+
+    def _pay_off_stripe(self, invoice: Object, paid: int) -> None:
+        self.off_stripe[invoice["id"]] += paid
+        invoice["amount_paid"] += paid
+        invoice["amount_remaining"] -= paid
+        if not invoice["amount_remaining"]:
+            invoice["status"] = "paid"
 
     def _from(self, invoice: Object, *states: str) -> None:
         if invoice["status"] not in states:
@@ -356,9 +394,9 @@ class StripeStandIn:
                 raise Refusal(400, "The sum of refund, credit and out of band amounts must be the credit note's")
         else:
             self._from(invoice, "open", "uncollectible")
-            if amount > invoice["amount_remaining"]:
-                raise Refusal(400, "The amount must not be more than what remains")
-            invoice["amount_remaining"] -= amount
+            if int(params.get("out_of_band_amount", 0)) != max(0, amount - invoice["amount_remaining"]):
+                raise Refusal(400, "What is more than what remains must be paid back")
+            invoice["amount_remaining"] -= min(amount, invoice["amount_remaining"])
             if invoice["amount_remaining"] == 0:
                 invoice["status"] = "paid"
         made = {"metadata": {}, **params, "id": f"cn_{len(self.notes) + 1}", "object": "credit_note", "total": amount}
@@ -389,11 +427,11 @@ def nested(pairs: Iterable[tuple[str, str]]) -> Object:
     """Form fields such as ``metadata[a]=b`` as objects."""
     found: Object = {}
     for name, value in pairs:
-        head, _, inner = name.partition("[")
-        if inner:
-            found.setdefault(head, {})[inner.rstrip("]")] = value
-        else:
-            found[head] = value
+        *heads, last = name.replace("]", "").split("[")
+        held = found
+        for head in heads:
+            held = held.setdefault(head, {})
+        held[last] = value
     return found
 
 

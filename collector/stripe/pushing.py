@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from collector.book import STATUS
+from collector.book import STATUS, attached_cents, unsent_transfers
 from collector.stripe import requests
 from collector.stripe.calls import Call, StripeRefuses, listed
 from collector.stripe.items import Item
 from collector.stripe.requests import CUSTOMER, INVOICE, LINE, NOTE
 from collector.stripe.stripe_customers import is_taken_up, taken_up, with_own
-from schemas.invoices import CreditNote, Invoice
+from schemas.invoices import CreditNote, Invoice, Payment
 from schemas.pushes import Push, StripeCustomer
 
 Keep = Callable[[Push | StripeCustomer], Awaitable[None]]
@@ -60,6 +60,7 @@ class Pushing:
             found = await self._finalize(found)
         self._note(found)
         await self._ensure_notes(found)
+        await self._ensure_transfers(found)
         await self._settle()
         self.push = replace(self.push, state="sent", error="")
 
@@ -148,16 +149,51 @@ class Pushing:
         wanted = [note for note in self._document.notes if note.number not in self.push.notes]
         if not wanted:
             return
-        id, there = str(found["id"]), set()
+        id, left, there = str(found["id"]), int(found["amount_remaining"]), set()
         if self._is_repeat:
             async for held in listed(self._call, requests.find_notes(id)):
                 there.add(held["metadata"].get(NOTE))
         for note in wanted:
             if note.number not in there:
-                is_paid = self.push.status == "paid"
-                await self._call(requests.make_note(note, self._document.invoice, id, is_paid, self.push.generation))
+                back = max(0, note.gross - left)
+                await self._call(requests.make_note(note, self._document.invoice, id, back, self.push.generation))
+                left -= note.gross - back
             self.push = replace(self.push, notes=(*self.push.notes, note.number))
         self._note(await self._call(requests.read_invoice(id)))
+
+    async def _ensure_transfers(self, found: dict[str, Any]) -> None:
+        """Credit Stripe's open invoice with what was paid outside of it, so that it asks for the rest only."""
+        invoice = self._document.invoice
+        for payment in unsent_transfers(invoice, self.push):
+            name, record = payment.reference, self.push.transfers.get(payment.reference)
+            if record is None or not await self._is_attached(record):
+                found = await self._call(requests.read_invoice(self.push.invoice))
+                self._note(found)
+                if found["status"] != "open" or found["amount_remaining"] < payment.cents:
+                    # it would become a credit there, which the next invoice uses up; here it is to be paid back
+                    self.push = replace(self.push, transfers={**self.push.transfers, name: ""})
+                    continue
+                await self._attach(payment, record, str(found["customer"]))
+            self.push = replace(self.push, attached=(*self.push.attached, name))
+
+    async def _is_attached(self, record: str) -> bool:
+        return bool((await self._call(requests.find_attached(self.push.invoice, record)))["data"])
+
+    async def _attach(self, payment: Payment, record: str | None, customer: str) -> None:
+        invoice, generation = self._document.invoice, self.push.generation
+        if record is None:
+            made = await self._call(requests.report_transfer(payment, invoice, customer, generation))
+            record = str(made["id"])
+            self.push = replace(self.push, transfers={**self.push.transfers, payment.reference: record})
+            await self._keep(self.push)
+        try:
+            self._note(
+                await self._call(requests.attach_transfer(payment, invoice, self.push.invoice, record, generation))
+            )
+        except StripeRefuses:
+            others = {name: one for name, one in self.push.transfers.items() if name != payment.reference}
+            self.push = replace(self.push, transfers=others)
+            raise
 
     async def _settle(self) -> None:
         """Give Stripe's invoice the status that Rev's has."""
@@ -183,7 +219,8 @@ class Pushing:
             if self.push.status != wanted:
                 raise
             # who paid through Stripe at the same time made a payment of its own, which Stripe reports
-            is_customers = wanted == "paid" and found.get("amount_paid_off_stripe") == 0
+            of_transfers = attached_cents(self._document.invoice, self.push)
+            is_customers = wanted == "paid" and found.get("amount_paid_off_stripe") == of_transfers
             self.push = replace(self.push, settles="" if is_customers else wanted, told=not is_customers)
 
     def _note(self, found: dict[str, Any]) -> None:

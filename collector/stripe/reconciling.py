@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from collector.book import STATUS, Book
+from collector.book import STATUS, Book, attached_cents
 from collector.stripe import requests
 from collector.stripe.calls import Call, listed
 from collector.stripe.items import Mismatch, items_of
@@ -107,7 +107,8 @@ async def _against_stripe(
     ]
     push = book.push_of(invoice.number)
     if push is not None and push.settles != "paid":
-        pairs.append(("paid_cents", _paid_through(invoice, there["id"]), there["amount_paid"]))
+        paid = _paid_through(invoice, there["id"]) + attached_cents(invoice, push)
+        pairs.append(("paid_cents", paid, there["amount_paid"]))
     try:
         items = items_of(invoice, await reads.lines(invoice))
     except (Mismatch, Unbalanced, TooManyLines):

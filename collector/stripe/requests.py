@@ -9,7 +9,7 @@ import msgspec
 
 from collector.stripe.items import Item
 from schemas.billing import BillTo
-from schemas.invoices import CreditNote, Invoice
+from schemas.invoices import CreditNote, Invoice, Payment
 from schemas.limits import DAY
 from schemas.pushes import Push
 
@@ -97,7 +97,8 @@ def find_invoices_since(time: int) -> StripeRequest:
 
 
 def read_invoice(id: str) -> StripeRequest:
-    return StripeRequest("get", f"/v1/invoices/{id}", {})
+    """Return the request of an invoice with what was paid outside of Stripe, which is there only if it is asked for."""
+    return StripeRequest("get", f"/v1/invoices/{id}", {"expand": ["amount_paid_off_stripe"]})
 
 
 def make_item(invoice: Invoice, item: Item, id: str, customer: str, generation: int) -> StripeRequest:
@@ -122,21 +123,50 @@ def finalize(invoice: Invoice, id: str, generation: int) -> StripeRequest:
     return StripeRequest("post", f"/v1/invoices/{id}/finalize", {"auto_advance": "true"}, key)
 
 
-def make_note(note: CreditNote, invoice: Invoice, id: str, is_paid: bool, generation: int) -> StripeRequest:
-    """Return the request of a credit note. Of a paid invoice, what is credited is paid back outside of Stripe."""
+def make_note(note: CreditNote, invoice: Invoice, id: str, paid_back: int, generation: int) -> StripeRequest:
+    """Return the request of a credit note. ``paid_back``: cents of it that were paid; Stripe does not pay them back."""
     params: dict[str, object] = {
         "invoice": id,
         "amount": note.gross,
         "memo": f"{note.number}: voided after {note.invoice} was final",
         "metadata": {NOTE: note.number, INVOICE: note.invoice},
     }
-    if is_paid:
-        params["out_of_band_amount"] = note.gross
+    if paid_back:
+        params["out_of_band_amount"] = paid_back
     return StripeRequest("post", "/v1/credit_notes", params, key_of(generation, *_named(invoice), "note", note.number))
 
 
 def find_notes(id: str) -> StripeRequest:
     return StripeRequest("get", "/v1/credit_notes", {"invoice": id, "limit": 100})
+
+
+def report_transfer(payment: Payment, invoice: Invoice, customer: str, generation: int) -> StripeRequest:
+    """Return the request that makes a payment outside of Stripe known there."""
+    at = payment.at // 1000
+    params = {
+        "amount_requested": {"currency": invoice.currency, "value": payment.cents},
+        "initiated_at": at,
+        "outcome": "guaranteed",
+        "guaranteed": {"guaranteed_at": at},
+        "customer_details": {"customer": customer},
+        "payment_method_details": {"type": "custom", "custom": {"display_name": "Transfer"}},
+        "processor_details": {"type": "custom", "custom": {"payment_reference": payment.reference}},
+        "metadata": {INVOICE: invoice.number, CUSTOMER: invoice.customer_id},
+    }
+    key = key_of(generation, *_named(invoice), "transfer", payment.reference)
+    return StripeRequest("post", "/v1/payment_records/report_payment", params, key)
+
+
+def attach_transfer(payment: Payment, invoice: Invoice, id: str, record: str, generation: int) -> StripeRequest:
+    """Return the request that credits a payment record to an invoice."""
+    key = key_of(generation, *_named(invoice), "attach", payment.reference, record)
+    return StripeRequest("post", f"/v1/invoices/{id}/attach_payment", {"payment_record": record}, key)
+
+
+def find_attached(id: str, record: str) -> StripeRequest:
+    """Return the request of an invoice's payments by a payment record."""
+    payment = {"type": "payment_record", "payment_record": record}
+    return StripeRequest("get", "/v1/invoice_payments", {"invoice": id, "payment": payment, "limit": 1})
 
 
 def settle(invoice: Invoice, id: str, status: str, generation: int) -> StripeRequest:

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
-from collector.book import STATUS
+from collector.book import STATUS, unsent_transfers
 from collector.stripe import requests
 from collector.stripe.calls import Call, StripeAway
 from collector.stripe.pushing import Keep, Pushing, StripeDocument
@@ -17,7 +17,7 @@ from collector.stripe.requests import StripeRequest
 from schemas.pushes import WRITTEN, Push, StripeCustomer
 
 Sent = tuple[Push, StripeCustomer | None]
-CUSTOMER, INVOICE = "{customer}", "{invoice}"
+CUSTOMER, INVOICE, RECORD = "{customer}", "{invoice}", "{payment_record}"
 """What stands in files where Stripe's ids would."""
 
 
@@ -75,8 +75,9 @@ class FileSender:
         except OSError as error:
             raise Interrupted((push, None), error) from error
         notes = tuple(note.number for note in document.notes)
-        status = STATUS[document.invoice.state]
-        return replace(push, state="sent", error="", notes=notes, status=status, invoice=WRITTEN), None
+        status, told = STATUS[document.invoice.state], tuple(one.reference for one in document.invoice.payments)
+        sent = replace(push, state="sent", error="", notes=notes, attached=told, status=status, invoice=WRITTEN)
+        return sent, None
 
     def _write(self, document: StripeDocument) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -102,6 +103,9 @@ def requests_of(document: StripeDocument) -> Iterator[StripeRequest]:
         yield requests.make_item(invoice, item, INVOICE, customer, 0)
     yield requests.finalize(invoice, INVOICE, 0)
     for note in document.notes:
-        yield requests.make_note(note, invoice, INVOICE, False, 0)
+        yield requests.make_note(note, invoice, INVOICE, 0, 0)
+    for payment in unsent_transfers(invoice, Push(invoice.number, "pending", 0, 0, 0)):
+        yield requests.report_transfer(payment, invoice, customer, 0)
+        yield requests.attach_transfer(payment, invoice, INVOICE, RECORD, 0)
     if STATUS[invoice.state] != "open":
         yield requests.settle(invoice, INVOICE, STATUS[invoice.state], 0)

@@ -120,9 +120,7 @@ class StripeApi:
             if webhook.is_undecided(report, push):
                 words = f"whether invoice {report.number} was paid through Stripe is not known yet; report it again"
                 return refusal(503, "invoices_unavailable", words)
-            invoice = await worker.change(
-                report.number, lambda one: webhook.changed(report, one, push.settles, self._now())
-            )
+            invoice = await worker.change(report.number, lambda one: webhook.changed(report, one, push, self._now()))
         except Refused as error:
             log.error(
                 "stripe_report_refused", report=report.id, type=report.type, invoice=report.number, error=str(error)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from collector.book import Book
+from collector.book import Book, attached_cents
 from collector.invoicing import Refused, marked, received
 from collector.stripe.dropped_events import METER_REPORTS, MeterReport, meter_report
 from collector.stripe.requests import INVOICE
@@ -96,15 +96,17 @@ def check_known(report: InvoiceReport, book: Book) -> None:
 
 def is_undecided(report: InvoiceReport, push: Push) -> bool:
     """Return whether it is not known yet if Rev told Stripe of this payment, or the customer paid through Stripe."""
-    return report.type == "invoice.paid" and push.settles == "paid" and not push.told
+    unanswered = any(record and name not in push.attached for name, record in push.transfers.items())
+    return report.type == "invoice.paid" and (unanswered or (push.settles == "paid" and not push.told))
 
 
-def changed(report: InvoiceReport, invoice: Invoice, settles: str, now: int) -> Invoice:
-    """Return the invoice after a report. ``settles``: what Rev told Stripe itself. Raises Refused."""
+def changed(report: InvoiceReport, invoice: Invoice, push: Push, now: int) -> Invoice:
+    """Return the invoice after a report. What Rev told Stripe itself is no other payment. Raises Refused."""
     if report.type == "invoice.voided":
         return marked(invoice, "void", now)
     if report.type == "invoice.marked_uncollectible":
         return invoice if invoice.state == "paid" else marked(invoice, "give_up", now)
-    if report.type == "invoice.paid" and settles != "paid" and report.about.amount_paid > 0:
-        return received(invoice, f"stripe {report.about.id}", report.about.amount_paid, now)
+    through = report.about.amount_paid - attached_cents(invoice, push)
+    if report.type == "invoice.paid" and push.settles != "paid" and through > 0:
+        return received(invoice, f"stripe {report.about.id}", through, now)
     return invoice
