@@ -1,16 +1,62 @@
 """A `rev up` of this package's own, whose processes are stopped and killed by the tests."""
 
+import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.running_stack import RunningStack
+from tests.integration.stack.stripe_thread import served_stripe
+from tests.stripe_stand_in import KEY, StripeStandIn
+
+CLOCK = Path(__file__).parent / "collector_clock"
+
+
+class CollectorSettings:
+    """What the collector alone has other than the machine; see collector_clock/sitecustomize.py."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.set()
+
+    def set(self, ahead: int = 0, **env: str) -> None:
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps({"ahead": ahead, "env": env}))
+        part.replace(self.path)
 
 
 @pytest.fixture(scope="package")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """One `rev up` for the package, with a short append time-out so that faults show soon."""
-    made = RunningStack(tmp_path_factory.mktemp("stack") / "data", {"REV_APPEND_TIMEOUT": "2s"})
+def stripe() -> Iterator[StripeStandIn]:
+    """Stripe, with a meter of the calls and one of the tokens of one action."""
+    with served_stripe() as stand_in:
+        stand_in.meter("calls")
+        stand_in.meter("ai_tokens")
+        yield stand_in
+
+
+@pytest.fixture(scope="package")
+def collector_settings(tmp_path_factory: pytest.TempPathFactory) -> CollectorSettings:
+    return CollectorSettings(tmp_path_factory.mktemp("collector") / "settings.json")
+
+
+@pytest.fixture(scope="package")
+def running(
+    tmp_path_factory: pytest.TempPathFactory, stripe: StripeStandIn, collector_settings: CollectorSettings
+) -> Iterator[RunningStack]:
+    """One `rev up` for the package, with a short append time-out so that faults show soon, in Stripe mode meter."""
+    env: dict[str, Any] = {
+        "REV_APPEND_TIMEOUT": "2s",
+        "REV_STRIPE": "meter",
+        "REV_STRIPE_KEY": KEY,
+        "REV_STRIPE_URL": stripe.url,
+        "REV_STRIPE_METERS": "calls=events:summarize ai_tokens=tokens:summarize",
+        "REV_TEST_COLLECTOR": str(collector_settings.path),
+        "PYTHONPATH": f"{CLOCK}:{os.environ.get('PYTHONPATH', '')}",
+    }
+    made = RunningStack(tmp_path_factory.mktemp("stack") / "data", env)
     try:
         made.wait_ready()
         yield made
