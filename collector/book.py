@@ -200,16 +200,16 @@ def _is_behind(invoice: Invoice, push: Push) -> bool:
 
 
 def unsent_transfers(invoice: Invoice, push: Push) -> list[Payment]:
-    """Return what was paid outside of Stripe and is not credited to its open invoice yet."""
-    if STATUS[invoice.state] != "open":
-        return []
-    return [
-        payment
-        for payment in invoice.payments
-        if payment.reference != f"stripe {push.invoice}"
-        and payment.reference not in push.attached
-        and push.transfers.get(payment.reference) != ""
-    ]
+    """Return what was paid outside of Stripe and is not credited to its invoice yet. Of one that is not open, these are
+    only those of which it is not known whether they are credited."""
+    found = []
+    for payment in invoice.payments:
+        name = payment.reference
+        record = push.transfers.get(name)
+        is_settled = name in push.attached or record == "" or name == f"stripe {push.invoice}"
+        if not is_settled and (record or STATUS[invoice.state] == "open"):
+            found.append(payment)
+    return found
 
 
 def attached_cents(invoice: Invoice, push: Push) -> int:

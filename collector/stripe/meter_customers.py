@@ -39,17 +39,19 @@ class MeterCustomers:
             found = (await self._call(requests.find_customer(name)))["data"]
             if not found:
                 found = [await self._call(requests.make_customer(name, bill_to, 0, *self._attempt))]
-            self.new[name] = with_own(known, str(found[0]["id"]), bill_to)
-            self.ids[name] = self.new[name].id
+            id = str(found[0]["id"])
+            self._check_free(id, name)
+            self.new[name] = with_own(known, id, bill_to)
+            self.ids[name] = id
 
-    def _check_free(self, given: str, name: str) -> None:
+    def _check_free(self, id: str, name: str) -> None:
         """Raise StripeRefuses if another customer's usage goes to a customer of Stripe."""
-        taken = self._takers.setdefault(given, name)
-        holders = (other for other in self._book.by_stripe_id.get(given, ()) if self._current(other) == given)
-        for other in (taken, *holders):
+        taker = self._takers.setdefault(id, name)
+        holders = (other for other in self._book.by_stripe_id.get(id, ()) if self._current(other) == id)
+        for other in (taker, *holders):
             if other != name:
                 raise StripeRefuses(
-                    f"customer {given!r} in Stripe has the usage of customer {other!r} already; "
+                    f"customer {id!r} in Stripe has the usage of customer {other!r} already; "
                     f"set external_ids.stripe of {name!r} or {other!r} right"
                 )
 

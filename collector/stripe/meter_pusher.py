@@ -150,7 +150,7 @@ class MeterPusher:
         now, attempts, tried = self._now(), position.attempts + 1, position.tried
         position = replace(position, tried=tried or now, attempts=attempts, due=now + delay(attempts))
         await self._record([Change(METER_KEY, position)])
-        sent = await self._send(book, chunk, position, tried)
+        sent = await self._send(book, [(line, tried) for line in chunk], position)
         changes = []
         for line in chunk:
             if words := sent.refused.get(identifier(line)):
@@ -171,8 +171,7 @@ class MeterPusher:
             some, now = kept[begin : begin + CHUNK], self._now()
             trying = [Change(meter_line_key(name), replace(one, tried=one.tried or now)) for name, one in some]
             await self._record(trying)
-            tried = min((one.tried for _, one in some if one.tried), default=0)
-            sent = await self._send(book, [one.line for _, one in some], position, tried)
+            sent = await self._send(book, [(one.line, one.tried) for _, one in some], position)
             changes = []
             for name, one in some:
                 words = sent.refused.get(name)
@@ -182,15 +181,18 @@ class MeterPusher:
             metrics.METER_EVENTS.inc(len(some) - len(sent.refused))
             await self._record(changes)
 
-    async def _send(self, book: Book, lines: Sequence[MeterLine], position: MeterPosition, tried: int) -> MeterSending:
-        """Send lines, each once. ``tried``: ms, when Stripe may have taken one; 0: it has none. Raises StripeAway."""
+    async def _send(self, book: Book, lines: Sequence[tuple[MeterLine, int]], position: MeterPosition) -> MeterSending:
+        """Send lines, each once; with each, when Stripe may have taken it first, 0 if it has not. Raises StripeAway."""
         call, api = self._mode.call, self._api
         assert call is not None and api is not None
         await self._ids.catch_up()
         # of each interval its own: what was refused in an earlier one would be refused again under the same key
         attempt = (str(position.generation), str(position.as_of))
         sending = MeterSending(call, api, book, self._ids, self._record, attempt)
-        await sending.run(lines, bool(tried), bool(tried) and self._now() - tried > REMEMBERED)
+        since = self._now() - REMEMBERED
+        doubtful = {identifier(line) for line, tried in lines if tried}
+        forgotten = {identifier(line) for line, tried in lines if tried and tried < since}
+        await sending.run([line for line, _ in lines], doubtful, forgotten)
         if sending.away is not None:
             raise sending.away
         return sending

@@ -1,7 +1,7 @@
 """Sends some lines of usage to Stripe once, and says what became of each."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence, Set
 from typing import Any
 
 from collector.book import Book, Change
@@ -40,11 +40,14 @@ class MeterSending:
         self._customers = MeterCustomers(call, book, ids, attempt)
         self._slots = asyncio.Semaphore(TOGETHER)
 
-    async def run(self, lines: Sequence[MeterLine], tried: bool, forgotten: bool) -> None:
-        """Send lines, each once. ``tried``: an earlier attempt may have come through; ``forgotten``: so long ago that
-        Stripe does not know identifiers any more, so that its meters are asked. Raises what ``record`` raises.
+    async def run(self, lines: Sequence[MeterLine], doubtful: Set[str], forgotten: Set[str]) -> None:
+        """Send lines, each once. Raises what ``record`` raises.
+
+        By identifier, ``doubtful``: those that an earlier attempt may have brought there; ``forgotten``: so long ago
+        that Stripe may not know the identifier any more, so that its meter is asked.
         """
-        await asyncio.gather(*(self._ensure(name, lines, tried) for name in sorted({one.customer_id for one in lines})))
+        names = sorted({line.customer_id for line in lines})
+        await asyncio.gather(*(self._ensure(name, lines, doubtful) for name in names))
         if self._customers.new:
             # before anything is sent there, so that it is known where usage is to be looked for
             new = self._customers.new.items()
@@ -55,16 +58,18 @@ class MeterSending:
             if line.customer_id in self._customers.ids
         ]
         if forgotten:
-            events = await self._missing(events)
+            asked = [event for event in events if identifier(event.line) in forgotten]
+            others = [event for event in events if identifier(event.line) not in forgotten]
+            events = others + await self._missing(asked)
         most = self._api.most
         await asyncio.gather(*(self._send(events[at : at + most]) for at in range(0, len(events), most)))
 
-    async def _ensure(self, name: str, lines: Sequence[MeterLine], tried: bool) -> None:
+    async def _ensure(self, name: str, lines: Sequence[MeterLine], doubtful: Set[str]) -> None:
         error = await self._asked(self._customers.ensure(name))
         if error is not None:
             for line in lines:
                 if line.customer_id == name:
-                    self._refuse(line, error, tried)
+                    self._refuse(line, error, identifier(line) in doubtful)
 
     async def _missing(self, events: Sequence[AddressedLine]) -> list[AddressedLine]:
         """Return what Stripe's meters do not have."""

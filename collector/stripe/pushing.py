@@ -60,7 +60,7 @@ class Pushing:
             found = await self._finalize(found)
         self._note(found)
         await self._ensure_notes(found)
-        await self._ensure_transfers(found)
+        await self._ensure_transfers()
         await self._settle()
         self.push = replace(self.push, state="sent", error="")
 
@@ -161,7 +161,7 @@ class Pushing:
             self.push = replace(self.push, notes=(*self.push.notes, note.number))
         self._note(await self._call(requests.read_invoice(id)))
 
-    async def _ensure_transfers(self, found: dict[str, Any]) -> None:
+    async def _ensure_transfers(self) -> None:
         """Credit Stripe's open invoice with what was paid outside of it, so that it asks for the rest only."""
         invoice = self._document.invoice
         for payment in unsent_transfers(invoice, self.push):
@@ -169,7 +169,8 @@ class Pushing:
             if record is None or not await self._is_attached(record):
                 found = await self._call(requests.read_invoice(self.push.invoice))
                 self._note(found)
-                if found["status"] != "open" or found["amount_remaining"] < payment.cents:
+                is_open = STATUS[invoice.state] == found["status"] == "open"
+                if not is_open or found["amount_remaining"] < payment.cents:
                     # it would become a credit there, which the next invoice uses up; here it is to be paid back
                     self.push = replace(self.push, transfers={**self.push.transfers, name: ""})
                     continue

@@ -80,6 +80,8 @@ class ConfiguredIds:
         return self._held.get(name, "")
 
     async def catch_up(self) -> None:
+        if self._starting is not None:
+            await asyncio.shield(self._starting)
         try:
             await self._view.caught_up()
         except (Hung, KafkaError) as error:

@@ -96,8 +96,11 @@ def check_known(report: InvoiceReport, book: Book) -> None:
 
 def is_undecided(report: InvoiceReport, push: Push) -> bool:
     """Return whether it is not known yet if Rev told Stripe of this payment, or the customer paid through Stripe."""
-    unanswered = any(record and name not in push.attached for name, record in push.transfers.items())
-    return report.type == "invoice.paid" and (unanswered or (push.settles == "paid" and not push.told))
+    if report.type != "invoice.paid":
+        return False
+    if push.settles == "paid":
+        return not push.told
+    return any(record and name not in push.attached for name, record in push.transfers.items())
 
 
 def changed(report: InvoiceReport, invoice: Invoice, push: Push, now: int) -> Invoice:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from collector.book import Book
 from collector.stripe.pusher import Pusher, retried
@@ -275,6 +276,15 @@ async def test_of_two_new_customers_with_one_id_the_first_has_it(usage: MeterWor
     assert {one.line.customer_id for one in usage.book.refused_lines.values()} == {OTHER}
 
 
+async def test_a_customer_that_was_given_is_not_found_for_another(usage: MeterWorld) -> None:
+    """Its metadata name another one than the id that an administrator set."""
+    usage.stripe.customers["cus_a"]["metadata"] = {"rev_customer_id": OTHER}
+    give(usage, ACME, "cus_a")
+    await usage.push(START + 8 * DAY)
+    assert used(usage) == {"cus_a": total(usage, ACME)}
+    assert {one.line.customer_id for one in usage.book.refused_lines.values()} == {OTHER}
+
+
 async def test_what_may_be_there_is_never_sent_again(usage: MeterWorld) -> None:
     """A day after a lost answer the meter has something else: a person has to look, however often it is tried."""
     await usage.push(START + 8 * DAY)
@@ -295,6 +305,33 @@ async def test_what_may_be_there_is_never_sent_again(usage: MeterWorld) -> None:
     usage.now += HOUR
     await usage.push(usage.now // HOUR * HOUR - HOUR)
     assert not usage.book.refused_lines and sum(used(usage).values()) == total(usage)
+
+
+async def test_a_line_in_doubt_holds_back_no_other(usage: MeterWorld) -> None:
+    """One that Stripe certainly does not have is sent without a look, also when its hour has more by then."""
+    until, rows = START + 8 * DAY, usage.reads.rows
+    usage.reads.rows = [row for row in rows if row.customer_id == OTHER or row.recorded_at <= until]
+    give(usage, ACME, "cus_x")
+    await usage.push(until)
+    refused = [one.line for one in usage.book.refused_lines.values()]
+    usage.now = START + 12 * DAY + 5_000
+    assert await usage.pusher.step(usage.book)
+    usage.stripe.fail(*["lost"] * 8, *["cut"] * 400)
+    assert not await usage.pusher.step(usage.book)
+    usage.stripe.fail()
+    usage.stripe.forget_keys()
+    taken = list(usage.stripe.events.values())[-1]
+    taken["payload"]["value"] = str(int(taken["payload"]["value"]) + 1)
+    await usage.push(START + 16 * DAY)
+    assert {one.line.customer_id for one in usage.book.refused_lines.values() if one.tried} == {OTHER}
+    event = next(row for row in rows if row.kind == "event" and not row.test)
+    event = replace(event, customer_id=ACME, recorded_at=START + 17 * DAY)
+    late = [replace(event, event_id=10_000 + n, event_time=line.hour) for n, line in enumerate(refused)]
+    usage.reads.rows = [*usage.reads.rows, *late]
+    give(usage, ACME, "cus_a")
+    await usage.push(START + 18 * DAY)
+    assert late and used(usage)["cus_a"] == total(usage, ACME)
+    assert {one.line.customer_id for one in usage.book.refused_lines.values()} == {OTHER}
 
 
 @settings(deadline=None, max_examples=10)

@@ -145,6 +145,24 @@ async def test_a_payment_is_told_apart_while_the_answer_is_missing(paying: Payin
     assert await payments(paying) == {"wire 1": 40, "stripe": through} and await agrees(paying)
 
 
+@pytest.mark.parametrize(("fault", "through"), [("lost", 65), ("cut", 105)])
+async def test_an_answer_that_is_missing_is_found_out_of_an_invoice_that_is_given_up(
+    paying: Paying, fault: Fault, through: int
+) -> None:
+    """Nothing more is told to Stripe of it, and what the customer pays after all is recorded."""
+    await paying.push()
+    (held,) = paying.stripe.invoices.values()
+    paying.stripe.fail("", "", "", fault)
+    await transfer(paying, 40)
+    await paying.push()
+    assert (await paying.world.admin("POST", "/INV-000001/uncollectible"))[0] == 200
+    await pushed(paying)
+    assert held["status"] == "uncollectible" and bool(attached(paying)) == (fault == "lost")
+    held["status"] = "open"  # so that the customer can pay
+    assert await paying.report(paying.stripe.pay(held["id"])) == (200, {"outcome": "taken"})
+    assert await payments(paying) == {"wire 1": 40, "stripe": through}
+
+
 @pytest.mark.parametrize("customer_pays", [True, False])
 async def test_the_last_transfer_and_a_payment_at_once(paying: Paying, customer_pays: bool) -> None:
     """After one that Stripe knows: what was paid outside of it says whether the customer has paid the rest."""
