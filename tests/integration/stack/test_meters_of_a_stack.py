@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,6 +27,13 @@ UNITS = (
 PRICE = {"action_type": "summarize", "base_rate_cents": 0.5}
 
 
+@pytest.fixture
+def collector(collector_settings: CollectorSettings) -> Iterator[CollectorSettings]:
+    """The collector's own settings, which are as before afterwards."""
+    yield collector_settings
+    collector_settings.set()
+
+
 def held(stripe: StripeStandIn) -> list[dict[str, Any]]:
     return list(stripe.events.values())
 
@@ -40,7 +48,7 @@ def counted(stripe: StripeStandIn) -> dict[tuple[str, str], int]:
 
 
 def test_meters_have_what_the_ledger_has(
-    running: RunningStack, stripe: StripeStandIn, collector_settings: CollectorSettings
+    running: RunningStack, stripe: StripeStandIn, collector: CollectorSettings
 ) -> None:
     """An interval is begun over v1, whose answers are lost, and ended over the stream by another owner: of a customer
     whose id was given, one that is made, test events that do not count, and a void."""
@@ -60,10 +68,10 @@ def test_meters_have_what_the_ledger_has(
     wait_until(lambda: running.sql(UNITS).splitlines() == wanted, "the ledger has the usage")
 
     stripe.losing = "/v1/billing/meter_events"
-    collector_settings.set(ahead=HOUR)  # the hour has ended
+    collector.set(ahead=HOUR)  # the hour has ended
     wait_until(lambda: stripe.events, "the meters have some of it")
     before = running.pid("collector")
-    collector_settings.set(ahead=HOUR, REV_STRIPE_METER_API="stream")
+    collector.set(ahead=HOUR, REV_STRIPE_METER_API="stream")
     os.kill(before, signal.SIGKILL)
     running.wait_pid("collector", other_than=before)
 
