@@ -10,6 +10,7 @@ from schemas.settings import Settings
 from warehouse.activity_rows import (
     ComparedRow,
     ComponentRow,
+    EntryText,
     EventSearch,
     FullEntryRow,
     OutcomeSearch,
@@ -42,6 +43,10 @@ class ActivityReads(Protocol):
 
     async def related(self, entry: FullEntryRow) -> list[FullEntryRow]:
         """Return an entry and those that refer to it or to its outcome, in the order of the log."""
+        ...
+
+    async def entry_text(self, entry: FullEntryRow) -> str:
+        """Return the row of an entry as JSON text, every column of rev.entries in it; '' if there is none."""
         ...
 
     async def price_set(self, price: int) -> PriceSetRow | None:
@@ -88,6 +93,9 @@ class LedgerActivity:
             action=search.action,
             model=search.model,
             provider=search.provider,
+            task_id=search.task_id,
+            trace_id=search.trace_id,
+            metadata=search.metadata,
             outcome=search.outcome,
             status=search.status,
             idempotency_key=search.idempotency_key,
@@ -121,6 +129,12 @@ class LedgerActivity:
             limit=MOST_RELATED,
         )
 
+    async def entry_text(self, entry: FullEntryRow) -> str:
+        rows = await self._runner.fetch(
+            "activity_entry_text", EntryText, customer=entry.customer_id, event=entry.event_id, kind=entry.kind
+        )
+        return rows[0].text if rows else ""
+
     async def price_set(self, price: int) -> PriceSetRow | None:
         rows = await self._runner.fetch("activity_price", PriceSetRow, price=price)
         return rows[0] if rows else None
@@ -148,6 +162,7 @@ class LedgerActivity:
             states=list(search.states),
             customer=search.customer,
             agent=search.agent,
+            task_id=search.task_id,
             outcome_id=search.outcome_id,
             tests=list(search.tests),
             after_place=search.after[0],

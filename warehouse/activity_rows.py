@@ -32,11 +32,19 @@ class FullEntryRow(EntryRow, frozen=True, gc=False):
 
 
 class PriceSetRow(msgspec.Struct, frozen=True, gc=False):
-    """When and by whom a price was set; ``customer``: whose it is, '' for a default price."""
+    """When and by whom a price was set; ``customer``: whose it is, '' for a default price. ``detail``: JSON text of
+    the record, as the API shows it."""
 
     at: int
     actor: str
     customer: str
+    detail: str
+
+
+class EntryText(msgspec.Struct, frozen=True, gc=False):
+    """A row of rev.entries as JSON text, every column in it."""
+
+    text: str
 
 
 class ComparedRow(msgspec.Struct, frozen=True, gc=False):
@@ -93,7 +101,8 @@ class OutcomeStateRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class EventSearch(NamedTuple):
-    """A search for events, newest first; '' means any. ``status``: priced, rejected or voided.
+    """A search for events, newest first; '' means any. ``status``: priced, rejected or voided. ``metadata``: a text
+    that the sender's metadata contains.
 
     ``before``: the position (accepted time in ms, event id) that the page comes after.
     """
@@ -103,6 +112,9 @@ class EventSearch(NamedTuple):
     action: str = ""
     model: str = ""
     provider: str = ""
+    task_id: str = ""
+    trace_id: str = ""
+    metadata: str = ""
     outcome: str = ""
     status: str = ""
     idempotency_key: str = ""
@@ -120,6 +132,7 @@ class OutcomeSearch(NamedTuple):
     states: tuple[OutcomeState, ...] = (*OPEN, *CLOSED)
     customer: str = ""
     agent: str = ""
+    task_id: str = ""
     outcome_id: str = ""
     tests: tuple[int, ...] = LIVE
     after: tuple[int, int] = (-LAST, 0)

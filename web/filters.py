@@ -18,7 +18,10 @@ from warehouse.time_range import EVER, LAST, TimeRange
 from web.web_refusals import invalid
 
 Given = Mapping[str, str]
-EVENT_NAMES = ("customer", "agent", "action", "model", "provider", "idempotency_key", "import_id")
+EVENT_NAMES = (
+    *("customer", "agent", "action", "model", "provider", "task_id", "trace_id", "metadata"),
+    *("idempotency_key", "import_id"),
+)
 OUTCOMES: tuple[str, ...] = get_args(EventOutcome)
 STATUSES = ("priced", "rejected", "voided")
 MODES = {"live": LIVE, "test": TEST, "both": BOTH}
@@ -31,7 +34,7 @@ STATES: dict[str, tuple[OutcomeState, ...]] = {
 }
 """What the status of an outcome may be filtered by."""
 EVENT_FILTERS = (*EVENT_NAMES, "outcome", "status", "mode", "from", "to")
-OUTCOME_FILTERS = ("customer", "agent", "status", "mode")
+OUTCOME_FILTERS = ("customer", "agent", "task_id", "status", "mode")
 CURSOR = "after"
 """The parameter that holds the position that a page comes after."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -58,6 +61,7 @@ def outcome_search(given: Given, now: int, limit: int) -> OutcomeSearch:
         states=STATES[choice(given, "status", tuple(STATES)) or "open"],
         customer=name(given, "customer"),
         agent=name(given, "agent"),
+        task_id=name(given, "task_id"),
         tests=_mode(given),
         after=_position(given) or (-LAST, 0),
         limit=limit,

@@ -103,13 +103,14 @@ async def _one(visit: Visit) -> web.Response:
 
 async def read(site: WebSite, row: FullEntryRow) -> EventView:
     """Return the view of a priced or rejected event. Raises ReadsUnavailable."""
-    related, price_set, outcomes, names = await asyncio.gather(
+    related, price_set, outcomes, raw, names = await asyncio.gather(
         site.activity.related(row),
         _price_set(site.activity, row),
         _outcome(site.activity, row, site.clock()),
+        site.activity.entry_text(row),
         readings.names(site.reads, [row.customer_id]),
     )
-    return event_view.assemble(row, related, price_set, outcomes, names)
+    return event_view.assemble(row, related, price_set, outcomes, names, raw)
 
 
 async def _void(visit: Visit) -> web.Response:

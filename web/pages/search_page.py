@@ -1,4 +1,4 @@
-"""/search: jumps to the customer, event or outcome with this id, or lists what has a name like it."""
+"""/search: jumps to the customer, agent, event or outcome with this id, or lists what has a name like it."""
 
 import asyncio
 import re
@@ -8,6 +8,7 @@ from aiohttp import hdrs, web
 
 from schemas.ids import outcome_id
 from warehouse.account_rows import CustomerQuery
+from warehouse.activity_rows import BOTH, OutcomeSearch, OutcomeStateRow
 from warehouse.dashboard_rows import RankKey
 from warehouse.rows import MAX_ID
 from warehouse.time_range import DEFAULT_PERIOD, named
@@ -21,7 +22,14 @@ PATH = "/search"
 LISTED = 10
 RANKED = 1000
 """Agents and actions of the last 30 days among which a name is looked for."""
-KEYS = {"idempotency_key": "idempotency key", "import_id": "import", "model": "model"}
+KEYS = {
+    "task_id": "task",
+    "trace_id": "trace",
+    "idempotency_key": "idempotency key",
+    "import_id": "import",
+    "model": "model",
+    "metadata": "metadata that contains",
+}
 """By which events may be looked for."""
 _EVENT = re.compile(r"(?:evt_)?(0|[1-9][0-9]{0,15})", re.ASCII)
 _OUTCOME = re.compile(r"oc_(0|[1-9][0-9]{0,15})", re.ASCII)
@@ -38,19 +46,29 @@ async def _search(visit: Visit) -> web.Response:
     target = await _target(visit, text) if text else ""
     if target:
         return visit.see(target)
-    customers, agents, actions = await asyncio.gather(
-        _customers(visit, text), _names(visit, "agent_id", text), _names(visit, "action", text)
+    customers, agents, actions, outcomes = await asyncio.gather(
+        _customers(visit, text),
+        _names(visit, "agent_id", text),
+        _names(visit, "action", text),
+        _outcomes(visit, text),
     )
+    if text in agents and text not in actions and not outcomes:
+        return visit.see(_agent(text))
     return visit.page(
         "search.html",
         search_text=text,
         customers=[(name or id, id if name else "", customers_page.path_of(id)) for id, name in customers],
-        agents=[(name, "", f"/agents?{urlencode({'agent': name})}") for name in agents],
+        agents=[(name, "", _agent(name)) for name in agents],
         actions=[(name, "", f"/actions?{urlencode({'action': name})}") for name in actions],
+        outcomes=[(row.task_id, row.state, f"/outcomes/{row.outcome_id}") for row in outcomes],
         events=[(f"with the {word} {text}", "", f"/events?{urlencode({key: text})}") for key, word in KEYS.items()]
         if text
         else [],
     )
+
+
+def _agent(name: str) -> str:
+    return f"/agents?{urlencode({'agent': name})}"
 
 
 async def _target(visit: Visit, text: str) -> str:
@@ -85,6 +103,14 @@ async def _customers(visit: Visit, text: str) -> list[tuple[str, str]]:
     time = named(DEFAULT_PERIOD, now)
     query = CustomerQuery(time, periods.before(time, now), text, LISTED)
     return [(row.id, row.name) for row in await visit.site.accounts.customers(query)]
+
+
+async def _outcomes(visit: Visit, text: str) -> list[OutcomeStateRow]:
+    """Return the outcomes of the task with this id, which more than one customer may have."""
+    if not text:
+        return []
+    search = OutcomeSearch(visit.site.clock(), task_id=text, tests=BOTH, limit=LISTED)
+    return await visit.site.activity.outcomes(search)
 
 
 async def _names(visit: Visit, key: RankKey, text: str) -> list[str]:

@@ -10,7 +10,9 @@ from schemas.money import parse_cents
 from schemas.quantities import all_quantities
 from warehouse.activity_rows import FullEntryRow, OutcomeStateRow, PriceSetRow
 from warehouse.row_events import event_of_row
+from web.exact_json import parsed
 from web.views.event_lines import status_of
+from web.views.price_rows import price_row
 from web.views.price_terms import Explanation, explain
 
 WHAT = {
@@ -40,18 +42,26 @@ class HistoryLine(NamedTuple):
 
 
 class PriceRecord(NamedTuple):
-    """The price record of an event: what it matched on, as (name, value), and since when it was set."""
+    """The price record of an event: what it matched on, as (name, value), and since when it was set.
+
+    ``terms``: all that it charges, in words; ``detail``: the record as the API shows it, JSON text. Both are empty
+    if the ledger does not have the record in a form that this module knows.
+    """
 
     id: int
+    action: str
     matched: list[tuple[str, str]]
     is_default: bool
     customer: str
     since: int | None
     actor: str
+    terms: str
+    detail: str
 
 
 class EventView(NamedTuple):
-    """``void``: the entry that took the event back. ``outcome``: the one that the event opened."""
+    """``void``: the entry that took the event back. ``outcome``: the one that the event opened. ``raw``: the row of
+    the ledger, every column, as JSON text."""
 
     row: FullEntryRow
     customer: str
@@ -65,6 +75,7 @@ class EventView(NamedTuple):
     metadata: str
     labels: list[tuple[str, str]]
     quantities: list[tuple[str, str]]
+    raw: str
 
     @property
     def total(self) -> int:
@@ -78,6 +89,7 @@ def assemble(
     set_: PriceSetRow | None,
     outcome: OutcomeStateRow | None,
     names: Mapping[str, str],
+    raw: str,
 ) -> EventView:
     """Return the view of a priced or rejected event. ``related``: it and the entries that refer to it."""
     history = [entry_line(one) for one in related]
@@ -95,13 +107,16 @@ def assemble(
         metadata=pretty(row.metadata),
         labels=[(name, getattr(row, name)) for name in LABELS if getattr(row, name)],
         quantities=list(all_quantities(event_of_row(row)).items()),
+        raw=pretty(raw),
     )
 
 
 def for_customer(view: EventView) -> EventView:
-    """Return the view without what is the owner's alone: who set the price and who made a void."""
+    """Return the view without what is the owner's alone: the rows as they are stored, who set the price and who
+    made a void."""
     return view._replace(
-        price=view.price._replace(actor="") if view.price else None,
+        raw="",
+        price=view.price._replace(actor="", detail="") if view.price else None,
         history=[one._replace(actor="") for one in view.history],
         void=view.void._replace(actor="") if view.void else None,
     )
@@ -164,9 +179,20 @@ def _price(row: FullEntryRow, set_: PriceSetRow | None) -> PriceRecord | None:
     matched += [(name, text) for name, text in (("model", row.price_model), ("provider", row.price_provider)) if text]
     return PriceRecord(
         id=row.price_id,
+        action=row.price_action,
         matched=matched,
         is_default=row.price_is_default,
         customer="" if row.price_is_default else row.customer_id,
         since=set_.at if set_ else None,
         actor=set_.actor if set_ else "",
+        terms=_terms(set_.detail) if set_ else "",
+        detail=pretty(set_.detail) if set_ else "",
     )
+
+
+def _terms(detail: str) -> str:
+    try:
+        return price_row(parsed(detail)).words
+    except (KeyError, TypeError, ValueError):
+        # a record of an older form; its JSON is shown in any case
+        return ""

@@ -1,7 +1,8 @@
 """The SQL of events, agents, actions and outcomes on the real engine, against plain Python over the same rows."""
 
+import json
 from collections.abc import AsyncIterator, Callable
-from decimal import Decimal
+from decimal import Context, Decimal
 from random import Random
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from schemas.limits import DAY
-from schemas.money import parse_cents
+from schemas.money import DECIMALS, parse_cents
 from schemas.quantities import Line
 from tests.integration.reads.conftest import Ledger, filled
 from tests.integration.reads.generated import NOW, generated
@@ -20,10 +21,16 @@ from warehouse.memory import LedgerRow
 from warehouse.time_range import LAST, TimeRange
 
 pytestmark = pytest.mark.integration
-ROWS = generated(11, 700)
+ROWS = [
+    replace(row, task_id=f"task-{number % 7}", trace_id=f"trace-{number % 5}")
+    for number, row in enumerate(generated(11, 700))
+]
+ROWS.append(LedgerRow("rejected", 1 << 40, "_config", actor="admin", reason="no price 9", recorded_at=NOW))
 VOIDED = {row.original for row in ROWS if row.kind == "void"}
 EVENTS = [row for row in ROWS if row.kind == "event" or (row.kind == "rejected" and not row.config_type)]
+EVENTS.pop()  # a refused change of configuration is none
 EVENTS.sort(key=lambda row: (row.recorded_at, row.event_id), reverse=True)
+EXACT = Context(prec=60)
 __all__ = ["filled"]
 
 
@@ -40,6 +47,10 @@ SEARCHES: list[tuple[EventSearch, Callable[[LedgerRow], bool]]] = [
     (EventSearch(tests=BOTH, agent="it's"), lambda row: row.agent_id == "it's"),
     (EventSearch(tests=BOTH, action="chat", model="m1"), lambda row: row.action == "chat" and row.model == "m1"),
     (EventSearch(tests=BOTH, provider="p"), lambda row: row.provider == "p"),
+    (EventSearch(tests=BOTH, task_id="task-3"), lambda row: row.task_id == "task-3"),
+    (EventSearch(tests=BOTH, trace_id="trace-2"), lambda row: row.trace_id == "trace-2"),
+    (EventSearch(tests=BOTH, metadata='1.00, "y": "ü\\n'), lambda row: row.metadata != ""),
+    (EventSearch(tests=BOTH, metadata="'\\%"), lambda row: False),
     (EventSearch(tests=BOTH, outcome="failure"), lambda row: row.outcome == "failure"),
     (EventSearch(tests=BOTH, status="rejected"), lambda row: row.kind == "rejected"),
     (EventSearch(tests=BOTH, status="voided"), lambda row: row.kind == "event" and row.event_id in VOIDED),
@@ -118,6 +129,17 @@ async def test_an_entry_is_read_whole_with_what_refers_to_it(reads: LedgerActivi
         assert [one.event_id for one in await reads.related(found)] == [one.event_id for one in related]
 
 
+async def test_the_text_of_an_entry_has_every_column(filled: Ledger, reads: LedgerActivity) -> None:
+    """Amounts as numbers to the last decimal, metadata byte for byte."""
+    columns = [name for name, *_ in filled.client.query("DESCRIBE TABLE rev.entries").result_rows]
+    for row in ROWS[:300:25]:
+        found = json.loads(await reads.entry_text(entry_of(row)), parse_float=Decimal)
+        assert list(found) == columns
+        assert (int(found["event_id"]), found["metadata"]) == (row.event_id, row.metadata)
+        assert Decimal(found["total_cents"]).scaleb(DECIMALS, EXACT) == row.total_cents
+    assert await reads.entry_text(replace(entry_of(ROWS[0]), event_id=1)) == ""
+
+
 @pytest.mark.parametrize("key", ["agent_id", "action", "customer_id"])
 async def test_sums_compare_two_periods(reads: LedgerActivity, key: Any) -> None:
     time, before = TimeRange(NOW - 30 * DAY, NOW + DAY), TimeRange(NOW - 61 * DAY, NOW - 31 * DAY - 12345)
@@ -181,5 +203,7 @@ async def test_outcomes_stand_as_they_do_and_page(filled: Ledger) -> None:
         prices = [row.price_on_success if row.kind == "registered" else row.price_bonus for *_, row in expected]
         assert [parse_cents(row.on_success) for row in found] == prices
     one = opened[3]
+    of_task = await reads.outcomes(OutcomeSearch(NOW, task_id="task-3", tests=BOTH, limit=1000))
+    assert {row.event_id for row in of_task} == {row.event_id for row in opened if row.task_id == "task-3"} != set()
     (row,) = await reads.outcomes(OutcomeSearch(NOW, outcome_id=one.outcome_id, tests=BOTH))
     assert (row.event_id, row.customer_id, row.agent_id) == (one.event_id, one.customer_id, one.agent_id)

@@ -35,6 +35,7 @@ class FakeActivity:
         self.voids: dict[int, str] = {}
         self.entries: list[FullEntryRow] = []
         self.price: PriceSetRow | None = None
+        self.raw = ""
         self.compared: list[ComparedRow] = []
         self.parts: list[ComponentRow] = []
         self.states: list[OutcomeStateRow] = []
@@ -60,6 +61,9 @@ class FakeActivity:
     async def related(self, entry: FullEntryRow) -> list[FullEntryRow]:
         return [row for row in self.entries if entry.event_id in (row.event_id, row.original)]
 
+    async def entry_text(self, entry: FullEntryRow) -> str:
+        return self.raw
+
     async def price_set(self, price: int) -> PriceSetRow | None:
         return self.price
 
@@ -73,6 +77,8 @@ class FakeActivity:
     async def outcomes(self, search: OutcomeSearch) -> list[OutcomeStateRow]:
         self.searches.append(search)
         rows = [row for row in self.states if row.state in search.states]
+        if search.task_id:
+            rows = [row for row in rows if row.task_id == search.task_id]
         if search.outcome_id:
             rows = [row for row in rows if row.outcome_id == search.outcome_id]
         return [row for row in rows if (row.place, row.event_id) > search.after][: search.limit]

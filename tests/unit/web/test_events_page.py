@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from pyarrow import parquet
 from schemas.commands import MeterEvent, PriceRef, Rates
 from tests.unit.web.activity import FakeActivity, priced_entry
 from tests.unit.web.conftest import NOW, Server, event
+from tests.unit.web.test_prices import shown
 from warehouse.activity_rows import BOTH, EventSearch, OutcomeStateRow, PriceSetRow
 from warehouse.time_range import TimeRange
 from web import event_export, filters
@@ -30,13 +32,16 @@ ENTRY = priced_entry(EVENT, PRICE, base="0.5", token="0.72", bonus="0.25", total
 async def test_a_url_holds_the_filters(server: Server) -> None:
     """An empty field of the form is no filter; a time without an offset is UTC."""
     url = "/events?customer=acme-corp&agent=&status=voided&outcome=success&mode=both&from=2026-04-26T10:00&to=&model=m"
+    url += "&task_id=t&trace_id=0af7&metadata=%22EUR%22"
     server.activity.rows = [event()]
     status, _, text = await server.get(url, **server.signed_in())
     assert status == 200
     (search, *_) = server.activity.searches
-    expected = EventSearch("acme-corp", model="m", status="voided", outcome="success", tests=BOTH, limit=51)
+    labels = {"model": "m", "task_id": "t", "trace_id": "0af7", "metadata": '"EUR"'}
+    expected = EventSearch("acme-corp", **labels, status="voided", outcome="success", tests=BOTH, limit=51)
     assert search == expected._replace(time=TimeRange(NOW - 7_200_000, search.time.end))
     assert 'value="acme-corp"' in text and 'value="2026-04-26T10:00"' in text and "selected>voided" in text
+    assert 'name="metadata" type="text" value="&#34;EUR&#34;"' in text
     assert "/events.csv?customer=acme-corp&amp;status=voided" in text and "/events.parquet?customer=" in text
 
 
@@ -141,7 +146,9 @@ async def test_an_export_that_fails_in_the_middle_is_broken_off(
 
 async def test_one_event_explains_its_price(server: Server) -> None:
     server.activity.entries = [replace(ENTRY, metadata='{"n": 1.00, "who": "<b>"}', model="gpt", idempotency_key="k 1")]
-    server.activity.price = PriceSetRow(NOW, "genesis", "")
+    record = shown(2, minimum_cents=500, rates={"input": {"rate": 250, "per": 10**6}})
+    server.activity.price = PriceSetRow(NOW, "genesis", "", json.dumps(record))
+    server.activity.raw = '{"event_id":42,"total_cents":1.470000000001,"agent_id":"<b>"}'
     server.reads.named = {"acme-corp": "Acme Corp"}
     status, _, text = await server.get(f"/events/{ENTRY.event_id}", **server.signed_in())
     assert status == 200
@@ -151,6 +158,15 @@ async def test_one_event_explains_its_price(server: Server) -> None:
     assert "&#34;n&#34;: 1.00" in text and "&lt;b&gt;" in text
     assert "<dt>Partition</dt><dd>3</dd>" in text and "<dt>Offset</dt><dd>7</dd>" in text
     assert "do not add up" not in text
+    assert "input $2.50 per million, at least $5.00 a month" in text and "/prices?history=1&amp;q=chat" in text
+    assert "&#34;total_cents&#34;: 1.470000000001" in text and "&#34;agent_id&#34;: &#34;&lt;b&gt;&#34;" in text
+
+
+async def test_a_price_record_of_a_form_that_is_unknown_is_shown_as_json(server: Server) -> None:
+    server.activity.entries = [ENTRY]
+    server.activity.price = PriceSetRow(NOW, "genesis", "", '{"id":2,"rate":0.50}')
+    _, _, text = await server.get(f"/events/{ENTRY.event_id}", **server.signed_in())
+    assert "&#34;rate&#34;: 0.50" in text and "<dt>Charges</dt>" not in text
 
 
 async def test_a_voided_event_shows_its_void_and_cannot_be_voided_again(server: Server) -> None:

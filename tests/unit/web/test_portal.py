@@ -221,11 +221,13 @@ async def test_an_event_is_explained_to_its_customer_alone(server: Server, gatew
     mine = replace(ENTRY, customer_id=MINE, api_key_id=3)
     void = entry_of(LedgerRow("void", 99, MINE, original=mine.event_id, actor="alice", reason="goodwill"))
     server.activity.entries = [mine, void]
-    server.activity.price = PriceSetRow(NOW, "alice", "")
+    server.activity.price = PriceSetRow(NOW, "alice", "", '{"id": 2, "note": "the owner\'s"}')
+    server.activity.raw = '{"api_key_id": 3, "entries_offset": 14}'
     path = f"/portal/events/{mine.event_id}"
     status, _, text = await server.get(path, **signed_in(server))
     assert status == 200 and "0.0003 ¢ per token" in text and "goodwill" in text
-    assert "alice" not in text and "/void" not in text and 'href="/events' not in text
+    assert "alice" not in text and "the owner" not in text and "entries_offset" not in text
+    assert "/void" not in text and 'href="/events' not in text
     assert "alice" in (await server.get(path.removeprefix("/portal"), **server.signed_in()))[2]
     assert (await server.get("/portal/events/99", **signed_in(server)))[1]["Location"] == path
     for session in (signed_in(server, THEIRS), signed_in(server, test=True)):

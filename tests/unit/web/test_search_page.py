@@ -7,7 +7,7 @@ from tests.unit.web.conftest import Server
 from tests.unit.web.fake_gateway import FakeGateway
 from tests.unit.web.test_customers import customer, listed
 from tests.unit.web.test_events_page import ENTRY
-from tests.unit.web.test_outcomes_page import REGISTERED
+from tests.unit.web.test_outcomes_page import OPEN, REGISTERED
 from warehouse.dashboard_rows import RankedRow
 from web.web_refusals import Refusal, away
 
@@ -49,6 +49,27 @@ async def test_what_has_no_page_is_looked_for_by_name(server: Server, gateway: F
     status, _, text_of_page = await server.get(f"/search?q={text}", **server.signed_in())
     assert status == 200 and "<b>" not in text_of_page and ">else<" not in text_of_page
     assert 'href="/agents?agent=agent-' in text_of_page and 'href="/events?idempotency_key=' in text_of_page
+
+
+async def test_an_agent_is_jumped_to_unless_something_else_has_its_name(server: Server, gateway: FakeGateway) -> None:
+    gateway.answers["GET /api/admin/customers/bot"] = NONE
+    server.reads.rankings["agent_id"] = [
+        RankedRow("bot-2", 0, 1, 0, "0", "0", 1),
+        RankedRow("bot", 0, 1, 0, "0", "0", 1),
+    ]
+    status, headers, _ = await server.get("/search?q=bot", **server.signed_in())
+    assert (status, headers["Location"]) == (303, "/agents?agent=bot")
+    server.activity.states = [replace(OPEN, task_id="bot")]
+    status, _, text = await server.get("/search?q=bot", **server.signed_in())
+    assert status == 200 and f'href="/outcomes/{OPEN.outcome_id}"' in text and ">bot-2<" in text
+
+
+async def test_a_task_leads_to_its_outcome_and_its_events(server: Server, gateway: FakeGateway) -> None:
+    gateway.answers["GET /api/admin/customers/contract-1"] = NONE
+    server.activity.states = [replace(OPEN, task_id="contract-1"), replace(OPEN, task_id="contract-2")]
+    _, _, text = await server.get("/search?q=contract-1", **server.signed_in())
+    assert text.count(f'href="/outcomes/{OPEN.outcome_id}"') == 1 and "No customer, agent or action" not in text
+    assert 'href="/events?task_id=contract-1"' in text and 'href="/events?metadata=contract-1"' in text
 
 
 async def test_customers_are_found_by_a_part_of_their_name(server: Server, gateway: FakeGateway) -> None:

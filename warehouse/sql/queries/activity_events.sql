@@ -1,6 +1,6 @@
 -- Meter events of all customers that fit every filter ('' fits any): priced ones, and those that were refused after they
--- were accepted. Newest first, after a place in that order. They are found by a few columns; only what is returned is
--- read as a whole.
+-- were accepted. A refused change of configuration has the customer `_config` and no tag. Newest first, after a place in
+-- that order. They are found by a few columns; only what is returned is read as a whole.
 SELECT
     {columns}
 FROM rev.entries AS entries
@@ -9,12 +9,16 @@ WHERE (customer_id, event_id) IN
     SELECT customer_id, event_id
     FROM rev.entries
     WHERE (kind = 'event' OR kind = 'rejected' AND config_type = '')
+        AND customer_id != '_config'
         AND toUInt8(test) IN {tests:Array(UInt8)}
         AND ({customer:String} = '' OR customer_id = {customer:String})
         AND ({agent:String} = '' OR agent_id = {agent:String})
         AND ({action:String} = '' OR action = {action:String})
         AND ({model:String} = '' OR model = {model:String})
         AND ({provider:String} = '' OR provider = {provider:String})
+        AND ({task_id:String} = '' OR task_id = {task_id:String})
+        AND ({trace_id:String} = '' OR trace_id = {trace_id:String})
+        AND ({metadata:String} = '' OR position(metadata, {metadata:String}) > 0)
         AND ({outcome:String} = '' OR outcome = {outcome:String})
         AND ({idempotency_key:String} = '' OR idempotency_key = {idempotency_key:String})
         AND ({import_id:String} = '' OR import_id = {import_id:String})

@@ -16,6 +16,7 @@ FROM
         if(state = 'pending', due, -ifNull(ended, due)) AS place
     FROM rev.outcomes
     WHERE ({customer:String} = '' OR customer_id = {customer:String})
+        AND ({task_id:String} = '' OR task_id = {task_id:String})
         AND ({outcome_id:String} = '' OR outcome_id = {outcome_id:String})
 )
 WHERE state IN {states:Array(String)}
