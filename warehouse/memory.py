@@ -20,6 +20,8 @@ from warehouse.ledger_row import LedgerRow as LedgerRow
 from warehouse.memory_components import component_rows
 from warehouse.memory_statements import KINDS
 from warehouse.rows import (
+    EVERYTHING,
+    AuditFilter,
     AuditRow,
     ClosingRow,
     ComponentSumRow,
@@ -145,12 +147,13 @@ class MemoryReads:
             and (row.expires_at is None or row.expires_at > now)
         )
 
-    async def audit(self, before: tuple[int, int], limit: int) -> list[AuditRow]:
+    async def audit(self, before: tuple[int, int], limit: int, only: AuditFilter = EVERYTHING) -> list[AuditRow]:
         self._check()
         changes = [row for row in self.rows if row.kind in ("config", "void") and row.actor != "collector"]
         changes = [row for row in changes if (row.recorded_at, row.event_id) < before]
         changes.sort(key=lambda row: (row.recorded_at, row.event_id), reverse=True)
-        return [_audit_row(row) for row in changes[:limit]]
+        shown = [row for row in map(_audit_row, changes) if _is_chosen(row, only)]
+        return shown[:limit]
 
     async def deliveries(
         self, webhook: int, before: DeliveryPosition, limit: int, delivery: str = ""
@@ -321,6 +324,16 @@ def _entry_row(row: LedgerRow) -> EntryRow:
 
 def _outcome_row(row: LedgerRow) -> OutcomeRow:
     return msgspec.convert(_cells(row), OutcomeRow)
+
+
+def _is_chosen(row: AuditRow, only: AuditFilter) -> bool:
+    about = row.type.partition(".")[0]
+    return (
+        only.about in ("", about)
+        and about != only.without
+        and only.actor in ("", row.actor)
+        and (not only.customer or msgspec.json.decode(row.detail).get("customer_id") == only.customer)
+    )
 
 
 def _audit_row(row: LedgerRow) -> AuditRow:

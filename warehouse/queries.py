@@ -15,8 +15,10 @@ from streams.log_ends import MARKER, KafkaLogEnds, LogEnds, PartitionEnds
 from warehouse.errors import ReadsUnavailable
 from warehouse.reader import ClickHouseReader, QueryRunner, Value
 from warehouse.rows import (
+    EVERYTHING,
     MAX_COMPONENTS,
     Amount,
+    AuditFilter,
     AuditRow,
     ClosingRow,
     ComponentSumRow,
@@ -99,7 +101,7 @@ class Reads(Protocol):
         """Return the pico-cents that the outcomes still open at ``now`` (ms) would add if all succeeded."""
         ...
 
-    async def audit(self, before: tuple[int, int], limit: int) -> list[AuditRow]:
+    async def audit(self, before: tuple[int, int], limit: int, only: AuditFilter = EVERYTHING) -> list[AuditRow]:
         """Return configuration changes and voids before (recorded_at, event id), newest first."""
         ...
 
@@ -251,8 +253,10 @@ class LedgerReads:
         rows = await self._runner.fetch("pending", Amount, now=now, **_usage_parameters(query))
         return parse_cents(rows[0].total)
 
-    async def audit(self, before: tuple[int, int], limit: int) -> list[AuditRow]:
-        return await self._runner.fetch("audit", AuditRow, before_time=before[0], before_id=before[1], limit=limit)
+    async def audit(self, before: tuple[int, int], limit: int, only: AuditFilter = EVERYTHING) -> list[AuditRow]:
+        return await self._runner.fetch(
+            "audit", AuditRow, before_time=before[0], before_id=before[1], limit=limit, **only._asdict()
+        )
 
     async def deliveries(
         self, webhook: int, before: DeliveryPosition, limit: int, delivery: str = ""

@@ -250,6 +250,18 @@ class Reached(msgspec.Struct, frozen=True, gc=False):
     entries: int
 
 
+class AuditFilter(NamedTuple):
+    """A part of the audit trail; '' means any. ``about``: the first part of types; ``without``: one to leave out."""
+
+    about: str = ""
+    without: str = ""
+    customer: str = ""
+    actor: str = ""
+
+
+EVERYTHING = AuditFilter()
+
+
 class AuditRow(msgspec.Struct, frozen=True, gc=False):
     """One configuration change or one void; ``type``: the domain event."""
 

@@ -13,7 +13,7 @@ from schemas.commands import EventOutcome
 from schemas.limits import MAX_NAME
 from schemas.objects import iso
 from warehouse.activity_rows import BOTH, CLOSED, LIVE, OPEN, TEST, EventSearch, OutcomeSearch, OutcomeState
-from warehouse.rows import MAX_ID
+from warehouse.rows import MAX_ID, AuditFilter
 from warehouse.time_range import EVER, LAST, TimeRange
 from web.web_refusals import invalid
 
@@ -35,6 +35,20 @@ STATES: dict[str, tuple[OutcomeState, ...]] = {
 """What the status of an outcome may be filtered by."""
 EVENT_FILTERS = (*EVENT_NAMES, "outcome", "status", "mode", "from", "to")
 OUTCOME_FILTERS = ("customer", "agent", "task_id", "status", "mode")
+AUDIT_FILTERS = ("about", "customer", "actor")
+ABOUT = {
+    "key": "API keys",
+    "pricing": "prices",
+    "customer": "customers",
+    "webhook": "webhooks",
+    "credit": "credit",
+    "budget": "budgets",
+    "billing_anchor": "billing",
+    "signup": "sign-ups",
+    "meter": "voids",
+    "reservation": "reservations",
+}
+"""What a change may be about: the first part of its type."""
 CURSOR = "after"
 """The parameter that holds the position that a page comes after."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -66,6 +80,15 @@ def outcome_search(given: Given, now: int, limit: int) -> OutcomeSearch:
         after=_position(given) or (-LAST, 0),
         limit=limit,
     )
+
+
+def audit_filter(given: Given) -> AuditFilter:
+    """Return the choice of a URL; reservations, which events make by themselves, only if they are asked for.
+
+    Raises Refusal naming the parameter.
+    """
+    about = choice(given, "about", tuple(ABOUT))
+    return AuditFilter(about, "" if about else "reservation", name(given, "customer"), name(given, "actor"))
 
 
 def query_string(given: Given, **changes: str) -> str:

@@ -1,13 +1,12 @@
 """/audit: every change of keys, prices, customers and webhooks and every void, newest first."""
 
 import re
-from urllib.parse import urlencode
 
 from aiohttp import hdrs, web
 
 from warehouse.rows import MAX_ID
 from warehouse.time_range import LAST
-from web import readings
+from web import filters, readings
 from web.routes import Audience, WebRoute
 from web.views.audit_view import audit_line
 from web.visits import Visit
@@ -24,12 +23,23 @@ def routes() -> list[WebRoute]:
 
 
 async def _trail(visit: Visit) -> web.Response:
-    before = place(visit.query(("before",)).get("before"))
-    rows = await visit.site.ledger.audit(before, LIST + 1)
+    given = visit.query((*filters.AUDIT_FILTERS, "before"))
+    only = filters.audit_filter(given)
+    rows = await visit.site.ledger.audit(place(given.get("before")), LIST + 1, only)
     lines = [audit_line(row) for row in rows[:LIST]]
-    following = f"{PATH}?{urlencode({'before': f'{lines[-1].at}.{lines[-1].id}'})}" if len(rows) > LIST else ""
+    chosen = {key: given.get(key, "") for key in filters.AUDIT_FILTERS}
+    last = filters.position(lines[-1].at, lines[-1].id) if len(rows) > LIST else ""
     names = await readings.names(visit.site.reads, {line.customer_id for line in lines})
-    return visit.page("audit.html", lines=lines, names=names, following=following)
+    return visit.page(
+        "audit.html",
+        lines=lines,
+        names=names,
+        following=f"{PATH}?{filters.query_string(chosen, before=last)}" if last else "",
+        given=chosen,
+        chosen=sum(map(bool, chosen.values())),
+        abouts={"": "any", **filters.ABOUT},
+        query=filters.query_string(chosen),
+    )
 
 
 def place(given: str | None) -> tuple[int, int]:

@@ -44,6 +44,7 @@ async def _list(visit: Visit) -> web.Response:
         lines=await _lines(visit, page["invoices"]),
         given=chosen,
         chosen=sum(map(bool, chosen.values())),
+        query=filters.query_string(chosen),
         states={"": "any", **{state: state for state in STATES}},
         following=f"{PATH}?{filters.query_string(chosen, cursor=following)}" if following else "",
         done=DONE.get(given.get("done", ""), ""),

@@ -9,15 +9,15 @@ from aiohttp import hdrs, web
 from warehouse.dashboard import DashboardReads
 from warehouse.dashboard_rows import SeriesQuery
 from warehouse.time_range import TimeRange, named, today
-from web import periods, readings, unpriced_readings
+from web import filters, periods, readings, unpriced_readings
 from web.live_feed import current_run_rate
 from web.routes import Audience, WebRoute
 from web.views import overview_view, run_rate_view
-from web.views.overview_view import Compared, OverviewRows
+from web.views.overview_view import BY, Compared, OverviewRows
 from web.visits import Visit
 
-ACTIONS = 6
-"""Actions with a colour of their own in the chart."""
+COLOURED = 6
+"""Names with a colour of their own in the chart."""
 RANKED = 6
 EVENTS = 10
 
@@ -42,15 +42,17 @@ def example(address: str, key_file: Path) -> str:
 
 
 async def _overview(visit: Visit) -> web.Response:
-    period = periods.checked(visit.query(("period",)).get("period"))
+    given = visit.query(("period", "by"))
+    period = periods.checked(given.get("period"))
+    by = filters.choice(given, "by", tuple(BY)) or "action"
     now = visit.site.clock()
     time = named(period, now)
     rows, run_rate, missing = await asyncio.gather(
-        read(visit.site.reads, period, time, now),
+        read(visit.site.reads, period, time, now, by),
         current_run_rate(visit.site.reads, now),
         unpriced_readings.unpriced(visit.site),
     )
-    view = overview_view.assemble(period, time, rows)
+    view = overview_view.assemble(period, time, by, rows)
     names = await readings.names(visit.site.reads, run_rate_view.customers(run_rate))
     return visit.page(
         "overview.html",
@@ -58,12 +60,13 @@ async def _overview(visit: Visit) -> web.Response:
         run_rate=run_rate_view.assemble(run_rate, names),
         unpriced=missing,
         periods=periods.PERIODS,
+        stacks={name: f"By {name}" for name in BY},
         example=example(visit.address, visit.site.settings.data / "demo.key"),
     )
 
 
-async def read(reads: DashboardReads, period: str, time: TimeRange, now: int) -> OverviewRows:
-    """Return the rows of the page; ``now`` in ms. Raises ReadsUnavailable."""
+async def read(reads: DashboardReads, period: str, time: TimeRange, now: int, by: str = "action") -> OverviewRows:
+    """Return the rows of the page; ``now`` in ms, ``by`` of BY. Raises ReadsUnavailable."""
 
     async def compared(label: str, note: str, time: TimeRange) -> Compared:
         totals = await asyncio.gather(reads.totals(time), reads.totals(periods.before(time, now)))
@@ -79,7 +82,7 @@ async def read(reads: DashboardReads, period: str, time: TimeRange, now: int) ->
         *([] if period in shown_already else [compared(period, "", time)]),
     )
     split = asyncio.gather(
-        reads.series(SeriesQuery(time.start, time.end, bucket, "action", ACTIONS)),
+        reads.series(SeriesQuery(time.start, time.end, bucket, BY[by], COLOURED)),
         reads.verdicts(time),
         reads.pending(now),
         readings.recent_events(reads, now, EVENTS),
@@ -91,6 +94,8 @@ async def read(reads: DashboardReads, period: str, time: TimeRange, now: int) ->
     )
     sums, (series, verdicts, pending, recent), (customers, agents, actions) = await asyncio.gather(read, split, ranked)
     shown = [row.name for row in customers] + [row.customer_id for row in recent]
+    if by == "customer":
+        shown += {row.name for row in series}
     return OverviewRows(
         revenue=sums[:3],
         period=sums[shown_already.get(period, 3)],

@@ -5,8 +5,6 @@ Every read names the customer and the mode of the session. Nothing can be change
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
 from aiohttp import hdrs, web
 
@@ -16,11 +14,9 @@ from warehouse.activity_rows import FullEntryRow, OutcomeSearch
 from warehouse.time_range import named
 from web import customer_readings, event_export, filters, periods
 from web.pages import events_page, outcomes_page, price_lists, webhooks_page
-from web.portal_access import PortalUser
 from web.routes import Audience, WebRoute
 from web.spending_readings import spending
 from web.views import customers_view, event_view, outcomes_view
-from web.views.price_rows import PriceRow
 from web.visits import PORTAL, Visit
 
 EVENTS, OUTCOMES = PORTAL + "/events", PORTAL + "/outcomes"
@@ -109,21 +105,16 @@ async def _webhooks(visit: Visit) -> web.Response:
     visit.query(())
     user = visit.portal
     every = await visit.site.api.whole_list(webhooks_page.API, "webhooks", customer_id=user.customer_id)
-    return await webhooks_page.show(visit, [one for one in every if _is_own(one, user)])
+    return await webhooks_page.show(visit, [one for one in every if webhooks_page.is_own(one, user)])
 
 
 async def _webhook(visit: Visit) -> web.Response:
     given = visit.query(("after",))
     id = visit.number("webhook_id")
     shown = await visit.site.api.call("GET", f"{webhooks_page.API}/{id}")
-    if not _is_own(shown, visit.portal):
+    if not webhooks_page.is_own(shown, visit.portal):
         raise webhooks_page.no_webhook(id)
     return await webhooks_page.show_one(visit, shown, given.get("after", ""))
-
-
-def _is_own(webhook: Mapping[str, Any], user: PortalUser) -> bool:
-    """True if an endpoint, as the API shows it, is of this customer and mode."""
-    return (webhook["customer_id"], webhook["test"]) == (user.customer_id, user.test)
 
 
 async def _spending(visit: Visit) -> web.Response:
@@ -135,17 +126,10 @@ async def _spending(visit: Visit) -> web.Response:
 async def _prices(visit: Visit) -> web.Response:
     visit.query(())
     rows = await price_lists.with_scheduled(visit.site.api)
-    own, default = prices_of(visit.portal.customer_id, [row for row in rows if not row.scheduled])
-    later = prices_of(visit.portal.customer_id, [row for row in rows if row.scheduled])
+    customer = visit.portal.customer_id
+    own, default = price_lists.of_customer([row for row in rows if not row.scheduled], customer)
+    later = price_lists.of_customer([row for row in rows if row.scheduled], customer)
     return visit.page("portal_prices.html", own=own, default=default, scheduled=[*later[0], *later[1]])
-
-
-def prices_of(customer: str, rows: list[PriceRow]) -> tuple[list[PriceRow], list[PriceRow]]:
-    """Return the customer's own prices, and the default prices that none of them replaces, both sorted."""
-    rows = sorted(rows, key=lambda row: tuple(part or "" for part in row.slot))
-    own = [row for row in rows if row.slot.customer_id == customer]
-    replaced = {row.slot[1:] for row in own}
-    return own, [row for row in rows if row.slot.customer_id is None and row.slot[1:] not in replaced]
 
 
 async def _own_entry(visit: Visit, id: int) -> FullEntryRow | None:

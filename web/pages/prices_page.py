@@ -58,7 +58,7 @@ async def _list(visit: Visit) -> web.Response:
     missing = await unpriced_readings.unpriced(visit.site)
     theirs = {line.customer_id for line in missing.lines} if missing else set()
     names = await readings.names(visit.site.reads, {row.slot.customer_id or "" for row in rows} | theirs)
-    found = [row for row in rows if _is_found(row, search.casefold(), names.get(row.slot.customer_id or "", ""))]
+    found = price_lists.found(rows, search, names)
     return visit.page(
         "prices.html",
         rows=[row for row in found if not row.scheduled][:MOST_ROWS],
@@ -176,7 +176,3 @@ def _place(row: PriceRow) -> tuple[str, ...]:
 
 def _start(row: PriceRow) -> int:
     return row.effective_at or 0
-
-
-def _is_found(row: PriceRow, search: str, name: str) -> bool:
-    return any(search in (text or "").casefold() for text in (*row.slot, name))

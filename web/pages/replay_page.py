@@ -59,6 +59,7 @@ async def _page(visit: Visit, scenario: Scenario, prices: Mapping[PriceSlot, Rat
         rows=replay_view.editable(prices, scenario.changes, scenario.customer),
         result=replay_view.assemble(found, scenario.time, names),
         changed=bool(scenario.changes),
+        query=urlencode({name: text for name, text in visit.request.query.items() if text}),
         changes=json.dumps(rows, ensure_ascii=False),
         call=replay_view.apply_call(rows, visit.address),
     )

@@ -11,6 +11,7 @@ from schemas.limits import DAY
 from schemas.objects import iso
 from warehouse.rows import DeliveryPosition
 from web import filters, readings
+from web.portal_access import PortalUser
 from web.routes import Audience, WebRoute
 from web.views import webhooks_view
 from web.views.webhooks_view import NO_HEALTH
@@ -98,6 +99,11 @@ async def _replay(visit: Visit) -> web.Response:
         raise invalid("since is required: the time from which everything is sent again.")
     await visit.site.api.call("POST", f"{API}/{id}/replay", body)
     return visit.see(f"{PATH}/{id}?done=1")
+
+
+def is_own(webhook: Mapping[str, Any], user: PortalUser) -> bool:
+    """True if an endpoint, as the API shows it, is of this customer and mode."""
+    return (webhook["customer_id"], webhook["test"]) == (user.customer_id, user.test)
 
 
 def no_webhook(id: int) -> Refusal:

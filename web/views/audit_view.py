@@ -8,6 +8,7 @@ from warehouse.rows import AuditRow
 from web.exact_json import parsed, pico_of
 from web.formats import dollars_in_full
 from web.views.price_rows import price_row
+from web.views.spending_view import PERIODS, SCOPES
 
 Detail = Mapping[str, Any]
 
@@ -107,6 +108,52 @@ def _webhook(change: str) -> Callable[[Detail], _Words]:
     return describe
 
 
+def _budget(change: str) -> Callable[[Detail], _Words]:
+    def describe(budget: Detail) -> _Words:
+        hard = "hard" if budget["hard"] else "soft"
+        limit = f"{dollars_in_full(pico_of(budget['limit_cents']))} {PERIODS[budget['period']]}"
+        spent = dollars_in_full(pico_of(budget["spent_cents"]))
+        return _Words(change, str(budget["value"]), f"{SCOPES[budget['scope']]}, {hard}: {limit}, {spent} spent.")
+
+    return describe
+
+
+def _granted(grant: Detail) -> _Words:
+    kind = "paid for" if grant.get("category") == "paid" else "given for free"
+    until = f", until {grant['expires_at']}" if grant["expires_at"] else ""
+    return _Words(
+        "Granted credit", more=f"{dollars_in_full(pico_of(grant['amount_cents']))}, {kind}{until}: {grant['reason']}"
+    )
+
+
+def _grant_expired(grant: Detail) -> _Words:
+    left = dollars_in_full(pico_of(grant["left_cents"]))
+    return _Words("Ended a grant of credit in its time", more=f"{left} of it was not drawn: {grant['reason']}")
+
+
+def _credit_low(change: str) -> Callable[[Detail], _Words]:
+    def describe(notice: Detail) -> _Words:
+        return _Words(change, more=f"{dollars_in_full(pico_of(notice['balance_cents']))} can still be drawn.")
+
+    return describe
+
+
+def _signed_up(signup: Detail) -> _Words:
+    utm = ", ".join(str(signup[name]) for name in ("utm_source", "utm_medium", "utm_campaign") if signup[name])
+    return _Words("Signed up", str(signup["email"]), f"By a link with {utm}." if utm else "")
+
+
+def _anchor(shown: Detail) -> _Words:
+    return _Words("Set the billing anchor", more=f"Its months begin on day {shown['billing_anchor']}.")
+
+
+def _reservation(change: str) -> Callable[[Detail], _Words]:
+    def describe(shown: Detail) -> _Words:
+        return _Words(change, str(shown["reservation_id"]), f"{dollars_in_full(pico_of(shown['amount_cents']))}.")
+
+    return describe
+
+
 def _any(detail: Detail) -> _Words:
     return _Words("")
 
@@ -118,6 +165,19 @@ _DESCRIBED: dict[str, Callable[[Detail], _Words]] = {
     "customer.created": _customer_created,
     "customer.updated": _customer_updated,
     "meter.voided": _voided,
+    "budget.created": _budget("Set a budget"),
+    "budget.deleted": _budget("Deleted a budget"),
+    "budget.threshold": _budget("Told that a budget is nearly spent"),
+    "budget.exceeded": _budget("Told that a budget is exceeded"),
+    "credit.granted": _granted,
+    "credit.expired": _grant_expired,
+    "credit.low": _credit_low("Told that credit is low"),
+    "credit.exhausted": _credit_low("Told that credit is used up"),
+    "billing_anchor.updated": _anchor,
+    "signup.created": _signed_up,
+    "reservation.created": _reservation("Reserved"),
+    "reservation.released": _reservation("Released a reservation"),
+    "reservation.expired": _reservation("Ended a reservation in its time"),
     "webhook.created": _webhook("Added a webhook"),
     "webhook.updated": _webhook("Changed a webhook"),
     "webhook.deleted": _webhook("Deleted a webhook"),

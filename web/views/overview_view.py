@@ -5,12 +5,15 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from schemas.money import parse_cents
-from warehouse.dashboard_rows import PendingRow, RankedRow, SeriesRow, TotalsRow, VerdictsRow
+from warehouse.dashboard_rows import PendingRow, RankedRow, RankKey, SeriesRow, TotalsRow, VerdictsRow
 from warehouse.rows import EventRow
 from warehouse.time_range import TimeRange
 from web import formats, periods
 from web.views import series_chart
 from web.views.event_lines import EventLine, event_lines
+
+BY: Mapping[str, RankKey] = {"action": "action", "customer": "customer_id", "agent": "agent_id"}
+"""What revenue over time may be stacked by."""
 
 
 class Figure(NamedTuple):
@@ -60,8 +63,11 @@ class OverviewRows(NamedTuple):
 
 
 class Overview(NamedTuple):
+    """``by``: what the chart is stacked by, of BY."""
+
     period: str
     period_name: str
+    by: str
     revenue: list[Figure]
     activity: list[Figure]
     chart: series_chart.SeriesChart
@@ -76,14 +82,16 @@ class Overview(NamedTuple):
         return not self.recent
 
 
-def assemble(period: str, time: TimeRange, rows: OverviewRows) -> Overview:
+def assemble(period: str, time: TimeRange, by: str, rows: OverviewRows) -> Overview:
     """Return the overview of a period."""
+    shown = rows.names if by == "customer" else {}
     return Overview(
         period=period,
         period_name=periods.PERIODS[period],
+        by=by,
         revenue=[_revenue(one) for one in rows.revenue],
         activity=_activity(rows),
-        chart=series_chart.draw(rows.series, periods.buckets(period, time), periods.bucket(period)),
+        chart=series_chart.draw(rows.series, periods.buckets(period, time), periods.bucket(period), shown),
         customers=_lines(rows.customers, rows.names, "agent", "/customers/"),
         agents=_lines(rows.agents, {}, "customer", "/agents?agent="),
         actions=_lines(rows.actions, {}, "customer", "/actions?action="),

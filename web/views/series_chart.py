@@ -5,7 +5,7 @@ The same numbers stand below it in a table, which is what a screen reader reads 
 (web/static/charts.js).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ LEAST = 12
 TICKS = 5
 STEPS = (1, 2, 5, 10)
 OTHERS = "all others"
+NAMELESS: Mapping[str, str] = {}
 
 
 class Segment(NamedTuple):
@@ -68,8 +69,13 @@ class SeriesChart(NamedTuple):
         return not any(row.total for row in self.buckets)
 
 
-def draw(rows: Iterable[SeriesRow], starts: Sequence[int], bucket: Bucket) -> SeriesChart:
-    """Return the chart of these rows over these buckets (ms). Names are stacked by their sum, all others on top."""
+def draw(
+    rows: Iterable[SeriesRow], starts: Sequence[int], bucket: Bucket, shown: Mapping[str, str] = NAMELESS
+) -> SeriesChart:
+    """Return the chart of these rows over these buckets (ms). Names are stacked by their sum, all others on top.
+
+    ``shown``: what a name is shown as, if not as itself.
+    """
     amounts: dict[str, dict[int, int]] = {}
     events = dict.fromkeys(starts, 0)
     for row in rows:
@@ -77,7 +83,10 @@ def draw(rows: Iterable[SeriesRow], starts: Sequence[int], bucket: Bucket) -> Se
         events[row.start] += row.events
     sums = {name: sum(by_start.values()) for name, by_start in amounts.items()}
     names = sorted(sums, key=lambda name: (name == "", -sums[name], name))
-    series = [ChartSeries(name or OTHERS, number if name else 0, sums[name]) for number, name in enumerate(names, 1)]
+    series = [
+        ChartSeries(shown.get(name, name) if name else OTHERS, number if name else 0, sums[name])
+        for number, name in enumerate(names, 1)
+    ]
     buckets = []
     for start in starts:
         parts = tuple(amounts[name].get(start, 0) for name in names)

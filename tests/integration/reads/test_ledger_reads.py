@@ -19,7 +19,7 @@ from warehouse.errors import ReadsUnavailable
 from warehouse.memory import LedgerRow, MemoryReads
 from warehouse.queries import LedgerReads, find_event
 from warehouse.reader import ClickHouseReader, query_text
-from warehouse.rows import ComponentSumRow, EventQuery, OutcomeQuery, Reached, UsageKey, UsageQuery
+from warehouse.rows import AuditFilter, ComponentSumRow, EventQuery, OutcomeQuery, Reached, UsageKey, UsageQuery
 from warehouse.time_range import EVER, TimeRange, named
 
 pytestmark = pytest.mark.integration
@@ -270,7 +270,7 @@ async def test_audit_pages_through_every_change_once(filled: Any) -> None:
     """Pages of configuration changes and voids are newest first, complete, and without repeats."""
     changes = [
         LedgerRow("config", event_id(2, n, n % 2), "_config", recorded_at=NOW + n // 3, config_type="pricing.updated",
-                  actor="admin", detail=f'{{"id": {n}}}')
+                  actor="admin", detail=f'{{"id": {n}, "customer_id": "{"acme" if n % 2 else "other"}"}}')
         for n in range(25)
     ]  # fmt: skip
     changes += [
@@ -285,6 +285,16 @@ async def test_audit_pages_through_every_change_once(filled: Any) -> None:
         seen += [row.event_id for row in page]
         before = (page[-1].recorded_at, page[-1].event_id)
     assert len(seen) == len(set(seen)) == 28
+    for only, count in (
+        (AuditFilter(about="pricing"), 25),
+        (AuditFilter(without="pricing"), 3),
+        (AuditFilter(about="pric"), 0),
+        (AuditFilter(customer="acme"), 12),
+        (AuditFilter(about="meter", actor="admin"), 3),
+        (AuditFilter(actor="nobody"), 0),
+    ):
+        page = await filled.reads.audit((EVER.end, 0), 100, only)
+        assert page == await memory.audit((EVER.end, 0), 100, only) and len(page) == count
 
 
 async def test_last_use_and_reach(filled: Any) -> None:

@@ -26,7 +26,7 @@ EXPECTED = {
     Audience.OWNER: {"nobody": LOGIN, "alpha": LOGIN, "omega": LOGIN, "owner": OPEN},
     Audience.PORTAL: {"nobody": PORTAL_LOGIN, "alpha": OPEN, "omega": OPEN, "owner": PORTAL_LOGIN},
 }
-FILES = {"file": "customers.csv", "version": "x", "name": "rev.css", "id": "1", "slug": "api"}
+FILES = {"file": "outcomes.csv", "version": "x", "name": "rev.css", "id": "1", "slug": "api"}
 NUMBERS = {"number": "INV-000001"}
 LEAVES = ("/logout", "/portal/logout")
 """Routes that end a session; they are tried last."""

@@ -121,7 +121,7 @@ def summed(customer: str, agent: str, rows: list[EventRow]) -> RunRateRow:
 
 
 class FakeDashboard:
-    """DashboardReads over rows that a test sets. ``asked`` keeps the ranges of totals."""
+    """DashboardReads over rows that a test sets. ``asked`` keeps the ranges of totals, ``series_asked`` the queries."""
 
     def __init__(self) -> None:
         self.available = True
@@ -133,6 +133,7 @@ class FakeDashboard:
         self.signed_up: list[SignupsRow] = []
         self.by_status: list[OutcomeCountRow] = []
         self.asked: list[TimeRange] = []
+        self.series_asked: list[SeriesQuery] = []
         self.hour_before: list[RunRateRow] = []
 
     async def totals(self, time: TimeRange) -> TotalsRow:
@@ -146,6 +147,7 @@ class FakeDashboard:
 
     async def series(self, query: SeriesQuery) -> list[SeriesRow]:
         await self.ready()
+        self.series_asked.append(query)
         return self.buckets
 
     async def recent(self, since: int, limit: int) -> list[EventRow]:

@@ -1,5 +1,7 @@
 """/audit: what changed, in words."""
 
+import json
+import re
 from typing import Any
 
 import msgspec
@@ -41,6 +43,9 @@ VOID = {
     "total_cents": -147,
     "reason": "wrong",
 }
+BUDGET = {"scope": "agent", "value": "a1", "period": "month", "hard": True, "limit_cents": 500, "spent_cents": 125}
+GRANT = {"amount_cents": 10000, "left_cents": 1.5, "expires_at": "2027-01-01T00:00:00.000Z", "reason": "Prepaid"}
+SIGNUP = {"email": "a@example.com", "utm_source": "email", "utm_medium": None, "utm_campaign": "wave1"}
 CUSTOMER = {"customer_id": "acme", "name": "Acme", "external_ids": {"crm": "A1"}, "test": True}
 
 
@@ -72,6 +77,33 @@ CUSTOMER = {"customer_id": "acme", "name": "Acme", "external_ids": {"crm": "A1"}
         ),
         (change("meter.voided", VOID), ("Took back an event", "8", "$1.47 of chat: wrong")),
         (change("webhook.created", {"customer_id": "acme", "url": "https://x"}), ("Added a webhook", "https://x", "")),
+        (change("budget.created", BUDGET), ("Set a budget", "a1", "Agent, hard: $5.00 a month, $1.25 spent.")),
+        (
+            change("budget.exceeded", {**BUDGET, "scope": "all", "value": "", "hard": False, "period": "total"}),
+            ("Told that a budget is exceeded", "", "Everything, soft: $5.00 in all, $1.25 spent."),
+        ),
+        (
+            change("credit.granted", {**GRANT, "category": "paid"}),
+            ("Granted credit", "", "$100.00, paid for, until 2027-01-01T00:00:00.000Z: Prepaid"),
+        ),
+        (
+            change("credit.granted", {**GRANT, "expires_at": None}),
+            ("Granted credit", "", "$100.00, given for free: Prepaid"),
+        ),
+        (
+            change("credit.expired", GRANT),
+            ("Ended a grant of credit in its time", "", "$0.015 of it was not drawn: Prepaid"),
+        ),
+        (change("credit.low", {"balance_cents": 250}), ("Told that credit is low", "", "$2.50 can still be drawn.")),
+        (
+            change("billing_anchor.updated", {"customer_id": "acme", "billing_anchor": 15}),
+            ("Set the billing anchor", "", "Its months begin on day 15."),
+        ),
+        (change("signup.created", SIGNUP), ("Signed up", "a@example.com", "By a link with email, wave1.")),
+        (
+            change("reservation.created", {"reservation_id": "rs_7", "amount_cents": 12}),
+            ("Reserved", "rs_7", "$0.12."),
+        ),
         (change("later.thing", {"customer_id": "acme"}), ("later.thing", "", "")),
         (change("key.created", "{}"), ("key.created", "", "")),
         (change("key.created", "no json"), ("key.created", "", "")),
@@ -94,6 +126,30 @@ async def test_the_trail_is_paged(server: Server) -> None:
         seen += [part.split("<")[0] for part in text.split("<code>rg_")[1:]]
         path = text.split('class="quiet-button" href="')[1].split('"')[0] if "Show older" in text else ""
     assert seen == [str(number) for number in reversed(range(120))]
+
+
+async def test_the_trail_is_filtered_and_so_is_its_export(server: Server) -> None:
+    """Reservations, which events make by themselves, are shown if they are asked for."""
+    held = {"reservation_id": "rs_9", "amount_cents": 1, "customer_id": "other"}
+    server.ledger.rows = [
+        entry(1),
+        entry(2, actor="carol", customer="other"),
+        LedgerRow("config", 3, config_type="reservation.created", detail=json.dumps(held), recorded_at=NOW),
+    ]
+    for query, shown in (
+        ("", {"rg_1", "rg_2"}),
+        ("?about=key&customer=other", {"rg_2"}),
+        ("?actor=admin", {"rg_1"}),
+        ("?about=reservation", {"rs_9"}),
+        ("?about=pricing", set()),
+    ):
+        _, _, text = await server.get(f"/audit{query}", **server.signed_in())
+        assert set(re.findall(r"<code>(r[gs]_\d)</code>", text)) == shown
+        assert f"/export/audit.csv{query.replace('&', '&amp;')}" in text
+        _, _, text = await server.get(f"/export/audit.csv{query}", **server.signed_in())
+        assert len(text.splitlines()) == 1 + len(shown)
+    assert "No change fits" in (await server.get("/audit?actor=nobody", **server.signed_in()))[2]
+    assert (await server.get("/audit?about=x", **server.signed_in()))[0] == 400
 
 
 async def test_markup_is_shown_as_text(server: Server) -> None:

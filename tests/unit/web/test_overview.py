@@ -71,6 +71,18 @@ async def test_the_overview_shows_figures_and_tables(server: Server) -> None:
     assert "No events yet" not in text
 
 
+async def test_revenue_over_time_is_stacked_by_what_one_chooses(server: Server) -> None:
+    """Customers by their names; two of one name stay two."""
+    server.reads.events = [event()]
+    server.reads.named = {"a": "Acme <b>", "b": "Acme <b>"}
+    server.reads.buckets = [SeriesRow(NOW // DAY * DAY, name, 1, cents) for name, cents in (("a", "100"), ("b", "30"))]
+    _, _, text = await server.get("/dashboard?period=7d&by=customer", **server.signed_in())
+    assert server.reads.series_asked[-1].key == "customer_id" and "Revenue by customer" in text
+    assert re.findall(r'data-series="(\d)">(.*?)</th>', text) == [("1", "Acme &lt;b&gt;"), ("2", "Acme &lt;b&gt;")]
+    assert "/dashboard?by=customer&amp;period=30d" in text and "/export/usage.csv?period=7d&amp;by=customer" in text
+    assert (await server.get("/dashboard?by=model", **server.signed_in()))[0] == 400
+
+
 async def test_before_the_first_event_it_says_what_to_do(server: Server) -> None:
     _, _, text = await server.get("/dashboard", **server.signed_in(), X_Forwarded_Proto="https")
     assert "No events yet" in text and "curl https://127.0.0.1:" in text
