@@ -1,9 +1,9 @@
 """`python -m tools.generate`: writes what is derived from schemas/labels.py and schemas/outcome_terms.py into files
 that cannot import them.
 
-These are parts of the client libraries and of docs/, and warehouse/sql/schema.sql, the schema that the
-embedded engine reports after the last migration. `--check` writes nothing and names the files that are not
-current; a test calls it.
+These are parts of the client libraries and of docs/, docs/reference.md, and warehouse/sql/schema.sql, the schema that
+the embedded engine reports after the last migration. `--check` writes nothing and names the files that are not current;
+a test calls it.
 """
 
 import argparse
@@ -18,11 +18,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tools import api_reference
 from tools.generated_parts import PARTS
 from warehouse.client import ClickHouse
 from warehouse.migrate import migrate, schema
 
 ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs" / "reference.md"
 SCHEMA = ROOT / "warehouse" / "sql" / "schema.sql"
 
 
@@ -37,7 +39,7 @@ def generated() -> dict[Path, str]:
         if len(found) != 1:
             raise ValueError(f"{path}: {pattern!r} is found {len(found)} times")
         texts[file] = text[: found[0].start()] + wanted + text[found[0].end() :]
-    return texts
+    return {**texts, REFERENCE: api_reference.page()}
 
 
 def schema_now() -> str:

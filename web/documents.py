@@ -19,8 +19,8 @@ DIRECTORY = Path(__file__).parent.parent / "docs"
 """Beside the packages, in the repository and where Rev is installed."""
 FIRST = "quickstart"
 GROUPS = {
-    "Start": ("quickstart", "sdk"),
-    "Send events": ("api", "dialects", "import"),
+    "Start": ("quickstart", "charging", "sdk"),
+    "Send events": ("api", "reference", "dialects", "import"),
     "Charge for results": ("outcomes", "webhooks"),
     "Query and audit": ("ledger", "statements", "invoices", "verify"),
     "Run": ("operations", "figures"),

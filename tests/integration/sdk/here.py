@@ -22,22 +22,31 @@ SECONDS = 60.0
 
 
 class Here:
-    """``url``: of the gateway."""
+    """``url``: of the gateway. ``token``: its admin token."""
 
     def __init__(self, run: dict[str, Any]) -> None:
         self._run, self.url = run, str(run["http"])
+        self.token = str(run["admin_token"])
 
     def key(self, customer_id: str) -> str:
         """A new API key of a customer."""
-        return str(self._admin("/api/admin/api-keys", {"customer_id": customer_id})["api_key"])
+        return str(self.post("/api/admin/api-keys", {"customer_id": customer_id})["api_key"])
 
     def set_price(self, **price: Any) -> None:
         """Set a price."""
-        self._admin("/api/admin/pricing", price)
+        self.post("/api/admin/pricing", price)
 
-    def _admin(self, path: str, fields: dict[str, Any]) -> Any:
-        headers = {"Authorization": f"Bearer {self._run['admin_token']}", "Content-Type": "application/json"}
-        request = urllib.request.Request(self.url + path, json.dumps(fields).encode(), headers)
+    def post(self, path: str, fields: dict[str, Any], key: str = "") -> Any:
+        """The answer to a call with a key, or with the admin token. Raises HTTPError if it is refused."""
+        return self._call(path, json.dumps(fields).encode(), key)
+
+    def get(self, path: str, key: str) -> Any:
+        """The answer to a read with a key. Raises HTTPError if it is refused."""
+        return self._call(path, None, key)
+
+    def _call(self, path: str, body: bytes | None, key: str) -> Any:
+        headers = {"Authorization": f"Bearer {key or self.token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, body, headers)
         with urllib.request.urlopen(request, timeout=SECONDS) as answer:
             return json.loads(answer.read())
 
