@@ -1,7 +1,7 @@
 // The demo agent of the landing page: its calls as the server streams them. Amounts are exact text and never computed here.
 const MOST = 8;
 const AGAIN = 5000;
-const WORDS = { live: "Live", waiting: "Connecting" };
+const WORDS = { live: "Live", waiting: "No connection, trying again" };
 
 export function watchDemo(root) {
   for (const place of root.querySelectorAll("[data-demo]")) {

@@ -2,7 +2,7 @@
 import { showLocalTimes } from "./times.js";
 
 const AGAIN = 3000;
-const WORDS = { live: "Live", waiting: "Connecting", away: "Waiting" };
+const WORDS = { live: "Live", waiting: "No connection, trying again" };
 
 export function followLive(root) {
   for (const place of root.querySelectorAll("[data-live]")) follow(place);
@@ -32,12 +32,11 @@ function follow(place) {
   addEventListener("pagehide", () => source.close(), { once: true });
 }
 
-function say(place, state, reason = "") {
+function say(place, state, words = WORDS[state]) {
   const light = place.querySelector("[data-live-state]");
   if (!light) return;
   light.dataset.liveState = state;
-  light.textContent = WORDS[state];
-  light.title = reason;
+  light.textContent = words;
 }
 
 function add(place, html) {

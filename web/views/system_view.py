@@ -45,6 +45,9 @@ KINDS = {
     "notifier": ServiceKind(
         "rev_notifier_attempts_total", "attempts", Gauge("rev_notifier_tail_lag_records", "records", 10_000)
     ),
+    "collector": ServiceKind(
+        "rev_collector_records_total", "records", Gauge("rev_collector_unsent_notices", "notices", 1000)
+    ),
     "web": ServiceKind("rev_web_request_seconds_count", "requests"),
 }
 

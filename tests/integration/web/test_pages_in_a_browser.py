@@ -28,6 +28,8 @@ PAGES = {
     "pricing": "/pricing",
     "signup": "/signup",
     "docs": "/docs/api",
+    "charging": "/docs/charging",
+    "reference": "/docs/reference",
     "customers": "/customers",
     "customer": "/customers/browser-corp",
     "spending": "/customers/browser-corp/spending",
@@ -37,7 +39,7 @@ PAGES = {
     "scenarios": "/replay/scenarios",
     "apply": "/replay/apply?changes=" + quote(CHANGES),
     "keys": "/keys",
-    "audit": "/audit",
+    "audit": "/audit?about=pricing",
     "agents": "/agents",
     "action": "/actions?action=completion",
     "events": "/events?mode=both",
@@ -75,6 +77,8 @@ SEEN_AS = [(1280, "light"), (390, "dark")]
 """Widths and colour schemes: colours change no layout, so two pairs show all; screenshots are of all four."""
 if os.environ.get("REV_SCREENSHOTS"):
     SEEN_AS += [(1280, "dark"), (390, "light")]
+MOST_HEIGHT = 4000
+"""Pixels of a picture for docs/; WebP itself has room for 16,383, and gives an empty file for more."""
 MOST_BYTES = 250_000
 """What a page may cost with its styles and scripts, compressed."""
 
@@ -179,12 +183,14 @@ async def keep(tab: Watched, name: str) -> None:
     if not PICTURES:
         await tab.page.screenshot(path=file.with_suffix(".png"), full_page=True)
         return
-    height = await tab.page.evaluate("document.documentElement.scrollHeight")
+    height = min(MOST_HEIGHT, await tab.page.evaluate("document.documentElement.scrollHeight"))
     chromium = await tab.page.context.new_cdp_session(tab.page)
     clip = {"x": 0, "y": 0, "width": size, "height": height, "scale": 1}
     how = {"format": "webp", "quality": 60, "captureBeyondViewport": True, "clip": clip}
     taken = await chromium.send("Page.captureScreenshot", how)
-    file.with_suffix(".webp").write_bytes(b64decode(taken["data"]))
+    picture = b64decode(taken["data"])
+    assert picture
+    file.with_suffix(".webp").write_bytes(picture)
 
 
 @pytest.mark.parametrize(("width", "scheme"), SEEN_AS)
