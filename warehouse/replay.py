@@ -15,7 +15,7 @@ from schemas.billing_anchors import Anchors, period_at, with_anchor
 from schemas.commands import Rates
 from schemas.limits import DAY, TIMESTAMP_AHEAD
 from schemas.money import MAX_EVENT, format_cents, parse_cents
-from schemas.price_match import PriceSlot, candidates
+from schemas.price_match import ANY, PriceSlot, candidates
 from schemas.quantities import INPUT, OUTPUT
 from schemas.settings import Settings
 from warehouse.reader import ClickHouseReader, QueryRunner, Value
@@ -25,6 +25,8 @@ MAX_CHANGES = 100
 """Maximum changed rows of a replay."""
 MAX_COMPETING = 1000
 """Maximum rows in force that may win over a change."""
+MAX_MONTH_UNITS = 100_000
+"""Customers with a month and a set of quantities that a preview sums up."""
 MAX_NAMES = 1000
 """Actions, customers and days with a row of their own; those that change most come first."""
 BITS = 11
@@ -97,6 +99,24 @@ class AnchorRow(msgspec.Struct, frozen=True, gc=False):
     at: int
 
 
+class MonthUnitsRow(msgspec.Struct, frozen=True, gc=False):
+    """What a customer used in a month (``2026-11``) in events whose quantities have these ``names``: their ``units``.
+
+    ``wins``: events that succeeded at once. ``total``: what was charged, cents. Sums are decimal text.
+    """
+
+    customer: str
+    month: str
+    names: list[str]
+    events: int
+    wins: int
+    token_sum: str
+    input_sum: str
+    output_sum: str
+    units: list[str]
+    total: str
+
+
 class Replayed(NamedTuple):
     """``parts``: the largest difference first within a part."""
 
@@ -109,6 +129,13 @@ class ReplayReads(Protocol):
 
     async def replay(self, query: ReplayQuery) -> Replayed:
         """Return what a replay finds. Raises TooManyCompeting, ReadsTooSlow or ReadsUnavailable."""
+        ...
+
+    async def month_units(self, slot: PriceSlot, in_force: Sequence[PriceSlot], time: TimeRange) -> list[MonthUnitsRow]:
+        """Return what was used in the months of a range of accepted times of what a row of prices is, or would be, for.
+
+        At most MAX_MONTH_UNITS rows. Raises TooManyCompeting, ReadsTooSlow or ReadsUnavailable.
+        """
         ...
 
     async def close(self) -> None:
@@ -145,6 +172,25 @@ class LedgerReplay:
         parts = await self._runner.fetch("replay", ReplayRow, **days, **more)
         registered = await self._runner.fetch("replay_registered", RegisteredRow, **where)
         return Replayed(parts, registered[0])
+
+    async def month_units(self, slot: PriceSlot, in_force: Sequence[PriceSlot], time: TimeRange) -> list[MonthUnitsRow]:
+        others = competing([slot], in_force, slot.customer_id or "")
+        time = time.clamped()
+        return await self._runner.fetch(
+            "month_units",
+            MonthUnitsRow,
+            customer=slot.customer_id or "",
+            action=_name(slot.action),
+            model=slot.model or "",
+            provider=slot.provider or "",
+            start=time.start,
+            end=time.end,
+            customers=[one.customer_id or "" for one in others],
+            actions=[_name(one.action) for one in others],
+            models=[one.model or "" for one in others],
+            providers=[one.provider or "" for one in others],
+            limit=MAX_MONTH_UNITS,
+        )
 
     async def close(self) -> None:
         await self._runner.close()
@@ -259,6 +305,10 @@ def _meet(one: PriceSlot, other: PriceSlot) -> bool:
     """True if an event may fit both."""
     both = zip(one, other, _is_named(one), _is_named(other), strict=True)
     return all(not (here and there) or mine == its for mine, its, here, there in both)
+
+
+def _name(action: str) -> str:
+    return "" if action == ANY else action
 
 
 def _is_named(slot: PriceSlot) -> Iterator[bool]:

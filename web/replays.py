@@ -10,9 +10,10 @@ from aiohttp import hdrs
 from schemas import times
 from schemas.commands import Rates
 from schemas.limits import DAY, MAX_LIST
+from schemas.months import month_around
 from schemas.price_match import PriceSlot
 from warehouse.errors import ReadsTooSlow
-from warehouse.replay import ChangedPrice, Replayed, ReplayQuery, TooManyCompeting
+from warehouse.replay import MAX_MONTH_UNITS, ChangedPrice, MonthUnitsRow, Replayed, ReplayQuery, TooManyCompeting
 from warehouse.time_range import DEFAULT_PERIOD, TimeRange, named
 from web.data import replay_changes
 from web.gateway_api import GatewayApi
@@ -66,6 +67,21 @@ async def prices_in_force(api: GatewayApi) -> dict[PriceSlot, Rates | None]:
         cursor = page["next_cursor"]
         if not cursor:
             return replay_changes.in_force(configs)
+
+
+async def months(site: WebSite, slot: PriceSlot, in_force: Iterable[PriceSlot], now: int) -> list[MonthUnitsRow]:
+    """Return what was used last month and in this one of what a row of prices is for. Raises Refusal or
+    ReadsUnavailable."""
+    last = month_around(month_around(now).start - 1)
+    try:
+        found = await site.replay.month_units(slot, list(in_force), TimeRange(last.start, now))
+    except TooManyCompeting as error:
+        raise invalid(str(error)) from None
+    except ReadsTooSlow:
+        raise Refusal(503, "too_slow", _TOO_SLOW, {hdrs.RETRY_AFTER: "10"}) from None
+    if len(found) == MAX_MONTH_UNITS:
+        raise invalid("the price is for too many customers; name a customer_id")
+    return found
 
 
 async def run(site: WebSite, scenario: Scenario, in_force: Iterable[PriceSlot]) -> Replayed:

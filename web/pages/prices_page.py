@@ -4,6 +4,7 @@ from urllib.parse import urlencode
 
 from aiohttp import hdrs, web
 
+from schemas.months import month_of
 from warehouse.time_range import named
 from web import readings, replays, unpriced_readings
 from web.data.replay_changes import FIELDS, change_of
@@ -11,8 +12,9 @@ from web.data.replay_data import part
 from web.pages import price_lists
 from web.replays import Scenario
 from web.routes import Audience, WebRoute
-from web.views import price_form, replay_view
+from web.views import month_preview, price_form, replay_view
 from web.views.dollars import FormProblem
+from web.views.month_preview import MonthPreview
 from web.views.price_rows import PriceRow
 from web.views.replay_view import ReplayResult
 from web.visits import FORM_FIELD, Visit
@@ -101,7 +103,9 @@ async def _preview(visit: Visit) -> web.Response:
         "price_preview.html",
         new=new,
         now=next((row for row in in_force if row.slot == new.slot), None),
+        # a replay prices events one by one, and does not settle months
         result=None if new.is_settled else await _replayed(visit, new, in_force),
+        months=await _months(visit, new, in_force) if new.is_settled else None,
         names=await readings.names(visit.site.reads, {new.slot.customer_id or ""}),
         fields=fields,
     )
@@ -116,6 +120,14 @@ async def _replayed(visit: Visit, new: PriceRow, in_force: list[PriceRow]) -> Re
     found = await replays.run(site, scenario, [row.slot for row in in_force])
     shown = [line.name for line in part(found, "customer")[: replay_view.MOST_LINES]]
     return replay_view.assemble(found, time, await readings.names(site.reads, shown))
+
+
+async def _months(visit: Visit, new: PriceRow, in_force: list[PriceRow]) -> MonthPreview:
+    """Return what the new row would have charged last month and in this one."""
+    site, now = visit.site, visit.site.clock()
+    rows = await replays.months(site, new.slot, [row.slot for row in in_force], now)
+    names = await readings.names(site.reads, {row.customer for row in rows})
+    return month_preview.assemble(new, rows, month_of(now), names)
 
 
 async def _save(visit: Visit) -> web.Response:

@@ -276,6 +276,11 @@ def _lines(whole: ReplayRow, rows: Sequence[ReplayRow], names: Mapping[str, str]
     events, _, _, actual, replayed = others_of(whole, shown)
     if events:
         numbers.append(("all others", events, actual, replayed))
+    return compared(numbers)
+
+
+def compared(numbers: Sequence[tuple[str, int, int, int]]) -> list[ReplayLine]:
+    """Return the lines of names with their events, what was charged and what would have been, both in pico-cents."""
     largest = max((abs(now - before) for _, _, before, now in numbers), default=0)
     return [_line(*number, largest) for number in numbers]
 

@@ -135,3 +135,38 @@ async def test_figures_of_customers_equal_the_ledger(charged: Owner) -> None:
     )
     assert [Decimal(number) for number in numbers[:2]] == [Decimal(row["actual"]), Decimal(row["would_be"])]
     assert "1 outcome is still pending and in no sum" in await answer.text()
+
+
+async def test_a_price_with_a_cap_is_previewed_by_month(
+    owner: Owner, open_tab: Callable[..., Any], eventually: Eventually
+) -> None:
+    """What the page says it would have charged is what the ledger's counts give."""
+    price = {"action_type": "pages.translated", "base_rate_cents": 3}
+    assert (await owner.call("POST", "/api/admin/pricing", price))[0] == 201
+    for customer, count in (("capped-one", 1), ("capped-two", 5)):
+        key = await owner.key(customer)
+        events = [{"agent_id": "agent-translate", "action": "pages.translated"}] * count
+        assert (await owner.call("POST", "/v1/meter/batch", {"events": events}, key))[0] == 201
+    counts = (
+        "SELECT customer_id, toStartOfMonth(recorded_at) AS month, count() AS n FROM rev.entries"
+        " WHERE kind = 'event' AND action = 'pages.translated' AND NOT test GROUP BY customer_id, month"
+    )
+    totals = f"SELECT toString(sum(n)) AS events, toString(sum(least(n * 2, 6)) / 100) AS capped FROM ({counts})"
+
+    async def counted() -> bool:
+        return bool((await owner.sql(totals))[0]["events"] == "6")
+
+    await eventually(counted)
+    tab = await open_tab(390, "dark")
+    await sign_in(tab, owner)
+    await tab.page.goto(owner.url + "/prices/new?action_type=pages.translated")
+    await tab.page.get_by_label("Dollars per event").fill("0.02")
+    await tab.page.get_by_label("At most, in dollars").fill("0.06")
+    tab.axe = True
+    await tab.page.get_by_role("button", name="Preview").click()
+    await tab.page.get_by_role("heading", name="By month").wait_for()
+    figures = await tab.page.locator(".figure .number").all_inner_texts()
+    assert figures == ["$0.18", f"${(await owner.sql(totals))[0]['capped']}", "−$0.10"]
+    assert await tab.page.evaluate("document.documentElement.scrollWidth") == 390
+    await keep(tab, "price-months")
+    tab.check()

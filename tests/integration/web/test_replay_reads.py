@@ -1,7 +1,9 @@
 """The SQL of a replay on the real engine equals the pricer's arithmetic, event by event."""
 
 import random
+from collections import defaultdict
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
@@ -11,11 +13,13 @@ from schemas.commands import Rates
 from schemas.ids import event_id
 from schemas.limits import DAY
 from schemas.money import parse_cents
-from schemas.price_match import PriceSlot
+from schemas.months import month_of
+from schemas.price_match import PriceSlot, candidates
 from tests.integration.reads.conftest import Ledger, filled
 from tests.integration.reads.generated import NOW
 from tests.integration.web import priced_ledger
 from tests.integration.web.priced_ledger import WHOLE, PricedLedger, Sums
+from warehouse.ledger_row import LedgerRow
 from warehouse.reader import query_text
 from warehouse.replay import (
     MAX_COMPETING,
@@ -190,3 +194,40 @@ def test_the_generator_makes_all_cases() -> None:
     kinds = {row.kind for row in MADE.rows}
     assert kinds == {"event", "charge", "waived", "void"} and isinstance(MADE, PricedLedger)
     assert {row.verdict for row in MADE.rows} == {"", "succeeded", "failed", "expired"}
+
+
+async def test_months_are_what_a_price_is_for(priced: LedgerReplay) -> None:
+    """By customer, month of the accepted time and names of quantities; of the events that the price would win."""
+    voided = {(row.customer_id, row.original) for row in MADE.rows if row.kind == "void"}
+    seen = 0
+    for seed in range(10):
+        rng = random.Random(seed)
+        slot = rng.choice([*sorted(MADE.in_force, key=repr), *priced_ledger.slots(rng, 3)])
+        start, end = NOW - rng.choice((20, 60)) * DAY, NOW - rng.choice((0, 3)) * DAY
+        expected: dict[tuple[str, str, tuple[str, ...]], list[LedgerRow]] = defaultdict(list)
+        for row in MADE.rows:
+            if row.kind != "event" or row.test or (row.customer_id, row.event_id) in voided:
+                continue
+            wins = next(
+                (one for one in candidates(row.customer_id, row.action, row.model or None, row.provider or None)
+                 if one == slot or one in MADE.in_force),
+                None,
+            )  # fmt: skip
+            if wins == slot and start <= row.recorded_at < end:
+                expected[row.customer_id, month_of(row.recorded_at), tuple(row.quantities)].append(row)
+        found = await priced.month_units(slot, list(MADE.in_force), TimeRange(start, end))
+        assert {(row.customer, row.month, tuple(row.names)) for row in found} == expected.keys() and len(found) == len(
+            expected
+        )
+        for row in found:
+            rows = expected[row.customer, row.month, tuple(row.names)]
+            assert row.events == len(rows) and row.wins == sum(one.outcome == "success" for one in rows)
+            assert int(row.token_sum) == sum(one.tokens for one in rows)
+            assert int(row.input_sum) == sum(one.tokens_input or 0 for one in rows)
+            assert int(row.output_sum) == sum(one.tokens_output or 0 for one in rows)
+            assert [Decimal(unit) for unit in row.units] == [
+                sum(Decimal(one.quantities[name]) for one in rows) for name in row.names
+            ]
+            assert parse_cents(row.total) == sum(one.total_cents for one in rows)
+        seen += len(found)
+    assert seen > 50

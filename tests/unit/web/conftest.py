@@ -1,7 +1,7 @@
 """`rev web` on a port of this process, before reads that a test fills."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from functools import partial
 from random import Random
 from typing import Any
@@ -12,6 +12,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from schemas.money import format_cents, parse_cents
+from schemas.price_match import PriceSlot
 from schemas.settings import Settings, read
 from tests.unit.web.activity import FakeActivity
 from warehouse.account_rows import CustomerQuery, CustomerRow, GrantRow
@@ -30,7 +31,7 @@ from warehouse.dashboard_rows import (
 )
 from warehouse.errors import ReadsUnavailable
 from warehouse.memory import MemoryReads
-from warehouse.replay import RegisteredRow, Replayed, ReplayQuery
+from warehouse.replay import MonthUnitsRow, RegisteredRow, Replayed, ReplayQuery
 from warehouse.rows import EventRow
 from warehouse.saved_scenarios import ScenarioRow
 from warehouse.time_range import LAST, TimeRange
@@ -249,6 +250,8 @@ class FakeReplay:
     def __init__(self) -> None:
         self.found = Replayed([], RegisteredRow(0, "0"))
         self.asked: list[ReplayQuery] = []
+        self.months: list[MonthUnitsRow] = []
+        self.months_asked: list[tuple[PriceSlot, list[PriceSlot], TimeRange]] = []
         self.error: Exception | None = None
 
     async def replay(self, query: ReplayQuery) -> Replayed:
@@ -256,6 +259,12 @@ class FakeReplay:
         if self.error is not None:
             raise self.error
         return self.found
+
+    async def month_units(self, slot: PriceSlot, in_force: Sequence[PriceSlot], time: TimeRange) -> list[MonthUnitsRow]:
+        self.months_asked.append((slot, list(in_force), time))
+        if self.error is not None:
+            raise self.error
+        return self.months
 
     async def close(self) -> None:
         self.error = ReadsUnavailable("replay")

@@ -266,7 +266,7 @@ async def test_a_price_with_steps_can_be_changed_and_one_with_more_cannot(server
     (change,) = server.replay.asked[0].changes
     assert change.rates.tiers == (Tiers("input", (Step("5", "1"), Step(None, "100", 10**6))),)
     _, _, text = await server.submit("/prices/preview", **typed, tier_mode="volume", step="preview")
-    assert "There is no preview of a price with a minimum, a cap or a rate" in text and len(server.replay.asked) == 1
+    assert "Last month and this one" in text and len(server.replay.asked) == 1
     gateway.answers[ALL] = {"configs": [rows[0], {**rows[1], "action_type": "volume"}, rows[2]], "next_cursor": None}
     _, _, text = await server.get("/replay", **server.signed_in())
     assert "<code>other</code>" in text and 'value="input=1 to 5, then 100/1000000"' in text
@@ -292,7 +292,7 @@ def test_a_month_is_typed_as_it_is_shown() -> None:
         new_row({"action_type": "chat", "cap": "many"})
 
 
-async def test_a_price_with_a_cap_has_no_preview_and_no_replay(server: Server, gateway: FakeGateway) -> None:
+async def test_a_price_with_a_cap_is_not_replayed(server: Server, gateway: FakeGateway) -> None:
     """A replay does not settle months, and would write the row without its cap."""
     rows = [shown(1, minimum_cents=0, cap_cents=10000), shown(3, action_type="other")]
     gateway.answers[ALL] = {"configs": rows, "next_cursor": None}
@@ -301,7 +301,7 @@ async def test_a_price_with_a_cap_has_no_preview_and_no_replay(server: Server, g
     _, _, text = await server.get("/prices/new?like=1", **server.signed_in())
     assert 'value="100.00"' in text and 'name="minimum" type="text" autocomplete="off" value="0"' in text
     _, _, text = await server.submit("/prices/preview", action_type="chat", cap="100", step="preview")
-    assert "There is no preview of a price with a minimum, a cap" in text and server.replay.asked == []
+    assert "Last month and this one" in text and server.replay.asked == []
     _, _, text = await server.get("/replay", **server.signed_in())
     assert "other" in text and "<code>chat</code>" not in text
 
