@@ -15,10 +15,10 @@ import msgspec
 import structlog
 
 from schemas.limits import HOUR
-from schemas.money import dollars_exact
 from schemas.objects import Number, iso
 from web.broadcast import Broadcast, Listener, frame
 from web.exact_json import pico_of
+from web.formats import dollars_text
 from web.gateway_api import GatewayApi
 from web.web_refusals import Refusal
 
@@ -169,7 +169,7 @@ class DemoAgent:
             latency_ms=took,
             billed_cents=str(billed),
             created_at=iso(self._clock()),
-            earned_dollars=dollars_exact(self._earned),
+            earned_dollars=dollars_text(self._earned),
             calls=self._calls,
         )
         made = frame("call", _encode(shown).decode())

@@ -35,8 +35,14 @@ def dollars_in_full(pico: int) -> str:
     """Return exact dollars with at least two decimals: ``$0.0147``, ``$5.00``."""
     if pico < 0:
         return MINUS + dollars_in_full(-pico)
+    whole, _, part = dollars_text(pico).partition(".")
+    return f"${int(whole):,}.{part}"
+
+
+def dollars_text(pico: int) -> str:
+    """Return exact dollars with at least two decimals and nothing else: ``0.0147``, ``1500.00``."""
     whole, _, part = dollars_exact(pico).partition(".")
-    return f"${int(whole):,}.{part:0<2}"
+    return f"{whole}.{part:0<2}"
 
 
 def cents(pico: int) -> str:

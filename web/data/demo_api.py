@@ -2,11 +2,12 @@
 
 from aiohttp import hdrs, web
 
-from schemas.money import dollars_exact, format_cents, parse_cents
+from schemas.money import format_cents, parse_cents
 from schemas.objects import number
 from warehouse.rows import UsageQuery
 from warehouse.time_range import named
 from web.demo_agent import CUSTOMER, DemoStats
+from web.formats import dollars_text
 from web.routes import Audience, WebRoute
 from web.visits import Visit
 from web.web_refusals import Refusal
@@ -43,7 +44,7 @@ async def stats(visit: Visit) -> DemoStats:
     if kept is None or now >= kept[0]:
         rows = await site.ledger.usage(UsageQuery(CUSTOMER, True, named("24h", now)), "action")
         earned = sum(parse_cents(row.total) for row in rows)
-        made = DemoStats(sum(row.events for row in rows), number(format_cents(earned)), dollars_exact(earned))
+        made = DemoStats(sum(row.events for row in rows), number(format_cents(earned)), dollars_text(earned))
         kept = site.demo_stats["24h"] = (now + STATS_KEPT, made)
     return kept[1]
 

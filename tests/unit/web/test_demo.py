@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -72,6 +73,7 @@ async def test_it_makes_real_calls_and_shows_what_they_returned(
     assert {one["latency_ms"] for one in seen} == {12}
     assert {one["billed_cents"] for one in seen} == {"1.47", "0", "100"}
     total = sum(Decimal(one["billed_cents"]) for one in seen)
+    assert re.fullmatch(r"\d+\.\d\d+", seen[-1]["earned_dollars"])
     assert Decimal(seen[-1]["earned_dollars"]) * 100 == total and seen[-1]["calls"] == 30
     registered = {body["task_id"] for path, body in work if path == "/v1/outcomes"}
     resolved = {path.split("/")[3] for path, _ in work if path.endswith("/resolve")}
