@@ -18,7 +18,7 @@ from aiohttp.typedefs import Handler
 
 from warehouse.errors import ReadsUnavailable
 from web import metrics
-from web.data import dashboard_api, demo_api, replay_api
+from web.data import dashboard_api, demo_api, live_api, replay_api
 from web.pages import (
     audit_page,
     billing_page,
@@ -116,6 +116,7 @@ def table() -> list[WebRoute]:
         *portal_pages.routes(),
         *portal_invoices_page.routes(),
         *dashboard_api.routes(),
+        *live_api.routes(),
         *demo_api.routes(),
         *replay_api.routes(),
         *static_routes.routes(),
@@ -135,7 +136,7 @@ def application(site: WebSite) -> web.Application:
 
 def _ending_streams(site: WebSite) -> Callable[[web.Application], Awaitable[None]]:
     async def end(_: web.Application) -> None:
-        await asyncio.gather(site.feed.close(), site.demo.close())
+        await asyncio.gather(site.feed.close(), site.events.close(), site.demo.close())
 
     return end
 

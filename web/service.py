@@ -28,6 +28,7 @@ from warehouse.saved_scenarios import open_scenarios
 from warehouse.webhook_health import open_webhook_health
 from web.application import application
 from web.attempt_limits import LOGINS, SIGNUPS, AttemptLimits
+from web.data import live_api
 from web.default_prices import DefaultPrices
 from web.demo_agent import DemoAgent
 from web.documents import Documents
@@ -109,6 +110,7 @@ def make_site(settings: Settings) -> WebSite:
         scenarios=open_scenarios(settings),
         webhooks=open_webhook_health(settings),
         feed=LiveFeed(reads, partial(drawn, templates), clock, partial(asyncio.sleep, POLL)),
+        events=LiveFeed(reads, live_api.drawn, clock, partial(asyncio.sleep, POLL)),
         demo=DemoAgent(api, Random(), clock, time.monotonic, partial(asyncio.sleep, CALLS)),
         demo_stats={},
         probes=ServiceProbes(),

@@ -38,6 +38,9 @@ class WebSite:
     scenarios: Scenarios
     webhooks: WebhookHealthReads
     feed: LiveFeed
+    """Of pages: events as HTML."""
+    events: LiveFeed
+    """Of programs: events as JSON."""
     demo: DemoAgent
     demo_stats: dict[str, tuple[int, DemoStats]]
     """What the demo earned in ``24h``, and until when (ms) that is shown."""

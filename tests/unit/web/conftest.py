@@ -38,6 +38,7 @@ from warehouse.time_range import LAST, TimeRange
 from warehouse.webhook_health import HealthRow
 from web.application import application
 from web.attempt_limits import LOGINS, SIGNUPS, AttemptLimits
+from web.data import live_api
 from web.default_prices import DefaultPrices
 from web.demo_agent import DemoAgent
 from web.documents import Documents
@@ -349,6 +350,7 @@ class Server:
         files = StaticFiles()
         templates = Templates(files)
         self.feed = LiveFeed(self.reads, partial(drawn, templates), lambda: self.now, self.polls.wait)
+        self.events = LiveFeed(self.reads, live_api.drawn, lambda: self.now, self.polls.wait)
         self.signer = SessionSigner(b"key", lambda: self.now, self._token)
         self.gateway = FakeGateway()
         self.demo = DemoAgent(self.gateway, Random(1), lambda: self.now, lambda: self.monotonic, self.calls.wait)
@@ -365,6 +367,7 @@ class Server:
             scenarios=self.scenarios,
             webhooks=self.webhooks,
             feed=self.feed,
+            events=self.events,
             demo=self.demo,
             demo_stats={},
             probes=self.probes,

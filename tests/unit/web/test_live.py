@@ -2,13 +2,15 @@
 
 import asyncio
 import gc
+import json
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.unit.web.conftest import NOW, FakeDashboard, Server, Turnstile, event
+from tests.unit.web.conftest import ADMIN, NOW, FakeDashboard, Server, Turnstile, event
 from warehouse.dashboard_rows import RunRateRow
 from warehouse.rows import EventRow
 from warehouse.time_range import TimeRange
@@ -225,6 +227,26 @@ async def test_a_page_hears_of_an_event(server: Server) -> None:
     assert server.feed.listeners == 0
     assert (await server.get("/dashboard/live"))[0] == 303
     assert (await server.get("/dashboard/live?x=1", **server.signed_in()))[0] == 400
+
+
+async def test_a_program_hears_of_an_event(server: Server) -> None:
+    """In JSON, exact, the oldest first; with the admin token, and for nobody else."""
+    server.reads.events = [event(event_id=43, recorded_at=NOW + 1, total="0.000000000001"), event(task_id="t-1")]
+    assert server.session is not None
+    path, headers = "/api/dashboard/live", {"Authorization": f"Bearer {ADMIN}"}
+    async with server.session.get(server.url + path, headers=headers) as answer:
+        assert (answer.status, answer.content_type) == (200, "text/event-stream")
+        text = await _until(answer, '"event_id":42', '"event_id":43', "\n\n")
+        first, second = (
+            json.loads(line[6:], parse_float=Decimal) for line in text.splitlines() if line[:6] == "data: "
+        )
+        assert (first["event_id"], first["task"], first["billed_cents"]) == (42, "t-1", Decimal("1.47"))
+        assert (second["task"], second["billed_cents"], second["kind"]) == (None, Decimal("0.000000000001"), "meter")
+        assert {"agent_id", "endpoint", "status", "latency_ms", "created_at"} <= set(first)
+        await server.events.close()
+    assert server.events.listeners == 0
+    assert (await server.get(path))[0] == 401
+    assert (await server.get(f"{path}?x=1", **headers))[0] == 400
 
 
 async def _until(answer: aiohttp.ClientResponse, *marks: str) -> str:
