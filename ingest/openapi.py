@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from ingest.bodies import Customer, EventBody, Label, Name, ReservationId, SignupBody, Time
 from ingest.dialects.catalog import BY_NAME, DIALECTS
 from ingest.middleware import http_response
+from ingest.passed_on import PASSED_ON
 from ingest.problems import ErrorBody
 from ingest.reads.params import GROUPS, OUTCOMES, STATUSES
 from ingest.routing import Auth, Operation, Route
@@ -78,9 +79,9 @@ _PARAMETERS: dict[str, Json] = {
 
 
 def route(rows: Sequence[Route]) -> Route:
-    """Return the route that describes ``rows`` and itself."""
+    """Return the route that describes ``rows``, what `rev web` answers, and itself."""
     own = Operation(hdrs.METH_GET, "/openapi.json", "Get this OpenAPI document.", Auth.NONE, {200: None})
-    body = msgspec.json.encode(document([*(row.operation for row in rows), own]))
+    body = msgspec.json.encode(document([*(row.operation for row in rows), own, *PASSED_ON]))
 
     async def show(request: web.Request) -> web.Response:
         return http_response(body)

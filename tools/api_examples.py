@@ -1,6 +1,7 @@
 """A call for each operation of the API, as the reference shows it and a test makes it. Pure."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 Values = Mapping[str, str]
@@ -20,6 +21,10 @@ ADMIN = "/api/admin"
 class Call(NamedTuple):
     path: str
     body: Any = None
+
+
+def _dashboard(name: str, query: str, values: Values) -> Call:
+    return Call(f"/api/dashboard/{name}{query}")
 
 
 CALLS: dict[str, Callable[[Values], Call]] = {
@@ -134,6 +139,23 @@ CALLS: dict[str, Callable[[Values], Call]] = {
         f"{ADMIN}/credits", {"customer_id": v["customer"], "amount_cents": 10000, "reason": "Prepaid for the year"}
     ),
     f"GET {ADMIN}/credits": lambda v: Call(f"{ADMIN}/credits?customer_id={v['customer']}"),
+    **{
+        f"GET /api/dashboard/{name}": partial(_dashboard, name, query)
+        for name, query in {
+            "stats": "",
+            "revenue-by-agent": "?period=7d",
+            "revenue-by-customer": "?period=7d",
+            "revenue-by-action": "?period=7d",
+            "revenue-over-time": "?period=24h",
+            "outcomes": "?period=30d",
+            "signups": "?period=30d",
+            "recent-events": "?limit=10",
+        }.items()
+    },
+    f"POST {ADMIN}/pricing/replay": lambda v: Call(
+        f"{ADMIN}/pricing/replay",
+        {"from": f"{v['month']}-01", "changes": [{"action_type": "completion", "base_rate_cents": 0.6}]},
+    ),
     f"GET {ADMIN}/unpriced": lambda v: Call(f"{ADMIN}/unpriced"),
     f"GET {ADMIN}/stripe/pushes": lambda v: Call(f"{ADMIN}/stripe/pushes"),
 }

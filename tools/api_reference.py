@@ -9,6 +9,7 @@ import msgspec
 
 from ingest import app, openapi
 from ingest.bodies import Name
+from ingest.passed_on import PASSED_ON
 from tools.api_examples import CALLS, SAMPLES, Call, Values
 
 Json = Mapping[str, Any]
@@ -62,7 +63,7 @@ def described() -> Json:
     """Return the OpenAPI document of the gateway."""
     # its routes are described before any of them is served
     rows = app.table(cast(Any, None), cast(Any, None))
-    return openapi.document([row.operation for row in rows])
+    return openapi.document([*(row.operation for row in rows), *PASSED_ON])
 
 
 def operations(document: Json) -> Iterator[tuple[str, str, str, Json]]:

@@ -1,16 +1,25 @@
 """docs/reference.md is what the gateway's own description makes it."""
 
+from ingest.passed_on import PASSED_ON
 from tools import api_reference
 from tools.api_examples import CALLS
 from tools.generate import REFERENCE
+from web.application import table
 
 WITHOUT = {
     "POST /v1/explain",
     *(f"GET {path}/invoices/{{number}}" for path in ("/v1", "/api/admin")),
     *(f"POST /api/admin/invoices/{{number}}/{what}" for what in ("payments", "void", "uncollectible", "push")),
     "POST /api/admin/stripe/reconcile",
+    "GET /api/dashboard/live",
 }
-"""What another product's body, a final invoice or a Stripe account is needed for."""
+"""What another product's body, a final invoice or a Stripe account is needed for, and what does not end."""
+
+
+def test_what_rev_web_answers_is_described() -> None:
+    """In /openapi.json, whose gateway passes it on."""
+    answered = {(route.method, route.path) for route in table() if route.path.startswith("/api/")}
+    assert answered == {(one.method, one.path) for one in PASSED_ON}
 
 
 def test_the_page_is_current() -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import jsonschema
 
+from ingest.passed_on import PASSED_ON
+
 REFUSALS = {"400", "401", "403", "404", "409", "413", "415", "429", "503"}
 
 
@@ -16,12 +18,15 @@ async def described(gateway: Any) -> dict[str, Any]:
 
 
 async def test_every_route_is_described_and_every_description_is_served(gateway: Any) -> None:
-    """No path of the document is a 404 or 405, and the routes of all rooms are there."""
+    """No path of the document is a 404 or 405, and the routes of all rooms are there; but for what `rev web` answers,
+    which is not here (tests/unit/deploy/test_reference.py holds it)."""
     document = await described(gateway)
     for path in ("/v1/meter", "/v1/meter/batch", "/v1/pricing", "/v1/events/{event_id}", "/api/admin/pricing/{id}"):
         assert path in document["paths"]
+    passed_on = {one.path for one in PASSED_ON}
+    assert passed_on < document["paths"].keys()
     for path, methods in document["paths"].items():
-        for method, operation in methods.items():
+        for method, operation in methods.items() if path not in passed_on else ():
             answer = await gateway.call(method.upper(), re.sub(r"{\w+}", "1", path))
             assert answer.status not in (404, 405, 500), (method, path, answer.text)
             if operation.get("security"):
