@@ -16,6 +16,8 @@ from typing import Any
 from bench.replay_speed import CHANGES, END, IN_FORCE, MONTH, cpu, engine, fill
 from bench.reporting import console, keep
 from schemas.limits import HOUR
+from schemas.months import month_around
+from schemas.price_match import PriceSlot
 from streams.log_ends import KafkaLogEnds
 from warehouse.account_rows import CustomerQuery
 from warehouse.accounts import LedgerAccounts
@@ -28,7 +30,7 @@ from warehouse.migrate import migrate
 from warehouse.queries import LedgerReads
 from warehouse.reader import ClickHouseReader
 from warehouse.replay import LedgerReplay, ReplayQuery
-from warehouse.rows import MAX_ID, EventQuery, UsageQuery
+from warehouse.rows import MAX_ID, AuditFilter, EventQuery, UsageQuery
 from warehouse.time_range import LAST, TimeRange, named, today
 from web import periods
 from web.jumps import WATCHED
@@ -43,6 +45,7 @@ TURNS = 30
 SECONDS = 6.0
 """After which a read is not repeated any more."""
 BEFORE = periods.before(PAGE, NOW)
+TWO_MONTHS = TimeRange(month_around(month_around(NOW).start - 1).start, NOW)
 CUSTOMER, AGENT, ACTION = "customer-7", "agent-77", "action-1"
 Read = Callable[[], Awaitable[Any]]
 
@@ -85,10 +88,14 @@ def reads(runner: ClickHouseReader) -> dict[str, Read]:
         "events: of a customer": lambda: found(activity, EventSearch(customer=CUSTOMER, limit=51), NOW),
         "events: of an agent": lambda: found(activity, EventSearch(agent=AGENT, limit=51), NOW),
         "events: voided": lambda: found(activity, EventSearch(status="voided", limit=51), NOW),
+        "events: of a task": lambda: found(activity, EventSearch(task_id="task-that-is-not", limit=51), NOW),
+        "events: by metadata": lambda: found(activity, EventSearch(metadata="text that is not", limit=51), NOW),
         "event: one": lambda: activity.entry(5_000_000 * 65536),
         "outcomes: open": lambda: activity.outcomes(OutcomeSearch(NOW, OPEN, limit=51)),
         "outcomes: closed": lambda: activity.outcomes(OutcomeSearch(NOW, CLOSED, limit=51)),
         "audit": lambda: ledger.audit((LAST, MAX_ID), 51),
+        "audit: of a customer": lambda: ledger.audit((LAST, MAX_ID), 51, AuditFilter(customer=CUSTOMER)),
+        "price by months: an action": lambda: replay.month_units(PriceSlot(None, ACTION), IN_FORCE, TWO_MONTHS),
         "replay: whole days": lambda: replay.replay(ReplayQuery(PAGE, "", CHANGES, IN_FORCE)),
         "replay: three changes": lambda: replay.replay(ReplayQuery(MONTH, "", CHANGES, IN_FORCE)),
         "replay: one customer": lambda: replay.replay(ReplayQuery(MONTH, CUSTOMER, CHANGES, IN_FORCE)),

@@ -144,7 +144,8 @@ async def usage(visit: Visit, given: dict[str, str]) -> Groups:
     """Yield what was charged by hour or day, and by name: everything that the chart stacks, and what it sums up."""
     period, now, user = periods.checked(given.get("period")), visit.site.clock(), visit.user
     by, time = filters.choice(given, "by", tuple(BY)) or "action", named(period, now)
-    customer, is_test = _whose(visit, given) if user is not None or given.get("customer") else ("", False)
+    is_of_one = user is not None or given.get("customer") or given.get("mode")
+    customer, is_test = _whose(visit, given) if is_of_one else ("", False)
     every = SeriesQuery(time.start, time.end, periods.bucket(period), BY[by], MOST)
     query = every._replace(customer=customer, test=is_test)
     yield [(row.start, row.name, row.events, parse_cents(row.total)) for row in await visit.site.reads.series(query)]

@@ -23,12 +23,12 @@ LISTED = 10
 RANKED = 1000
 """Agents and actions of the last 30 days among which a name is looked for."""
 KEYS = {
-    "task_id": "task",
-    "trace_id": "trace",
-    "idempotency_key": "idempotency key",
-    "import_id": "import",
-    "model": "model",
-    "metadata": "metadata that contains",
+    "task_id": "with the task {}",
+    "trace_id": "with the trace {}",
+    "idempotency_key": "with the idempotency key {}",
+    "import_id": "with the import {}",
+    "model": "with the model {}",
+    "metadata": "with {} in their metadata",
 }
 """By which events may be looked for."""
 _EVENT = re.compile(r"(?:evt_)?(0|[1-9][0-9]{0,15})", re.ASCII)
@@ -61,7 +61,7 @@ async def _search(visit: Visit) -> web.Response:
         agents=[(name, "", _agent(name)) for name in agents],
         actions=[(name, "", f"/actions?{urlencode({'action': name})}") for name in actions],
         outcomes=[(row.task_id, row.state, f"/outcomes/{row.outcome_id}") for row in outcomes],
-        events=[(f"with the {word} {text}", "", f"/events?{urlencode({key: text})}") for key, word in KEYS.items()]
+        events=[(words.format(text), "", f"/events?{urlencode({key: text})}") for key, words in KEYS.items()]
         if text
         else [],
     )

@@ -219,6 +219,7 @@ async def test_a_customer_exports_its_own_rows_alone(server: Server, monkeypatch
         ("grants", "customer is required"),
         ("budgets?customer=a&mode=both", "mode must be one of live, test"),
         ("attempts?webhook=x", "webhook must be the number of an endpoint"),
+        ("usage?mode=test", "customer is required"),
         ("usage?by=model", "by must be one of action, customer, agent"),
         ("replay?from=x", "from "),
     ],

@@ -1,6 +1,6 @@
 -- Meter events of all customers that fit every filter ('' fits any): priced ones, and those that were refused after they
--- were accepted. A refused change of configuration has the customer `_config` and no tag. Newest first, after a place in
--- that order. They are found by a few columns; only what is returned is read as a whole.
+-- were accepted. A refused change of configuration has the customer `_config` and no tag. Newest first, after a place
+-- in that order. They are found by a few columns; only what is returned is read as a whole.
 SELECT
     {columns}
 FROM rev.entries AS entries

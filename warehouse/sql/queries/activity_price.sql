@@ -1,5 +1,6 @@
 -- The configuration entry that made a price record.
-SELECT toUnixTimestamp64Milli(entries.recorded_at) AS at, actor, JSONExtractString(detail, 'customer_id') AS customer, detail
+SELECT
+    toUnixTimestamp64Milli(entries.recorded_at) AS at, actor, detail, JSONExtractString(detail, 'customer_id') AS customer
 FROM rev.entries AS entries
 WHERE customer_id = '_config'
     AND kind = 'config'

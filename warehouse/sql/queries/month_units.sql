@@ -1,6 +1,6 @@
--- What each customer used in each calendar month (UTC, by accepted time) of what one row of prices is for ('' fits any), and
--- what it was charged, by the names of quantities. Test events and voided ones are left out, and those for which a row
--- of {customers}, {actions}, {models} and {providers} wins.
+-- What each customer used in each calendar month (UTC, by accepted time) of what one row of prices is for ('' fits any),
+-- and what it was charged, by the names of quantities. Test events and voided ones are left out, and those for which a
+-- row of {customers}, {actions}, {models} and {providers} wins.
 SELECT
     customer_id AS customer,
     formatDateTime(toStartOfMonth(recorded_at), '%Y-%m') AS month,
@@ -28,7 +28,8 @@ WHERE kind = 'event' AND test = false
     )
     AND NOT arrayExists(
         (c, a, m, p) ->
-            (c = '' OR c = customer_id) AND (a = '' OR a = action) AND (m = '' OR m = model) AND (p = '' OR p = provider),
+            (c = '' OR c = customer_id) AND (a = '' OR a = action)
+            AND (m = '' OR m = model) AND (p = '' OR p = provider),
         {customers:Array(String)}, {actions:Array(String)}, {models:Array(String)}, {providers:Array(String)})
 GROUP BY customer, month, names
 ORDER BY customer, month, names
