@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
 def print_result(result: dict[str, Any]) -> None:
     """Print the invoices of a month, the largest first, and their sum."""
     for one in result["largest"]:
-        exact = one["lines_cents"] + one["carried_in_cents"]
+        exact = one["lines_cents"] - one["credits_cents"] + one["carried_in_cents"]
         print(f"{one['number'] or 'draft':<12} {one['total_cents']:>14} cents ({exact} exact)  {one['customer_id']}")
     more = result["count"] - len(result["largest"])
     if more:

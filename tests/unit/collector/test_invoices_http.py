@@ -15,6 +15,7 @@ from schemas.limits import DAY
 from schemas.money import parse_cents
 from tests.unit.collector.memory_invoicing import Ids, Journal, MemoryInvoicing
 from tests.unit.ingest.conftest import ADMIN, Gateway, gateway, settings
+from tools.invoice_command import print_result
 
 __all__ = ["gateway", "settings"]
 BODY = {"agent_id": "a", "action": "completion", "tokens": 2400, "outcome": "success", "model": "m1"}
@@ -154,6 +155,16 @@ async def test_lists_have_pages(world: World) -> None:
     assert ([one["customer_id"] for one in rest["invoices"]], rest["next_cursor"]) == (["a"], None)
     _, run = await world.admin("POST", "/run", {"month": "2026-04", "dry_run": True})
     assert (run["count"], run["total_cents"], len(run["largest"])) == (3, 3, 3)
+
+
+def test_the_command_says_what_was_rounded(capsys: pytest.CaptureFixture[str]) -> None:
+    """That is the lines, less what prepaid credit paid of them, and what was carried in."""
+    exact = {"lines_cents": Decimal("10.5"), "credits_cents": Decimal("3.25"), "carried_in_cents": Decimal("-0.25")}
+    one = {"number": "INV-000001", "total_cents": 7, "customer_id": "acme", **exact}
+    print_result({"month": "2026-04", "dry_run": False, "count": 1, "total_cents": 7, "largest": [one]})
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].split() == ["INV-000001", "7", "cents", "(7.00", "exact)", "acme"]
+    assert shown[1] == "2026-04: there are 1 invoices of 7 cents in all"
 
 
 @pytest.mark.parametrize(
