@@ -1,31 +1,14 @@
 """A `rev up` of this package's own, whose processes are stopped and killed by the tests."""
 
-import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.running_stack import RunningStack
-from tests.integration.stack.stripe_thread import served_stripe
+from tests.collector_settings import CollectorSettings
 from tests.stripe_stand_in import KEY, StripeStandIn
-
-CLOCK = Path(__file__).parent / "collector_clock"
-
-
-class CollectorSettings:
-    """What the collector alone has other than the machine; see collector_clock/sitecustomize.py."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.set()
-
-    def set(self, ahead: int = 0, **env: str) -> None:
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps({"ahead": ahead, "env": env}))
-        part.replace(self.path)
+from tests.stripe_thread import served_stripe
 
 
 @pytest.fixture(scope="package")
@@ -53,8 +36,7 @@ def running(
         "REV_STRIPE_KEY": KEY,
         "REV_STRIPE_URL": stripe.url,
         "REV_STRIPE_METERS": "calls=events:summarize ai_tokens=tokens:summarize",
-        "REV_TEST_COLLECTOR": str(collector_settings.path),
-        "PYTHONPATH": f"{CLOCK}:{os.environ.get('PYTHONPATH', '')}",
+        **collector_settings.read_by,
     }
     made = RunningStack(tmp_path_factory.mktemp("stack") / "data", env)
     try:

@@ -10,7 +10,7 @@ import pytest
 
 from bench.running_stack import RunningStack, wait_until
 from schemas.limits import HOUR
-from tests.integration.stack.conftest import CollectorSettings
+from tests.collector_settings import CollectorSettings
 from tests.stripe_stand_in import StripeStandIn
 
 pytestmark = pytest.mark.integration

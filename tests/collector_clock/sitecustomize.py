@@ -1,4 +1,4 @@
-"""Put on PYTHONPATH by this package's stack. The file that REV_TEST_COLLECTOR names says of the collector alone:
+"""Put on PYTHONPATH by tests/collector_settings.py. The file that REV_TEST_COLLECTOR names says of the collector alone:
 ``ahead``, how many ms its wall clock is ahead now, and ``env``, further settings of one that is started."""
 
 import json

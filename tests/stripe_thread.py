@@ -3,16 +3,16 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from tests.stripe_stand_in import StripeStandIn
+from tests.stripe_stand_in import Fault, StripeStandIn
 
 
 @contextmanager
-def served_stripe() -> Iterator[StripeStandIn]:
+def served_stripe(faults: Iterable[Fault] = ()) -> Iterator[StripeStandIn]:
     """Serve a stand-in while the block runs. What it holds may be read at any time."""
-    stand_in = StripeStandIn(now=lambda: time.time_ns() // 1_000_000)
+    stand_in = StripeStandIn(faults, now=lambda: time.time_ns() // 1_000_000)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="stripe")
     thread.start()
