@@ -1,7 +1,10 @@
 """Invoices of a whole `rev up`: equal to independent SQL, made once, and there again after a kill -9."""
 
+import asyncio
 import os
+import re
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
@@ -54,6 +57,9 @@ async def test_a_month_is_invoiced_once(api: Api, stack: dict[str, Any], eventua
         return any(one["customer_id"] == "invoice-acme" and one["entries"] == 75 for one in found.get("largest", ()))
 
     await eventually(shows_all)
+    dry = await asked(stack, "--month", month, "--dry-run")
+    assert re.search(r"^draft +\d+ cents \(\S+ exact\)  invoice-acme$", dry, re.MULTILINE)
+    assert re.search(rf"^{month}: there would be \d+ invoices of \d+ cents in all$", dry, re.MULTILINE)
     _, page = await api.call("GET", f"{ALL}?customer_id=invoice-acme", api.admin)
     assert page == {"invoices": [], "next_cursor": None}
     made = await api.call("POST", ALL + "/run", api.admin, {"month": month})
@@ -67,6 +73,10 @@ async def test_a_month_is_invoiced_once(api: Api, stack: dict[str, Any], eventua
         assert Decimal((await answer.text()).strip()) == invoice["lines_cents"] > 0
     assert invoice["total_cents"] + invoice["carried_out_cents"] == invoice["lines_cents"]
     number = invoice["number"]
+    line = (
+        f"{number}  +{invoice['total_cents']} cents \\({re.escape(str(invoice['lines_cents']))} exact\\)  invoice-acme"
+    )
+    assert re.search(f"^{line}$", await asked(stack, "--month", month), re.MULTILINE)
     _, shown = await api.call("GET", f"/v1/invoices/{number}", key)
     assert sum(line["amount_cents"] for line in shown["lines"]) == invoice["lines_cents"]
     payment = {"reference": "wire 1", "amount_cents": 1}
@@ -96,6 +106,16 @@ async def test_a_month_is_invoiced_once(api: Api, stack: dict[str, Any], eventua
     await eventually(is_told)
     status, refused = await api.call("POST", ALL + "/run", api.admin, {"month": month_of(end + 40 * 24 * HOUR)})
     assert status == 409 and "is not closed yet" in refused["error"]
+
+
+async def asked(stack: dict[str, Any], *arguments: str) -> str:
+    """What `rev invoices run` prints, as an operator calls it."""
+    env = {**os.environ, "REV_URL": str(stack["http"]), "REV_ADMIN_TOKEN": str(stack["admin_token"])}
+    argv = ("-m", "tools.cli", "invoices", "run", *arguments)
+    process = await asyncio.create_subprocess_exec(sys.executable, *argv, env=env, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    assert process.returncode == 0
+    return said.decode()
 
 
 async def kill_the_collector(stack: dict[str, Any], eventually: Eventually) -> None:
