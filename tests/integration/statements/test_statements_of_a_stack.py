@@ -1,5 +1,6 @@
 """Statements of a whole `rev up`: they equal independent SQL, and stay the same."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
@@ -80,3 +81,49 @@ async def test_a_statement_equals_the_ledger_and_stays_what_it_was(
     assert await text(f"&as_of={shown['as_of']}") == (200, before)
     now = json.loads((await text(""))[1], parse_float=Decimal)
     assert now["due_cents"] == await total(api, stack, "true") == sum(line["amount_cents"] for line in now["lines"])
+
+
+async def test_a_statement_keeps_its_bytes_through_a_thousand_changes(api: Api, eventually: Eventually) -> None:
+    """As of a time before 900 late events, 80 voids and 20 prices: the same JSON, CSV and PDF."""
+    customer = "statement-later"
+    key = await api.key(customer)
+    _, event = await api.call("POST", "/v1/meter", key, BODY)
+    month, created = event["created_at"][:7], event["created_at"]
+
+    async def metered(count: int) -> list[int]:
+        events = [{**BODY, "timestamp": created}] * count
+        status, answer = await api.call("POST", "/v1/meter/batch", key, {"events": events})
+        assert status == 201
+        return [one["event_id"] for one in answer["results"]]
+
+    async def shown(kind: str, as_of: str = "") -> tuple[int, bytes]:
+        at = f"&as_of={as_of}" if as_of else ""
+        path = f"{api.url}/v1/statement?month={month}&format={kind}{at}"
+        async with api.session.get(path, headers={"Authorization": f"Bearer {key}"}) as answer:
+            return answer.status, await answer.read()
+
+    async def entries() -> int:
+        status, text = await shown("json")
+        lines = json.loads(text)["lines"] if status == 200 else []
+        return sum(line["entries"] for line in lines if line["kind"] == "void" or line["component"] == "tokens")
+
+    async def has(count: int) -> bool:
+        return await entries() == count
+
+    events = await metered(100)
+    await eventually(lambda: has(101))
+    as_of = json.loads((await shown("json"))[1])["as_of"]
+    before = {kind: await shown(kind, as_of) for kind in ("json", "csv", "pdf")}
+    assert {status for status, _ in before.values()} == {200}
+    for cents in range(20):
+        rates = {"base_rate_cents": cents, "token_rate_cents": 0.0003}
+        price = {"action_type": "chat", "customer_id": customer, **rates}
+        assert (await api.call("POST", "/api/admin/pricing", api.admin, price))[0] == 201
+        await metered(45)
+    voids = [f"/api/admin/events/{id}/void" for id in events[:80]]
+    answers = await asyncio.gather(*(api.call("POST", void, api.admin, {"reason": "by mistake"}) for void in voids))
+    assert [status for status, _ in answers] == [201] * 80
+    await eventually(lambda: has(1081))
+    assert {kind: await shown(kind, as_of) for kind in before} == before
+    now = {kind: await shown(kind) for kind in before}
+    assert all(now[kind] != before[kind] for kind in before)
