@@ -13,7 +13,7 @@ from collector.book import STATUS, attached_cents, unsent_transfers
 from collector.stripe import requests
 from collector.stripe.calls import Call, StripeRefuses, listed
 from collector.stripe.items import Item
-from collector.stripe.requests import CUSTOMER, INVOICE, LINE, NOTE
+from collector.stripe.requests import CUSTOMER, INVOICE, LINE, NOTE, metadata
 from collector.stripe.stripe_customers import is_taken_up, taken_up, with_own
 from schemas.invoices import CreditNote, Invoice, Payment
 from schemas.pushes import Push, StripeCustomer
@@ -94,7 +94,7 @@ class Pushing:
             self._note(begun)
             return begun
         made = await self._call(requests.make_invoice(invoice, customer, self.push.generation))
-        if made["metadata"].get(CUSTOMER) != invoice.customer_id:
+        if metadata(made).get(CUSTOMER) != invoice.customer_id:
             raise StripeRefuses(f"invoice {made['id']} in Stripe is of another customer; look at its metadata")
         self._note(made)
         return made
@@ -105,7 +105,7 @@ class Pushing:
         for id in dict.fromkeys((customer, *ids)):
             try:
                 async for found in listed(self._call, requests.find_invoices(id)):
-                    if found["metadata"].get(INVOICE) == self._document.invoice.number and found["status"] != "void":
+                    if metadata(found).get(INVOICE) == self._document.invoice.number and found["status"] != "void":
                         return found
             except StripeRefuses as error:
                 if not error.missing:
@@ -129,7 +129,7 @@ class Pushing:
         id, customer, there = str(found["id"]), str(found["customer"]), set()
         if self._is_repeat:
             async for held in listed(self._call, requests.find_items(id)):
-                there.add(held["metadata"].get(LINE))
+                there.add(metadata(held).get(LINE))
         for item in self._document.items:
             if item.line not in there:
                 await self._call(requests.make_item(self._document.invoice, item, id, customer, self.push.generation))
@@ -152,7 +152,7 @@ class Pushing:
         id, left, there = str(found["id"]), int(found["amount_remaining"]), set()
         if self._is_repeat:
             async for held in listed(self._call, requests.find_notes(id)):
-                there.add(held["metadata"].get(NOTE))
+                there.add(metadata(held).get(NOTE))
         for note in wanted:
             if note.number not in there:
                 back = max(0, note.gross - left)

@@ -10,7 +10,7 @@ from collector.book import STATUS, Book, attached_cents
 from collector.stripe import requests
 from collector.stripe.calls import Call, listed
 from collector.stripe.items import Mismatch, items_of
-from collector.stripe.requests import CUSTOMER, INVOICE, LINE, NOTE
+from collector.stripe.requests import CUSTOMER, INVOICE, LINE, NOTE, metadata
 from schemas.invoice_objects import Reconciliation, StripeDifference
 from schemas.invoices import Invoice
 from schemas.limits import DAY
@@ -82,8 +82,8 @@ async def _stripe_invoices(call: Call, month: str) -> dict[str, list[dict[str, A
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     since = (month_range(month).start - MARGIN) // 1000
     async for one in listed(call, requests.find_invoices_since(since)):
-        if one["metadata"].get("rev_month") == month and one["metadata"].get(INVOICE):
-            found[one["metadata"][INVOICE]].append(one)
+        if metadata(one).get("rev_month") == month and metadata(one).get(INVOICE):
+            found[metadata(one)[INVOICE]].append(one)
     return found
 
 
@@ -100,7 +100,7 @@ async def _against_stripe(
 ) -> list[StripeDifference]:
     notes = book.notes_of(invoice.number)
     pairs = [
-        ("customer", invoice.customer_id, there["metadata"].get(CUSTOMER)),
+        ("customer", invoice.customer_id, metadata(there).get(CUSTOMER)),
         ("currency", invoice.currency, there["currency"]),
         ("total_cents", invoice.gross, there["total"]),
         ("state", STATUS[invoice.state], there["status"]),
@@ -115,12 +115,14 @@ async def _against_stripe(
         items = []
     lines: dict[str, list[int]] = defaultdict(list)
     async for held in listed(call, requests.find_items(there["id"])):
-        lines[held["metadata"].get(LINE, held["id"])].append(held["amount"])
+        lines[metadata(held).get(LINE, held["id"])].append(held["amount"])
     for item in items:
         amounts = lines.pop(item.line, [])
         pairs.append((f"line {item.line}", str(item.cents), ", ".join(map(str, amounts)) or "none"))
     pairs += [(f"line {name}", "none", ", ".join(map(str, amounts))) for name, amounts in lines.items()]
-    credited = {one["metadata"].get(NOTE): one["total"] async for one in listed(call, requests.find_notes(there["id"]))}
+    credited: dict[str, int] = {}
+    async for held in listed(call, requests.find_notes(there["id"])):
+        credited[metadata(held).get(NOTE, held["id"])] = held["total"]
     # Stripe takes no note of a void invoice, and keeps one from before
     due = {note.number for note in book.notes_to_push(invoice)}
     wanted = [note for note in notes if note.number in due or note.number in credited]

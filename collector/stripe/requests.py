@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -35,6 +35,11 @@ def key_of(generation: int, *parts: str) -> str:
     """Return the idempotency key of what is named by ``parts``, which has no limit in length."""
     text = "\0".join([*parts, str(generation)])
     return "rev-" + hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+def metadata(held: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the metadata of one of Stripe's objects, which need not have any."""
+    return held.get("metadata") or {}
 
 
 def make_customer(name: str, bill_to: BillTo, generation: int, *attempt: str) -> StripeRequest:

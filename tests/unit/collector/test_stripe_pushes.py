@@ -285,6 +285,29 @@ async def test_every_difference_is_named(world: World) -> None:
     assert {each.what for each in (await world.reconcile()).differences} == {"invoices in Stripe"}
 
 
+async def test_objects_without_metadata_are_none_of_ours(world: World) -> None:
+    """Somebody makes invoices, items and credit notes in Stripe by hand. Stripe need not give them metadata."""
+    await world.close_until(END + HOUR)
+    foreign = {"object": "invoice", "status": "open", "created": world.now // 1000, "metadata": None}
+    world.stripe.invoices["in_x"] = {**foreign, "id": "in_x", "customer": "cus_1", "number": "MINE-1"}
+    world.stripe.fail(*["lost"] * 12)
+    await world.push()
+    assert not world.book.refused and any(body.startswith("GET /v1/invoices ") for body in world.stripe.bodies)
+    one = next(one for one in world.stripe.invoices.values() if one["metadata"])
+    del world.stripe.invoices["in_x"]["metadata"]
+    assert (await world.reconcile()).agrees
+    of = {"invoice": one["id"], "metadata": None}
+    world.stripe.items["ii_x"] = {**of, "id": "ii_x", "object": "invoiceitem", "amount": 7}
+    for id in ("cn_x", "cn_y"):
+        world.stripe.notes[id] = {**of, "id": id, "object": "credit_note", "total": 8}
+    found = await world.reconcile()
+    assert [(each.number, each.what, each.stripe) for each in found.differences] == [
+        (one["number"], "line ii_x", "7"),
+        (one["number"], "credit note cn_y", "8"),
+        (one["number"], "credit note cn_x", "8"),
+    ]
+
+
 async def test_reconciling_reads_what_can_be_of_the_month(world: World) -> None:
     """Not what Stripe made before it began; what is made long after it, is read: a push that was away for weeks."""
     for now in (END + HOUR, END + 40 * DAY, END + 80 * DAY):

@@ -3,13 +3,16 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client import REGISTRY
+from stripe.params.v2.billing import MeterEventStreamCreateParams, MeterEventStreamCreateParamsEvent
 
 from collector.stripe.client import OfficialClient
 from collector.stripe.meter_apis import LIFE, EventStream
-from collector.stripe.meter_lines import identifier
+from collector.stripe.meter_lines import identifier, make_events
 from schemas.limits import DAY, HOUR
+from schemas.meters import MeterLine
 from tests.stripe_stand_in import FAULTS, KEY, Fault
 from tests.unit.collector.test_invoices_http import World as InvoiceWorld
 from tests.unit.collector.test_invoices_http import gateway, settings, world
@@ -34,6 +37,17 @@ async def usage() -> AsyncIterator[World]:
 
 def sessions(world: World) -> int:
     return sum(body.startswith(SESSION) for body in world.stripe.bodies)
+
+
+def test_events_have_the_members_of_the_official_package() -> None:
+    """What Stripe publishes for its mock has nothing of API v2; its Python package has the names of what is sent."""
+    line = MeterLine("acme", START, "calls=events", 0, 1, START, START + HOUR)
+    request = make_events([(line, "cus_1")], "token", START)
+    (sent,) = msgspec.to_builtins(request.params)["events"]
+    assert request.params.keys() == MeterEventStreamCreateParams.__annotations__.keys()
+    assert sent.keys() == MeterEventStreamCreateParamsEvent.__annotations__.keys()
+    texts = [*sent.pop("payload").values(), *sent.values()]
+    assert len(texts) == 5 and all(isinstance(text, str) for text in texts)
 
 
 async def begun(until: int, faults: Sequence[Fault] = (), deaths: Sequence[str] = ()) -> World:
