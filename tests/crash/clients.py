@@ -34,7 +34,7 @@ TIERS = {
 }
 LIST = [
     {"action_type": MONTHLY[0], "tiers": TIERS},
-    {"action_type": MONTHLY[1], "tiers": TIERS, "tier_mode": "volume", "minimum_cents": 10_000},
+    {"action_type": MONTHLY[1], "tiers": TIERS, "tier_mode": "volume", "minimum_cents": 100_000},
     {"action_type": MONTHLY[2], "base_rate_cents": "0.37", "rates": {"images": "1.25"}, "cap_cents": CAP},
     {"action_type": LISTED, "base_rate_cents": 1, "token_rate_cents": "0.0003", "rates": RATES},
     {"action_type": LISTED, "model": "m", "rates": {**RATES, "output": "0.00125"}, "ignore_unknown": True},

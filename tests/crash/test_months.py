@@ -31,7 +31,7 @@ LAST_MONTH = Path(__file__).parent / "last_month"
 ROOT = Path(__file__).parents[2]
 EARLIER = 12 * 3600
 """Seconds before the end of last month at which the log begins."""
-MINIMUM = Decimal(10_000)
+MINIMUM = Decimal(100_000)
 """Of a month of MONTHLY[1], more than the load costs."""
 
 
