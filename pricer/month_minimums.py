@@ -29,7 +29,7 @@ def opened(slot: PriceSlot, before: bytes | None, after: bytes | None, at: int, 
     period = anchor_commands.period_of(shard, slot.customer_id, at)
     key = month_key(slot.customer_id, False, period.name, slot)
     stored = shard.get(key)
-    month = _new(slot, period) if stored is None else open_months.decode(stored)
+    month = new_month(slot.customer_id, False, slot, period) if stored is None else open_months.decode(stored)
     if not month.spans and not _has_minimum(before) and not _has_minimum(after):
         return ()
     held = month.spans or tuple(_spans(before, period.start, period.end))
@@ -48,7 +48,7 @@ def following(month: OpenMonth, shard: StateView) -> tuple[Change, ...]:
     period = anchor_commands.period_of(shard, month.customer_id, end_of(month))
     key = month_key(month.customer_id, False, period.name, slot)
     stored = shard.get(key)
-    after = _new(slot, period) if stored is None else open_months.decode(stored)
+    after = new_month(month.customer_id, False, slot, period) if stored is None else open_months.decode(stored)
     if after.spans:
         return ()
     spans = tuple(_spans(installed, period.start, period.end))
@@ -62,15 +62,16 @@ def without_events(month: OpenMonth) -> MinimumSpan | None:
     return month.spans[-1]
 
 
-def _new(slot: PriceSlot, period: BillingPeriod) -> OpenMonth:
-    assert slot.customer_id is not None
+def new_month(customer_id: str, test: bool, slot: PriceSlot, period: BillingPeriod) -> OpenMonth:
+    """Return a month of a price row of which nothing is known yet."""
     return OpenMonth(
-        customer_id=slot.customer_id,
+        customer_id=customer_id,
         month=period.name,
         action=slot.action,
-        own=True,
+        own=slot.customer_id is not None,
         model=slot.model,
         provider=slot.provider,
+        test=test,
         end=None if period.is_month else period.end,
     )
 

@@ -94,16 +94,7 @@ class MonthTransaction:
             found = self._months[key] = (
                 open_months.decode(stored)
                 if stored is not None
-                else OpenMonth(
-                    customer_id=self._customer_id,
-                    month=self._period.name,
-                    action=ref.action_type,
-                    own=not ref.is_default,
-                    model=ref.model,
-                    provider=ref.provider,
-                    test=self._test,
-                    end=None if self._period.is_month else self._period.end,
-                )
+                else month_minimums.new_month(self._customer_id, self._test, slot, self._period)
             )
         return key, found
 
