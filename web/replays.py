@@ -1,7 +1,8 @@
 """Runs a replay: over which time, whose events, with the prices in force now and what lies over them."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -73,12 +74,8 @@ async def months(site: WebSite, slot: PriceSlot, in_force: Iterable[PriceSlot], 
     """Return what was used last month and in this one of what a row of prices is for. Raises Refusal or
     ReadsUnavailable."""
     last = month_around(month_around(now).start - 1)
-    try:
+    with _refusing():
         found = await site.replay.month_units(slot, list(in_force), TimeRange(last.start, now))
-    except TooManyCompeting as error:
-        raise invalid(str(error)) from None
-    except ReadsTooSlow:
-        raise Refusal(503, "too_slow", _TOO_SLOW, {hdrs.RETRY_AFTER: "10"}) from None
     if len(found) == MAX_MONTH_UNITS:
         raise invalid("the price is for too many customers; name a customer_id")
     return found
@@ -87,8 +84,15 @@ async def months(site: WebSite, slot: PriceSlot, in_force: Iterable[PriceSlot], 
 async def run(site: WebSite, scenario: Scenario, in_force: Iterable[PriceSlot]) -> Replayed:
     """Return what the scenario finds. Raises Refusal or ReadsUnavailable."""
     query = ReplayQuery(scenario.time, scenario.customer, scenario.changes, list(in_force))
-    try:
+    with _refusing():
         return await site.replay.replay(query)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Raise a Refusal for a read that is not possible or takes too long."""
+    try:
+        yield
     except TooManyCompeting as error:
         raise invalid(str(error)) from None
     except ReadsTooSlow:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
@@ -144,14 +144,21 @@ def _rate_text(rate: str, per: int) -> str:
 
 def rates_from(text: str, where: str) -> tuple[QuantityRate, ...]:
     """Return the rates that :func:`rates_text` writes. Raises Refusal."""
-    given: dict[str, Any] = {}
-    for one in filter(None, (piece.strip() for piece in text.split(","))):
-        name, equals, text = (side.strip() for side in one.partition("="))
-        rate = _rate_from(text)
-        if not equals or name in given or rate is None:
-            raise invalid(f"{where} must be like images=1.5, input=250/1000000")
-        given[name] = rate
+    given = _by_name(text, ",", _rate_from, f"{where} must be like images=1.5, input=250/1000000")
     return quantity_rates(given, where)
+
+
+def _by_name(text: str, between: str, read: Callable[[str], Any], wanted: str) -> dict[str, Any]:
+    """Return what pieces like ``name=…`` say; ``read`` returns None for one that is not as ``wanted``. Raises
+    Refusal."""
+    given: dict[str, Any] = {}
+    for one in filter(None, (piece.strip() for piece in text.split(between))):
+        name, equals, value = (side.strip() for side in one.partition("="))
+        found = read(value)
+        if not equals or name in given or found is None:
+            raise invalid(wanted)
+        given[name] = found
+    return given
 
 
 def _rate_from(text: str) -> dict[str, Any] | None:
@@ -174,14 +181,15 @@ def _step_text(step: Step) -> str:
 
 def steps_from(text: str, where: str) -> tuple[Tiers, ...]:
     """Return the steps that :func:`steps_text` writes. Raises Refusal."""
-    given: dict[str, Any] = {}
-    for one in filter(None, (piece.strip() for piece in text.split(";"))):
-        name, equals, steps = (side.strip() for side in one.partition("="))
-        found = [_step_from(step) for step in _THEN.split(steps)]
-        if not equals or name in given or None in found:
-            raise invalid(f"{where} must be like input=3/1000 to 1000000, then 2/1000; event=0 to 100, then 1.5")
-        given[name] = found
+    like = "input=3/1000 to 1000000, then 2/1000; event=0 to 100, then 1.5"
+    given = _by_name(text, ";", _steps_of, f"{where} must be like {like}")
     return tiers_of(given, where)
+
+
+def _steps_of(text: str) -> list[dict[str, Any]] | None:
+    given = _THEN.split(text)
+    steps = [step for step in map(_step_from, given) if step is not None]
+    return steps if len(steps) == len(given) else None
 
 
 def _step_from(text: str) -> dict[str, Any] | None:
